@@ -1,1 +1,69 @@
-fn main() {}
+//! The development commands: a command word in, tools run in the right order out.
+//!
+//! `cargo xtask test` is everything: it installs what the tests need, builds, and runs all tests.
+
+mod bench;
+mod browser;
+mod rules;
+mod run;
+mod setup;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  test              install what the tests need, build, run everything (what CI runs)
+  test rust         formatting, lints, house rules, unit, scenario and integration tests only
+  test browser      the browser tests only
+  bench             print idle memory, start time, join-to-video time, allocations per packet
+  rules             the rules about ourselves: file length, pure cores, unsafe, words
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match command(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("xtask: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(words: &[&str]) -> Result<()> {
+    run::enter_workspace()?;
+    match words {
+        ["test"] => {
+            setup::install()?;
+            rust()?;
+            browser::test(&[])
+        }
+        ["test", "rust"] => rust(),
+        ["test", "browser", rest @ ..] => {
+            setup::install()?;
+            browser::test(rest)
+        }
+        ["bench"] => {
+            setup::install()?;
+            bench::run()
+        }
+        ["rules"] => rules::check(),
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("no such command: {}\n\n{USAGE}", words.join(" ")),
+    }
+}
+
+fn rust() -> Result<()> {
+    rules::check()?;
+    run::step("formatting", run::cargo(&["fmt", "--all", "--check"]))?;
+    run::step("lints", run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run::step("tests", run::cargo(&["test", "--workspace"]))?;
+    run::step("page scripts", run::node_test("plausch/web/tests"))
+}

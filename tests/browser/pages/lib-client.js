@@ -1,0 +1,100 @@
+// A participant made of a Jitsi client library, old or new, with the same few verbs for the test as the test-call page.
+window.client = { id: null, state: 'new', events: [], failures: [], roles: {}, dominant: null, channelOpen: false, p2p: false, messages: [], members: {} };
+const attach = (track) => {
+  if (track.isLocal()) return;
+  const el = document.createElement(track.getType());
+  el.autoplay = true;
+  el.playsInline = true;
+  el.dataset.track = track.getId?.() ?? '';
+  const mark = () => {
+    el.dataset.participant = track.getParticipantId();
+    el.dataset.source = track.getSourceName?.() ?? track.getType();
+  };
+  mark();
+  setInterval(mark, 250);
+  track.attach(el);
+  track.__el = el;
+  document.body.append(el);
+};
+
+client.join = async (room, options = {}) => {
+  const J = window.JitsiMeetJS;
+  const E = J.events.conference;
+  J.setLogLevel?.(options.debug ? J.logLevels.DEBUG : J.logLevels.ERROR);
+  J.init({ disableThirdPartyRequests: true });
+  client.options = options;
+  const devices = options.devices ?? ['audio', 'video'];
+  client.tracks = await J.createLocalTracks({ devices, resolution: options.resolution ?? 360 });
+  const base = `${location.host}`;
+  const service = options.transport === 'bosh' ? `http://${base}/http-bind?room=${room}` : `ws://${base}/xmpp-websocket?room=${room}`;
+  const settings = {
+    hosts: { domain: config.hosts.domain, muc: config.hosts.muc, focus: config.hosts.focus }, serviceUrl: service, bosh: options.transport === 'bosh' ? service : undefined,
+    deploymentInfo: {}, enableWebsocketResume: true, p2pStunServers: [],
+    conferenceRequestUrl: options.httpConferenceRequest ? `http://${base}/conference-request/v1` : undefined,
+    flags: { ssrcRewritingEnabled: options.rewriting !== false }, bridgeChannel: { preferSctp: options.channel !== 'websocket' },
+    websocketKeepAlive: 60000,
+  };
+  client.connection = new J.JitsiConnection(null, null, settings);
+  await new Promise((resolve, reject) => {
+    client.connection.addEventListener(J.events.connection.CONNECTION_ESTABLISHED, resolve);
+    client.connection.addEventListener(J.events.connection.CONNECTION_FAILED, (...a) => { client.failures.push(['connection', ...a.map(String)]); reject(new Error(a.join(' '))); });
+    client.connection.connect({ name: room });
+  });
+  client.connectedAt = performance.now();
+  const conf = client.conference = client.connection.initJitsiConference(room, {
+    ...settings, openBridgeChannel: options.channel === 'websocket' ? 'websocket' : 'datachannel', p2p: { enabled: !!options.p2p, stunServers: [], backToP2PDelay: 1 },
+    videoQuality: options.videoQuality,
+    // The old library still reads its options here.
+    testing: { enableFirefoxSimulcast: true },
+  });
+  for (const [name, value] of Object.entries(E)) conf.on(value, () => client.events.push(name));
+  conf.on(E.TRACK_ADDED, attach);
+  conf.on(E.TRACK_REMOVED, (t) => t.__el?.remove());
+  conf.on(E.USER_JOINED, (id, user) => { client.members[id] = user?.getDisplayName?.() ?? ''; });
+  conf.on(E.USER_LEFT, (id) => { delete client.members[id]; });
+  conf.on(E.USER_ROLE_CHANGED, (id, role) => { client.roles[id] = role; });
+  conf.on(E.DOMINANT_SPEAKER_CHANGED, (id) => { client.dominant = id; });
+  conf.on(E.DATA_CHANNEL_OPENED, () => { client.channelOpen = true; });
+  conf.on(E.P2P_STATUS, (_, on) => { client.p2p = on; });
+  conf.on(E.MESSAGE_RECEIVED, (id, text) => client.messages.push({ from: id, text }));
+  conf.on(E.CONFERENCE_FAILED, (...a) => client.failures.push(['conference', ...a.map(String)]));
+  conf.on(E.KICKED, () => { client.state = 'kicked'; });
+  conf.on(E.CONFERENCE_LEFT, () => { if (client.state === 'joined') client.state = 'left'; });
+  await new Promise((resolve, reject) => {
+    conf.on(E.CONFERENCE_JOINED, resolve);
+    conf.on(E.CONFERENCE_FAILED, (...a) => reject(new Error(`conference failed: ${a.join(' ')}`)));
+    Promise.all(client.tracks.map((t) => conf.addTrack(t))).then(() => {
+      if (options.name) conf.setDisplayName(options.name);
+      conf.join();
+    });
+  });
+  client.joinedAt = performance.now();
+  client.state = 'joined';
+  client.id = conf.myUserId();
+  client.select();
+  return client.id;
+};
+// What an app's layout would ask for: everybody's video at the given height.
+client.select = (height = 360) => {
+  try {
+    client.conference.setReceiverConstraints({ lastN: -1, defaultConstraints: { maxHeight: height }, constraints: {} });
+  } catch (e) { client.failures.push(['constraints', String(e)]); }
+};
+client.leave = async () => { await client.conference.leave(); await client.connection.disconnect(); client.state = 'left'; };
+client.mute = (kind) => client.conference.getLocalTracks(kind)[0].mute();
+client.unmute = (kind) => client.conference.getLocalTracks(kind)[0].unmute();
+client.share = async () => {
+  const [track] = await JitsiMeetJS.createLocalTracks({ devices: ['desktop'] });
+  client.screen = track;
+  await client.conference.addTrack(track);
+};
+client.unshare = async () => { await client.conference.removeTrack(client.screen); await client.screen.dispose(); };
+client.chat = (text) => client.conference.sendTextMessage(text);
+client.kick = (id) => client.conference.kickParticipant(id, 'test');
+client.grant = (id) => client.conference.grantOwner(id);
+client.muteOther = (id, kind) => client.conference.muteParticipant(id, kind);
+client.role = () => client.conference.getRole();
+client.remoteMuted = (id, kind) => client.conference.getParticipantById(id)?.getTracks().filter((t) => t.getType() === kind).every((t) => t.isMuted());
+client.localMuted = (kind) => client.conference.getLocalTracks(kind).every((t) => t.isMuted());
+client.remoteVideoSources = (id) => (client.conference.getParticipantById(id)?.getTracks() ?? []).filter((t) => t.getType() === 'video' && !t.isMuted()).length;
+client.dropSocket = () => client.connection.xmpp.connection._stropheConn._proto.socket.close();

@@ -1,0 +1,62 @@
+// One headless Chromium with fake media: pages in, participants out.
+import { chromium } from 'playwright-core';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { until } from './server.mjs';
+
+const FLAGS = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--mute-audio',
+  '--autoplay-policy=no-user-gesture-required', '--allow-loopback-in-peer-connection', '--disable-renderer-backgrounding',
+  '--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows', '--auto-select-desktop-capture-source=Entire screen'];
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const INIT = fs.readFileSync(path.join(HERE, '../pages/init.js'), 'utf8');
+
+export async function launch() {
+  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  if (!fs.existsSync(executablePath)) throw new Error(`no browser at ${executablePath}: run \`cargo xtask test\`, which installs it`);
+  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+}
+
+// A page with one participant. `kind`: how the page is driven (see clients.mjs).
+export class Participant {
+  static async open(browser, server, { path: where, keepFrames = false } = {}) {
+    const p = new Participant();
+    p.context = await browser.newContext({ locale: 'en-US', viewport: { width: 900, height: 700 } });
+    p.page = await p.context.newPage();
+    p.console = [];
+    p.frames = [];
+    p.page.on('console', (m) => { p.console.push(`${m.type()}: ${m.text()}`); if (p.console.length > 3000) p.console.splice(0, 1000); });
+    p.page.on('pageerror', (e) => p.console.push(`pageerror: ${e.stack}`));
+    if (keepFrames || process.env.KEEP_FRAMES) p.page.on('websocket', (ws) => {
+      ws.on('framesent', (f) => p.frames.push(`> ${f.payload}`));
+      ws.on('framereceived', (f) => p.frames.push(`< ${f.payload}`));
+    });
+    await p.page.addInitScript(INIT);
+    await p.page.goto(server.base + where);
+    return p;
+  }
+
+  call(name, ...args) { return this.page.evaluate(([n, a]) => window.client[n](...a), [name, args]); }
+
+  get(name) { return this.page.evaluate((n) => window.client[n], name); }
+
+  media() { return this.page.evaluate(() => window.rig.media()); }
+
+  loudness(value) { return this.page.evaluate((v) => window.rig.loudness(v), value); }
+
+  until(what, expression, arg, ms = 15000) {
+    return until(`${this.id}: ${what}`, () => this.page.evaluate(expression, arg), ms);
+  }
+
+  async join(room, options) {
+    try {
+      this.id = await this.call('join', room, options);
+    } catch (e) {
+      throw new Error(`${e.message}\nconsole:\n${this.console.slice(-40).join('\n')}`);
+    }
+    return this.id;
+  }
+
+  close() { return this.context.close(); }
+}

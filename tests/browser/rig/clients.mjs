@@ -1,0 +1,26 @@
+// Which clients the cases run with: a name in, the web folder to serve and the page to open out.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const HERE = path.dirname(fileURLToPath(import.meta.url));
+const ROOT = path.join(HERE, '..');
+
+// `library`: a file with a build of the Jitsi client library. The folder has the shape of a web app's: index.html for every room.
+function webFolder(library) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'plausch-web-'));
+  fs.copyFileSync(library, path.join(dir, 'lib-jitsi-meet.js'));
+  fs.copyFileSync(path.join(ROOT, 'node_modules/jquery/dist/jquery.min.js'), path.join(dir, 'jquery.min.js'));
+  fs.copyFileSync(path.join(ROOT, 'pages/lib-client.js'), path.join(dir, 'lib-client.js'));
+  fs.copyFileSync(path.join(ROOT, 'pages/lib-client.html'), path.join(dir, 'index.html'));
+  return dir;
+}
+
+const LIBRARY_2021 = path.join(ROOT, '.cache/lib-jitsi-meet-2021.js');
+
+// The client of 2021 always; a current build where NEWEST_LIB_JITSI_MEET names one.
+export const clients = {
+  'library of 2021': { web: () => webFolder(LIBRARY_2021), page: (room) => `/${room}`, old: true },
+  ...(process.env.NEWEST_LIB_JITSI_MEET ? { 'newest library': { web: () => webFolder(process.env.NEWEST_LIB_JITSI_MEET), page: (room) => `/${room}` } } : {}),
+};
