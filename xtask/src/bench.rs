@@ -6,7 +6,7 @@ use crate::browser::{binary, in_namespace};
 use crate::run::{cargo, step};
 
 /// Measures start time, idle memory, join-to-video time and allocations per forwarded packet.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     step("ship build", cargo(&["build", "--profile", "ship", "--package", "plausch"]))?;
     let ship = binary("ship")?;
     in_namespace("start, idle and join", |command| {

@@ -8,7 +8,7 @@ use crate::run::{cargo, step};
 use crate::setup::is_root;
 
 /// Builds the binary and runs the cases, or only the named files.
-pub fn test(only: &[&str]) -> Result<()> {
+pub(crate) fn test(only: &[&str]) -> Result<()> {
     step("binary", cargo(&["build", "--package", "plausch"]))?;
     let files: Vec<String> = if only.is_empty() {
         let mut all: Vec<String> = std::fs::read_dir("tests/browser/cases")?
@@ -27,7 +27,7 @@ pub fn test(only: &[&str]) -> Result<()> {
 }
 
 /// Runs a command with the built binary's path in `PLAUSCH_BIN`, inside a namespace that has loopback only.
-pub fn in_namespace(name: &str, fill: impl FnOnce(&mut Command)) -> Result<()> {
+pub(crate) fn in_namespace(name: &str, fill: impl FnOnce(&mut Command)) -> Result<()> {
     if !is_root() {
         bail!("{name} need root: they make a network namespace of their own");
     }
@@ -40,7 +40,7 @@ pub fn in_namespace(name: &str, fill: impl FnOnce(&mut Command)) -> Result<()> {
 }
 
 /// Where cargo puts the binary of a profile's folder.
-pub fn binary(profile: &str) -> Result<std::path::PathBuf> {
+pub(crate) fn binary(profile: &str) -> Result<std::path::PathBuf> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), std::path::PathBuf::from);
     let path = target.join(profile).join("plausch");

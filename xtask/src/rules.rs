@@ -39,7 +39,7 @@ const IMPURE_CALLS: &[&str] = &[
 ];
 
 /// Checks all rules and prints every violation.
-pub fn check() -> Result<()> {
+pub(crate) fn check() -> Result<()> {
     let files = tracked()?;
     let mut bad = Vec::new();
     for file in files.iter().filter(|f| f.ends_with(".rs")) {

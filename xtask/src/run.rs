@@ -7,20 +7,20 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 /// Changes to the workspace's root, so that every path below is relative to it.
-pub fn enter_workspace() -> Result<()> {
+pub(crate) fn enter_workspace() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     std::env::set_current_dir(root).with_context(|| format!("cannot enter {}", root.display()))
 }
 
 /// The cargo that runs us.
-pub fn cargo(args: &[&str]) -> Command {
+pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut c = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     c.args(args);
     c
 }
 
 /// Node's own test runner over all `*.test.mjs` of a folder.
-pub fn node_test(folder: &str) -> Command {
+pub(crate) fn node_test(folder: &str) -> Command {
     let mut c = Command::new("node");
     c.arg("--test");
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -34,7 +34,7 @@ pub fn node_test(folder: &str) -> Command {
 }
 
 /// Runs one named step and says how long it took.
-pub fn step(name: &str, mut command: Command) -> Result<()> {
+pub(crate) fn step(name: &str, mut command: Command) -> Result<()> {
     eprintln!("── {name}");
     let from = Instant::now();
     let status =
@@ -47,6 +47,6 @@ pub fn step(name: &str, mut command: Command) -> Result<()> {
 }
 
 /// Whether a program is found on the path.
-pub fn on_path(program: &str) -> bool {
+pub(crate) fn on_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|p| std::env::split_paths(&p).any(|d| d.join(program).is_file()))
 }

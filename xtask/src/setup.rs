@@ -17,7 +17,7 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// Installs what is missing; needs root and Debian for that.
-pub fn install() -> Result<()> {
+pub(crate) fn install() -> Result<()> {
     let missing: Vec<&str> = NEEDED.iter().filter(|(p, _)| !found(p)).map(|(_, package)| *package).collect();
     if !missing.is_empty() {
         if !on_path("apt-get") || !is_root() {
@@ -47,6 +47,6 @@ fn apt(args: &[&str]) -> Command {
 }
 
 /// Whether we may install packages and make network namespaces.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0")
 }
