@@ -1,1 +1,157 @@
-//! In progress.
+//! One kept-alive XMPP client connection: stanzas to send in; `Up`, received stanzas and `Down` out.
+//!
+//! A [`Link`] connects, authenticates, binds, and carries stanzas, over TCP ([`Link::connect`]) or over channels
+//! inside one process ([`Link::in_process`]). It understands none of them: joining rooms and matching replies to
+//! requests is done by the pure cores (`jitsi_xmpp::iq::IqTracker`).
+//!
+//! What a user of a link has to know:
+//! - after `Up { resumed: false }` the session is new: rooms must be joined again, requests under way are lost;
+//! - after `Down` a TCP link reconnects by itself, with jittered backoff from 1 to 10 seconds. Stanzas sent in
+//!   between are kept if the session can be resumed (XEP-0198) and dropped if a new one has to be made;
+//! - `send` never waits: a full queue is an error, and what happens then is the sender's decision;
+//! - initial available presence is sent by the link, so that the server counts the account as online.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod auth;
+mod backoff;
+mod error;
+mod handshake;
+mod in_process;
+pub mod limits;
+mod outbox;
+mod run;
+mod sm;
+mod stream;
+mod tls;
+
+use bytes::Bytes;
+use jitsi_xmpp::{Element, FullJid, Sensitive};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+pub use in_process::ServerEnd;
+pub use outbox::{LinkFull, LinkSender};
+
+/// Whether the TCP connection is encrypted (STARTTLS, RFC 6120 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsMode {
+    /// Never. Passwords are then only sent by SCRAM, or to the own machine.
+    Off,
+    /// When the server offers it.
+    #[default]
+    IfOffered,
+    /// A server without it is refused.
+    Required,
+}
+
+/// Where to connect and as whom.
+#[derive(Debug, Clone)]
+pub struct LinkConfig {
+    /// `host:port`.
+    pub address: String,
+    /// The account's XMPP domain, e.g. `auth.meet.jitsi`; also the name a certificate is checked against.
+    pub domain: String,
+    /// The account's name; empty: SASL ANONYMOUS.
+    pub username: String,
+    /// The account's password.
+    pub password: Sensitive<String>,
+    /// The wanted resource; empty: the server chooses.
+    pub resource: String,
+    /// Encryption.
+    pub tls: TlsMode,
+    /// Whether the server's certificate must be valid for `domain`. Installations with self-signed certificates
+    /// (docker-jitsi-meet's default) switch it off; the link then warns at every start.
+    pub verify_certificate: bool,
+}
+
+/// What a link reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LinkEvent {
+    /// The session is usable.
+    Up {
+        /// The own address, as bound by the server.
+        jid: FullJid,
+        /// The earlier session goes on: nothing was lost, rooms are still joined.
+        resumed: bool,
+    },
+    /// A stanza arrived.
+    Stanza(Element),
+    /// The connection is gone or could not be made. A TCP link is already on the way to the next attempt.
+    Down {
+        /// Why, without personal data.
+        reason: String,
+    },
+}
+
+/// One end of a connection to an XMPP server. Dropping it closes the connection.
+#[derive(Debug)]
+pub struct Link {
+    sender: LinkSender,
+    events: Events,
+    task: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Events {
+    Tcp(mpsc::Receiver<LinkEvent>),
+    InProcess(in_process::ClientEnd),
+}
+
+impl Link {
+    /// Starts to connect and keeps connecting until dropped. Spawns its task on the current tokio runtime.
+    pub fn connect(config: LinkConfig) -> Self {
+        let (sender, outgoing) = outbox::pair(limits::OUTGOING_STANZAS);
+        let (events_tx, events) = mpsc::channel(limits::EVENTS);
+        let task = tokio::spawn(run::run(config, outgoing, events_tx));
+        Self { sender, events: Events::Tcp(events), task: Some(task) }
+    }
+
+    /// A link whose server is in the same process, already authenticated as `jid`. `capacity` bounds the
+    /// stanzas waiting in either direction.
+    pub fn in_process(jid: FullJid, capacity: usize) -> (Self, ServerEnd) {
+        let (sender, end, server) = in_process::pair(jid, capacity);
+        (Self { sender, events: Events::InProcess(end), task: None }, server)
+    }
+
+    /// Queues a stanza. Never waits; an error means the queue is full or the link has ended.
+    pub fn send(&self, stanza: &Element) -> Result<(), LinkFull> {
+        self.sender.send(stanza)
+    }
+
+    /// The next event; `None` when the link has ended for good. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<LinkEvent> {
+        match &mut self.events {
+            Events::Tcp(events) => events.recv().await,
+            Events::InProcess(end) => end.recv().await,
+        }
+    }
+
+    /// A handle that only sends.
+    pub fn sender(&self) -> LinkSender {
+        self.sender.clone()
+    }
+
+    /// Sends what is queued, ends the session cleanly and waits for that, at most
+    /// [`limits::CLOSE_WAIT`].
+    pub async fn close(self) {
+        let Self { sender, events, task } = self;
+        drop(events);
+        drop(sender);
+        if let Some(task) = task {
+            // The task ends by itself; a server that does not answer must not delay a shutdown.
+            let abort = task.abort_handle();
+            if tokio::time::timeout(limits::CLOSE_WAIT, task).await.is_err() {
+                abort.abort();
+            }
+        }
+    }
+}
+
+/// A stanza's bytes as they travel on a link.
+fn wire(stanza: &Element) -> Bytes {
+    Bytes::from(stanza.to_xml())
+}

@@ -1,0 +1,49 @@
+//! Every bound of a link: default, reason, worst-case memory. One link holds at most about 40 MiB, in practice
+//! some kilobytes; a process has one to three links.
+
+use std::time::Duration;
+
+use jitsi_xmpp::xml::XmlLimits;
+
+/// Most stanzas waiting to be sent. Reason: a focus that invites 500 participants at once queues a few thousand.
+pub const OUTGOING_STANZAS: usize = 8_192;
+
+/// Most bytes waiting to be sent; a single larger stanza is refused. Reason: 500 offers of 30 kB.
+pub const OUTGOING_BYTES: usize = 16 * 1024 * 1024;
+
+/// Most events waiting for the link's user; then reading from the server pauses.
+pub const EVENTS: usize = 1_024;
+
+/// Most stanzas sent and not yet acknowledged; then sending pauses until the server acknowledges.
+pub const UNACKED_STANZAS: usize = 4_096;
+
+/// Most bytes sent and not yet acknowledged; then sending pauses as well.
+pub const UNACKED_BYTES: usize = 16 * 1024 * 1024;
+
+/// An acknowledgement is asked for after so many stanzas. Reason: one in 20 costs nothing and keeps the queue short.
+pub const ACK_EVERY: usize = 20;
+
+/// One received stanza. Reason: upstream allows service accounts 10 MiB; a presence of a room is far below 1 MiB.
+pub const RECEIVED: XmlLimits =
+    XmlLimits { max_bytes: 2 * 1024 * 1024, max_depth: 64, max_elements: 50_000, max_attrs: 64 };
+
+/// One read from the socket.
+pub const READ_CHUNK: usize = 16 * 1024;
+
+/// Stanzas are gathered up to this size before one write.
+pub const WRITE_CHUNK: usize = 64 * 1024;
+
+/// From the first TCP packet to the bound session.
+pub const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// Between keep-alive pings; one that is not followed by any byte until the next is due ends the connection.
+pub const PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Shortest wait before the next attempt.
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// Longest wait before the next attempt.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+/// How long [`crate::Link::close`] waits.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(2);

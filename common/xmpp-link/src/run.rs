@@ -1,0 +1,347 @@
+//! A link's life: connect, carry stanzas until the connection is lost, wait, connect again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jitsi_xmpp::xml::StreamItem;
+use jitsi_xmpp::{Element, FullJid, ns};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio::time::{self, MissedTickBehavior};
+
+use crate::backoff::Backoff;
+use crate::error::LinkError;
+use crate::handshake::{self, Session};
+use crate::outbox::Outgoing;
+use crate::sm::StreamManagement;
+use crate::stream::{self, XmlStream};
+use crate::{LinkConfig, LinkEvent, limits};
+
+/// A session that can be resumed after its connection was lost.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) jid: FullJid,
+    pub(crate) sm: StreamManagement,
+}
+
+pub(crate) async fn run(config: LinkConfig, mut outgoing: Outgoing, events: mpsc::Sender<LinkEvent>) {
+    if !config.verify_certificate && config.tls != crate::TlsMode::Off {
+        tracing::warn!(
+            "the XMPP server's certificate is not verified: anyone between this process and the server can read \
+             and change everything; fine on loopback and in a private network, nowhere else"
+        );
+    }
+    let mut kept = None;
+    let mut backoff = Backoff::default();
+    let mut reported: Option<String> = None;
+    loop {
+        let attempt = time::timeout(limits::HANDSHAKE, handshake::connect(&config, &mut kept));
+        let outcome = tokio::select! {
+            outcome = attempt => outcome.unwrap_or(Err(LinkError::HandshakeTimeout)),
+            () = events.closed() => return,
+        };
+        let error = match outcome {
+            Err(error) => error,
+            Ok(session) => {
+                backoff.reset();
+                reported = None;
+                if !session.resumed {
+                    let dropped = outgoing.discard();
+                    if dropped > 0 {
+                        tracing::debug!(dropped, "stanzas of the earlier session dropped");
+                    }
+                }
+                let up = LinkEvent::Up { jid: session.jid.clone(), resumed: session.resumed };
+                tracing::info!(resumed = session.resumed, "XMPP link up");
+                if events.send(up).await.is_err() {
+                    return;
+                }
+                let mut carrier = Carrier::new(&config, session);
+                match carrier.carry(&mut outgoing, &events).await {
+                    Ok(()) => return,
+                    Err(error) => {
+                        kept = carrier.into_kept();
+                        error
+                    }
+                }
+            }
+        };
+        let reason = error.to_string();
+        tracing::warn!(reason, "XMPP link down");
+        // Once per outage and reason: every attempt fails for the same one.
+        if reported.as_ref() != Some(&reason) {
+            reported = Some(reason.clone());
+            if events.send(LinkEvent::Down { reason }).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = time::sleep(backoff.next(random())) => {}
+            () = events.closed() => return,
+        }
+    }
+}
+
+fn random() -> u16 {
+    let mut b = [0; 2];
+    // Without randomness the wait is the shortest; that is no reason to end the link.
+    let _ = aws_lc_rs::rand::fill(&mut b);
+    u16::from_be_bytes(b)
+}
+
+/// Carries one connection's stanzas.
+struct Carrier {
+    stream: Option<XmlStream>,
+    jid: FullJid,
+    domain: String,
+    sm: Option<StreamManagement>,
+    /// Received, not yet taken by the link's user. At most one read's worth: reading pauses until it is empty.
+    pending: VecDeque<LinkEvent>,
+    /// To be written.
+    unwritten: Vec<u8>,
+    written: usize,
+    flush: bool,
+    /// Something arrived since the last tick.
+    heard: bool,
+    pinged: bool,
+    pings: u64,
+}
+
+impl Carrier {
+    fn new(config: &LinkConfig, session: Session) -> Self {
+        let mut unwritten = Vec::new();
+        if session.resumed
+            && let Some(sm) = &session.sm
+        {
+            for stanza in sm.resend() {
+                unwritten.extend_from_slice(stanza);
+            }
+        }
+        Self {
+            stream: Some(session.stream),
+            jid: session.jid,
+            domain: config.domain.clone(),
+            sm: session.sm,
+            pending: session.early.into_iter().map(LinkEvent::Stanza).collect(),
+            unwritten,
+            written: 0,
+            flush: false,
+            heard: true,
+            pinged: false,
+            pings: 0,
+        }
+    }
+
+    fn into_kept(self) -> Option<Kept> {
+        let sm = self.sm.filter(|sm| sm.id.is_some())?;
+        Some(Kept { jid: self.jid, sm })
+    }
+
+    /// Runs until the connection is lost, or until the link's user is gone (`Ok`).
+    async fn carry(
+        &mut self,
+        outgoing: &mut Outgoing,
+        events: &mpsc::Sender<LinkEvent>,
+    ) -> Result<(), LinkError> {
+        let Some(XmlStream { io, mut splitter }) = self.stream.take() else { return Ok(()) };
+        let (mut reader, mut writer) = tokio::io::split(io);
+        let mut chunk = vec![0; limits::READ_CHUNK];
+        let mut tick = time::interval_at(time::Instant::now() + limits::PING_EVERY, limits::PING_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The handshake may have read further than it needed.
+        let early = drain(&mut splitter)?;
+        self.received(early)?;
+        loop {
+            let may_send =
+                self.backlog() < limits::WRITE_CHUNK && !self.sm.as_ref().is_some_and(|s| s.is_full());
+            let must_write = self.backlog() > 0 || self.flush;
+            tokio::select! {
+                stanza = outgoing.recv(), if may_send => match stanza {
+                    Some(stanza) => {
+                        self.queue(stanza);
+                        while self.backlog() < limits::WRITE_CHUNK
+                            && !self.sm.as_ref().is_some_and(|s| s.is_full())
+                            && let Some(stanza) = outgoing.try_recv()
+                        {
+                            self.queue(stanza);
+                        }
+                        self.request_ack(false);
+                    }
+                    None => return self.end(outgoing, writer).await,
+                },
+                n = reader.read(&mut chunk), if self.pending.is_empty() => {
+                    let n = n?;
+                    if n == 0 {
+                        return Err(LinkError::Closed);
+                    }
+                    self.heard = true;
+                    splitter.push(chunk.get(..n).unwrap_or_default());
+                    let items = drain(&mut splitter)?;
+                    self.received(items)?;
+                }
+                permit = events.reserve(), if !self.pending.is_empty() => match permit {
+                    Ok(permit) => {
+                        if let Some(event) = self.pending.pop_front() {
+                            permit.send(event);
+                        }
+                    }
+                    Err(_) => return self.end(outgoing, writer).await,
+                },
+                n = write_some(&mut writer, self.unwritten.get(self.written..).unwrap_or_default()),
+                    if must_write => {
+                    let n = n?;
+                    self.flush = n > 0;
+                    self.written += n;
+                    if self.written >= self.unwritten.len() {
+                        self.unwritten.clear();
+                        self.written = 0;
+                    }
+                }
+                () = events.closed() => return self.end(outgoing, writer).await,
+                _ = tick.tick() => self.tick()?,
+            }
+        }
+    }
+
+    fn backlog(&self) -> usize {
+        self.unwritten.len().saturating_sub(self.written)
+    }
+
+    fn queue(&mut self, stanza: bytes::Bytes) {
+        self.unwritten.extend_from_slice(&stanza);
+        if let Some(sm) = &mut self.sm {
+            sm.sent(stanza);
+        }
+    }
+
+    fn request_ack(&mut self, anyway: bool) {
+        if let Some(sm) = &mut self.sm
+            && (sm.take_request() || (anyway && sm.has_unacked()))
+        {
+            self.unwritten.extend_from_slice(b"<r xmlns='urn:xmpp:sm:3'/>");
+        }
+    }
+
+    fn tick(&mut self) -> Result<(), LinkError> {
+        // With events waiting, reading is paused by our own user, not by the server.
+        let heard = std::mem::take(&mut self.heard) || !self.pending.is_empty();
+        if self.pinged && !heard {
+            return Err(LinkError::PingTimeout);
+        }
+        self.pinged = true;
+        self.pings += 1;
+        let ping = Element::new("iq", ns::CLIENT)
+            .with_attr("type", "get")
+            .with_attr("to", self.domain.clone())
+            .with_attr("id", format!("{PING_ID}{}", self.pings))
+            .with_child(Element::new("ping", ns::PING));
+        self.queue(crate::wire(&ping));
+        self.request_ack(true);
+        Ok(())
+    }
+
+    fn received(&mut self, items: Vec<StreamItem>) -> Result<(), LinkError> {
+        for item in items {
+            match item {
+                StreamItem::Open(_) => return Err(LinkError::Unexpected("stream header".to_owned())),
+                StreamItem::Close => return Err(LinkError::Closed),
+                StreamItem::Element(bytes) => self.element(&bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn element(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        let element = match stream::read(bytes) {
+            Ok(element) => element,
+            Err(LinkError::Xml(e)) => {
+                // Its boundaries are known: only this stanza is lost. It counts as handled.
+                tracing::warn!(reason = e.reason(), "stanza from the server dropped");
+                if let Some(sm) = &mut self.sm {
+                    sm.received = sm.received.wrapping_add(1);
+                }
+                return Ok(());
+            }
+            Err(e) => return Err(e),
+        };
+        if element.ns() == ns::SM {
+            return self.management(&element);
+        }
+        if element.ns() != ns::CLIENT || !matches!(element.name(), "iq" | "message" | "presence") {
+            return Ok(());
+        }
+        if let Some(sm) = &mut self.sm {
+            sm.received = sm.received.wrapping_add(1);
+        }
+        let pong = element.name() == "iq"
+            && matches!(element.attr("type"), Some("result" | "error"))
+            && element.attr("id").is_some_and(|id| id.starts_with(PING_ID));
+        if !pong {
+            self.pending.push_back(LinkEvent::Stanza(element));
+        }
+        Ok(())
+    }
+
+    fn management(&mut self, element: &Element) -> Result<(), LinkError> {
+        let Some(sm) = &mut self.sm else { return Ok(()) };
+        match element.name() {
+            "r" => {
+                let answer = Element::new("a", ns::SM).with_attr("h", sm.received.to_string());
+                self.unwritten.extend_from_slice(answer.to_xml().as_bytes());
+            }
+            "a" => {
+                let h = element.attr("h").and_then(|h| h.parse().ok()).ok_or(LinkError::Acks)?;
+                sm.acknowledge(h)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Writes what is queued and the stream's end.
+    async fn end<W: tokio::io::AsyncWrite + Unpin>(
+        &mut self,
+        outgoing: &mut Outgoing,
+        mut writer: W,
+    ) -> Result<(), LinkError> {
+        while let Some(stanza) = outgoing.try_recv() {
+            self.unwritten.extend_from_slice(&stanza);
+        }
+        self.unwritten.extend_from_slice(b"</stream:stream>");
+        let rest = self.unwritten.get(self.written..).unwrap_or_default();
+        let goodbye = async {
+            writer.write_all(rest).await?;
+            writer.flush().await?;
+            writer.shutdown().await
+        };
+        // Best effort: the user is gone, and the server notices the closed socket anyway.
+        let _ = time::timeout(GOODBYE, goodbye).await;
+        Ok(())
+    }
+}
+
+/// One write, or a flush when there is nothing to write. Cancel-safe.
+async fn write_some<W: tokio::io::AsyncWrite + Unpin>(
+    writer: &mut W,
+    bytes: &[u8],
+) -> std::io::Result<usize> {
+    if bytes.is_empty() {
+        writer.flush().await?;
+        return Ok(0);
+    }
+    match writer.write(bytes).await? {
+        0 => Err(std::io::ErrorKind::WriteZero.into()),
+        n => Ok(n),
+    }
+}
+
+fn drain(splitter: &mut jitsi_xmpp::xml::Splitter) -> Result<Vec<StreamItem>, LinkError> {
+    let mut items = Vec::new();
+    while let Some(item) = splitter.next_item()? {
+        items.push(item);
+    }
+    Ok(items)
+}
+
+const PING_ID: &str = "link-ping-";
+const GOODBYE: Duration = Duration::from_secs(1);
