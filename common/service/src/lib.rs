@@ -1,1 +1,17 @@
-//! In progress.
+//! What every role needs around its engine: options in layers, logging, metrics, health, drain and clear start errors.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod health;
+pub mod limits;
+pub mod listen;
+pub mod logging;
+pub mod metrics;
+pub mod options;
+pub mod shutdown;
+
+pub use error::StartError;
+pub use health::{Health, State};
+pub use metrics::{Exposition, Metrics};
+pub use options::{Effective, Kind, Origin, Setting, Sources};
+pub use shutdown::Shutdown;

@@ -1,0 +1,340 @@
+//! One table of settings, and values from defaults, a TOML file, the environment and flags in; one checked set out.
+//!
+//! The table is the single place where an option exists: the flag, the environment variables, the TOML key, the help
+//! text, the sample file and the printed effective configuration all come from it.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Write as _};
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::StartError;
+use crate::limits::MAX_CONFIG_FILE;
+
+/// One option.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// The dotted TOML key, `table.name`. Its last part alone, or `flag`, names the command line option.
+    pub key: &'static str,
+    /// The flag without dashes; empty when there is none.
+    pub flag: &'static str,
+    /// Environment variables, the first that is set and not empty wins. Upstream's docker names where they exist.
+    pub env: &'static [&'static str],
+    /// The value when nobody sets one, as it would be written in the environment.
+    pub default: &'static str,
+    /// What values look like.
+    pub kind: Kind,
+    /// One sentence.
+    pub help: &'static str,
+}
+
+/// What a setting's value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text, also addresses and paths.
+    Text,
+    /// A whole number.
+    Number,
+    /// Yes or no, with upstream's reading of words.
+    Bool,
+    /// Several texts; commas in the environment, an array in TOML.
+    List,
+    /// A text that is never printed.
+    Secret,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The table.
+    Default,
+    /// The configuration file.
+    File,
+    /// This environment variable.
+    Env(String),
+    /// The command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("the defaults"),
+            Self::File => f.write_str("the configuration file"),
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Flag => f.write_str("the command line"),
+        }
+    }
+}
+
+/// What the layers are read from.
+pub struct Sources<'a> {
+    /// The configuration file, when one is named.
+    pub file: Option<&'a Path>,
+    /// The environment.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Values by key from the command line.
+    pub flags: BTreeMap<&'static str, String>,
+}
+
+impl fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// All values after the layers, by key.
+#[derive(Debug)]
+pub struct Effective {
+    table: &'static [Setting],
+    values: BTreeMap<&'static str, (Value, Origin)>,
+}
+
+#[derive(Clone)]
+enum Value {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Values may be secret; `Effective::print` knows which.
+        f.write_str("…")
+    }
+}
+
+impl Effective {
+    /// Lays the sources over each other: defaults, file, environment, flags.
+    pub fn load(table: &'static [Setting], sources: &Sources<'_>) -> Result<Self, StartError> {
+        let mut it = Self { table, values: BTreeMap::new() };
+        for s in table {
+            it.set(s, s.default, Origin::Default)?;
+        }
+        if let Some(path) = sources.file {
+            it.lay_file(path)?;
+        }
+        for s in table {
+            let found =
+                s.env.iter().find_map(|n| (sources.env)(n).filter(|v| !v.is_empty()).map(|v| (*n, v)));
+            if let Some((name, value)) = found {
+                it.set(s, &value, Origin::Env(name.to_owned()))?;
+            }
+            if let Some(value) = sources.flags.get(s.key) {
+                it.set(s, value, Origin::Flag)?;
+            }
+        }
+        Ok(it)
+    }
+
+    fn lay_file(&mut self, path: &Path) -> Result<(), StartError> {
+        let unreadable = |reason: String| StartError::Unreadable { path: path.to_owned(), reason };
+        let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
+        if size > MAX_CONFIG_FILE {
+            return Err(unreadable(format!("larger than {MAX_CONFIG_FILE} bytes")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
+        let parsed: toml::Table = text.parse().map_err(|e: toml::de::Error| StartError::NotToml {
+            path: path.to_owned(),
+            reason: e.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+        })?;
+        let mut flat = Vec::new();
+        flatten("", &parsed, &mut flat);
+        for (key, value) in flat {
+            let Some(setting) = self.table.iter().find(|s| s.key == key) else {
+                let hint = closest(&key, self.table.iter().map(|s| s.key));
+                return Err(StartError::UnknownOption { name: key, origin: Origin::File, hint });
+            };
+            let value = from_toml(setting, value).map_err(|reason| bad(setting, Origin::File, reason))?;
+            self.values.insert(setting.key, (value, Origin::File));
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, s: &'static Setting, text: &str, origin: Origin) -> Result<(), StartError> {
+        let value = from_text(s.kind, text).map_err(|reason| bad(s, origin.clone(), reason))?;
+        self.values.insert(s.key, (value, origin));
+        Ok(())
+    }
+
+    fn one(&self, key: &str) -> &str {
+        match self.values.get(key) {
+            Some((Value::One(v), _)) => v,
+            _ => "",
+        }
+    }
+
+    /// A text; empty when unset.
+    pub fn text(&self, key: &str) -> &str {
+        debug_assert!(self.values.contains_key(key), "no such setting: {key}");
+        self.one(key)
+    }
+
+    /// A yes or no.
+    pub fn is_on(&self, key: &str) -> bool {
+        debug_assert!(self.values.contains_key(key), "no such setting: {key}");
+        self.one(key) == "true"
+    }
+
+    /// Several texts.
+    pub fn list(&self, key: &str) -> &[String] {
+        debug_assert!(self.values.contains_key(key), "no such setting: {key}");
+        match self.values.get(key) {
+            Some((Value::Many(v), _)) => v,
+            _ => &[],
+        }
+    }
+
+    /// A value of any type that can be read from text; the error names the option and where it was set.
+    pub fn parse<T: FromStr>(&self, key: &str) -> Result<T, StartError>
+    where
+        T::Err: fmt::Display,
+    {
+        self.text(key).parse().map_err(|e: T::Err| self.bad(key, e.to_string()))
+    }
+
+    /// Like [`Self::parse`], and an empty value is `None`.
+    pub fn parse_optional<T: FromStr>(&self, key: &str) -> Result<Option<T>, StartError>
+    where
+        T::Err: fmt::Display,
+    {
+        if self.text(key).is_empty() { Ok(None) } else { self.parse(key).map(Some) }
+    }
+
+    /// The error for a value that was read but means nothing.
+    pub fn bad(&self, key: &str, reason: impl Into<String>) -> StartError {
+        let origin = self.origin(key).clone();
+        StartError::BadValue { option: key.to_owned(), origin, reason: reason.into() }
+    }
+
+    /// Where a value came from.
+    pub fn origin(&self, key: &str) -> &Origin {
+        self.values.get(key).map_or(&Origin::Default, |(_, o)| o)
+    }
+
+    /// All values, one per line, with where they came from; secrets masked.
+    pub fn print(&self) -> String {
+        let mut out = String::new();
+        for s in self.table {
+            let Some((value, origin)) = self.values.get(s.key) else { continue };
+            let shown = match (s.kind, value) {
+                (Kind::Secret, Value::One(v)) if v.is_empty() => "(not set)".to_owned(),
+                (Kind::Secret, _) => "••••••••".to_owned(),
+                (Kind::Text, Value::One(v)) => format!("{v:?}"),
+                (_, Value::One(v)) => v.clone(),
+                (_, Value::Many(v)) => format!("{v:?}"),
+            };
+            let from = match origin {
+                Origin::Default => String::new(),
+                o => format!("   # {o}"),
+            };
+            let _ = writeln!(out, "  {:<28} = {shown}{from}", s.key);
+        }
+        out
+    }
+}
+
+/// A commented configuration file with every option at its default.
+pub fn sample(table: &[Setting]) -> String {
+    let mut out = String::from("# Every option with its default. Lines that begin with # change nothing.\n");
+    let mut last = "";
+    for s in table {
+        let (group, name) = s.key.split_once('.').unwrap_or(("", s.key));
+        if group != last {
+            let _ = write!(out, "\n[{group}]\n");
+            last = group;
+        }
+        let shown = match s.kind {
+            Kind::Text | Kind::Secret => format!("{:?}", s.default),
+            Kind::List => format!("{:?}", split(s.default)),
+            Kind::Number | Kind::Bool => s.default.to_owned(),
+        };
+        let env =
+            if s.env.is_empty() { String::new() } else { format!(" Environment: {}.", s.env.join(", ")) };
+        let _ = writeln!(out, "# {}{env}\n# {name} = {shown}", s.help);
+    }
+    out
+}
+
+fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<(String, toml::Value)>) {
+    for (k, v) in table {
+        let key = if prefix.is_empty() { k.clone() } else { format!("{prefix}.{k}") };
+        match v {
+            toml::Value::Table(t) => flatten(&key, t, out),
+            v => out.push((key, v.clone())),
+        }
+    }
+}
+
+fn from_toml(s: &Setting, value: toml::Value) -> Result<Value, String> {
+    let wanted = |what: &str| Err(format!("must be {what}"));
+    match (s.kind, value) {
+        (Kind::Text | Kind::Secret, toml::Value::String(v)) => Ok(Value::One(v)),
+        (Kind::Text | Kind::Secret, _) => wanted("a text in quotes"),
+        (Kind::Number, toml::Value::Integer(n)) => Ok(Value::One(n.to_string())),
+        (Kind::Number, _) => wanted("a whole number"),
+        (Kind::Bool, toml::Value::Boolean(b)) => Ok(Value::One(b.to_string())),
+        (Kind::Bool, _) => wanted("true or false"),
+        (Kind::List, toml::Value::Array(all)) => all
+            .into_iter()
+            .map(|v| v.as_str().map(str::to_owned).ok_or_else(|| "must be a list of texts".to_owned()))
+            .collect::<Result<_, _>>()
+            .map(Value::Many),
+        (Kind::List, _) => wanted("a list of texts"),
+    }
+}
+
+fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
+    Ok(match kind {
+        Kind::Text | Kind::Secret => Value::One(text.to_owned()),
+        Kind::Number => {
+            Value::One(text.trim().parse::<i64>().map_err(|_| "must be a whole number")?.to_string())
+        }
+        Kind::Bool => Value::One(truth(text).to_string()),
+        Kind::List => Value::Many(split(text)),
+    })
+}
+
+// compat: upstream's templates know these spellings of false and take every other text for true, `no` and `off` included.
+fn truth(text: &str) -> bool {
+    !matches!(text.trim_matches(['"', '\'']), "" | "0" | "f" | "F" | "false" | "False" | "FALSE")
+}
+
+// compat: upstream splits at commas, drops empty items and does not trim.
+fn split(text: &str) -> Vec<String> {
+    text.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect()
+}
+
+fn bad(s: &Setting, origin: Origin, reason: impl Into<String>) -> StartError {
+    StartError::BadValue { option: s.key.to_owned(), origin, reason: reason.into() }
+}
+
+/// The candidate that differs least from `name`, if it is close enough to be a slip of the finger.
+pub fn closest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    candidates
+        .map(|c| (distance(name, c), c))
+        .min()
+        .filter(|(d, c)| *d <= 2 + c.len() / 6)
+        .map(|(_, c)| c.to_owned())
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, y) in row.iter_mut().skip(1).zip(&b) {
+            let best = (diagonal + usize::from(x != *y)).min(left + 1).min(*cell + 1);
+            diagonal = *cell;
+            *cell = best;
+            left = best;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+use std::io::Write;
+
+use super::*;
+
+const TABLE: &[Setting] = &[
+    Setting {
+        key: "xmpp.domain",
+        flag: "domain",
+        env: &["XMPP_DOMAIN"],
+        default: "meet.jitsi",
+        kind: Kind::Text,
+        help: "Main domain.",
+    },
+    Setting {
+        key: "http.listen",
+        flag: "http",
+        env: &["PLAUSCH_HTTP"],
+        default: "127.0.0.1:8000",
+        kind: Kind::Text,
+        help: "Web address.",
+    },
+    Setting {
+        key: "focus.password",
+        flag: "",
+        env: &["JICOFO_AUTH_PASSWORD"],
+        default: "",
+        kind: Kind::Secret,
+        help: "Password.",
+    },
+    Setting {
+        key: "media.advertise",
+        flag: "",
+        env: &["JVB_ADVERTISE_IPS"],
+        default: "",
+        kind: Kind::List,
+        help: "Public addresses.",
+    },
+    Setting {
+        key: "media.relay",
+        flag: "",
+        env: &["ENABLE_OCTO"],
+        default: "false",
+        kind: Kind::Bool,
+        help: "Relays.",
+    },
+    Setting { key: "media.threads", flag: "", env: &[], default: "0", kind: Kind::Number, help: "Threads." },
+];
+
+struct File(std::path::PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("plausch-options-{}-{name}.toml", std::process::id()));
+        std::fs::File::create(&path).unwrap().write_all(text.as_bytes()).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn load(
+    file: Option<&Path>,
+    env: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Effective, StartError> {
+    let env = |n: &str| env.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());
+    let flags = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+    Effective::load(TABLE, &Sources { file, env: &env, flags })
+}
+
+#[test]
+fn later_layers_win_and_say_where_they_came_from() {
+    let file = File::new(
+        "layers",
+        "[xmpp]\ndomain = 'file.example'\n[http]\nlisten = '127.0.0.1:1'\n[media]\nthreads = 3\nrelay = true\n",
+    );
+    let e = load(
+        Some(&file.0),
+        &[("XMPP_DOMAIN", "env.example"), ("PLAUSCH_HTTP", "127.0.0.1:2")],
+        &[("http.listen", "127.0.0.1:3")],
+    )
+    .unwrap();
+    assert_eq!(e.text("xmpp.domain"), "env.example");
+    assert_eq!(e.origin("xmpp.domain"), &Origin::Env("XMPP_DOMAIN".into()));
+    assert_eq!(e.parse::<std::net::SocketAddr>("http.listen").unwrap().port(), 3);
+    assert_eq!(e.parse::<usize>("media.threads").unwrap(), 3);
+    assert!(e.is_on("media.relay"));
+}
+
+#[test]
+fn an_unknown_key_in_the_file_is_named_with_the_closest_option() {
+    let file = File::new("unknown", "[xmpp]\ndomian = 'x'\n");
+    let e = load(Some(&file.0), &[], &[]).unwrap_err();
+    assert_eq!(e.reason(), "unknown_option");
+    assert_eq!(
+        e.to_string(),
+        "unknown option `xmpp.domian` in the configuration file; did you mean `xmpp.domain`?"
+    );
+}
+
+#[test]
+fn a_missing_file_broken_toml_or_a_wrong_type_is_one_line() {
+    let missing = load(Some(Path::new("/nonexistent/plausch.toml")), &[], &[]).unwrap_err();
+    assert_eq!(missing.reason(), "unreadable");
+    let file = File::new("broken", "[xmpp\ndomain = 1");
+    let broken = load(Some(&file.0), &[], &[]).unwrap_err();
+    assert_eq!(broken.reason(), "not_toml");
+    let file = File::new("type", "[media]\nthreads = 'many'\n");
+    let wrong = load(Some(&file.0), &[], &[]).unwrap_err();
+    assert_eq!(wrong.reason(), "bad_value");
+    for e in [missing, broken, wrong] {
+        assert!(!e.to_string().contains('\n') && e.exit_code() == 78, "{e}");
+    }
+}
+
+#[test]
+fn a_file_at_the_limit_is_read_and_one_beyond_is_not() {
+    let at = File::new("at", &format!("#{}", "x".repeat(MAX_CONFIG_FILE as usize - 1)));
+    assert!(load(Some(&at.0), &[], &[]).is_ok());
+    let beyond = File::new("beyond", &format!("#{}", "x".repeat(MAX_CONFIG_FILE as usize)));
+    assert_eq!(load(Some(&beyond.0), &[], &[]).unwrap_err().reason(), "unreadable");
+}
+
+#[test]
+fn secrets_never_reach_the_print_or_an_error() {
+    let e = load(None, &[("JICOFO_AUTH_PASSWORD", "geheim")], &[]).unwrap();
+    assert_eq!(e.text("focus.password"), "geheim");
+    let shown = format!("{}{e:?}{}", e.print(), e.bad("focus.password", "too short"));
+    assert!(!shown.contains("geheim"), "{shown}");
+    assert!(e.print().contains("xmpp.domain"));
+}
+
+#[test]
+fn compat_environment_values_read_as_upstream_reads_them() {
+    let on = |v: &str| load(None, &[("ENABLE_OCTO", v)], &[]).unwrap().is_on("media.relay");
+    for v in ["1", "true", "T", "\"true\"", "yes", "off", "no"] {
+        assert!(on(v), "{v}");
+    }
+    for v in ["0", "false", "'False'", "F", ""] {
+        assert!(!on(v), "{v}");
+    }
+    let e = load(None, &[("JVB_ADVERTISE_IPS", "192.0.2.1,,192.0.2.2#10001")], &[]).unwrap();
+    assert_eq!(e.list("media.advertise"), ["192.0.2.1", "192.0.2.2#10001"]);
+}
+
+#[test]
+fn the_sample_file_is_valid_also_with_every_line_uncommented() {
+    let text = sample(TABLE);
+    let uncommented: String = text
+        .lines()
+        .map(|l| match l.strip_prefix("# ") {
+            Some(rest)
+                if TABLE
+                    .iter()
+                    .any(|s| rest.starts_with(&format!("{} = ", s.key.split_once('.').unwrap().1))) =>
+            {
+                format!("{rest}\n")
+            }
+            _ => format!("{l}\n"),
+        })
+        .collect();
+    let file = File::new("sample", &uncommented);
+    let e = load(Some(&file.0), &[], &[]).unwrap();
+    for s in TABLE {
+        assert_eq!(e.origin(s.key), &Origin::File, "{}", s.key);
+    }
+    assert_eq!(e.text("xmpp.domain"), "meet.jitsi");
+}
