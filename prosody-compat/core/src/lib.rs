@@ -1,1 +1,50 @@
-//! In progress.
+//! The XMPP server as Jitsi's clients, focus and bridges know it (Prosody with Jitsi's modules): stanzas and
+//! connection events in, bytes to send and connections to close out. Pure: no sockets, no clock, no files.
+//!
+//! # How the shell drives it
+//!
+//! Every input takes `now`. After each input drain [`Server::poll_output`] until `None`, carry the effects out in
+//! that order, then sleep until [`Server::poll_timeout`] or the next input, and call [`Server::handle_timeout`].
+//!
+//! | input | when | bytes |
+//! |---|---|---|
+//! | [`Server::handle_clock`] | once at start, then about every minute | wall clock, for `<delay/>` stamps and TURN credentials |
+//! | [`Server::handle_open`] | a connection exists | – |
+//! | [`Server::handle_frame`] | something complete arrived | see below |
+//! | [`Server::handle_tls`] | the TLS handshake asked for by [`Output::StartTls`] is done | – |
+//! | [`Server::handle_framing_error`] | the transport's own framing broke, or a frame is over the limit | – |
+//! | [`Server::handle_closed`] | the transport is gone or the shell dropped it (slow reader) | – |
+//! | [`Server::handle_shutdown`] | the server stops | – |
+//!
+//! What a *frame* is, by [`Transport`]:
+//!
+//! - **WebSocket** (RFC 7395): one text frame, both ways. Nothing else to do in the shell.
+//! - **TCP**: the bytes of one `StreamItem` (`Open`: the start tag as it stands; `Element`); for `Close` pass
+//!   `</stream:stream>`. Sent bytes are written as they are. After [`Output::ResetStream`] (SASL success) and after
+//!   [`Output::StartTls`] the splitter must be reset: the peer starts a new stream.
+//! - **BOSH**: one child of a `<body/>`. Session creation and `xmpp:restart="true"` are passed as the frame
+//!   `<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="…"/>`, answered by `<stream:features/>` alone;
+//!   `type="terminate"` as `<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>` after its stanzas. Sent frames are
+//!   children of a `<body/>` and carry their namespaces. After [`Output::Close`] end the session with
+//!   [`CloseReason::bosh_condition`].
+//! - **InProcess**: one stanza, both ways. The session is bound at once, without authentication.
+//!
+//! An empty or white-space frame counts as a sign of life and nothing else.
+//!
+//! A WebSocket is closed with code 1000 after [`Output::Close`], once everything sent before has been written. The
+//! shell must bound what it keeps per connection ([`Limits::max_send_backlog_bytes`]): beyond that it drops the
+//! connection and calls [`Server::handle_closed`]. Stream management lets such a client resume.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
+mod config;
+mod counters;
+mod limits;
+mod output;
+mod server;
+
+pub use config::{Account, Config, ConfigError, Credentials, ExternalService, MainAuth};
+pub use counters::{Counter, Counters};
+pub use limits::Limits;
+pub use output::{CloseReason, ConnId, Frame, FramingError, Output, SessionQuery, Transport};
+pub use server::{Server, Stats};

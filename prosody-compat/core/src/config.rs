@@ -1,0 +1,183 @@
+//! What the server serves: hosts, accounts, and the options of Jitsi's modules, with the defaults of upstream's
+//! containers.
+
+use std::time::Duration;
+
+use jitsi_xmpp::{BareJid, Jid, Sensitive};
+
+use crate::limits::Limits;
+
+/// How people log in on the main domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MainAuth {
+    /// SASL ANONYMOUS only.
+    Anonymous,
+    /// User name and password; guests come in through `guest_domain`.
+    Internal,
+}
+
+/// An account with a password.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// `focus@auth.meet.jitsi`
+    pub jid: BareJid,
+    /// In clear text; only SCRAM keys derived from it are kept.
+    pub password: Sensitive<String>,
+}
+
+/// Credentials of a TURN server.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// None: STUN, or an open relay.
+    None,
+    /// The same for everybody.
+    Static {
+        /// User name.
+        username: Sensitive<String>,
+        /// Password.
+        password: Sensitive<String>,
+    },
+    /// Made per request from the secret shared with the TURN server.
+    Secret(Sensitive<String>),
+}
+
+/// A STUN or TURN server offered to clients (XEP-0215).
+#[derive(Debug, Clone)]
+pub struct ExternalService {
+    /// `stun`, `turn` or `turns`.
+    pub kind: String,
+    /// Host name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// `udp` or `tcp`.
+    pub transport: String,
+    /// How clients authenticate there.
+    pub credentials: Credentials,
+    /// How long credentials are valid. 24 h, as upstream.
+    pub ttl: Duration,
+}
+
+/// The server's configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `meet.jitsi`: clients log in here.
+    pub domain: String,
+    /// `auth.meet.jitsi`: the roles log in here.
+    pub auth_domain: String,
+    /// `muc.meet.jitsi`: the meetings.
+    pub muc_domain: String,
+    /// `internal-muc.meet.jitsi`: the breweries.
+    pub internal_muc_domain: String,
+    /// `focus.meet.jitsi`: relays conference requests to the focus.
+    pub focus_domain: String,
+    /// `metadata.meet.jitsi`: room metadata.
+    pub metadata_domain: String,
+    /// `guest.meet.jitsi`: anonymous guests, when the main domain wants a password.
+    pub guest_domain: Option<String>,
+    /// `hidden.meet.jitsi`: invisible participants (recorder, transcriber).
+    pub hidden_domain: Option<String>,
+    /// How people log in on `domain`.
+    pub main_auth: MainAuth,
+    /// Accounts with a password, on any host.
+    pub accounts: Vec<Account>,
+    /// Owners of every room, who may create rooms: focus, jvb, jibri, jigasi.
+    pub admins: Vec<BareJid>,
+    /// Accounts without the client limits: focus, jvb.
+    pub unlimited: Vec<BareJid>,
+    /// The account that `focus_domain` relays to.
+    pub focus: BareJid,
+    /// Whether TCP clients must encrypt before they log in.
+    pub require_encryption: bool,
+    /// Whether the server can encrypt TCP connections, so that STARTTLS is offered.
+    pub offer_tls: bool,
+    /// Push the component addresses at bind (upstream's `jiconop`), which saves clients several round trips.
+    pub push_components: bool,
+    /// Serve tenants: `room@muc.<tenant>.meet.jitsi`.
+    pub tenants: bool,
+    /// Everybody who joins becomes an owner (upstream's `muc_allowners`). Off: the focus grants ownership.
+    pub all_owners: bool,
+    /// Nicks must start with the first 8 characters of an anonymous user's node.
+    pub strict_nicks: bool,
+    /// Most participants of a meeting (`MAX_PARTICIPANTS`).
+    pub max_participants: Option<usize>,
+    /// Bare JIDs and domains that `max_participants` neither counts nor stops.
+    pub uncounted: Vec<Jid>,
+    /// Bare JIDs and domains that join without the room's password.
+    pub password_exempt: Vec<Jid>,
+    /// Permissions given to moderators without a token (upstream's `jitsi_default_permissions`).
+    pub default_permissions: Vec<String>,
+    /// STUN and TURN servers; may be empty.
+    pub external_services: Vec<ExternalService>,
+    /// How long a client's session waits to be resumed. 70 s: clients try until about 65 s (client-protocol §2.5).
+    pub resume_timeout: Duration,
+    /// The same for accounts of `auth_domain`. 15 s, as upstream.
+    pub resume_timeout_auth: Duration,
+    /// Name of the shard, told to clients.
+    pub shard: Option<String>,
+    /// Region of the server, told to clients.
+    pub region: Option<String>,
+    /// Release, told to clients.
+    pub release: Option<String>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The defaults of upstream's containers below `domain`.
+    pub fn for_domain(domain: &str) -> Result<Self, ConfigError> {
+        let auth_domain = format!("auth.{domain}");
+        let account = |node| BareJid::from_parts(node, &auth_domain).map_err(|_| ConfigError::Domain);
+        let (focus, jvb) = (account("focus")?, account("jvb")?);
+        Ok(Self {
+            muc_domain: format!("muc.{domain}"),
+            internal_muc_domain: format!("internal-muc.{domain}"),
+            focus_domain: format!("focus.{domain}"),
+            metadata_domain: format!("metadata.{domain}"),
+            guest_domain: None,
+            hidden_domain: None,
+            main_auth: MainAuth::Anonymous,
+            accounts: Vec::new(),
+            admins: vec![focus.clone(), jvb.clone()],
+            unlimited: vec![focus.clone(), jvb],
+            password_exempt: vec![focus.as_jid().clone()],
+            uncounted: vec![focus.as_jid().clone()],
+            focus,
+            require_encryption: true,
+            offer_tls: true,
+            push_components: true,
+            tenants: true,
+            all_owners: false,
+            strict_nicks: false,
+            max_participants: None,
+            default_permissions: DEFAULT_PERMISSIONS.iter().map(|p| (*p).to_owned()).collect(),
+            external_services: Vec::new(),
+            resume_timeout: Duration::from_secs(70),
+            resume_timeout_auth: Duration::from_secs(15),
+            shard: None,
+            region: None,
+            release: None,
+            limits: Limits::default(),
+            auth_domain,
+            domain: domain.to_owned(),
+        })
+    }
+
+    /// Adds an account with a password.
+    #[must_use]
+    pub fn with_account(mut self, jid: BareJid, password: impl Into<String>) -> Self {
+        self.accounts.push(Account { jid, password: Sensitive::new(password.into()) });
+        self
+    }
+}
+
+/// Why a configuration cannot be served. Blame: the admin. Consequence: the server does not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The domain is no valid host name.
+    #[error("the XMPP domain is not valid")]
+    Domain,
+}
+
+const DEFAULT_PERMISSIONS: &[&str] =
+    &["livestreaming", "recording", "transcription", "outbound-call", "create-polls", "send-groupchat", "flip"];

@@ -1,0 +1,95 @@
+//! Every bound of the server with default, reason and worst-case memory.
+
+use std::time::Duration;
+
+/// The bounds. Worst-case memory of one client is about `max_stanza_bytes` × 12 while one stanza is parsed, plus
+/// `max_unacked_bytes`, plus one presence per room it is in.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at once. 20,000: four rooms of 5,000. About 1 KiB each.
+    pub max_connections: usize,
+    /// Bytes of one stanza. 262,144, as upstream; the largest seen from a client is 60 KiB.
+    pub max_stanza_bytes: usize,
+    /// Bytes of one stanza from an account of `Config::unlimited`. 10 MiB, as upstream.
+    pub max_stanza_bytes_unlimited: usize,
+    /// Nesting of one stanza. 32; Jingle needs 6.
+    pub max_depth: usize,
+    /// Elements in one stanza. 10,000; a source-add of 500 sources has about 3,000.
+    pub max_elements: usize,
+    /// Frames of one connection that are no XML before its stream is closed. 20: a client has none.
+    pub max_malformed: u32,
+    /// Failed logins on one connection before its stream is closed. 5; a person mistypes.
+    pub max_auth_failures: u32,
+    /// Stanzas one session may leave unacknowledged and still resume. 5,000: joining a room of 2,000 twice. About
+    /// 100 bytes each, the content is shared.
+    pub max_unacked: usize,
+    /// Bytes of unacknowledged stanzas of one session, shared ones counted in full. 8 MiB.
+    pub max_unacked_bytes: usize,
+    /// Bytes the shell keeps for one connection that reads slowly. 8 MiB: twice the join of a room of 1,000.
+    pub max_send_backlog_bytes: usize,
+    /// Time until a connection must be authenticated and bound. 5 min, as upstream.
+    pub login_timeout: Duration,
+    /// Silence until the server asks for a sign of life. 14 min, as upstream.
+    pub idle: Duration,
+    /// Time to answer that. 30 s.
+    pub idle_answer: Duration,
+    /// Rooms at once. 10,000, as upstream. About 2 KiB each when small.
+    pub max_rooms: usize,
+    /// Occupants of one room. 10,000: above what one room can carry. About 2 KiB each.
+    pub max_occupants: usize,
+    /// Rooms one session may be in. 10,000 for accounts of the roles, 20 for others: main room, breakout, lobby.
+    pub max_rooms_per_client: usize,
+    /// Sessions that share one nick. 4: a role's old and new connection.
+    pub max_sessions_per_occupant: usize,
+    /// Affiliations stored in one room. 20,000: twice the occupants.
+    pub max_affiliations: usize,
+    /// Messages kept for late joiners. 20, as upstream.
+    pub max_history: usize,
+    /// Bytes of one room's history. 512 KiB.
+    pub max_history_bytes: usize,
+    /// Message ids whose author is remembered, so that only the author or a moderator can retract. 1,000; 100 KiB.
+    pub max_retractable: usize,
+    /// Joins of one room waiting for the focus. 500, as upstream.
+    pub max_held_joins: usize,
+    /// Time a join waits for the focus. 60 s; a client has no join timeout, and a focus is back sooner.
+    pub held_join_timeout: Duration,
+    /// Bytes of one room's metadata. 256 KiB.
+    pub max_metadata_bytes: usize,
+    /// Bytes of a room's subject. 4 KiB.
+    pub max_subject_bytes: usize,
+    /// Bytes of a room's password. 1 KiB.
+    pub max_password_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 20_000,
+            max_stanza_bytes: 262_144,
+            max_stanza_bytes_unlimited: 10 * 1024 * 1024,
+            max_depth: 32,
+            max_elements: 10_000,
+            max_malformed: 20,
+            max_auth_failures: 5,
+            max_unacked: 5_000,
+            max_unacked_bytes: 8 * 1024 * 1024,
+            max_send_backlog_bytes: 8 * 1024 * 1024,
+            login_timeout: Duration::from_secs(300),
+            idle: Duration::from_secs(840),
+            idle_answer: Duration::from_secs(30),
+            max_rooms: 10_000,
+            max_occupants: 10_000,
+            max_rooms_per_client: 20,
+            max_sessions_per_occupant: 4,
+            max_affiliations: 20_000,
+            max_history: 20,
+            max_history_bytes: 512 * 1024,
+            max_retractable: 1_000,
+            max_held_joins: 500,
+            held_join_timeout: Duration::from_secs(60),
+            max_metadata_bytes: 256 * 1024,
+            max_subject_bytes: 4 * 1024,
+            max_password_bytes: 1024,
+        }
+    }
+}

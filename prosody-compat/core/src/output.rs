@@ -1,0 +1,189 @@
+//! The words between core and shell: how a connection arrives, and what the shell shall do.
+
+use bytes::Bytes;
+use jitsi_xmpp::{FullJid, Sensitive};
+
+/// A connection, numbered by the shell; never used again after it closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+/// How the bytes travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// RFC 7395; counts as encrypted, because a proxy in front has the certificate.
+    WebSocket,
+    /// XEP-0124/0206; counts as encrypted.
+    Bosh,
+    /// RFC 6120 over TCP.
+    Tcp {
+        /// Encrypted from the start, or a peer on a trusted local address.
+        tls: bool,
+    },
+    /// A role of the same process, already known: bound to this address without authentication.
+    InProcess(FullJid),
+}
+
+/// What the URL and the headers of a WebSocket upgrade or first BOSH request say (prosody-compat §2.6). Values are
+/// percent-decoded by the shell.
+#[derive(Debug, Clone, Default)]
+pub struct SessionQuery {
+    /// `room`: the room the user is heading to.
+    pub room: Option<Sensitive<String>>,
+    /// `prefix`: the tenant, set by the reverse proxy; empty counts as absent.
+    pub prefix: Option<Sensitive<String>>,
+    /// `token` or the `Authorization: Bearer` header.
+    pub token: Option<Sensitive<String>>,
+    /// `previd`: the stream management id of the session to be resumed.
+    pub previd: Option<Sensitive<String>>,
+    /// `customusername`: a promoted visitor's node.
+    pub custom_username: Option<Sensitive<String>>,
+    /// `X-Proxy-Region`: region of the participant.
+    pub region: Option<String>,
+}
+
+/// What broke in the transport's framing; the stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FramingError {
+    /// Larger than the connection's stanza limit.
+    TooLarge,
+    /// Boundaries lost: binary or fragmented WebSocket frames, a broken byte stream.
+    Malformed,
+}
+
+/// One thing to send: a stanza or a stream element, in up to three pieces that follow each other.
+///
+/// A broadcast is serialised once: the pieces before and after the recipient's address are shared.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    pieces: [Bytes; 3],
+}
+
+impl Frame {
+    /// A frame in one piece.
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { pieces: [bytes.into(), Bytes::new(), Bytes::new()] }
+    }
+
+    pub(crate) const fn spliced(head: Bytes, to: Bytes, tail: Bytes) -> Self {
+        Self { pieces: [head, to, tail] }
+    }
+
+    /// The pieces in order; some may be empty.
+    pub const fn pieces(&self) -> &[Bytes; 3] {
+        &self.pieces
+    }
+
+    /// Bytes in all.
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The frame as one run of bytes; no copy if it already is one.
+    pub fn to_bytes(&self) -> Bytes {
+        let [head, to, tail] = &self.pieces;
+        if to.is_empty() && tail.is_empty() {
+            return head.clone();
+        }
+        let mut all = Vec::with_capacity(self.len());
+        for p in &self.pieces {
+            all.extend_from_slice(p);
+        }
+        all.into()
+    }
+}
+
+/// Stanzas are personal: only the size is shown.
+impl std::fmt::Debug for Frame {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frame({} bytes)", self.len())
+    }
+}
+
+/// What the shell shall do, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send this.
+    Send {
+        /// To whom.
+        conn: ConnId,
+        /// What.
+        frame: Frame,
+    },
+    /// TCP: everything sent so far goes out unencrypted, then the TLS handshake follows; report with
+    /// `handle_tls`. Reset the splitter.
+    StartTls {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// TCP: the peer starts a new stream on the same connection; reset the splitter.
+    ResetStream {
+        /// Which connection.
+        conn: ConnId,
+    },
+    /// From now on stanzas up to `max_bytes` may arrive here.
+    StanzaLimit {
+        /// Which connection.
+        conn: ConnId,
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// Close, once everything before is written. The core has already forgotten the connection; `handle_closed` may
+    /// be called and does nothing.
+    Close {
+        /// Which connection.
+        conn: ConnId,
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// Why a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CloseReason {
+    /// The client closed its stream.
+    ClientClosed,
+    /// The client asked for a host that is not served.
+    HostUnknown,
+    /// A stream error was sent.
+    StreamError,
+    /// The session went on on another connection, or was replaced by a new one with the same address.
+    Replaced,
+    /// Silent for too long, or not authenticated in time.
+    Timeout,
+    /// More connections than the limit.
+    TooMany,
+    /// The server stops.
+    Shutdown,
+}
+
+impl CloseReason {
+    /// The `condition` of a BOSH `<body type="terminate"/>`; `None` for a plain end.
+    pub const fn bosh_condition(self) -> Option<&'static str> {
+        match self {
+            Self::ClientClosed => None,
+            Self::HostUnknown => Some("improper-addressing"),
+            Self::StreamError | Self::Replaced => Some("remote-stream-error"),
+            Self::Timeout => Some("remote-connection-failed"),
+            Self::TooMany => Some("policy-violation"),
+            Self::Shutdown => Some("system-shutdown"),
+        }
+    }
+
+    /// The counter's label.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::HostUnknown => "host_unknown",
+            Self::StreamError => "stream_error",
+            Self::Replaced => "replaced",
+            Self::Timeout => "timeout",
+            Self::TooMany => "too_many",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
