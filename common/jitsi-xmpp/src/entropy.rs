@@ -23,7 +23,8 @@ pub trait Entropy: Send {
     fn uuid(&mut self) -> String {
         let mut b = [0; 16];
         self.fill(&mut b);
-        let n = (u128::from_be_bytes(b) & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
+        let n =
+            (u128::from_be_bytes(b) & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
         let h = format!("{n:032x}");
         let part = |from: usize, to: usize| h.get(from..to).unwrap_or_default();
         format!("{}-{}-{}-{}-{}", part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32))

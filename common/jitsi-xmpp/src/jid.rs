@@ -41,12 +41,16 @@ impl Jid {
     pub fn new(node: Option<&str>, domain: &str, resource: Option<&str>) -> Result<Self, JidError> {
         let mut text = String::with_capacity(domain.len() + 32);
         if let Some(n) = node {
-            check(n, JidError::EmptyNode, |c| c.is_whitespace() || c.is_control() || "\"&'/:<>@".contains(c))?;
+            check(n, JidError::EmptyNode, |c| {
+                c.is_whitespace() || c.is_control() || "\"&'/:<>@".contains(c)
+            })?;
             n.chars().flat_map(char::to_lowercase).for_each(|c| text.push(c));
             text.push('@');
         }
         let node_end = text.len();
-        check(domain, JidError::EmptyDomain, |c| c.is_whitespace() || c.is_control() || "\"&'/<>@".contains(c))?;
+        check(domain, JidError::EmptyDomain, |c| {
+            c.is_whitespace() || c.is_control() || "\"&'/<>@".contains(c)
+        })?;
         domain.chars().flat_map(char::to_lowercase).for_each(|c| text.push(c));
         let domain_end = text.len();
         if let Some(r) = resource {

@@ -3,19 +3,36 @@
 //! Serialised XML is pinned by tests, because the web client matches *literal* attributes: see
 //! [`xml`] for the one rule that follows from this.
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
+pub mod bridge_channel;
+pub mod bridge_stats;
+pub mod colibri2;
+pub mod conference_request;
+pub mod disco;
 pub mod entropy;
+pub mod forms;
+pub mod health;
 pub mod ids;
 pub mod iq;
 pub mod jid;
+pub mod jingle;
+pub mod mute;
 pub mod ns;
+mod parse;
+pub mod presence;
+pub mod sasl;
 pub mod sensitive;
 pub mod stanza_error;
+mod words;
 pub mod xml;
 
 pub use entropy::Entropy;
 pub use jid::{BareJid, FullJid, Jid};
+pub use parse::ParseError;
 pub use sensitive::Sensitive;
 pub use stanza_error::{Condition, ErrorType, StanzaError};
 pub use xml::Element;

@@ -1,27 +1,8 @@
 //! Stanza errors: a condition and a text in, the `<error/>` element that clients recognise out, and back.
 
 use crate::ns;
+use crate::words::words;
 use crate::xml::Element;
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-
-        impl $name {
-            /// The word on the wire.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-
-            /// From the word on the wire.
-            pub fn parse(s: &str) -> Option<Self> {
-                match s { $($word => Some(Self::$variant),)* _ => None }
-            }
-        }
-    };
-}
 
 words! {
     /// RFC 6120 §8.3.3.
@@ -67,13 +48,17 @@ impl Condition {
     /// The error type that RFC 6120 §8.3.3 recommends for this condition.
     pub const fn default_type(self) -> ErrorType {
         match self {
-            Self::Forbidden | Self::NotAuthorized | Self::RegistrationRequired | Self::SubscriptionRequired => {
-                ErrorType::Auth
+            Self::Forbidden
+            | Self::NotAuthorized
+            | Self::RegistrationRequired
+            | Self::SubscriptionRequired => ErrorType::Auth,
+            Self::BadRequest | Self::JidMalformed | Self::NotAcceptable | Self::PolicyViolation => {
+                ErrorType::Modify
             }
-            Self::BadRequest | Self::JidMalformed | Self::NotAcceptable | Self::PolicyViolation => ErrorType::Modify,
-            Self::RecipientUnavailable | Self::RemoteServerTimeout | Self::ResourceConstraint | Self::UnexpectedRequest => {
-                ErrorType::Wait
-            }
+            Self::RecipientUnavailable
+            | Self::RemoteServerTimeout
+            | Self::ResourceConstraint
+            | Self::UnexpectedRequest => ErrorType::Wait,
             _ => ErrorType::Cancel,
         }
     }

@@ -114,7 +114,8 @@ pub fn parse_with(bytes: &[u8], default_ns: &str, limits: &XmlLimits) -> Result<
             Event::CData(t) => state.text(&t.xml10_content())?,
             Event::GeneralRef(r) => {
                 if r.is_char_ref() {
-                    let c = r.resolve_char_ref().map_err(|_| XmlError::Malformed)?.ok_or(XmlError::Malformed)?;
+                    let c =
+                        r.resolve_char_ref().map_err(|_| XmlError::Malformed)?.ok_or(XmlError::Malformed)?;
                     state.text(c.encode_utf8(&mut [0; 4]))?;
                 } else {
                     state.text(match r.into_inner().as_ref() {
@@ -241,11 +242,57 @@ fn intern(uri: &str) -> Cow<'static, str> {
 /// The names that make up most of a Jitsi stanza, so that parsing does not allocate for them.
 fn intern_name(name: &str) -> Cow<'static, str> {
     const KNOWN: &[&str] = &[
-        "iq", "message", "presence", "to", "from", "id", "type", "xml:lang", "x", "c", "item", "status", "code",
-        "jid", "affiliation", "role", "nick", "hash", "node", "ver", "var", "feature", "features", "name", "value",
-        "source", "parameter", "ssrc", "ssrc-group", "semantics", "content", "description", "transport",
-        "payload-type", "rtcp-fb", "rtp-hdrext", "candidate", "subtype", "clockrate", "channels", "uri", "jingle",
-        "json-message", "SourceInfo", "stats-id", "body", "error", "query", "identity", "category", "field",
+        "iq",
+        "message",
+        "presence",
+        "to",
+        "from",
+        "id",
+        "type",
+        "xml:lang",
+        "x",
+        "c",
+        "item",
+        "status",
+        "code",
+        "jid",
+        "affiliation",
+        "role",
+        "nick",
+        "hash",
+        "node",
+        "ver",
+        "var",
+        "feature",
+        "features",
+        "name",
+        "value",
+        "source",
+        "parameter",
+        "ssrc",
+        "ssrc-group",
+        "semantics",
+        "content",
+        "description",
+        "transport",
+        "payload-type",
+        "rtcp-fb",
+        "rtp-hdrext",
+        "candidate",
+        "subtype",
+        "clockrate",
+        "channels",
+        "uri",
+        "jingle",
+        "json-message",
+        "SourceInfo",
+        "stats-id",
+        "body",
+        "error",
+        "query",
+        "identity",
+        "category",
+        "field",
     ];
     KNOWN.iter().find(|k| **k == name).map_or_else(|| Cow::Owned(name.to_owned()), |k| Cow::Borrowed(*k))
 }

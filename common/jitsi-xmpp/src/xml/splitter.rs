@@ -43,9 +43,13 @@ enum Lex {
     /// After `<`.
     TagStart,
     /// Inside a start tag; `slash`: the last byte was `/`.
-    Start { slash: bool },
+    Start {
+        slash: bool,
+    },
     /// Inside a quoted attribute value.
-    Quoted { quote: u8 },
+    Quoted {
+        quote: u8,
+    },
     /// Inside `</…>`.
     End,
     /// Inside `<?…?>`, allowed before the stream header only.
@@ -152,7 +156,8 @@ impl Splitter {
                 }
                 Lex::CData => {
                     let seen = self.buf.get(..self.scanned).unwrap_or_default();
-                    let body = seen.get(seen.iter().rposition(|c| *c == b'<').unwrap_or(0)..).unwrap_or_default();
+                    let body =
+                        seen.get(seen.iter().rposition(|c| *c == b'<').unwrap_or(0)..).unwrap_or_default();
                     let prefix = b"<![CDATA[";
                     let same = body.len().min(prefix.len());
                     if body.get(..same) != prefix.get(..same) && !seen.windows(9).any(|w| w == prefix) {

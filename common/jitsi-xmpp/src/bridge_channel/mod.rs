@@ -1,0 +1,114 @@
+//! The bridge channel, client ⇄ bridge (client-protocol §6, videobridge §8): one JSON text in, a typed message out,
+//! and back. The same texts travel over the SCTP data channel and the websocket.
+
+mod messages;
+
+pub use messages::{
+    AudioSourceMapping, AudioSubscription, EndpointMessage, EndpointStats, ReceiverVideoConstraints,
+    SourceVideoType, VideoConstraints, VideoSourceMapping,
+};
+
+use crate::ids::{EndpointId, SourceName};
+
+/// Most bytes of one message. Clients announce 256 KiB as SCTP's `max-message-size`.
+pub const MAX_MESSAGE_BYTES: usize = 262_144;
+
+/// Client → bridge.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ClientMessage {
+    /// Answered with [`BridgeMessage::ServerHello`].
+    ClientHello,
+    /// What the client wants to see. Absent members are unchanged.
+    ReceiverVideoConstraints(ReceiverVideoConstraints),
+    /// Legacy: how many video sources the client wants.
+    LastNChanged {
+        /// −1 = all.
+        last_n: i32,
+    },
+    /// What the client wants to hear; replaces what it said before.
+    ReceiverAudioSubscription(AudioSubscription),
+    /// What a source of the client shows now.
+    SourceVideoType(SourceVideoType),
+    /// Legacy: the same for the first video source.
+    VideoType(crate::jingle::VideoType),
+    /// To another participant, or to all.
+    EndpointMessage(EndpointMessage),
+    /// Connection statistics for others to show.
+    EndpointStats(EndpointStats),
+    /// Another class; tolerated.
+    Unknown {
+        /// `colibriClass`, shortened to 64 characters.
+        class: String,
+    },
+}
+
+/// Bridge → client.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BridgeMessage {
+    /// First message on a websocket.
+    ServerHello {
+        /// The bridge's version, if it may be told.
+        version: Option<String>,
+    },
+    /// What the bridge believes the client can receive.
+    ConnectionStats {
+        /// Bits per second.
+        estimated_downlink_bandwidth: u64,
+    },
+    /// Who speaks.
+    DominantSpeaker {
+        /// Who speaks now, or spoke last.
+        dominant_speaker: EndpointId,
+        /// Who spoke before, latest first.
+        previous_speakers: Vec<EndpointId>,
+        /// Nobody speaks now.
+        silence: bool,
+    },
+    /// Whether an endpoint's media arrives at the bridge.
+    EndpointConnectivityStatus {
+        /// Who.
+        endpoint: EndpointId,
+        /// Whether it does. compat: a string on the wire.
+        active: bool,
+    },
+    /// From another participant.
+    EndpointMessage(EndpointMessage),
+    /// From another participant.
+    EndpointStats(EndpointStats),
+    /// The complete set of video sources forwarded to this client.
+    ForwardedSources {
+        /// Their names.
+        forwarded_sources: Vec<SourceName>,
+    },
+    /// The greatest height anybody wants of one of the client's own sources.
+    SenderSourceConstraints {
+        /// Which.
+        source_name: SourceName,
+        /// Pixels; −1 = no limit, 0 = send nothing.
+        max_height: i32,
+    },
+    /// New or changed slots of the client's video SSRC pool.
+    VideoSourcesMap {
+        /// The slots.
+        mapped_sources: Vec<VideoSourceMapping>,
+    },
+    /// New or changed slots of the client's audio SSRC pool.
+    AudioSourcesMap {
+        /// The slots.
+        mapped_sources: Vec<AudioSourceMapping>,
+    },
+    /// A synthetic source begins or stops.
+    SyntheticSourceSending {
+        /// Which.
+        source_name: SourceName,
+        /// Begins.
+        sending: bool,
+        /// RTP timestamp.
+        timestamp: u32,
+    },
+    /// Another class; tolerated.
+    Unknown {
+        /// `colibriClass`, shortened to 64 characters.
+        class: String,
+    },
+}
