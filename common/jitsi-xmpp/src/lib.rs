@@ -32,7 +32,7 @@ pub mod xml;
 
 pub use entropy::Entropy;
 pub use jid::{BareJid, FullJid, Jid};
-pub use parse::ParseError;
+pub use parse::{MAX_ID_BYTES, ParseError};
 pub use sensitive::Sensitive;
 pub use stanza_error::{Condition, ErrorType, StanzaError};
 pub use xml::Element;

@@ -115,3 +115,16 @@ pub(crate) fn word<T>(
 ) -> Result<Option<T>, ParseError> {
     e.attr(what).map(|v| parse(v).ok_or(ParseError::Invalid { element, what })).transpose()
 }
+
+/// Most bytes of an id, a name or another short text out of a message. Reason: nicks have 8, source names about 20;
+/// bounds what an endpoint can make others store and receive.
+pub const MAX_ID_BYTES: usize = 256;
+
+/// An id that is neither empty nor longer than [`MAX_ID_BYTES`].
+pub(crate) fn short<'a>(
+    v: &'a str,
+    element: &'static str,
+    what: &'static str,
+) -> Result<&'a str, ParseError> {
+    if v.is_empty() || v.len() > MAX_ID_BYTES { Err(ParseError::Invalid { element, what }) } else { Ok(v) }
+}

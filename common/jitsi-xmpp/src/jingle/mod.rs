@@ -4,10 +4,12 @@
 
 mod compact;
 mod rtp;
+mod session;
 mod source;
 mod transport;
 
 pub use compact::{CompactSources, OwnerSources};
+pub(crate) use rtp::extmap_allow_mixed;
 pub use rtp::{HeaderExtension, Parameter, PayloadType, RtcpFeedback, RtpDescription};
 pub use source::{Semantics, Source, SsrcGroup, VideoType};
 pub use transport::{Candidate, CandidateType, Fingerprint, IceUdpTransport, SctpMap, Setup, WebSocket};
