@@ -1,6 +1,10 @@
 //! Colibri2, focus ⇄ bridge (videobridge §2): `conference-modify` and its answer in, typed requests out, and back,
 //! as XML and in the JSON form of the bridge's REST interface.
 
+mod json;
+mod json_parts;
+mod xml;
+
 use crate::BareJid;
 use crate::ids::{EndpointId, MediaType, MeetingId, SourceName};
 use crate::jingle::{HeaderExtension, IceUdpTransport, PayloadType, Source, SsrcGroup};
@@ -194,3 +198,80 @@ pub struct Colibri2Error {
     /// Which endpoint, for [`ErrorReason::UnknownEndpoint`].
     pub endpoint: Option<EndpointId>,
 }
+
+impl ConferenceModify {
+    /// A request that changes nothing yet.
+    pub fn new(meeting_id: MeetingId) -> Self {
+        Self {
+            meeting_id,
+            name: None,
+            create: false,
+            expire: false,
+            rtcstats_enabled: true,
+            endpoints: Vec::new(),
+            relays: Vec::new(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// An entry that changes nothing yet.
+    pub fn new(id: EndpointId) -> Self {
+        Self {
+            id,
+            create: false,
+            expire: false,
+            stats_id: None,
+            muc_role: None,
+            diarize: false,
+            media: Vec::new(),
+            transport: None,
+            sources: None,
+            force_mute: None,
+            capabilities: Vec::new(),
+            initial_last_n: None,
+        }
+    }
+
+    /// Whether the focus announced this capability.
+    pub fn has_capability(&self, name: &str) -> bool {
+        self.capabilities.iter().any(|c| c == name)
+    }
+
+    /// Whether it takes part in a visitor's role.
+    pub fn is_visitor(&self) -> bool {
+        self.muc_role.as_deref() == Some("visitor")
+    }
+}
+
+impl Relay {
+    /// An entry that changes nothing yet.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            mesh_id: None,
+            create: false,
+            expire: false,
+            media: Vec::new(),
+            transport: None,
+            endpoints: Vec::new(),
+        }
+    }
+}
+
+impl Media {
+    /// No codecs yet.
+    pub fn new(kind: MediaType) -> Self {
+        Self { kind, payload_types: Vec::new(), header_extensions: Vec::new(), extmap_allow_mixed: false }
+    }
+}
+
+impl MediaSource {
+    /// A track without streams.
+    pub fn new(kind: MediaType, id: SourceName) -> Self {
+        Self { kind, id, synthetic: false, sources: Vec::new(), ssrc_groups: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,11 @@ impl Splitter {
         *self = Self::new(self.limits);
     }
 
+    /// Changes the size limit; what is already buffered stays.
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.limits.max_bytes = max_bytes;
+    }
+
     /// Adds received bytes.
     pub fn push(&mut self, chunk: &[u8]) {
         self.buf.extend_from_slice(chunk);
