@@ -1,1 +1,133 @@
-//! In progress.
+//! The XMPP server's shell: WebSockets, BOSH requests, TCP connections and in-process links in and out, around the
+//! pure server of `prosody_core`.
+//!
+//! One task owns the server ([`owner`]); every connection is a task of its own with bounded queues to and from it
+//! ([`connection`]). The server never waits for a connection: one that reads too slowly is dropped, and stream
+//! management lets its client resume.
+#![forbid(unsafe_code)]
+
+mod bosh;
+pub mod config;
+mod connection;
+mod counters;
+mod entropy;
+mod http;
+pub mod limits;
+mod listen;
+mod owner;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use service::StartError;
+use tokio::sync::watch;
+use xmpp_link::ServerEnd;
+
+use crate::entropy::SystemEntropy;
+use crate::owner::Shared;
+
+pub use config::{Config, ConfigError, Raw};
+pub use counters::ShellCounters;
+
+/// A running server. Cheap to clone; the server runs until the shutdown it was started with.
+#[derive(Debug, Clone)]
+pub struct ServerHandle {
+    shared: Arc<Shared>,
+    bosh: Arc<listen::bosh::Sessions>,
+    tcp: Option<SocketAddr>,
+}
+
+/// The server's numbers, at most 50 ms old.
+#[derive(Debug, Clone, Default)]
+pub struct ServerStats {
+    /// How much there is.
+    pub now: prosody_core::Stats,
+    /// BOSH sessions.
+    pub bosh_sessions: usize,
+    /// What the server has counted since the start.
+    pub counters: prosody_core::Counters,
+    /// What the shell has counted since the start.
+    pub shell: ShellCounters,
+}
+
+/// No place for another connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many connections")]
+pub struct TooManyConnections;
+
+/// Starts the server and, where configured, its TCP listener. When `shutdown` becomes true all connections are closed
+/// without a stream error, so that clients resume or reload.
+pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<ServerHandle, StartError> {
+    let Config { mut core, listen, certificate } = config;
+    let mut listener = None;
+    let mut acceptor = None;
+    if let Some(address) = listen {
+        listener = Some(service::listen::tcp(LISTEN_OPTION, address).await?);
+        let domains = [core.domain.as_str(), core.auth_domain.as_str()];
+        acceptor = Some(tls::acceptor(certificate.as_ref(), &domains)?);
+    }
+    core.offer_tls = acceptor.is_some();
+    let (shared, inputs) = Shared::new(&core.limits, shutdown);
+    let server = prosody_core::Server::new(core, Box::new(SystemEntropy));
+    tokio::spawn(owner::run(server, inputs, Arc::clone(&shared)));
+    let mut tcp = None;
+    if let Some(listener) = listener {
+        tcp = listener.local_addr().ok();
+        tokio::spawn(listen::c2s::accept(Arc::clone(&shared), listener, acceptor));
+    }
+    Ok(ServerHandle { shared, bosh: Arc::default(), tcp })
+}
+
+impl ServerHandle {
+    /// The HTTP routes: `/xmpp-websocket`, `/http-bind`, also below a tenant's path. They must be served with HTTP
+    /// upgrades enabled.
+    pub fn router(&self) -> Router {
+        http::router(self)
+    }
+
+    /// `/health` as upstream's module answers it, for a listener of this role alone.
+    pub fn health_router(&self) -> Router {
+        http::health_router(self)
+    }
+
+    /// Serves a role of the same process, authenticated as the address the link was made with.
+    pub async fn attach_in_process(&self, end: ServerEnd) -> Result<(), TooManyConnections> {
+        listen::in_process::attach(&self.shared, end).await.map_err(|_| TooManyConnections)
+    }
+
+    /// Where XMPP over TCP is listened for.
+    pub const fn tcp_address(&self) -> Option<SocketAddr> {
+        self.tcp
+    }
+
+    /// Whether the server runs.
+    pub fn is_running(&self) -> bool {
+        !self.shared.inputs.is_closed()
+    }
+
+    /// The numbers. Does not wait.
+    pub fn stats(&self) -> ServerStats {
+        let numbers = self.shared.numbers();
+        ServerStats {
+            now: numbers.stats,
+            bosh_sessions: self.bosh.len(),
+            counters: numbers.counters,
+            shell: self.shared.tally.read(),
+        }
+    }
+
+    /// Waits until the server has ended, after the shutdown.
+    pub async fn ended(&self) {
+        self.shared.inputs.closed().await;
+    }
+}
+
+/// The HTTP routes of a running server; see [`ServerHandle::router`].
+pub fn router(handle: &ServerHandle) -> Router {
+    handle.router()
+}
+
+/// The option that holds [`Config::listen`], for error texts.
+const LISTEN_OPTION: &str = "xmpp.listen";

@@ -1,0 +1,225 @@
+//! What an admin can set: options as written in, a checked configuration out.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jitsi_xmpp::{BareJid, Entropy, Sensitive};
+use serde::Deserialize;
+
+use crate::entropy::SystemEntropy;
+
+/// Options as written; what is absent takes the default of docker-jitsi-meet.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Raw {
+    /// `XMPP_DOMAIN`. `meet.jitsi`.
+    pub domain: Option<String>,
+    /// `XMPP_AUTH_DOMAIN`. `auth.<domain>`.
+    pub auth_domain: Option<String>,
+    /// `XMPP_MUC_DOMAIN`. `muc.<domain>`.
+    pub muc_domain: Option<String>,
+    /// `XMPP_INTERNAL_MUC_DOMAIN`. `internal-muc.<domain>`.
+    pub internal_muc_domain: Option<String>,
+    /// `XMPP_HIDDEN_DOMAIN`, for recorders; none.
+    pub hidden_domain: Option<String>,
+    /// Where XMPP over TCP is listened for; absent: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// PEM file with the certificate chain for STARTTLS; absent: self-signed, made at start.
+    pub certificate: Option<PathBuf>,
+    /// PEM file with its key.
+    pub key: Option<PathBuf>,
+    /// `PROSODY_C2S_REQUIRE_ENCRYPTION`. On.
+    pub require_encryption: Option<bool>,
+    /// `JICOFO_AUTH_PASSWORD`. Absent: random, so that only the focus of this process can be `focus`.
+    pub focus_password: Option<String>,
+    /// `JVB_AUTH_USER`. `jvb`.
+    pub jvb_user: Option<String>,
+    /// `JVB_AUTH_PASSWORD`. Absent: random, so that only the bridge of this process can be `jvb`.
+    pub jvb_password: Option<String>,
+    /// Further accounts.
+    pub accounts: Vec<RawAccount>,
+    /// `MAX_PARTICIPANTS` of one meeting; absent: no bound but the server's.
+    pub max_participants: Option<usize>,
+    /// Connections of all kinds at once. 20,000.
+    pub max_connections: Option<usize>,
+    /// Seconds a lost session waits to be resumed. 70.
+    pub resume_seconds: Option<u64>,
+    /// Whether the addresses of components are pushed at bind. On.
+    pub push_components: Option<bool>,
+    /// Region of this server, told to clients.
+    pub region: Option<String>,
+}
+
+/// An account as written.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawAccount {
+    /// `recorder@hidden.meet.jitsi`
+    pub jid: String,
+    /// In clear text.
+    pub password: String,
+}
+
+/// Certificate and key on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// PEM, leaf first.
+    pub chain: PathBuf,
+    /// PEM, PKCS#8, PKCS#1 or SEC1.
+    pub key: PathBuf,
+}
+
+/// A configuration that can be served.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The server's own.
+    pub core: prosody_core::Config,
+    /// Where XMPP over TCP is listened for.
+    pub listen: Option<SocketAddr>,
+    /// For STARTTLS; `None`: self-signed.
+    pub certificate: Option<CertificateFiles>,
+}
+
+/// Why options cannot be served. Blame: the admin. Consequence: no start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not a host name.
+    #[error("`{0}` is not a valid host name")]
+    Domain(&'static str),
+    /// Not `name@host`.
+    #[error("account {0} is not a `name@host`")]
+    Account(usize),
+    /// One of the two files is missing.
+    #[error("certificate and key are needed together")]
+    Certificate,
+}
+
+impl Config {
+    /// Checks options and fills in the defaults.
+    pub fn from_raw(raw: Raw) -> Result<Self, ConfigError> {
+        let domain = raw.domain.unwrap_or_else(|| DOMAIN.to_owned());
+        host("domain", &domain)?;
+        let mut core =
+            prosody_core::Config::for_domain(&domain).map_err(|_| ConfigError::Domain("domain"))?;
+        let other = [
+            ("muc_domain", raw.muc_domain, &mut core.muc_domain),
+            ("internal_muc_domain", raw.internal_muc_domain, &mut core.internal_muc_domain),
+            ("auth_domain", raw.auth_domain, &mut core.auth_domain),
+        ];
+        for (option, value, place) in other {
+            if let Some(value) = value {
+                host(option, &value)?;
+                *place = value;
+            }
+        }
+        if let Some(hidden) = raw.hidden_domain {
+            host("hidden_domain", &hidden)?;
+            core.hidden_domain = Some(hidden);
+        }
+        let account = |node: &str, core: &prosody_core::Config| {
+            BareJid::from_parts(node, &core.auth_domain).map_err(|_| ConfigError::Domain("auth_domain"))
+        };
+        let focus = account("focus", &core)?;
+        let jvb = account(raw.jvb_user.as_deref().unwrap_or("jvb"), &core)?;
+        core.admins = vec![focus.clone(), jvb.clone()];
+        core.unlimited = core.admins.clone();
+        core.uncounted = vec![focus.as_jid().clone()];
+        core.password_exempt = vec![focus.as_jid().clone()];
+        core.focus = focus.clone();
+        let mut core = core
+            .with_account(focus, raw.focus_password.unwrap_or_else(random_password))
+            .with_account(jvb, raw.jvb_password.unwrap_or_else(random_password));
+        for (i, RawAccount { jid, password }) in raw.accounts.into_iter().enumerate() {
+            let jid = jid.split_once('@').and_then(|(node, host)| BareJid::from_parts(node, host).ok());
+            core = core.with_account(jid.ok_or(ConfigError::Account(i + 1))?, password);
+        }
+        if let Some(on) = raw.require_encryption {
+            core.require_encryption = on;
+        }
+        if let Some(on) = raw.push_components {
+            core.push_components = on;
+        }
+        if let Some(seconds) = raw.resume_seconds {
+            core.resume_timeout = Duration::from_secs(seconds);
+        }
+        if let Some(max) = raw.max_connections {
+            core.limits.max_connections = max;
+        }
+        core.max_participants = raw.max_participants;
+        core.region = raw.region;
+        let certificate = match (raw.certificate, raw.key) {
+            (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
+            (None, None) => None,
+            _ => return Err(ConfigError::Certificate),
+        };
+        Ok(Self { core, listen: raw.listen, certificate })
+    }
+
+    /// The password of an account, for the roles wired in the same configuration.
+    pub fn password(&self, jid: &BareJid) -> Option<&Sensitive<String>> {
+        self.core.accounts.iter().find(|a| a.jid == *jid).map(|a| &a.password)
+    }
+}
+
+fn host(option: &'static str, value: &str) -> Result<(), ConfigError> {
+    BareJid::from_parts("a", value).map(drop).map_err(|_| ConfigError::Domain(option))
+}
+
+fn random_password() -> String {
+    SystemEntropy.hex(32)
+}
+
+const DOMAIN: &str = "meet.jitsi";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_written_means_upstreams_containers() {
+        let config = Config::from_raw(Raw::default()).unwrap();
+        assert_eq!(config.core.domain, "meet.jitsi");
+        assert_eq!(config.core.internal_muc_domain, "internal-muc.meet.jitsi");
+        assert_eq!(config.core.focus.as_str(), "focus@auth.meet.jitsi");
+        assert_eq!(config.listen, None);
+        assert!(config.core.require_encryption);
+    }
+
+    #[test]
+    fn roles_without_a_configured_password_get_one_nobody_knows() {
+        let one = Config::from_raw(Raw::default()).unwrap();
+        let two = Config::from_raw(Raw::default()).unwrap();
+        let secret = |c: &Config| c.password(&c.core.focus).unwrap().reveal().clone();
+        assert_eq!(secret(&one).len(), 64);
+        assert_ne!(secret(&one), secret(&two));
+    }
+
+    #[test]
+    fn written_options_are_taken_over() {
+        let raw = Raw {
+            domain: Some("Example.org".into()),
+            auth_domain: Some("services.example.org".into()),
+            jvb_user: Some("bridge".into()),
+            jvb_password: Some("pw".into()),
+            accounts: vec![RawAccount { jid: "rec@hidden.example.org".into(), password: "x".into() }],
+            ..Raw::default()
+        };
+        let config = Config::from_raw(raw).unwrap();
+        let jvb = BareJid::from_parts("bridge", "services.example.org").unwrap();
+        assert_eq!(config.password(&jvb).unwrap().reveal(), "pw");
+        assert!(config.core.admins.contains(&jvb));
+        assert_eq!(config.core.accounts.len(), 3);
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_with_the_options_name() {
+        let domain = Raw { domain: Some("a b".into()), ..Raw::default() };
+        assert_eq!(Config::from_raw(domain).unwrap_err(), ConfigError::Domain("domain"));
+        let half = Raw { certificate: Some("c.pem".into()), ..Raw::default() };
+        assert_eq!(Config::from_raw(half).unwrap_err(), ConfigError::Certificate);
+        let account = RawAccount { jid: "nobody".into(), password: "x".into() };
+        let accounts = Raw { accounts: vec![account], ..Raw::default() };
+        assert_eq!(Config::from_raw(accounts).unwrap_err(), ConfigError::Account(1));
+    }
+}

@@ -1,0 +1,169 @@
+//! One connection between its transport's task and the server: bounded both ways, and dropped rather than waited
+//! for when it reads too slowly.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use prosody_core::{CloseReason, ConnId, Frame, FramingError, SessionQuery, Transport};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+
+use crate::counters::bump;
+use crate::limits;
+use crate::owner::{Input, Shared};
+
+/// What the server asks of a connection, in order.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Send(Frame),
+    StartTls,
+    ResetStream,
+    StanzaLimit(usize),
+    /// Everything before is to be written first.
+    Close(CloseReason),
+}
+
+/// The transport's end. Dropping it tells the server that the connection is gone.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    id: ConnId,
+    shared: Arc<Shared>,
+    orders: mpsc::Receiver<Order>,
+    gauge: Arc<Gauge>,
+    /// The place among the connections allowed at once.
+    _place: OwnedSemaphorePermit,
+}
+
+/// The server's end.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    orders: mpsc::Sender<Order>,
+    gauge: Arc<Gauge>,
+    max_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Gauge {
+    /// Bytes waiting to be taken by the transport.
+    waiting: AtomicUsize,
+    dropped: Notify,
+}
+
+/// No place for another connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full;
+
+impl Connection {
+    /// Announces a new connection to the server.
+    pub(crate) async fn open(
+        shared: &Arc<Shared>,
+        transport: Transport,
+        query: SessionQuery,
+    ) -> Result<Self, Full> {
+        let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
+            bump(&shared.tally.refused_full);
+            return Err(Full);
+        };
+        let id = shared.next_id();
+        let (tx, orders) = mpsc::channel(limits::OUTPUTS);
+        let gauge = Arc::new(Gauge::default());
+        let sink = Sink { orders: tx, gauge: Arc::clone(&gauge), max_bytes: shared.max_send_backlog };
+        let connection = Self { id, shared: Arc::clone(shared), orders, gauge, _place: place };
+        connection.input(Input::Open { id, transport, query: Box::new(query), sink }).await;
+        Ok(connection)
+    }
+
+    /// Hands a frame to the server; waits while the server is behind. Cancelling loses the frame.
+    pub(crate) async fn frame(&self, bytes: Bytes) {
+        // The permit travels with the frame and is given back when the server has handled it. A frame counts as at
+        // most the whole budget, so that one above it can pass at all.
+        let weight = u32::try_from(bytes.len().min(limits::INPUT_BYTES)).unwrap_or(u32::MAX);
+        let Ok(permit) = Arc::clone(&self.shared.budget).acquire_many_owned(weight).await else { return };
+        self.input(Input::Frame { id: self.id, bytes, _permit: permit }).await;
+    }
+
+    /// Reports that the transport's framing is broken.
+    pub(crate) async fn framing_error(&self, error: FramingError) {
+        self.input(Input::FramingError { id: self.id, error }).await;
+    }
+
+    /// Reports that the TLS handshake is done.
+    pub(crate) async fn tls(&self) {
+        self.input(Input::Tls { id: self.id }).await;
+    }
+
+    /// The next order; `None`: the server has stopped or has dropped this connection. Cancel-safe.
+    pub(crate) async fn order(&mut self) -> Option<Order> {
+        let order = tokio::select! {
+            biased;
+            () = self.gauge.dropped.notified() => None,
+            order = self.orders.recv() => order,
+        };
+        self.taken(order)
+    }
+
+    /// The next order, if there is one already.
+    pub(crate) fn try_order(&mut self) -> Option<Order> {
+        let order = self.orders.try_recv().ok();
+        self.taken(order)
+    }
+
+    /// Resolves when the server has dropped this connection because it reads too slowly.
+    pub(crate) fn dropped(&self) -> impl Future<Output = ()> + use<> {
+        let gauge = Arc::clone(&self.gauge);
+        async move { gauge.dropped.notified().await }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn taken(&self, order: Option<Order>) -> Option<Order> {
+        if let Some(Order::Send(frame)) = &order {
+            self.gauge.waiting.fetch_sub(frame.len(), Ordering::Relaxed);
+        }
+        order
+    }
+
+    async fn input(&self, input: Input) {
+        // Fails only when the server has stopped; then `order` says so as well.
+        let _ = self.shared.inputs.send(input).await;
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let closed = Input::Closed { id: self.id };
+        if let Err(mpsc::error::TrySendError::Full(closed)) = self.shared.inputs.try_send(closed)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let inputs = self.shared.inputs.clone();
+            runtime.spawn(async move {
+                let _ = inputs.send(closed).await;
+            });
+        }
+    }
+}
+
+impl Sink {
+    /// Queues an order; `Err`: the connection reads too slowly (or is gone) and must be forgotten.
+    pub(crate) fn order(&self, order: Order) -> Result<(), Full> {
+        if let Order::Send(frame) = &order {
+            let before = self.gauge.waiting.fetch_add(frame.len(), Ordering::Relaxed);
+            if before + frame.len() > self.max_bytes {
+                return Err(Full);
+            }
+        }
+        self.orders.try_send(order).map_err(|_| Full)
+    }
+
+    /// Whether the transport is still there; if not, being unable to send is no fault of its reader.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.orders.is_closed()
+    }
+
+    /// Makes the transport end at once, whatever it is waiting for.
+    pub(crate) fn drop_now(&self) {
+        self.gauge.dropped.notify_one();
+    }
+}

@@ -1,0 +1,80 @@
+//! Every bound of the shell: default, reason, worst-case memory. The server's own bounds are `prosody_core::Limits`.
+
+use std::time::Duration;
+
+/// Frames received and not yet handled by the server, all connections together. With [`INPUT_BYTES`] at most 32 MiB.
+pub const INPUTS: usize = 4_096;
+
+/// Bytes received and not yet handled; then reading pauses everywhere. Reason: more means the server is behind.
+pub const INPUT_BYTES: usize = 32 * 1024 * 1024;
+
+/// Frames waiting for one connection. The content of broadcasts is shared; bytes are bounded by
+/// `prosody_core::Limits::max_send_backlog_bytes`. Beyond either the reader is too slow and is dropped.
+pub const OUTPUTS: usize = 16_384;
+
+/// A burst of bytes a client may send at once. Reason: a session-accept, a page of source updates.
+pub const CLIENT_BURST: usize = 512 * 1024;
+
+/// Bytes per second one client may send in the long run; beyond that its frames are read later, never refused.
+/// Upstream allows 10,000; clients with many sources come close to that while joining.
+pub const CLIENT_RATE: usize = 64 * 1024;
+
+/// A WebSocket read buffer; allocated per connection.
+pub const WS_READ_BUFFER: usize = 4_096;
+
+/// WebSocket frames are gathered up to this size before one write; grows to this plus one frame per connection.
+pub const WS_WRITE_BUFFER: usize = 4_096;
+
+/// A WebSocket that is silent so long is pinged. Browsers answer by themselves.
+pub const WS_PING_AFTER: Duration = Duration::from_secs(30);
+
+/// A WebSocket that is silent so long is dead: its session waits to be resumed. Reason: two pings were not answered.
+pub const WS_DEAD_AFTER: Duration = Duration::from_secs(75);
+
+/// One write to a client that does not read. Then it is dropped, as when too much waits.
+pub const WRITE_STALL: Duration = Duration::from_secs(60);
+
+/// The closing handshake of a WebSocket, or the last bytes of a TCP stream.
+pub const CLOSE_WAIT: Duration = Duration::from_secs(5);
+
+/// A TLS handshake on TCP.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// From the TCP connection to the first stream header.
+pub const TCP_FIRST_BYTES: Duration = Duration::from_secs(30);
+
+/// One read from a TCP connection; allocated per connection.
+pub const TCP_READ: usize = 8 * 1024;
+
+/// Stanzas are gathered up to this size before one TCP write.
+pub const TCP_WRITE: usize = 64 * 1024;
+
+/// Bytes of one BOSH request, and of one answer before another begins. Twice the stanza limit.
+pub const BOSH_BODY_BYTES: usize = 2 * 262_144;
+
+/// Stanzas of one BOSH request. Reason: a client joins several of its requests; a dozen is usual.
+pub const BOSH_STANZAS_PER_BODY: usize = 256;
+
+/// BOSH requests of one session waiting for its task: the window, twice.
+pub const BOSH_QUEUE: usize = 8;
+
+/// XEP-0124 `hold`: requests kept open.
+pub const BOSH_HOLD: usize = 1;
+
+/// XEP-0124 `requests`: the window of request ids.
+pub const BOSH_REQUESTS: u64 = 2;
+
+/// XEP-0124 `wait`: longest time a request is kept open. Clients ask for 60 s.
+pub const BOSH_MAX_WAIT: Duration = Duration::from_secs(120);
+
+/// XEP-0124 `inactivity`: longest time without an open request.
+pub const BOSH_INACTIVITY: Duration = Duration::from_secs(60);
+
+/// XEP-0124 `polling`: the interval in which idle polls are counted.
+pub const BOSH_POLLING: Duration = Duration::from_secs(5);
+
+/// Idle polls in that interval that no client has reason to exceed.
+pub const BOSH_IDLE_POLLS: u32 = 50;
+
+/// How old the numbers of `ServerHandle::stats` may be.
+pub const STATS_AGE: Duration = Duration::from_millis(50);

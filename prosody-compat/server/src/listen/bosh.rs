@@ -1,0 +1,305 @@
+//! BOSH over HTTP: POSTs in, answers out; one task per session drives its engine.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body as HttpBody, to_bytes};
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use http::{Method, StatusCode, header};
+use jitsi_xmpp::{Entropy, ns};
+use prosody_core::{SessionQuery, Transport};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time;
+
+use super::query;
+use super::rate::Rate;
+use crate::bosh::body::{self, Body, Condition};
+use crate::bosh::engine::{Effect, Engine};
+use crate::connection::{Connection, Order};
+use crate::counters::{Tally, bump};
+use crate::entropy::SystemEntropy;
+use crate::limits;
+use crate::owner::Shared;
+
+/// The sessions by their id. As many as connections are allowed.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions(Mutex<HashMap<String, mpsc::Sender<Incoming>>>);
+
+#[derive(Debug)]
+struct Incoming {
+    body: Body,
+    reply: oneshot::Sender<Bytes>,
+}
+
+/// What the handlers need.
+#[derive(Debug, Clone)]
+pub(crate) struct Bosh {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) sessions: Arc<Sessions>,
+}
+
+/// `/http-bind`
+pub(crate) async fn root(State(bosh): State<Bosh>, request: Request) -> Response {
+    bosh.answer(request, None).await
+}
+
+/// `/<tenant>/http-bind`
+pub(crate) async fn tenant(
+    State(bosh): State<Bosh>,
+    Path(tenant): Path<String>,
+    request: Request,
+) -> Response {
+    bosh.answer(request, Some(tenant)).await
+}
+
+impl Bosh {
+    async fn answer(&self, request: Request, tenant: Option<String>) -> Response {
+        match *request.method() {
+            Method::POST => xml(self.post(request, tenant).await),
+            Method::GET | Method::HEAD => {
+                let mut response =
+                    Response::new(HttpBody::from("BOSH (XEP-0124) is served here: POST a <body/>.\n"));
+                content_type(&mut response, "text/plain; charset=utf-8");
+                response
+            }
+            _ => {
+                let mut response = Response::new(HttpBody::empty());
+                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+                response
+            }
+        }
+    }
+
+    /// Every answer is a 200 with a `<body/>`; refusals are of type `terminate`.
+    async fn post(&self, request: Request, tenant: Option<String>) -> Bytes {
+        let (head, body) = request.into_parts();
+        let read = time::timeout(BODY_READ, to_bytes(body, limits::BOSH_BODY_BYTES)).await;
+        let Ok(Ok(bytes)) = read else {
+            bump(&self.shared.tally.bosh_too_large);
+            return refuse(None, Condition::PolicyViolation);
+        };
+        let body = match Body::read(&bytes) {
+            Ok(body) => body,
+            Err(condition) => {
+                bump(&self.shared.tally.bosh_bad_request);
+                return refuse(None, condition);
+            }
+        };
+        let (reply, answer) = oneshot::channel();
+        let sid = body.sid.clone();
+        match &sid {
+            None => {
+                let query = query::read(&head.uri, &head.headers, tenant);
+                if let Err(refusal) = self.create(body, query, reply).await {
+                    return refusal;
+                }
+            }
+            Some(sid) => {
+                let session = self.sessions.lock().get(sid).cloned();
+                let Some(session) = session else {
+                    bump(&self.shared.tally.bosh_unknown_sid);
+                    return refuse(Some(sid), Condition::ItemNotFound);
+                };
+                if let Err(mpsc::error::TrySendError::Full(_)) = session.try_send(Incoming { body, reply }) {
+                    bump(&self.shared.tally.bosh_overactive);
+                    return refuse(Some(sid), Condition::PolicyViolation);
+                }
+            }
+        }
+        // The session's task has ended without an answer: it is not there any more.
+        answer.await.unwrap_or_else(|_| refuse(sid.as_deref(), Condition::ItemNotFound))
+    }
+
+    async fn create(
+        &self,
+        body: Body,
+        query: SessionQuery,
+        reply: oneshot::Sender<Bytes>,
+    ) -> Result<(), Bytes> {
+        let sid = SystemEntropy.uuid();
+        let engine = match Engine::new(Instant::now(), sid.clone(), body, reply) {
+            Ok(engine) => engine,
+            Err((condition, _)) => {
+                bump(&self.shared.tally.bosh_refused);
+                return Err(refuse(None, condition));
+            }
+        };
+        let Ok(connection) = Connection::open(&self.shared, Transport::Bosh, query).await else {
+            return Err(refuse(None, Condition::PolicyViolation));
+        };
+        bump(&self.shared.tally.bosh_opened);
+        let (tx, requests) = mpsc::channel(limits::BOSH_QUEUE);
+        self.sessions.lock().insert(sid.clone(), tx);
+        let registration = Registration { sid, sessions: Arc::clone(&self.sessions) };
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            Session { engine, requests, connection: Some(connection) }.carry(&shared.tally).await;
+            drop(registration);
+        });
+        Ok(())
+    }
+}
+
+impl Sessions {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, mpsc::Sender<Incoming>>> {
+        // Map operations leave nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+}
+
+/// Removes the session however its task ends.
+struct Registration {
+    sid: String,
+    sessions: Arc<Sessions>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.sessions.lock().remove(&self.sid);
+    }
+}
+
+struct Session {
+    engine: Engine<oneshot::Sender<Bytes>>,
+    requests: mpsc::Receiver<Incoming>,
+    /// `None` once the server has ended the session and the client has not heard yet.
+    connection: Option<Connection>,
+}
+
+impl Session {
+    async fn carry(mut self, tally: &Tally) {
+        let mut rate = Rate::new(Instant::now());
+        let mut paused_until: Option<time::Instant> = None;
+        loop {
+            if self.carry_out(tally).await.is_over {
+                return;
+            }
+            let timeout = self.engine.poll_timeout().map(time::Instant::from);
+            let full = self.engine.is_full();
+            tokio::select! {
+                request = self.requests.recv(), if paused_until.is_none() => {
+                    let Some(Incoming { body, reply }) = request else { return };
+                    let now = Instant::now();
+                    let size = body.stanzas.iter().map(Bytes::len).sum::<usize>() + REQUEST_COST;
+                    if let Some(wait) = rate.take(now, size) {
+                        bump(&tally.rate_delayed);
+                        paused_until = Some(time::Instant::now() + wait);
+                    }
+                    self.engine.handle_request(now, body, reply);
+                }
+                order = order(&mut self.connection), if !full => self.ordered(order).await,
+                () = sleep(timeout) => self.engine.handle_timeout(Instant::now()),
+                () = sleep(paused_until), if paused_until.is_some() => paused_until = None,
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, tally: &Tally) -> Over {
+        let mut over = Over { is_over: false };
+        while let Some(effect) = self.engine.poll_effect() {
+            match effect {
+                // A broken connection is no loss: the answer is kept for the same request sent again.
+                Effect::Answer(reply, bytes) => drop(reply.send(bytes)),
+                Effect::Frame(bytes) => {
+                    if let Some(connection) = &self.connection {
+                        connection.frame(bytes).await;
+                    }
+                }
+                Effect::Closed { clean, reason } => {
+                    match reason {
+                        "bosh_rid" => bump(&tally.bosh_rid),
+                        "bosh_inactive" => bump(&tally.bosh_inactive),
+                        "bosh_overactive" => bump(&tally.bosh_overactive),
+                        _ => {}
+                    }
+                    tracing::debug!(reason, "BOSH session closed");
+                    if let Some(connection) = self.connection.take()
+                        && clean
+                    {
+                        connection.frame(Bytes::from(format!("<close xmlns=\"{}\"/>", ns::FRAMING))).await;
+                    }
+                    over.is_over = true;
+                }
+            }
+        }
+        over
+    }
+
+    /// Takes this order and all others at hand, so that they go with one answer.
+    async fn ordered(&mut self, first: Option<Order>) {
+        // The server queues all frames of one step without a pause; let it.
+        tokio::task::yield_now().await;
+        let now = Instant::now();
+        let mut next = first;
+        loop {
+            match next {
+                Some(Order::Send(frame)) => self.engine.handle_frame(now, frame.to_bytes()),
+                Some(Order::Close(reason)) => {
+                    self.connection = None;
+                    self.engine.handle_server_closed(now, reason.bosh_condition());
+                    return;
+                }
+                Some(Order::StartTls | Order::ResetStream | Order::StanzaLimit(_)) => {}
+                None => {
+                    // The server has stopped, or this client has not asked for too long.
+                    self.connection = None;
+                    self.engine.handle_server_closed(now, Some("system-shutdown"));
+                    return;
+                }
+            }
+            if self.engine.is_full() {
+                break;
+            }
+            match self.connection.as_mut().and_then(Connection::try_order) {
+                Some(order) => next = Some(order),
+                None => break,
+            }
+        }
+        self.engine.flush(now);
+    }
+}
+
+struct Over {
+    is_over: bool,
+}
+
+async fn order(connection: &mut Option<Connection>) -> Option<Order> {
+    match connection {
+        Some(connection) => connection.order().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep(until: Option<time::Instant>) {
+    match until {
+        Some(until) => time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn refuse(sid: Option<&str>, condition: Condition) -> Bytes {
+    body::terminate(sid, Some(condition.as_str()), &[])
+}
+
+fn xml(bytes: Bytes) -> Response {
+    let mut response = Response::new(HttpBody::from(bytes));
+    content_type(&mut response, "text/xml; charset=utf-8");
+    response
+}
+
+fn content_type(response: &mut Response, value: &'static str) {
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(value));
+}
+
+/// What a request costs beyond its stanzas, for the rate limit: headers, and the work of answering.
+const REQUEST_COST: usize = 512;
+
+/// From a request's headers to the end of its body.
+const BODY_READ: Duration = Duration::from_secs(30);

@@ -1,0 +1,239 @@
+//! XMPP over TCP (RFC 6120) for focus, bridges and recorders: sockets in, one frame per stream item to the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jitsi_xmpp::xml::{SplitError, Splitter, StreamItem, XmlLimits};
+use prosody_core::{FramingError, SessionQuery, Transport};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time;
+use tokio_rustls::TlsAcceptor;
+
+use crate::connection::{Connection, Order};
+use crate::counters::bump;
+use crate::limits;
+use crate::owner::Shared;
+
+/// Accepts until the shutdown.
+pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    let mut shutdown = shared.shutdown.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = shutdown.wait_for(|told| *told) => return,
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                tokio::spawn(serve(Arc::clone(&shared), socket, tls.clone()));
+            }
+            Err(e) => {
+                // Out of descriptors, most likely: the listener stays, the next ones wait in its queue.
+                tracing::warn!(error = %e, "cannot accept an XMPP connection");
+                time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, socket: TcpStream, tls: Option<TlsAcceptor>) {
+    let _ = socket.set_nodelay(true);
+    let opened = Connection::open(&shared, Transport::Tcp { tls: false }, SessionQuery::default()).await;
+    let Ok(connection) = opened else { return };
+    bump(&shared.tally.tcp_opened);
+    let splitter = Splitter::new(limits_of(shared.max_stanza));
+    let mut stream =
+        Stream { shared, io: Some(Box::new(socket)), connection, splitter, max_bytes: 0, tls, opened: false };
+    stream.max_bytes = stream.shared.max_stanza;
+    stream.carry().await;
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+struct Stream {
+    shared: Arc<Shared>,
+    /// Taken while TLS is negotiated.
+    io: Option<Box<dyn Io>>,
+    connection: Connection,
+    splitter: Splitter,
+    max_bytes: usize,
+    tls: Option<TlsAcceptor>,
+    /// The first stream header has come.
+    opened: bool,
+}
+
+enum Next {
+    Go,
+    /// The server has said its last word.
+    Ended,
+    StartTls,
+}
+
+impl Stream {
+    async fn carry(mut self) {
+        let first = time::Instant::now() + limits::TCP_FIRST_BYTES;
+        let mut chunk = vec![0; limits::TCP_READ];
+        loop {
+            let Some(io) = &mut self.io else { return };
+            tokio::select! {
+                order = self.connection.order() => {
+                    let Some(order) = order else { return self.goodbye().await };
+                    match self.write(order).await {
+                        Some(Next::Go) => {}
+                        Some(Next::Ended) => return self.goodbye().await,
+                        Some(Next::StartTls) => {
+                            if !self.encrypt().await {
+                                return;
+                            }
+                        }
+                        None => return,
+                    }
+                }
+                read = io.read(&mut chunk) => match read {
+                    Ok(n) if n > 0 => {
+                        self.splitter.push(chunk.get(..n).unwrap_or_default());
+                        if let Err(e) = self.split().await {
+                            return self.broken(e).await;
+                        }
+                    }
+                    _ => return,
+                },
+                () = time::sleep_until(first), if !self.opened => return,
+            }
+        }
+    }
+
+    /// Hands what is complete to the server.
+    async fn split(&mut self) -> Result<(), SplitError> {
+        let mut any = false;
+        while let Some(item) = self.splitter.next_item()? {
+            any = true;
+            let bytes = match item {
+                StreamItem::Open(tag) => {
+                    self.opened = true;
+                    Bytes::from(tag)
+                }
+                StreamItem::Element(element) => Bytes::from(element),
+                StreamItem::Close => Bytes::from_static(b"</stream:stream>"),
+            };
+            self.connection.frame(bytes).await;
+        }
+        if !any {
+            // White space between stanzas, or a part of one: a sign of life.
+            self.connection.frame(Bytes::new()).await;
+        }
+        Ok(())
+    }
+
+    /// Writes this order and all others at hand; `None` when the socket is gone.
+    async fn write(&mut self, first: Order) -> Option<Next> {
+        let mut out = Vec::new();
+        let mut end = Next::Go;
+        let mut next = Some(first);
+        while let Some(order) = next {
+            match order {
+                Order::Send(frame) => {
+                    for piece in frame.pieces() {
+                        out.extend_from_slice(piece);
+                    }
+                }
+                Order::ResetStream => self.splitter = Splitter::new(limits_of(self.max_bytes)),
+                Order::StanzaLimit(max_bytes) => self.raise(max_bytes),
+                Order::StartTls => {
+                    end = Next::StartTls;
+                    break;
+                }
+                Order::Close(reason) => {
+                    tracing::debug!(reason = reason.reason(), "TCP stream closed by the server");
+                    end = Next::Ended;
+                    break;
+                }
+            }
+            if out.len() >= limits::TCP_WRITE {
+                break;
+            }
+            next = self.connection.try_order();
+        }
+        let io = self.io.as_mut()?;
+        let dropped = self.connection.dropped();
+        let write = async {
+            io.write_all(&out).await?;
+            io.flush().await
+        };
+        tokio::select! {
+            written = time::timeout(limits::WRITE_STALL, write) => match written {
+                Ok(Ok(())) => Some(end),
+                Ok(Err(_)) => None,
+                Err(_) => {
+                    bump(&self.shared.tally.slow_reader);
+                    None
+                }
+            },
+            () = dropped => None,
+        }
+    }
+
+    /// A larger limit counts from the next item on; nothing incomplete is lost.
+    fn raise(&mut self, max_bytes: usize) {
+        self.max_bytes = max_bytes;
+        self.splitter.set_max_bytes(max_bytes);
+    }
+
+    async fn encrypt(&mut self) -> bool {
+        let (Some(io), Some(tls)) = (self.io.take(), self.tls.take()) else { return false };
+        // Whatever was sent in the clear after STARTTLS is dropped, RFC 6120 §5.4.3.3.
+        self.splitter = Splitter::new(limits_of(self.max_bytes));
+        match time::timeout(limits::TLS_HANDSHAKE, tls.accept(io)).await {
+            Ok(Ok(encrypted)) => {
+                self.io = Some(Box::new(encrypted));
+                self.connection.tls().await;
+                true
+            }
+            _ => {
+                bump(&self.shared.tally.tls_failed);
+                false
+            }
+        }
+    }
+
+    /// The stream cannot be split any further: the server says so, then it ends.
+    async fn broken(mut self, e: SplitError) {
+        bump(&self.shared.tally.tcp_broken);
+        let error = match e {
+            SplitError::TooLarge => FramingError::TooLarge,
+            SplitError::Malformed => FramingError::Malformed,
+        };
+        self.connection.framing_error(error).await;
+        let last = async {
+            while let Some(order) = self.connection.order().await {
+                if !matches!(self.write(order).await, Some(Next::Go)) {
+                    return;
+                }
+            }
+        };
+        let _ = time::timeout(limits::CLOSE_WAIT, last).await;
+        self.goodbye().await;
+    }
+
+    /// Closes the socket after the last bytes.
+    async fn goodbye(self) {
+        let Self { io, connection, .. } = self;
+        drop(connection);
+        let Some(mut io) = io else { return };
+        let end = async {
+            let _ = io.shutdown().await;
+            // Until the peer closes as well: closing with unread data would reset what it has not read yet.
+            let mut rest = [0; 512];
+            while matches!(io.read(&mut rest).await, Ok(n) if n > 0) {}
+        };
+        let _ = time::timeout(limits::CLOSE_WAIT, end).await;
+    }
+}
+
+fn limits_of(max_bytes: usize) -> XmlLimits {
+    XmlLimits { max_bytes, ..XmlLimits::default() }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);

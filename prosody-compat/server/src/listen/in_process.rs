@@ -1,0 +1,50 @@
+//! A role of the same process: stanzas over channels, already authenticated by the wiring.
+
+use std::sync::Arc;
+
+use prosody_core::{SessionQuery, Transport};
+use xmpp_link::ServerEnd;
+
+use crate::connection::{Connection, Full, Order};
+use crate::counters::bump;
+use crate::owner::Shared;
+
+/// Attaches a link; it is served until either side ends.
+pub(crate) async fn attach(shared: &Arc<Shared>, end: ServerEnd) -> Result<(), Full> {
+    let transport = Transport::InProcess(end.jid.clone());
+    let connection = Connection::open(shared, transport, SessionQuery::default()).await?;
+    bump(&shared.tally.in_process_opened);
+    tokio::spawn(carry(connection, end));
+    Ok(())
+}
+
+async fn carry(mut connection: Connection, mut end: ServerEnd) {
+    loop {
+        tokio::select! {
+            stanza = end.from_client.recv() => match stanza {
+                Some(stanza) => connection.frame(stanza).await,
+                None => return,
+            },
+            order = connection.order() => match order {
+                // A full channel holds this task up, not the server: what waits is bounded by the connection.
+                Some(Order::Send(frame)) => {
+                    let dropped = connection.dropped();
+                    tokio::select! {
+                        sent = end.to_client.send(frame.to_bytes()) => {
+                            if sent.is_err() {
+                                return;
+                            }
+                        }
+                        () = dropped => return,
+                    }
+                }
+                Some(Order::Close(reason)) => {
+                    tracing::info!(reason = reason.reason(), "in-process link closed");
+                    return;
+                }
+                Some(Order::StartTls | Order::ResetStream | Order::StanzaLimit(_)) => {}
+                None => return,
+            },
+        }
+    }
+}

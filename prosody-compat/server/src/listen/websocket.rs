@@ -1,0 +1,286 @@
+//! XMPP over WebSocket (RFC 7395): an HTTP upgrade in, one frame per stanza both ways.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::{HeaderMap, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use prosody_core::{FramingError, SessionQuery, Transport};
+use tokio::time;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+
+use super::query;
+use super::rate::Rate;
+use crate::connection::{Connection, Order};
+use crate::counters::bump;
+use crate::limits;
+use crate::owner::Shared;
+
+/// `GET /xmpp-websocket`
+pub(crate) async fn root(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    answer(shared, request, None)
+}
+
+/// `GET /<tenant>/xmpp-websocket`
+pub(crate) async fn tenant(
+    State(shared): State<Arc<Shared>>,
+    Path(tenant): Path<String>,
+    request: Request,
+) -> Response {
+    answer(shared, request, Some(tenant))
+}
+
+fn answer(shared: Arc<Shared>, mut request: Request, tenant: Option<String>) -> Response {
+    let headers = request.headers();
+    if !contains(headers, header::UPGRADE, "websocket") {
+        // The clients' keep-alive is a plain GET of this address; any 2xx keeps them happy (client-protocol §1.5).
+        return plain(StatusCode::NO_CONTENT);
+    }
+    if !contains(headers, header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
+        bump(&shared.tally.websocket_refused);
+        return plain(StatusCode::NOT_IMPLEMENTED);
+    }
+    let version = contains(headers, header::SEC_WEBSOCKET_VERSION, "13");
+    let accept = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
+    let Some(accept) = accept.filter(|_| version) else {
+        bump(&shared.tally.websocket_refused);
+        return plain(StatusCode::BAD_REQUEST);
+    };
+    if shared.places.available_permits() == 0 {
+        bump(&shared.tally.refused_full);
+        return plain(StatusCode::SERVICE_UNAVAILABLE);
+    }
+    let query = query::read(request.uri(), headers, tenant);
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(upgraded) => serve(shared, TokioIo::new(upgraded), query).await,
+            Err(_) => bump(&shared.tally.websocket_refused),
+        }
+    });
+    let mut response = plain(StatusCode::SWITCHING_PROTOCOLS);
+    let fields = [
+        (header::CONNECTION, "Upgrade"),
+        (header::UPGRADE, "websocket"),
+        (header::SEC_WEBSOCKET_PROTOCOL, "xmpp"),
+        (header::SEC_WEBSOCKET_ACCEPT, accept.as_str()),
+    ];
+    for (name, value) in fields {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn plain(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// Whether a header that is a list of words contains this one.
+fn contains(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(','))
+        .any(|w| w.trim().eq_ignore_ascii_case(word))
+}
+
+async fn serve<S>(shared: Arc<Shared>, io: S, query: SessionQuery)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let config = WebSocketConfig::default()
+        .read_buffer_size(limits::WS_READ_BUFFER)
+        .write_buffer_size(limits::WS_WRITE_BUFFER)
+        // Somewhat above the stanza limit: the server answers what is between the two with a stream error.
+        .max_message_size(Some(shared.max_stanza * 2))
+        .max_frame_size(Some(shared.max_stanza * 2));
+    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+    let Ok(connection) = Connection::open(&shared, Transport::WebSocket, query).await else { return };
+    bump(&shared.tally.websocket_opened);
+    let mut session = Session { socket, connection, ending: false };
+    let code = session.carry().await;
+    if let Some(code) = code {
+        let Session { mut socket, connection, .. } = session;
+        // The server may go on with this session elsewhere while the peer takes its time to say goodbye.
+        drop(connection);
+        let goodbye = async {
+            let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
+            if socket.close(Some(frame)).await.is_ok() {
+                while let Some(Ok(_)) = socket.next().await {}
+            }
+        };
+        let _ = time::timeout(limits::CLOSE_WAIT, goodbye).await;
+    }
+}
+
+struct Session<S> {
+    socket: WebSocketStream<S>,
+    connection: Connection,
+    /// The server has said its last word.
+    ending: bool,
+}
+
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Session<S> {
+    /// Runs until either side ends; returns the code to close with, or `None` to drop the socket.
+    async fn carry(&mut self) -> Option<CloseCode> {
+        let shared = Arc::clone(self.connection.shared());
+        let mut rate = Rate::new(Instant::now());
+        let mut heard = Instant::now();
+        let mut pinged = false;
+        let mut paused_until: Option<time::Instant> = None;
+        loop {
+            let silence = if pinged { limits::WS_DEAD_AFTER } else { limits::WS_PING_AFTER };
+            tokio::select! {
+                order = self.connection.order() => match order {
+                    Some(order) => {
+                        let dropped = self.connection.dropped();
+                        let write = time::timeout(limits::WRITE_STALL, self.write(order));
+                        tokio::select! {
+                            written = write => match written {
+                                Ok(Ok(())) if self.ending => return Some(CloseCode::Normal),
+                                Ok(Ok(())) => {}
+                                Ok(Err(_)) => return None,
+                                Err(_) => {
+                                    bump(&shared.tally.slow_reader);
+                                    return None;
+                                }
+                            },
+                            () = dropped => return None,
+                        }
+                    }
+                    // Stopped, or dropped for reading too slowly: no stream error, so that the client resumes.
+                    None => return Some(CloseCode::Away),
+                },
+                message = self.socket.next(), if paused_until.is_none() => {
+                    heard = Instant::now();
+                    pinged = false;
+                    match message {
+                        Some(Ok(message)) => {
+                            if let Some(wait) = rate.take(heard, message.len()) {
+                                bump(&shared.tally.rate_delayed);
+                                paused_until = Some(time::Instant::now() + wait);
+                            }
+                            self.received(&shared, message).await;
+                        }
+                        Some(Err(e)) => self.broken(&shared, &e).await?,
+                        None => return None,
+                    }
+                }
+                () = sleep(paused_until), if paused_until.is_some() => {
+                    paused_until = None;
+                    heard = Instant::now();
+                }
+                () = sleep(Some((heard + silence).into())), if paused_until.is_none() => {
+                    if pinged {
+                        bump(&shared.tally.websocket_dead);
+                        return None;
+                    }
+                    pinged = true;
+                    let ping = self.socket.send(Message::Ping(Bytes::new()));
+                    if !matches!(time::timeout(PING_WRITE, ping).await, Ok(Ok(()))) {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes this order and all others at hand in as few writes as possible.
+    async fn write(&mut self, first: Order) -> Result<(), Error> {
+        let mut next = Some(first);
+        while let Some(order) = next {
+            match order {
+                Order::Send(frame) => {
+                    // The server's frames are UTF-8; if one is not, this client alone misses it.
+                    if let Ok(text) = Utf8Bytes::try_from(frame.to_bytes()) {
+                        self.socket.feed(Message::Text(text)).await?;
+                    }
+                }
+                Order::Close(reason) => {
+                    tracing::debug!(reason = reason.reason(), "websocket closed by the server");
+                    self.ending = true;
+                    break;
+                }
+                Order::StartTls | Order::ResetStream | Order::StanzaLimit(_) => {}
+            }
+            next = self.connection.try_order();
+        }
+        self.socket.flush().await
+    }
+
+    async fn received(&mut self, shared: &Arc<Shared>, message: Message) {
+        match message {
+            Message::Text(text) => {
+                let text = Bytes::from(text);
+                if text.trim_ascii_start().first().is_some_and(|b| *b != b'<') {
+                    bump(&shared.tally.websocket_not_xml);
+                    self.connection.framing_error(FramingError::Malformed).await;
+                } else {
+                    self.connection.frame(text).await;
+                }
+            }
+            Message::Binary(_) => {
+                bump(&shared.tally.websocket_binary);
+                self.connection.framing_error(FramingError::Malformed).await;
+            }
+            // A sign of life; tungstenite answers pings and closes by itself.
+            Message::Ping(_) | Message::Pong(_) => self.connection.frame(Bytes::new()).await,
+            Message::Close(_) | Message::Frame(_) => {}
+        }
+    }
+
+    /// `Some`: the server still has something to say about it.
+    async fn broken(&mut self, shared: &Arc<Shared>, e: &Error) -> Option<()> {
+        match e {
+            Error::Capacity(_) => {
+                bump(&shared.tally.websocket_too_large);
+                self.say_last_word(FramingError::TooLarge).await;
+            }
+            Error::Protocol(_) | Error::Utf8(_) | Error::AttackAttempt => {
+                bump(&shared.tally.websocket_protocol);
+                self.say_last_word(FramingError::Malformed).await;
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Nothing more can be read, but the client shall still hear why.
+    async fn say_last_word(&mut self, error: FramingError) {
+        self.connection.framing_error(error).await;
+        let last = async {
+            while !self.ending {
+                let Some(order) = self.connection.order().await else { return };
+                if self.write(order).await.is_err() {
+                    return;
+                }
+            }
+            let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
+            let _ = self.socket.close(Some(frame)).await;
+        };
+        let _ = time::timeout(limits::CLOSE_WAIT, last).await;
+    }
+}
+
+async fn sleep(until: Option<time::Instant>) {
+    match until {
+        Some(until) => time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
+const PING_WRITE: Duration = Duration::from_secs(10);

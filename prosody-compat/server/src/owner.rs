@@ -1,0 +1,222 @@
+//! The one task that owns the server: inputs from all connections in, orders to connections out. Nothing waits here:
+//! a connection that cannot take an order is dropped.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use prosody_core::{ConnId, Counters, FramingError, Output, Server, SessionQuery, Stats, Transport};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time;
+
+use crate::connection::{Order, Sink};
+use crate::counters::{Tally, bump};
+use crate::limits;
+
+/// Something that happened on a connection.
+#[derive(Debug)]
+pub(crate) enum Input {
+    Open { id: ConnId, transport: Transport, query: Box<SessionQuery>, sink: Sink },
+    Frame { id: ConnId, bytes: Bytes, _permit: OwnedSemaphorePermit },
+    FramingError { id: ConnId, error: FramingError },
+    Tls { id: ConnId },
+    Closed { id: ConnId },
+}
+
+/// What every connection and the handle share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) inputs: mpsc::Sender<Input>,
+    /// Bytes received and not yet handled.
+    pub(crate) budget: Arc<Semaphore>,
+    /// Connections allowed at once.
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) tally: Tally,
+    pub(crate) max_stanza: usize,
+    pub(crate) max_send_backlog: usize,
+    pub(crate) shutdown: watch::Receiver<bool>,
+    numbers: Mutex<Numbers>,
+    next: AtomicU64,
+}
+
+/// The server's own numbers, at most [`limits::STATS_AGE`] old.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Numbers {
+    pub(crate) stats: Stats,
+    pub(crate) counters: Counters,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        core: &prosody_core::Limits,
+        shutdown: watch::Receiver<bool>,
+    ) -> (Arc<Self>, mpsc::Receiver<Input>) {
+        let (inputs, received) = mpsc::channel(limits::INPUTS);
+        let shared = Self {
+            inputs,
+            budget: Arc::new(Semaphore::new(limits::INPUT_BYTES)),
+            places: Arc::new(Semaphore::new(core.max_connections)),
+            tally: Tally::default(),
+            max_stanza: core.max_stanza_bytes,
+            max_send_backlog: core.max_send_backlog_bytes,
+            shutdown,
+            numbers: Mutex::default(),
+            next: AtomicU64::new(1),
+        };
+        (Arc::new(shared), received)
+    }
+
+    pub(crate) fn next_id(&self) -> ConnId {
+        ConnId(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        // A panic while copying numbers leaves nothing half done that matters.
+        self.numbers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Runs the server until the shutdown; then every connection is told to close, without a stream error: clients
+/// resume or reload.
+pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, shared: Arc<Shared>) {
+    let mut owner = Owner { server, sinks: HashMap::new(), shared };
+    let mut shutdown = owner.shared.shutdown.clone();
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut clock = time::interval(CLOCK_EVERY);
+    let mut published = Instant::now();
+    let mut stale = true;
+    loop {
+        let timeout = owner.server.poll_timeout();
+        let publish = stale.then(|| published + limits::STATS_AGE);
+        tokio::select! {
+            n = inputs.recv_many(&mut batch, BATCH) => {
+                if n == 0 {
+                    return;
+                }
+                for input in batch.drain(..) {
+                    owner.input(input);
+                }
+                stale = true;
+            }
+            () = at(timeout) => {
+                owner.step(None, |server, now| server.handle_timeout(now));
+                stale = true;
+            }
+            _ = clock.tick() => {
+                let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                owner.step(None, |server, now| server.handle_clock(now, unix));
+            }
+            () = at(publish) => {
+                owner.publish();
+                published = Instant::now();
+                stale = false;
+            }
+            _ = shutdown.wait_for(|told| *told) => return,
+        }
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Owner {
+    server: Server,
+    sinks: HashMap<ConnId, Sink>,
+    shared: Arc<Shared>,
+}
+
+impl Owner {
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Open { id, transport, query, sink } => {
+                self.sinks.insert(id, sink);
+                self.step(Some(id), |server, now| server.handle_open(now, id, transport, *query));
+            }
+            Input::Frame { id, bytes, _permit } => {
+                self.step(Some(id), |server, now| server.handle_frame(now, id, &bytes));
+            }
+            Input::FramingError { id, error } => {
+                self.step(Some(id), |server, now| server.handle_framing_error(now, id, error));
+            }
+            Input::Tls { id } => self.step(Some(id), |server, now| server.handle_tls(now, id)),
+            Input::Closed { id } => {
+                self.sinks.remove(&id);
+                self.step(Some(id), |server, now| server.handle_closed(now, id));
+            }
+        }
+    }
+
+    /// One input, then all its effects. A panic is a bug: it is counted and costs the connection it came from.
+    fn step(&mut self, from: Option<ConnId>, handle: impl FnOnce(&mut Server, Instant)) {
+        let now = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| handle(&mut self.server, now)));
+        if outcome.is_err() {
+            bump(&self.shared.tally.panics);
+            tracing::error!("input made the XMPP server panic; its connection is dropped");
+            if let Some(id) = from {
+                self.drop_connection(id);
+                let server = &mut self.server;
+                let _ = catch_unwind(AssertUnwindSafe(|| server.handle_closed(now, id)));
+            }
+        }
+        self.carry_out(now);
+    }
+
+    fn carry_out(&mut self, now: Instant) {
+        loop {
+            let mut slow = Vec::new();
+            while let Some(output) = self.server.poll_output() {
+                let (id, order) = match output {
+                    Output::Send { conn, frame } => (conn, Order::Send(frame)),
+                    Output::StartTls { conn } => (conn, Order::StartTls),
+                    Output::ResetStream { conn } => (conn, Order::ResetStream),
+                    Output::StanzaLimit { conn, max_bytes } => (conn, Order::StanzaLimit(max_bytes)),
+                    Output::Close { conn, reason } => (conn, Order::Close(reason)),
+                };
+                let closes = matches!(order, Order::Close(_));
+                let Some(sink) = self.sinks.get(&id) else { continue };
+                if sink.order(order).is_err() {
+                    if !sink.is_gone() {
+                        bump(&self.shared.tally.slow_reader);
+                        tracing::debug!(conn = id.0, "slow reader dropped");
+                    }
+                    self.drop_connection(id);
+                    slow.push(id);
+                } else if closes {
+                    self.sinks.remove(&id);
+                }
+            }
+            if slow.is_empty() {
+                return;
+            }
+            // The server hears of it after all effects of the input are out, as its contract wants.
+            for id in slow {
+                self.server.handle_closed(now, id);
+            }
+        }
+    }
+
+    fn drop_connection(&mut self, id: ConnId) {
+        if let Some(sink) = self.sinks.remove(&id) {
+            sink.drop_now();
+        }
+    }
+
+    fn publish(&self) {
+        let numbers = Numbers { stats: self.server.stats(), counters: self.server.counters().clone() };
+        *self.shared.numbers.lock().unwrap_or_else(PoisonError::into_inner) = numbers;
+    }
+}
+
+/// Inputs handled between two looks at timers and the shutdown.
+const BATCH: usize = 64;
+
+/// How often the server is told the wall clock.
+const CLOCK_EVERY: Duration = Duration::from_secs(60);
