@@ -2,6 +2,8 @@
 //! and back. The same texts travel over the SCTP data channel and the websocket.
 
 mod messages;
+mod read;
+mod write;
 
 pub use messages::{
     AudioSourceMapping, AudioSubscription, EndpointMessage, EndpointStats, ReceiverVideoConstraints,
@@ -112,3 +114,38 @@ pub enum BridgeMessage {
         class: String,
     },
 }
+
+/// Most names in one list or map of a message. Reason: four sources for each of 500 participants; about 100 bytes each.
+pub const MAX_NAMES: usize = 2_000;
+
+/// Why a text is not a message. Blame: the peer. Consequence: the message is dropped and counted; the channel stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum ChannelError {
+    /// Not a JSON object with a `colibriClass`.
+    #[error("not a message")]
+    NotAMessage,
+    /// A required member is missing.
+    #[error("missing '{0}'")]
+    Missing(&'static str),
+    /// A member has a value that is not allowed.
+    #[error("invalid '{0}'")]
+    Invalid(&'static str),
+    /// More bytes than [`MAX_MESSAGE_BYTES`] or more names than [`MAX_NAMES`].
+    #[error("too large")]
+    TooLarge,
+}
+
+impl ChannelError {
+    /// The counter's label.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::NotAMessage => "not_a_message",
+            Self::Missing(_) => "missing",
+            Self::Invalid(_) => "invalid",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
