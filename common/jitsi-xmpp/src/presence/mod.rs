@@ -9,4 +9,7 @@ pub use properties::{
     Caps, ConferenceProperties, StartMuted, codec_list, display_name, features, features_element, region,
     stats_id,
 };
-pub use source_info::{SourceInfo, SourceState};
+pub use source_info::{SourceInfo, SourceState, media_type};
+
+#[cfg(test)]
+mod tests;
