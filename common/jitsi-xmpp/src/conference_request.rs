@@ -225,12 +225,11 @@ impl ConferenceRefusal {
             Self::NotAuthorized => StanzaError::new(Condition::NotAuthorized),
             Self::SessionInvalid => StanzaError::new(Condition::NotAcceptable)
                 .with_extra(Element::new("session-invalid", ns::FOCUS)),
-            Self::Reservation { code, text } => StanzaError::new(Condition::NotAcceptable)
-                .with_type(crate::ErrorType::Cancel)
-                .with_text(text)
-                .with_extra(
+            Self::Reservation { code, text } => {
+                StanzaError::new(Condition::ServiceUnavailable).with_text(text).with_extra(
                     Element::new("reservation-error", ns::FOCUS).with_attr("error-code", code.to_string()),
-                ),
+                )
+            }
             Self::BadRequest(text) => StanzaError::new(Condition::BadRequest).with_text(text),
             Self::Other(condition) => StanzaError::new(*condition),
         }
