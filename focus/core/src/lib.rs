@@ -1,1 +1,181 @@
-//! In progress.
+//! The conference focus: stanzas from the XMPP link and HTTP conference requests in; stanzas and HTTP replies out.
+//! Pure: no sockets, no clock, no randomness of its own.
+//!
+//! ```text
+//! stanza ──► Focus ──► request.rs      conference requests (IQ and HTTP)
+//!                 ├──► conference/     one room: members, invitations, leaving, deadlines
+//!                 │      ├─ jingle/    a client's session: offer, answer, restart
+//!                 │      ├─ sources/   who sends what, who is told
+//!                 │      ├─ colibri/   the conference on its bridge
+//!                 │      └─ moderation.rs
+//!                 └──► bridges/        the brewery, and which bridge is next
+//! ```
+//!
+//! The contract: after each `handle_*` drain [`Focus::poll_output`], then ask [`Focus::poll_timeout`].
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod bridges;
+mod colibri;
+mod conference;
+mod config;
+mod disco;
+mod engine;
+mod features;
+mod jingle;
+pub mod limits;
+mod moderation;
+mod request;
+mod sources;
+mod stats;
+mod turn;
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use jitsi_xmpp::{BareJid, Element, Entropy, FullJid};
+
+pub use config::{Config, OfferConfig, VideoCodec};
+pub use stats::{Counters, Stats};
+
+use conference::{Conference, Leave};
+use engine::Engine;
+use request::RequestBudgets;
+
+/// An HTTP request that waits for its reply; the shell's own number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HttpRequestId(pub u64);
+
+/// The answer to `POST /conference-request/v1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpReply {
+    /// Status code.
+    pub status: u16,
+    /// `application/json` or `text/plain`.
+    pub content_type: &'static str,
+    /// Body.
+    pub body: String,
+}
+
+/// What the shell has to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Send this stanza on the link.
+    Send(Element),
+    /// Answer this HTTP request. Every request is answered exactly once.
+    HttpReply {
+        /// Which.
+        request: HttpRequestId,
+        /// With what.
+        reply: HttpReply,
+    },
+}
+
+/// The focus of all conferences of one XMPP server.
+pub struct Focus {
+    engine: Engine,
+    rooms: HashMap<BareJid, Conference>,
+    budgets: RequestBudgets,
+    next_conference: u64,
+    stopping: bool,
+}
+
+impl std::fmt::Debug for Focus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Focus").field("conferences", &self.rooms.len()).finish_non_exhaustive()
+    }
+}
+
+impl Focus {
+    /// A focus that waits for its link.
+    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
+        Self {
+            engine: Engine::new(config, entropy),
+            rooms: HashMap::new(),
+            budgets: RequestBudgets::default(),
+            next_conference: 0,
+            stopping: false,
+        }
+    }
+
+    /// The link is usable. Not resumed: every room has been left behind, so every conference is over.
+    pub fn handle_link_up(&mut self, now: Instant, jid: FullJid, resumed: bool) {
+        if !resumed {
+            self.end_all(now, Leave::Silently);
+        }
+        self.engine.link_up(now, jid, resumed);
+    }
+
+    /// The link is gone. Conferences wait a while for a resumption.
+    pub fn handle_link_down(&mut self, now: Instant) {
+        self.engine.link_down(now);
+    }
+
+    /// A stanza came over the link.
+    pub fn handle_stanza(&mut self, now: Instant, stanza: &Element) {
+        self.route(now, stanza);
+        self.after(now);
+    }
+
+    /// The body of a `POST /conference-request/v1`.
+    pub fn handle_http_request(&mut self, now: Instant, request: HttpRequestId, body: &[u8]) {
+        self.conference_http(now, request, body);
+        self.after(now);
+    }
+
+    /// Leaves all rooms and takes no new ones. Clients see the focus leave.
+    pub fn handle_shutdown(&mut self, now: Instant) {
+        self.stopping = true;
+        self.end_all(now, Leave::Politely);
+        self.after(now);
+    }
+
+    /// Time has passed; call when [`Focus::poll_timeout`] says so.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.engine.link_expired(now) {
+            self.end_all(now, Leave::Silently);
+        }
+        self.requests_expired(now);
+        let events = self.engine.handle_timeout(now);
+        self.bridge_events(now, events);
+        let due: Vec<BareJid> = self
+            .rooms
+            .values()
+            .filter(|c| c.poll_timeout().is_some_and(|t| t <= now))
+            .map(|c| c.room.clone())
+            .collect();
+        for room in due {
+            self.with_room(now, &room, |conference, turn| conference.handle_timeout(turn));
+        }
+        self.after(now);
+    }
+
+    /// The next thing to do; drain it after every `handle_*`.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.engine.out.pop_front()
+    }
+
+    /// When to call [`Focus::handle_timeout`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let rooms = self.rooms.values().filter_map(Conference::poll_timeout).min();
+        [rooms, self.engine.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// A picture of now.
+    pub fn stats(&self) -> Stats {
+        let sizes: Vec<usize> = self.rooms.values().map(|c| c.members.len()).collect();
+        Stats {
+            conferences: sizes.len(),
+            participants: sizes.iter().sum(),
+            largest_conference: sizes.iter().copied().max().unwrap_or(0),
+            endpoint_pairs: sizes.iter().map(|n| n * n.saturating_sub(1)).sum(),
+            ..self.engine.stats()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,18 @@
-//! In progress.
+//! The focus' shell: an XMPP link and HTTP requests in; the engine driven, its stanzas and replies out. Decides
+//! nothing.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+mod config;
+mod entropy;
+mod http;
+pub mod limits;
+mod run;
+
+pub use config::{ConfigError, FocusConfig, RawConfig};
+pub use focus_core::{Config, HttpReply as HttpConferenceReply, Stats};
+pub use http::router;
+pub use run::{FocusHandle, HttpConferenceRequest, focus};

@@ -1,0 +1,301 @@
+//! Invitations: who is due in; feature lookups, allocations and `session-initiate` out (§3.5, §3.6, §4).
+
+use std::time::Duration;
+
+use jitsi_xmpp::ids::{EndpointId, SessionId};
+use jitsi_xmpp::iq::Answer;
+use jitsi_xmpp::jingle::{Action, Jingle, Reason, ReasonKind};
+use jitsi_xmpp::{Element, ns, presence};
+
+use super::member::{Allocating, Lookup, Media, Member, Offered, Session};
+use super::{Conference, Wait};
+use crate::bridges::select::{Wish, select};
+use crate::colibri::{AllocationFailure, BridgeSession, allocated};
+use crate::features::Features;
+use crate::jingle::{Initiate, Offer, SourceMessage, source_message};
+use crate::limits;
+use crate::sources::wanted;
+use crate::turn::{Turn, Waiting};
+
+impl Conference {
+    /// Somebody new is in the room.
+    pub(super) fn member_joined(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        turn.counters.participants += 1;
+        if self.participant_count() == 0 {
+            for m in self.members.values_mut().filter(|m| matches!(m.media, Media::Ended)) {
+                m.set_media(Media::Wanted);
+            }
+        }
+        if self.phase == super::Phase::Running {
+            self.ask_features(turn, id);
+        }
+    }
+
+    /// Looks the features up: in the cache, else by asking the client. Nothing else waits for the answer.
+    pub(super) fn ask_features(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let Some(m) = self.members.get_mut(id) else { return };
+        let Lookup::Asking { caps } = &m.features else { return };
+        if let Some(known) = caps.as_ref().and_then(|key| turn.caps.features(key)) {
+            m.features = Lookup::Known(known);
+            return;
+        }
+        let query = Element::new("query", ns::DISCO_INFO).with_opt_attr("node", caps.as_ref());
+        let (to, seq) = (m.occupant.clone(), m.seq);
+        let wait = self.waits(Wait::Features { member: id.clone(), seq });
+        turn.ask("get", to.as_jid(), query, wait);
+    }
+
+    pub(super) fn features_answer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &EndpointId,
+        seq: u64,
+        answer: &Answer,
+    ) {
+        let Some(m) = self.members.get_mut(id).filter(|m| m.seq == seq) else { return };
+        let Lookup::Asking { caps } = &m.features else { return };
+        let query = match answer {
+            Answer::Result(iq) => iq.child("query", ns::DISCO_INFO),
+            _ => None,
+        };
+        let features = query.map_or_else(Features::assumed, Features::read);
+        if let (Some(query), Some(key)) = (query, caps)
+            && crate::disco::hash_fits(query, key)
+        {
+            turn.caps.insert(key, features);
+        }
+        m.features = Lookup::Known(features);
+    }
+
+    /// Invites everybody whose time has come.
+    pub(super) fn invite_due(&mut self, turn: &mut Turn<'_>) {
+        let enough = self.member_count() >= turn.config.min_participants;
+        for id in self.by_arrival() {
+            let due = self.members.get(&id).is_some_and(|m| {
+                m.counts()
+                    && m.known_features().is_some()
+                    && match m.media {
+                        Media::Wanted => enough,
+                        Media::Delayed(at) | Media::NoBridge(at) => at <= turn.now,
+                        _ => false,
+                    }
+            });
+            if due {
+                self.invite(turn, &id);
+            }
+        }
+    }
+
+    fn invite(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let Some(member) = self.members.get(id) else { return };
+        let Some(features) = member.known_features() else { return };
+        let wish =
+            Wish { current: self.bridge.as_ref().map(|b| &b.bridge), region: member.region.as_deref() };
+        let picked = select(turn.now, turn.brewery, wish).map(|b| (b.jid.clone(), b.region.clone()));
+        let Some((bridge, region)) = picked else {
+            turn.counters.bridge_not_available += 1;
+            self.presence.bridge_not_available = true;
+            if let Some(m) = self.members.get_mut(id) {
+                m.set_media(Media::NoBridge(turn.now + NO_BRIDGE_RETRY));
+            }
+            return;
+        };
+        self.presence.bridge_not_available = false;
+        // The conference's own bridge is not usable any more: everybody moves, or the room would be split.
+        if self.bridge.as_ref().is_some_and(|b| b.bridge != bridge) {
+            self.lose_bridge(turn, true);
+        }
+        let offer = Offer::new(turn.config, features);
+        let attempt = turn.entropy.u64();
+        let session = self
+            .bridge
+            .get_or_insert_with(|| BridgeSession::new(bridge, turn.entropy.uuid(), region))
+            .id
+            .clone();
+        self.allocate(turn, id, &offer, attempt);
+        if let Some(m) = self.members.get_mut(id) {
+            m.invites.spend(turn.now);
+            m.set_media(Media::Allocating(Allocating { attempt, bridge_session: session, offer }));
+        }
+    }
+
+    pub(super) fn allocation_answer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &EndpointId,
+        attempt: u64,
+        answer: &Answer,
+    ) {
+        let Some(m) = self.members.get_mut(id) else { return };
+        if !matches!(&m.media, Media::Allocating(a) if a.attempt == attempt) {
+            return;
+        }
+        let Media::Allocating(allocating) = m.set_media(Media::Wanted) else { return };
+        match allocated(id, &allocating.offer, answer) {
+            Ok(allocated) => {
+                if let (Some(feedback), Some(bridge)) = (allocated.feedback, &mut self.bridge) {
+                    bridge.feedback = feedback;
+                }
+                self.initiate(turn, id, &allocating, &allocated.transport);
+            }
+            Err(failure) => {
+                tracing::warn!(conference = self.id.0, ?failure, "no endpoint on the bridge");
+                m.set_media(Media::Allocating(allocating));
+                self.allocation_failed(turn, id, failure);
+            }
+        }
+    }
+
+    fn allocation_failed(&mut self, turn: &mut Turn<'_>, id: &EndpointId, failure: AllocationFailure) {
+        let bridge = self.bridge.as_ref().map(|b| b.bridge.clone());
+        match (failure, bridge) {
+            (AllocationFailure::Endpoint, _) | (_, None) => {
+                self.expire_endpoint(turn, id);
+                if let Some(m) = self.members.get_mut(id) {
+                    let pause = m.invites.pause().max(Duration::from_secs(2));
+                    m.set_media(Media::Delayed(turn.now + pause));
+                }
+                return;
+            }
+            (AllocationFailure::Bridge, Some(bridge)) => turn.brewery.failed(turn.now, &bridge),
+            (AllocationFailure::Draining, Some(bridge)) => turn.brewery.is_draining(&bridge),
+            (AllocationFailure::Session, Some(_)) => {}
+        }
+        self.lose_bridge(turn, true);
+    }
+
+    fn initiate(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &EndpointId,
+        allocating: &Allocating,
+        transport: &jitsi_xmpp::jingle::IceUdpTransport,
+    ) {
+        let start_muted = self.start_muted_of(turn, id);
+        let (Some(bridge), Some(member)) = (&self.bridge, self.members.get_mut(id)) else { return };
+        let offer = &allocating.offer;
+        let sid = SessionId::new(base32(turn.entropy.u64()));
+        let others =
+            if offer.rewriting { Default::default() } else { wanted(&self.sources, id, offer.filter()) };
+        let jingle = offer.initiate(&Initiate {
+            initiator: turn.me,
+            sid: sid.clone(),
+            transport,
+            bridge_session: &bridge.id,
+            region: bridge.region.as_deref(),
+            feedback: &bridge.feedback,
+            others: &others,
+            start_muted,
+        });
+        member.signaling.offered(others);
+        member.just_joined = false;
+        let repeat_at = (!member.repeated).then(|| turn.now + limits::ACCEPT);
+        member.set_media(Media::Session(Session {
+            sid: sid.clone(),
+            bridge_session: bridge.id.clone(),
+            offered: Some(Offered { repeat_at }),
+            transport: None,
+            rewriting: offer.rewriting,
+            json: offer.json,
+            filter: offer.filter(),
+        }));
+        let to = member.occupant.clone();
+        turn.counters.sessions_initiated += 1;
+        let wait = self.waits(Wait::Offer { member: id.clone(), sid: sid.as_str().to_owned() });
+        turn.ask("set", to.as_jid(), jingle.to_element(), wait);
+    }
+
+    /// A missing reply counts as success: only `session-accept` proves anything. An error ends the session.
+    pub(super) fn offer_answer(&mut self, turn: &mut Turn<'_>, id: &EndpointId, sid: &str, answer: &Answer) {
+        let current = self.members.get(id).and_then(Member::session).is_some_and(|s| s.sid.as_str() == sid);
+        if current && matches!(answer, Answer::Error(..)) {
+            self.terminate(turn, id, Reason::new(ReasonKind::GeneralError, "jingle session failed"));
+            self.end_session(turn, id);
+        }
+    }
+
+    /// Sends `session-terminate`. The state is the caller's business.
+    pub(super) fn terminate(&self, turn: &mut Turn<'_>, id: &EndpointId, reason: Reason) {
+        let Some(member) = self.members.get(id) else { return };
+        let Some(session) = member.session() else { return };
+        let mut jingle = Jingle::new(Action::SessionTerminate, session.sid.clone());
+        jingle.initiator = Some(turn.me.as_jid().clone());
+        jingle.reason = Some(reason);
+        turn.ask("set", member.occupant.as_jid(), jingle.to_element(), Waiting::Nobody);
+    }
+
+    /// Invited anew: others forget its sources, its client ends the old session, a new one follows at once or,
+    /// when this has happened often, after a pause.
+    pub(crate) fn move_member(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        self.terminate(turn, id, Reason::new(ReasonKind::Success, "moving"));
+        self.end_session(turn, id);
+        if let Some(m) = self.members.get_mut(id) {
+            let at = turn.now + m.invites.pause();
+            m.set_media(Media::Delayed(at));
+        }
+    }
+
+    /// Everybody without SSRC rewriting but `owner` hears of the change, soon.
+    pub(crate) fn sources_changed(&mut self, turn: &Turn<'_>, owner: &EndpointId) {
+        let at = turn.now + turn.config.source_signaling_delay;
+        for m in self.members.values_mut().filter(|m| m.id != *owner) {
+            if m.session().is_some_and(|s| !s.rewriting) {
+                m.signaling.changed(at);
+            }
+        }
+    }
+
+    /// Tells receivers what has changed since they were told last; one that has not accepted yet is told after.
+    pub(super) fn flush_sources(&mut self, turn: &mut Turn<'_>) {
+        for id in self.by_arrival() {
+            let Some(m) = self.members.get_mut(&id) else { continue };
+            let Media::Session(session) = &m.media else { continue };
+            if session.offered.is_some() || m.signaling.flush_at().is_none_or(|at| at > turn.now) {
+                continue;
+            }
+            let (remove, add) = m.signaling.flush(wanted(&self.sources, &id, session.filter));
+            for (action, sources) in [(Action::SourceRemove, remove), (Action::SourceAdd, add)] {
+                if sources.is_empty() {
+                    continue;
+                }
+                let mut jingle = Jingle::new(action, session.sid.clone());
+                jingle.initiator = Some(turn.me.as_jid().clone());
+                match source_message(&sources, session.json) {
+                    SourceMessage::Json(json) => jingle.json_sources = Some(json),
+                    SourceMessage::Xml(contents) => jingle.contents = contents,
+                }
+                turn.ask("set", m.occupant.as_jid(), jingle.to_element(), Waiting::Nobody);
+            }
+        }
+    }
+
+    /// Start-muted policy for a new participant: of the room, or because many are there already (§3.6).
+    fn start_muted_of(&self, turn: &Turn<'_>, id: &EndpointId) -> presence::StartMuted {
+        let joined = self.members.get(id).is_some_and(|m| m.just_joined);
+        let forced = self.force_mute_of(id);
+        let count = self.participant_count();
+        let beyond = |limit: Option<usize>, max: usize| count > limit.unwrap_or(usize::MAX).min(max);
+        presence::StartMuted {
+            audio: forced.audio
+                || (self.start_muted.audio && joined)
+                || beyond(self.properties.start_audio_muted, turn.config.max_audio_senders),
+            video: forced.video
+                || (self.start_muted.video && joined)
+                || beyond(self.properties.start_video_muted, turn.config.max_video_senders),
+        }
+    }
+}
+
+/// A session id as upstream writes it: 64 random bits in base 32.
+fn base32(mut bits: u64) -> String {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
+    let mut out = String::with_capacity(13);
+    for _ in 0..13 {
+        out.push(DIGITS.get((bits & 31) as usize).map_or('0', |d| char::from(*d)));
+        bits >>= 5;
+    }
+    out
+}
+
+/// A bridge that comes is noticed at once; this is for what is not noticed.
+const NO_BRIDGE_RETRY: Duration = Duration::from_secs(10);

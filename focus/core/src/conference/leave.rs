@@ -1,0 +1,67 @@
+//! Leaving: a member's unavailable presence or a session's end in; cleaned-up state, an expired endpoint and the
+//! end of a lone participant's session out (§3.7).
+
+use jitsi_xmpp::Element;
+use jitsi_xmpp::ids::EndpointId;
+use jitsi_xmpp::jingle::{Reason, ReasonKind};
+
+use super::Conference;
+use super::member::Media;
+use crate::colibri::has_endpoint;
+use crate::sources::SourceSet;
+use crate::turn::Turn;
+
+impl Conference {
+    /// Left or kicked. Its client is gone, so nothing is sent to it.
+    pub(super) fn member_left(&mut self, turn: &mut Turn<'_>, id: &EndpointId, presence: &Element) {
+        if !self.members.contains_key(id) {
+            return;
+        }
+        self.end_session(turn, id);
+        self.members.remove(id);
+        if self.owner.as_ref() == Some(id) {
+            self.owner = None;
+        }
+        if self.members.is_empty() {
+            // Moving to a breakout room, and probably back: wait a while (§3.7).
+            let switching = presence.child_named("status").is_some_and(|s| s.text() == "switch_room");
+            if switching {
+                self.start_timer = Some(turn.now + turn.config.conference_start);
+            } else {
+                self.deserted = true;
+            }
+        }
+    }
+
+    /// Ends a member's session on our side: endpoint, sources and signalling state go; the member stays.
+    pub(crate) fn end_session(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let Some(m) = self.members.get_mut(id) else { return };
+        let old = m.set_media(Media::Ended);
+        m.signaling.offered(Default::default());
+        if has_endpoint(&old) {
+            self.expire_endpoint(turn, id);
+        }
+        if !self.sources.replace(id, SourceSet::default()).is_empty() {
+            self.sources_changed(turn, id);
+        }
+    }
+
+    /// A lone participant needs no bridge: after a while its session ends, until somebody joins.
+    pub(super) fn watch_single_participant(&mut self, turn: &mut Turn<'_>) {
+        if self.participant_count() != 1 {
+            self.single_timer = None;
+            return;
+        }
+        let at = *self.single_timer.get_or_insert(turn.now + turn.config.single_participant);
+        if at > turn.now {
+            return;
+        }
+        self.single_timer = None;
+        for id in self.by_arrival() {
+            if self.members.get(&id).is_some_and(|m| m.is_participant()) {
+                self.terminate(turn, &id, Reason::new(ReasonKind::Expired, "Idle session timeout"));
+                self.end_session(turn, &id);
+            }
+        }
+    }
+}

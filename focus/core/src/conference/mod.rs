@@ -1,0 +1,239 @@
+//! One conference: presences, requests and replies of one room in, everything the room's members and its bridge
+//! must be told out.
+//!
+//! Handlers only change state; [`Conference::settle`] then brings the world in line with it: elects an owner,
+//! invites who is due, tells receivers about sources, publishes the focus' presence. So a failure anywhere needs
+//! no repair of its own: it changes the state back, and the next `settle` tries again.
+
+mod invite;
+mod leave;
+pub(crate) mod member;
+mod state;
+mod timeouts;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use jitsi_xmpp::ids::{EndpointId, MeetingId};
+use jitsi_xmpp::iq::Answer;
+use jitsi_xmpp::{BareJid, Condition, Element, FullJid, Jid, StanzaError, ns};
+
+pub(crate) use state::{Leave, Phase, PublishedPresence};
+
+use crate::colibri::BridgeSession;
+use crate::limits;
+use crate::moderation::{AvModeration, StartMuted};
+use crate::request::{Requester, RoomProperties};
+use crate::sources::SourceMap;
+use crate::turn::{ConferenceId, Turn, Verdict, Waiting};
+use member::{Lookup, Media, Member};
+
+/// What a conference waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Wait {
+    ConfigForm,
+    ConfigSubmit,
+    Features { member: EndpointId, seq: u64 },
+    Grant { member: EndpointId, again: bool },
+    Allocation { member: EndpointId, attempt: u64 },
+    Update { session: String, member: Option<EndpointId>, again: bool },
+    Offer { member: EndpointId, sid: String },
+}
+
+/// See the module.
+pub(crate) struct Conference {
+    pub(crate) id: ConferenceId,
+    pub(crate) room: BareJid,
+    pub(crate) phase: Phase,
+    pub(crate) meeting: MeetingId,
+    pub(crate) breakout_of: Option<BareJid>,
+    /// Properties of the request that created it.
+    pub(crate) properties: RoomProperties,
+    /// Who is answered when the room has been joined.
+    pub(crate) waiting: Vec<Requester>,
+    pub(crate) members: HashMap<EndpointId, Member>,
+    pub(crate) sources: SourceMap,
+    pub(crate) bridge: Option<BridgeSession>,
+    pub(crate) start_muted: StartMuted,
+    pub(crate) moderation: AvModeration,
+    /// The member to whom ownership was given.
+    pub(crate) owner: Option<EndpointId>,
+    pub(crate) presence: PublishedPresence,
+    pub(crate) start_timer: Option<Instant>,
+    pub(crate) single_timer: Option<Instant>,
+    /// Nobody is left; the engine decides whether a breakout room keeps it.
+    pub(crate) deserted: bool,
+    next_seq: u64,
+}
+
+impl Conference {
+    /// All members but the focus, in the order in which they came.
+    pub(crate) fn by_arrival(&self) -> Vec<EndpointId> {
+        let mut ids: Vec<_> = self.members.values().map(|m| (m.seq, m.id.clone())).collect();
+        ids.sort_unstable_by_key(|(seq, _)| *seq);
+        ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Members that count for starting media.
+    pub(crate) fn member_count(&self) -> usize {
+        self.members.values().filter(|m| m.counts()).count()
+    }
+
+    /// Members with a media session or one on its way.
+    pub(crate) fn participant_count(&self) -> usize {
+        self.members.values().filter(|m| m.is_participant()).count()
+    }
+
+    /// The member behind an occupant JID of this room.
+    pub(crate) fn member_at(&mut self, occupant: &Jid) -> Option<&mut Member> {
+        if occupant.bare_str() != self.room.as_str() {
+            return None;
+        }
+        self.members.get_mut(occupant.resource()?)
+    }
+
+    pub(crate) fn waits(&self, what: Wait) -> Waiting {
+        Waiting::Conference { id: self.id, room: self.room.clone(), what }
+    }
+
+    /// A presence from the room or one of its occupants.
+    pub(crate) fn handle_presence(&mut self, turn: &mut Turn<'_>, from: &Jid, presence: &Element) {
+        let kind = presence.attr("type");
+        // A refused join comes from our nick, from some servers from the room itself.
+        if from.resource() == Some(NICK) || (from.resource().is_none() && kind == Some("error")) {
+            self.handle_own_presence(turn, kind, presence);
+            return;
+        }
+        let Some(occupant) = from.to_full() else { return };
+        match kind {
+            None => self.member_presence(turn, occupant, presence),
+            Some("unavailable") => self.member_left(turn, &EndpointId::new(occupant.resource()), presence),
+            Some(_) => turn.counters.stanzas_ignored += 1,
+        }
+    }
+
+    fn member_presence(&mut self, turn: &mut Turn<'_>, occupant: FullJid, presence: &Element) {
+        let id = EndpointId::new(occupant.resource());
+        let is_new = !self.members.contains_key(&id);
+        if is_new {
+            if self.members.len() >= limits::MEMBERS_PER_CONFERENCE {
+                turn.counters.stanzas_ignored += 1;
+                return;
+            }
+            self.next_seq += 1;
+            self.members.insert(id.clone(), Member::new(id.clone(), occupant, self.next_seq));
+        }
+        let Some(m) = self.members.get_mut(&id) else { return };
+        let was_visitor = !is_new && !m.counts();
+        m.read(presence, &turn.config.trusted_domains);
+        if is_new {
+            if let Lookup::Asking { caps } = &mut m.features {
+                *caps = Member::caps_of(presence);
+            }
+            self.deserted = false;
+            self.start_timer = None;
+        }
+        // compat: a visitor that becomes a participant is invited like one that joins.
+        if (is_new || was_visitor) && self.members.get(&id).is_some_and(Member::counts) {
+            self.member_joined(turn, &id);
+        }
+    }
+
+    /// The reply to one of this conference's requests, or its absence.
+    pub(crate) fn handle_answer(&mut self, turn: &mut Turn<'_>, what: Wait, answer: &Answer) {
+        if *answer == Answer::Timeout {
+            turn.counters.iq_timeouts += 1;
+        }
+        match what {
+            Wait::ConfigForm => self.config_form(turn, answer),
+            Wait::ConfigSubmit => self.config_submitted(turn, answer),
+            Wait::Features { member, seq } => self.features_answer(turn, &member, seq, answer),
+            Wait::Grant { member, again } => self.grant_answer(turn, &member, again, answer),
+            Wait::Allocation { member, attempt } => self.allocation_answer(turn, &member, attempt, answer),
+            Wait::Update { session, member, again } => {
+                self.update_answer(turn, &session, member.as_ref(), again, answer);
+            }
+            Wait::Offer { member, sid } => self.offer_answer(turn, &member, &sid, answer),
+        }
+    }
+
+    /// A request from an occupant of the room.
+    pub(crate) fn handle_request(&mut self, turn: &mut Turn<'_>, from: &Jid, payload: &Element) -> Verdict {
+        match (payload.name(), payload.ns()) {
+            ("jingle", ns::JINGLE) => self.handle_jingle(turn, from, payload),
+            ("mute", ns::MUTE_AUDIO | ns::MUTE_VIDEO | ns::MUTE_DESKTOP) => {
+                self.handle_mute(turn, from, payload)
+            }
+            _ => StanzaError::new(Condition::FeatureNotImplemented).into(),
+        }
+    }
+
+    /// Brings everything in line with the state. See the module.
+    pub(crate) fn settle(&mut self, turn: &mut Turn<'_>) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.elect_owner(turn);
+        self.invite_due(turn);
+        self.flush_sources(turn);
+        self.watch_single_participant(turn);
+        self.publish(turn);
+    }
+
+    /// Members whose media is on bridge session `session`.
+    pub(crate) fn on_bridge_session(&self, session: &str) -> Vec<EndpointId> {
+        let mut ids = self.by_arrival();
+        ids.retain(|id| self.members.get(id).and_then(Member::bridge_session) == Some(session));
+        ids
+    }
+
+    /// Bridges are usable again: who found none tries at once.
+    pub(crate) fn bridge_usable(&mut self, now: Instant) {
+        for m in self.members.values_mut() {
+            if matches!(m.media, Media::NoBridge(_)) {
+                m.set_media(Media::NoBridge(now));
+            }
+        }
+    }
+}
+
+/// Nick of the focus in every room. The server's rules and the clients know it by this name.
+pub(crate) const NICK: &str = "focus";
+
+/// What a conference is told when it is created.
+pub(crate) struct NewConference {
+    pub(crate) id: ConferenceId,
+    pub(crate) room: BareJid,
+    pub(crate) properties: RoomProperties,
+}
+
+impl Conference {
+    /// Creates the conference and starts joining its room.
+    pub(crate) fn start(turn: &mut Turn<'_>, new: NewConference) -> Self {
+        let conference = Self {
+            id: new.id,
+            room: new.room,
+            phase: Phase::joining(turn.now),
+            meeting: MeetingId::new(turn.entropy.uuid()),
+            breakout_of: None,
+            properties: new.properties,
+            waiting: Vec::new(),
+            members: HashMap::new(),
+            sources: SourceMap::default(),
+            bridge: None,
+            start_muted: StartMuted::default(),
+            moderation: AvModeration::default(),
+            owner: None,
+            presence: PublishedPresence::default(),
+            start_timer: Some(turn.now + turn.config.conference_start),
+            single_timer: None,
+            deserted: false,
+            next_seq: 0,
+        };
+        conference.join(turn);
+        conference
+    }
+}
+
+/// Property names and values as one `conference-properties` element carries them.
+pub(crate) type Properties = BTreeMap<&'static str, String>;

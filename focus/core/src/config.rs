@@ -1,0 +1,127 @@
+//! What the shell has checked and resolved comes in here; the engine only reads it.
+
+use std::time::Duration;
+
+use jitsi_xmpp::BareJid;
+
+use crate::limits;
+
+/// The focus' settings. Defaults are upstream's.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The public XMPP domain, asked for its components: `meet.jitsi`.
+    pub domain: String,
+    /// The domain of the rooms: `muc.meet.jitsi`.
+    pub muc_domain: String,
+    /// The one domain whose resources are original sender addresses (`mod_client_proxy`): `focus.meet.jitsi`.
+    pub client_proxy: Option<String>,
+    /// Where bridges publish their stats.
+    pub brewery: BareJid,
+    /// Domains whose accounts may call themselves Jibri, Jigasi or transcriber.
+    pub trusted_domains: Vec<String>,
+    /// The first participant becomes owner, and the next one when it leaves (`enable-auto-owner`).
+    pub auto_owner: bool,
+    /// Members needed before anybody gets media.
+    pub min_participants: usize,
+    /// Clients that can do it get their remote streams from the bridge alone (`use-ssrc-rewriting`).
+    pub ssrc_rewriting: bool,
+    /// Clients that can read it get sources as JSON (`use-json-encoded-sources`).
+    pub json_sources: bool,
+    /// Receivers are told one layer of a simulcast source (`strip-simulcast`).
+    pub strip_simulcast: bool,
+    /// Offer a data channel (`sctp.enabled`).
+    pub sctp: bool,
+    /// What is offered.
+    pub offer: OfferConfig,
+    /// Participants who may send audio; the rest cannot unmute.
+    pub max_audio_senders: usize,
+    /// Participants who may send video.
+    pub max_video_senders: usize,
+    /// End a lone participant's session after this.
+    pub single_participant: Duration,
+    /// Give up on a conference that nobody joins after this.
+    pub conference_start: Duration,
+    /// Changes of sources are collected for this long before receivers hear of them.
+    pub source_signaling_delay: Duration,
+    /// Published as the version of component `focus`.
+    pub version: String,
+}
+
+impl Config {
+    /// Upstream's defaults for one domain, in the layout of its docker setup.
+    pub fn for_domain(domain: &str) -> Result<Self, jitsi_xmpp::jid::JidError> {
+        Ok(Self {
+            domain: domain.into(),
+            muc_domain: format!("muc.{domain}"),
+            client_proxy: Some(format!("focus.{domain}")),
+            brewery: BareJid::from_parts("jvbbrewery", &format!("internal-muc.{domain}"))?,
+            trusted_domains: Vec::new(),
+            auto_owner: true,
+            min_participants: 2,
+            ssrc_rewriting: true,
+            json_sources: true,
+            strip_simulcast: true,
+            sctp: true,
+            offer: OfferConfig::default(),
+            max_audio_senders: 999_999,
+            max_video_senders: 999_999,
+            single_participant: limits::SINGLE_PARTICIPANT,
+            conference_start: limits::CONFERENCE_START,
+            source_signaling_delay: Duration::ZERO,
+            version: concat!("Plausch ", env!("CARGO_PKG_VERSION")).into(),
+        })
+    }
+}
+
+/// Codecs, payload types and header extensions to offer (§4.3 to §4.5). A payload type of 0 switches it off.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub struct OfferConfig {
+    pub av1: VideoCodec,
+    pub vp8: VideoCodec,
+    pub h264: VideoCodec,
+    pub vp9: VideoCodec,
+    pub opus: u8,
+    /// RFC 2198 for opus; off by default as upstream.
+    pub opus_red: Option<u8>,
+    pub telephone_event: u8,
+    /// Transport-wide congestion control, header extension id 5.
+    pub tcc: bool,
+    /// `sdes:mid`, header extension id 10: on upstream, off in its docker image, needed by nothing here.
+    pub mid: bool,
+    /// `abs-send-time`, header extension id 3.
+    pub abs_send_time: bool,
+    /// AV1 dependency descriptor, header extension id 11.
+    pub dependency_descriptor: bool,
+    /// `ssrc-audio-level`, header extension id 1.
+    pub audio_level: bool,
+    pub extmap_allow_mixed: bool,
+}
+
+/// Payload types of one video codec; 0 switches it off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct VideoCodec {
+    pub pt: u8,
+    pub rtx_pt: u8,
+}
+
+impl Default for OfferConfig {
+    fn default() -> Self {
+        Self {
+            av1: VideoCodec { pt: 41, rtx_pt: 42 },
+            vp8: VideoCodec { pt: 100, rtx_pt: 96 },
+            h264: VideoCodec { pt: 107, rtx_pt: 99 },
+            vp9: VideoCodec { pt: 101, rtx_pt: 97 },
+            opus: 111,
+            opus_red: None,
+            telephone_event: 126,
+            tcc: true,
+            mid: false,
+            abs_send_time: true,
+            dependency_descriptor: true,
+            audio_level: true,
+            extmap_allow_mixed: true,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A client's answer and its changes: `session-accept`, `transport-info`, `source-add`, `source-remove` in; a
+//! verdict, an update of the bridge and news for the other receivers out (§4.10, §5).
+
+use jitsi_xmpp::ids::{EndpointId, MediaType};
+use jitsi_xmpp::jingle::{IceUdpTransport, Jingle};
+use jitsi_xmpp::{Condition, StanzaError};
+
+use super::wire::read_sources;
+use crate::colibri::Change;
+use crate::conference::Conference;
+use crate::limits;
+use crate::sources::{SourceError, SourceSet, check_add, check_remove};
+use crate::turn::{Turn, Verdict};
+
+impl Conference {
+    pub(super) fn session_accept(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &EndpointId,
+        jingle: &Jingle,
+    ) -> Verdict {
+        if self.members.get(id).and_then(|m| m.session()).is_some_and(|s| s.offered.is_none()) {
+            return StanzaError::new(Condition::UnexpectedRequest).with_text("already accepted").into();
+        }
+        let sources = read_sources(&jingle.contents)
+            .and_then(|add| check_add(&self.sources, id, &add).map(|whole| (whole, !add.is_empty())));
+        let (sources, any) = match sources {
+            Ok(checked) => checked,
+            Err(e) => {
+                // The client leaves and reloads on any error here, so nothing is kept of the session.
+                self.end_session(turn, id);
+                return refuse(turn, &e);
+            }
+        };
+        let transport = jingle.contents.iter().find_map(|c| c.transport.clone()).map(bounded);
+        let last_n = jingle.contents.iter().find_map(|c| c.initial_last_n);
+        let Some(member) = self.members.get_mut(id) else { return Verdict::Result(None) };
+        member.invites.reset();
+        member.repeated = false;
+        let Some(session) = member.session_mut() else { return Verdict::Result(None) };
+        session.offered = None;
+        if transport.is_some() {
+            session.transport = transport;
+        }
+        turn.counters.sessions_accepted += 1;
+        self.sources.replace(id, sources);
+        self.update_bridge(turn, id, Change { transport: true, sources: true, last_n }, false);
+        if any {
+            self.sources_changed(turn, id);
+        }
+        Verdict::Result(None)
+    }
+
+    pub(super) fn transport_info(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &EndpointId,
+        jingle: &Jingle,
+    ) -> Verdict {
+        let Some(transport) = jingle.contents.first().and_then(|c| c.transport.clone()) else {
+            return StanzaError::new(Condition::BadRequest).with_text("missing transport").into();
+        };
+        let transport = bounded(transport);
+        if let Some(session) = self.members.get_mut(id).and_then(|m| m.session_mut()) {
+            session.transport = Some(merged(session.transport.take(), transport));
+            self.update_bridge(turn, id, Change { transport: true, ..Change::default() }, false);
+        }
+        Verdict::Result(None)
+    }
+
+    pub(super) fn source_add(&mut self, turn: &mut Turn<'_>, id: &EndpointId, jingle: &Jingle) -> Verdict {
+        let add = match read_sources(&jingle.contents) {
+            Ok(add) if add.is_empty() => return Verdict::Result(None),
+            Ok(add) => add,
+            Err(e) => return refuse(turn, &e),
+        };
+        if let Some(error) = self.sender_limit(turn, &add) {
+            return error.into();
+        }
+        match check_add(&self.sources, id, &add) {
+            Ok(whole) => self.sources_are(turn, id, whole),
+            Err(e) => refuse(turn, &e),
+        }
+    }
+
+    pub(super) fn source_remove(&mut self, turn: &mut Turn<'_>, id: &EndpointId, jingle: &Jingle) -> Verdict {
+        let remove = match read_sources(&jingle.contents) {
+            Ok(remove) if remove.is_empty() => return Verdict::Result(None),
+            Ok(remove) => remove,
+            Err(e) => return refuse(turn, &e),
+        };
+        match check_remove(&self.sources, id, &remove) {
+            Ok(whole) => self.sources_are(turn, id, whole),
+            Err(e) => refuse(turn, &e),
+        }
+    }
+
+    fn sources_are(&mut self, turn: &mut Turn<'_>, id: &EndpointId, whole: SourceSet) -> Verdict {
+        self.sources.replace(id, whole);
+        self.update_bridge(turn, id, Change { sources: true, ..Change::default() }, false);
+        self.sources_changed(turn, id);
+        Verdict::Result(None)
+    }
+
+    fn sender_limit(&self, turn: &Turn<'_>, add: &SourceSet) -> Option<StanzaError> {
+        let (audio, video) = self.senders();
+        let mut exceeded = Vec::new();
+        if add.has_media(MediaType::Audio) && audio >= turn.config.max_audio_senders {
+            exceeded.push("audio");
+        }
+        if add.has_media(MediaType::Video) && video >= turn.config.max_video_senders {
+            exceeded.push("video");
+        }
+        (!exceeded.is_empty()).then(|| {
+            StanzaError::new(Condition::ResourceConstraint)
+                .with_text(format!("Sender count exceeded for: {}", exceeded.join(" ")))
+        })
+    }
+}
+
+fn refuse(turn: &mut Turn<'_>, e: &SourceError) -> Verdict {
+    turn.counters.sources_refused += 1;
+    tracing::debug!(reason = e.reason(), "sources refused");
+    StanzaError::from(e.clone()).into()
+}
+
+/// The bridge's marker is put in when missing (§4.10); candidates beyond the limit are left out.
+fn bounded(mut transport: IceUdpTransport) -> IceUdpTransport {
+    transport.rtcp_mux = true;
+    transport.sctp_map = None;
+    transport.web_sockets.clear();
+    transport.candidates.truncate(limits::CANDIDATES);
+    transport.fingerprints.truncate(8);
+    transport
+}
+
+/// Later transports carry what is new; credentials and fingerprints that they leave out stay as they were.
+fn merged(old: Option<IceUdpTransport>, mut new: IceUdpTransport) -> IceUdpTransport {
+    let Some(old) = old else { return new };
+    if new.ufrag.is_some() && new.ufrag != old.ufrag {
+        return new;
+    }
+    new.ufrag = new.ufrag.or(old.ufrag);
+    new.pwd = new.pwd.or(old.pwd);
+    if new.fingerprints.is_empty() {
+        new.fingerprints = old.fingerprints;
+    }
+    for candidate in old.candidates {
+        if !new.candidates.contains(&candidate) && new.candidates.len() < limits::CANDIDATES {
+            new.candidates.push(candidate);
+        }
+    }
+    new
+}

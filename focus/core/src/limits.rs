@@ -1,0 +1,71 @@
+//! Every bound of the focus: what a peer sends comes in, what may be kept of it goes out. Each limit has its
+//! default, its reason and what it costs at worst.
+
+use std::time::Duration;
+
+/// Conferences at once. Reason: a town has hundreds, a region thousands. About 4 KiB each without members.
+pub const CONFERENCES: usize = 5_000;
+/// Members followed in one room; further ones are ignored. Reason: the largest room upstream supports has 500
+/// senders and some hundred listeners. About 8 KiB each with a session.
+pub const MEMBERS_PER_CONFERENCE: usize = 2_000;
+/// Requests that wait for one room to be joined. Reason: a class clicks at once. About 300 bytes each.
+pub const WAITING_REQUESTS: usize = 500;
+/// Bridges in the registry. About 500 bytes each.
+pub const BRIDGES: usize = 500;
+/// Feature sets remembered by entity capabilities. Reason: one per client build. About 2 KiB each.
+pub const CAPS_CACHE: usize = 1_000;
+/// Features read from one disco#info answer. Reason: clients send 25.
+pub const FEATURES: usize = 256;
+/// SSRCs of one participant (`max-ssrcs-per-user`). Two cameras and a screen share, all with simulcast, need 13
+/// to 18.
+pub const SSRCS_PER_PARTICIPANT: usize = 20;
+/// SSRC groups of one participant (`max-ssrc-groups-per-user`).
+pub const GROUPS_PER_PARTICIPANT: usize = 20;
+/// Bytes of a source name, msid, stats id, region. Reason: longest seen is an msid of about 90.
+pub const TEXT: usize = 256;
+/// ICE candidates taken from one transport. Reason: hosts with many interfaces send 20.
+pub const CANDIDATES: usize = 64;
+/// Conference requests of one account: burst, then one per [`REQUEST_REFILL`]. The client itself waits 1, 2, 4 … s.
+pub const REQUEST_BURST: u32 = 10;
+/// See [`REQUEST_BURST`].
+pub const REQUEST_REFILL: Duration = Duration::from_secs(1);
+/// Accounts whose request budget is remembered. About 200 bytes each.
+pub const REQUEST_ACCOUNTS: usize = 10_000;
+/// Conferences on bridges that still have to be told to end after a lost connection.
+pub const ORPHANS: usize = 5_000;
+/// Restart requests of one participant per [`RESTART_WINDOW`].
+pub const RESTARTS: usize = 5;
+/// See [`RESTARTS`].
+pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
+/// Least distance between two restart requests of one participant.
+pub const RESTART_DISTANCE: Duration = Duration::from_secs(5);
+/// Invitations of one participant within [`INVITE_WINDOW`] before they are spaced out.
+pub const INVITES: u32 = 3;
+/// See [`INVITES`].
+pub const INVITE_WINDOW: Duration = Duration::from_secs(30);
+/// Longest pause between two invitations of one participant.
+pub const INVITE_BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Reply to any request (appendix B).
+pub const IQ_TIMEOUT: Duration = Duration::from_secs(15);
+/// From the request to the first member.
+pub const CONFERENCE_START: Duration = Duration::from_secs(15);
+/// One participant left: its session ends after this.
+pub const SINGLE_PARTICIPANT: Duration = Duration::from_secs(20);
+/// Wait for the first room metadata in a room with presets.
+pub const METADATA: Duration = Duration::from_secs(10);
+/// An invitation that is not accepted within this is repeated.
+pub const ACCEPT: Duration = Duration::from_secs(30);
+/// Conferences outlive a lost connection by this, waiting for a resumption.
+pub const RECONNECT: Duration = Duration::from_secs(15);
+/// A failed brewery join is repeated after this.
+pub const BREWERY_RETRY: Duration = Duration::from_secs(15);
+/// Component discovery is repeated after this until the room metadata component is found.
+pub const DISCOVERY_RETRY: Duration = Duration::from_secs(60);
+/// Bridges are looked at this often.
+pub const BRIDGE_CHECK: Duration = Duration::from_secs(10);
+/// A bridge whose last presence is older is not used.
+pub const BRIDGE_PRESENCE: Duration = Duration::from_secs(45);
+/// A failed bridge that nobody could probe is used again after this.
+pub const BRIDGE_RESET: Duration = Duration::from_secs(60);
+/// Endpoints added within this count as load that the bridge has not yet published.
+pub const BRIDGE_RAMP_UP: Duration = Duration::from_secs(20);

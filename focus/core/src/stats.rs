@@ -1,0 +1,43 @@
+//! What the focus counts: events in, the figures of `/stats` and of the metrics page out.
+
+/// Counters since start, named as upstream names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Counters {
+    pub conferences_created: u64,
+    pub conference_requests: u64,
+    pub conference_requests_new: u64,
+    pub requests_rate_limited: u64,
+    pub participants: u64,
+    pub participants_moved: u64,
+    pub participants_restart_requested: u64,
+    pub restarts_delayed: u64,
+    pub bridges_removed: u64,
+    pub bridge_not_available: u64,
+    pub sessions_initiated: u64,
+    pub sessions_accepted: u64,
+    pub sources_refused: u64,
+    pub iq_timeouts: u64,
+    pub iqs_unknown: u64,
+    pub stanzas_ignored: u64,
+    pub xmpp_disconnects: u64,
+}
+
+/// A picture of now, plus the counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Stats {
+    pub connected: bool,
+    pub conferences: usize,
+    pub participants: usize,
+    pub largest_conference: usize,
+    pub endpoint_pairs: usize,
+    pub bridge_count: usize,
+    pub operational_bridge_count: usize,
+    pub in_shutdown_bridge_count: usize,
+    pub bridge_version_count: usize,
+    pub lost_bridges: u64,
+    /// Requests to others that wait for a reply.
+    pub pending_requests: usize,
+    pub counters: Counters,
+}

@@ -1,0 +1,83 @@
+//! One turn of the engine: what a conference may use while it handles one input. Everything it does to the world
+//! is data in here: stanzas to send, requests that wait for a reply, counters.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use jitsi_xmpp::iq::{self, IqTracker};
+use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, StanzaError};
+
+use crate::bridges::Brewery;
+use crate::config::Config;
+use crate::features::CapsCache;
+use crate::limits;
+use crate::stats::Counters;
+use crate::{HttpReply, HttpRequestId, Output};
+
+/// The conference a reply belongs to. Unique per run, so that a late reply never reaches a room's successor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ConferenceId(pub(crate) u64);
+
+/// What waits for a reply.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Waiting {
+    /// Which components the domain has.
+    Discovery,
+    /// Whether a failed bridge works again.
+    Probe(FullJid),
+    /// A conference, see [`conference`](crate::conference).
+    Conference { id: ConferenceId, room: BareJid, what: crate::conference::Wait },
+    /// Nobody: the reply is taken off the stream and dropped.
+    Nobody,
+}
+
+/// How a request is answered; there is no way to return none (§13.3).
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// With a result and this payload.
+    Result(Option<Element>),
+    /// With an error.
+    Error(StanzaError),
+    /// Later, by somebody who keeps the request.
+    Later,
+}
+
+impl From<StanzaError> for Verdict {
+    fn from(e: StanzaError) -> Self {
+        Self::Error(e)
+    }
+}
+
+/// See the module.
+pub(crate) struct Turn<'a> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'a Config,
+    /// Our address on the link.
+    pub(crate) me: &'a FullJid,
+    pub(crate) brewery: &'a mut Brewery,
+    pub(crate) caps: &'a mut CapsCache,
+    pub(crate) entropy: &'a mut dyn Entropy,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) iqs: &'a mut IqTracker<Waiting>,
+    pub(crate) out: &'a mut VecDeque<Output>,
+    /// Requests that found no place in the tracker: answered as timed out after the turn.
+    pub(crate) refused: &'a mut Vec<Waiting>,
+}
+
+impl Turn<'_> {
+    pub(crate) fn send(&mut self, stanza: Element) {
+        self.out.push_back(Output::Send(stanza));
+    }
+
+    pub(crate) fn http(&mut self, request: HttpRequestId, reply: HttpReply) {
+        self.out.push_back(Output::HttpReply { request, reply });
+    }
+
+    /// Sends a request; the reply, or its absence, comes back as `then`.
+    pub(crate) fn ask(&mut self, kind: &str, to: &Jid, payload: Element, then: Waiting) {
+        match self.iqs.register(self.now, to, limits::IQ_TIMEOUT, then.clone()) {
+            Some(id) => self.send(iq::request(kind, to, &id, payload)),
+            None => self.refused.push(then),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The focus' HTTP endpoints: requests in, upstream's status codes and bodies out (§2.2, §9.1).
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+
+use focus_core::Stats;
+
+use crate::limits;
+use crate::run::{FocusHandle, HttpConferenceRequest};
+
+/// `conference-request` for the web front, health and figures for the admin listener.
+pub struct Routers {
+    /// Safe to publish: `/conference-request/v1`.
+    pub public: Router,
+    /// For the admin's own listener: `/about/health`, `/about/version`, `/stats`.
+    pub admin: Router,
+}
+
+impl std::fmt::Debug for Routers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Routers")
+    }
+}
+
+/// The routers of a running focus.
+pub fn router(handle: FocusHandle) -> Routers {
+    let public = Router::new()
+        .route("/conference-request/v1", post(conference_request).options(async || StatusCode::OK))
+        .layer(DefaultBodyLimit::max(limits::BODY))
+        .with_state(handle.clone());
+    let admin = Router::new()
+        .route("/about/health", get(health))
+        .route("/about/version", get(version))
+        .route("/stats", get(stats))
+        .with_state(handle);
+    Routers { public, admin }
+}
+
+async fn conference_request(State(focus): State<FocusHandle>, body: Bytes) -> Response {
+    let reply = focus.conference_request(HttpConferenceRequest { body: body.to_vec() }).await;
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, reply.content_type)], reply.body).into_response()
+}
+
+async fn health(State(focus): State<FocusHandle>) -> Response {
+    match focus.health().await {
+        Ok(()) => "OK".into_response(),
+        Err(reason) => (StatusCode::INTERNAL_SERVER_ERROR, reason).into_response(),
+    }
+}
+
+async fn version() -> axum::Json<Value> {
+    axum::Json(json!({"name": "Plausch", "version": env!("CARGO_PKG_VERSION"), "os": "Linux"}))
+}
+
+async fn stats(State(focus): State<FocusHandle>) -> Response {
+    match focus.stats().await {
+        Some(stats) => axum::Json(stats_json(&stats)).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// Upstream's keys, as far as there is something behind them.
+fn stats_json(s: &Stats) -> Value {
+    let c = &s.counters;
+    json!({
+        "total_participants": c.participants,
+        "total_conferences_created": c.conferences_created,
+        "conferences": s.conferences,
+        "conferences_with_visitors": 0,
+        "largest_conference": s.largest_conference,
+        "participants": s.participants,
+        "visitors": 0,
+        "endpoint_pairs": s.endpoint_pairs,
+        "version": env!("CARGO_PKG_VERSION"),
+        "bridge_failures": {
+            "participants_moved": c.participants_moved,
+            "bridges_removed": c.bridges_removed,
+        },
+        "participant_notifications": { "request_restart": c.participants_restart_requested },
+        "bridge_selector": {
+            "bridge_count": s.bridge_count,
+            "operational_bridge_count": s.operational_bridge_count,
+            "in_shutdown_bridge_count": s.in_shutdown_bridge_count,
+            "bridge_version_count": s.bridge_version_count,
+            "lost_bridges": s.lost_bridges,
+        },
+    })
+}
