@@ -1,0 +1,169 @@
+//! The command line in, role and settings out. Flags come from the table of options; `--help` shows them all.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Command};
+use service::{Effective, Kind, Origin, Sources, StartError};
+
+use crate::options::{Role, SETTINGS};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// Run.
+    Run(Role, Box<Effective>),
+    /// Print this and end well: help, version, sample configuration.
+    Print(String),
+}
+
+/// Reads arguments, file and environment.
+pub(crate) fn read(
+    args: impl Iterator<Item = OsString>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Asked, StartError> {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(m) => m,
+        Err(e)
+            if matches!(
+                e.kind(),
+                ErrorKind::DisplayHelp
+                    | ErrorKind::DisplayVersion
+                    | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            ) =>
+        {
+            return Ok(Asked::Print(e.to_string()));
+        }
+        Err(e) => return Err(one_line(&e)),
+    };
+    let (role, matches) = match matches.subcommand() {
+        Some(("xmpp", m)) => (Role::Xmpp, m),
+        Some(("focus", m)) => (Role::Focus, m),
+        Some(("videobridge", m)) => (Role::Videobridge, m),
+        Some(("sample-config", _)) => return Ok(Asked::Print(service::options::sample(SETTINGS))),
+        _ => (Role::AllInOne, &matches),
+    };
+    let flags: BTreeMap<_, _> = SETTINGS
+        .iter()
+        .filter(|s| !s.flag.is_empty())
+        .filter_map(|s| matches.get_one::<String>(s.key).map(|v| (s.key, v.clone())))
+        .collect();
+    let file = matches
+        .get_one::<PathBuf>("config")
+        .cloned()
+        .or_else(|| env("PLAUSCH_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
+    let effective = Effective::load(SETTINGS, &Sources { file: file.as_deref(), env, flags })?;
+    Ok(Asked::Run(role, Box::new(effective)))
+}
+
+fn command() -> Command {
+    let roles = [
+        ("xmpp", "Only the XMPP server, with its WebSocket and BOSH endpoints"),
+        ("focus", "Only the conference focus, with its HTTP endpoints"),
+        ("videobridge", "Only the media bridge"),
+    ];
+    let all = options(Command::new("plausch"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("The whole Jitsi backend in one program: XMPP server, focus, bridge and web front.")
+        .after_help("Every option can also stand in the TOML file (see `plausch sample-config`) or in the environment.")
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommand(Command::new("sample-config").about("Print a commented configuration file with every option"));
+    roles.into_iter().fold(all, |c, (name, about)| c.subcommand(options(Command::new(name)).about(about)))
+}
+
+fn options(command: Command) -> Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("TOML file with options. [env: PLAUSCH_CONFIG]");
+    SETTINGS.iter().filter(|s| !s.flag.is_empty()).fold(command.arg(file), |c, s| {
+        let env = if s.env.is_empty() { String::new() } else { format!(" [env: {}]", s.env.join(", ")) };
+        let default = if s.default.is_empty() { String::new() } else { format!(" [default: {}]", s.default) };
+        c.arg(
+            Arg::new(s.key)
+                .long(s.flag)
+                .value_name(if s.kind == Kind::List { "A,B" } else { "VALUE" })
+                .action(ArgAction::Set)
+                .help(format!("{}{default}{env}", s.help)),
+        )
+    })
+}
+
+// clap explains over several lines; whoever starts a service reads one.
+fn one_line(e: &clap::Error) -> StartError {
+    use clap::error::ContextKind;
+    let context = |kind| e.get(kind).map(|v| v.to_string().trim_matches('\'').to_owned());
+    let argument = context(ContextKind::InvalidArg)
+        .or_else(|| context(ContextKind::InvalidSubcommand))
+        .unwrap_or_default();
+    match e.kind() {
+        ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
+            let hint =
+                context(ContextKind::SuggestedArg).or_else(|| context(ContextKind::SuggestedSubcommand));
+            StartError::UnknownOption { name: argument, origin: Origin::Flag, hint }
+        }
+        kind => StartError::BadValue {
+            option: argument,
+            origin: Origin::Flag,
+            reason: kind.as_str().unwrap_or("cannot be understood").to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(args: &[&str]) -> Result<Asked, StartError> {
+        let args = std::iter::once("plausch").chain(args.iter().copied()).map(OsString::from);
+        read(args, &|_| None)
+    }
+
+    #[test]
+    fn flags_reach_their_setting_in_every_role() {
+        for (args, role) in [
+            (&["--http", "127.0.0.1:9"][..], Role::AllInOne),
+            (&["focus", "--http", "127.0.0.1:9"], Role::Focus),
+            (&["videobridge", "--http=127.0.0.1:9"], Role::Videobridge),
+            (&["xmpp", "--http", "127.0.0.1:9"], Role::Xmpp),
+        ] {
+            let Ok(Asked::Run(r, e)) = run(args) else { panic!("{args:?}") };
+            assert_eq!(
+                (r, e.text("http.listen"), e.origin("http.listen")),
+                (role, "127.0.0.1:9", &Origin::Flag)
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_option_or_command_is_one_line_with_the_closest_name() {
+        for (args, name, hint) in
+            [(["--htp", "x"], "--htp", "--http"), (["videobrige", "--log"], "videobrige", "videobridge")]
+        {
+            let e = run(&args).unwrap_err();
+            let line = e.to_string();
+            assert_eq!(e.reason(), "unknown_option", "{line}");
+            assert!(
+                line.contains(name) && line.contains(hint) && !line.contains('\n') && e.exit_code() != 0,
+                "{line}"
+            );
+        }
+        let missing = run(&["--http"]).unwrap_err().to_string();
+        assert!(missing.contains("--http") && !missing.contains('\n'), "{missing}");
+    }
+
+    #[test]
+    fn help_names_every_flag_and_its_environment() {
+        let Ok(Asked::Print(help)) = run(&["--help"]) else { panic!() };
+        for s in SETTINGS.iter().filter(|s| !s.flag.is_empty()) {
+            assert!(help.contains(&format!("--{}", s.flag)), "{}", s.flag);
+        }
+        assert!(help.contains("XMPP_DOMAIN"), "{help}");
+        let Ok(Asked::Print(sample)) = run(&["sample-config"]) else { panic!() };
+        assert!(sample.parse::<toml::Table>().is_ok());
+    }
+}

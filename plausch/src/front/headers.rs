@@ -1,0 +1,94 @@
+//! Responses in, the same with the headers every answer carries.
+
+use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, Request};
+
+/// How long a browser may keep an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Not at all: it depends on who asks.
+    Never,
+    /// Ask again each time, but a "not modified" suffices.
+    Check,
+    /// The address changes with the content.
+    Forever,
+}
+
+/// Files with a version in their address (`?v=`) never change under it.
+pub(super) fn keep_for_query(query: Option<&str>) -> Keep {
+    if query.is_some_and(|q| q.split('&').any(|p| p.starts_with("v="))) { Keep::Forever } else { Keep::Check }
+}
+
+/// Adds what browsers need to be careful on our behalf.
+pub(super) fn add(headers: &mut HeaderMap, keep: Keep) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Room names stand in addresses; no other site learns them.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        PERMISSIONS_POLICY,
+        HeaderValue::from_static("interest-cohort=(), browsing-topics=(), geolocation=()"),
+    );
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static(match keep {
+            Keep::Never => "no-store",
+            Keep::Check => "no-cache",
+            Keep::Forever => "public, max-age=31536000, immutable",
+        }),
+    );
+}
+
+/// `http://host` or `https://host` as the client sees us: the public address if configured, else what it asked for.
+///
+/// A reverse proxy says in `X-Forwarded-Proto` whether the client came over TLS.
+pub(super) fn base<B>(request: &Request<B>, public: Option<&str>) -> String {
+    if let Some(url) = public {
+        return url.to_owned();
+    }
+    let tls = request
+        .headers()
+        .get("x-forwarded-proto")
+        .is_some_and(|p| p.as_bytes().eq_ignore_ascii_case(b"https"));
+    format!("{}://{}", if tls { "https" } else { "http" }, host(request))
+}
+
+/// The request's host if it looks like one.
+pub(super) fn host<B>(request: &Request<B>) -> &str {
+    let plain =
+        |h: &&str| h.len() <= 255 && h.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+    request
+        .headers()
+        .get(http::header::HOST)
+        .and_then(|h| h.to_str().ok())
+        .filter(plain)
+        .unwrap_or("localhost")
+}
+
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_follows_the_public_url_then_the_proxy_then_the_host() {
+        let ask = |host: &str, proto: Option<&str>| {
+            let mut r = Request::builder().header("host", host);
+            if let Some(p) = proto {
+                r = r.header("x-forwarded-proto", p);
+            }
+            r.body(()).unwrap()
+        };
+        assert_eq!(base(&ask("localhost:8000", None), None), "http://localhost:8000");
+        assert_eq!(base(&ask("meet.example", Some("HTTPS")), None), "https://meet.example");
+        assert_eq!(base(&ask("evil", None), Some("https://meet.example")), "https://meet.example");
+        assert_eq!(base(&ask("a';alert(1)//", None), None), "http://localhost");
+    }
+
+    #[test]
+    fn only_versioned_addresses_are_kept_forever() {
+        assert_eq!(keep_for_query(Some("v=139")), Keep::Forever);
+        assert_eq!(keep_for_query(Some("room=v=1")), Keep::Check);
+        assert_eq!(keep_for_query(None), Keep::Check);
+    }
+}

@@ -1,0 +1,81 @@
+//! A path in, a file of the built-in test-call page out.
+
+/// A file of the page: content type and text.
+pub(super) struct Asset {
+    pub(super) content_type: &'static str,
+    pub(super) text: &'static str,
+}
+
+/// Where the page's own files are.
+pub(super) const PREFIX: &str = "/_plausch/";
+
+/// The page itself, for `/` and for every room.
+pub(super) const INDEX: Asset =
+    Asset { content_type: "text/html; charset=utf-8", text: include_str!("../../web/index.html") };
+
+/// What the page may do: talk to us, show its own camera, nothing else.
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; \
+     img-src 'self' data:; media-src 'self' blob: mediastream:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/// A file below [`PREFIX`].
+pub(super) fn asset(name: &str) -> Option<Asset> {
+    let text = match name {
+        "style.css" => {
+            return Some(Asset {
+                content_type: "text/css; charset=utf-8",
+                text: include_str!("../../web/style.css"),
+            });
+        }
+        "main.js" => include_str!("../../web/main.js"),
+        "bosh.js" => include_str!("../../web/bosh.js"),
+        "channel.js" => include_str!("../../web/channel.js"),
+        "i18n.js" => include_str!("../../web/i18n.js"),
+        "jingle.js" => include_str!("../../web/jingle.js"),
+        "media.js" => include_str!("../../web/media.js"),
+        "meeting.js" => include_str!("../../web/meeting.js"),
+        "presence.js" => include_str!("../../web/presence.js"),
+        "report.js" => include_str!("../../web/report.js"),
+        "room.js" => include_str!("../../web/room.js"),
+        "sdp.js" => include_str!("../../web/sdp.js"),
+        "session.js" => include_str!("../../web/session.js"),
+        "ui.js" => include_str!("../../web/ui.js"),
+        "xml.js" => include_str!("../../web/xml.js"),
+        "xmpp.js" => include_str!("../../web/xmpp.js"),
+        _ => return None,
+    };
+    Some(Asset { content_type: "text/javascript; charset=utf-8", text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_asks_nobody_but_us_and_needs_no_inline_script() {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/web")).unwrap();
+        for file in files.flatten().filter(|f| f.path().is_file()) {
+            let (name, text) =
+                (file.file_name().into_string().unwrap(), std::fs::read_to_string(file.path()).unwrap());
+            for url in ["http://", "https://"].iter().flat_map(|s| text.match_indices(s)) {
+                let rest = &text[url.0..];
+                // Namespaces look like addresses and are none.
+                let named = [
+                    "http://jitsi.org/",
+                    "https://jitsi.org/",
+                    "http://jabber.org/",
+                    "http://etherx.jabber.org/",
+                    "http://www.w3.org/",
+                ];
+                assert!(named.iter().any(|n| rest.starts_with(n)), "{name}: {}", &rest[..60.min(rest.len())]);
+            }
+            if name.ends_with(".html") {
+                assert!(
+                    !text.contains("<script>") && !text.contains(" style=") && !text.contains(" onclick="),
+                    "{name}"
+                );
+            } else {
+                assert!(asset(&name).is_some(), "{name} is not embedded");
+            }
+        }
+    }
+}

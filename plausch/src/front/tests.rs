@@ -1,0 +1,189 @@
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+use super::*;
+
+struct Site {
+    dir: std::path::PathBuf,
+}
+
+impl Site {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("plausch-front-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let web = dir.join("web");
+        for d in ["libs", "static"] {
+            std::fs::create_dir_all(web.join(d)).unwrap();
+        }
+        for (file, text) in [
+            (
+                "web/index.html",
+                "<head><!--#include virtual=\"base.html\" --><!--#include virtual=\"head.html\" --></head><script><!--#include virtual=\"/config.js\" --></script>",
+            ),
+            ("web/base.html", "<base href=\"/<!--#echo var=\"subdir\" default=\"\" -->\">"),
+            ("web/libs/app.bundle.min.js", "'<!-- no directive -->';"),
+            ("web/libs/external_api.min.js", "api"),
+            (
+                "web/interface_config.js",
+                "var interfaceConfig = { p: '<!--# echo var=\"prefix\" default=\"\" -->' };",
+            ),
+            ("web/static/x.txt", "0123456789"),
+            ("secret.txt", "secret"),
+            ("custom.js", "config.town = '<!--# echo var=\"subdomain\" default=\"\" -->';"),
+        ] {
+            std::fs::write(dir.join(file), text).unwrap();
+        }
+        std::os::unix::fs::symlink(dir.join("secret.txt"), web.join("static/link.txt")).unwrap();
+        Self { dir: dir.canonicalize().unwrap() }
+    }
+
+    fn front(&self, folder: bool) -> Front {
+        let web = Web {
+            folder: folder.then(|| self.dir.join("web")),
+            public_url: None,
+            config_js: None,
+            custom_config_js: Some(self.dir.join("custom.js")),
+        };
+        let domains = Domains {
+            main: "meet.jitsi".into(),
+            auth: "auth.meet.jitsi".into(),
+            muc: "muc.meet.jitsi".into(),
+            internal_muc: "i.meet.jitsi".into(),
+        };
+        let client = Client {
+            websocket: true,
+            http_conference_request: true,
+            prefer_sctp: true,
+            p2p: true,
+            p2p_stun_servers: vec![],
+            prejoin: true,
+            welcome_page: true,
+        };
+        Front::new(web, domains, client)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+struct Got {
+    status: u16,
+    headers: http::HeaderMap,
+    text: String,
+}
+
+async fn get(front: &Front, path: &str) -> Got {
+    let request = Request::builder().uri(path).header("host", "meet.example").body(Body::empty()).unwrap();
+    let response = front.router(Router::new()).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    Got { status: parts.status.as_u16(), headers: parts.headers, text }
+}
+
+#[tokio::test]
+async fn rooms_get_the_app_s_page_with_everything_included() {
+    let site = Site::new("rooms");
+    let front = site.front(true);
+    for path in ["/", "/rathaus", "/rathaus/", "/b%C3%BCrgerforum"] {
+        let got = get(&front, path).await;
+        assert_eq!(got.status, 200, "{path}");
+        assert!(
+            got.text.starts_with("<head><base href=\"/\"></head><script>var config = {"),
+            "{path}: {}",
+            got.text
+        );
+        assert!(got.text.contains("config.town = '';") && !got.text.contains("<!--#"), "{}", got.text);
+    }
+    let tenant = get(&front, "/Stadt-A/rathaus").await;
+    assert!(tenant.text.contains("<base href=\"/stadt-a/\">"), "{}", tenant.text);
+    assert!(
+        tenant.text.contains("muc.stadt-a.meet.jitsi") && tenant.text.contains("config.town = 'stadt-a.';"),
+        "{}",
+        tenant.text
+    );
+    assert!(tenant.text.contains("ws://meet.example/stadt-a/xmpp-websocket"), "{}", tenant.text);
+}
+
+#[tokio::test]
+async fn scripts_files_and_what_is_not_there() {
+    let site = Site::new("files");
+    let front = site.front(true);
+    let config = get(&front, "/stadt-a/config.js?room=rathaus").await;
+    assert_eq!(config.headers["content-type"], "application/javascript; charset=utf-8");
+    assert_eq!(config.headers["cache-control"], "no-store");
+    assert!(config.text.starts_with("var config = {") && config.text.ends_with("config.town = 'stadt-a.';"));
+    assert_eq!(
+        get(&front, "/stadt-a/interface_config.js").await.text,
+        "var interfaceConfig = { p: 'stadt-a' };"
+    );
+    assert_eq!(get(&front, "/external_api.js").await.text, "api");
+    let bundle = get(&front, "/stadt-a/libs/app.bundle.min.js?v=1").await;
+    assert_eq!((bundle.status, bundle.text.as_str()), (200, "'<!-- no directive -->';"));
+    assert_eq!(bundle.headers["cache-control"], "public, max-age=31536000, immutable");
+    assert_eq!(get(&front, "/libs/nothing.js").await.status, 404);
+    assert_eq!(get(&front, "/_unlock").await.status, 204);
+    for got in [&config, &bundle, &get(&front, "/libs/nothing.js").await] {
+        assert_eq!(got.headers["x-content-type-options"], "nosniff");
+        assert_eq!(got.headers["referrer-policy"], "no-referrer");
+    }
+}
+
+#[tokio::test]
+async fn nothing_outside_the_folder_is_served() {
+    let site = Site::new("outside");
+    let front = site.front(true);
+    for path in [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/static/..%2f..%2fsecret.txt",
+        "/static/link.txt",
+        "/t/../../secret.txt",
+        "/static/../../secret.txt",
+        "/a%5c..%5csecret.txt",
+    ] {
+        let got = get(&front, path).await;
+        assert!(!got.text.contains("secret") && got.status == 404, "{path}: {} {}", got.status, got.text);
+    }
+}
+
+#[tokio::test]
+async fn a_range_and_a_wrong_method() {
+    let site = Site::new("range");
+    let router = site.front(true).router(Router::new());
+    let request =
+        Request::builder().uri("/static/x.txt").header("range", "bytes=2-4").body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 206);
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "234");
+    let request = Request::builder().method("POST").uri("/rathaus").body(Body::empty()).unwrap();
+    assert_eq!(router.oneshot(request).await.unwrap().status(), 405);
+}
+
+#[tokio::test]
+async fn without_a_folder_the_test_call_page_is_every_room() {
+    let site = Site::new("test-page");
+    let front = site.front(false);
+    for path in ["/", "/rathaus", "/stadt-a/rathaus"] {
+        let got = get(&front, path).await;
+        assert_eq!((got.status, got.text.as_str()), (200, test_page::INDEX.text), "{path}");
+        assert!(got.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+    }
+    assert_eq!(
+        get(&front, "/_plausch/main.js").await.headers["content-type"],
+        "text/javascript; charset=utf-8"
+    );
+    assert!(get(&front, "/config.js").await.text.starts_with("var config = {"));
+    for path in ["/favicon.ico", "/_plausch/none.js", "/libs/x.js"] {
+        assert_eq!(get(&front, path).await.status, 404, "{path}");
+    }
+}
+
+#[test]
+fn services_are_rewritten_and_pages_are_not() {
+    let to = |uri: &str| rewrite(Request::builder().uri(uri).body(()).unwrap()).uri().to_string();
+    assert_eq!(to("/stadt-a/xmpp-websocket?room=r"), "/xmpp-websocket?prefix=stadt-a&room=r");
+    assert_eq!(to("/stadt-a/rathaus?x=1"), "/stadt-a/rathaus?x=1");
+}

@@ -1,0 +1,335 @@
+// A whole meeting: name and room in; who is there, what they send and what one can do about it out.
+import { readOffer, readReason, terminateXml } from './jingle.js';
+import { LocalMedia } from './media.js';
+import { capsVersion } from './presence.js';
+import { report } from './report.js';
+import { Room } from './room.js';
+import { BridgeSession } from './session.js';
+import { StanzaError, Xmpp } from './xmpp.js';
+import { attr, child, el } from './xml.js';
+
+const FOCUS = 'http://jitsi.org/protocol/focus';
+const JINGLE = 'urn:xmpp:jingle:1';
+const REQUEST_WAIT_LAST_MS = 120000;
+const JOIN_RETRIES = 3;
+const RESTARTS = 3;
+
+// The room's name as all clients write it, and its address' local part.
+export function normaliseRoom(name) {
+  let decoded = name;
+  try { decoded = decodeURIComponent(name); } catch { /* a lone percent sign is a character like any other */ }
+  return decoded.normalize('NFKC').toLowerCase().replace(/[:?#[\]@!$&'()*+,;=></"]/g, '');
+}
+export const roomNode = (name) => encodeURIComponent(name).toLowerCase();
+
+const pause = (ms) => new Promise((r) => { setTimeout(r, ms); });
+
+export class Meeting extends EventTarget {
+  constructor(config) {
+    super();
+    this.config = config;
+    this.reset();
+  }
+
+  reset() {
+    Object.assign(this, {
+      id: null, state: 'new', connection: 'offline', events: [], failures: [], roles: {}, members: {}, messages: [], dominant: null,
+      channelOpen: false, p2p: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null,
+    });
+  }
+
+  async join(roomName, options = {}) {
+    if (this.state === 'joining' || this.state === 'joined') throw new Error('already in a meeting');
+    const kept = this.media;
+    this.reset();
+    this.options = options;
+    this.roomName = normaliseRoom(roomName);
+    this.name = options.name ?? '';
+    this.#enter('joining');
+    try {
+      this.media = options.media ?? kept ?? new LocalMedia({ height: options.resolution });
+      if (!options.media && !kept) await this.media.start(options.devices);
+      this.media.addEventListener('change', this.onmedia = (e) => { this.#mediaChanged(e.detail).catch((x) => this.#failed('media', x)); });
+      await this.#connect();
+      await this.#enterRoom();
+    } catch (e) {
+      this.#failed('join', e);
+      this.#close();
+      this.#enter('failed');
+      throw e;
+    }
+    this.joinedAt = performance.now();
+    this.#enter('joined');
+    return this.id;
+  }
+
+  async leave() {
+    if (this.state !== 'joined' && this.state !== 'joining') return;
+    this.#endSession();
+    await this.room?.leave();
+    this.#close();
+    this.#enter('left');
+  }
+
+  mute(kind) { this.media.mute(kind); }
+
+  async unmute(kind) {
+    await this.media.unmute(kind);
+    // A moderator had muted us: the bridge must let us through again.
+    if (this.forced.delete(kind)) this.room.muteOther(this.id, kind, false).catch((e) => this.#failed('unmute', e));
+  }
+
+  share() { return this.media.share(); }
+  unshare() { this.media.unshare(); }
+  chat(text) { this.room.chat(text); }
+  kick(id) { return this.room.kick(id).then(() => true); }
+  grant(id) { return this.room.grant(id).then(() => true); }
+  muteOther(id, kind) { return this.room.muteOther(id, kind).then(() => true); }
+  role() { return this.room?.role ?? null; }
+  localMuted(kind) { return this.media.muted[kind]; }
+  dropSocket() { this.xmpp.dropSocket(); }
+  stats() { return this.session ? report(this.session) : Promise.resolve(null); }
+
+  remoteMuted(id, kind) {
+    const mine = Object.entries(this.room?.occupants.get(id)?.sources ?? {}).filter(([n]) => n.startsWith(`${id}-${kind[0]}`));
+    return mine.length ? mine.every(([, s]) => s.muted) : undefined;
+  }
+
+  remoteVideoSources(id) { return this.#visible(id).length; }
+
+  // Everybody else, with the streams to show.
+  get participants() {
+    return [...(this.room?.occupants.values() ?? [])].filter((o) => o.nick !== 'focus').map((o) => {
+      const of = (kind) => this.session?.sources().filter((s) => s.owner === o.nick && s.kind === kind) ?? [];
+      const videos = this.#visible(o.nick);
+      const isScreen = (s) => this.#isScreen(o, s);
+      return {
+        id: o.nick, name: o.name, role: o.role, audioMuted: this.remoteMuted(o.nick, 'audio') ?? true,
+        audio: of('audio'), camera: videos.find((s) => !isScreen(s)) ?? null, screens: videos.filter(isScreen), speaking: this.dominant === o.nick,
+      };
+    });
+  }
+
+  #visible(id) {
+    const sources = this.room?.occupants.get(id)?.sources ?? {};
+    return this.session?.sources().filter((s) => s.owner === id && s.kind === 'video' && sources[s.source] && !sources[s.source].muted) ?? [];
+  }
+
+  #isScreen(occupant, s) {
+    return (occupant.sources[s.source]?.videoType ?? s.videoType) === 'desktop';
+  }
+
+  #enter(state) { this.state = state; this.#changed(state); }
+  #changed(what) { this.events.push(what); this.dispatchEvent(new CustomEvent('change', { detail: what })); }
+
+  #failed(where, error) {
+    this.failures.push([where, String(error?.message ?? error)]);
+    this.#changed('failure');
+  }
+
+  get #roomJid() { return `${roomNode(this.roomName)}@${this.config.hosts.muc.toLowerCase()}`; }
+
+  async #connect() {
+    const { config, options } = this;
+    const bosh = options.transport === 'bosh' || !config.websocket;
+    const overHttp = options.httpConferenceRequest !== false && config.conferenceRequestUrl;
+    if (overHttp) await this.#request(() => this.#askOverHttp());
+    const url = new URL(bosh ? config.bosh : config.websocket, location.href);
+    url.searchParams.set('room', this.roomName);
+    this.xmpp = new Xmpp({ url, domain: config.hosts.domain, transport: bosh ? 'bosh' : 'websocket' });
+    this.xmpp.addEventListener('state', (e) => { this.connection = e.detail; this.#changed('connection'); });
+    this.xmpp.addEventListener('gone', (e) => this.#lost('connection', e.detail));
+    this.xmpp.iqHandlers.push((iq) => this.#jingle(iq));
+    await this.xmpp.connect();
+    if (!overHttp) await this.#request(() => this.#askOverXmpp());
+  }
+
+  // The focus must have opened the room before anybody joins it.
+  async #request(ask) {
+    for (let wait = 1000; ; wait = Math.min(wait * 2, REQUEST_WAIT_LAST_MS)) {
+      const answer = await ask();
+      if (answer.ready) { this.focusJid = answer.focusJid ?? this.config.focusUserJid; return; }
+      await pause(wait);
+    }
+  }
+
+  async #askOverHttp() {
+    const url = new URL(this.config.conferenceRequestUrl, location.href);
+    url.searchParams.set('room', this.roomName);
+    const body = { room: this.#roomJid, machineUid: this.#machine(), properties: { rtcstatsEnabled: false, 'visitors-version': 1 } };
+    const response = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`conference request refused (${response.status})`);
+    return response.json();
+  }
+
+  async #askOverXmpp() {
+    const answer = await this.xmpp.iq('set', this.config.hosts.focus ?? `focus.${this.config.hosts.domain}`,
+      el('conference', { xmlns: FOCUS, room: this.#roomJid, 'machine-uid': this.#machine() },
+        el('property', { name: 'rtcstatsEnabled', value: 'false' }), el('property', { name: 'visitors-version', value: '1' })), 60000);
+    const conference = child(answer, 'conference', FOCUS);
+    return { ready: attr(conference, 'ready') === 'true', focusJid: attr(conference, 'focusjid') };
+  }
+
+  // Required by the protocol; new for every visit, so that it recognises nobody.
+  #machine() { return this.machine ??= crypto.randomUUID().replaceAll('-', ''); }
+
+  async #enterRoom() {
+    const node = this.xmpp.jid.slice(0, 8);
+    this.id = /^[0-9a-f]{8}$/.test(node) ? node : crypto.randomUUID().slice(0, 8);
+    const ver = await capsVersion();
+    const statsId = `Plausch-${crypto.randomUUID().slice(0, 3)}`;
+    const codecs = (RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? []).map((c) => c.mimeType.split('/')[1].toLowerCase());
+    const known = ['vp8', 'vp9', 'h264', 'av1'].filter((c) => codecs.includes(c));
+    const room = this.room = new Room({
+      xmpp: this.xmpp, jid: this.#roomJid, nick: this.id, focusJid: this.focusJid,
+      self: () => ({ name: this.name, ver, statsId, codecs: known.length ? known : ['vp8'], sources: this.#sourceInfo() }),
+    });
+    const on = (type, handle) => room.addEventListener(type, (e) => { handle(e.detail); this.#changed(type); });
+    on('arrived', (p) => { this.members[p.id] = p.name; this.roles[p.id] = p.role; });
+    on('changed', (p) => { this.members[p.id] = p.name; this.roles[p.id] = p.role; this.#constrain(); });
+    on('left', (p) => { delete this.members[p.id]; delete this.roles[p.id]; if (this.dominant === p.id) this.dominant = null; this.#constrain(); });
+    on('role', (role) => { this.roles[this.id] = role; });
+    on('chat', (m) => this.messages.push({ from: m.id, own: m.own, name: m.own ? this.name : m.name, text: m.text }));
+    on('muted', ({ kind }) => { this.forced.add(kind); if (kind === 'desktop') this.unshare(); else this.mute(kind); });
+    on('ended', (why) => { this.endedBy = why; this.#endSession(); this.#close(); this.#enter(why.why === 'kicked' ? 'kicked' : 'left'); });
+    on('focus-left', () => this.#lost('focus', new Error('the focus left')));
+    on('bridge-missing', () => this.#failed('bridge', 'no bridge is available'));
+    for (let left = JOIN_RETRIES; ; left--) {
+      try {
+        await room.join();
+        break;
+      } catch (e) {
+        const again = e instanceof StanzaError && e.condition === 'not-allowed' && left > 0;
+        if (!again) throw e;
+        await this.#request(() => (this.config.conferenceRequestUrl && this.options.httpConferenceRequest !== false ? this.#askOverHttp() : this.#askOverXmpp()));
+      }
+    }
+    for (const kind of ['audio', 'video']) if (room.metadata.startMuted?.[kind]) this.media.mute(kind);
+  }
+
+  #sourceInfo() {
+    if (!this.signalled) return {};
+    const info = { [`${this.id}-a0`]: { muted: this.media.muted.audio }, [`${this.id}-v0`]: { muted: this.media.muted.video } };
+    if (this.sharing || this.session?.screenMid) info[`${this.id}-v1`] = { muted: !this.media.screen, videoType: 'desktop' };
+    return info;
+  }
+
+  async #mediaChanged(kind) {
+    this.#changed('media');
+    if (!this.session) return;
+    if (kind === 'screen' && this.media.screen) await this.#sendScreen();
+    else await this.session.refresh();
+    this.room?.update();
+    this.#videoTypes();
+  }
+
+  async #sendScreen() {
+    // Before the source itself, so that nobody takes the screen for a camera.
+    this.sharing = true;
+    this.room?.update();
+    const add = await this.session.addScreen();
+    if (add) await this.xmpp.iq('set', `${this.room.jid}/focus`, add);
+  }
+
+  #videoTypes() {
+    const { channel } = this.session ?? {};
+    if (!channel?.open) return;
+    const say = (name, videoType) => channel.send({ colibriClass: 'SourceVideoTypeMessage', sourceName: `${this.id}-${name}`, videoType });
+    say('v0', this.media.track('video') ? 'camera' : 'none');
+    if (this.session.screenMid) say('v1', this.media.screen ? 'desktop' : 'none');
+  }
+
+  #jingle(iq) {
+    const jingle = iq.firstElementChild;
+    if (jingle?.localName !== 'jingle' || jingle.namespaceURI !== JINGLE) return null;
+    const from = attr(iq, 'from');
+    if (!this.room?.isFocus(from)) return { error: 'service-unavailable' };
+    const current = this.session?.offer.sid === attr(jingle, 'sid');
+    const unknown = { error: 'item-not-found', extra: el('unknown-session', { xmlns: 'urn:xmpp:jingle:errors:1' }) };
+    switch (attr(jingle, 'action')) {
+      case 'session-initiate':
+        if (current) return { error: 'service-unavailable' };
+        this.#startSession(jingle, from).catch((e) => this.#failed('session', e));
+        return {};
+      case 'session-terminate':
+        if (!current) return unknown;
+        this.#changed(`session-terminate ${readReason(jingle)}`);
+        this.#endSession();
+        return {};
+      // With SSRC rewriting the streams of others come from the bridge; nothing to do for what the focus adds.
+      case 'source-add': case 'source-remove': case 'transport-info': case 'session-info':
+        return current ? {} : unknown;
+      default: return { error: 'bad-request', type: 'modify' };
+    }
+  }
+
+  async #startSession(jingle, focus) {
+    this.#endSession();
+    const services = (this.room.metadata.services ?? []).filter((s) => /^turns?$/.test(s.type));
+    const iceServers = services.map((s) => ({ urls: `${s.type}:${s.host}:${s.port}?transport=${s.transport ?? 'udp'}`, username: s.username, credential: s.password }));
+    const session = this.session = new BridgeSession({ offer: readOffer(jingle), id: this.id, media: this.media, channel: this.options.channel, iceServers });
+    const on = (type, handle) => session.addEventListener(type, (e) => { if (this.session === session) { handle(e.detail); this.#changed(type); } });
+    on('sources', () => this.#constrain());
+    on('dominant', (id) => { this.dominant = id ?? null; });
+    on('ice', (state) => { if (state === 'failed') this.#restart(session); });
+    on('error', (e) => this.#failed('media session', e));
+    session.channel.addEventListener('open', () => { this.channelOpen = true; this.wanted = null; this.#videoTypes(); this.#constrain(); this.#changed('channel'); });
+    session.channel.addEventListener('closed', () => { if (this.session === session) { this.channelOpen = false; this.#changed('channel'); } });
+    const accept = await session.accept(`${this.room.jid}/${this.id}`);
+    if (this.session !== session) return;
+    await this.xmpp.iq('set', focus, accept);
+    this.signalled = true;
+    this.room.update();
+    if (this.media.screen) await this.#sendScreen();
+  }
+
+  // ICE broke: the focus is asked for a new session, a few times per meeting.
+  async #restart(session) {
+    if (this.restarts++ >= RESTARTS) { this.#failed('ice', 'the way to the bridge is blocked'); return; }
+    await pause(1000 + Math.random() * 1000 * this.restarts);
+    if (this.session !== session || session.pc.iceConnectionState !== 'failed') return;
+    const ask = terminateXml(session.offer, 'connectivity-error', 'ICE FAILED', true);
+    this.#endSession();
+    this.xmpp.iq('set', `${this.room.jid}/focus`, ask).catch((e) => this.#failed('ice', e));
+  }
+
+  // Tells the bridge what is on the screen.
+  #constrain() {
+    const { channel } = this.session ?? {};
+    if (!channel?.open) return;
+    const people = this.participants;
+    const screens = people.flatMap((p) => p.screens.map((s) => s.source));
+    const maxHeight = this.options.receiveHeight ?? (screens.length ? 180 : people.length <= 1 ? 720 : people.length <= 6 ? 360 : 180);
+    const message = {
+      colibriClass: 'ReceiverVideoConstraints', assumedBandwidthBps: -1, lastN: -1, selectedSources: [], onStageSources: screens,
+      defaultConstraints: { maxHeight }, constraints: Object.fromEntries(screens.map((s) => [s, { maxHeight: 1080 }])),
+    };
+    const text = JSON.stringify(message);
+    if (text === this.wanted) return;
+    this.wanted = text;
+    channel.send(message);
+  }
+
+  #endSession() {
+    this.session?.close();
+    this.session = null;
+    this.channelOpen = false;
+    this.dominant = null;
+  }
+
+  #lost(where, error) {
+    if (this.state !== 'joined' && this.state !== 'joining') return;
+    this.#failed(where, error);
+    this.#endSession();
+    this.#close();
+    this.#enter('failed');
+  }
+
+  #close() {
+    this.media?.removeEventListener('change', this.onmedia);
+    this.media?.stop();
+    this.media = null;
+    this.xmpp?.close();
+  }
+}
+
