@@ -1,0 +1,209 @@
+//! The bridge channel: texts of clients in; what the bridge answers, relays or hands to the media part out.
+//!
+//! The same JSON goes over the SCTP data channel and the WebSocket; the one opened, or used by the client, last is
+//! where we send (videobridge.md §3.5, §8).
+
+use std::time::Instant;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage};
+use jitsi_xmpp::ids::EndpointId;
+
+use crate::command::{DatagramSink, Event, SocketId};
+use crate::counters::Drop;
+use crate::endpoint::Channel;
+use crate::limits;
+use crate::media::EndpointKey;
+use crate::shard::{Shard, outlet};
+
+impl Shard {
+    /// A WebSocket asks to be let in. What is wrong is not told.
+    pub(crate) fn open_web_socket(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        conference: &str,
+        endpoint: &EndpointId,
+        password: &str,
+        out: &mut dyn DatagramSink,
+    ) {
+        let key = self
+            .by_id
+            .get(conference)
+            .and_then(|c| self.conferences.get(c.0 as usize))
+            .and_then(|c| c.endpoints.get(endpoint).copied());
+        let Some(key) = key.filter(|key| {
+            self.endpoints.get(*key).is_some_and(|e| {
+                verify_slices_are_equal(e.password.reveal().as_bytes(), password.as_bytes()).is_ok()
+            })
+        }) else {
+            return self.endpoints.event(Event::WebSocketRefused { socket });
+        };
+        if let Some(endpoint) = self.endpoints.get_mut(key)
+            && let Some(old) = endpoint.socket.replace(socket)
+        {
+            self.sockets.remove(&old);
+            self.endpoints.event(Event::CloseWebSocket { socket: old, code: 1000, reason: "replaced" });
+        }
+        self.sockets.insert(socket, key);
+        self.endpoints.event(Event::WebSocketAccepted { socket });
+        self.channel_open(now, key, Channel::WebSocket(socket), out);
+    }
+
+    /// A WebSocket is gone; the data channel takes over if it is open.
+    pub(crate) fn web_socket_closed(&mut self, now: Instant, socket: SocketId, out: &mut dyn DatagramSink) {
+        let Some(key) = self.sockets.remove(&socket) else { return };
+        if let Some(endpoint) = self.endpoints.get_mut(key) {
+            endpoint.socket = None;
+        }
+        self.channel_closed(now, key, Channel::WebSocket(socket), out);
+    }
+
+    /// A channel is open: greeting and state, in the order of §8.4.
+    pub(crate) fn channel_open(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        channel: Channel,
+        out: &mut dyn DatagramSink,
+    ) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        endpoint.channel = Some(channel);
+        let conference_key = endpoint.conference;
+        let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) else { return };
+        let inactive: Vec<_> = conference
+            .others(None)
+            .filter_map(|other| self.endpoints.get(other))
+            .filter(|e| !e.visitor && !e.reachable)
+            .map(|e| (key, connectivity(&e.id, false)))
+            .collect();
+        let mut outlet = outlet(now, &mut self.endpoints, out);
+        if matches!(channel, Channel::WebSocket(_)) {
+            // compat: upstream greets on a WebSocket only; on the data channel only when asked.
+            outlet.text(key, &hello(self.config.announced_version.as_deref()));
+        }
+        outlet.before_dominant_speaker = inactive;
+        conference.media.set_channel_open(now, key, true, &mut outlet);
+        outlet.flush_held();
+        self.arm_conference(conference_key);
+    }
+
+    /// A channel is closed; another one of the same endpoint is used from now on.
+    pub(crate) fn channel_closed(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        channel: Channel,
+        out: &mut dyn DatagramSink,
+    ) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        if endpoint.channel != Some(channel) {
+            return;
+        }
+        endpoint.channel = match (channel, endpoint.socket) {
+            (Channel::Data, Some(socket)) => Some(Channel::WebSocket(socket)),
+            (Channel::WebSocket(_), _) if endpoint.transport.is_channel_open() => Some(Channel::Data),
+            _ => None,
+        };
+        if endpoint.channel.is_none()
+            && let Some(conference) = self.conferences.get_mut(endpoint.conference.0 as usize)
+        {
+            conference.media.set_channel_open(now, key, false, &mut outlet(now, &mut self.endpoints, out));
+        }
+    }
+
+    /// One message of a client.
+    pub(crate) fn channel_text(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        channel: Channel,
+        text: &str,
+        out: &mut dyn DatagramSink,
+    ) {
+        if let Err(reason) = self.take_text(now, key, channel, text, out) {
+            self.endpoints.counters.drop(reason);
+        }
+    }
+
+    fn take_text(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        channel: Channel,
+        text: &str,
+        out: &mut dyn DatagramSink,
+    ) -> Result<(), Drop> {
+        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::ChannelUnavailable)?;
+        if text.len() > limits::MAX_CHANNEL_MESSAGE || !endpoint.messages.take(now) {
+            return Err(Drop::MessageLimit);
+        }
+        endpoint.channel = Some(channel);
+        let (from, visitor, conference_key) = (endpoint.id.clone(), endpoint.visitor, endpoint.conference);
+        let conference =
+            self.conferences.get_mut(conference_key.0 as usize).ok_or(Drop::ChannelUnavailable)?;
+        let message = ClientMessage::parse(text).map_err(|_| Drop::MalformedMessage)?;
+        let mut outlet = outlet(now, &mut self.endpoints, out);
+        match message {
+            ClientMessage::ClientHello => outlet.text(key, &hello(self.config.announced_version.as_deref())),
+            ClientMessage::EndpointMessage(_) | ClientMessage::EndpointStats(_) if visitor => {
+                return Err(Drop::VisitorMessage);
+            }
+            ClientMessage::EndpointMessage(mut message) => {
+                message.from = Some(from);
+                let to = std::mem::take(&mut message.to);
+                let target = conference.endpoints.get(to.as_str()).copied();
+                message.to = to;
+                let everybody = message.to.is_empty();
+                let text = BridgeMessage::EndpointMessage(message).to_json();
+                match target {
+                    Some(target) => outlet.text(target, &text),
+                    None if everybody => conference.others(Some(key)).for_each(|to| outlet.text(to, &text)),
+                    None => return Err(Drop::ChannelUnavailable),
+                }
+            }
+            ClientMessage::EndpointStats(mut stats) => {
+                stats.from = Some(from);
+                let text = BridgeMessage::EndpointStats(stats).to_json();
+                let everybody = conference.endpoints.len() <= self.config.stats_filter_threshold;
+                for to in conference.others(Some(key)) {
+                    if everybody || conference.media.wants_stats(to, key) {
+                        outlet.text(to, &text);
+                    }
+                }
+            }
+            ClientMessage::Unknown { .. } => return Err(Drop::MalformedMessage),
+            message => {
+                conference.media.handle_channel_message(now, key, &message, &mut outlet);
+                self.arm_conference(conference_key);
+            }
+        }
+        Ok(())
+    }
+
+    /// Announces that an endpoint's media arrives again, or not any more, to everybody.
+    pub(crate) fn announce_connectivity(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        out: &mut dyn DatagramSink,
+    ) {
+        let Some(endpoint) = self.endpoints.get(key) else { return };
+        let text = connectivity(&endpoint.id, endpoint.reachable);
+        let Some(conference) = self.conferences.get(endpoint.conference.0 as usize) else { return };
+        let mut outlet = outlet(now, &mut self.endpoints, out);
+        for to in conference.others(None) {
+            if outlet.endpoints.get(to).is_some_and(|e| e.channel.is_some()) {
+                outlet.text(to, &text);
+            }
+        }
+    }
+}
+
+fn connectivity(endpoint: &EndpointId, active: bool) -> String {
+    BridgeMessage::EndpointConnectivityStatus { endpoint: endpoint.clone(), active }.to_json()
+}
+
+fn hello(version: Option<&str>) -> String {
+    BridgeMessage::ServerHello { version: version.map(str::to_owned) }.to_json()
+}

@@ -1,0 +1,192 @@
+//! Our side of a transport as the focus passes it on to the client: credentials, candidates, fingerprint, channels.
+
+use std::net::{IpAddr, SocketAddr};
+
+use jitsi_xmpp::Sensitive;
+use jitsi_xmpp::colibri2::{self, Endpoint as Wanted, Sctp, SctpRole, capability};
+use jitsi_xmpp::jingle::{Candidate, CandidateType, Fingerprint, IceUdpTransport, Setup, WebSocket};
+
+use super::SCTP_PORT;
+use crate::command::ConferenceKey;
+use crate::config::{LocalAddress, WebSocketConfig};
+use crate::media::EndpointKey;
+use crate::shard::Shard;
+use crate::transport::Role;
+
+impl Shard {
+    /// `None`: there is no such endpoint.
+    pub(super) fn describe_transport(
+        &self,
+        conference: ConferenceKey,
+        key: EndpointKey,
+        wanted: &Wanted,
+    ) -> Option<colibri2::Transport> {
+        let endpoint = self.endpoints.get(key)?;
+        let conference = self.conferences.get(conference.0 as usize)?;
+        let (ufrag, pwd) = endpoint.transport.local_credentials();
+        let private = self.config.advertise_private_candidates
+            || wanted.capabilities.iter().any(|c| c == capability::PRIVATE_ADDRESS_CONNECTIVITY);
+        let setup = match endpoint.transport.role() {
+            None => Setup::Actpass,
+            Some(Role::Client) => Setup::Active,
+            Some(Role::Server) => Setup::Passive,
+        };
+        let web_sockets = self.config.web_sockets.as_ref().map_or_else(Vec::new, |config| {
+            urls(config, &conference.id, endpoint.id.as_str(), endpoint.password.reveal())
+        });
+        Some(colibri2::Transport {
+            sctp: endpoint
+                .transport
+                .has_sctp()
+                .then_some(Sctp { port: Some(SCTP_PORT), role: Some(SctpRole::Server) }),
+            ice: Some(IceUdpTransport {
+                ufrag: Some(ufrag.to_owned()),
+                pwd: Some(Sensitive::new(pwd.to_owned())),
+                ice_generation: None,
+                rtcp_mux: true,
+                fingerprints: vec![Fingerprint {
+                    hash: "sha-256".to_owned(),
+                    value: self.config.certificate.fingerprint().to_owned(),
+                    setup: Some(setup),
+                    required: None,
+                    cryptex: false,
+                }],
+                candidates: candidates(&self.config.addresses, private, ufrag),
+                web_sockets,
+                sctp_map: None,
+            }),
+            ..colibri2::Transport::default()
+        })
+    }
+}
+
+/// One `host` candidate per socket and one `srflx` per public address in front of it.
+fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Candidate> {
+    let mut out: Vec<Candidate> = Vec::new();
+    let mut add = |kind, address: SocketAddr, index: u32, base: Option<(Sensitive<String>, u16)>| {
+        let number = out.len() + 1;
+        let (rel_addr, rel_port) = base.unzip();
+        out.push(Candidate {
+            component: 1,
+            foundation: number.to_string(),
+            generation: 0,
+            id: format!("{ufrag}{number}"),
+            ip: Sensitive::new(address.ip().to_string()),
+            network: Some(0),
+            port: address.port(),
+            priority: priority(kind, index),
+            protocol: "udp".to_owned(),
+            kind,
+            rel_addr,
+            rel_port,
+            tcptype: None,
+        });
+    };
+    for (index, address) in (0..).zip(addresses) {
+        let shown = private || !is_private(address.socket.ip());
+        if shown {
+            add(CandidateType::Host, address.socket, index, None);
+        }
+        for public in &address.public {
+            let base = if shown {
+                (address.socket.ip().to_string(), address.socket.port())
+            } else {
+                // The inside of the network is nobody's business (videobridge.md §3.1).
+                ("0.0.0.0".to_owned(), 9)
+            };
+            add(CandidateType::Srflx, *public, index, Some((Sensitive::new(base.0), base.1)));
+        }
+    }
+    out
+}
+
+/// RFC 8445 §5.1.2.1; the first socket gets the highest local preference.
+fn priority(kind: CandidateType, index: u32) -> u32 {
+    let kind = if kind == CandidateType::Host { 126 } else { 100 };
+    kind << 24 | 65535_u32.saturating_sub(index) << 8 | 255
+}
+
+/// RFC 1918, fec0::/10, fc00::/7.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => {
+            let [first, ..] = v6.segments();
+            first & 0xffc0 == 0xfec0 || first & 0xfe00 == 0xfc00
+        }
+    }
+}
+
+fn urls(config: &WebSocketConfig, conference: &str, endpoint: &str, password: &str) -> Vec<WebSocket> {
+    let scheme = if config.tls { "wss" } else { "ws" };
+    let (server, endpoint) = (percent_encoded(&config.server_id), percent_encoded(endpoint));
+    let url =
+        |domain| format!("{scheme}://{domain}/colibri-ws/{server}/{conference}/{endpoint}?pwd={password}");
+    config.domains.iter().map(|d| WebSocket { url: Some(Sensitive::new(url(d))), active: false }).collect()
+}
+
+/// RFC 3986 §2.3: everything but unreserved characters is encoded.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(socket: &str, public: &[&str]) -> LocalAddress {
+        LocalAddress {
+            socket: socket.parse().unwrap(),
+            public: public.iter().map(|p| p.parse().unwrap()).collect(),
+        }
+    }
+
+    #[test]
+    fn candidates_as_upstream_describes_them() {
+        let addresses =
+            [address("10.0.0.5:10000", &["203.0.113.9:10001"]), address("[2001:db8::1]:10000", &[])];
+        let c = candidates(&addresses, true, "x");
+        let shape: Vec<_> = c.iter().map(|c| (c.kind, c.ip.reveal().as_str(), c.port, c.priority)).collect();
+        assert_eq!(
+            shape,
+            [
+                (CandidateType::Host, "10.0.0.5", 10000, 2_130_706_431),
+                (CandidateType::Srflx, "203.0.113.9", 10001, 1_694_498_815),
+                (CandidateType::Host, "2001:db8::1", 10000, 2_130_706_175),
+            ]
+        );
+        assert_eq!(
+            (c[1].rel_addr.as_ref().unwrap().reveal().as_str(), c[1].rel_port),
+            ("10.0.0.5", Some(10000))
+        );
+    }
+
+    #[test]
+    fn private_addresses_can_be_kept_from_clients() {
+        let addresses =
+            [address("192.168.1.2:10000", &["203.0.113.9:10000"]), address("[fd00::1]:10000", &[])];
+        let c = candidates(&addresses, false, "x");
+        assert_eq!(c.len(), 1);
+        assert_eq!((c[0].rel_addr.as_ref().unwrap().reveal().as_str(), c[0].rel_port), ("0.0.0.0", Some(9)));
+    }
+
+    #[test]
+    fn urls_hold_the_password_and_are_encoded() {
+        let config = WebSocketConfig {
+            domains: vec!["meet.example:443".into()],
+            server_id: "jvb 1".into(),
+            tls: true,
+        };
+        let url = urls(&config, "00abc", "a/b", "secret");
+        let url = url[0].url.as_ref().unwrap().reveal().as_str();
+        assert_eq!(url, "wss://meet.example:443/colibri-ws/jvb%201/00abc/a%2Fb?pwd=secret");
+    }
+}

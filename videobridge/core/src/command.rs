@@ -1,0 +1,150 @@
+//! What the shell can ask of a shard, and what a shard has to say; the place outgoing datagrams are written to.
+
+use std::net::SocketAddr;
+
+use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify};
+use jitsi_xmpp::ids::{EndpointId, MeetingId};
+use jitsi_xmpp::{Sensitive, StanzaError};
+
+use crate::stats::ShardStats;
+
+/// Names a conference of one shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConferenceKey(pub(crate) u32);
+
+/// The shell's number for a request; the answer carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// The shell's number for an open WebSocket, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId(pub u64);
+
+/// A request to a shard.
+#[derive(Debug)]
+pub enum Command {
+    /// `conference-modify` from the focus. The answer is [`Event::Colibri2Reply`].
+    Colibri2 {
+        /// Whose answer it will be.
+        request: RequestId,
+        /// What is wanted.
+        modify: Box<ConferenceModify>,
+    },
+    /// A WebSocket wants to be a bridge channel. The answer is [`Event::WebSocketAccepted`] or
+    /// [`Event::WebSocketRefused`]; the shell has checked the server id.
+    WebSocketOpen {
+        /// The shell's number.
+        socket: SocketId,
+        /// The internal conference id out of the URL.
+        conference: String,
+        /// The endpoint id out of the URL.
+        endpoint: EndpointId,
+        /// `pwd` out of the URL.
+        password: Sensitive<String>,
+    },
+    /// A text frame on an accepted WebSocket.
+    WebSocketText {
+        /// Which.
+        socket: SocketId,
+        /// The frame.
+        text: String,
+    },
+    /// An accepted WebSocket is gone.
+    WebSocketClosed {
+        /// Which.
+        socket: SocketId,
+    },
+    /// Whether new conferences are refused: in both states of a shutdown.
+    RefuseNewConferences(bool),
+    /// Expires a conference, e.g. because handling it failed.
+    ExpireConference(MeetingId),
+    /// Asks for [`Event::Stats`].
+    Stats {
+        /// Whose answer it will be.
+        request: RequestId,
+    },
+    /// Closes all channels and forgets everything.
+    Shutdown,
+}
+
+/// What a shard has to say. Poll until there is none after every call.
+#[derive(Debug)]
+pub enum Event {
+    /// The answer to [`Command::Colibri2`].
+    Colibri2Reply {
+        /// The request.
+        request: RequestId,
+        /// What was done, or why not.
+        result: Result<Box<ConferenceModified>, Box<StanzaError>>,
+    },
+    /// The WebSocket is a bridge channel now: complete the upgrade, then send what follows.
+    WebSocketAccepted {
+        /// Which.
+        socket: SocketId,
+    },
+    /// Refuse the upgrade with 403 `authentication failed`.
+    WebSocketRefused {
+        /// Which.
+        socket: SocketId,
+    },
+    /// Send this text frame.
+    WebSocketText {
+        /// Where.
+        socket: SocketId,
+        /// The frame.
+        text: String,
+    },
+    /// Close the WebSocket. No [`Command::WebSocketClosed`] is expected, but one does no harm.
+    CloseWebSocket {
+        /// Which.
+        socket: SocketId,
+        /// The close code.
+        code: u16,
+        /// The close reason.
+        reason: &'static str,
+    },
+    /// Datagrams from `remote` to `local` are for this shard from now on.
+    AddressBound {
+        /// The peer.
+        remote: SocketAddr,
+        /// Our socket.
+        local: SocketAddr,
+    },
+    /// They are not any more.
+    AddressReleased {
+        /// The peer.
+        remote: SocketAddr,
+        /// Our socket.
+        local: SocketAddr,
+    },
+    /// A conference exists now.
+    ConferenceCreated {
+        /// Which.
+        meeting: MeetingId,
+    },
+    /// A conference is gone; upstream tells nobody else.
+    ConferenceExpired {
+        /// Which.
+        meeting: MeetingId,
+    },
+    /// The answer to [`Command::Stats`].
+    Stats {
+        /// The request.
+        request: RequestId,
+        /// The numbers.
+        stats: Box<ShardStats>,
+    },
+}
+
+/// Where a shard writes outgoing datagrams.
+pub trait DatagramSink {
+    /// Reserves `max_len` bytes for one datagram from `from` to `to` and lets `fill` write it there; `fill` returns
+    /// its length, and 0 means that there is nothing to send after all. A full sink does not call `fill` and drops.
+    fn send(
+        &mut self,
+        to: SocketAddr,
+        from: SocketAddr,
+        max_len: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    );
+}

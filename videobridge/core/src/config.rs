@@ -1,0 +1,79 @@
+//! What a shard has to be told at its start: addresses, certificate, names, media settings.
+
+use std::net::SocketAddr;
+
+use crate::Certificate;
+use crate::media::MediaConfig;
+
+/// Settings of one shard. All shards of a process get the same but for [`ShardConfig::index`].
+#[derive(Debug, Clone)]
+pub struct ShardConfig {
+    /// Which shard this is, 0–1023. It is part of every `ufrag` and internal conference id, so that a shell with
+    /// several shards can tell whom a first packet or a WebSocket belongs to.
+    pub index: u16,
+    /// The media sockets. At least one.
+    pub addresses: Vec<LocalAddress>,
+    /// `videobridge.ice.advertise-private-candidates`.
+    pub advertise_private_candidates: bool,
+    /// The process' DTLS certificate.
+    pub certificate: Certificate,
+    /// How clients reach the WebSocket bridge channel; `None` = not offered.
+    pub web_sockets: Option<WebSocketConfig>,
+    /// `videobridge.sctp.enabled`.
+    pub sctp_enabled: bool,
+    /// `ServerHello` carries this version if set (`videobridge.version.announce`).
+    pub announced_version: Option<String>,
+    /// Whether [`crate::Event::AddressBound`] and [`crate::Event::AddressReleased`] are wanted: only a shell with
+    /// several shards needs them.
+    pub report_addresses: bool,
+    /// `stats-filter-threshold`.
+    pub stats_filter_threshold: usize,
+    /// Settings of the media part.
+    pub media: MediaConfig,
+}
+
+/// One media socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalAddress {
+    /// The address datagrams arrive at, never a wildcard: a shell that binds to one finds out the real address
+    /// (`IP_PKTINFO`) or knows there is only one.
+    pub socket: SocketAddr,
+    /// Public addresses in front of it (`static-mappings`), advertised as `srflx`.
+    pub public: Vec<SocketAddr>,
+}
+
+/// Where the WebSocket bridge channel is: `wss://<domain>/colibri-ws/<server-id>/…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSocketConfig {
+    /// `videobridge.websockets.domains`, each with its port if it is not the default.
+    pub domains: Vec<String>,
+    /// `videobridge.websockets.server-id`.
+    pub server_id: String,
+    /// `videobridge.websockets.tls`: `wss` or `ws`.
+    pub tls: bool,
+}
+
+impl ShardConfig {
+    /// Upstream's defaults with these sockets and this certificate.
+    pub fn new(addresses: Vec<LocalAddress>, certificate: Certificate) -> Self {
+        Self {
+            index: 0,
+            addresses,
+            advertise_private_candidates: true,
+            certificate,
+            web_sockets: None,
+            sctp_enabled: true,
+            announced_version: None,
+            report_addresses: false,
+            stats_filter_threshold: crate::limits::STATS_FILTER_THRESHOLD,
+            media: MediaConfig::default(),
+        }
+    }
+}
+
+impl LocalAddress {
+    /// A socket without a public address in front of it.
+    pub fn new(socket: SocketAddr) -> Self {
+        Self { socket, public: Vec::new() }
+    }
+}

@@ -1,0 +1,134 @@
+//! What happened outside the media part, as numbers: datagrams dropped and why, and totals for statistics.
+
+use std::fmt;
+
+macro_rules! drops {
+    ($($(#[$doc:meta])* $name:ident => $label:literal,)*) => {
+        /// Why a datagram or a message was dropped before it reached the media part.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Drop { $($(#[$doc])* $name,)* }
+
+        impl Drop {
+            /// All reasons.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The metric label.
+            pub const fn reason(self) -> &'static str {
+                match self { $(Self::$name => $label,)* }
+            }
+        }
+    };
+}
+
+drops! {
+    /// None of the protocols on the media port, or empty.
+    UnknownProtocol => "unknown_protocol",
+    /// Larger than an Ethernet frame.
+    Oversized => "oversized",
+    /// Not a well-formed STUN message.
+    MalformedStun => "malformed_stun",
+    /// A STUN request for nobody here, or an answer to no question of ours.
+    UnknownUfrag => "unknown_ufrag",
+    /// A STUN message that is not authentic, or refused by the agent.
+    RefusedStun => "refused_stun",
+    /// DTLS or media from an address that belongs to nobody.
+    UnknownAddress => "unknown_address",
+    /// DTLS that could not be used: too early, too late, or broken.
+    Dtls => "dtls",
+    /// The peer's certificate was not the signalled one.
+    WrongFingerprint => "dtls_wrong_fingerprint",
+    /// Media before there are keys.
+    NoKeys => "no_keys",
+    /// SRTP: not complete.
+    SrtpMalformed => "srtp_malformed",
+    /// SRTP: the authentication tag is wrong.
+    SrtpUnauthentic => "srtp_unauthentic",
+    /// SRTP: seen before, or too old to tell.
+    SrtpReplayed => "srtp_replayed",
+    /// SRTP: other errors.
+    SrtpOther => "srtp_other",
+    /// A packet for a receiver that can not be sent to.
+    ReceiverNotReady => "receiver_not_ready",
+    /// A channel message that could not be read.
+    MalformedMessage => "malformed_message",
+    /// A channel message beyond the rate or size allowed.
+    MessageLimit => "message_limit",
+    /// A channel message for an endpoint without an open channel, or with a full one.
+    ChannelUnavailable => "channel_unavailable",
+    /// A channel message a visitor may not send.
+    VisitorMessage => "visitor_message",
+    /// A remote candidate that is of no use, or one too many.
+    RemoteCandidate => "remote_candidate",
+}
+
+/// Totals of a shard; they only grow.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Counters {
+    pub packets_received: u64,
+    pub bytes_received: u64,
+    pub packets_sent: u64,
+    pub bytes_sent: u64,
+    pub conferences_created: u64,
+    pub conferences_completed: u64,
+    /// Milliseconds all completed conferences lasted.
+    pub conference_milliseconds: u64,
+    pub endpoints_created: u64,
+    pub visitors_created: u64,
+    pub ice_succeeded: u64,
+    pub ice_failed: u64,
+    pub dtls_failed: u64,
+    pub no_message_transport: u64,
+    pub endpoints_disconnected: u64,
+    pub endpoints_reconnected: u64,
+    pub data_channel_messages_received: u64,
+    pub data_channel_messages_sent: u64,
+    pub rejected_data_channels: u64,
+    pub web_socket_messages_received: u64,
+    pub web_socket_messages_sent: u64,
+    /// Indexed by [`Drop`].
+    dropped: [u64; Drop::ALL.len()],
+}
+
+impl Counters {
+    /// Counts one dropped datagram or message.
+    pub(crate) fn drop(&mut self, reason: Drop) {
+        if let Some(n) = self.dropped.get_mut(reason as usize) {
+            *n += 1;
+        }
+    }
+
+    /// Counts one datagram handed to the sink, or its loss if nothing could be sent.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        if bytes == 0 {
+            return self.drop(Drop::ReceiverNotReady);
+        }
+        self.packets_sent += 1;
+        self.bytes_sent += bytes as u64;
+    }
+
+    /// How many were dropped for `reason`.
+    pub fn dropped(&self, reason: Drop) -> u64 {
+        self.dropped.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        macro_rules! sum {
+            ($($field:ident)*) => {$(self.$field += other.$field;)*};
+        }
+        sum!(packets_received bytes_received packets_sent bytes_sent conferences_created conferences_completed
+            conference_milliseconds endpoints_created visitors_created ice_succeeded ice_failed dtls_failed
+            no_message_transport endpoints_disconnected endpoints_reconnected data_channel_messages_received
+            data_channel_messages_sent rejected_data_channels web_socket_messages_received web_socket_messages_sent);
+        for (mine, theirs) in self.dropped.iter_mut().zip(other.dropped) {
+            *mine += theirs;
+        }
+    }
+}
+
+impl fmt::Display for Drop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}

@@ -1,0 +1,105 @@
+//! Who has to go and who is not reachable: time in; endpoints and conferences removed, clients told.
+
+use std::time::Instant;
+
+use crate::command::{ConferenceKey, DatagramSink, Event};
+use crate::limits;
+use crate::media::EndpointKey;
+use crate::shard::{Shard, outlet};
+use crate::transport::Consent;
+
+impl Shard {
+    /// The rules of videobridge.md §12. Silent: the focus learns of it with its next request.
+    pub(crate) fn check_expiry(&mut self, now: Instant, out: &mut dyn DatagramSink) {
+        let expired: Vec<_> =
+            keys(self.endpoints.slab.iter().filter(|(_, e)| e.is_expired(now)).map(|(k, _)| k));
+        for key in expired {
+            if self.endpoints.get(key).is_some_and(|e| e.transport.consent() != Consent::Given) {
+                self.endpoints.counters.ice_failed += 1;
+            }
+            self.expire_endpoint(now, key, out);
+        }
+        let empty = |c: &crate::conference::Conference| {
+            c.endpoints.is_empty() && now.saturating_duration_since(c.created) >= limits::EMPTY_CONFERENCE
+        };
+        let empty: Vec<_> = self.conferences.iter().filter(|(_, c)| empty(c)).map(|(k, _)| k).collect();
+        for key in empty {
+            self.expire_conference(now, ConferenceKey(u32::try_from(key).unwrap_or(u32::MAX)), out);
+        }
+    }
+
+    /// Looks at every endpoint twice a second: a few comparisons each, nothing per packet.
+    pub(crate) fn check_connectivity(&mut self, now: Instant, out: &mut dyn DatagramSink) {
+        let mut changed = Vec::new();
+        let counters = &mut self.endpoints.counters;
+        for (key, endpoint) in &mut self.endpoints.slab {
+            if !endpoint.no_channel_checked
+                && endpoint
+                    .transport
+                    .dtls_connected_at
+                    .is_some_and(|at| now.saturating_duration_since(at) >= limits::NO_CHANNEL_DELAY)
+            {
+                endpoint.no_channel_checked = true;
+                counters.no_message_transport += u64::from(endpoint.channel.is_none());
+            }
+            let reachable = endpoint.is_reachable(now);
+            if endpoint.visitor || reachable == endpoint.reachable {
+                continue;
+            }
+            endpoint.reachable = reachable;
+            changed.push(key);
+            // Never having been there is no loss of a connection.
+            if endpoint.last_activity().is_some() {
+                if reachable {
+                    counters.endpoints_reconnected += 1;
+                } else {
+                    counters.endpoints_disconnected += 1;
+                }
+            }
+        }
+        for key in keys(changed.into_iter()) {
+            self.announce_connectivity(now, key, out);
+        }
+    }
+
+    /// Removes one endpoint and tells those who are concerned.
+    pub(crate) fn expire_endpoint(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        let (conference_key, socket) = (endpoint.conference, endpoint.socket.take());
+        endpoint.channel = None;
+        if let Some(socket) = socket {
+            self.sockets.remove(&socket);
+            self.endpoints.event(Event::CloseWebSocket { socket, code: 1001, reason: "endpoint closed" });
+        }
+        let removed = self.endpoints.remove(now, key, out);
+        if let (Some(conference), Some(endpoint)) =
+            (self.conferences.get_mut(conference_key.0 as usize), removed)
+        {
+            conference.endpoints.remove(&endpoint.id);
+            conference.media.remove_endpoint(now, key, &mut outlet(now, &mut self.endpoints, out));
+            self.arm_conference(conference_key);
+        }
+    }
+
+    /// Removes a conference with everybody in it.
+    pub(crate) fn expire_conference(&mut self, now: Instant, key: ConferenceKey, out: &mut dyn DatagramSink) {
+        let Some(conference) = self.conferences.get(key.0 as usize) else { return };
+        let all: Vec<_> = conference.others(None).collect();
+        for endpoint in all {
+            self.expire_endpoint(now, endpoint, out);
+        }
+        let Some(conference) = self.conferences.try_remove(key.0 as usize) else { return };
+        self.by_meeting.remove(&conference.meeting);
+        self.by_id.remove(&conference.id);
+        self.past_media.add(conference.media.counters());
+        let counters = &mut self.endpoints.counters;
+        counters.conferences_completed += 1;
+        let lasted = now.saturating_duration_since(conference.created).as_millis();
+        counters.conference_milliseconds += u64::try_from(lasted).unwrap_or(u64::MAX);
+        self.endpoints.event(Event::ConferenceExpired { meeting: conference.meeting });
+    }
+}
+
+fn keys(indexes: impl Iterator<Item = usize>) -> Vec<EndpointKey> {
+    indexes.filter_map(|k| u32::try_from(k).ok()).map(EndpointKey).collect()
+}

@@ -1,0 +1,183 @@
+//! Where the bridge's parts put what endpoints are to get: packets and messages in, datagrams and events out.
+
+use std::time::Instant;
+
+use std::collections::VecDeque;
+
+use jitsi_xmpp::bridge_channel::BridgeMessage;
+use slab::Slab;
+
+use crate::addresses::{Addresses, Binding};
+use crate::counters::{Counters, Drop};
+use crate::endpoint::{Channel, Endpoint};
+use crate::media::{EndpointKey, MediaSink};
+use crate::timers::{Timer, Timers};
+use crate::transport::{Consent, Path, Shared};
+use crate::{DatagramSink, Event, demux, limits};
+
+/// All endpoints of a shard with what is needed to reach them.
+pub(crate) struct Endpoints {
+    pub(crate) slab: Slab<Endpoint>,
+    pub(crate) addresses: Addresses,
+    pub(crate) timers: Timers,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) counters: Counters,
+    pub(crate) shared: Shared,
+    /// Endpoints whose transport has news for their conference.
+    pub(crate) dirty: Vec<EndpointKey>,
+    pub(crate) report_addresses: bool,
+}
+
+/// [`Endpoints`] during one input.
+pub(crate) struct Outlet<'a> {
+    pub(crate) now: Instant,
+    pub(crate) endpoints: &'a mut Endpoints,
+    pub(crate) out: &'a mut dyn DatagramSink,
+    /// Goes out before the next message about the dominant speaker: the order of §8.4.
+    pub(crate) before_dominant_speaker: Vec<(EndpointKey, String)>,
+}
+
+impl Endpoints {
+    pub(crate) fn get(&self, key: EndpointKey) -> Option<&Endpoint> {
+        self.slab.get(key.0 as usize)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: EndpointKey) -> Option<&mut Endpoint> {
+        self.slab.get_mut(key.0 as usize)
+    }
+
+    /// Reports something to the shell.
+    pub(crate) fn event(&mut self, event: Event) {
+        if self.events.len() < limits::MAX_EVENTS {
+            self.events.push_back(event);
+        } else {
+            tracing::error!("the shell does not poll: an event is lost");
+        }
+    }
+
+    /// Moves what is ready through an endpoint's transport, binds what became certain and arms its timer.
+    pub(crate) fn pump(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) {
+        let Some(endpoint) = self.slab.get_mut(key.0 as usize) else { return };
+        let addresses = &mut self.addresses;
+        let before = endpoint.transport.selected();
+        endpoint.transport.pump(now, &mut self.shared.scratch, out, &mut |path, message| {
+            if addresses.owner(path) != Some(key)
+                && let Some(transaction) = demux::transaction(message)
+            {
+                addresses.add_check(transaction, key);
+            }
+        });
+        self.timers.arm(Timer::Endpoint(key), &mut endpoint.armed, endpoint.transport.poll_timeout());
+        if endpoint.transport.has_events() && !endpoint.is_dirty {
+            endpoint.is_dirty = true;
+            self.dirty.push(key);
+        }
+        let after = endpoint.transport.selected();
+        if after != before
+            && let Some(path) = after
+        {
+            self.bind(key, path, true);
+        }
+    }
+
+    /// Binds an address to an endpoint. `proof`: a check was answered from there.
+    pub(crate) fn bind(&mut self, key: EndpointKey, path: Path, proof: bool) {
+        let Some(endpoint) = self.get_mut(key) else { return };
+        let keep = endpoint.transport.selected();
+        let mut bound = std::mem::take(&mut endpoint.addresses);
+        let slab = &self.slab;
+        let used = |owner: EndpointKey| {
+            !proof
+                && slab.get(owner.0 as usize).is_some_and(|e| {
+                    e.transport.selected() == Some(path) && e.transport.consent() == Consent::Given
+                })
+        };
+        let binding = self.addresses.bind(path, key, &mut bound, keep, used);
+        if let Some(endpoint) = self.get_mut(key) {
+            endpoint.addresses = bound;
+        }
+        if let Binding::New { from, released } = binding {
+            if let Some(old) = from.and_then(|from| self.get_mut(from)) {
+                old.addresses.retain(|p| *p != path);
+            }
+            if self.report_addresses {
+                if let Some(path) = released {
+                    self.event(Event::AddressReleased { remote: path.remote, local: path.local });
+                }
+                self.event(Event::AddressBound { remote: path.remote, local: path.local });
+            }
+        }
+    }
+
+    /// Removes an endpoint and everything that leads to it.
+    pub(crate) fn remove(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        out: &mut dyn DatagramSink,
+    ) -> Option<Endpoint> {
+        let mut endpoint = self.slab.try_remove(key.0 as usize)?;
+        endpoint.transport.close(now, &mut self.shared.scratch, out);
+        self.addresses.remove(key, endpoint.transport.local_credentials().0, &endpoint.addresses);
+        self.counters.rejected_data_channels += endpoint.transport.rejected_channels();
+        if self.report_addresses {
+            for path in std::mem::take(&mut endpoint.addresses) {
+                self.event(Event::AddressReleased { remote: path.remote, local: path.local });
+            }
+        }
+        Some(endpoint)
+    }
+}
+
+impl Outlet<'_> {
+    /// Sends a text on an endpoint's channel, if it has one.
+    pub(crate) fn text(&mut self, to: EndpointKey, text: &str) {
+        let endpoints = &mut *self.endpoints;
+        let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else { return };
+        match endpoint.channel {
+            Some(Channel::WebSocket(socket)) => {
+                endpoints.counters.web_socket_messages_sent += 1;
+                endpoints.event(Event::WebSocketText { socket, text: text.to_owned() });
+            }
+            Some(Channel::Data) if endpoint.transport.send_text(text) => {
+                endpoints.counters.data_channel_messages_sent += 1;
+                endpoints.pump(self.now, to, self.out);
+            }
+            _ => endpoints.counters.drop(Drop::ChannelUnavailable),
+        }
+    }
+
+    /// Sends what was held back for the order of §8.4.
+    pub(crate) fn flush_held(&mut self) {
+        for (to, text) in std::mem::take(&mut self.before_dominant_speaker) {
+            self.text(to, &text);
+        }
+    }
+}
+
+impl MediaSink for Outlet<'_> {
+    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8], ext_seq: u64) {
+        let sent = match self.endpoints.slab.get_mut(to.0 as usize) {
+            Some(endpoint) => endpoint.transport.send_rtp(self.out, header, prefix, payload, ext_seq),
+            None => 0,
+        };
+        self.endpoints.counters.sent(sent);
+    }
+
+    fn rtcp(&mut self, to: EndpointKey, compound: &[u8]) {
+        let sent = match self.endpoints.slab.get_mut(to.0 as usize) {
+            Some(endpoint) => endpoint.transport.send_rtcp(self.out, compound),
+            None => 0,
+        };
+        self.endpoints.counters.sent(sent);
+    }
+
+    fn message(&mut self, to: EndpointKey, message: &BridgeMessage) {
+        if matches!(message, BridgeMessage::DominantSpeaker { .. })
+            && !self.before_dominant_speaker.is_empty()
+        {
+            self.flush_held();
+        }
+        self.text(to, &message.to_json());
+    }
+}

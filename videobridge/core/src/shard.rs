@@ -1,0 +1,442 @@
+//! The owner of its conferences: datagrams, commands and time in; everything else hangs below.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use jitsi_xmpp::Entropy;
+use jitsi_xmpp::ids::MeetingId;
+use slab::Slab;
+use videobridge_srtp::SrtpError;
+
+use crate::addresses::Addresses;
+use crate::command::{Command, ConferenceKey, DatagramSink, Event, SocketId};
+use crate::conference::Conference;
+use crate::config::ShardConfig;
+use crate::counters::{Counters, Drop};
+use crate::demux::{self, Kind};
+use crate::endpoint::Channel;
+use crate::media::EndpointKey;
+use crate::outlet::{Endpoints, Outlet};
+use crate::timers::{Armed, Timer, Timers};
+use crate::transport::{Path, Shared, Stun, TransportEvent};
+use crate::{limits, stats};
+
+/// A part of the bridge with its own conferences, driven by one thread. See the crate documentation.
+pub struct Shard {
+    pub(crate) config: ShardConfig,
+    pub(crate) entropy: Box<dyn Entropy>,
+    pub(crate) conferences: Slab<Conference>,
+    pub(crate) by_meeting: HashMap<MeetingId, ConferenceKey, foldhash::quality::RandomState>,
+    pub(crate) by_id: HashMap<String, ConferenceKey, foldhash::quality::RandomState>,
+    pub(crate) sockets: HashMap<SocketId, EndpointKey, foldhash::quality::RandomState>,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) refuse_new: bool,
+    pub(crate) expiry: Armed,
+    pub(crate) connectivity: Armed,
+    /// What the media of conferences that are gone had counted.
+    pub(crate) past_media: crate::media::Counters,
+}
+
+/// Whether a datagram was for this shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disposition {
+    /// It was used, or dropped and counted.
+    Taken,
+    /// Its address or user name is not known here. It was counted as dropped.
+    Unknown,
+}
+
+/// A shard could not start. Blame: the machine or the configuration. Consequence: the process must not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ShardError {
+    /// No media socket was configured.
+    #[error("no media address")]
+    NoAddress,
+    /// The index does not fit the ids it becomes part of.
+    #[error("shard index is too large")]
+    Index,
+    /// The crypto library does not work.
+    #[error("DTLS is not available")]
+    Dtls,
+}
+
+impl Shard {
+    /// An empty shard.
+    ///
+    /// # Errors
+    /// See [`ShardError`].
+    pub fn new(config: ShardConfig, entropy: Box<dyn Entropy>) -> Result<Self, ShardError> {
+        if config.addresses.is_empty() {
+            return Err(ShardError::NoAddress);
+        }
+        if config.index > 1023 {
+            return Err(ShardError::Index);
+        }
+        let shared = Shared::new(&config).ok_or(ShardError::Dtls)?;
+        let endpoints = Endpoints {
+            slab: Slab::new(),
+            addresses: Addresses::default(),
+            timers: Timers::new(),
+            events: Default::default(),
+            counters: Counters::default(),
+            shared,
+            dirty: Vec::new(),
+            report_addresses: config.report_addresses,
+        };
+        Ok(Self {
+            config,
+            entropy,
+            conferences: Slab::new(),
+            by_meeting: HashMap::default(),
+            by_id: HashMap::default(),
+            sockets: HashMap::default(),
+            endpoints,
+            refuse_new: false,
+            expiry: Armed::default(),
+            connectivity: Armed::default(),
+            past_media: Default::default(),
+        })
+    }
+
+    /// A datagram from `src` that arrived at our `local`. Media is decrypted in place.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        src: SocketAddr,
+        local: SocketAddr,
+        data: &mut [u8],
+        out: &mut dyn DatagramSink,
+    ) -> Disposition {
+        let path = Path { local, remote: src };
+        let counters = &mut self.endpoints.counters;
+        counters.packets_received += 1;
+        counters.bytes_received += data.len() as u64;
+        if data.len() > limits::MAX_DATAGRAM {
+            counters.drop(Drop::Oversized);
+            return Disposition::Taken;
+        }
+        let result = match demux::classify(data) {
+            Some(Kind::Rtp) => self.rtp(now, path, data, out),
+            Some(Kind::Rtcp) => self.rtcp(now, path, data, out),
+            Some(Kind::Stun) => self.stun(now, path, data, out),
+            Some(Kind::Dtls) => self.dtls(now, path, data, out),
+            None => Err(Drop::UnknownProtocol),
+        };
+        if !self.endpoints.dirty.is_empty() {
+            self.settle(now, out);
+        }
+        match result {
+            Ok(()) => Disposition::Taken,
+            Err(reason) => {
+                self.endpoints.counters.drop(reason);
+                if matches!(reason, Drop::UnknownUfrag | Drop::UnknownAddress) {
+                    return Disposition::Unknown;
+                }
+                Disposition::Taken
+            }
+        }
+    }
+
+    /// A request of the shell.
+    pub fn handle_command(&mut self, now: Instant, command: Command, out: &mut dyn DatagramSink) {
+        self.start_timers(now);
+        match command {
+            Command::Colibri2 { request, modify } => {
+                let result = self.modify_conference(now, &modify, out);
+                let result = result.map(Box::new).map_err(Box::new);
+                self.endpoints.event(Event::Colibri2Reply { request, result });
+            }
+            Command::WebSocketOpen { socket, conference, endpoint, password } => {
+                self.open_web_socket(now, socket, &conference, &endpoint, password.reveal(), out);
+            }
+            Command::WebSocketText { socket, text } => {
+                if let Some(key) = self.sockets.get(&socket).copied() {
+                    self.endpoints.counters.web_socket_messages_received += 1;
+                    self.channel_text(now, key, Channel::WebSocket(socket), &text, out);
+                }
+            }
+            Command::WebSocketClosed { socket } => self.web_socket_closed(now, socket, out),
+            Command::RefuseNewConferences(refuse) => self.refuse_new = refuse,
+            Command::ExpireConference(meeting) => {
+                if let Some(key) = self.by_meeting.get(&meeting).copied() {
+                    self.expire_conference(now, key, out);
+                }
+            }
+            Command::Stats { request } => {
+                let stats = Box::new(stats::collect(self, now));
+                self.endpoints.event(Event::Stats { request, stats });
+            }
+            Command::Shutdown => {
+                let all: Vec<_> = self.by_meeting.values().copied().collect();
+                for key in all {
+                    self.expire_conference(now, key, out);
+                }
+                self.refuse_new = true;
+            }
+        }
+        self.settle(now, out);
+    }
+
+    /// Time has come for something; see [`Shard::poll_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut dyn DatagramSink) {
+        self.start_timers(now);
+        while let Some((at, timer)) = self.endpoints.timers.due(now) {
+            match timer {
+                Timer::Endpoint(key) => {
+                    if self.endpoints.get_mut(key).is_some_and(|e| e.armed.fired(at)) {
+                        if let Some(endpoint) = self.endpoints.get_mut(key) {
+                            endpoint.transport.handle_timeout(now);
+                        }
+                        self.endpoints.pump(now, key, out);
+                    }
+                }
+                Timer::Conference(key) => {
+                    let Some(conference) = self.conferences.get_mut(key.0 as usize) else { continue };
+                    if conference.armed.fired(at) {
+                        let mut outlet = outlet(now, &mut self.endpoints, out);
+                        conference.media.handle_timeout(now, &mut outlet);
+                        self.arm_conference(key);
+                    }
+                }
+                Timer::Connectivity => {
+                    if self.connectivity.fired(at) {
+                        self.check_connectivity(now, out);
+                        let next = Some(now + limits::CONNECTIVITY_INTERVAL);
+                        self.endpoints.timers.arm(timer, &mut self.connectivity, next);
+                    }
+                }
+                Timer::Expiry => {
+                    if self.expiry.fired(at) {
+                        self.check_expiry(now, out);
+                        let next = Some(now + limits::EXPIRY_CHECK_INTERVAL);
+                        self.endpoints.timers.arm(timer, &mut self.expiry, next);
+                    }
+                }
+            }
+            self.settle(now, out);
+        }
+        if self.endpoints.timers.is_bloated(2 + self.endpoints.slab.len() + self.conferences.len()) {
+            self.rearm_all(now);
+        }
+    }
+
+    /// When [`Shard::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.endpoints.timers.next()
+    }
+
+    /// What the shell has to be told or to do.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.endpoints.events.pop_front()
+    }
+
+    /// Conferences and endpoints at present.
+    pub fn load(&self) -> (usize, usize) {
+        (self.conferences.len(), self.endpoints.slab.len())
+    }
+
+    /// Whether nothing is left of any conference: no endpoint, no address, no name, no socket.
+    pub fn is_empty(&self) -> bool {
+        self.load() == (0, 0)
+            && self.endpoints.addresses.is_empty()
+            && self.by_meeting.is_empty()
+            && self.by_id.is_empty()
+            && self.sockets.is_empty()
+    }
+
+    /// Totals outside the media part.
+    pub fn counters(&self) -> &Counters {
+        &self.endpoints.counters
+    }
+
+    fn rtp(
+        &mut self,
+        now: Instant,
+        path: Path,
+        data: &mut [u8],
+        out: &mut dyn DatagramSink,
+    ) -> Result<(), Drop> {
+        let key = self.endpoints.addresses.owner(path).ok_or(Drop::UnknownAddress)?;
+        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::UnknownAddress)?;
+        let packet = endpoint.transport.unprotect_rtp(data).ok_or(Drop::NoKeys)?.map_err(srtp_drop)?;
+        endpoint.last_packet = Some(now);
+        let conference_key = endpoint.conference;
+        let conference = self.conferences.get_mut(conference_key.0 as usize).ok_or(Drop::UnknownAddress)?;
+        conference.media.handle_rtp(now, key, packet, &mut outlet(now, &mut self.endpoints, out));
+        self.arm_conference(conference_key);
+        Ok(())
+    }
+
+    fn rtcp(
+        &mut self,
+        now: Instant,
+        path: Path,
+        data: &mut [u8],
+        out: &mut dyn DatagramSink,
+    ) -> Result<(), Drop> {
+        let key = self.endpoints.addresses.owner(path).ok_or(Drop::UnknownAddress)?;
+        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::UnknownAddress)?;
+        let compound = endpoint.transport.unprotect_rtcp(data).ok_or(Drop::NoKeys)?.map_err(srtp_drop)?;
+        endpoint.last_packet = Some(now);
+        let conference_key = endpoint.conference;
+        let conference = self.conferences.get_mut(conference_key.0 as usize).ok_or(Drop::UnknownAddress)?;
+        conference.media.handle_rtcp(now, key, compound, &mut outlet(now, &mut self.endpoints, out));
+        self.arm_conference(conference_key);
+        Ok(())
+    }
+
+    fn dtls(
+        &mut self,
+        now: Instant,
+        path: Path,
+        data: &[u8],
+        out: &mut dyn DatagramSink,
+    ) -> Result<(), Drop> {
+        let key = self.endpoints.addresses.owner(path).ok_or(Drop::UnknownAddress)?;
+        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::UnknownAddress)?;
+        let taken = endpoint.transport.handle_dtls(now, data);
+        self.endpoints.pump(now, key, out);
+        if taken { Ok(()) } else { Err(Drop::Dtls) }
+    }
+
+    /// STUN goes by user name, answers by the check they answer, so that a forged address changes nothing.
+    fn stun(
+        &mut self,
+        now: Instant,
+        path: Path,
+        data: &[u8],
+        out: &mut dyn DatagramSink,
+    ) -> Result<(), Drop> {
+        let addresses = &self.endpoints.addresses;
+        let (key, proof) = match demux::peek_stun(data).ok_or(Drop::MalformedStun)? {
+            demux::Stun::Request { local_ufrag } => (addresses.ufrag_owner(local_ufrag), false),
+            demux::Stun::Response { transaction } => {
+                (addresses.check_owner(&transaction).or_else(|| addresses.owner(path)), true)
+            }
+            // Indications only keep NAT bindings open.
+            demux::Stun::Other => return Ok(()),
+        };
+        let key = key.ok_or(Drop::UnknownUfrag)?;
+        let known = addresses.owner(path) == Some(key);
+        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::UnknownUfrag)?;
+        if endpoint.transport.handle_stun(now, path, data, known) == Stun::Refused {
+            return Err(Drop::RefusedStun);
+        }
+        if !known {
+            self.endpoints.bind(key, path, proof);
+        }
+        self.endpoints.pump(now, key, out);
+        Ok(())
+    }
+
+    /// Tells conferences what happened to the transports of their endpoints.
+    pub(crate) fn settle(&mut self, now: Instant, out: &mut dyn DatagramSink) {
+        while let Some(key) = self.endpoints.dirty.pop() {
+            if let Some(endpoint) = self.endpoints.get_mut(key) {
+                endpoint.is_dirty = false;
+            }
+            while let Some(endpoint) = self.endpoints.get_mut(key)
+                && let Some(event) = endpoint.transport.poll_event()
+            {
+                self.transport_event(now, key, event, out);
+            }
+        }
+    }
+
+    fn transport_event(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        event: TransportEvent,
+        out: &mut dyn DatagramSink,
+    ) {
+        let counters = &mut self.endpoints.counters;
+        match event {
+            TransportEvent::IceConnected => counters.ice_succeeded += 1,
+            TransportEvent::Up => self.transport_up(now, key, true, out),
+            TransportEvent::Down => self.transport_up(now, key, false, out),
+            TransportEvent::DtlsFailed(error) => {
+                counters.dtls_failed += 1;
+                if error == crate::transport::DtlsError::WrongFingerprint {
+                    counters.drop(Drop::WrongFingerprint);
+                }
+                tracing::info!(reason = error.reason(), "an endpoint has no secured connection");
+                self.transport_up(now, key, false, out);
+            }
+            TransportEvent::ChannelOpen => self.channel_open(now, key, Channel::Data, out),
+            TransportEvent::ChannelText(text) => {
+                counters.data_channel_messages_received += 1;
+                self.channel_text(now, key, Channel::Data, &text, out);
+            }
+            TransportEvent::ChannelClosed => self.channel_closed(now, key, Channel::Data, out),
+        }
+    }
+
+    fn transport_up(&mut self, now: Instant, key: EndpointKey, up: bool, out: &mut dyn DatagramSink) {
+        let Some(conference_key) = self.endpoints.get(key).map(|e| e.conference) else { return };
+        let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) else { return };
+        conference.media.set_transport_up(now, key, up, &mut outlet(now, &mut self.endpoints, out));
+        self.arm_conference(conference_key);
+    }
+
+    /// Arms the timer of a conference's media. Cheap: mostly it is armed early enough already.
+    pub(crate) fn arm_conference(&mut self, key: ConferenceKey) {
+        if let Some(conference) = self.conferences.get_mut(key.0 as usize) {
+            let at = conference.media.poll_timeout();
+            self.endpoints.timers.arm(Timer::Conference(key), &mut conference.armed, at);
+        }
+    }
+
+    fn start_timers(&mut self, now: Instant) {
+        let timers = &mut self.endpoints.timers;
+        timers.arm(Timer::Expiry, &mut self.expiry, Some(now + limits::EXPIRY_CHECK_INTERVAL));
+        timers.arm(Timer::Connectivity, &mut self.connectivity, Some(now + limits::CONNECTIVITY_INTERVAL));
+    }
+
+    fn rearm_all(&mut self, now: Instant) {
+        self.endpoints.timers.rebuild();
+        self.expiry.clear();
+        self.connectivity.clear();
+        self.start_timers(now);
+        for (key, endpoint) in &mut self.endpoints.slab {
+            endpoint.armed.clear();
+            let timer = Timer::Endpoint(EndpointKey(u32::try_from(key).unwrap_or(u32::MAX)));
+            self.endpoints.timers.arm(timer, &mut endpoint.armed, endpoint.transport.poll_timeout());
+        }
+        for (key, conference) in &mut self.conferences {
+            conference.armed.clear();
+            let timer = Timer::Conference(ConferenceKey(u32::try_from(key).unwrap_or(u32::MAX)));
+            self.endpoints.timers.arm(timer, &mut conference.armed, conference.media.poll_timeout());
+        }
+    }
+}
+
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (conferences, endpoints) = self.load();
+        f.debug_struct("Shard")
+            .field("index", &self.config.index)
+            .field("conferences", &conferences)
+            .field("endpoints", &endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The sink for one call into a conference.
+pub(crate) fn outlet<'a>(
+    now: Instant,
+    endpoints: &'a mut Endpoints,
+    out: &'a mut dyn DatagramSink,
+) -> Outlet<'a> {
+    Outlet { now, endpoints, out, before_dominant_speaker: Vec::new() }
+}
+
+fn srtp_drop(error: SrtpError) -> Drop {
+    match error {
+        SrtpError::Malformed => Drop::SrtpMalformed,
+        SrtpError::Unauthentic => Drop::SrtpUnauthentic,
+        SrtpError::Replayed | SrtpError::TooOld => Drop::SrtpReplayed,
+        _ => Drop::SrtpOther,
+    }
+}

@@ -1,0 +1,289 @@
+//! The numbers of the bridge: what a shard counts in; the keys of `/colibri/stats` and of the presence out
+//! (videobridge.md, appendix A).
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::Counters;
+use crate::media;
+use crate::shard::Shard;
+
+/// One shard, or several added up, at one moment.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct ShardStats {
+    pub totals: Counters,
+    pub media: media::Counters,
+    pub conferences: u64,
+    /// Conferences without media at present.
+    pub inactive_conferences: u64,
+    /// Inactive ones with exactly two endpoints: those two talk directly.
+    pub p2p_conferences: u64,
+    pub largest_conference: u64,
+    pub endpoints: u64,
+    /// Endpoints in inactive conferences.
+    pub inactive_endpoints: u64,
+    /// Endpoints in active conferences that send nothing.
+    pub receive_only_endpoints: u64,
+    pub endpoints_sending_audio: u64,
+    pub endpoints_sending_video: u64,
+    pub visitors: u64,
+    /// Milliseconds of all conferences so far, running ones included.
+    pub conference_milliseconds: u64,
+    /// Sum and number of the round-trip times known.
+    pub rtt_sum: Duration,
+    pub rtt_count: u64,
+    /// How many conferences have 0, 1, … 19, and 20 or more endpoints.
+    pub conferences_by_size: [u64; 21],
+}
+
+/// What the process around the shards knows.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct BridgeState {
+    pub healthy: bool,
+    pub drain: bool,
+    pub graceful_shutdown: bool,
+    pub shutting_down: bool,
+    pub version: String,
+    pub release: Option<String>,
+    pub region: Option<String>,
+    pub relay_id: Option<String>,
+    /// 1 = fully loaded.
+    pub stress_level: f64,
+    /// UTC, `yyyy-MM-dd HH:mm:ss.SSS`.
+    pub current_timestamp: String,
+    pub threads: u64,
+    pub muc_clients_configured: u64,
+    pub muc_clients_connected: u64,
+    pub mucs_configured: u64,
+    pub mucs_joined: u64,
+}
+
+pub(crate) fn collect(shard: &Shard, now: Instant) -> ShardStats {
+    let mut stats = ShardStats {
+        totals: shard.endpoints.counters.clone(),
+        media: shard.past_media.clone(),
+        ..ShardStats::default()
+    };
+    stats.conference_milliseconds = stats.totals.conference_milliseconds;
+    for (_, conference) in &shard.conferences {
+        let size = conference.endpoints.len() as u64;
+        let (mut audio, mut video, mut either) = (0, 0, 0);
+        for key in conference.others(None) {
+            let (a, v) = conference.media.is_sending(now, key);
+            audio += u64::from(a);
+            video += u64::from(v);
+            either += u64::from(a || v);
+            if let Some(endpoint) = shard.endpoints.get(key) {
+                stats.visitors += u64::from(endpoint.visitor);
+                stats.totals.rejected_data_channels += endpoint.transport.rejected_channels();
+                if let Some(rtt) = endpoint.transport.rtt() {
+                    stats.rtt_sum += rtt;
+                    stats.rtt_count += 1;
+                }
+            }
+        }
+        stats.media.add(conference.media.counters());
+        stats.conferences += 1;
+        stats.endpoints += size;
+        stats.endpoints_sending_audio += audio;
+        stats.endpoints_sending_video += video;
+        if either == 0 {
+            stats.inactive_conferences += 1;
+            stats.inactive_endpoints += size;
+            stats.p2p_conferences += u64::from(size == 2);
+        } else {
+            stats.receive_only_endpoints += size - either;
+        }
+        stats.largest_conference = stats.largest_conference.max(size);
+        if let Some(n) = stats.conferences_by_size.get_mut(conference.endpoints.len().min(20)) {
+            *n += 1;
+        }
+        let lasted = now.saturating_duration_since(conference.created).as_millis();
+        stats.conference_milliseconds += u64::try_from(lasted).unwrap_or(u64::MAX);
+    }
+    stats
+}
+
+impl ShardStats {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        macro_rules! sum {
+            ($($field:ident)*) => {$(self.$field += other.$field;)*};
+        }
+        sum!(conferences inactive_conferences p2p_conferences endpoints inactive_endpoints receive_only_endpoints
+            endpoints_sending_audio endpoints_sending_video visitors conference_milliseconds rtt_sum rtt_count);
+        self.totals.add(&other.totals);
+        self.media.add(&other.media);
+        self.largest_conference = self.largest_conference.max(other.largest_conference);
+        for (mine, theirs) in self.conferences_by_size.iter_mut().zip(other.conferences_by_size) {
+            *mine += theirs;
+        }
+    }
+
+    /// The keys of `/colibri/stats`. Rates are over `elapsed`, since `before`. Relay and Octo keys are there with 0,
+    /// because dashboards ask for them.
+    pub fn keys(&self, before: &Self, elapsed: Duration, state: &BridgeState) -> Map<String, Value> {
+        let seconds = elapsed.as_secs_f64().max(0.001);
+        let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
+        let kbit = |now, then| rate(now, then) * 8.0 / 1000.0;
+        let (t, b, m) = (&self.totals, &before.totals, &self.media);
+        let incoming_loss =
+            fraction(delta(m.lost, before.media.lost), delta(m.received, before.media.received));
+        let outgoing_loss = fraction(
+            delta(m.feedback_lost, before.media.feedback_lost),
+            delta(m.feedback_received, before.media.feedback_received),
+        );
+        let rtt = self.rtt_sum.as_secs_f64() * 1000.0 / self.rtt_count.max(1) as f64;
+        let mut keys = Map::new();
+        macro_rules! put {
+            ($($key:literal: $value:expr,)*) => {$( keys.insert($key.to_owned(), Value::from($value)); )*};
+        }
+        put! {
+            "bit_rate_download": kbit(t.bytes_received, b.bytes_received),
+            "bit_rate_upload": kbit(t.bytes_sent, b.bytes_sent),
+            "packet_rate_download": rate(t.packets_received, b.packets_received),
+            "packet_rate_upload": rate(t.packets_sent, b.packets_sent),
+            "incoming_loss": incoming_loss,
+            "outgoing_loss": outgoing_loss,
+            "overall_loss": fraction(
+                delta(m.lost, before.media.lost) + delta(m.feedback_lost, before.media.feedback_lost),
+                delta(m.received, before.media.received)
+                    + delta(m.feedback_received, before.media.feedback_received),
+            ),
+            "rtt_aggregate": rtt,
+            "tcc_unmatched_feedback": m.unmatched_feedback,
+            "conferences": self.conferences,
+            "inactive_conferences": self.inactive_conferences,
+            "p2p_conferences": self.p2p_conferences,
+            "octo_conferences": 0,
+            "largest_conference": self.largest_conference,
+            "endpoints": self.endpoints,
+            "participants": self.endpoints,
+            "local_endpoints": self.endpoints,
+            "local_active_endpoints": self.endpoints.saturating_sub(self.inactive_endpoints),
+            "inactive_endpoints": self.inactive_endpoints,
+            "receive_only_endpoints": self.receive_only_endpoints,
+            "octo_endpoints": 0,
+            "endpoints_sending_audio": self.endpoints_sending_audio,
+            "endpoints_sending_video": self.endpoints_sending_video,
+            "visitors": self.visitors,
+            "octo_receive_bitrate": 0,
+            "octo_send_bitrate": 0,
+            "octo_receive_packet_rate": 0,
+            "octo_send_packet_rate": 0,
+            "total_bytes_received_octo": 0,
+            "total_bytes_sent_octo": 0,
+            "total_packets_received_octo": 0,
+            "total_packets_sent_octo": 0,
+            "total_relays": 0,
+            "num_relays_no_msg_transport_after_delay": 0,
+            "relays_ice_failed": 0,
+            "dtls_failed_relays": 0,
+            "total_conferences_created": t.conferences_created,
+            "total_conferences_completed": t.conferences_completed,
+            "total_conference_seconds": self.conference_milliseconds / 1000,
+            "total_participants": t.endpoints_created,
+            "total_visitors": t.visitors_created,
+            "total_bytes_received": t.bytes_received,
+            "total_bytes_sent": t.bytes_sent,
+            "total_packets_received": t.packets_received,
+            "total_packets_sent": t.packets_sent,
+            "total_keyframes_received": m.key_frames,
+            "total_dominant_speaker_changes": m.dominant_speaker_changes,
+            "total_data_channel_messages_received": t.data_channel_messages_received,
+            "total_data_channel_messages_sent": t.data_channel_messages_sent,
+            "total_colibri_web_socket_messages_received": t.web_socket_messages_received,
+            "total_colibri_web_socket_messages_sent": t.web_socket_messages_sent,
+            "num_eps_no_msg_transport_after_delay": t.no_message_transport,
+            "endpoints_ice_failed": t.ice_failed,
+            "dtls_failed_endpoints": t.dtls_failed,
+            "total_ice_failed": t.ice_failed,
+            "total_ice_succeeded": t.ice_succeeded,
+            "total_ice_succeeded_relayed": 0,
+            "endpoints_disconnected": t.endpoints_disconnected,
+            "endpoints_reconnected": t.endpoints_reconnected,
+            "stress_level": state.stress_level,
+            "average_participant_stress": AVERAGE_PARTICIPANT_STRESS,
+            "healthy": state.healthy,
+            "graceful_shutdown": state.graceful_shutdown,
+            "shutting_down": state.shutting_down,
+            "drain": state.drain,
+            "version": state.version.as_str(),
+            "current_timestamp": state.current_timestamp.as_str(),
+            "threads": state.threads,
+            "muc_clients_configured": state.muc_clients_configured,
+            "muc_clients_connected": state.muc_clients_connected,
+            "mucs_configured": state.mucs_configured,
+            "mucs_joined": state.mucs_joined,
+        }
+        for (key, value) in
+            [("release", &state.release), ("region", &state.region), ("relay_id", &state.relay_id)]
+        {
+            if let Some(value) = value {
+                keys.insert(key.to_owned(), Value::from(value.as_str()));
+            }
+        }
+        keys
+    }
+
+    /// Packets per second in both directions since `before` (`packet-rate` load measurement).
+    pub fn packet_rate(&self, before: &Self, elapsed: Duration) -> f64 {
+        let packets = |s: &Self| s.totals.packets_received + s.totals.packets_sent;
+        delta(packets(self), packets(before)) as f64 / elapsed.as_secs_f64().max(0.001)
+    }
+}
+
+/// The keys a bridge with `stats-filter` publishes; just those the focus reads.
+pub const FILTERED_KEYS: [&str; 12] = [
+    "average_participant_stress",
+    "colibri2",
+    "current_timestamp",
+    "drain",
+    "graceful_shutdown",
+    "healthy",
+    "region",
+    "relay_id",
+    "release",
+    "shutting_down",
+    "stress_level",
+    "version",
+];
+
+fn delta(now: u64, then: u64) -> u64 {
+    now.saturating_sub(then)
+}
+
+fn fraction(lost: u64, received: u64) -> f64 {
+    let all = lost + received;
+    if all == 0 { 0.0 } else { lost as f64 / all as f64 }
+}
+
+/// Published for the focus' prediction (videobridge.md §11.1).
+const AVERAGE_PARTICIPANT_STRESS: f64 = 0.01;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_per_second_and_loss_is_a_fraction() {
+        let before = ShardStats::default();
+        let mut after = ShardStats::default();
+        after.totals.bytes_received = 12_500;
+        after.totals.packets_received = 100;
+        after.media.received = 90;
+        after.media.lost = 10;
+        let state =
+            BridgeState { version: "2.3".into(), region: Some("eu".into()), ..BridgeState::default() };
+        let keys = after.keys(&before, Duration::from_secs(10), &state);
+        assert_eq!(keys["bit_rate_download"], 10.0);
+        assert_eq!(keys["packet_rate_download"], 10.0);
+        assert_eq!(keys["incoming_loss"], 0.1);
+        assert_eq!(keys["overall_loss"], 0.1);
+        assert_eq!((keys["region"].as_str(), keys.get("relay_id")), (Some("eu"), None));
+        assert!(FILTERED_KEYS.iter().filter(|k| keys.contains_key(**k)).count() >= 8);
+    }
+}

@@ -1,0 +1,314 @@
+//! Connectivity: STUN datagrams and the peer's credentials in; answers, checks and the address to send media to out.
+//!
+//! A full agent over the crate `is`: one component, host candidates of the shard's sockets, peer-reflexive remote
+//! candidates, no trickling needed. Credentials and tie-breaker come from our entropy, never from the crate.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use is::stun::{StunMessage, StunPacket};
+use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol};
+use jitsi_xmpp::Entropy;
+
+use crate::{demux, limits};
+
+/// The ICE side of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Ice {
+    agent: IceAgent,
+    selected: Option<Path>,
+    addresses_ever: u32,
+    remote_candidates: usize,
+    /// Answers counted on the nominated pair, to notice new ones.
+    responses: Option<u64>,
+    last_consent: Option<Instant>,
+    consent: Consent,
+}
+
+/// A pair of addresses media goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Path {
+    /// Our socket.
+    pub(crate) local: SocketAddr,
+    /// The peer.
+    pub(crate) remote: SocketAddr,
+}
+
+/// Whether the peer lets us send to it (RFC 7675).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// It never answered.
+    NotYet,
+    Given,
+    /// It stopped answering.
+    Lost,
+}
+
+impl Ice {
+    /// An agent that answers on `sockets`.
+    pub(crate) fn new(
+        now: Instant,
+        shard: u16,
+        sockets: impl Iterator<Item = SocketAddr>,
+        controlling: bool,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
+        let creds = IceCreds {
+            ufrag: demux::sharded_id(shard, UFRAG_LEN, entropy),
+            pass: demux::random_text(PASSWORD_LEN, entropy),
+        };
+        let mut agent = IceAgent::new(creds);
+        agent.set_control_tie_breaker(entropy.u64());
+        agent.set_controlling(controlling);
+        agent.set_max_candidate_pairs(limits::MAX_CANDIDATE_PAIRS);
+        agent.set_timing_advance(TIMING_ADVANCE);
+        agent.set_initial_stun_rto(INITIAL_RTO);
+        agent.set_max_stun_rto(CONSENT_INTERVAL);
+        for socket in sockets {
+            match Candidate::host(socket, Protocol::Udp) {
+                Ok(candidate) => {
+                    agent.add_local_candidate(candidate);
+                }
+                Err(_) => tracing::warn!("media socket has an address that can not be a candidate"),
+            }
+        }
+        agent.handle_timeout(now);
+        Self {
+            agent,
+            selected: None,
+            addresses_ever: 0,
+            remote_candidates: 0,
+            responses: None,
+            last_consent: None,
+            consent: Consent::NotYet,
+        }
+    }
+
+    /// Our side of the credentials: `ufrag` and `pwd`.
+    pub(crate) fn local_credentials(&self) -> (&str, &str) {
+        let creds = self.agent.local_credentials();
+        (&creds.ufrag, &creds.pass)
+    }
+
+    /// The peer's credentials. Once connected others are ignored: that would be a restart, which is asked for
+    /// differently. Returns whether they were taken.
+    pub(crate) fn set_remote_credentials(&mut self, now: Instant, ufrag: &str, pwd: &str) -> bool {
+        let fits = |s: &str| !s.is_empty() && s.len() <= limits::MAX_ICE_CREDENTIAL_LEN;
+        if !fits(ufrag) || !fits(pwd) || self.consent != Consent::NotYet {
+            return false;
+        }
+        let creds = IceCreds { ufrag: ufrag.to_owned(), pass: pwd.to_owned() };
+        if self.agent.remote_credentials() != Some(&creds) {
+            self.agent.set_remote_credentials(creds);
+            self.agent.handle_timeout(now);
+        }
+        true
+    }
+
+    /// A candidate from signalling, an IP literal with a port; others are of no use to a server. Returns whether it
+    /// was taken.
+    pub(crate) fn add_remote_candidate(&mut self, now: Instant, ip: &str, port: u16) -> bool {
+        if self.remote_candidates >= limits::MAX_REMOTE_CANDIDATES
+            || self.consent != Consent::NotYet
+            || port == 0
+        {
+            return false;
+        }
+        let Ok(ip) = ip.parse::<IpAddr>() else { return false };
+        let Ok(candidate) = Candidate::host(SocketAddr::new(ip, port), Protocol::Udp) else { return false };
+        self.remote_candidates += 1;
+        self.agent.add_remote_candidate(candidate);
+        self.agent.handle_timeout(now);
+        true
+    }
+
+    /// A STUN message that arrived on `path`. Returns whether it was authentic and for us; only then `path` may be
+    /// bound to this endpoint. `known` tells that it is bound already.
+    pub(crate) fn handle_packet(&mut self, now: Instant, path: Path, datagram: &[u8], known: bool) -> bool {
+        if !known && self.addresses_ever >= limits::MAX_ADDRESSES_EVER {
+            return false;
+        }
+        let Ok(message) = StunMessage::parse(datagram) else { return false };
+        let packet =
+            StunPacket { proto: Protocol::Udp, source: path.remote, destination: path.local, message };
+        if !self.agent.handle_packet(now, packet) {
+            return false;
+        }
+        if !known {
+            self.addresses_ever += 1;
+        }
+        if self.agent.poll_timeout().is_none_or(|at| at <= now) || self.selected.is_none() {
+            self.agent.handle_timeout(now);
+        }
+        self.update(now);
+        true
+    }
+
+    /// Lets checks and consent make progress.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.agent.poll_timeout().is_none_or(|at| at <= now) {
+            self.agent.handle_timeout(now);
+        }
+        self.update(now);
+    }
+
+    /// When [`Ice::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        self.agent.poll_timeout()
+    }
+
+    /// The next STUN message to send and the way it has to go.
+    pub(crate) fn poll_transmit(&mut self) -> Option<(Path, Vec<u8>)> {
+        let transmit = self.agent.poll_transmit()?;
+        Some((Path { local: transmit.source, remote: transmit.destination }, transmit.contents.into()))
+    }
+
+    /// Where media goes: the nominated pair, checked in both directions. It stays when consent is lost; ask
+    /// [`Ice::consent`] before sending.
+    pub(crate) fn selected(&self) -> Option<Path> {
+        self.selected
+    }
+
+    pub(crate) fn consent(&self) -> Consent {
+        self.consent
+    }
+
+    /// When the peer last answered a check.
+    pub(crate) fn last_consent(&self) -> Option<Instant> {
+        self.last_consent
+    }
+
+    /// Round-trip time of the last answered check.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.agent.nominated_pair_rtt()
+    }
+
+    fn update(&mut self, now: Instant) {
+        while let Some(event) = self.agent.poll_event() {
+            if let IceAgentEvent::NominatedSend { source, destination, .. } = event {
+                self.selected = Some(Path { local: source, remote: destination });
+            }
+        }
+        let responses = self.agent.nominated_pair_responses_received();
+        if responses.is_some_and(|n| n > 0) && responses != self.responses {
+            self.last_consent = Some(now);
+        }
+        self.responses = responses;
+        self.consent = match self.last_consent {
+            None => Consent::NotYet,
+            Some(_) if self.agent.state() == IceConnectionState::Disconnected => Consent::Lost,
+            Some(at) if now.saturating_duration_since(at) >= limits::CONSENT_TIMEOUT => Consent::Lost,
+            Some(_) => Consent::Given,
+        };
+    }
+}
+
+/// 8 characters = 40 bits, after the two that name the shard; RFC 8445 §5.3 asks for 24 bits.
+const UFRAG_LEN: usize = 8;
+/// 26 characters = 130 bits; RFC 8445 §5.3 asks for 128.
+const PASSWORD_LEN: usize = 26;
+/// Upstream's `Ta`.
+const TIMING_ADVANCE: Duration = Duration::from_millis(20);
+/// Upstream's first retransmission.
+const INITIAL_RTO: Duration = Duration::from_millis(100);
+/// Upstream's consent interval; with the crate's nine retransmissions a silent peer is given up after 26 s.
+const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use jitsi_xmpp::entropy::SeededEntropy;
+
+    use super::*;
+
+    fn path(local: &str, remote: &str) -> Path {
+        Path { local: local.parse().unwrap(), remote: remote.parse().unwrap() }
+    }
+
+    fn ice(now: Instant, socket: &str, controlling: bool, seed: u64) -> Ice {
+        Ice::new(now, 3, [socket.parse().unwrap()].into_iter(), controlling, &mut SeededEntropy::new(seed))
+    }
+
+    /// Lets both agents talk for `ms`; `pass` decides which direction gets through.
+    fn run(now: &mut Instant, a: &mut Ice, b: &mut Ice, ms: u64, pass: bool) {
+        for _ in 0..ms / 10 {
+            *now += Duration::from_millis(10);
+            a.handle_timeout(*now);
+            b.handle_timeout(*now);
+            while let Some((p, data)) = a.poll_transmit() {
+                let back = Path { local: p.remote, remote: p.local };
+                assert!(!pass || b.handle_packet(*now, back, &data, false));
+            }
+            while let Some((p, data)) = b.poll_transmit() {
+                let back = Path { local: p.remote, remote: p.local };
+                assert!(!pass || a.handle_packet(*now, back, &data, false));
+            }
+        }
+    }
+
+    fn introduce(now: Instant, a: &mut Ice, b: &mut Ice) {
+        let creds = |ice: &Ice| (ice.local_credentials().0.to_owned(), ice.local_credentials().1.to_owned());
+        let (creds_a, creds_b) = (creds(a), creds(b));
+        assert!(a.set_remote_credentials(now, &creds_b.0, &creds_b.1));
+        assert!(b.set_remote_credentials(now, &creds_a.0, &creds_a.1));
+    }
+
+    #[test]
+    fn connects_without_a_remote_candidate_and_loses_consent_when_the_peer_is_silent() {
+        let mut now = Instant::now();
+        let mut bridge = ice(now, "127.0.0.1:10000", true, 1);
+        let mut client = ice(now, "127.0.0.1:50000", false, 2);
+        introduce(now, &mut bridge, &mut client);
+        assert!(client.add_remote_candidate(now, "127.0.0.1", 10000));
+        run(&mut now, &mut bridge, &mut client, 500, true);
+        assert_eq!(bridge.consent(), Consent::Given);
+        assert_eq!(bridge.selected(), Some(path("127.0.0.1:10000", "127.0.0.1:50000")));
+
+        run(&mut now, &mut bridge, &mut client, 60_000, true);
+        assert_eq!(bridge.consent(), Consent::Given, "checks keep it alive");
+        run(&mut now, &mut bridge, &mut client, 35_000, false);
+        assert_eq!(bridge.consent(), Consent::Lost);
+        run(&mut now, &mut bridge, &mut client, 10_000, true);
+        assert_eq!(
+            bridge.consent(),
+            Consent::Lost,
+            "the client has given up too: only its new checks would help"
+        );
+    }
+
+    #[test]
+    fn a_request_for_another_local_address_or_with_a_wrong_password_binds_nothing() {
+        let now = Instant::now();
+        let mut bridge = ice(now, "127.0.0.1:10000", true, 1);
+        let mut client = ice(now, "127.0.0.1:50000", false, 2);
+        let ufrag = bridge.local_credentials().0.to_owned();
+        assert!(client.set_remote_credentials(now, &ufrag, "not-the-password-at-all"));
+        assert!(client.add_remote_candidate(now, "127.0.0.1", 10000));
+        client.handle_timeout(now + Duration::from_secs(1));
+        let (p, data) = client.poll_transmit().unwrap();
+        assert!(!bridge.handle_packet(now, Path { local: p.remote, remote: p.local }, &data, false));
+        assert_eq!(bridge.addresses_ever, 0);
+        assert!(bridge.poll_transmit().is_none());
+    }
+
+    #[test]
+    fn remote_candidates_have_a_limit_and_must_be_addresses() {
+        let now = Instant::now();
+        let mut bridge = ice(now, "127.0.0.1:10000", true, 1);
+        assert!(!bridge.add_remote_candidate(now, "3f0c7c8e-0000.local", 5000));
+        assert!(!bridge.add_remote_candidate(now, "0.0.0.0", 5000));
+        assert!(!bridge.add_remote_candidate(now, "10.0.0.1", 0));
+        for n in 0..limits::MAX_REMOTE_CANDIDATES {
+            assert!(bridge.add_remote_candidate(now, "10.0.0.1", 1000 + u16::try_from(n).unwrap()));
+        }
+        assert!(!bridge.add_remote_candidate(now, "10.0.0.1", 5000));
+    }
+
+    #[test]
+    fn credentials_are_long_enough_and_come_from_our_entropy() {
+        let now = Instant::now();
+        let (one, same) = (ice(now, "127.0.0.1:1", true, 1), ice(now, "127.0.0.1:1", true, 1));
+        assert_eq!(one.local_credentials(), same.local_credentials());
+        assert_eq!(one.local_credentials().0.len(), 10);
+        assert_eq!(one.local_credentials().1.len(), 26);
+    }
+}

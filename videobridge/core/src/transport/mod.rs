@@ -1,0 +1,392 @@
+//! One endpoint's transport: datagrams of one peer in; decrypted media, channel texts and answers out.
+//!
+//! ```text
+//!  STUN ─▶ ice ──path──▶ dtls ──keys──▶ srtp (media in and out)
+//!  DTLS ──────────────▶ dtls ──data──▶ sctp ──▶ texts
+//! ```
+
+pub(crate) mod certificate;
+mod dcep;
+mod dtls;
+mod ice;
+mod sctp;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dimpl::Config;
+use jitsi_xmpp::Entropy;
+use videobridge_srtp::{Receiver, Sender, SrtpError};
+
+pub(crate) use dtls::{DtlsError, Role};
+pub(crate) use ice::{Consent, Path};
+
+use crate::DatagramSink;
+use crate::config::ShardConfig;
+use certificate::Certificate;
+use dtls::{Dtls, Polled};
+use ice::Ice;
+use sctp::{Sctp, SctpEvent};
+
+/// Everything between an endpoint and its peer.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    ice: Ice,
+    dtls: Dtls,
+    sctp: Option<Sctp>,
+    srtp: Option<Box<Srtp>>,
+    events: VecDeque<TransportEvent>,
+    was_up: bool,
+    started: bool,
+    pub(crate) dtls_connected_at: Option<Instant>,
+}
+
+/// What the endpoint has to know.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum TransportEvent {
+    /// Media can flow both ways.
+    Up,
+    /// The peer does not answer; nothing may be sent.
+    Down,
+    /// ICE found a path for the first time.
+    IceConnected,
+    /// No secured connection, and none will come.
+    DtlsFailed(DtlsError),
+    /// The data channel is open.
+    ChannelOpen,
+    /// A message on it.
+    ChannelText(String),
+    /// It is closed.
+    ChannelClosed,
+}
+
+#[derive(Debug)]
+struct Srtp {
+    receiver: Receiver,
+    sender: Sender,
+}
+
+/// What all transports of a shard share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) dtls: Arc<Config>,
+    pub(crate) certificate: Certificate,
+    /// Where DTLS writes what it has to say.
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: &ShardConfig) -> Option<Self> {
+        Some(Self {
+            dtls: Dtls::shared_config()?,
+            certificate: config.certificate.clone(),
+            scratch: vec![0; 2048],
+        })
+    }
+}
+
+/// What a STUN message was worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stun {
+    /// From the peer: its address may be bound.
+    Authentic,
+    Refused,
+}
+
+impl Transport {
+    /// A transport that waits for its peer. `sctp` = a data channel is wanted.
+    pub(crate) fn new(
+        now: Instant,
+        config: &ShardConfig,
+        shared: &Shared,
+        controlling: bool,
+        sctp: bool,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
+        let sockets = config.addresses.iter().map(|a| a.socket);
+        Self {
+            ice: Ice::new(now, config.index, sockets, controlling, entropy),
+            dtls: Dtls::new(shared.dtls.clone(), shared.certificate.clone()),
+            sctp: sctp.then(Sctp::new),
+            srtp: None,
+            events: VecDeque::new(),
+            was_up: false,
+            started: false,
+            dtls_connected_at: None,
+        }
+    }
+
+    /// Our `ufrag` and `pwd`.
+    pub(crate) fn local_credentials(&self) -> (&str, &str) {
+        self.ice.local_credentials()
+    }
+
+    /// See [`Ice::set_remote_credentials`].
+    pub(crate) fn set_remote_credentials(&mut self, now: Instant, ufrag: &str, pwd: &str) -> bool {
+        self.ice.set_remote_credentials(now, ufrag, pwd)
+    }
+
+    /// See [`Ice::add_remote_candidate`].
+    pub(crate) fn add_remote_candidate(&mut self, now: Instant, ip: &str, port: u16) -> bool {
+        self.ice.add_remote_candidate(now, ip, port)
+    }
+
+    /// See [`Dtls::add_fingerprint`].
+    pub(crate) fn add_fingerprint(&mut self, hash: &str, digest: &str) {
+        self.dtls.add_fingerprint(hash, digest);
+    }
+
+    /// See [`Dtls::set_role`].
+    pub(crate) fn set_role(&mut self, role: Role) {
+        self.dtls.set_role(role);
+    }
+
+    /// Our DTLS role, once decided.
+    pub(crate) fn role(&self) -> Option<Role> {
+        self.dtls.role()
+    }
+
+    /// Whether a data channel was asked for.
+    pub(crate) fn has_sctp(&self) -> bool {
+        self.sctp.is_some()
+    }
+
+    /// Whether the data channel is open.
+    pub(crate) fn is_channel_open(&self) -> bool {
+        self.sctp.as_ref().is_some_and(Sctp::is_open)
+    }
+
+    /// Channels refused because there was one already.
+    pub(crate) fn rejected_channels(&self) -> u64 {
+        self.sctp.as_ref().map_or(0, |s| s.rejected_channels)
+    }
+
+    /// Whether the peer has ever answered, and still does.
+    pub(crate) fn consent(&self) -> Consent {
+        self.ice.consent()
+    }
+
+    /// Where media goes; see [`Ice::selected`].
+    pub(crate) fn selected(&self) -> Option<Path> {
+        self.ice.selected()
+    }
+
+    /// Whether [`Transport::poll_event`] has something.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// When the peer last answered.
+    pub(crate) fn last_consent(&self) -> Option<Instant> {
+        self.ice.last_consent()
+    }
+
+    /// Round-trip time of the last check.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.ice.rtt()
+    }
+
+    /// A STUN message. Pump afterwards.
+    pub(crate) fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8], known: bool) -> Stun {
+        if self.ice.handle_packet(now, path, datagram, known) { Stun::Authentic } else { Stun::Refused }
+    }
+
+    /// A DTLS datagram from a bound address. Pump afterwards. Returns false when it was dropped.
+    pub(crate) fn handle_dtls(&mut self, now: Instant, datagram: &[u8]) -> bool {
+        self.dtls.handle_datagram(now, datagram)
+    }
+
+    /// Decrypts an SRTP packet in place; `None`: there are no keys yet.
+    pub(crate) fn unprotect_rtp<'a>(
+        &mut self,
+        packet: &'a mut [u8],
+    ) -> Option<Result<&'a mut [u8], SrtpError>> {
+        let srtp = self.srtp.as_mut()?;
+        Some(
+            srtp.receiver
+                .unprotect_rtp(packet)
+                .and_then(|len| packet.get_mut(..len).ok_or(SrtpError::Malformed)),
+        )
+    }
+
+    /// Decrypts an SRTCP packet in place; `None`: there are no keys yet.
+    pub(crate) fn unprotect_rtcp<'a>(&mut self, packet: &'a mut [u8]) -> Option<Result<&'a [u8], SrtpError>> {
+        let srtp = self.srtp.as_mut()?;
+        Some(
+            srtp.receiver
+                .unprotect_rtcp(packet)
+                .and_then(|len| packet.get(..len).ok_or(SrtpError::Malformed)),
+        )
+    }
+
+    /// Sends one RTP packet: copied and encrypted straight into the place it is sent from. Returns the bytes sent,
+    /// 0 when it was dropped.
+    pub(crate) fn send_rtp(
+        &mut self,
+        out: &mut dyn DatagramSink,
+        header: &[u8],
+        prefix: &[u8],
+        payload: &[u8],
+        ext_seq: u64,
+    ) -> usize {
+        let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
+        let len = header.len() + prefix.len() + payload.len();
+        let mut sent = 0;
+        out.send(path.remote, path.local, len + srtp.sender.profile().tag_len(), &mut |buf| {
+            sent = copy(buf, [header, prefix, payload])
+                .and_then(|len| srtp.sender.protect_rtp(buf, len, header.len(), ext_seq).ok())
+                .unwrap_or(0);
+            sent
+        });
+        sent
+    }
+
+    /// Sends one compound RTCP packet. Returns the bytes sent, 0 when it was dropped.
+    pub(crate) fn send_rtcp(&mut self, out: &mut dyn DatagramSink, compound: &[u8]) -> usize {
+        let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
+        let max_len = compound.len() + srtp.sender.profile().rtcp_overhead();
+        let mut sent = 0;
+        out.send(path.remote, path.local, max_len, &mut |buf| {
+            sent = copy(buf, [compound, &[], &[]])
+                .and_then(|len| srtp.sender.protect_rtcp(buf, len).ok())
+                .unwrap_or(0);
+            sent
+        });
+        sent
+    }
+
+    /// Queues a text for the data channel. Pump afterwards. Returns false when it was dropped.
+    pub(crate) fn send_text(&mut self, text: &str) -> bool {
+        self.sctp.as_mut().is_some_and(|s| s.send(text))
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.ice.handle_timeout(now);
+        self.dtls.handle_timeout(now);
+        if let Some(sctp) = &mut self.sctp {
+            sctp.handle_timeout(now);
+        }
+    }
+
+    pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
+        let sctp = self.sctp.as_ref().and_then(Sctp::poll_timeout);
+        [self.ice.poll_timeout(), self.dtls.poll_timeout(), sctp].into_iter().flatten().min()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<TransportEvent> {
+        self.events.pop_front()
+    }
+
+    /// Moves everything that is ready between the layers and to `out`. `checks` is told the ids of own checks, by
+    /// which an answer from an unknown address is recognised.
+    pub(crate) fn pump(
+        &mut self,
+        now: Instant,
+        scratch: &mut Vec<u8>,
+        out: &mut dyn DatagramSink,
+        checks: &mut dyn FnMut(Path, &[u8]),
+    ) {
+        while let Some((path, message)) = self.ice.poll_transmit() {
+            checks(path, &message);
+            send_copy(out, path, &message);
+        }
+        if let Some(path) = self.ice.selected() {
+            if !self.started {
+                self.started = true;
+                self.events.push_back(TransportEvent::IceConnected);
+            }
+            self.dtls.start_if_ready(now);
+            self.pump_dtls(now, path, scratch, out);
+        }
+        let up = self.srtp.is_some() && self.ice.consent() == Consent::Given;
+        if up != self.was_up {
+            self.was_up = up;
+            self.events.push_back(if up { TransportEvent::Up } else { TransportEvent::Down });
+        }
+    }
+
+    /// Ends the connection politely.
+    pub(crate) fn close(&mut self, now: Instant, scratch: &mut Vec<u8>, out: &mut dyn DatagramSink) {
+        self.dtls.close();
+        if let Some(path) = self.sendable() {
+            while let Polled::Datagram(d) = self.dtls.poll(now, scratch) {
+                send_copy(out, path, d);
+            }
+        }
+    }
+
+    /// Where media may go now.
+    fn sendable(&self) -> Option<Path> {
+        if self.ice.consent() == Consent::Given { self.ice.selected() } else { None }
+    }
+
+    fn pump_dtls(&mut self, now: Instant, path: Path, scratch: &mut Vec<u8>, out: &mut dyn DatagramSink) {
+        loop {
+            self.drain_dtls(now, path, scratch, out);
+            let packets = match &mut self.sctp {
+                Some(sctp) if self.dtls_connected_at.is_some() => sctp.poll_transmit(now),
+                _ => None,
+            };
+            let Some(packets) = packets else { break };
+            for packet in packets {
+                // The engine's queue is short and overflowing it is fatal, so it is emptied after each packet.
+                if self.dtls.send(now, &packet) {
+                    self.drain_dtls(now, path, scratch, out);
+                }
+            }
+        }
+        while let Some(event) = self.sctp.as_mut().and_then(Sctp::poll_event) {
+            self.events.push_back(match event {
+                SctpEvent::Opened => TransportEvent::ChannelOpen,
+                SctpEvent::Text(text) => TransportEvent::ChannelText(text),
+                SctpEvent::Closed => TransportEvent::ChannelClosed,
+            });
+        }
+    }
+
+    fn drain_dtls(&mut self, now: Instant, path: Path, scratch: &mut Vec<u8>, out: &mut dyn DatagramSink) {
+        loop {
+            match self.dtls.poll(now, scratch) {
+                Polled::Datagram(datagram) => send_copy(out, path, datagram),
+                Polled::Data(packet) => {
+                    if let Some(sctp) = &mut self.sctp {
+                        sctp.handle_packet(now, packet);
+                    }
+                }
+                Polled::Keys(keys) => match (keys.receiver(), keys.sender()) {
+                    (Ok(receiver), Ok(sender)) => self.srtp = Some(Box::new(Srtp { receiver, sender })),
+                    _ => self.events.push_back(TransportEvent::DtlsFailed(DtlsError::NoProfile)),
+                },
+                Polled::Connected => self.dtls_connected_at = Some(now),
+                Polled::Failed(error) => {
+                    self.srtp = None;
+                    self.events.push_back(TransportEvent::DtlsFailed(error));
+                }
+                Polled::Closed => {
+                    if self.is_channel_open() {
+                        self.events.push_back(TransportEvent::ChannelClosed);
+                    }
+                    self.sctp = None;
+                }
+                Polled::Idle => return,
+            }
+        }
+    }
+}
+
+/// Writes `parts` one after the other; `None` when they do not fit.
+fn copy(buf: &mut [u8], parts: [&[u8]; 3]) -> Option<usize> {
+    let mut at = 0;
+    for part in parts {
+        buf.get_mut(at..at + part.len())?.copy_from_slice(part);
+        at += part.len();
+    }
+    Some(at)
+}
+
+fn send_copy(out: &mut dyn DatagramSink, path: Path, datagram: &[u8]) {
+    out.send(path.remote, path.local, datagram.len(), &mut |buf| {
+        copy(buf, [datagram, &[], &[]]).unwrap_or(0)
+    });
+}

@@ -1,0 +1,203 @@
+//! The data channel: SCTP packets out of DTLS in; text messages out, and back.
+//!
+//! One association at a time, opened by the client (we are the passive side), and one channel in it: further ones
+//! are ignored. Over the crate `sctp-proto` with our own channel establishment.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use sctp_proto::{
+    Association, AssociationHandle, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
+    PayloadProtocolIdentifier as Ppid, ServerConfig, StreamEvent, StreamId, TransportConfig,
+};
+use std::collections::VecDeque;
+
+use super::dcep::{self, Dcep};
+use crate::limits;
+
+/// The SCTP side of one endpoint.
+pub(crate) struct Sctp {
+    endpoint: Endpoint,
+    association: Option<(AssociationHandle, Association)>,
+    channel: Option<StreamId>,
+    events: VecDeque<SctpEvent>,
+    /// Channels refused because there is one already.
+    pub(crate) rejected_channels: u64,
+}
+
+/// What happened on the data channel.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SctpEvent {
+    /// The client opened the channel.
+    Opened,
+    /// One message.
+    Text(String),
+    /// The channel or the association is gone.
+    Closed,
+}
+
+impl Sctp {
+    pub(crate) fn new() -> Self {
+        Self {
+            endpoint: endpoint(),
+            association: None,
+            channel: None,
+            events: VecDeque::new(),
+            rejected_channels: 0,
+        }
+    }
+
+    /// Whether messages can be sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.channel.is_some()
+    }
+
+    /// One SCTP packet.
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
+        match self.endpoint.handle(now, PEER, None, None, Bytes::copy_from_slice(packet)) {
+            Some((handle, DatagramEvent::NewAssociation(association))) => {
+                // A client that starts over gets a new association; the old one ends with it.
+                self.lost();
+                self.association = Some((handle, association));
+                self.endpoint.reject_new_associations();
+            }
+            Some((handle, DatagramEvent::AssociationEvent(event))) => {
+                if let Some((ours, association)) = &mut self.association
+                    && *ours == handle
+                {
+                    association.handle_event(event);
+                }
+            }
+            None => {}
+        }
+        self.update();
+    }
+
+    /// Lets retransmissions happen.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if let Some((_, association)) = &mut self.association {
+            association.handle_timeout(now);
+        }
+        self.update();
+    }
+
+    /// When [`Sctp::handle_timeout`] wants to be called.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.association.as_ref().and_then(|(_, association)| association.poll_timeout())
+    }
+
+    /// The next batch of packets for DTLS.
+    pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<Bytes>> {
+        while self.endpoint.poll_transmit().is_some() {}
+        let (_, association) = self.association.as_mut()?;
+        match association.poll_transmit(now)?.payload {
+            Payload::RawEncode(packets) => Some(packets),
+            Payload::PartialDecode(_) => None,
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<SctpEvent> {
+        self.events.pop_front()
+    }
+
+    /// Queues one message. Returns false when there is no channel or its queue is full.
+    pub(crate) fn send(&mut self, text: &str) -> bool {
+        let (Some(id), Some((_, association))) = (self.channel, &mut self.association) else { return false };
+        let Ok(mut stream) = association.stream(id) else { return false };
+        let backlog = stream.buffered_amount().unwrap_or(usize::MAX);
+        !text.is_empty()
+            && backlog.saturating_add(text.len()) <= limits::MAX_CHANNEL_BACKLOG
+            && stream.write_with_ppi(text.as_bytes(), Ppid::String).is_ok()
+    }
+
+    fn update(&mut self) {
+        let mut is_lost = false;
+        while let Some(event) = self.association.as_mut().and_then(|(_, a)| a.poll()) {
+            match event {
+                Event::Stream(StreamEvent::Readable { id }) => self.read(id),
+                Event::Stream(StreamEvent::Finished { id }) if self.channel == Some(id) => {
+                    self.channel = None;
+                    self.events.push_back(SctpEvent::Closed);
+                }
+                Event::AssociationLost { .. } | Event::HandshakeFailed { .. } => is_lost = true,
+                _ => {}
+            }
+        }
+        if let Some((_, association)) = &mut self.association {
+            while association.accept_stream().is_some() {}
+            is_lost |= association.is_closed() && !association.is_handshaking();
+        }
+        if is_lost {
+            self.lost();
+            self.endpoint = endpoint();
+        }
+    }
+
+    fn lost(&mut self) {
+        self.association = None;
+        if self.channel.take().is_some() {
+            self.events.push_back(SctpEvent::Closed);
+        }
+    }
+
+    fn read(&mut self, id: StreamId) {
+        let Some((_, association)) = &mut self.association else { return };
+        while let Ok(mut stream) = association.stream(id)
+            && let Ok(Some(message)) = stream.read_sctp()
+        {
+            let mut bytes = vec![0; message.len().min(limits::MAX_CHANNEL_MESSAGE)];
+            let complete = message.len() == bytes.len() && message.read(&mut bytes).is_ok();
+            match message.ppi {
+                Ppid::Dcep if complete && dcep::parse(&bytes) == Some(Dcep::Open) => {
+                    // `sctp.max-channels` is 1: further channels are ignored silently, as upstream does.
+                    if self.channel.is_some_and(|open| open != id) {
+                        self.rejected_channels += 1;
+                    } else if stream.write_with_ppi(&dcep::ACK, Ppid::Dcep).is_ok() && self.channel.is_none()
+                    {
+                        self.channel = Some(id);
+                        self.events.push_back(SctpEvent::Opened);
+                    }
+                }
+                Ppid::String if complete && self.channel == Some(id) => {
+                    if let Ok(text) = String::from_utf8(bytes) {
+                        self.events.push_back(SctpEvent::Text(text));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Sctp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sctp").field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+fn endpoint() -> Endpoint {
+    let mut config = EndpointConfig::new();
+    config.max_payload_size(limits::SCTP_MAX_PAYLOAD);
+    let mut server = ServerConfig::new();
+    let message = u32::try_from(limits::MAX_CHANNEL_MESSAGE).unwrap_or(u32::MAX);
+    server.transport = Arc::new(
+        TransportConfig::default()
+            .with_max_num_inbound_streams(limits::SCTP_MAX_STREAMS)
+            .with_max_num_outbound_streams(limits::SCTP_MAX_STREAMS)
+            .with_max_receive_buffer_size(limits::SCTP_RECEIVE_BUFFER)
+            .with_max_receive_message_size(message)
+            .with_max_send_message_size(message)
+            // Unlimited retransmissions with a short back-off (videobridge.md §3.4): ICE notices a dead peer.
+            .with_max_init_retransmits(None)
+            .with_max_data_retransmits(None)
+            .with_rto_initial_ms(500)
+            .with_rto_min_ms(400)
+            .with_rto_max_ms(3_000),
+    );
+    Endpoint::new(Arc::new(config), Some(Arc::new(server)))
+}
+
+/// Inside DTLS there are no addresses; the crate wants one.
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
