@@ -3,6 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jitsi_xmpp::sasl::{Hash, Plain, SaslError, ScramClient};
 use jitsi_xmpp::{Element, ns};
 
 use crate::LinkConfig;
@@ -31,15 +32,44 @@ pub(crate) async fn authenticate(
         start(stream, "ANONYMOUS", None).await?;
         return success(&stream.element().await?).map(drop);
     }
+    for hash in [Hash::Sha256, Hash::Sha1] {
+        if has(hash.mechanism()) {
+            return scram(config, stream, hash).await;
+        }
+    }
     if private && has("PLAIN") {
-        let mut message = vec![0];
-        message.extend_from_slice(config.username.as_bytes());
-        message.push(0);
-        message.extend_from_slice(config.password.reveal().as_bytes());
+        let message = Plain::message(&config.username, config.password.reveal());
         start(stream, "PLAIN", Some(&message)).await?;
         return success(&stream.element().await?).map(drop);
     }
     Err(LinkError::NoMechanism)
+}
+
+/// SCRAM proves both sides: a server that does not know the password is refused as well.
+async fn scram(config: &LinkConfig, stream: &mut XmlStream, hash: Hash) -> Result<(), LinkError> {
+    let mut nonce = [0; 24];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| LinkError::Auth("no randomness".to_owned()))?;
+    let nonce = BASE64.encode(nonce);
+    let client = ScramClient::new(hash, &config.username, config.password.clone(), &nonce);
+    start(stream, hash.mechanism(), Some(&client.first())).await?;
+    let challenge = stream.element().await?;
+    if !challenge.is("challenge", ns::SASL) {
+        return Err(failure(&challenge));
+    }
+    let (verify, response) = client.respond(&decode(&challenge)?).map_err(refused)?;
+    stream.send(&Element::new("response", ns::SASL).with_text(BASE64.encode(response))).await?;
+    let last = stream.element().await?;
+    if last.is("challenge", ns::SASL) {
+        // The server's proof may come in a challenge of its own, RFC 6120 §6.3.10.
+        verify.verify(&decode(&last)?).map_err(refused)?;
+        stream.send(&Element::new("response", ns::SASL)).await?;
+        return success(&stream.element().await?).map(drop);
+    }
+    verify.verify(&success(&last)?).map_err(refused)
+}
+
+fn refused(e: SaslError) -> LinkError {
+    LinkError::Auth(e.reason().to_owned())
 }
 
 async fn start(stream: &mut XmlStream, mechanism: &str, initial: Option<&[u8]>) -> Result<(), LinkError> {
