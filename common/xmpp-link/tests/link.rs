@@ -1,0 +1,283 @@
+//! A link against a scripted server on loopback: what it says, what it makes of the answers, and how it comes back.
+
+use std::time::Duration;
+
+use jitsi_xmpp::{Element, Sensitive, ns};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use xmpp_link::{Link, LinkConfig, LinkEvent, TlsMode};
+
+/// A server that says what it is told and waits for what it expects.
+struct Script {
+    listener: TcpListener,
+}
+
+struct Peer {
+    socket: TcpStream,
+    heard: String,
+}
+
+impl Script {
+    async fn new() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    fn config(&self) -> LinkConfig {
+        LinkConfig {
+            address: self.listener.local_addr().unwrap().to_string(),
+            domain: "auth.meet.jitsi".into(),
+            username: "jvb".into(),
+            password: Sensitive::new("secret".into()),
+            resource: "r".into(),
+            tls: TlsMode::IfOffered,
+            verify_certificate: true,
+        }
+    }
+
+    async fn peer(&self) -> Peer {
+        let accepted = timeout(Duration::from_secs(10), self.listener.accept()).await;
+        Peer { socket: accepted.expect("a connection").unwrap().0, heard: String::new() }
+    }
+
+    /// A connection up to the second features.
+    async fn logged_in(&self) -> Peer {
+        let mut peer = self.peer().await;
+        peer.header(
+            "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>",
+        )
+        .await;
+        // \0jvb\0secret
+        peer.expect("mechanism=\"PLAIN\">AGp2YgBzZWNyZXQ=</auth>").await;
+        peer.say("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>").await;
+        peer.header(
+            "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/><sm xmlns='urn:xmpp:sm:3'><optional/></sm>\
+             <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session>",
+        )
+        .await;
+        peer
+    }
+
+    /// A connection with a new session.
+    async fn bound(&self) -> Peer {
+        let mut peer = self.logged_in().await;
+        peer.bind().await;
+        peer
+    }
+}
+
+impl Peer {
+    async fn expect(&mut self, what: &str) -> String {
+        let mut chunk = [0; 4096];
+        loop {
+            if let Some(at) = self.heard.find(what) {
+                let rest = self.heard.split_off(at + what.len());
+                return std::mem::replace(&mut self.heard, rest);
+            }
+            let n = timeout(Duration::from_secs(5), self.socket.read(&mut chunk)).await;
+            let n = n.unwrap_or_else(|_| panic!("waiting for {what}, heard {}", self.heard)).unwrap();
+            assert!(n > 0, "closed before {what}, heard {}", self.heard);
+            self.heard.push_str(std::str::from_utf8(&chunk[..n]).unwrap());
+        }
+    }
+
+    async fn say(&mut self, what: &str) {
+        self.socket.write_all(what.as_bytes()).await.unwrap();
+    }
+
+    async fn header(&mut self, features: &str) {
+        self.expect("to='auth.meet.jitsi'>").await;
+        self.say(&format!(
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+             xmlns:stream='http://etherx.jabber.org/streams' id='1' version='1.0'>\
+             <stream:features>{features}</stream:features>"
+        ))
+        .await;
+    }
+
+    async fn bind(&mut self) {
+        let asked = self.expect("</iq>").await;
+        assert!(asked.contains("<resource>r</resource>"), "{asked}");
+        let id = asked.split("id=\"").nth(1).unwrap().split('"').next().unwrap();
+        // A push before the bind result, as Jitsi's servers do.
+        self.say(&format!(
+            "<message from='meet.jitsi'><body>early</body></message>\
+             <iq type='result' id='{id}'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+             <jid>jvb@auth.meet.jitsi/r</jid></bind></iq>"
+        ))
+        .await;
+        self.expect("<enable xmlns=\"urn:xmpp:sm:3\" resume=\"true\"/>").await;
+        self.say("<enabled xmlns='urn:xmpp:sm:3' id='sm1' resume='true' max='60'/>").await;
+        self.expect("<presence xmlns='jabber:client'/>").await;
+    }
+}
+
+async fn next(link: &mut Link) -> LinkEvent {
+    timeout(Duration::from_secs(15), link.recv()).await.expect("an event").expect("a link")
+}
+
+async fn up(link: &mut Link) -> bool {
+    match next(link).await {
+        LinkEvent::Up { resumed, jid } => {
+            assert_eq!(jid.as_str(), "jvb@auth.meet.jitsi/r");
+            resumed
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn down(link: &mut Link) -> String {
+    match next(link).await {
+        LinkEvent::Down { reason } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn message(id: &str) -> Element {
+    Element::new("message", ns::CLIENT).with_attr("id", id)
+}
+
+#[tokio::test]
+async fn a_session_comes_up_carries_stanzas_and_ends_cleanly() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let mut peer = script.bound().await;
+    assert!(!up(&mut link).await);
+    assert!(matches!(next(&mut link).await, LinkEvent::Stanza(m) if m.name() == "message"), "the early push");
+    link.send(&message("m1")).unwrap();
+    peer.expect("<message xmlns=\"jabber:client\" id=\"m1\"/>").await;
+    peer.say("<iq id='i1' type='get'><ping xmlns='urn:xmpp:ping'/></iq><r xmlns='urn:xmpp:sm:3'/>").await;
+    assert!(matches!(next(&mut link).await, LinkEvent::Stanza(iq) if iq.attr("id") == Some("i1")));
+    // The early push came before `enabled` and does not count.
+    peer.expect("<a xmlns=\"urn:xmpp:sm:3\" h=\"1\"/>").await;
+    link.send(&message("last")).unwrap();
+    link.close().await;
+    let rest = peer.expect("</stream:stream>").await;
+    assert!(rest.contains("id=\"last\""), "what was queued is still sent: {rest}");
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_resumed_and_nothing_is_lost() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let mut peer = script.bound().await;
+    up(&mut link).await;
+    next(&mut link).await;
+    link.send(&message("m1")).unwrap();
+    link.send(&message("m2")).unwrap();
+    peer.expect("id=\"m2\"/>").await;
+    peer.say("<message id='s1'/>").await;
+    next(&mut link).await;
+    drop(peer);
+    down(&mut link).await;
+    link.send(&message("m3")).unwrap();
+
+    let mut peer = script.logged_in().await;
+    peer.expect("<resume xmlns=\"urn:xmpp:sm:3\" h=\"1\" previd=\"sm1\"/>").await;
+    // The presence and m1 have arrived, m2 has not.
+    peer.say("<resumed xmlns='urn:xmpp:sm:3' h='2' previd='sm1'/>").await;
+    assert!(up(&mut link).await);
+    let sent = peer.expect("id=\"m3\"/>").await;
+    assert_eq!(
+        sent,
+        "<message xmlns=\"jabber:client\" id=\"m2\"/><message xmlns=\"jabber:client\" id=\"m3\"/>"
+    );
+}
+
+#[tokio::test]
+async fn a_session_the_server_has_forgotten_is_replaced_by_a_new_one() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let peer = script.bound().await;
+    up(&mut link).await;
+    next(&mut link).await;
+    drop(peer);
+    down(&mut link).await;
+    link.send(&message("stale")).unwrap();
+
+    let mut peer = script.logged_in().await;
+    peer.expect("previd=\"sm1\"/>").await;
+    peer.say(
+        "<failed xmlns='urn:xmpp:sm:3'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>",
+    )
+    .await;
+    peer.bind().await;
+    assert!(!up(&mut link).await);
+    next(&mut link).await;
+    link.send(&message("fresh")).unwrap();
+    let sent = peer.expect("id=\"fresh\"/>").await;
+    assert!(!sent.contains("stale"), "{sent}");
+}
+
+#[tokio::test]
+async fn refusals_say_why_and_are_tried_again() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let mut peer = script.peer().await;
+    peer.header(
+        "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>",
+    )
+    .await;
+    peer.expect("</auth>").await;
+    peer.say("<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>").await;
+    assert_eq!(down(&mut link).await, "authentication failed: not-authorized");
+
+    let mut peer = script.peer().await;
+    peer.header(
+        "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>X-ELSE</mechanism></mechanisms>",
+    )
+    .await;
+    assert_eq!(down(&mut link).await, "no usable SASL mechanism offered");
+
+    let mut peer = script.peer().await;
+    peer.expect("to='auth.meet.jitsi'>").await;
+    peer.say("<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams'>").await;
+    peer.say("<stream:error><host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
+        .await;
+    assert_eq!(down(&mut link).await, "stream error host-unknown");
+}
+
+#[tokio::test]
+async fn a_required_encryption_that_is_not_offered_ends_the_attempt() {
+    let script = Script::new().await;
+    let mut link = Link::connect(LinkConfig { tls: TlsMode::Required, ..script.config() });
+    let mut peer = script.peer().await;
+    peer.header(
+        "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>",
+    )
+    .await;
+    assert_eq!(down(&mut link).await, "server does not offer STARTTLS");
+    assert!(!peer.heard.contains("AGp2"), "no password in the clear");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_down_and_waited_for() {
+    let script = Script::new().await;
+    let config = script.config();
+    drop(script);
+    let mut link = Link::connect(config.clone());
+    assert!(down(&mut link).await.starts_with("network: "));
+    let listener = TcpListener::bind(&config.address).await.unwrap();
+    Script { listener }.bound().await;
+    assert!(!up(&mut link).await);
+}
+
+#[tokio::test]
+async fn an_oversized_stanza_costs_the_connection_and_a_broken_one_only_itself() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let mut peer = script.bound().await;
+    up(&mut link).await;
+    next(&mut link).await;
+    peer.say("<message id='a'><x:y/></message><message id='b'/>").await;
+    assert!(matches!(next(&mut link).await, LinkEvent::Stanza(m) if m.attr("id") == Some("b")));
+    let most = xmpp_link::limits::RECEIVED.max_bytes;
+    let mut large = String::from("<message id='c'><body>");
+    large.push_str(&"x".repeat(most - large.len() - "</body></message>".len()));
+    large.push_str("</body></message>");
+    assert_eq!(large.len(), most);
+    peer.say(&large).await;
+    assert!(matches!(next(&mut link).await, LinkEvent::Stanza(m) if m.attr("id") == Some("c")));
+    let _ = peer.socket.write_all(large.replace("id='c'", "id='cd'").as_bytes()).await;
+    assert_eq!(down(&mut link).await, "broken stream: element too large");
+}
