@@ -179,5 +179,12 @@ pub enum ConfigError {
     Domain,
 }
 
-const DEFAULT_PERMISSIONS: &[&str] =
-    &["livestreaming", "recording", "transcription", "outbound-call", "create-polls", "send-groupchat", "flip"];
+const DEFAULT_PERMISSIONS: &[&str] = &[
+    "livestreaming",
+    "recording",
+    "transcription",
+    "outbound-call",
+    "create-polls",
+    "send-groupchat",
+    "flip",
+];

@@ -35,13 +35,30 @@
 //! shell must bound what it keeps per connection ([`Limits::max_send_backlog_bytes`]): beyond that it drops the
 //! connection and calls [`Server::handle_closed`]. Stream management lets such a client resume.
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
+mod auth;
+mod clock;
+mod components;
 mod config;
+mod connection;
 mod counters;
+mod disco;
+mod hosts;
 mod limits;
+mod muc;
+mod outbox;
 mod output;
+mod router;
+mod rules;
 mod server;
+mod session;
+mod stream;
+mod vhost;
+mod world;
 
 pub use config::{Account, Config, ConfigError, Credentials, ExternalService, MainAuth};
 pub use counters::{Counter, Counters};

@@ -1,12 +1,22 @@
-//! The server as a whole.
+//! The server as a whole: the shell's inputs in, each handed to the stream or the session it is for.
 
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::Entropy;
 
+use crate::auth::Accounts;
+use crate::clock::WallClock;
+use crate::components::client_proxy::{self, Requests};
 use crate::config::Config;
-use crate::counters::Counters;
-use crate::output::{ConnId, FramingError, Output, SessionQuery, Transport};
+use crate::connection::{Conn, Framing, Stage};
+use crate::counters::{Counter, Counters};
+use crate::muc::{self, Rooms};
+use crate::output::{CloseReason, ConnId, FramingError, Output, SessionQuery, Transport};
+use crate::session::{SessionId, Sessions};
+use crate::stream::error::StreamError;
+use crate::stream::sm::StreamManagement;
+use crate::world::{REQUEST, Timer, World};
 
 /// How much there is right now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,63 +35,266 @@ pub struct Stats {
 
 /// The XMPP server; see the crate's documentation for how to drive it.
 pub struct Server {
-    config: Config,
-    counters: Counters,
-    _entropy: Box<dyn Entropy>,
+    pub(crate) world: World,
+    pub(crate) rooms: Rooms,
+    pub(crate) accounts: Accounts,
 }
 
 impl Server {
     /// A server without connections.
-    pub fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
-        Self { config, counters: Counters::default(), _entropy: entropy }
+    pub fn new(config: Config, entropy: Box<dyn Entropy>, now: Instant) -> Self {
+        let accounts = Accounts::new(&config);
+        Self {
+            accounts,
+            rooms: Rooms::default(),
+            world: World {
+                config,
+                // Replaced by the first input's time before anything looks at it.
+                now,
+                clock: WallClock::default(),
+                conns: HashMap::new(),
+                sessions: Sessions::default(),
+                out: VecDeque::new(),
+                counters: Counters::default(),
+                entropy,
+                timers: BTreeSet::new(),
+                rooms: 0,
+                requests: Requests::default(),
+                doomed: Vec::new(),
+            },
+        }
     }
 
     /// Tells the wall clock: at `now` it is `unix` since 1970.
-    pub fn handle_clock(&mut self, _now: Instant, _unix: Duration) {}
+    pub fn handle_clock(&mut self, now: Instant, unix: Duration) {
+        self.world.clock.set(now, unix);
+    }
 
     /// A connection exists.
-    pub fn handle_open(&mut self, _now: Instant, _conn: ConnId, _transport: Transport, _query: SessionQuery) {}
+    pub fn handle_open(&mut self, now: Instant, conn: ConnId, transport: Transport, query: SessionQuery) {
+        self.world.now = now;
+        self.world.counters.add(Counter::Opened);
+        if self.world.conns.len() >= self.world.config.limits.max_connections
+            || self.world.conns.contains_key(&conn)
+        {
+            self.world.counters.add(Counter::TooManyConnections);
+            self.world.out.push_back(Output::Close { conn, reason: CloseReason::TooMany });
+            return;
+        }
+        let (framing, encrypted, known) = match transport {
+            Transport::WebSocket => (Framing::WebSocket, true, None),
+            Transport::Bosh => (Framing::Bosh, true, None),
+            Transport::Tcp { tls } => (Framing::Tcp, tls, None),
+            Transport::InProcess(jid) => (Framing::InProcess, true, Some(jid)),
+        };
+        let limits = &self.world.config.limits;
+        let (login, idle, max_bytes) =
+            (now + limits.login_timeout, now + limits.idle, limits.max_stanza_bytes);
+        self.world.conns.insert(
+            conn,
+            Conn {
+                framing,
+                encrypted,
+                query,
+                stage: Stage::Opening,
+                header_sent: false,
+                last_in: now,
+                asked_alive: false,
+                malformed: 0,
+                auth_failures: 0,
+                max_bytes,
+            },
+        );
+        if let Some(jid) = known {
+            self.bind(conn, jid);
+        } else {
+            self.world.at(login, Timer::Login(conn));
+        }
+        if matches!(framing, Framing::WebSocket | Framing::Tcp) {
+            self.world.at(idle, Timer::Idle(conn));
+        }
+        self.settle();
+    }
 
     /// One frame arrived.
-    pub fn handle_frame(&mut self, _now: Instant, _conn: ConnId, _frame: &[u8]) {}
+    pub fn handle_frame(&mut self, now: Instant, conn: ConnId, frame: &[u8]) {
+        self.world.now = now;
+        self.frame(conn, frame);
+        self.settle();
+    }
 
     /// The TLS handshake of this TCP connection is done.
-    pub fn handle_tls(&mut self, _now: Instant, _conn: ConnId) {}
+    pub fn handle_tls(&mut self, now: Instant, conn: ConnId) {
+        self.world.now = now;
+        if let Some(c) = self.world.conns.get_mut(&conn) {
+            c.encrypted = true;
+            c.header_sent = false;
+            c.last_in = now;
+        }
+    }
 
     /// The transport's framing is broken; the stream ends with an error.
-    pub fn handle_framing_error(&mut self, _now: Instant, _conn: ConnId, _error: FramingError) {}
+    pub fn handle_framing_error(&mut self, now: Instant, conn: ConnId, error: FramingError) {
+        self.world.now = now;
+        match error {
+            FramingError::TooLarge => {
+                self.world.counters.add(Counter::TooLarge);
+                self.fail(conn, StreamError::TooLarge);
+            }
+            FramingError::Malformed => {
+                self.world.counters.add(Counter::Malformed);
+                self.fail(conn, StreamError::NotWellFormed);
+            }
+        }
+        self.settle();
+    }
 
     /// The transport is gone.
-    pub fn handle_closed(&mut self, _now: Instant, _conn: ConnId) {}
+    pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
+        self.world.now = now;
+        let Some(c) = self.world.conns.remove(&conn) else { return };
+        if let Stage::Bound(id) = c.stage {
+            self.lost(id);
+        }
+        self.settle();
+    }
 
-    /// The server stops: every stream is closed with `system-shutdown`.
-    pub fn handle_shutdown(&mut self, _now: Instant) {}
+    /// The server stops: every stream is closed. No stream error is sent, so that clients resume or reload as they
+    /// do after a network failure.
+    pub fn handle_shutdown(&mut self, now: Instant) {
+        self.world.now = now;
+        let conns: Vec<ConnId> = self.world.conns.keys().copied().collect();
+        for conn in conns {
+            self.world.conns.remove(&conn);
+            self.world.out.push_back(Output::Close { conn, reason: CloseReason::Shutdown });
+        }
+    }
 
     /// Time passed.
-    pub fn handle_timeout(&mut self, _now: Instant) {}
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.world.now = now;
+        while let Some((at, _)) = self.world.timers.first() {
+            if *at > now {
+                break;
+            }
+            let Some((_, timer)) = self.world.timers.pop_first() else { break };
+            match timer {
+                Timer::Login(conn) => {
+                    let late =
+                        self.world.conns.get(&conn).is_some_and(|c| !matches!(c.stage, Stage::Bound(_)));
+                    if late {
+                        self.fail(conn, StreamError::ConnectionTimeout);
+                    }
+                }
+                Timer::Idle(conn) => self.check_idle(conn),
+                Timer::Hibernation(id) => {
+                    let over =
+                        self.world.sessions.get(id).and_then(|s| s.resumable_until).is_some_and(|t| t <= now);
+                    if over {
+                        self.world.counters.add(Counter::HibernationExpired);
+                        self.end_session(id);
+                    }
+                }
+                Timer::Held(room) => muc::held::expire(&mut self.rooms, &mut self.world, &room),
+            }
+        }
+        self.settle();
+    }
 
     /// The next effect.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.world.out.pop_front()
     }
 
     /// When to call `handle_timeout` next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.world.timers.first().map(|(at, _)| *at)
     }
 
     /// What happened so far.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        &self.world.counters
     }
 
     /// The configuration in use.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.world.config
     }
 
     /// How much there is right now.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        Stats {
+            connections: self.world.conns.len(),
+            sessions: self.world.sessions.len(),
+            hibernating: self.world.sessions.hibernating(),
+            rooms: self.rooms.len(),
+            occupants: self.rooms.occupants(),
+        }
+    }
+
+    /// A session lost its transport: it waits to be resumed, or ends.
+    pub(crate) fn lost(&mut self, id: SessionId) {
+        let config = &self.world.config;
+        let Some(s) = self.world.sessions.get_mut(id) else { return };
+        s.conn = None;
+        if !s.sm.as_ref().is_some_and(StreamManagement::can_resume) {
+            self.end_session(id);
+            return;
+        }
+        let wait = if s.bare.domain() == config.auth_domain {
+            config.resume_timeout_auth
+        } else {
+            config.resume_timeout
+        };
+        let until = self.world.now + wait;
+        self.world.sessions.hibernate(id, until);
+        self.world.at(until, Timer::Hibernation(id));
+    }
+
+    /// A session ends: its occupants leave, and it is forgotten. Its connection is not touched.
+    pub(crate) fn end_session(&mut self, id: SessionId) {
+        let Some(s) = self.world.sessions.remove(id) else { return };
+        for (room, nick) in &s.rooms {
+            muc::leave::lost(&mut self.rooms, &mut self.world, room, nick, id);
+        }
+        client_proxy::session_ended(&mut self.world, s.bare.as_str(), id);
+    }
+
+    /// Ends what the last input doomed; ending may doom more.
+    fn settle(&mut self) {
+        while let Some(id) = self.world.doomed.pop() {
+            self.end_session(id);
+        }
+    }
+
+    fn check_idle(&mut self, conn: ConnId) {
+        let now = self.world.now;
+        let limits = &self.world.config.limits;
+        let (idle, answer) = (limits.idle, limits.idle_answer);
+        let Some(c) = self.world.conns.get_mut(&conn) else { return };
+        let silent_since = c.last_in;
+        if now.saturating_duration_since(silent_since) < idle {
+            c.asked_alive = false;
+            self.world.at(silent_since + idle, Timer::Idle(conn));
+        } else if c.asked_alive {
+            // Not a stream error: a client that only slept may resume.
+            let stage = self.world.conns.remove(&conn).map(|c| c.stage);
+            self.world.out.push_back(Output::Close { conn, reason: CloseReason::Timeout });
+            if let Some(Stage::Bound(id)) = stage {
+                self.lost(id);
+            }
+        } else {
+            c.asked_alive = true;
+            let managed = match c.stage {
+                Stage::Bound(id) => self.world.sessions.get(id).is_some_and(|s| s.sm.is_some()),
+                _ => false,
+            };
+            if managed {
+                self.world.send_raw(conn, REQUEST);
+            } else if c.framing == Framing::Tcp {
+                self.world.send_raw(conn, " ");
+            }
+            self.world.at(now + answer, Timer::Idle(conn));
+        }
     }
 }

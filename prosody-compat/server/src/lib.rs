@@ -70,7 +70,7 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
     }
     core.offer_tls = acceptor.is_some();
     let (shared, inputs) = Shared::new(&core.limits, shutdown);
-    let server = prosody_core::Server::new(core, Box::new(SystemEntropy));
+    let server = prosody_core::Server::new(core, Box::new(SystemEntropy), std::time::Instant::now());
     tokio::spawn(owner::run(server, inputs, Arc::clone(&shared)));
     let mut tcp = None;
     if let Some(listener) = listener {

@@ -1,0 +1,110 @@
+//! `focus.<domain>`: conference requests of clients in; relayed to whichever session of the focus is there, and the
+//! answers back (prosody-compat §4.7). Without a focus the client is told to ask again.
+
+use std::collections::VecDeque;
+
+use jitsi_xmpp::{Condition, Element, Jid, StanzaError, iq, ns};
+
+use super::fallback;
+use crate::counters::Counter;
+use crate::outbox::Outgoing;
+use crate::session::SessionId;
+use crate::world::{Sender, World};
+
+/// A conference request that the focus has not answered yet.
+struct Waiting {
+    from: SessionId,
+    request: Element,
+}
+
+/// Conference requests under way, so that none stays without an answer when the focus goes away: clients wait for
+/// ever (client-protocol §3.1).
+#[derive(Default)]
+pub(crate) struct Requests {
+    waiting: VecDeque<Waiting>,
+}
+
+impl Requests {
+    /// Most requests remembered; the oldest is forgotten. About 1 KiB each.
+    const MAX: usize = 2_000;
+}
+
+/// A stanza to the proxy.
+pub(crate) fn handle(world: &mut World, sender: &Sender, to: &Jid, e: Element) {
+    let from_focus = sender.bare == world.config.focus;
+    match (e.name(), e.attr("type")) {
+        ("iq", Some("result" | "error")) if from_focus => answer(world, to, e),
+        ("iq", Some("result" | "error")) | ("presence", _) => {}
+        ("iq", _) if from_focus => {
+            world.refuse(sender, &e, &StanzaError::new(Condition::FeatureNotImplemented), None);
+        }
+        ("iq", _) if e.first_child().is_some_and(|p| matches!(p.ns(), ns::DISCO_INFO | ns::DISCO_ITEMS)) => {
+            fallback(world, sender, &e);
+        }
+        ("iq", _) => ask(world, sender, e),
+        _ => world.refuse(sender, &e, &StanzaError::new(Condition::FeatureNotImplemented), None),
+    }
+}
+
+/// The focus' session that answers now: the newest with a transport.
+fn focus_session(world: &World) -> Option<SessionId> {
+    let sessions = world.sessions.of_account(world.config.focus.as_str());
+    sessions.filter(|(_, s)| s.available && s.conn.is_some()).map(|(id, _)| id).max()
+}
+
+fn ask(world: &mut World, sender: &Sender, mut e: Element) {
+    let Some(focus) = focus_session(world) else {
+        world.counters.add(Counter::FocusAbsent);
+        not_ready(world, sender, &e);
+        return;
+    };
+    if is_conference(&e) {
+        let requests = &mut world.requests.waiting;
+        if requests.len() >= Requests::MAX {
+            requests.pop_front();
+        }
+        requests.push_back(Waiting { from: sender.id, request: e.clone() });
+    }
+    e.set_attr("from", format!("{}/{}", world.config.focus_domain, sender.jid.as_str()));
+    world.deliver(focus, &Outgoing::new(e));
+}
+
+fn answer(world: &mut World, to: &Jid, mut e: Element) {
+    let Some(target) = to.resource().and_then(|r| world.sessions.by_jid(r)) else { return };
+    let id = e.attr("id").map(str::to_owned);
+    world.requests.waiting.retain(|w| w.from != target || w.request.attr("id") != id.as_deref());
+    e.set_attr("from", world.config.focus_domain.as_str());
+    world.deliver(target, &Outgoing::new(e));
+}
+
+/// Called when a session ended: if it was the focus', everybody who waits for it is told to ask again.
+pub(crate) fn session_ended(world: &mut World, bare: &str, id: SessionId) {
+    world.requests.waiting.retain(|w| w.from != id);
+    if bare != world.config.focus.as_str() || focus_session(world).is_some() {
+        return;
+    }
+    for w in std::mem::take(&mut world.requests.waiting) {
+        if let Some(sender) = world.sender(w.from) {
+            world.counters.add(Counter::FocusAbsent);
+            not_ready(world, &sender, &w.request);
+        }
+    }
+}
+
+/// compat: an error would be final for the client; `ready="false"` makes it ask again after 1, 2, 4 … s.
+fn not_ready(world: &mut World, sender: &Sender, e: &Element) {
+    if !is_conference(e) {
+        world.refuse(sender, e, &StanzaError::new(Condition::ServiceUnavailable), None);
+        return;
+    }
+    let room = e.first_child().and_then(|c| c.attr("room"));
+    let conference = Element::new("conference", ns::FOCUS)
+        .with_attr("ready", "false")
+        .with_opt_attr("room", room)
+        .with_attr("focusjid", world.config.focus.as_str());
+    world.send(sender.id, iq::result(e, Some(conference)));
+}
+
+fn is_conference(e: &Element) -> bool {
+    e.attr("type") == Some("set") && e.first_child().is_some_and(|c| c.is("conference", ns::FOCUS))
+}

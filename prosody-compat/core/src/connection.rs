@@ -1,0 +1,53 @@
+//! One connection from its opening until it is bound to a session: what it is, how far it got.
+
+use std::time::Instant;
+
+use crate::hosts::Host;
+use crate::output::SessionQuery;
+use crate::session::SessionId;
+
+/// How stanzas are framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    WebSocket,
+    Bosh,
+    Tcp,
+    InProcess,
+}
+
+/// Who somebody is, after the login.
+#[derive(Clone)]
+pub(crate) struct User {
+    pub(crate) node: String,
+    pub(crate) host: Host,
+    pub(crate) domain: String,
+}
+
+/// How far the stream is.
+pub(crate) enum Stage {
+    /// The stream header is awaited.
+    Opening,
+    /// Features were sent, the login is awaited.
+    Login { host: Host, domain: String },
+    /// Logged in, the new stream's header is awaited.
+    Reopening(User),
+    /// The new features were sent; bind or resume is awaited.
+    Binding(User),
+    /// Everything is for this session.
+    Bound(SessionId),
+}
+
+/// A connection.
+pub(crate) struct Conn {
+    pub(crate) framing: Framing,
+    pub(crate) encrypted: bool,
+    pub(crate) query: SessionQuery,
+    pub(crate) stage: Stage,
+    /// A stream header of ours is out (TCP needs one before a stream error).
+    pub(crate) header_sent: bool,
+    pub(crate) last_in: Instant,
+    pub(crate) asked_alive: bool,
+    pub(crate) malformed: u32,
+    pub(crate) auth_failures: u32,
+    pub(crate) max_bytes: usize,
+}

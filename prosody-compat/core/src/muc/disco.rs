@@ -1,0 +1,51 @@
+//! `disco#info` of a room (prosody-compat §3.8): for occupants only; features and a form that clients read.
+
+use jitsi_xmpp::{Condition, Element, StanzaError, ns};
+
+use super::owner::field;
+use super::room::Room;
+use crate::world::{Sender, World};
+
+pub(super) fn handle(room: &Room, world: &mut World, sender: &Sender, e: &Element) {
+    // Upstream's `muc_hide_all`: to everybody else the room tells nothing.
+    if room.occupant_of(sender.id).is_none() {
+        world.refuse(sender, e, &StanzaError::new(Condition::Forbidden), Some(room.shown()));
+        return;
+    }
+    let c = &room.config;
+    let mut query = Element::new("query", ns::DISCO_INFO);
+    query.push(Element::inherit("identity").with_attr("category", "conference").with_attr("type", "text"));
+    let features = [
+        ns::MUC,
+        "http://jabber.org/protocol/muc#stable_id",
+        "http://jabber.org/protocol/muc#self-ping-optimization",
+        "muc_hidden",
+        "muc_temporary",
+        if c.members_only { "muc_membersonly" } else { "muc_open" },
+        "muc_unmoderated",
+        if c.password.is_some() { "muc_passwordprotected" } else { "muc_unsecured" },
+        if c.semi_anonymous { "muc_semianonymous" } else { "muc_nonanonymous" },
+    ];
+    for var in features {
+        query.push(Element::inherit("feature").with_attr("var", var));
+    }
+    let created = room.created_at_ms.map(|ms| ms.to_string()).unwrap_or_default();
+    let flag = |on: bool| if on { "1" } else { "0" };
+    query.push(
+        Element::new("x", ns::DATA_FORMS)
+            .with_attr("type", "result")
+            .with_child(field("hidden", "FORM_TYPE", "http://jabber.org/protocol/muc#roominfo"))
+            .with_child(field("text-single", "muc#roominfo_meetingId", &room.meeting_id))
+            .with_child(field("text-single", "muc#roominfo_created_timestamp", &created))
+            .with_child(field("text-single", "muc#roominfo_description", c.description.reveal()))
+            .with_child(field("text-single", "muc#roominfo_occupants", &room.len().to_string()))
+            .with_child(field("boolean", "muc#roomconfig_changesubject", flag(c.anybody_changes_subject)))
+            .with_child(field(
+                "boolean",
+                "muc#roomconfig_allowinvites",
+                flag(!c.members_only || c.members_invite),
+            ))
+            .with_child(field("text-single", "muc#roomconfig_roomname", c.name.reveal())),
+    );
+    world.answer(sender, e, Some(query));
+}

@@ -1,0 +1,122 @@
+//! The last messages of a room, as latecomers get them (prosody-compat §3.5).
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use jitsi_xmpp::{Element, ns};
+
+use crate::limits::Limits;
+use crate::outbox::Outgoing;
+
+struct Entry {
+    message: Outgoing,
+    bytes: usize,
+    at: Instant,
+}
+
+/// Bounded in number and bytes; the oldest goes first.
+#[derive(Default)]
+pub(crate) struct History {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+}
+
+/// What a newcomer asks for in `<history/>`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wanted {
+    stanzas: Option<usize>,
+    chars: Option<usize>,
+    seconds: Option<u64>,
+}
+
+impl Wanted {
+    /// Reads the `x` of a join.
+    pub(crate) fn read(x: Option<&Element>) -> Self {
+        let Some(h) = x.and_then(|x| x.child("history", ns::MUC)) else { return Self::default() };
+        let number = |name| h.attr(name).and_then(|v| v.parse::<u64>().ok());
+        let size = |name| number(name).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
+        Self { stanzas: size("maxstanzas"), chars: size("maxchars"), seconds: number("seconds") }
+    }
+}
+
+impl History {
+    /// Keeps `message`, which is complete but for the recipient.
+    pub(crate) fn keep(&mut self, now: Instant, message: Element, limits: &Limits) {
+        let bytes = message.to_xml().len();
+        if bytes > limits.max_history_bytes || limits.max_history == 0 {
+            return;
+        }
+        self.entries.push_back(Entry { message: Outgoing::new(message), bytes, at: now });
+        self.bytes += bytes;
+        while self.entries.len() > limits.max_history || self.bytes > limits.max_history_bytes {
+            let Some(old) = self.entries.pop_front() else { break };
+            self.bytes -= old.bytes;
+        }
+    }
+
+    /// The newest messages that fit what was asked for, oldest first.
+    pub(crate) fn replay(&self, now: Instant, wanted: Wanted) -> Vec<Outgoing> {
+        let mut chars = wanted.chars.unwrap_or(usize::MAX);
+        let mut found: Vec<Outgoing> = self
+            .entries
+            .iter()
+            .rev()
+            .take(wanted.stanzas.unwrap_or(usize::MAX))
+            .take_while(|e| wanted.seconds.is_none_or(|s| now.saturating_duration_since(e.at).as_secs() <= s))
+            .take_while(|e| match chars.checked_sub(e.bytes) {
+                Some(rest) => {
+                    chars = rest;
+                    true
+                }
+                None => false,
+            })
+            .map(|e| e.message.clone())
+            .collect();
+        found.reverse();
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(text: &str) -> Element {
+        Element::new("message", ns::CLIENT).with_child(Element::inherit("body").with_text(text))
+    }
+
+    #[test]
+    fn keeps_the_newest_up_to_each_limit() {
+        let now = Instant::now();
+        let one = message("1").to_xml().len();
+        for (limits, kept) in [
+            (Limits { max_history: 2, ..Limits::default() }, 2),
+            (Limits { max_history_bytes: 2 * one, ..Limits::default() }, 2),
+            (Limits { max_history_bytes: 2 * one - 1, ..Limits::default() }, 1),
+            (Limits { max_history: 0, ..Limits::default() }, 0),
+            (Limits { max_history_bytes: one - 1, ..Limits::default() }, 0),
+        ] {
+            let mut h = History::default();
+            for text in ["1", "2", "3"] {
+                h.keep(now, message(text), &limits);
+            }
+            assert_eq!(h.replay(now, Wanted::default()).len(), kept);
+        }
+    }
+
+    #[test]
+    fn a_newcomer_gets_no_more_than_it_asks_for() {
+        let now = Instant::now();
+        let mut h = History::default();
+        for text in ["1", "2", "3"] {
+            h.keep(now, message(text), &Limits::default());
+        }
+        let ask = |name: &'static str, value: &str| {
+            let x = Element::new("x", ns::MUC).with_child(Element::inherit("history").with_attr(name, value));
+            h.replay(now + std::time::Duration::from_secs(10), Wanted::read(Some(&x))).len()
+        };
+        assert_eq!((ask("maxstanzas", "0"), ask("maxstanzas", "2"), ask("maxstanzas", "9")), (0, 2, 3));
+        assert_eq!((ask("seconds", "9"), ask("seconds", "10")), (0, 3));
+        assert_eq!(ask("maxchars", "0"), 0);
+    }
+}

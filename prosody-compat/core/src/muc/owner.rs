@@ -1,0 +1,179 @@
+//! `muc#owner` queries: the configuration form out; a filled-in form, of which only the fields present count, or a
+//! destruction in.
+
+use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, Sensitive, StanzaError, ns};
+
+use super::presence::Change;
+use super::room::{Affiliation, Room};
+use super::{Rooms, leave};
+use crate::outbox::Outgoing;
+use crate::router::payload;
+use crate::world::{Sender, World};
+
+pub(super) fn handle(rooms: &mut Rooms, world: &mut World, sender: &Sender, room_jid: &BareJid, e: &Element) {
+    let (Some(room), Some((kind, query))) = (rooms.get_mut(room_jid), payload(e)) else { return };
+    let shown = room.shown().to_owned();
+    if room.affiliation(&world.config, &sender.bare) != Affiliation::Owner {
+        let error = StanzaError::new(Condition::Forbidden).with_text("Only owners can configure rooms");
+        world.refuse(sender, e, &error, Some(&shown));
+        return;
+    }
+    if kind == "get" {
+        let form = form(room);
+        world.answer(sender, e, Some(Element::new("query", ns::MUC_OWNER).with_child(form)));
+        return;
+    }
+    if let Some(d) = query.child("destroy", ns::MUC_OWNER) {
+        let mut destroy = Element::inherit("destroy").with_opt_attr("jid", d.attr("jid"));
+        if let Some(reason) = d.child_named("reason") {
+            destroy.push(Element::inherit("reason").with_text(reason.text()));
+        }
+        leave::destroy(rooms, world, room_jid, destroy);
+        world.answer(sender, e, None);
+        return;
+    }
+    match query.child("x", ns::DATA_FORMS) {
+        Some(form) if form.attr("type") == Some("cancel") => world.answer(sender, e, None),
+        Some(form) if form.attr("type") == Some("submit") => match apply(room, world, sender, form) {
+            Ok(codes) => {
+                world.answer(sender, e, None);
+                announce(room, world, &codes);
+                rooms.remove_if_empty(world, room_jid);
+            }
+            Err(error) => world.refuse(sender, e, &error, Some(&shown)),
+        },
+        _ => {
+            let error = StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify);
+            world.refuse(sender, e, &error, Some(&shown));
+        }
+    }
+}
+
+/// What the fields change. Fields that are not there keep their value, unknown ones are ignored.
+fn apply(room: &mut Room, world: &World, sender: &Sender, form: &Element) -> Result<Vec<u16>, StanzaError> {
+    let bad =
+        |text: &str| StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify).with_text(text);
+    let fields: Vec<(&str, String)> = form
+        .children()
+        .filter(|f| f.name() == "field")
+        .filter_map(|f| Some((f.attr("var")?, f.child_named("value").map(Element::text).unwrap_or_default())))
+        .collect();
+    if fields.iter().any(|(var, v)| *var == "FORM_TYPE" && v != ROOM_CONFIG) {
+        return Err(bad("Form is not of type room configuration"));
+    }
+    // Checked before anything is changed, so that a refused form changes nothing.
+    let limits = &world.config.limits;
+    for (var, value) in &fields {
+        let most = match *var {
+            SECRET => limits.max_password_bytes,
+            NAME | DESCRIPTION => limits.max_subject_bytes,
+            _ => continue,
+        };
+        if value.len() > most {
+            return Err(StanzaError::new(Condition::PolicyViolation).with_type(ErrorType::Modify));
+        }
+    }
+    let on = |v: &str| matches!(v, "1" | "true");
+    let (mut codes, mut changed) = (Vec::new(), false);
+    for (var, value) in fields {
+        let c = &mut room.config;
+        changed |= match var {
+            WHOIS => {
+                let code = if value == "moderators" { 173 } else { 172 };
+                let differs = replace(&mut c.semi_anonymous, value == "moderators");
+                if differs {
+                    codes.push(code);
+                }
+                differs
+            }
+            SECRET => replace(&mut c.password, (!value.is_empty()).then(|| Sensitive::new(value))),
+            MEMBERS_ONLY => replace(&mut c.members_only, on(&value)),
+            NAME => replace(&mut c.name, Sensitive::new(value)),
+            DESCRIPTION => replace(&mut c.description, Sensitive::new(value)),
+            CHANGE_SUBJECT => replace(&mut c.anybody_changes_subject, on(&value)),
+            MEMBER_INVITES => replace(&mut c.members_invite, on(&value)),
+            MEETING_ID if sender.admin && !value.is_empty() && value.len() <= 128 => {
+                replace(&mut room.meeting_id, value)
+            }
+            _ => false,
+        };
+    }
+    if changed {
+        codes.insert(0, 104);
+    }
+    Ok(codes)
+}
+
+fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
+    let differs = *old != new;
+    *old = new;
+    differs
+}
+
+/// Tells everybody that the configuration changed, after those who lost their right to be here are gone.
+fn announce(room: &mut Room, world: &mut World, codes: &[u16]) {
+    if codes.is_empty() {
+        return;
+    }
+    if room.config.members_only {
+        let strangers: Vec<Box<str>> = room
+            .occupants()
+            .filter(|o| room.affiliation(&world.config, &o.bare) == Affiliation::None)
+            .map(|o| o.nick.clone())
+            .collect();
+        for nick in strangers {
+            leave::remove(room, world, &nick, None, None, &Change { codes: vec![322], ..Change::default() });
+        }
+    }
+    let mut x = Element::new("x", ns::MUC_USER);
+    for code in codes {
+        x.push(Element::inherit("status").with_attr("code", code.to_string()));
+    }
+    let message = Element::new("message", ns::CLIENT)
+        .with_attr("type", "groupchat")
+        .with_attr("from", room.shown())
+        .with_child(x);
+    room.broadcast(world, &Outgoing::new(message));
+}
+
+fn form(room: &Room) -> Element {
+    let c = &room.config;
+    let flag = |on: bool| if on { "1" } else { "0" };
+    let mut whois = field("list-single", WHOIS, if c.semi_anonymous { "moderators" } else { "anyone" });
+    for option in ["moderators", "anyone"] {
+        let value = Element::inherit("value").with_text(option);
+        whois.push(Element::inherit("option").with_attr("label", option).with_child(value));
+    }
+    let secret = c.password.as_ref().map_or("", |p| p.reveal().as_str());
+    Element::new("x", ns::DATA_FORMS)
+        .with_attr("type", "form")
+        .with_child(Element::inherit("title").with_text(format!("Configuration for {}", room.shown())))
+        .with_child(field("hidden", "FORM_TYPE", ROOM_CONFIG))
+        .with_child(field("text-single", NAME, c.name.reveal()))
+        .with_child(field("text-single", DESCRIPTION, c.description.reveal()))
+        .with_child(field("text-private", SECRET, secret))
+        .with_child(field("boolean", MEMBERS_ONLY, flag(c.members_only)))
+        .with_child(field("boolean", MEMBER_INVITES, flag(c.members_invite)))
+        .with_child(field("text-single", MEETING_ID, &room.meeting_id))
+        .with_child(field("boolean", CHANGE_SUBJECT, flag(c.anybody_changes_subject)))
+        .with_child(field("boolean", "muc#roomconfig_moderatedroom", "0"))
+        .with_child(whois)
+}
+
+/// One field of a form.
+pub(super) fn field(kind: &'static str, var: &str, value: &str) -> Element {
+    Element::inherit("field")
+        .with_attr("type", kind)
+        .with_attr("var", var)
+        .with_child(Element::inherit("value").with_text(value))
+}
+
+const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
+const NAME: &str = "muc#roomconfig_roomname";
+const DESCRIPTION: &str = "muc#roomconfig_roomdesc";
+const SECRET: &str = "muc#roomconfig_roomsecret";
+const MEMBERS_ONLY: &str = "muc#roomconfig_membersonly";
+const MEMBER_INVITES: &str = "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites";
+const CHANGE_SUBJECT: &str = "muc#roomconfig_changesubject";
+const WHOIS: &str = "muc#roomconfig_whois";
+const MEETING_ID: &str = "muc#roominfo_meetingId";

@@ -1,0 +1,287 @@
+//! One room: who is in it, who may do what, and what latecomers are told.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+
+use jitsi_xmpp::{BareJid, Element, FullJid, Sensitive};
+use serde_json::{Map, Value};
+
+use super::held::Held;
+use super::history::History;
+use crate::config::Config;
+use crate::outbox::Outgoing;
+use crate::rules::retract::Authors;
+use crate::rules::tenants;
+use crate::session::SessionId;
+use crate::world::World;
+
+/// Long-lived right of an account in a room (XEP-0045 §5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Affiliation {
+    Outcast,
+    None,
+    Member,
+    Admin,
+    Owner,
+}
+
+impl Affiliation {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outcast => "outcast",
+            Self::None => "none",
+            Self::Member => "member",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+
+    pub(crate) fn parse(s: &str) -> Option<Self> {
+        [Self::Outcast, Self::None, Self::Member, Self::Admin, Self::Owner]
+            .into_iter()
+            .find(|a| a.as_str() == s)
+    }
+
+    /// The role that comes with it.
+    pub(crate) const fn role(self) -> Role {
+        match self {
+            Self::Owner | Self::Admin => Role::Moderator,
+            Self::Member | Self::None => Role::Participant,
+            Self::Outcast => Role::None,
+        }
+    }
+}
+
+/// Right of an occupant while it is there (XEP-0045 §5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Role {
+    None,
+    Visitor,
+    Participant,
+    Moderator,
+}
+
+impl Role {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Visitor => "visitor",
+            Self::Participant => "participant",
+            Self::Moderator => "moderator",
+        }
+    }
+
+    pub(crate) fn parse(s: &str) -> Option<Self> {
+        [Self::None, Self::Visitor, Self::Participant, Self::Moderator].into_iter().find(|r| r.as_str() == s)
+    }
+
+    pub(crate) const fn is_moderator(self) -> bool {
+        matches!(self, Self::Moderator)
+    }
+}
+
+/// Which rules apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RoomKind {
+    /// People meet here.
+    Meeting,
+    /// Roles publish their load here.
+    Brewery,
+}
+
+/// One connection of an occupant.
+#[derive(Clone)]
+pub(crate) struct OccupantSession {
+    pub(crate) id: SessionId,
+    pub(crate) jid: FullJid,
+}
+
+/// Somebody in the room.
+pub(crate) struct Occupant {
+    pub(crate) nick: Box<str>,
+    pub(crate) bare: BareJid,
+    pub(crate) role: Role,
+    /// Never empty; the last one is spoken to.
+    pub(crate) sessions: Vec<OccupantSession>,
+    /// The last full presence, without address and without what the server adds.
+    pub(crate) presence: Element,
+    /// The same as others see it, serialised: what a newcomer gets.
+    pub(crate) seen: Outgoing,
+}
+
+impl Occupant {
+    /// The session that is spoken to.
+    pub(crate) fn primary(&self) -> Option<&OccupantSession> {
+        self.sessions.last()
+    }
+}
+
+/// What owners can change.
+#[derive(Default)]
+pub(crate) struct RoomConfig {
+    pub(crate) password: Option<Sensitive<String>>,
+    pub(crate) members_only: bool,
+    /// Real addresses are shown to moderators only. Clients do not work with this.
+    pub(crate) semi_anonymous: bool,
+    pub(crate) name: Sensitive<String>,
+    pub(crate) description: Sensitive<String>,
+    pub(crate) anybody_changes_subject: bool,
+    pub(crate) members_invite: bool,
+}
+
+/// The subject and where it came from.
+pub(crate) struct Subject {
+    pub(crate) replayed: Outgoing,
+}
+
+/// A room.
+pub(crate) struct Room {
+    pub(crate) jid: BareJid,
+    shown: String,
+    pub(crate) kind: RoomKind,
+    occupants: BTreeMap<Box<str>, Occupant>,
+    by_session: HashMap<SessionId, Box<str>>,
+    affiliations: HashMap<BareJid, Affiliation>,
+    pub(crate) config: RoomConfig,
+    pub(crate) subject: Option<Subject>,
+    pub(crate) history: History,
+    pub(crate) authors: Authors,
+    pub(crate) meeting_id: String,
+    pub(crate) created_at_ms: Option<u64>,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) permissions_due: HashSet<BareJid>,
+    pub(crate) focus_was_in: bool,
+    pub(crate) held: VecDeque<Held>,
+}
+
+impl Room {
+    pub(crate) fn new(config: &Config, jid: BareJid, kind: RoomKind, meeting_id: String) -> Self {
+        Self {
+            shown: tenants::shown(config, &jid),
+            jid,
+            kind,
+            occupants: BTreeMap::new(),
+            by_session: HashMap::new(),
+            affiliations: HashMap::new(),
+            config: RoomConfig::default(),
+            subject: None,
+            history: History::default(),
+            authors: Authors::default(),
+            meeting_id,
+            created_at_ms: None,
+            metadata: Map::new(),
+            permissions_due: HashSet::new(),
+            focus_was_in: false,
+            held: VecDeque::new(),
+        }
+    }
+
+    /// The address as clients write it.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// An occupant's address as clients write it.
+    pub(crate) fn occupant_jid(&self, nick: &str) -> String {
+        format!("{}/{nick}", self.shown)
+    }
+
+    /// Whether the focus only checks its own health here.
+    pub(crate) fn is_health_check(&self) -> bool {
+        self.jid.node().is_some_and(|n| n.starts_with(HEALTH_CHECK_PREFIX))
+    }
+
+    pub(crate) fn occupant(&self, nick: &str) -> Option<&Occupant> {
+        self.occupants.get(nick)
+    }
+
+    pub(crate) fn occupant_mut(&mut self, nick: &str) -> Option<&mut Occupant> {
+        self.occupants.get_mut(nick)
+    }
+
+    /// The occupant that this session is.
+    pub(crate) fn occupant_of(&self, id: SessionId) -> Option<&Occupant> {
+        self.occupants.get(self.by_session.get(&id)?)
+    }
+
+    pub(crate) fn occupants(&self) -> impl Iterator<Item = &Occupant> {
+        self.occupants.values()
+    }
+
+    /// The nicks of one account.
+    pub(crate) fn nicks_of(&self, bare: &BareJid) -> Vec<Box<str>> {
+        self.occupants.values().filter(|o| o.bare == *bare).map(|o| o.nick.clone()).collect()
+    }
+
+    pub(crate) fn insert(&mut self, occupant: Occupant) {
+        for s in &occupant.sessions {
+            self.by_session.insert(s.id, occupant.nick.clone());
+        }
+        self.occupants.insert(occupant.nick.clone(), occupant);
+    }
+
+    /// Adds a session to an occupant.
+    pub(crate) fn add_session(&mut self, nick: &str, session: OccupantSession) {
+        if let Some(o) = self.occupants.get_mut(nick) {
+            self.by_session.insert(session.id, o.nick.clone());
+            o.sessions.push(session);
+        }
+    }
+
+    /// Removes a session of an occupant that has others.
+    pub(crate) fn remove_session(&mut self, nick: &str, id: SessionId) {
+        self.by_session.remove(&id);
+        if let Some(o) = self.occupants.get_mut(nick) {
+            o.sessions.retain(|s| s.id != id);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, nick: &str) -> Option<Occupant> {
+        let o = self.occupants.remove(nick)?;
+        for s in &o.sessions {
+            self.by_session.remove(&s.id);
+        }
+        Some(o)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.occupants.len()
+    }
+
+    /// An account's affiliation; the roles' accounts own every room.
+    pub(crate) fn affiliation(&self, config: &Config, bare: &BareJid) -> Affiliation {
+        if config.admins.contains(bare) {
+            return Affiliation::Owner;
+        }
+        self.affiliations.get(bare).copied().unwrap_or(Affiliation::None)
+    }
+
+    /// Sets an affiliation; `false` if no more can be kept.
+    pub(crate) fn affiliate(&mut self, bare: &BareJid, affiliation: Affiliation, most: usize) -> bool {
+        if affiliation == Affiliation::None {
+            self.affiliations.remove(bare);
+            return true;
+        }
+        if self.affiliations.len() >= most && !self.affiliations.contains_key(bare) {
+            return false;
+        }
+        self.affiliations.insert(bare.clone(), affiliation);
+        true
+    }
+
+    /// Accounts with an affiliation that was set.
+    pub(crate) fn affiliations(&self) -> impl Iterator<Item = (&BareJid, Affiliation)> {
+        self.affiliations.iter().map(|(j, a)| (j, *a))
+    }
+
+    /// Sends one stanza to everybody; serialised once.
+    pub(crate) fn broadcast(&self, world: &mut World, stanza: &Outgoing) {
+        for o in self.occupants.values() {
+            for s in &o.sessions {
+                world.deliver(s.id, stanza);
+            }
+        }
+    }
+}
+
+/// Rooms of this name are the focus' health check.
+pub(crate) const HEALTH_CHECK_PREFIX: &str = "__jicofo-health-check";

@@ -1,0 +1,67 @@
+//! One stanza in; for each recipient a frame out that shares all bytes but the recipient's address.
+
+use bytes::Bytes;
+use jitsi_xmpp::xml::{Element, escape_attr};
+
+use crate::output::Frame;
+
+/// A stanza serialised once: everything before the recipient's address, and everything after it.
+#[derive(Clone)]
+pub(crate) struct Outgoing {
+    head: Bytes,
+    tail: Bytes,
+}
+
+impl Outgoing {
+    /// Serialises `stanza`; its own `to`, if any, is dropped.
+    pub(crate) fn new(mut stanza: Element) -> Self {
+        stanza.remove_attr("to");
+        let xml = stanza.to_xml();
+        let name_end = 1 + stanza.name().len();
+        let rest = xml.get(name_end..).unwrap_or_default();
+        let mut tail = String::with_capacity(rest.len() + 1);
+        tail.push('"');
+        tail.push_str(rest);
+        let head = match stanza.name() {
+            "iq" => Bytes::from_static(b"<iq to=\""),
+            "message" => Bytes::from_static(b"<message to=\""),
+            "presence" => Bytes::from_static(b"<presence to=\""),
+            name => Bytes::from(format!("<{name} to=\"")),
+        };
+        Self { head, tail: tail.into() }
+    }
+
+    /// The frame for one recipient; `to` is an escaped address made by [`address`].
+    pub(crate) fn addressed(&self, to: &Bytes) -> Frame {
+        Frame::spliced(self.head.clone(), to.clone(), self.tail.clone())
+    }
+}
+
+/// An address, escaped for an attribute.
+pub(crate) fn address(jid: &str) -> Bytes {
+    let mut text = String::with_capacity(jid.len());
+    escape_attr(jid, &mut text);
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jitsi_xmpp::ns;
+
+    #[test]
+    fn a_broadcast_shares_everything_but_the_address() {
+        let e = Element::new("presence", ns::CLIENT)
+            .with_attr("to", "old@x/y")
+            .with_attr("from", "r@m/n")
+            .with_child(Element::new("x", ns::MUC_USER));
+        let out = Outgoing::new(e);
+        let (a, b) = (out.addressed(&address("a@b/c")), out.addressed(&address("d@e/'f'")));
+        assert_eq!(
+            a.to_bytes(),
+            r#"<presence to="a@b/c" xmlns="jabber:client" from="r@m/n"><x xmlns="http://jabber.org/protocol/muc#user"/></presence>"#
+        );
+        assert!(b.to_bytes().starts_with(br#"<presence to="d@e/&apos;f&apos;" xmlns="#));
+        assert_eq!(a.pieces()[2].as_ptr(), b.pieces()[2].as_ptr());
+    }
+}

@@ -1,0 +1,141 @@
+//! A session's stanza in; stamped, checked, and handed to the room, component, host or session it is for.
+
+use jitsi_xmpp::{Condition, Element, ErrorType, Jid, StanzaError, ns};
+
+use crate::components::{self, COMPONENTS, client_proxy};
+use crate::hosts::Host;
+use crate::muc;
+use crate::outbox::Outgoing;
+use crate::rules::tenants;
+use crate::server::Server;
+use crate::session::SessionId;
+use crate::vhost;
+use crate::world::Sender;
+
+impl Server {
+    /// A stanza of a bound session.
+    pub(crate) fn stanza(&mut self, id: SessionId, mut e: Element) {
+        let Some(sender) = self.world.sender(id) else { return };
+        // Whatever the client says about itself is replaced; everything after this relies on it.
+        e.set_attr("from", sender.jid.as_str());
+        if let Err(error) = check_iq(&e) {
+            self.world.refuse(&sender, &e, &error, None);
+            return;
+        }
+        let Some(to) = e.attr("to") else {
+            self.to_self(&sender, e);
+            return;
+        };
+        let Ok(jid) = to.parse::<Jid>() else {
+            e.remove_attr("to");
+            let error =
+                StanzaError::new(Condition::JidMalformed).with_text("The destination address is invalid");
+            self.world.refuse(&sender, &e, &error, None);
+            return;
+        };
+        let to = tenants::stored(&self.world.config, jid);
+        match Host::of(&self.world.config, to.domain()) {
+            None => {
+                let error = StanzaError::new(Condition::NotAllowed)
+                    .with_text("Communication with remote domains is not enabled");
+                self.world.refuse(&sender, &e, &error, None);
+            }
+            Some(host) if host.has_rooms() => {
+                muc::handle(&mut self.rooms, &mut self.world, &sender, host, &to, e);
+            }
+            Some(Host::Focus) => client_proxy::handle(&mut self.world, &sender, &to, e),
+            Some(Host::Component(at)) => match COMPONENTS.get(at) {
+                Some(c) if e.name() == "message" => {
+                    (c.message)(&mut self.rooms, &mut self.world, &sender, &e)
+                }
+                _ => components::fallback(&mut self.world, &sender, &e),
+            },
+            Some(host) => match to.node() {
+                None => vhost::handle(&mut self.world, &sender, host, to.domain(), &e),
+                Some(_) => self.to_account(&sender, &to, e),
+            },
+        }
+    }
+
+    /// Without an address: presence is about the session itself, everything else is for the own account.
+    fn to_self(&mut self, sender: &Sender, e: Element) {
+        match e.name() {
+            "presence" => {
+                let gone = match e.attr("type") {
+                    None => false,
+                    Some("unavailable") => true,
+                    Some(_) => return,
+                };
+                if let Some(s) = self.world.sessions.get_mut(sender.id) {
+                    s.available = !gone;
+                }
+                if gone {
+                    muc::leave::everywhere(&mut self.rooms, &mut self.world, sender, &e);
+                }
+                self.world.send(sender.id, e);
+            }
+            "iq" => {
+                let domain = sender.bare.domain();
+                if let Some(host) = Host::of(&self.world.config, domain) {
+                    vhost::handle(&mut self.world, sender, host, domain, &e);
+                }
+            }
+            _ => {
+                let own = sender.bare.as_jid().clone();
+                self.to_account(sender, &own, e);
+            }
+        }
+    }
+
+    /// To somebody's account or session.
+    fn to_account(&mut self, sender: &Sender, to: &Jid, e: Element) {
+        if to.resource().is_none() && e.name() == "iq" && to.bare_str() == sender.bare.as_str() {
+            if let Some(host) = Host::of(&self.world.config, to.domain()) {
+                vhost::handle(&mut self.world, sender, host, to.domain(), &e);
+            }
+            return;
+        }
+        let target = match to.resource() {
+            Some(_) => self.world.sessions.by_jid(to.as_str()),
+            None if e.name() == "message" => self
+                .world
+                .sessions
+                .of_account(to.bare_str())
+                .filter(|(_, s)| s.available)
+                .map(|(id, _)| id)
+                .last(),
+            None => None,
+        };
+        match target {
+            Some(target) => self.world.deliver(target, &Outgoing::new(e)),
+            None if e.name() == "presence" => {}
+            None if e.name() == "message" && e.attr("type") == Some("headline") => {}
+            None => self.world.refuse(sender, &e, &StanzaError::new(Condition::ServiceUnavailable), None),
+        }
+    }
+}
+
+/// RFC 6120 §8.2.3, with upstream's texts.
+fn check_iq(e: &Element) -> Result<(), StanzaError> {
+    if e.name() != "iq" {
+        return Ok(());
+    }
+    let bad =
+        |text| Err(StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify).with_text(text));
+    if e.attr("id").is_none_or(str::is_empty) {
+        return bad("Missing required 'id' attribute");
+    }
+    match e.attr("type") {
+        Some("get" | "set") if e.children().count() != 1 => bad("Incorrect number of children for IQ stanza"),
+        Some("get" | "set" | "result" | "error") => Ok(()),
+        _ => bad("Invalid IQ type"),
+    }
+}
+
+/// The request's payload, if `e` is a request.
+pub(crate) fn payload(e: &Element) -> Option<(&str, &Element)> {
+    match e.attr("type") {
+        Some(kind @ ("get" | "set")) if e.is("iq", ns::CLIENT) => Some((kind, e.first_child()?)),
+        _ => None,
+    }
+}

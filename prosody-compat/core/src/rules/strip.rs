@@ -1,0 +1,27 @@
+//! What clients may not say themselves: identities and names that only the server vouches for are removed
+//! (`presence_identity` §4.29, `muc_meeting_id` §4.14, XEP-0045 and XEP-0421).
+
+use jitsi_xmpp::{Element, StanzaError, ns};
+
+use crate::muc::room::Room;
+use crate::world::{Sender, World};
+
+pub(super) fn presence(_: &World, _: &Sender, presence: &mut Element, _: bool) {
+    presence.retain_children(|c| {
+        !matches!((c.name(), c.ns()), ("x", ns::MUC | ns::MUC_USER) | ("occupant-id", OCCUPANT_ID))
+            && !matches!(c.name(), "identity" | "permissions")
+    });
+}
+
+pub(crate) fn message(_: &World, _: &mut Room, _: &Sender, e: &mut Element) -> Result<bool, StanzaError> {
+    e.retain_children(|c| {
+        !matches!(
+            (c.name(), c.ns()),
+            ("nick", ns::NICK) | ("display-name", _) | ("delay", ns::DELAY) | ("occupant-id", OCCUPANT_ID)
+        ) && !c.is("x", ns::MUC_USER)
+            && !c.is("addresses", "http://jabber.org/protocol/address")
+    });
+    Ok(true)
+}
+
+const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";

@@ -1,0 +1,151 @@
+//! Bound sessions: an address in, the session with its transport, resumption state and rooms out.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+use bytes::Bytes;
+use jitsi_xmpp::{BareJid, FullJid};
+
+use crate::outbox;
+use crate::output::{ConnId, SessionQuery};
+use crate::stream::sm::StreamManagement;
+
+/// A session, numbered by the core; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SessionId(pub(crate) u64);
+
+/// Somebody who is logged in, with or without a connection.
+pub(crate) struct Session {
+    pub(crate) jid: FullJid,
+    pub(crate) bare: BareJid,
+    /// `jid` escaped, spliced into every stanza sent to it.
+    pub(crate) to: Bytes,
+    /// `None` while it waits to be resumed.
+    pub(crate) conn: Option<ConnId>,
+    pub(crate) sm: Option<StreamManagement>,
+    pub(crate) query: SessionQuery,
+    /// Owner of every room, may create rooms.
+    pub(crate) admin: bool,
+    /// The rooms it is in, with its nick there.
+    pub(crate) rooms: Vec<(BareJid, Box<str>)>,
+    /// Has not sent unavailable presence without address.
+    pub(crate) available: bool,
+    /// Set while it waits to be resumed.
+    pub(crate) resumable_until: Option<Instant>,
+}
+
+/// All bound sessions.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    next: u64,
+    by_id: HashMap<SessionId, Session>,
+    /// Sorted, so that all sessions of one account are neighbours.
+    by_jid: BTreeMap<Box<str>, SessionId>,
+    by_resumption: HashMap<Box<str>, SessionId>,
+    hibernating: usize,
+}
+
+impl Sessions {
+    /// Adds a session; the address must be free.
+    pub(crate) fn add(&mut self, jid: FullJid, conn: ConnId, query: SessionQuery, admin: bool) -> SessionId {
+        self.next += 1;
+        let id = SessionId(self.next);
+        self.by_jid.insert(jid.as_str().into(), id);
+        let session = Session {
+            bare: jid.to_bare(),
+            to: outbox::address(jid.as_str()),
+            jid,
+            conn: Some(conn),
+            sm: None,
+            query,
+            admin,
+            rooms: Vec::new(),
+            available: true,
+            resumable_until: None,
+        };
+        self.by_id.insert(id, session);
+        id
+    }
+
+    pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// Forgets a session.
+    pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
+        let session = self.by_id.remove(&id)?;
+        self.by_jid.remove(session.jid.as_str());
+        if let Some(sm) = &session.sm {
+            self.by_resumption.remove(sm.id());
+        }
+        if session.resumable_until.is_some() {
+            self.hibernating -= 1;
+        }
+        Some(session)
+    }
+
+    /// The session with exactly this address.
+    pub(crate) fn by_jid(&self, jid: &str) -> Option<SessionId> {
+        self.by_jid.get(jid).copied()
+    }
+
+    /// All sessions of an account.
+    pub(crate) fn of_account(&self, bare: &str) -> impl Iterator<Item = (SessionId, &Session)> {
+        let prefix = format!("{bare}/");
+        self.by_jid
+            .range::<str, _>((std::ops::Bound::Included(prefix.as_str()), std::ops::Bound::Unbounded))
+            .take_while({
+                let prefix = prefix.clone();
+                move |(jid, _)| jid.starts_with(&prefix)
+            })
+            .filter_map(|(_, id)| self.by_id.get(id).map(|s| (*id, s)))
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    /// The session that can be resumed with this id.
+    pub(crate) fn by_resumption(&self, id: &str) -> Option<SessionId> {
+        self.by_resumption.get(id).copied()
+    }
+
+    /// Switches stream management on.
+    pub(crate) fn manage(&mut self, id: SessionId, sm: StreamManagement) {
+        if let Some(s) = self.by_id.get_mut(&id) {
+            if let Some(key) = sm.resumption_key() {
+                self.by_resumption.insert(key.into(), id);
+            }
+            s.sm = Some(sm);
+        }
+    }
+
+    /// The transport is gone: the session waits until `until`.
+    pub(crate) fn hibernate(&mut self, id: SessionId, until: Instant) {
+        if let Some(s) = self.by_id.get_mut(&id) {
+            s.conn = None;
+            if s.resumable_until.replace(until).is_none() {
+                self.hibernating += 1;
+            }
+        }
+    }
+
+    /// The session goes on on `conn`; the connection it had before is returned.
+    pub(crate) fn resume(&mut self, id: SessionId, conn: ConnId) -> Option<ConnId> {
+        let s = self.by_id.get_mut(&id)?;
+        if s.resumable_until.take().is_some() {
+            self.hibernating -= 1;
+        }
+        s.conn.replace(conn)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(crate) const fn hibernating(&self) -> usize {
+        self.hibernating
+    }
+}

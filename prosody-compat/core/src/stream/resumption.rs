@@ -1,0 +1,166 @@
+//! XEP-0198 elements in; enabled, acknowledged, resumed or refused out.
+
+use jitsi_xmpp::{Element, ns};
+
+use super::error::StreamError;
+use super::sm::StreamManagement;
+use crate::connection::{Stage, User};
+use crate::counters::Counter;
+use crate::output::{CloseReason, ConnId, Frame, Output};
+use crate::server::Server;
+use crate::session::SessionId;
+use crate::world::REQUEST;
+
+impl Server {
+    /// A stream management element of a bound session.
+    pub(super) fn sm_element(&mut self, conn: ConnId, id: SessionId, e: &Element) {
+        match e.name() {
+            "enable" => self.enable(conn, id, e),
+            "r" => {
+                if let Some(sm) = self.world.sessions.get(id).and_then(|s| s.sm.as_ref()) {
+                    let answer = format!(r#"<a xmlns="urn:xmpp:sm:3" h="{}"/>"#, sm.received());
+                    self.world.send_raw(conn, answer);
+                }
+            }
+            "a" => {
+                let Some(h) = e.attr("h").and_then(|h| h.parse().ok()) else { return };
+                let Some(sm) = self.world.sessions.get_mut(id).and_then(|s| s.sm.as_mut()) else { return };
+                if let Err(error) = sm.acknowledge(h) {
+                    self.fail(conn, StreamError::AckedTooMuch { h: error.h, sent: error.sent });
+                } else if sm.ask() {
+                    self.world.send_raw(conn, REQUEST);
+                }
+            }
+            _ => self.world.send_raw(conn, unexpected()),
+        }
+    }
+
+    /// compat: always answered, because the client sends nothing until it is.
+    fn enable(&mut self, conn: ConnId, id: SessionId, e: &Element) {
+        let Some(s) = self.world.sessions.get(id) else { return };
+        if s.sm.is_some() {
+            self.world.send_raw(conn, unexpected());
+            return;
+        }
+        let resumable = matches!(e.attr("resume"), Some("true" | "1"));
+        let config = &self.world.config;
+        let wait = if s.bare.domain() == config.auth_domain {
+            config.resume_timeout_auth
+        } else {
+            config.resume_timeout
+        };
+        let token = self.world.entropy.hex(16);
+        let enabled = if resumable {
+            format!(r#"<enabled xmlns="urn:xmpp:sm:3" id="{token}" max="{}" resume="true"/>"#, wait.as_secs())
+        } else {
+            r#"<enabled xmlns="urn:xmpp:sm:3"/>"#.to_owned()
+        };
+        self.world.sessions.manage(id, StreamManagement::new(token, resumable));
+        self.world.send_raw(conn, enabled);
+    }
+
+    /// `<resume/>` instead of bind: the session goes on here, if it is the same user's.
+    pub(super) fn resume_element(&mut self, conn: ConnId, user: &User, e: &Element) {
+        let previd = e.attr("previd").unwrap_or_default().to_owned();
+        let Some(h) = e.attr("h").and_then(|h| h.parse::<u32>().ok()) else {
+            self.world.send_raw(conn, failed("bad-request"));
+            return;
+        };
+        let found = self.world.sessions.by_resumption(&previd).filter(|id| {
+            self.world
+                .sessions
+                .get(*id)
+                .is_some_and(|s| s.bare.node() == Some(&user.node) && s.bare.domain() == user.domain)
+        });
+        let Some(id) = found else {
+            self.world.counters.add(Counter::ResumeFailed);
+            self.world.send_raw(conn, failed("item-not-found"));
+            return;
+        };
+        let stamp = self.world.clock.stamp(self.world.now);
+        let Some(s) = self.world.sessions.get_mut(id) else { return };
+        let bare = s.bare.as_str().to_owned();
+        let Some(sm) = s.sm.as_mut().filter(|sm| !sm.overflowed()) else {
+            self.world.counters.add(Counter::ResumeFailed);
+            self.world.send_raw(conn, failed("resource-constraint"));
+            return;
+        };
+        if let Err(error) = sm.acknowledge(h) {
+            self.fail(conn, StreamError::AckedTooMuch { h: error.h, sent: error.sent });
+            return;
+        }
+        let (received, frames) = (sm.received(), sm.unacked());
+        sm.asked();
+        if let Some(old) = self.world.sessions.resume(id, conn)
+            && self.world.conns.remove(&old).is_some()
+        {
+            self.world.out.push_back(Output::Close { conn: old, reason: CloseReason::Replaced });
+        }
+        if let Some(c) = self.world.conns.get_mut(&conn) {
+            c.stage = Stage::Bound(id);
+        }
+        self.world.counters.add(Counter::Resumed);
+        let mut shown = String::new();
+        jitsi_xmpp::xml::escape_attr(&previd, &mut shown);
+        self.world
+            .send_raw(conn, format!(r#"<resumed xmlns="urn:xmpp:sm:3" h="{received}" previd="{shown}"/>"#));
+        for frame in frames {
+            let frame = delayed(&frame, &bare, &stamp);
+            self.world.out.push_back(Output::Send { conn, frame });
+        }
+        self.world.send_raw(conn, REQUEST);
+    }
+}
+
+/// The same stanza with `<delay/>` as last child; IQs stay as they are.
+fn delayed(frame: &Frame, bare: &str, stamp: &str) -> Frame {
+    let bytes = frame.to_bytes();
+    let delay = Element::new("delay", ns::DELAY).with_attr("from", bare).with_attr("stamp", stamp).to_xml();
+    let name: &[u8] = if bytes.starts_with(b"<message ") {
+        b"message"
+    } else if bytes.starts_with(b"<presence ") {
+        b"presence"
+    } else {
+        return frame.clone();
+    };
+    let mut out = Vec::with_capacity(bytes.len() + delay.len() + name.len() + 3);
+    if let Some(open) = bytes.strip_suffix(b"/>".as_slice()).filter(|o| !o.contains(&b'>')) {
+        out.extend_from_slice(open);
+        out.push(b'>');
+    } else if let Some(open) = bytes.strip_suffix([b"</", name, b">"].concat().as_slice()) {
+        out.extend_from_slice(open);
+    } else {
+        return frame.clone();
+    }
+    out.extend_from_slice(delay.as_bytes());
+    out.extend_from_slice(&[b"</", name, b">"].concat());
+    Frame::whole(out)
+}
+
+/// The resumption is refused; the stream can still be bound.
+fn failed(condition: &str) -> String {
+    format!(
+        r#"<failed xmlns="urn:xmpp:sm:3"><{condition} xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></failed>"#
+    )
+}
+
+/// The element is not possible at this step.
+pub(super) fn unexpected() -> String {
+    failed("unexpected-request")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_added_to_messages_and_presence_only() {
+        let delay = |xml: &'static str| {
+            String::from_utf8(delayed(&Frame::whole(xml), "a@b", "T").to_bytes().to_vec()).unwrap()
+        };
+        let d = r#"<delay xmlns="urn:xmpp:delay" from="a@b" stamp="T"/>"#;
+        assert_eq!(delay("<presence to=\"x\"/>"), format!("<presence to=\"x\">{d}</presence>"));
+        assert_eq!(delay("<message to=\"x\"><a/></message>"), format!("<message to=\"x\"><a/>{d}</message>"));
+        assert_eq!(delay("<iq to=\"x\"><a/></iq>"), "<iq to=\"x\"><a/></iq>");
+    }
+}

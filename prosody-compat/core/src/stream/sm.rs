@@ -1,0 +1,190 @@
+//! XEP-0198 for one session: stanzas sent and acknowledgements in; what to ask and what to send again out.
+
+use std::collections::VecDeque;
+
+use crate::limits::Limits;
+use crate::output::Frame;
+
+/// Unacknowledged stanzas after which the server asks, as upstream.
+const ASK_AFTER: usize = 5;
+
+/// The peer acknowledged more than was sent. Blame: the peer. Consequence: the stream is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more acknowledged than sent")]
+pub(crate) struct AckedTooMuch {
+    /// What the peer said.
+    pub(crate) h: u32,
+    /// What was sent.
+    pub(crate) sent: u32,
+}
+
+/// The counters and the queue of one session.
+#[derive(Debug)]
+pub(crate) struct StreamManagement {
+    id: String,
+    resumable: bool,
+    /// Stanzas received since `<enable/>`.
+    received: u32,
+    sent: u32,
+    acked: u32,
+    unacked: VecDeque<Frame>,
+    unacked_bytes: usize,
+    asked: bool,
+    overflowed: bool,
+}
+
+impl StreamManagement {
+    /// Starts counting now; `id` resumes the session later, if `resumable`.
+    pub(crate) const fn new(id: String, resumable: bool) -> Self {
+        Self {
+            id,
+            resumable,
+            received: 0,
+            sent: 0,
+            acked: 0,
+            unacked: VecDeque::new(),
+            unacked_bytes: 0,
+            asked: false,
+            overflowed: false,
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The id under which the session can be found, if it can be resumed.
+    pub(crate) fn resumption_key(&self) -> Option<&str> {
+        self.resumable.then_some(self.id.as_str())
+    }
+
+    /// Whether the session survives the loss of its transport.
+    pub(crate) const fn can_resume(&self) -> bool {
+        self.resumable && !self.overflowed
+    }
+
+    /// Whether too much was left unacknowledged.
+    pub(crate) const fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Stanzas received, modulo 2³².
+    pub(crate) const fn received(&self) -> u32 {
+        self.received
+    }
+
+    /// A stanza came in.
+    pub(crate) const fn count_received(&mut self) {
+        self.received = self.received.wrapping_add(1);
+    }
+
+    /// A stanza goes out. Returns whether the queue just became too large to resume.
+    pub(crate) fn push(&mut self, frame: &Frame, limits: &Limits) -> bool {
+        self.sent = self.sent.wrapping_add(1);
+        if self.overflowed {
+            return false;
+        }
+        if self.unacked.len() >= limits.max_unacked
+            || self.unacked_bytes + frame.len() > limits.max_unacked_bytes
+        {
+            self.overflowed = true;
+            self.unacked = VecDeque::new();
+            self.unacked_bytes = 0;
+            return true;
+        }
+        self.unacked_bytes += frame.len();
+        self.unacked.push_back(frame.clone());
+        false
+    }
+
+    /// Whether to ask for an acknowledgement now; assumes that it is then asked.
+    pub(crate) fn ask(&mut self) -> bool {
+        if self.asked || self.unacked.len() <= ASK_AFTER {
+            return false;
+        }
+        self.asked = true;
+        true
+    }
+
+    /// The peer has received `h` stanzas.
+    pub(crate) fn acknowledge(&mut self, h: u32) -> Result<(), AckedTooMuch> {
+        let newly = h.wrapping_sub(self.acked);
+        let open = self.sent.wrapping_sub(self.acked);
+        if newly > open {
+            return Err(AckedTooMuch { h, sent: self.sent });
+        }
+        self.acked = h;
+        self.asked = false;
+        for _ in 0..newly {
+            if let Some(f) = self.unacked.pop_front() {
+                self.unacked_bytes -= f.len();
+            }
+        }
+        Ok(())
+    }
+
+    /// What the peer has not acknowledged, to be sent again on a new transport. It stays in the queue.
+    pub(crate) fn unacked(&mut self) -> Vec<Frame> {
+        self.asked = false;
+        self.unacked.iter().cloned().collect()
+    }
+
+    /// The new transport asked for an acknowledgement.
+    pub(crate) const fn asked(&mut self) {
+        self.asked = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame() -> Frame {
+        Frame::whole("<message/>")
+    }
+
+    #[test]
+    fn asks_once_after_more_than_five_and_again_after_the_answer() {
+        let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
+        for _ in 0..5 {
+            sm.push(&frame(), &limits);
+            assert!(!sm.ask());
+        }
+        sm.push(&frame(), &limits);
+        assert!(sm.ask());
+        sm.push(&frame(), &limits);
+        assert!(!sm.ask(), "one question at a time");
+        sm.acknowledge(1).unwrap();
+        assert!(sm.ask());
+        assert_eq!(sm.unacked().len(), 6);
+    }
+
+    #[test]
+    fn acknowledging_more_than_sent_is_an_error_also_around_the_wrap() {
+        let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
+        sm.sent = u32::MAX;
+        sm.acked = u32::MAX;
+        sm.push(&frame(), &limits);
+        assert_eq!(sm.acknowledge(1), Err(AckedTooMuch { h: 1, sent: 0 }));
+        sm.acknowledge(0).unwrap();
+        assert!(sm.unacked().is_empty());
+        assert!(sm.acknowledge(u32::MAX).is_err(), "going back is acknowledging far too much");
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_stanzas_and_in_bytes() {
+        let limits = Limits { max_unacked: 2, ..Limits::default() };
+        let mut sm = StreamManagement::new("x".into(), true);
+        assert!(!sm.push(&frame(), &limits) && !sm.push(&frame(), &limits));
+        assert!(sm.can_resume());
+        assert!(sm.push(&frame(), &limits), "one beyond");
+        assert!(!sm.can_resume() && sm.unacked().is_empty());
+        assert!(!sm.push(&frame(), &limits), "told once");
+        sm.acknowledge(4).unwrap();
+
+        let limits = Limits { max_unacked_bytes: 2 * frame().len(), ..Limits::default() };
+        let mut sm = StreamManagement::new("x".into(), true);
+        assert!(!sm.push(&frame(), &limits) && !sm.push(&frame(), &limits));
+        assert!(sm.push(&frame(), &limits), "one byte beyond is beyond");
+    }
+}

@@ -1,0 +1,142 @@
+//! Everything but the rooms: what a handler needs to look things up, and where it leaves its effects.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::time::Instant;
+
+use bytes::Bytes;
+use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, StanzaError, iq};
+
+use crate::clock::WallClock;
+use crate::components::client_proxy::Requests;
+use crate::config::Config;
+use crate::connection::Conn;
+use crate::counters::{Counter, Counters};
+use crate::outbox::Outgoing;
+use crate::output::{ConnId, Frame, Output};
+use crate::session::{SessionId, Sessions};
+
+/// What a moment in the future is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// The connection must be bound by now.
+    Login(ConnId),
+    /// The connection may have been silent for too long.
+    Idle(ConnId),
+    /// The session's time to resume may be over.
+    Hibernation(SessionId),
+    /// Joins may have waited too long for the focus in this room.
+    Held(BareJid),
+}
+
+/// The one who sent the stanza at hand.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    pub(crate) id: SessionId,
+    pub(crate) jid: FullJid,
+    pub(crate) bare: BareJid,
+    pub(crate) admin: bool,
+}
+
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) now: Instant,
+    pub(crate) clock: WallClock,
+    pub(crate) conns: HashMap<ConnId, Conn>,
+    pub(crate) sessions: Sessions,
+    pub(crate) out: VecDeque<Output>,
+    pub(crate) counters: Counters,
+    pub(crate) entropy: Box<dyn Entropy>,
+    pub(crate) timers: BTreeSet<(Instant, Timer)>,
+    /// How many rooms there are.
+    pub(crate) rooms: usize,
+    /// Conference requests that wait for the focus.
+    pub(crate) requests: Requests,
+    /// Sessions that must end, once the current input is handled.
+    pub(crate) doomed: Vec<SessionId>,
+}
+
+impl World {
+    /// Sends a stanza to one session; kept for it while it waits to be resumed.
+    pub(crate) fn deliver(&mut self, to: SessionId, stanza: &Outgoing) {
+        let Some(s) = self.sessions.get_mut(to) else { return };
+        let frame = stanza.addressed(&s.to);
+        self.counters.add(Counter::StanzasOut);
+        let mut ask = false;
+        if let Some(sm) = &mut s.sm {
+            if sm.push(&frame, &self.config.limits) {
+                self.counters.add(Counter::UnackedOverflow);
+                if s.conn.is_none() {
+                    self.doomed.push(to);
+                }
+            }
+            ask = s.conn.is_some() && sm.ask();
+        }
+        if let Some(conn) = s.conn {
+            self.out.push_back(Output::Send { conn, frame });
+            if ask {
+                self.send_raw(conn, REQUEST);
+            }
+        }
+    }
+
+    /// Sends one stanza to one session.
+    pub(crate) fn send(&mut self, to: SessionId, stanza: Element) {
+        self.deliver(to, &Outgoing::new(stanza));
+    }
+
+    /// Sends bytes to a connection that are no counted stanza.
+    pub(crate) fn send_raw(&mut self, conn: ConnId, bytes: impl Into<Bytes>) {
+        self.out.push_back(Output::Send { conn, frame: Frame::whole(bytes) });
+    }
+
+    /// Answers `stanza` with an error; never answers an error or a result. `by` names the room or host.
+    pub(crate) fn refuse(
+        &mut self,
+        sender: &Sender,
+        stanza: &Element,
+        error: &StanzaError,
+        by: Option<&str>,
+    ) {
+        let kind = stanza.attr("type");
+        if kind == Some("error") || (stanza.name() == "iq" && kind == Some("result")) {
+            return;
+        }
+        self.counters.add(Counter::StanzaErrors);
+        let mut reply = iq::error(stanza, error);
+        if let (Some(by), Some(e)) = (by, reply.children_mut().next()) {
+            e.set_attr("by", by);
+        }
+        self.send(sender.id, reply);
+    }
+
+    /// Answers an IQ with a result.
+    pub(crate) fn answer(&mut self, sender: &Sender, request: &Element, payload: Option<Element>) {
+        self.send(sender.id, iq::result(request, payload));
+    }
+
+    pub(crate) fn at(&mut self, when: Instant, timer: Timer) {
+        self.timers.insert((when, timer));
+    }
+
+    /// The sender as the rules need it.
+    pub(crate) fn sender(&self, id: SessionId) -> Option<Sender> {
+        let s = self.sessions.get(id)?;
+        Some(Sender { id, jid: s.jid.clone(), bare: s.bare.clone(), admin: s.admin })
+    }
+
+    /// Whether this account owns every room.
+    pub(crate) fn is_admin(&self, bare: &BareJid) -> bool {
+        self.config.admins.contains(bare)
+    }
+}
+
+/// Whether a list of bare JIDs and domains contains an account.
+pub(crate) fn lists(list: &[jitsi_xmpp::Jid], bare: &BareJid) -> bool {
+    list.iter().any(|j| match j.node() {
+        Some(_) => j.bare_str() == bare.as_str(),
+        None => j.domain() == bare.domain(),
+    })
+}
+
+/// XEP-0198: please acknowledge.
+pub(crate) const REQUEST: &str = r#"<r xmlns="urn:xmpp:sm:3"/>"#;
