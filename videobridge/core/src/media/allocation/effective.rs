@@ -1,0 +1,70 @@
+//! From wishes to limits: the sources in speaker order and a receiver's settings in, the order of allocation and
+//! the effective maximum height of each source out.
+
+use jitsi_xmpp::ids::SourceName;
+use jitsi_xmpp::jingle::VideoType;
+
+use super::enabled;
+use super::settings::VideoSettings;
+
+/// A source a receiver could get, in speaker order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Offered<'a> {
+    /// Where the conference keeps it.
+    pub(crate) source: usize,
+    pub(crate) name: &'a SourceName,
+    pub(crate) kind: VideoType,
+}
+
+/// A source's place in a receiver's allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) source: usize,
+    pub(crate) kind: VideoType,
+    /// 0 = not wanted, −1 = any height.
+    pub(crate) max_height: i32,
+    pub(crate) on_stage: bool,
+}
+
+/// Orders `offered` (stage and selected first, switched-off ones last) and applies last-n. `limits` are further
+/// bounds on the number of sources; negative values do not count.
+pub(crate) fn effective(
+    settings: &VideoSettings,
+    offered: &[Offered<'_>],
+    limits: &[i32],
+    out: &mut Vec<Wanted>,
+) {
+    out.clear();
+    let wanted = |o: &Offered<'_>| Wanted {
+        source: o.source,
+        kind: o.kind,
+        max_height: settings.height_of(o.name),
+        on_stage: settings.on_stage.contains(o.name),
+    };
+    for name in settings.on_stage.iter().chain(&settings.selected) {
+        if let Some(o) = offered.iter().find(|o| o.name == name && enabled(o.kind))
+            && !out.iter().any(|w| w.source == o.source)
+        {
+            out.push(wanted(o));
+        }
+    }
+    let preferred = out.len();
+    for on in [true, false] {
+        for o in offered.iter().filter(|o| enabled(o.kind) == on) {
+            if !out.iter().take(preferred).any(|w| w.source == o.source) {
+                out.push(wanted(o));
+            }
+        }
+    }
+
+    let last_n = limits.iter().copied().chain([settings.last_n]).filter(|n| *n >= 0).min();
+    let mut left = last_n.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    for w in out.iter_mut() {
+        if !enabled(w.kind) || left == 0 {
+            w.max_height = 0;
+        }
+        if w.max_height != 0 {
+            left -= 1;
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! What each receiver should get: its settings, the sources in speaker order and a bandwidth in; a height limit and
+//! one encoding per source out. The rules are upstream's, so that the results are the same.
+
+pub(crate) mod allocate;
+pub(crate) mod effective;
+pub(crate) mod settings;
+#[cfg(test)]
+mod tests;
+
+use jitsi_xmpp::jingle::VideoType;
+
+/// Whether a source of this type sends anything.
+pub(crate) fn enabled(kind: VideoType) -> bool {
+    kind != VideoType::None
+}
+
+/// Whether it is a screen share.
+fn is_desktop(kind: VideoType) -> bool {
+    matches!(kind, VideoType::Desktop | VideoType::DesktopHighFps)
+}
+
+/// One thing a source can send: an encoding, or a temporal or spatial part of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Layer {
+    /// `encoding << 6 | spatial << 3 | temporal`, as upstream numbers them.
+    pub(crate) index: u16,
+    /// Pixels, −1 when unknown.
+    pub(crate) height: i32,
+    /// Frames per second, −1 when unknown.
+    pub(crate) fps: f32,
+    /// Measured bit/s of the layer and what it depends on; 0 = not being sent.
+    pub(crate) bitrate: u64,
+}
+
+impl Layer {
+    /// The simulcast encoding this layer is part of.
+    pub(crate) const fn encoding(self) -> u8 {
+        (self.index >> 6) as u8
+    }
+}
+
+/// No limit on the height.
+pub(crate) const UNLIMITED: i32 = -1;

@@ -1,0 +1,216 @@
+//! Upstream's expected results, as listed in its allocation tests, and the rules around them.
+
+use jitsi_xmpp::ids::SourceName;
+use jitsi_xmpp::jingle::VideoType;
+
+use super::Layer;
+use super::allocate::{INFINITE, Share, allocate};
+use super::effective::{Offered, Wanted, effective};
+use super::settings::{AudioSubscription, VideoSettings, VideoUpdate};
+
+fn ladder() -> Vec<Layer> {
+    let mut layers = Vec::new();
+    for (encoding, (height, kbps)) in [(180, 150.0), (360, 500.0), (720, 2000.0)].into_iter().enumerate() {
+        for (temporal, (fps, part)) in [(7.5, 0.33), (15.0, 0.66), (30.0, 1.0)].into_iter().enumerate() {
+            let index = u16::try_from(encoding << 6 | temporal).unwrap();
+            layers.push(Layer { index, height, fps, bitrate: (kbps * part * 1000.0) as u64 });
+        }
+    }
+    layers
+}
+
+fn wanted(kind: VideoType, stage: bool, heights: [i32; 4]) -> Vec<Wanted> {
+    let on_stage = |source| stage && source == 0;
+    let kind = |source| if source == 0 { kind } else { VideoType::Camera };
+    (0..4)
+        .map(|s| Wanted { source: s, kind: kind(s), max_height: heights[s], on_stage: on_stage(s) })
+        .collect()
+}
+
+/// Names like upstream's: `180p7`, `–` = suspended, `!` = oversending.
+fn at(kbps: i64, wanted: &[Wanted]) -> String {
+    let mut shares: Vec<_> = wanted.iter().map(|w| Share::new(*w, &ladder())).collect();
+    let over = allocate(kbps * 1000, &mut shares);
+    let name = |s: &Share| s.target().map_or("-".to_owned(), |l| format!("{}p{}", l.height, l.fps as i32));
+    let list: Vec<_> = shares.iter().map(name).collect();
+    format!("{}{}", list.join(" "), if over { " !" } else { "" })
+}
+
+/// First estimate at which each allocation appears, in steps of 10 kbit/s.
+fn steps(to: i64, wanted: &[Wanted]) -> Vec<(i64, String)> {
+    let mut out: Vec<(i64, String)> = Vec::new();
+    for kbps in (0..=to).step_by(10) {
+        let now = at(kbps, wanted);
+        if out.last().is_none_or(|(_, last)| *last != now) {
+            out.push((kbps, now));
+        }
+    }
+    out
+}
+
+#[test]
+fn compat_tile_view_fills_in_rounds() {
+    let got = steps(2500, &wanted(VideoType::Camera, false, [180; 4]));
+    let at: Vec<i64> = got.iter().map(|(k, _)| *k).collect();
+    assert_eq!(at, [0, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 550, 610]);
+    assert_eq!(got[1].1, "180p7 - - -");
+    assert_eq!(got[4].1, "180p7 180p7 180p7 180p7");
+    assert_eq!(got[12].1, "180p30 180p30 180p30 180p30");
+
+    let got = steps(2500, &wanted(VideoType::Camera, false, [360; 4]));
+    let at: Vec<i64> = got.iter().map(|(k, _)| *k).collect();
+    assert_eq!(at[13..], [960, 1310, 1660, 2010]);
+    assert_eq!(got[16].1, "360p30 360p30 360p30 360p30");
+}
+
+#[test]
+fn compat_stage_view_serves_the_stage_first() {
+    let got = steps(2600, &wanted(VideoType::Camera, true, [720, 180, 180, 180]));
+    let at: Vec<i64> = got.iter().map(|(k, _)| *k).collect();
+    assert_eq!(at[..14], [0, 50, 100, 150, 500, 550, 600, 650, 700, 750, 800, 850, 900, 960]);
+    assert_eq!(got[4].1, "360p30 - - -");
+    assert_eq!(got[14], (2150, "720p30 180p7 180p7 180p7".to_owned()));
+    assert_eq!(got.last().unwrap(), &(2460, "720p30 180p30 180p30 180p30".to_owned()));
+}
+
+#[test]
+fn compat_stage_with_last_n_one() {
+    let got = steps(2600, &wanted(VideoType::Camera, true, [720, 0, 0, 0]));
+    let at: Vec<i64> = got.iter().map(|(k, _)| *k).collect();
+    assert_eq!(at, [0, 50, 100, 150, 500, 2010]);
+    assert_eq!(got[5].1, "720p30 - - -");
+}
+
+#[test]
+fn compat_screen_share_on_stage_oversends() {
+    let got = steps(2600, &wanted(VideoType::Desktop, true, [720, 180, 180, 180]));
+    assert_eq!(got[0], (0, "360p30 - - - !".to_owned()));
+    assert_eq!(got[1], (160, "720p7 - - - !".to_owned()));
+    assert_eq!(got[2], (660, "720p7 - - -".to_owned()));
+    assert_eq!(got[3], (1320, "720p15 - - -".to_owned()));
+    assert_eq!(got[4], (2000, "720p30 - - -".to_owned()));
+    assert_eq!(got[5], (2050, "720p30 180p7 - -".to_owned()));
+    assert_eq!(got.last().unwrap(), &(2460, "720p30 180p30 180p30 180p30".to_owned()));
+}
+
+#[test]
+fn nothing_is_allocated_with_last_n_zero() {
+    assert_eq!(at(5000, &wanted(VideoType::Camera, true, [0; 4])), "- - - -");
+}
+
+#[test]
+fn forwarding_starts_before_any_layer_was_measured() {
+    let idle: Vec<_> = ladder().into_iter().map(|l| Layer { bitrate: 0, ..l }).collect();
+    let mut shares = [Share::new(wanted(VideoType::Camera, false, [180; 4])[0], &idle)];
+    allocate(INFINITE, &mut shares);
+    assert_eq!(shares[0].target().map(|l| l.height), Some(180));
+}
+
+#[test]
+fn inactive_layers_are_left_out() {
+    let low: Vec<_> =
+        ladder().into_iter().map(|l| if l.height > 180 { Layer { bitrate: 0, ..l } } else { l }).collect();
+    let mut shares = [Share::new(wanted(VideoType::Camera, true, [720; 4])[0], &low)];
+    allocate(INFINITE, &mut shares);
+    assert_eq!(shares[0].target().map(|l| l.encoding()), Some(0));
+    assert_eq!(shares[0].ideal().map(|l| l.encoding()), Some(0));
+}
+
+fn order(settings: &VideoSettings, kinds: [VideoType; 3], limits: &[i32]) -> Vec<(usize, i32)> {
+    let names: Vec<_> = ["a-v0", "b-v0", "c-v0"].map(SourceName::new).into();
+    let offered: Vec<_> = (0..3).map(|i| Offered { source: i, name: &names[i], kind: kinds[i] }).collect();
+    let mut out = Vec::new();
+    effective(settings, &offered, limits, &mut out);
+    out.iter().map(|w| (w.source, w.max_height)).collect()
+}
+
+#[test]
+fn stage_then_selected_then_speakers_then_switched_off() {
+    let mut settings = VideoSettings::new(-1, 0);
+    let names = |list: &[&str]| Some(list.iter().map(SourceName::new).collect());
+    settings.apply(
+        VideoUpdate {
+            on_stage: names(&["c-v0"]),
+            selected: names(&["b-v0", "c-v0"]),
+            default_height: Some(180),
+            constraints: Some(vec![(SourceName::new("c-v0"), 720)]),
+            ..VideoUpdate::default()
+        },
+        180,
+        None,
+    );
+    let camera = VideoType::Camera;
+    assert_eq!(order(&settings, [camera; 3], &[]), [(2, 720), (1, 180), (0, 180)]);
+    assert_eq!(order(&settings, [camera; 3], &[50, -1, 2]), [(2, 720), (1, 180), (0, 0)]);
+    assert_eq!(order(&settings, [VideoType::None, camera, camera], &[]), [(2, 720), (1, 180), (0, 0)]);
+    settings.apply(VideoUpdate { last_n: Some(1), ..VideoUpdate::default() }, 180, None);
+    assert_eq!(order(&settings, [camera; 3], &[50]), [(2, 720), (1, 0), (0, 0)]);
+}
+
+#[test]
+fn sources_without_a_wish_do_not_use_up_last_n() {
+    let mut settings = VideoSettings::new(1, 0);
+    let update = VideoUpdate {
+        default_height: Some(0),
+        constraints: Some(vec![(SourceName::new("b-v0"), 180)]),
+        ..VideoUpdate::default()
+    };
+    settings.apply(update, 180, None);
+    assert_eq!(order(&settings, [VideoType::Camera; 3], &[]), [(0, 0), (1, 180), (2, 0)]);
+}
+
+#[test]
+fn compat_the_first_message_without_a_default_allows_thumbnails() {
+    let mut settings = VideoSettings::new(-1, 0);
+    let name = SourceName::new("a-v0");
+    assert_eq!(settings.height_of(&name), 0);
+    settings.apply(VideoUpdate::default(), 180, None);
+    assert_eq!(settings.height_of(&name), 180);
+    settings.apply(VideoUpdate { default_height: Some(0), ..VideoUpdate::default() }, 180, None);
+    settings.apply(VideoUpdate::default(), 180, None);
+    assert_eq!(settings.height_of(&name), 0);
+}
+
+#[test]
+fn assumed_bandwidth_needs_permission_and_is_clamped() {
+    let mut settings = VideoSettings::new(-1, 0);
+    let assume = |bps| VideoUpdate { assumed_bandwidth_bps: Some(bps), ..VideoUpdate::default() };
+    settings.apply(assume(5_000_000), 180, None);
+    assert_eq!(settings.assumed_bandwidth, None);
+    settings.apply(assume(5_000_000), 180, Some(2_000_000));
+    assert_eq!(settings.assumed_bandwidth, Some(2_000_000));
+    settings.apply(assume(-1), 180, Some(2_000_000));
+    assert_eq!(settings.assumed_bandwidth, None);
+}
+
+#[test]
+fn lists_are_bounded_at_the_limit() {
+    use crate::media::limits::MAX_NAMES_PER_MESSAGE;
+    let names = |n: usize| (0..n).map(|i| SourceName::new(format!("{i}-v0"))).collect::<Vec<_>>();
+    for (sent, kept) in
+        [(MAX_NAMES_PER_MESSAGE, MAX_NAMES_PER_MESSAGE), (MAX_NAMES_PER_MESSAGE + 1, MAX_NAMES_PER_MESSAGE)]
+    {
+        let mut settings = VideoSettings::new(-1, 0);
+        settings.apply(
+            VideoUpdate {
+                on_stage: Some(names(sent)),
+                constraints: Some(names(sent).into_iter().map(|n| (n, 1)).collect()),
+                ..VideoUpdate::default()
+            },
+            180,
+            None,
+        );
+        assert_eq!((settings.on_stage.len(), settings.constraints.len()), (kept, kept));
+        assert_eq!(AudioSubscription::new(false, names(sent), Vec::new()).include.len(), kept);
+    }
+}
+
+#[test]
+fn audio_subscription_exclude_beats_include_beats_all() {
+    let name = |s: &str| SourceName::new(s);
+    let sub = AudioSubscription::new(false, vec![name("a-a0"), name("b-a0")], vec![name("b-a0")]);
+    assert!(sub.wants(&name("a-a0")));
+    assert!(!sub.wants(&name("b-a0")));
+    assert!(!sub.wants(&name("c-a0")));
+    assert!(AudioSubscription::default().wants(&name("c-a0")));
+}

@@ -1,0 +1,378 @@
+//! One conference's media: who takes part, with which sources. Every input of [`MediaConference`] starts here and
+//! continues in one of the files below.
+
+mod announce;
+mod control;
+mod forward;
+mod member;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod tick;
+
+use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
+use jitsi_xmpp::bridge_channel::ClientMessage;
+use jitsi_xmpp::colibri2::MediaSource;
+use jitsi_xmpp::entropy::{Entropy, SeededEntropy};
+use jitsi_xmpp::ids::{MediaType, SourceName};
+use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, VideoType};
+use slab::Slab;
+
+use self::member::Member;
+use super::allocation::settings::{AudioSubscription, VideoUpdate};
+use super::counters::{Counters, DropReason};
+use super::ingress::source::{Signalled, Source, SsrcRole};
+use super::limits::{MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT};
+use super::speakers::Speakers;
+use super::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConfig, MediaSink};
+
+/// The media of one conference.
+///
+/// Inputs: `set_…`, `handle_rtp`, `handle_rtcp`, `handle_channel_message`, `handle_timeout`. All outputs go to the
+/// [`MediaSink`] before the call returns. After any call the next [`Self::poll_timeout`] may be earlier.
+#[derive(Debug)]
+pub struct MediaConference {
+    config: MediaConfig,
+    feedback: FeedbackSsrcs,
+    /// Chooses SSRCs and first sequence numbers: they have to differ, not to be secret.
+    entropy: SeededEntropy,
+    keys: HashMap<EndpointKey, usize>,
+    members: Slab<Member>,
+    sources: Slab<Source>,
+    video_by_name: HashMap<SourceName, usize>,
+    next_uid: u64,
+    speakers: Speakers,
+    counters: Counters,
+    /// Whether some receiver's allocation is out of date.
+    unsettled: bool,
+    last_rtp: Option<Instant>,
+    next_tick: Option<Instant>,
+}
+
+impl MediaConference {
+    /// A conference without endpoints. `seed` should be random.
+    pub fn new(config: MediaConfig, feedback: FeedbackSsrcs, seed: u64) -> Self {
+        Self {
+            config,
+            feedback,
+            entropy: SeededEntropy::new(seed),
+            keys: HashMap::default(),
+            members: Slab::new(),
+            sources: Slab::new(),
+            video_by_name: HashMap::default(),
+            next_uid: 1,
+            speakers: Speakers::default(),
+            counters: Counters::default(),
+            unsettled: false,
+            last_rtp: None,
+            next_tick: None,
+        }
+    }
+
+    /// A new endpoint. `key` must not be in use.
+    pub fn add_endpoint(&mut self, now: Instant, key: EndpointKey, init: EndpointInit) {
+        let visitor = init.visitor;
+        let index = self.members.insert(Member::new(now, key, init, &self.config));
+        self.keys.insert(key, index);
+        if !visitor {
+            self.speakers.join(index);
+        }
+        self.next_tick.get_or_insert(now);
+        self.touch(index);
+    }
+
+    /// An endpoint leaves; nothing of it stays.
+    pub fn remove_endpoint(&mut self, now: Instant, key: EndpointKey, sink: &mut dyn MediaSink) {
+        let Some(index) = self.keys.remove(&key) else { return };
+        let owned = self.members.get_mut(index).map(|m| std::mem::take(&mut m.sources)).unwrap_or_default();
+        for source in owned {
+            self.remove_source(source);
+        }
+        let told: Vec<usize> =
+            self.sources.iter_mut().filter_map(|(i, s)| s.forget(index).then_some(i)).collect();
+        self.members.try_remove(index);
+        for source in told {
+            self.tell_sender(source, sink);
+        }
+        if self.speakers.leave(index) {
+            self.announce_speakers(sink);
+        }
+        self.touch_all();
+        self.settle(now, sink);
+    }
+
+    /// What an endpoint can send and receive of one medium; replaces what was set before for it.
+    pub fn set_payload_types(&mut self, key: EndpointKey, media: MediaType, types: &[PayloadType]) {
+        let Some(index) = self.index(key) else { return };
+        if let Some(member) = self.members.get_mut(index) {
+            member.negotiated.set_payload_types(media, types);
+        }
+        self.touch(index);
+        self.unsettled = true;
+    }
+
+    /// Header extensions of an endpoint, added to those set before.
+    pub fn set_header_extensions(&mut self, key: EndpointKey, extensions: &[HeaderExtension]) {
+        let Some(member) = self.index(key).and_then(|i| self.members.get_mut(i)) else { return };
+        member.negotiated.add_header_extensions(extensions);
+        for source in &member.sources {
+            if let Some(source) = self.sources.get_mut(*source) {
+                source.kinds = member.negotiated.kinds;
+            }
+        }
+    }
+
+    /// All sources of an endpoint: replaces those set before, keeping the state of unchanged ones.
+    pub fn set_sources(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        sources: &[MediaSource],
+        sink: &mut dyn MediaSink,
+    ) {
+        let Some(index) = self.index(key) else { return };
+        let visitor = self.members.get(index).is_none_or(|m| m.visitor);
+        let mut wanted: Vec<Signalled> = Vec::new();
+        let mut ssrcs = 0;
+        for one in sources.iter().flat_map(Signalled::read).filter(|_| !visitor) {
+            ssrcs += one.ssrcs();
+            if wanted.len() == MAX_SOURCES_PER_ENDPOINT || ssrcs > MAX_SSRCS_PER_ENDPOINT {
+                self.counters.drop(DropReason::Limit);
+                break;
+            }
+            wanted.push(one);
+        }
+        let had = self.members.get_mut(index).map(|m| std::mem::take(&mut m.sources)).unwrap_or_default();
+        let (kept, gone): (Vec<_>, Vec<_>) = had.into_iter().partition(|i| {
+            self.sources.get(*i).is_some_and(|s| wanted.iter().any(|w| same_streams(w, &s.signalled)))
+        });
+        gone.into_iter().for_each(|i| self.remove_source(i));
+        for one in &wanted {
+            if !kept.iter().any(|i| self.sources.get(*i).is_some_and(|s| same_streams(one, &s.signalled))) {
+                self.add_source(now, index, one.clone());
+            }
+        }
+        if let Some(member) = self.members.get_mut(index) {
+            member.sources.extend(kept);
+        }
+        self.touch_all();
+        self.settle(now, sink);
+    }
+
+    /// Whether an endpoint's packets of each medium are dropped.
+    pub fn set_force_mute(&mut self, _now: Instant, key: EndpointKey, audio: bool, video: bool) {
+        if let Some(member) = self.index(key).and_then(|i| self.members.get_mut(i)) {
+            member.muted = [audio, video];
+        }
+    }
+
+    /// Whether media can be sent to an endpoint (ICE and DTLS are done).
+    pub fn set_transport_up(&mut self, now: Instant, key: EndpointKey, up: bool, sink: &mut dyn MediaSink) {
+        let Some(index) = self.index(key) else { return };
+        if let Some(member) = self.members.get_mut(index) {
+            member.up = up;
+        }
+        self.touch(index);
+        self.settle(now, sink);
+    }
+
+    /// Whether an endpoint's bridge channel is open. When it opens, the full state is sent.
+    pub fn set_channel_open(&mut self, now: Instant, key: EndpointKey, open: bool, sink: &mut dyn MediaSink) {
+        let Some(index) = self.index(key) else { return };
+        self.settle(now, sink);
+        if let Some(member) = self.members.get_mut(index) {
+            member.channel = open;
+        }
+        if open {
+            self.announce_everything(index, sink);
+        }
+    }
+
+    /// A message of an endpoint. Those that are none of the media's business are ignored.
+    pub fn handle_channel_message(
+        &mut self,
+        now: Instant,
+        from: EndpointKey,
+        message: &ClientMessage,
+        sink: &mut dyn MediaSink,
+    ) {
+        let Some(index) = self.index(from) else { return };
+        match message {
+            ClientMessage::ReceiverVideoConstraints(m) => {
+                let height = |c: jitsi_xmpp::bridge_channel::VideoConstraints| {
+                    if c.max_frame_rate == 0.0 { 0 } else { c.max_height.max(-1) }
+                };
+                let constraints = m.constraints.as_ref();
+                self.update_wishes(
+                    index,
+                    VideoUpdate {
+                        last_n: m.last_n,
+                        on_stage: m.on_stage_sources.clone(),
+                        selected: m.selected_sources.clone(),
+                        default_height: m.default_constraints.map(height),
+                        constraints: constraints
+                            .map(|c| c.iter().map(|(n, c)| (n.clone(), height(*c))).collect()),
+                        assumed_bandwidth_bps: m.assumed_bandwidth_bps,
+                    },
+                );
+            }
+            ClientMessage::LastNChanged { last_n } => {
+                if let Some(member) = self.members.get_mut(index) {
+                    member.settings.last_n = *last_n;
+                }
+                self.touch(index);
+            }
+            ClientMessage::ReceiverAudioSubscription(m) => {
+                if let Some(member) = self.members.get_mut(index) {
+                    member.audio = AudioSubscription::new(m.all, m.include.clone(), m.exclude.clone());
+                }
+                self.touch(index);
+            }
+            ClientMessage::SourceVideoType(m) => {
+                self.set_video_type(index, m.source_name.clone(), m.video_type)
+            }
+            ClientMessage::VideoType(kind) => {
+                let Some(member) = self.members.get(index) else { return };
+                // compat: old clients have one video source, named by this pattern.
+                self.set_video_type(index, SourceName::new(format!("{}-v0", member.id)), *kind);
+            }
+            ClientMessage::ClientHello
+            | ClientMessage::EndpointMessage(_)
+            | ClientMessage::EndpointStats(_)
+            | ClientMessage::Unknown { .. } => {}
+        }
+        self.settle(now, sink);
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Whether an endpoint sent audio, video within the last second.
+    pub fn is_sending(&self, now: Instant, key: EndpointKey) -> (bool, bool) {
+        let Some(member) = self.index(key).and_then(|i| self.members.get(i)) else { return (false, false) };
+        let sends = |media| {
+            let mut own = member.sources.iter().filter_map(|i| self.sources.get(*i));
+            own.any(|s| {
+                s.signalled.media == media
+                    && s.last_packet.is_some_and(|at| now.duration_since(at) < RECENTLY)
+            })
+        };
+        (sends(MediaType::Audio), sends(MediaType::Video))
+    }
+
+    /// Whether `receiver` shows `sender`, so that it has a use for its connection statistics: a recent speaker, or
+    /// one whose video it wants.
+    pub fn wants_stats(&self, receiver: EndpointKey, sender: EndpointKey) -> bool {
+        let (Some(receiver), Some(sender)) = (self.index(receiver), self.index(sender)) else { return false };
+        let speaks =
+            self.speakers.dominant() == Some(sender) || self.speakers.previous().any(|e| e == sender);
+        let Some(from) = self.members.get(sender) else { return false };
+        let mut own = from.sources.iter().filter_map(|i| self.sources.get(*i));
+        speaks || own.any(|s| s.wishes.iter().any(|(r, _)| *r == receiver))
+    }
+
+    /// The round-trip time to an endpoint, once known from RTCP.
+    pub fn rtt(&self, key: EndpointKey) -> Option<Duration> {
+        self.members.get(self.index(key)?)?.egress.rtt
+    }
+
+    fn index(&self, key: EndpointKey) -> Option<usize> {
+        self.keys.get(&key).copied()
+    }
+
+    fn add_source(&mut self, now: Instant, owner: usize, signalled: Signalled) {
+        let Some(member) = self.members.get_mut(owner) else { return };
+        let (name, media) = (signalled.name.clone(), signalled.media);
+        let uid = self.next_uid;
+        self.next_uid += 1;
+        let mut source = Source::new(now, uid, signalled, (owner, member.key, member.id.clone()));
+        source.kinds = member.negotiated.kinds;
+        if let Some(at) = member.early_kinds.iter().position(|(early, _)| *early == name) {
+            source.kind = member.early_kinds.swap_remove(at).1;
+        }
+        let at = self.sources.vacant_key();
+        for (i, e) in source.encodings.iter().enumerate() {
+            let encoding = i as u8;
+            member.ssrcs.insert(e.ssrc, SsrcRole::Media { source: at, encoding });
+            if let Some(rtx) = e.rtx {
+                member.ssrcs.insert(rtx, SsrcRole::Rtx { source: at, encoding });
+            }
+        }
+        for fec in &source.signalled.fec {
+            member.ssrcs.insert(*fec, SsrcRole::Fec);
+        }
+        member.sources.push(at);
+        if media == MediaType::Video {
+            self.video_by_name.insert(name, at);
+        }
+        self.sources.insert(source);
+    }
+
+    fn remove_source(&mut self, index: usize) {
+        let Some(source) = self.sources.try_remove(index) else { return };
+        if let Some(member) = self.members.get_mut(source.owner) {
+            member.ssrcs.retain(|ssrc, role| match role {
+                SsrcRole::Media { source: s, .. } | SsrcRole::Rtx { source: s, .. } => *s != index,
+                SsrcRole::Fec => !source.signalled.fec.contains(ssrc),
+            });
+            member.sources.retain(|s| *s != index);
+        }
+        if self.video_by_name.get(&source.signalled.name) == Some(&index) {
+            self.video_by_name.remove(&source.signalled.name);
+        }
+        for (_, member) in &mut self.members {
+            member.egress.release(source.uid);
+        }
+    }
+
+    fn set_video_type(&mut self, owner: usize, name: SourceName, kind: VideoType) {
+        let at = self.video_by_name.get(&name).copied();
+        match at.and_then(|i| self.sources.get_mut(i)).filter(|s| s.owner == owner) {
+            Some(source) => {
+                if source.kind != kind {
+                    source.kind = kind;
+                    self.touch_all();
+                }
+            }
+            None => {
+                let Some(member) = self.members.get_mut(owner) else { return };
+                member.early_kinds.retain(|(n, _)| *n != name);
+                if member.early_kinds.len() < MAX_EARLY_VIDEO_TYPES {
+                    member.early_kinds.push((name, kind));
+                } else {
+                    self.counters.drop(DropReason::Limit);
+                }
+            }
+        }
+    }
+
+    fn update_wishes(&mut self, index: usize, update: VideoUpdate) {
+        let Some(member) = self.members.get_mut(index) else { return };
+        member.settings.apply(update, self.config.default_max_height, self.config.assumed_bandwidth_limit);
+        self.touch(index);
+    }
+
+    /// Marks a receiver's allocation as out of date.
+    fn touch(&mut self, index: usize) {
+        if let Some(member) = self.members.get_mut(index) {
+            member.stale = true;
+            self.unsettled = true;
+        }
+    }
+
+    fn touch_all(&mut self) {
+        self.members.iter_mut().for_each(|(_, m)| m.stale = true);
+        self.unsettled = true;
+    }
+}
+
+/// Whether two descriptions of a source mean the same streams.
+fn same_streams(a: &Signalled, b: &Signalled) -> bool {
+    a.name == b.name && a.media == b.media && a.encodings == b.encodings && a.fec == b.fec
+}
+
+const RECENTLY: Duration = Duration::from_secs(1);

@@ -1,0 +1,204 @@
+//! RTCP of endpoints: ends here. Reports become statistics and reports of our own, requests become
+//! retransmissions and key frame requests to the right sender.
+
+use std::time::{Duration, Instant};
+
+use videobridge_rtp::rtcp::{Compound, Nack, Rtcp, SenderInfo, feedback};
+use videobridge_rtp::{Extension, Extensions};
+
+use super::MediaConference;
+use crate::media::counters::DropReason;
+use crate::media::egress::Copy;
+use crate::media::ingress::descriptor::Descriptor;
+use crate::media::ingress::negotiated::{ExtensionKind, KeyFrameRequest};
+use crate::media::ingress::rate::Rate;
+use crate::media::ingress::source::SsrcRole;
+use crate::media::keyframes::allow_source;
+use crate::media::limits::MAX_NACKED_PER_PACKET;
+use crate::media::{EndpointKey, MediaSink};
+
+impl MediaConference {
+    /// One decrypted RTCP compound of an endpoint.
+    pub fn handle_rtcp(
+        &mut self,
+        now: Instant,
+        from: EndpointKey,
+        compound: &[u8],
+        sink: &mut dyn MediaSink,
+    ) {
+        let Some(index) = self.index(from) else { return };
+        for packet in Compound::new(compound) {
+            match packet {
+                Ok(packet) => self.control(now, index, packet, sink),
+                Err(_) => self.counters.drop(DropReason::MalformedRtcp),
+            }
+        }
+        self.settle(now, sink);
+    }
+
+    fn control(&mut self, now: Instant, index: usize, packet: Rtcp<'_>, sink: &mut dyn MediaSink) {
+        let Some(member) = self.members.get_mut(index) else { return };
+        match packet {
+            Rtcp::SenderReport { ssrc, info, blocks } => {
+                blocks.for_each(|b| member.egress.reported(now, b.last_sr, b.delay_since_last_sr));
+                self.sender_report(now, index, ssrc, &info, sink);
+            }
+            Rtcp::ReceiverReport { blocks, .. } => {
+                blocks.for_each(|b| member.egress.reported(now, b.last_sr, b.delay_since_last_sr));
+            }
+            Rtcp::Goodbye(ssrcs) => ssrcs.for_each(|ssrc| self.goodbye(now, index, ssrc)),
+            Rtcp::Pli { media, .. } => self.key_frame_wanted(now, index, media, sink),
+            // The target of a FIR is in its entries, its header is unused.
+            Rtcp::Fir(fir) => {
+                fir.entries().take(MAX_FIR).for_each(|(ssrc, _)| {
+                    self.key_frame_wanted(now, index, ssrc, sink);
+                });
+            }
+            Rtcp::Nack(nack) => self.resend(now, index, &nack, sink),
+            Rtcp::TransportFeedback(feedback) => {
+                let matched = member.egress.estimator.transport_feedback(now, &feedback);
+                self.counters.unmatched_feedback += matched.unknown;
+                self.counters.feedback_received += matched.received;
+                self.counters.feedback_lost += matched.lost;
+                self.estimate_changed(index);
+            }
+            Rtcp::Remb(remb) if member.negotiated.remb_only() => {
+                member.egress.estimator.remb(remb.bitrate);
+                self.estimate_changed(index);
+            }
+            _ => {}
+        }
+    }
+
+    fn estimate_changed(&mut self, index: usize) {
+        let threshold = self.config.bwe_change_threshold;
+        if self.members.get_mut(index).is_some_and(|m| m.egress.estimator.apply(threshold)) {
+            self.touch(index);
+        }
+    }
+
+    /// Passed on to everybody who gets this encoding now, in their numbers.
+    fn sender_report(
+        &mut self,
+        now: Instant,
+        owner: usize,
+        ssrc: u32,
+        info: &SenderInfo,
+        sink: &mut dyn MediaSink,
+    ) {
+        let role = self.members.get(owner).and_then(|m| m.ssrcs.get(&ssrc)).copied();
+        match role {
+            Some(SsrcRole::Media { source, encoding }) => {
+                let Some(source) = self.sources.get_mut(source) else { return };
+                if let Some(e) = source.encodings.get_mut(usize::from(encoding)) {
+                    e.received.sender_report(now, info.ntp_middle());
+                }
+                for route in source.routes.iter().filter(|r| r.current() == Some(encoding)) {
+                    let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else { continue };
+                    let Some(at) = route.stream else { continue };
+                    let stream = member.egress.streams.get(at);
+                    if let Some(epoch) = stream.and_then(|s| s.epoch(source.uid, encoding)) {
+                        member.egress.report(now, at, &epoch, info, sink);
+                    }
+                }
+            }
+            Some(SsrcRole::Rtx { source, encoding }) => {
+                let source = self.sources.get_mut(source);
+                if let Some(e) = source.and_then(|s| s.encodings.get_mut(usize::from(encoding))) {
+                    e.rtx_received.sender_report(now, info.ntp_middle());
+                }
+            }
+            Some(SsrcRole::Fec) | None => {}
+        }
+    }
+
+    /// An encoding that said goodbye is not waited for.
+    fn goodbye(&mut self, now: Instant, owner: usize, ssrc: u32) {
+        let role = self.members.get(owner).and_then(|m| m.ssrcs.get(&ssrc)).copied();
+        let Some(SsrcRole::Media { source, encoding }) = role else { return };
+        let source = self.sources.get_mut(source);
+        if let Some(e) = source.and_then(|s| s.encodings.get_mut(usize::from(encoding))) {
+            e.rate = Rate::new(now);
+            e.active = false;
+            self.touch_all();
+        }
+    }
+
+    /// A receiver asks for a key frame of one of its streams.
+    fn key_frame_wanted(&mut self, now: Instant, receiver: usize, ssrc: u32, sink: &mut dyn MediaSink) {
+        let Some(member) = self.members.get_mut(receiver) else { return };
+        let Some((uid, at)) = member.egress.stream_by_ssrc(ssrc).and_then(|s| s.source) else { return };
+        let Some(source) = self.sources.get_mut(at).filter(|s| s.uid == uid) else { return };
+        let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
+        let Some(route) = source.routes.iter_mut().find(|r| r.receiver == receiver) else { return };
+        let encoding = route.target();
+        if route.requests.allow(now, rtt) {
+            self.ask_key_frame(now, at, encoding, sink);
+        } else {
+            self.counters.key_frame_requests_suppressed += 1;
+        }
+    }
+
+    /// Asks the owner of a source for a key frame, if it was not asked just now.
+    pub(super) fn ask_key_frame(&mut self, now: Instant, at: usize, encoding: u8, sink: &mut dyn MediaSink) {
+        let Some(source) = self.sources.get_mut(at) else { return };
+        let Some(owner) = self.members.get(source.owner).filter(|m| m.up) else { return };
+        let Some(e) = source.encodings.get_mut(usize::from(encoding)) else { return };
+        let Some(how) = owner.negotiated.key_frame_request() else { return };
+        if !allow_source(&mut e.last_key_frame_request, now, owner.egress.rtt) {
+            self.counters.key_frame_requests_suppressed += 1;
+            return;
+        }
+        self.counters.key_frame_requests += 1;
+        let mut buf = [0; 20];
+        let len = match how {
+            KeyFrameRequest::Pli => feedback::write_pli(&mut buf, self.feedback.video, e.ssrc),
+            KeyFrameRequest::Fir => {
+                e.fir_sequence = e.fir_sequence.wrapping_add(1);
+                feedback::write_fir(&mut buf, self.feedback.video, e.ssrc, e.fir_sequence)
+            }
+        };
+        sink.rtcp(owner.key, buf.get(..len.unwrap_or(0)).unwrap_or_default());
+    }
+
+    /// Repeats what a receiver lost, out of the sources' histories.
+    fn resend(&mut self, now: Instant, receiver: usize, nack: &Nack<'_>, sink: &mut dyn MediaSink) {
+        let Some(member) = self.members.get_mut(receiver).filter(|m| m.up) else { return };
+        let rtt = member.egress.rtt.unwrap_or(DEFAULT_RTT);
+        for sequence in nack.sequences().take(MAX_NACKED_PER_PACKET) {
+            let Some(stream) = member.egress.stream_by_ssrc(nack.media) else { return };
+            let Some((epoch, out, seq)) = stream.sent(sequence) else {
+                self.counters.drop(DropReason::NotInHistory);
+                continue;
+            };
+            let source = stream.source.and_then(|(_, at)| self.sources.get(at));
+            let source = source.filter(|s| s.uid == epoch.source);
+            let history = source.and_then(|s| s.history.as_ref());
+            let stored = history.and_then(|h| h.lookup(epoch.encoding, seq));
+            let (Some(source), Some(packet)) = (source, stored) else {
+                self.counters.drop(DropReason::NotInHistory);
+                continue;
+            };
+            if !stream.may_resend(now, out, rtt) {
+                continue;
+            }
+            let Some(payload) = member.negotiated.payload(packet.payload_type) else { continue };
+            let is_dependency = |e: &Extension<'_>| {
+                source.kinds.get(usize::from(e.id)) == Some(&Some(ExtensionKind::DependencyDescriptor))
+            };
+            let dependency = Extensions::new(packet.profile, packet.extensions).find(is_dependency);
+            let descriptor = Descriptor::parse(payload.codec, packet.payload, dependency.map(|e| e.data));
+            let Some(rewrite) = epoch.rewrite(&packet, &descriptor) else { continue };
+            let copy = Copy { packet: &packet, descriptor: &descriptor, kinds: &source.kinds, rewrite };
+            if member.egress.resend(now, nack.media, copy, &member.negotiated, sink).is_some() {
+                self.counters.retransmitted += 1;
+                self.counters.forwarded += 1;
+            }
+        }
+    }
+}
+
+/// Entries honoured of one FIR.
+const MAX_FIR: usize = 8;
+/// Before the round-trip time is known.
+const DEFAULT_RTT: Duration = Duration::from_millis(100);

@@ -1,0 +1,278 @@
+//! The path of one RTP packet: what is it, is it wanted at all, who gets it.
+
+use std::time::Instant;
+
+use jitsi_xmpp::ids::MediaType;
+use slab::Slab;
+use smallvec::SmallVec;
+use videobridge_rtp::extension::{AudioLevel, transport_sequence};
+use videobridge_rtp::rtcp::feedback;
+use videobridge_rtp::{RtpPacket, rtx};
+
+use super::MediaConference;
+use super::announce::audio_mapping;
+use super::member::Member;
+use crate::media::counters::{Counters, DropReason};
+use crate::media::egress::Copy;
+use crate::media::egress::stream::Stream;
+use crate::media::history::History;
+use crate::media::ingress::descriptor::Descriptor;
+use crate::media::ingress::loss::Arrival;
+use crate::media::ingress::negotiated::{ExtensionKind, Payload};
+use crate::media::ingress::source::{Source, SsrcRole};
+use crate::media::limits::{MAX_ENCODINGS, MAX_MISSING, MAX_RTCP};
+use crate::media::packet::{Codec, Packet};
+use crate::media::{EndpointKey, MediaSink};
+
+impl MediaConference {
+    /// One decrypted RTP packet of an endpoint.
+    pub fn handle_rtp(
+        &mut self,
+        now: Instant,
+        from: EndpointKey,
+        packet: &mut [u8],
+        sink: &mut dyn MediaSink,
+    ) {
+        self.counters.received += 1;
+        self.last_rtp = Some(now);
+        self.tick_soon(now);
+        if let Err(why) = self.receive(now, from, packet, sink) {
+            self.counters.drop(why);
+        }
+        self.settle(now, sink);
+    }
+
+    fn receive(
+        &mut self,
+        now: Instant,
+        from: EndpointKey,
+        bytes: &[u8],
+        sink: &mut dyn MediaSink,
+    ) -> Result<(), DropReason> {
+        let view = RtpPacket::parse(bytes).map_err(|_| DropReason::Malformed)?;
+        let index = self.index(from).ok_or(DropReason::UnknownSsrc)?;
+        let member = self.members.get_mut(index).ok_or(DropReason::UnknownSsrc)?;
+        let negotiated = &member.negotiated;
+        let payload = negotiated.payload(view.payload_type()).ok_or(DropReason::UnknownPayloadType)?;
+        if negotiated.transport_cc()
+            && let Some(data) = negotiated.id(ExtensionKind::TransportCc).and_then(|id| view.extension(id))
+            && let Some(sequence) = transport_sequence(data)
+            && member.arrivals.record(now, sequence, view.ssrc(), view.marker())
+        {
+            member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(from, rtcp));
+        }
+        if member.visitor {
+            return Err(DropReason::Visitor);
+        }
+        match *member.ssrcs.get(&view.ssrc()).ok_or(DropReason::UnknownSsrc)? {
+            SsrcRole::Fec => Err(DropReason::Fec),
+            SsrcRole::Media { source, encoding } => {
+                let inner = (view.sequence(), view.payload());
+                let payload = Payload { repeats: None, ..payload };
+                self.receive_media(now, index, (source, encoding), &view, payload, inner, sink)
+            }
+            SsrcRole::Rtx { source, encoding } => {
+                let repeated = payload.repeats.ok_or(DropReason::BadRtx)?;
+                let original = member.negotiated.payload(repeated).ok_or(DropReason::BadRtx)?;
+                let s = self.sources.get_mut(source).ok_or(DropReason::UnknownSsrc)?;
+                if let Some(e) = s.encodings.get_mut(usize::from(encoding)) {
+                    let seq = e.rtx_sequence.unwrap(view.sequence());
+                    let highest = e.rtx_sequence.newest().unwrap_or(seq);
+                    e.rtx_received.packet(now, highest, view.timestamp(), payload.clock_rate);
+                }
+                // Clients probe with empty retransmissions.
+                let inner = rtx::parse(view.payload()).ok_or(DropReason::Padding)?;
+                let payload = Payload { repeats: Some(repeated), ..original };
+                self.receive_media(now, index, (source, encoding), &view, payload, inner, sink)
+            }
+        }
+    }
+
+    /// A packet of a known source; `inner` is the original of a retransmission, whose `payload.repeats` is then set.
+    #[allow(clippy::too_many_arguments)] // the facts about one packet
+    fn receive_media(
+        &mut self,
+        now: Instant,
+        owner: usize,
+        (at, encoding): (usize, u8),
+        view: &RtpPacket<'_>,
+        payload: Payload,
+        (sequence, body): (u16, &[u8]),
+        sink: &mut dyn MediaSink,
+    ) -> Result<(), DropReason> {
+        let member = self.members.get(owner).ok_or(DropReason::UnknownSsrc)?;
+        let source = self.sources.get_mut(at).ok_or(DropReason::UnknownSsrc)?;
+        let media = source.signalled.media;
+        let e = source.encodings.get_mut(usize::from(encoding)).ok_or(DropReason::UnknownSsrc)?;
+
+        let seq = e.sequence.accept(sequence).ok_or(DropReason::Duplicate)?;
+        if payload.repeats.is_none() {
+            let highest = e.sequence.highest().unwrap_or(seq);
+            e.received.packet(now, highest, view.timestamp(), payload.clock_rate);
+        }
+        source.last_packet = Some(now);
+        e.last_packet = Some(now);
+        let [audio_muted, video_muted] = member.muted;
+        let extension = |kind| member.negotiated.id(kind).and_then(|id| view.extension(id));
+
+        if media == MediaType::Audio {
+            if audio_muted {
+                e.sequence.close(seq);
+                return Err(DropReason::ForceMuted);
+            }
+            let level = extension(ExtensionKind::AudioLevel).and_then(AudioLevel::parse);
+            if let Some(level) = level.filter(|_| !source.signalled.synthetic) {
+                self.speakers.level(now, owner, level.level);
+            }
+            source.silent = if level.is_some_and(|l| l.level == SILENCE) { source.silent + 1 } else { 0 };
+            if self.config.discard_silence && source.silent > self.config.forwarded_silence_packets {
+                e.sequence.close(seq);
+                return Err(DropReason::Silence);
+            }
+        } else {
+            if video_muted {
+                e.sequence.close(seq);
+                return Err(DropReason::ForceMuted);
+            }
+            match e.loss.arrived(seq) {
+                Arrival::Newest { missing: 0 } | Arrival::Late => {}
+                Arrival::Newest { missing } => {
+                    self.counters.lost += missing;
+                    ask_again(now, source, encoding, member, self.feedback.video, &mut self.counters, sink);
+                }
+                Arrival::Recovered => self.counters.recovered += u64::from(payload.repeats.is_some()),
+            }
+        }
+        let e = source.encodings.get_mut(usize::from(encoding)).ok_or(DropReason::UnknownSsrc)?;
+        if body.is_empty() {
+            e.sequence.close(seq);
+            return Err(DropReason::Padding);
+        }
+        e.rate.add(now, view.header_len() + body.len());
+        let woke = !std::mem::replace(&mut e.active, true);
+        let packet = Packet {
+            seq: e.sequence.without_gaps(seq),
+            timestamp: view.timestamp(),
+            payload_type: payload.repeats.unwrap_or(view.payload_type()),
+            marker: view.marker(),
+            profile: view.extension_profile(),
+            extensions: view.extension_bytes(),
+            payload: body,
+        };
+        let dependency = extension(ExtensionKind::DependencyDescriptor);
+        let descriptor = Descriptor::parse(payload.codec, body, dependency);
+        let mut changed = woke && media == MediaType::Video;
+        if descriptor.key_frame {
+            self.counters.key_frames += 1;
+            if let Some(height) = descriptor.height.map(i32::from).filter(|h| *h > 0 && *h != e.height) {
+                e.height = height;
+                changed = true;
+            }
+        }
+        if media == MediaType::Video {
+            let encodings = source.encodings.len();
+            source.history.get_or_insert_with(|| History::new(encodings)).insert(encoding, &packet);
+        }
+        if changed {
+            self.touch_all();
+        }
+        self.forward(now, (at, encoding), payload.codec, &packet, &descriptor, sink);
+        Ok(())
+    }
+
+    /// Hands a packet to everybody who gets this source now.
+    fn forward(
+        &mut self,
+        now: Instant,
+        (at, encoding): (usize, u8),
+        codec: Codec,
+        packet: &Packet<'_>,
+        descriptor: &Descriptor,
+        sink: &mut dyn MediaSink,
+    ) {
+        let Some(source) = self.sources.get_mut(at) else { return };
+        let (uid, media) = (source.uid, source.signalled.media);
+        let gated = codec != Codec::Other;
+        let owner_rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
+        let mut wanted = [false; MAX_ENCODINGS];
+        for route in &mut source.routes {
+            let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else { continue };
+            if member.negotiated.payload(packet.payload_type).is_none() {
+                self.counters.drop(DropReason::NotNegotiated);
+                continue;
+            }
+            let egress = &mut member.egress;
+            if route.stream.is_none_or(|s| !carries(&egress.streams, s, uid)) {
+                route.stream = None;
+                route.suspend();
+                // Audio gets its slot with its first packet; video has one or will not get one now.
+                if media == MediaType::Audio && member.rewriting {
+                    let slot = egress.assign(now, media, (uid, at), &mut self.entropy, |_| false);
+                    route.stream = slot.map(|(slot, _)| slot);
+                }
+            }
+            let stream = route.stream.and_then(|slot| Some((slot, egress.streams.get_mut(slot)?)));
+            let Some((slot, stream)) = stream else {
+                self.counters.drop(DropReason::NoSlot);
+                continue;
+            };
+            if !stream.announced {
+                // The client has to know what an SSRC carries before it sees a packet of it.
+                if !member.channel || media == MediaType::Video {
+                    self.counters.drop(DropReason::NoSlot);
+                    continue;
+                }
+                stream.announced = true;
+                sink.message(
+                    member.key,
+                    &audio_mapping(&source.signalled.name, &source.owner_id, stream.ssrc),
+                );
+            }
+            match route.project(now, stream, (uid, encoding), packet, descriptor, gated) {
+                Ok(rewrite) => {
+                    let copy = Copy { packet, descriptor, kinds: &source.kinds, rewrite };
+                    if egress.send(now, slot, copy, &member.negotiated, sink).is_some() {
+                        self.counters.forwarded += 1;
+                    }
+                }
+                Err(why) => self.counters.drop(why),
+            }
+            if let Some(encoding) = route.wanted_key_frame().filter(|_| gated)
+                && route.requests.allow(now, owner_rtt)
+                && let Some(flag) = wanted.get_mut(usize::from(encoding))
+            {
+                *flag = true;
+            }
+        }
+        for (encoding, _) in (0..).zip(wanted).filter(|(_, wanted)| *wanted) {
+            self.ask_key_frame(now, at, encoding, sink);
+        }
+    }
+}
+
+fn carries(streams: &Slab<Stream>, stream: usize, source: u64) -> bool {
+    streams.get(stream).is_some_and(|s| s.source.is_some_and(|(uid, _)| uid == source))
+}
+
+/// Asks the owner for everything of an encoding that is missing and due.
+pub(super) fn ask_again(
+    now: Instant,
+    source: &mut Source,
+    encoding: u8,
+    owner: &Member,
+    sender: u32,
+    counters: &mut Counters,
+    sink: &mut dyn MediaSink,
+) {
+    let Some(e) = source.encodings.get_mut(usize::from(encoding)) else { return };
+    let mut missing: SmallVec<[u16; MAX_MISSING]> = SmallVec::new();
+    e.loss.due(now, |seq| missing.push(seq));
+    let mut buf = [0; MAX_RTCP];
+    if let Some((len, taken)) = feedback::write_nack(&mut buf, sender, e.ssrc, &missing) {
+        counters.nacks_sent += taken as u64;
+        sink.rtcp(owner.key, buf.get(..len).unwrap_or_default());
+    }
+}
+
+/// The audio level that means digital silence.
+const SILENCE: u8 = 127;

@@ -1,0 +1,71 @@
+//! One endpoint as the media part sees it: a sender, a receiver, or both.
+
+use std::time::Instant;
+
+use foldhash::HashMap;
+use jitsi_xmpp::ids::{EndpointId, SourceName};
+use jitsi_xmpp::jingle::VideoType;
+
+use crate::media::allocation::settings::{AudioSubscription, VideoSettings};
+use crate::media::egress::Egress;
+use crate::media::ingress::arrivals::Arrivals;
+use crate::media::ingress::negotiated::Negotiated;
+use crate::media::ingress::source::SsrcRole;
+use crate::media::{EndpointInit, EndpointKey, MediaConfig};
+
+/// An endpoint.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) key: EndpointKey,
+    pub(crate) id: EndpointId,
+    pub(crate) visitor: bool,
+    pub(crate) rewriting: bool,
+    pub(crate) up: bool,
+    pub(crate) channel: bool,
+    /// Force-muted audio, video.
+    pub(crate) muted: [bool; 2],
+    pub(crate) negotiated: Negotiated,
+    /// As a sender.
+    pub(crate) ssrcs: HashMap<u32, SsrcRole>,
+    pub(crate) sources: Vec<usize>,
+    pub(crate) early_kinds: Vec<(SourceName, VideoType)>,
+    pub(crate) arrivals: Arrivals,
+    pub(crate) next_report: Instant,
+    /// As a receiver.
+    pub(crate) egress: Egress,
+    pub(crate) settings: VideoSettings,
+    pub(crate) audio: AudioSubscription,
+    pub(crate) stale: bool,
+    pub(crate) allocated_at: Instant,
+    /// The video sources it gets now, as last announced.
+    pub(crate) forwarded: Vec<SourceName>,
+    pub(crate) next_stats: Option<Instant>,
+}
+
+impl Member {
+    pub(crate) fn new(now: Instant, key: EndpointKey, init: EndpointInit, config: &MediaConfig) -> Self {
+        let last_n = init.initial_last_n.unwrap_or(config.initial_last_n);
+        Self {
+            key,
+            id: init.id,
+            visitor: init.visitor,
+            rewriting: init.ssrc_rewriting,
+            up: false,
+            channel: false,
+            muted: [false; 2],
+            negotiated: Negotiated::default(),
+            ssrcs: HashMap::default(),
+            sources: Vec::new(),
+            early_kinds: Vec::new(),
+            arrivals: Arrivals::new(now),
+            next_report: now,
+            egress: Egress::new(now, key, config),
+            settings: VideoSettings::new(last_n, config.initial_max_height),
+            audio: AudioSubscription::default(),
+            stale: true,
+            allocated_at: now,
+            forwarded: Vec::new(),
+            next_stats: config.connection_stats_interval.map(|i| now + i),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What happens by time alone: reports, repeated requests, speaker decisions, layers that fell silent.
+
+use std::time::{Duration, Instant};
+
+use jitsi_xmpp::bridge_channel::BridgeMessage;
+use jitsi_xmpp::ids::MediaType;
+use smallvec::SmallVec;
+use videobridge_rtp::rtcp::{ReportBlock, report};
+
+use super::MediaConference;
+use super::forward::ask_again;
+use crate::media::MediaSink;
+use crate::media::ingress::rate::WINDOW;
+use crate::media::ingress::receive::{Reception, ReceiveStats};
+use crate::media::limits::{HISTORY_IDLE_SECS, MAX_REPORT_BLOCKS, MAX_RTCP};
+
+impl MediaConference {
+    /// When [`Self::handle_timeout`] has something to do; `None` without endpoints.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.members.is_empty() { None } else { self.next_tick }
+    }
+
+    /// The first packet after a pause: the slow tick is too late.
+    pub(super) fn tick_soon(&mut self, now: Instant) {
+        let soon = now + TICK;
+        if self.next_tick.is_none_or(|at| at > soon) {
+            self.next_tick = Some(soon);
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant, sink: &mut dyn MediaSink) {
+        if self.next_tick.is_some_and(|at| at > now) {
+            return;
+        }
+        let busy = self.last_rtp.is_some_and(|at| now.duration_since(at) < BUSY);
+        self.next_tick = Some(now + if busy { TICK } else { IDLE_TICK });
+
+        if self.speakers.decide(now) {
+            self.counters.dominant_speaker_changes += 1;
+            self.announce_speakers(sink);
+            self.touch_all();
+        }
+        let mut fell_silent = false;
+        for (_, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
+            let idle = |at: Instant| now.duration_since(at).as_secs() >= HISTORY_IDLE_SECS;
+            if source.last_packet.is_none_or(idle) {
+                source.history = None;
+            }
+            for encoding in 0..source.encodings.len() {
+                let Some(e) = source.encodings.get_mut(encoding) else { continue };
+                if e.active && e.last_packet.is_none_or(|at| now.duration_since(at) > WINDOW) {
+                    e.active = false;
+                    fell_silent = true;
+                }
+                if e.loss.poll_timeout(now).is_some_and(|at| at <= now)
+                    && let Some(owner) = self.members.get(source.owner)
+                {
+                    let encoding = encoding as u8;
+                    ask_again(now, source, encoding, owner, self.feedback.video, &mut self.counters, sink);
+                }
+            }
+        }
+        if fell_silent {
+            self.touch_all();
+        }
+        self.report(now, sink);
+        self.settle(now, sink);
+    }
+
+    /// Receiver reports, transport-wide feedback and statistics that are due; stale allocations.
+    fn report(&mut self, now: Instant, sink: &mut dyn MediaSink) {
+        for (_, member) in &mut self.members {
+            let key = member.key;
+            if member.arrivals.poll_timeout().is_some_and(|at| at <= now) {
+                member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(key, rtcp));
+            }
+            if now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations {
+                member.stale = true;
+                self.unsettled = true;
+            }
+            if let (Some(at), Some(interval)) = (member.next_stats, self.config.connection_stats_interval)
+                && at <= now
+            {
+                member.next_stats = Some(now + interval);
+                if let Some(bps) = member.egress.estimator.estimate().filter(|_| member.channel) {
+                    sink.message(key, &BridgeMessage::ConnectionStats { estimated_downlink_bandwidth: bps });
+                }
+            }
+            if member.next_report > now {
+                continue;
+            }
+            member.next_report = now + REPORT_INTERVAL;
+            let mut blocks: SmallVec<[ReportBlock; MAX_REPORT_BLOCKS]> = SmallVec::new();
+            for source in &member.sources {
+                let Some(source) = self.sources.get_mut(*source) else { continue };
+                for e in &mut source.encodings {
+                    blocks.extend(block(now, e.ssrc, &mut e.received));
+                    blocks.extend(e.rtx.and_then(|rtx| block(now, rtx, &mut e.rtx_received)));
+                }
+            }
+            for some in blocks.chunks(MAX_REPORT_BLOCKS) {
+                let mut buf = [0; MAX_RTCP];
+                if let Some(len) = report::write_receiver_report(&mut buf, self.feedback.video, some) {
+                    sink.rtcp(key, buf.get(..len).unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+fn block(now: Instant, ssrc: u32, stats: &mut ReceiveStats) -> Option<ReportBlock> {
+    let Reception { fraction_lost, cumulative_lost, highest, jitter, last_sr, delay_since_last_sr } =
+        stats.report(now)?;
+    Some(ReportBlock {
+        ssrc,
+        fraction_lost,
+        cumulative_lost,
+        extended_highest: highest,
+        jitter,
+        last_sr,
+        delay_since_last_sr,
+    })
+}
+
+const TICK: Duration = Duration::from_millis(50);
+const IDLE_TICK: Duration = Duration::from_secs(1);
+const BUSY: Duration = Duration::from_secs(2);
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);

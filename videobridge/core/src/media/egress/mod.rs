@@ -1,0 +1,230 @@
+//! What one receiver is sent: packets of the sources routed to it in; rewritten packets, retransmissions and sender
+//! reports out.
+
+pub(crate) mod projection;
+pub(crate) mod slots;
+pub(crate) mod stream;
+#[cfg(test)]
+mod tests;
+pub(crate) mod write;
+
+use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
+use jitsi_xmpp::Entropy;
+use jitsi_xmpp::ids::MediaType;
+use slab::Slab;
+use videobridge_rtp::rtcp::{SenderInfo, report};
+
+use self::slots::Slots;
+use self::stream::{Epoch, Rewrite, Stream};
+use self::write::{Retransmission, Stamps, Written};
+use super::bwe::Estimator;
+use super::ingress::descriptor::Descriptor;
+use super::ingress::negotiated::{ExtensionKind, ExtensionKinds, Negotiated};
+use super::limits::SENT_REPORTS;
+use super::packet::Packet;
+use super::{EndpointKey, MediaConfig, MediaSink};
+
+/// The sending side of one receiver.
+#[derive(Debug)]
+pub(crate) struct Egress {
+    to: EndpointKey,
+    start: Instant,
+    pub(crate) streams: Slab<Stream>,
+    by_ssrc: HashMap<u32, usize>,
+    pub(crate) video: Slots,
+    pub(crate) audio: Slots,
+    transport_sequence: u16,
+    pub(crate) estimator: Estimator,
+    reports: [(u32, Option<Instant>); SENT_REPORTS],
+    next_report: usize,
+    pub(crate) rtt: Option<Duration>,
+}
+
+/// What to send: a packet of a source, with the numbers for the stream it goes out on.
+#[derive(Clone, Copy)]
+pub(crate) struct Copy<'p, 'a> {
+    pub(crate) packet: &'p Packet<'a>,
+    pub(crate) descriptor: &'p Descriptor,
+    pub(crate) kinds: &'p ExtensionKinds,
+    pub(crate) rewrite: Rewrite,
+}
+
+impl Egress {
+    pub(crate) fn new(now: Instant, to: EndpointKey, config: &MediaConfig) -> Self {
+        Self {
+            to,
+            start: now,
+            streams: Slab::new(),
+            by_ssrc: HashMap::default(),
+            video: Slots::new(MediaType::Video, config.video_slots),
+            audio: Slots::new(MediaType::Audio, config.audio_slots),
+            transport_sequence: 0,
+            estimator: Estimator::new(now),
+            reports: [(0, None); SENT_REPORTS],
+            next_report: 0,
+            rtt: None,
+        }
+    }
+
+    /// A slot for `source`, see [`Slots::assign`].
+    pub(crate) fn assign(
+        &mut self,
+        now: Instant,
+        media: MediaType,
+        source: (u64, usize),
+        entropy: &mut dyn Entropy,
+        keep: impl Fn(u64) -> bool,
+    ) -> Option<(usize, bool)> {
+        let slots = if media == MediaType::Video { &mut self.video } else { &mut self.audio };
+        let (slot, new) = slots.assign(now, &mut self.streams, source, entropy, keep)?;
+        if let Some(stream) = self.streams.get(slot) {
+            self.by_ssrc.insert(stream.ssrc, slot);
+        }
+        Some((slot, new))
+    }
+
+    /// The stream that carries a source under its own SSRCs.
+    pub(crate) fn own_stream(
+        &mut self,
+        source: (u64, usize),
+        media: MediaType,
+        ssrcs: (u32, Option<u32>),
+        first: u16,
+    ) -> usize {
+        if let Some((at, _)) = self.streams.iter().find(|(_, s)| s.source == Some(source)) {
+            return at;
+        }
+        let mut stream = Stream::new(media, ssrcs.0, ssrcs.1, first);
+        stream.source = Some(source);
+        stream.announced = true;
+        let at = self.streams.insert(stream);
+        self.by_ssrc.insert(ssrcs.0, at);
+        at
+    }
+
+    /// Frees what carried a source: a slot can be used again, a stream under the source's own SSRC is gone.
+    pub(crate) fn release(&mut self, source: u64) {
+        let found = self.streams.iter().find(|(_, s)| s.source.is_some_and(|(uid, _)| uid == source));
+        let Some(at) = found.map(|(at, _)| at) else { return };
+        if self.video.iter().chain(self.audio.iter()).any(|slot| slot == at) {
+            if let Some(stream) = self.streams.get_mut(at) {
+                (stream.source, stream.announced) = (None, false);
+            }
+        } else {
+            let stream = self.streams.remove(at);
+            self.by_ssrc.remove(&stream.ssrc);
+        }
+    }
+
+    /// The stream with this SSRC.
+    pub(crate) fn stream_by_ssrc(&mut self, ssrc: u32) -> Option<&mut Stream> {
+        self.streams.get_mut(*self.by_ssrc.get(&ssrc)?)
+    }
+
+    /// The SSRC of an outgoing stream, and the payload type and SSRC of its retransmissions if it can have any.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        stream: usize,
+        copy: Copy<'_, '_>,
+        negotiated: &Negotiated,
+        sink: &mut dyn MediaSink,
+    ) -> Option<()> {
+        let stream = self.streams.get(stream)?;
+        let (media, ssrc) = (stream.media, stream.ssrc);
+        self.emit(now, media, ssrc, None, copy, negotiated, sink)
+    }
+
+    /// Repeats what was sent as `out`: as RTX if the receiver knows how, else once more as it was.
+    pub(crate) fn resend(
+        &mut self,
+        now: Instant,
+        ssrc: u32,
+        copy: Copy<'_, '_>,
+        negotiated: &Negotiated,
+        sink: &mut dyn MediaSink,
+    ) -> Option<()> {
+        let stream = self.streams.get_mut(*self.by_ssrc.get(&ssrc)?)?;
+        let media = stream.media;
+        let rtx = match (negotiated.rtx(copy.packet.payload_type), stream.rtx) {
+            (Some(payload_type), Some(ssrc)) => {
+                Some(Retransmission { payload_type, ssrc, seq: stream.next_rtx() })
+            }
+            _ => None,
+        };
+        self.emit(now, media, ssrc, rtx, copy, negotiated, sink)
+    }
+
+    #[allow(clippy::too_many_arguments)] // one private place where all parts of a packet meet
+    fn emit(
+        &mut self,
+        now: Instant,
+        media: MediaType,
+        ssrc: u32,
+        rtx: Option<Retransmission>,
+        copy: Copy<'_, '_>,
+        negotiated: &Negotiated,
+        sink: &mut dyn MediaSink,
+    ) -> Option<()> {
+        let elapsed = u64::try_from(now.duration_since(self.start).as_micros()).unwrap_or(u64::MAX);
+        let mut stamps = Stamps::default();
+        if negotiated.transport_cc() {
+            // Only video is tagged: audio is never held back.
+            if media == MediaType::Video {
+                stamps.transport = Some(self.transport_sequence);
+            }
+        } else if negotiated.id(ExtensionKind::AbsSendTime).is_some() {
+            stamps.send_time_us = Some(elapsed);
+        }
+        let Copy { packet, descriptor, kinds, rewrite } = copy;
+        let written = Written::new(packet, descriptor, &rewrite, ssrc, rtx, (kinds, negotiated), stamps)?;
+        if let Some(sequence) = stamps.transport {
+            self.transport_sequence = sequence.wrapping_add(1);
+            self.estimator.sent(sequence, elapsed, written.len());
+        }
+        let seq = rtx.map_or(rewrite.seq, |r| r.seq);
+        sink.rtp(self.to, written.header(), written.prefix(), written.rest(), seq);
+        Some(())
+    }
+
+    /// Tells when the sender's clock was what, in the numbers of the outgoing stream.
+    pub(crate) fn report(
+        &mut self,
+        now: Instant,
+        stream: usize,
+        epoch: &Epoch,
+        info: &SenderInfo,
+        sink: &mut dyn MediaSink,
+    ) {
+        let Some(stream) = self.streams.get(stream) else { return };
+        let Some((packets, octets)) = stream.totals() else { return };
+        let rtp_timestamp = info.rtp_timestamp.wrapping_add(epoch.timestamp_shift);
+        let mapped = SenderInfo { ntp: info.ntp, rtp_timestamp, packets, octets };
+        let mut buf = [0; 28];
+        let Some(len) = report::write_sender_report(&mut buf, stream.ssrc, &mapped, &[]) else { return };
+        sink.rtcp(self.to, buf.get(..len).unwrap_or_default());
+        if let Some(slot) = self.reports.get_mut(self.next_report) {
+            *slot = (info.ntp_middle(), Some(now));
+        }
+        self.next_report = (self.next_report + 1) % SENT_REPORTS;
+    }
+
+    /// A report block of the receiver: the round trip is what passed since our report, less its own delay.
+    pub(crate) fn reported(&mut self, now: Instant, last_sr: u32, delay: u32) {
+        if last_sr == 0 || delay > MAX_DELAY {
+            return;
+        }
+        let sent = self.reports.iter().find(|(middle, _)| *middle == last_sr).and_then(|(_, at)| *at);
+        let delay = Duration::from_secs_f64(f64::from(delay) / 65536.0);
+        let rtt = sent.and_then(|at| now.duration_since(at).checked_sub(delay));
+        if let Some(rtt) = rtt.filter(|rtt| *rtt <= MAX_RTT) {
+            self.rtt = Some(rtt);
+        }
+    }
+}
+
+/// 5 minutes in 1/65536 s; more is no delay but an error.
+const MAX_DELAY: u32 = 300 << 16;
+const MAX_RTT: Duration = Duration::from_secs(7);

@@ -1,0 +1,138 @@
+//! One source as one receiver gets it: packets of all its encodings in; the packets of one encoding at a time,
+//! switching only at key frames, out.
+
+use std::time::{Duration, Instant};
+
+use super::stream::{Rewrite, Stream};
+use crate::media::counters::DropReason;
+use crate::media::ingress::descriptor::Descriptor;
+use crate::media::keyframes::RequestLimit;
+use crate::media::limits::MAX_ENCODINGS;
+use crate::media::packet::Packet;
+
+/// A receiver's choice among the encodings of a source.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    /// Index of the receiver in the conference.
+    pub(crate) receiver: usize,
+    /// Index of its outgoing stream, once it has one for this source.
+    pub(crate) stream: Option<usize>,
+    /// The encoding it should get.
+    target: u8,
+    /// The encoding it gets.
+    current: Option<u8>,
+    needs_key_frame: bool,
+    last_group: Option<Instant>,
+    /// The newest timestamp seen per encoding, to recognise key frames that come too late.
+    newest: [Option<u32>; MAX_ENCODINGS],
+    pub(crate) requests: RequestLimit,
+}
+
+impl Projection {
+    pub(crate) fn new(receiver: usize, stream: Option<usize>, target: u8) -> Self {
+        Self {
+            receiver,
+            stream,
+            target,
+            current: None,
+            needs_key_frame: true,
+            last_group: None,
+            newest: [None; MAX_ENCODINGS],
+            requests: RequestLimit::default(),
+        }
+    }
+
+    /// Sets the wanted encoding.
+    pub(crate) fn set_target(&mut self, target: u8) {
+        self.target = target;
+        if self.current != Some(target) {
+            self.needs_key_frame = true;
+        }
+    }
+
+    /// Stops at once; going on needs a key frame.
+    pub(crate) fn suspend(&mut self) {
+        self.current = None;
+        self.needs_key_frame = true;
+    }
+
+    pub(crate) fn target(&self) -> u8 {
+        self.target
+    }
+
+    pub(crate) fn current(&self) -> Option<u8> {
+        self.current
+    }
+
+    /// The encoding a key frame is needed of.
+    pub(crate) fn wanted_key_frame(&self) -> Option<u8> {
+        self.needs_key_frame.then_some(self.target)
+    }
+
+    /// Decides about a packet. With `gated` a stream starts and switches only at key frames; without, every packet
+    /// will do (audio, and codecs the bridge cannot look into).
+    pub(crate) fn project(
+        &mut self,
+        now: Instant,
+        stream: &mut Stream,
+        (source, encoding): (u64, u8),
+        packet: &Packet<'_>,
+        d: &Descriptor,
+        gated: bool,
+    ) -> Result<Rewrite, DropReason> {
+        let late = self.is_late(encoding, packet.timestamp);
+        let starts =
+            if gated { d.key_frame && !late } else { self.current.is_none() || encoding == self.target };
+        if starts && self.accepts(now, stream, encoding, gated) {
+            if self.current != Some(encoding) || stream.epoch(source, encoding).is_none() {
+                stream.switch(now, source, encoding, packet, d);
+            }
+            self.current = Some(encoding);
+            self.needs_key_frame = false;
+            if self.last_group.is_none_or(|at| now.duration_since(at) > GROUP) {
+                self.last_group = Some(now);
+            }
+        }
+        match self.current {
+            Some(current) if current == encoding => {
+                stream.forward(now, packet, d).ok_or(DropReason::BeforeSwitch)
+            }
+            Some(current) => {
+                let settled = self.last_group.is_none_or(|at| now.duration_since(at) > GROUP);
+                if settled && nearer(encoding, current, self.target) {
+                    self.needs_key_frame = true;
+                }
+                Err(DropReason::NotSelected)
+            }
+            None => {
+                self.needs_key_frame = true;
+                Err(DropReason::AwaitingKeyFrame)
+            }
+        }
+    }
+
+    /// Whether a key frame of `encoding` is better than what the receiver gets now. Upstream also steps down to
+    /// every lower key frame of a group and up again; staying saves two switches and looks the same.
+    fn accepts(&self, now: Instant, stream: &Stream, encoding: u8, gated: bool) -> bool {
+        let Some(current) = self.current else { return encoding <= self.target || !gated };
+        let stalled = stream.last_used.is_none_or(|at| now.duration_since(at) > GROUP);
+        encoding == current || nearer(encoding, current, self.target) || (stalled && encoding <= self.target)
+    }
+
+    fn is_late(&mut self, encoding: u8, timestamp: u32) -> bool {
+        let Some(newest) = self.newest.get_mut(usize::from(encoding)) else { return false };
+        if newest.is_some_and(|n| (timestamp.wrapping_sub(n) as i32) < 0) {
+            return true;
+        }
+        *newest = Some(timestamp);
+        false
+    }
+}
+
+/// Whether `encoding` is between `current` and `target`, or the target itself.
+fn nearer(encoding: u8, current: u8, target: u8) -> bool {
+    (current < encoding && encoding <= target) || (target <= encoding && encoding < current)
+}
+
+/// Key frames of all encodings asked for together arrive within this time.
+const GROUP: Duration = Duration::from_millis(300);

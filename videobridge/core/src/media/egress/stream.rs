@@ -1,0 +1,224 @@
+//! One outgoing RTP stream of one receiver: packets of changing encodings and sources in; one continuous sequence of
+//! numbers, timestamps and picture ids out.
+//!
+//! Within a stretch of one encoding (an *epoch*) all numbers are shifted by constants, so a retransmission can be
+//! rebuilt from the shared history with nothing but the epoch.
+
+use std::time::{Duration, Instant};
+
+use jitsi_xmpp::ids::MediaType;
+use smallvec::SmallVec;
+
+use crate::media::ingress::descriptor::Descriptor;
+use crate::media::limits::{EPOCHS, RESENT};
+use crate::media::packet::Packet;
+
+/// The state of one outgoing SSRC.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) media: MediaType,
+    pub(crate) ssrc: u32,
+    /// Where retransmissions go.
+    pub(crate) rtx: Option<u32>,
+    /// The `uid` and index of the source it carries now.
+    pub(crate) source: Option<(u64, usize)>,
+    /// Whether the receiver knows what it carries.
+    pub(crate) announced: bool,
+    pub(crate) last_used: Option<Instant>,
+    first: u64,
+    newest: Option<Newest>,
+    epochs: SmallVec<[Epoch; EPOCHS]>,
+    next_rtx: u64,
+    packets: u32,
+    octets: u32,
+    resent: [(u64, Option<Instant>); RESENT],
+}
+
+/// The newest packet sent.
+#[derive(Debug, Clone, Copy)]
+struct Newest {
+    seq: u64,
+    timestamp: u32,
+    marker: bool,
+    picture_id: u16,
+    tl0: u8,
+    frame_number: u16,
+}
+
+/// A stretch of one encoding.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Epoch {
+    pub(crate) source: u64,
+    pub(crate) encoding: u8,
+    /// The first sequence number in and out.
+    in_start: u64,
+    out_start: u64,
+    pub(crate) timestamp_shift: u32,
+    picture_id_shift: u16,
+    tl0_shift: u8,
+    frame_number_shift: u16,
+}
+
+/// The numbers of one outgoing packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rewrite {
+    pub(crate) seq: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) picture_id: Option<u16>,
+    pub(crate) tl0: Option<u8>,
+    pub(crate) frame_number: Option<u16>,
+}
+
+impl Stream {
+    /// A stream that has sent nothing; `first` is its first sequence number.
+    pub(crate) fn new(media: MediaType, ssrc: u32, rtx: Option<u32>, first: u16) -> Self {
+        Self {
+            media,
+            ssrc,
+            rtx,
+            source: None,
+            announced: false,
+            last_used: None,
+            // SRTP starts with roll-over counter 0; half a lap of room lets both sides agree on it.
+            first: u64::from(first & 0x7fff),
+            newest: None,
+            epochs: SmallVec::new(),
+            next_rtx: 1,
+            packets: 0,
+            octets: 0,
+            resent: [(0, None); RESENT],
+        }
+    }
+
+    /// Begins an epoch with `packet`, so that it follows on what was sent before.
+    pub(crate) fn switch(
+        &mut self,
+        now: Instant,
+        source: u64,
+        encoding: u8,
+        packet: &Packet<'_>,
+        d: &Descriptor,
+    ) {
+        let idle = self.last_used.map_or(Duration::ZERO, |at| now.duration_since(at));
+        let id = |value: Option<u16>| value.unwrap_or(0);
+        let picture_id = id(d.picture_id.map(|p| p.value));
+        let tl0 = d.tl0.map_or(0, |t| t.value);
+        let frame = id(d.frame_number);
+        let epoch = match self.newest {
+            None => Epoch {
+                source,
+                encoding,
+                in_start: packet.seq,
+                out_start: self.first,
+                timestamp_shift: 0,
+                picture_id_shift: 0,
+                tl0_shift: 0,
+                frame_number_shift: 0,
+            },
+            Some(last) => {
+                // A frame whose end was not sent stays incomplete: the gap tells the receiver.
+                let open = u64::from(self.media == MediaType::Video && !last.marker);
+                let (tick, step) = match self.media {
+                    MediaType::Video => (VIDEO_FRAME, 3000),
+                    MediaType::Audio => (AUDIO_FRAME, 960),
+                };
+                let frames = (idle.as_millis() / tick.as_millis()).clamp(1, MAX_FRAMES_IDLE) as u32;
+                let timestamp = last.timestamp.wrapping_add(frames.wrapping_mul(step));
+                Epoch {
+                    source,
+                    encoding,
+                    in_start: packet.seq,
+                    out_start: last.seq + 1 + open,
+                    timestamp_shift: timestamp.wrapping_sub(packet.timestamp),
+                    picture_id_shift: last.picture_id.wrapping_add(1).wrapping_sub(picture_id),
+                    tl0_shift: last.tl0.wrapping_add(1).wrapping_sub(tl0),
+                    frame_number_shift: last.frame_number.wrapping_add(1).wrapping_sub(frame),
+                }
+            }
+        };
+        if self.epochs.len() == EPOCHS {
+            self.epochs.remove(0);
+        }
+        self.epochs.push(epoch);
+    }
+
+    /// The epoch now, if it is of this source and encoding.
+    pub(crate) fn epoch(&self, source: u64, encoding: u8) -> Option<Epoch> {
+        self.epochs.last().copied().filter(|e| e.source == source && e.encoding == encoding)
+    }
+
+    /// Numbers a packet of the present epoch and counts it as sent. `None`: it is from before the epoch.
+    pub(crate) fn forward(&mut self, now: Instant, packet: &Packet<'_>, d: &Descriptor) -> Option<Rewrite> {
+        let rewrite = self.epochs.last()?.rewrite(packet, d)?;
+        self.last_used = Some(now);
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
+        if self.newest.is_none_or(|n| rewrite.seq > n.seq) {
+            let before = self.newest;
+            self.newest = Some(Newest {
+                seq: rewrite.seq,
+                timestamp: rewrite.timestamp,
+                marker: packet.marker,
+                picture_id: rewrite.picture_id.or(before.map(|n| n.picture_id)).unwrap_or(0),
+                tl0: rewrite.tl0.or(before.map(|n| n.tl0)).unwrap_or(0),
+                frame_number: rewrite.frame_number.or(before.map(|n| n.frame_number)).unwrap_or(0),
+            });
+        }
+        Some(rewrite)
+    }
+
+    /// What a receiver lost: the epoch it was sent in, its extended number out and the sender's number in.
+    pub(crate) fn sent(&self, sequence: u16) -> Option<(Epoch, u64, u64)> {
+        let newest = self.newest?.seq;
+        let behind = (newest as u16).wrapping_sub(sequence);
+        if behind >= 0x8000 {
+            return None;
+        }
+        let out = newest.checked_sub(u64::from(behind))?;
+        let epoch = self.epochs.iter().rev().find(|e| e.out_start <= out)?;
+        Some((*epoch, out, epoch.in_start + (out - epoch.out_start)))
+    }
+
+    /// Whether `out` may be repeated now: not again within most of a round trip. Remembers it if so.
+    pub(crate) fn may_resend(&mut self, now: Instant, out: u64, rtt: Duration) -> bool {
+        let wait = (rtt * 9 / 10).min(rtt.saturating_sub(Duration::from_millis(5)));
+        let Some((seq, at)) = self.resent.get_mut((out % RESENT as u64) as usize) else { return true };
+        if *seq == out && at.is_some_and(|at| now.duration_since(at) < wait) {
+            return false;
+        }
+        (*seq, *at) = (out, Some(now));
+        true
+    }
+
+    /// The next sequence number of the RTX stream.
+    pub(crate) fn next_rtx(&mut self) -> u64 {
+        let seq = self.next_rtx;
+        self.next_rtx += 1;
+        seq
+    }
+
+    /// Packets and payload bytes sent, for sender reports; `None` before the first packet.
+    pub(crate) fn totals(&self) -> Option<(u32, u32)> {
+        self.newest.map(|_| (self.packets, self.octets))
+    }
+}
+
+impl Epoch {
+    /// The numbers of a packet of this epoch.
+    pub(crate) fn rewrite(&self, packet: &Packet<'_>, d: &Descriptor) -> Option<Rewrite> {
+        let ahead = packet.seq.checked_sub(self.in_start)?;
+        let picture_id = d.picture_id.filter(|p| p.long);
+        Some(Rewrite {
+            seq: self.out_start + ahead,
+            timestamp: packet.timestamp.wrapping_add(self.timestamp_shift),
+            picture_id: picture_id.map(|p| p.value.wrapping_add(self.picture_id_shift) & 0x7fff),
+            tl0: d.tl0.map(|t| t.value.wrapping_add(self.tl0_shift)),
+            frame_number: d.frame_number.map(|f| f.wrapping_add(self.frame_number_shift)),
+        })
+    }
+}
+
+const VIDEO_FRAME: Duration = Duration::from_millis(33);
+const AUDIO_FRAME: Duration = Duration::from_millis(20);
+/// An hour of video: longer pauses look like this, so that the timestamp stays within half its range.
+const MAX_FRAMES_IDLE: u128 = 110_000;

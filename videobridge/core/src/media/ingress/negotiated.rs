@@ -1,0 +1,172 @@
+//! What one endpoint negotiated: payload types and header extensions in, lookups by number out.
+
+use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::jingle::{HeaderExtension, PayloadType};
+
+use crate::media::packet::Codec;
+
+/// A payload type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Payload {
+    pub(crate) media: MediaType,
+    pub(crate) codec: Codec,
+    pub(crate) clock_rate: u32,
+    /// For RTX: the payload type it repeats.
+    pub(crate) repeats: Option<u8>,
+}
+
+/// A header extension the bridge uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExtensionKind {
+    AudioLevel,
+    TransportCc,
+    AbsSendTime,
+    VideoOrientation,
+    DependencyDescriptor,
+}
+
+/// The extension behind each id, index = id. Larger ids are not used by Jitsi.
+pub(crate) type ExtensionKinds = [Option<ExtensionKind>; 16];
+
+/// Payload types and header extensions of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Negotiated {
+    payloads: Box<[Option<Payload>; 128]>,
+    /// The RTX payload type for each payload type.
+    rtx: Box<[Option<u8>; 128]>,
+    feedback: [Feedback; 2],
+    pub(crate) kinds: ExtensionKinds,
+    ids: [Option<u8>; 5],
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Feedback {
+    pli: bool,
+    fir: bool,
+    transport_cc: bool,
+    remb: bool,
+    any: bool,
+}
+
+impl Default for Negotiated {
+    fn default() -> Self {
+        Self {
+            payloads: Box::new([None; 128]),
+            rtx: Box::new([None; 128]),
+            feedback: [Feedback::default(); 2],
+            kinds: [None; 16],
+            ids: [None; 5],
+        }
+    }
+}
+
+impl Negotiated {
+    /// Replaces the payload types of one medium.
+    pub(crate) fn set_payload_types(&mut self, media: MediaType, types: &[PayloadType]) {
+        for slot in self.payloads.iter_mut() {
+            *slot = slot.filter(|p| p.media != media);
+        }
+        for (slot, repeated) in self.rtx.iter_mut().zip(self.payloads.iter()) {
+            *slot = slot.filter(|_| repeated.is_some());
+        }
+        let mut feedback = Feedback { any: !types.is_empty(), ..Feedback::default() };
+        for t in types {
+            let codec = match () {
+                () if t.is_codec("VP8") => Codec::Vp8,
+                () if t.is_codec("VP9") => Codec::Vp9,
+                () if t.is_codec("AV1") => Codec::Av1,
+                () if t.is_codec("H264") => Codec::H264,
+                () => Codec::Other,
+            };
+            let repeats = if t.is_codec("rtx") { t.associated() } else { None };
+            if let Some(slot) = self.payloads.get_mut(usize::from(t.id)) {
+                *slot = Some(Payload { media, codec, clock_rate: t.clockrate.max(8000), repeats });
+            }
+            if let Some(slot) = repeats.and_then(|p| self.rtx.get_mut(usize::from(p))) {
+                *slot = Some(t.id);
+            }
+            feedback.pli |= t.has_feedback("nack", Some("pli"));
+            feedback.fir |= t.has_feedback("ccm", Some("fir"));
+            feedback.transport_cc |= t.has_feedback("transport-cc", None);
+            feedback.remb |= t.has_feedback("goog-remb", None);
+        }
+        if let Some(slot) = self.feedback.get_mut(usize::from(media == MediaType::Video)) {
+            *slot = feedback;
+        }
+    }
+
+    /// Adds header extensions; audio and video share one id space.
+    pub(crate) fn add_header_extensions(&mut self, extensions: &[HeaderExtension]) {
+        for extension in extensions {
+            let Some(kind) = URIS.iter().find(|(uri, _)| *uri == extension.uri).map(|(_, k)| *k) else {
+                continue;
+            };
+            let slot = self.kinds.get_mut(usize::from(extension.id)).filter(|_| extension.id > 0);
+            if let (Some(slot), Some(id)) = (slot, self.ids.get_mut(kind as usize)) {
+                (*slot, *id) = (Some(kind), Some(extension.id));
+            }
+        }
+    }
+
+    pub(crate) fn payload(&self, payload_type: u8) -> Option<Payload> {
+        self.payloads.get(usize::from(payload_type)).copied().flatten()
+    }
+
+    /// The payload type that repeats `payload_type`.
+    pub(crate) fn rtx(&self, payload_type: u8) -> Option<u8> {
+        self.rtx.get(usize::from(payload_type)).copied().flatten()
+    }
+
+    /// Whether lost video can be repeated to this endpoint.
+    pub(crate) fn has_rtx(&self) -> bool {
+        self.rtx.iter().any(Option::is_some)
+    }
+
+    pub(crate) fn id(&self, kind: ExtensionKind) -> Option<u8> {
+        self.ids.get(kind as usize).copied().flatten()
+    }
+
+    /// Whether the endpoint takes this medium at all: any payload type of it makes it accept.
+    pub(crate) fn accepts(&self, media: MediaType) -> bool {
+        let [audio, video] = self.feedback;
+        if media == MediaType::Audio { audio.any } else { video.any }
+    }
+
+    /// Whether transport-wide feedback flows in both directions.
+    pub(crate) fn transport_cc(&self) -> bool {
+        self.id(ExtensionKind::TransportCc).is_some() && self.feedback.iter().any(|f| f.transport_cc)
+    }
+
+    /// Whether REMB is the only estimate there can be.
+    pub(crate) fn remb_only(&self) -> bool {
+        !self.transport_cc() && self.feedback.iter().any(|f| f.remb)
+    }
+
+    /// How to ask this sender for a key frame; PLI is preferred.
+    pub(crate) fn key_frame_request(&self) -> Option<KeyFrameRequest> {
+        let [_, video] = self.feedback;
+        match (video.pli, video.fir) {
+            (true, _) => Some(KeyFrameRequest::Pli),
+            (false, true) => Some(KeyFrameRequest::Fir),
+            (false, false) => None,
+        }
+    }
+}
+
+/// The two ways to ask for a key frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyFrameRequest {
+    Pli,
+    Fir,
+}
+
+const URIS: [(&str, ExtensionKind); 5] = [
+    ("urn:ietf:params:rtp-hdrext:ssrc-audio-level", ExtensionKind::AudioLevel),
+    ("http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01", ExtensionKind::TransportCc),
+    ("http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time", ExtensionKind::AbsSendTime),
+    ("urn:3gpp:video-orientation", ExtensionKind::VideoOrientation),
+    (
+        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
+        ExtensionKind::DependencyDescriptor,
+    ),
+];

@@ -1,0 +1,61 @@
+//! The bitrate of one encoding: packet sizes in, bit/s over the last second out.
+
+use std::time::{Duration, Instant};
+
+/// A sliding window of 1 s in 50 buckets of 20 ms.
+#[derive(Debug)]
+pub(crate) struct Rate {
+    start: Instant,
+    /// Bytes per bucket and the bucket's number + 1.
+    buckets: [(u32, u32); BUCKETS],
+}
+
+impl Rate {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { start: now, buckets: [(0, 0); BUCKETS] }
+    }
+
+    pub(crate) fn add(&mut self, now: Instant, bytes: usize) {
+        let number = self.number(now);
+        if let Some((sum, at)) = self.buckets.get_mut(number as usize % BUCKETS) {
+            if *at != number {
+                (*sum, *at) = (0, number);
+            }
+            *sum = sum.saturating_add(bytes.try_into().unwrap_or(u32::MAX));
+        }
+    }
+
+    pub(crate) fn bits_per_second(&self, now: Instant) -> u64 {
+        let number = self.number(now);
+        let current =
+            self.buckets.iter().filter(|(_, at)| *at > 0 && number - (*at).min(number) < BUCKETS as u32);
+        current.map(|(sum, _)| u64::from(*sum) * 8).sum()
+    }
+
+    fn number(&self, now: Instant) -> u32 {
+        let ms = now.duration_since(self.start).as_millis();
+        u32::try_from(ms / 20).unwrap_or(u32::MAX - 1) + 1
+    }
+}
+
+/// After this long without a packet the rate is 0.
+pub(crate) const WINDOW: Duration = Duration::from_secs(1);
+
+const BUCKETS: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_one_second_and_forgets() {
+        let t0 = Instant::now();
+        let mut rate = Rate::new(t0);
+        for i in 0..300 {
+            rate.add(t0 + Duration::from_millis(i * 10), 1250);
+        }
+        let end = t0 + Duration::from_millis(2990);
+        assert_eq!(rate.bits_per_second(end), 1_000_000);
+        assert_eq!(rate.bits_per_second(end + WINDOW + Duration::from_millis(20)), 0);
+    }
+}

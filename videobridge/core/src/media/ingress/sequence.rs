@@ -1,0 +1,177 @@
+//! The sequence numbers of one SSRC: 16-bit numbers in; extended numbers without duplicates, and without the gaps of
+//! packets we drop on purpose, out.
+
+use crate::media::limits::{CLOSED_GAPS, DUPLICATE_WINDOW};
+
+/// What is known of an SSRC's sequence numbers.
+#[derive(Debug)]
+pub(crate) struct Sequence {
+    highest: Option<u64>,
+    /// One bit per number of the window that ends at `highest`.
+    seen: [u64; DUPLICATE_WINDOW / 64],
+    /// The number that would confirm a restart of the sender.
+    restart: Option<u16>,
+    /// How many numbers were closed, and the latest of them.
+    closed: u64,
+    closed_at: [u64; CLOSED_GAPS],
+}
+
+impl Default for Sequence {
+    fn default() -> Self {
+        Self {
+            highest: None,
+            seen: [0; DUPLICATE_WINDOW / 64],
+            restart: None,
+            closed: 0,
+            closed_at: [0; CLOSED_GAPS],
+        }
+    }
+}
+
+impl Sequence {
+    /// Extends `seq`. `None`: a duplicate, too late, or a jump backwards that is not confirmed yet.
+    pub(crate) fn accept(&mut self, seq: u16) -> Option<u64> {
+        let Some(highest) = self.highest else {
+            // One lap of headroom, so that late packets do not go below zero.
+            let first = (1 << 16) | u64::from(seq);
+            self.highest = Some(first);
+            self.mark(first);
+            return Some(first);
+        };
+        let ahead = seq.wrapping_sub(highest as u16) as i16;
+        if ahead > 0 {
+            let ext = highest + u64::from(ahead.unsigned_abs());
+            self.advance(highest, ext);
+            return Some(ext);
+        }
+        let behind = u64::from(ahead.unsigned_abs());
+        if behind >= MAX_LATE {
+            // RFC 3550 A.1: two numbers in a row after a jump mean the sender started anew.
+            if self.restart != Some(seq) {
+                self.restart = Some(seq.wrapping_add(1));
+                return None;
+            }
+            let ext = (((highest >> 16) + 1) << 16) | u64::from(seq);
+            self.advance(highest, ext);
+            return Some(ext);
+        }
+        let ext = highest.checked_sub(behind)?;
+        self.mark(ext).then_some(ext)
+    }
+
+    /// The highest extended number so far.
+    pub(crate) fn highest(&self) -> Option<u64> {
+        self.highest
+    }
+
+    /// Closes the gap of `ext`, which is not forwarded. Only the newest packet leaves no trace: after later ones went
+    /// out it is a gap like any loss.
+    pub(crate) fn close(&mut self, ext: u64) {
+        if self.highest != Some(ext) {
+            return;
+        }
+        if let Some(slot) = self.closed_at.get_mut((self.closed % CLOSED_GAPS as u64) as usize) {
+            *slot = ext;
+        }
+        self.closed += 1;
+    }
+
+    /// The number to forward `ext` with.
+    pub(crate) fn without_gaps(&self, ext: u64) -> u64 {
+        if self.closed == 0 {
+            return ext;
+        }
+        let later = self.closed_at.iter().filter(|at| **at > ext).count() as u64;
+        ext.saturating_sub(self.closed - later.min(self.closed))
+    }
+
+    fn advance(&mut self, highest: u64, ext: u64) {
+        self.restart = None;
+        if ext - highest >= DUPLICATE_WINDOW as u64 {
+            self.seen = [0; DUPLICATE_WINDOW / 64];
+        } else {
+            for skipped in highest + 1..=ext {
+                let (word, bit) = place(skipped);
+                if let Some(w) = self.seen.get_mut(word) {
+                    *w &= !bit;
+                }
+            }
+        }
+        self.highest = Some(ext);
+        self.mark(ext);
+    }
+
+    /// Returns whether it was unmarked.
+    fn mark(&mut self, ext: u64) -> bool {
+        let (word, bit) = place(ext);
+        let Some(w) = self.seen.get_mut(word) else { return false };
+        let fresh = *w & bit == 0;
+        *w |= bit;
+        fresh
+    }
+}
+
+fn place(ext: u64) -> (usize, u64) {
+    let at = ext % DUPLICATE_WINDOW as u64;
+    ((at / 64) as usize, 1 << (at % 64))
+}
+
+/// Further behind than this is not lateness; smaller than the duplicate window.
+const MAX_LATE: u64 = 1500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extends_over_the_wrap_and_drops_duplicates() {
+        let mut s = Sequence::default();
+        assert_eq!(s.accept(65_534), Some(131_070));
+        assert_eq!(s.accept(1), Some(131_073));
+        assert_eq!(s.accept(65_535), Some(131_071));
+        assert_eq!(s.accept(65_535), None);
+        assert_eq!(s.accept(0), Some(131_072));
+        assert_eq!(s.accept(1), None);
+    }
+
+    #[test]
+    fn a_number_seen_at_the_edge_of_the_window_is_still_a_duplicate() {
+        let mut s = Sequence::default();
+        (0..2000u16).for_each(|n| assert!(s.accept(n).is_some()));
+        assert_eq!(s.accept(1999 - (MAX_LATE as u16 - 1)), None, "at the limit: known duplicate");
+        assert_eq!(s.accept(1999 - MAX_LATE as u16), None, "beyond: taken for a restart, not confirmed");
+    }
+
+    #[test]
+    fn a_sender_that_restarts_is_followed_after_two_packets() {
+        let mut s = Sequence::default();
+        s.accept(40_000);
+        assert_eq!(s.accept(10_000), None);
+        assert_eq!(s.accept(10_001), Some((2 << 16) | 10_001));
+        assert_eq!(s.accept(10_002), Some((2 << 16) | 10_002));
+    }
+
+    #[test]
+    fn dropped_packets_leave_no_gap() {
+        let mut s = Sequence::default();
+        let a = s.accept(10).unwrap();
+        let padding = s.accept(11).unwrap();
+        s.close(padding);
+        let late = s.accept(13).unwrap();
+        let b = s.accept(12).unwrap();
+        assert_eq!(s.without_gaps(a) + 1, s.without_gaps(b));
+        assert_eq!(s.without_gaps(b) + 1, s.without_gaps(late));
+    }
+
+    #[test]
+    fn late_packets_from_before_a_closed_gap_keep_their_place() {
+        let mut s = Sequence::default();
+        let first = s.accept(10).unwrap();
+        let padding = s.accept(12).unwrap();
+        s.close(padding);
+        let late = s.accept(11).unwrap();
+        assert_eq!(s.without_gaps(late), s.without_gaps(first) + 1);
+        let next = s.accept(13).unwrap();
+        assert_eq!(s.without_gaps(next), s.without_gaps(late) + 1);
+    }
+}

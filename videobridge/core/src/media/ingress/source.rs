@@ -1,0 +1,238 @@
+//! Signalled media sources in; sources with their encodings, and what each SSRC of an endpoint is, out.
+
+use std::time::Instant;
+
+use foldhash::HashMap;
+use jitsi_xmpp::colibri2::MediaSource;
+use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName};
+use jitsi_xmpp::jingle::{Semantics, VideoType};
+use smallvec::SmallVec;
+use videobridge_rtp::Unwrapper;
+
+use super::loss::Loss;
+use super::negotiated::ExtensionKinds;
+use super::rate::Rate;
+use super::receive::ReceiveStats;
+use super::sequence::Sequence;
+use crate::media::EndpointKey;
+use crate::media::allocation::Layer;
+use crate::media::egress::projection::Projection;
+use crate::media::history::History;
+use crate::media::limits::MAX_ENCODINGS;
+
+/// What an SSRC of an endpoint carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SsrcRole {
+    /// Media of one encoding of a source.
+    Media { source: usize, encoding: u8 },
+    /// Its retransmissions.
+    Rtx { source: usize, encoding: u8 },
+    /// Forward error correction: tolerated, not used.
+    Fec,
+}
+
+/// What signalling says about a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Signalled {
+    pub(crate) name: SourceName,
+    pub(crate) media: MediaType,
+    pub(crate) synthetic: bool,
+    /// Lowest encoding first: SSRC and RTX SSRC.
+    pub(crate) encodings: SmallVec<[(u32, Option<u32>); MAX_ENCODINGS]>,
+    pub(crate) fec: SmallVec<[u32; 1]>,
+    pub(crate) kind: VideoType,
+}
+
+/// One source with everything that belongs to it: what came in, and who gets it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub(crate) signalled: Signalled,
+    /// Never used twice, unlike its index.
+    pub(crate) uid: u64,
+    pub(crate) owner: usize,
+    pub(crate) owner_key: EndpointKey,
+    pub(crate) owner_id: EndpointId,
+    pub(crate) kind: VideoType,
+    pub(crate) encodings: SmallVec<[Encoding; MAX_ENCODINGS]>,
+    /// The owner's header extension ids.
+    pub(crate) kinds: ExtensionKinds,
+    pub(crate) history: Option<History>,
+    /// Who gets it now.
+    pub(crate) routes: Vec<Projection>,
+    /// Who got it earlier and may again.
+    pub(crate) parked: Vec<Projection>,
+    /// Effective height limit by receiver, zeros left out.
+    pub(crate) wishes: Vec<(usize, i32)>,
+    /// The last value told to the owner.
+    pub(crate) told: Option<i32>,
+    /// Silent packets in a row.
+    pub(crate) silent: u32,
+    pub(crate) last_packet: Option<Instant>,
+}
+
+/// One simulcast encoding, or the only stream of a source.
+#[derive(Debug)]
+pub(crate) struct Encoding {
+    pub(crate) ssrc: u32,
+    pub(crate) rtx: Option<u32>,
+    pub(crate) sequence: Sequence,
+    pub(crate) loss: Loss,
+    pub(crate) rate: Rate,
+    pub(crate) received: ReceiveStats,
+    pub(crate) rtx_sequence: Unwrapper,
+    pub(crate) rtx_received: ReceiveStats,
+    pub(crate) active: bool,
+    pub(crate) last_packet: Option<Instant>,
+    pub(crate) height: i32,
+    pub(crate) last_key_frame_request: Option<Instant>,
+    pub(crate) fir_sequence: u8,
+}
+
+impl Signalled {
+    /// Reads one signalled source. Several audio SSRCs are several sources of that name; a video source without a
+    /// usable SSRC is none.
+    pub(crate) fn read(source: &MediaSource) -> SmallVec<[Self; 1]> {
+        let mut rtx: HashMap<u32, u32> = HashMap::default();
+        let mut fec = SmallVec::new();
+        let mut simulcast = None;
+        for group in &source.ssrc_groups {
+            match (&group.semantics, group.ssrcs.as_slice()) {
+                (Semantics::Fid, [media, repeat, ..]) => {
+                    rtx.insert(media.0, repeat.0);
+                }
+                (Semantics::Fec | Semantics::FecFr, [_, secondary, ..]) => fec.push(secondary.0),
+                (Semantics::Sim, ssrcs @ [_, _, ..]) => simulcast = Some(ssrcs),
+                _ => {}
+            }
+        }
+        let secondary = |ssrc: u32| fec.contains(&ssrc) || rtx.values().any(|r| *r == ssrc);
+        let alone = source.sources.iter().map(|s| s.ssrc).filter(|s| s.0 != 0 && !secondary(s.0));
+        let primaries: SmallVec<[u32; 3]> = match (simulcast, source.kind) {
+            (Some(ssrcs), MediaType::Video) => ssrcs.iter().map(|s| s.0).take(MAX_ENCODINGS).collect(),
+            (None, MediaType::Video) => alone.map(|s| s.0).take(1).collect(),
+            (_, MediaType::Audio) => alone.map(|s| s.0).collect(),
+        };
+        let kind = source.sources.iter().find_map(|s| s.video_type).unwrap_or(VideoType::Camera);
+        let encoding = |ssrc: &u32| (*ssrc, rtx.get(ssrc).copied());
+        let one = |encodings| Self {
+            name: source.id.clone(),
+            media: source.kind,
+            synthetic: source.synthetic,
+            encodings,
+            fec: fec.clone(),
+            kind,
+        };
+        match source.kind {
+            MediaType::Video if primaries.is_empty() => SmallVec::new(),
+            MediaType::Video => std::iter::once(one(primaries.iter().map(encoding).collect())).collect(),
+            MediaType::Audio => {
+                primaries.iter().map(|p| one(std::iter::once(encoding(p)).collect())).collect()
+            }
+        }
+    }
+
+    /// All SSRCs.
+    pub(crate) fn ssrcs(&self) -> usize {
+        self.encodings.len() + self.encodings.iter().filter(|(_, rtx)| rtx.is_some()).count() + self.fec.len()
+    }
+}
+
+impl Source {
+    pub(crate) fn new(
+        now: Instant,
+        uid: u64,
+        signalled: Signalled,
+        owner: (usize, EndpointKey, EndpointId),
+    ) -> Self {
+        let simulcast = signalled.encodings.iter().enumerate();
+        let encodings = simulcast.map(|(i, (ssrc, rtx))| Encoding::new(now, *ssrc, *rtx, 180 << i)).collect();
+        Self {
+            uid,
+            owner: owner.0,
+            owner_key: owner.1,
+            owner_id: owner.2,
+            kind: signalled.kind,
+            encodings,
+            signalled,
+            kinds: [None; 16],
+            history: None,
+            routes: Vec::new(),
+            parked: Vec::new(),
+            wishes: Vec::new(),
+            told: None,
+            silent: 0,
+            last_packet: None,
+        }
+    }
+
+    /// The layers to choose from. Temporal and spatial parts of an encoding are not told apart yet.
+    pub(crate) fn layers(&self, now: Instant) -> SmallVec<[Layer; 9]> {
+        let layer = |(i, e): (usize, &Encoding)| Layer {
+            index: (i as u16) << 6,
+            height: e.height,
+            fps: 30.0,
+            bitrate: e.rate.bits_per_second(now),
+        };
+        self.encodings.iter().enumerate().map(layer).collect()
+    }
+
+    /// The highest height anybody wants: −1 = any, 0 = nobody wants it.
+    pub(crate) fn wished_height(&self) -> i32 {
+        let mut heights = self.wishes.iter().map(|(_, height)| *height);
+        if heights.clone().any(|h| h < 0) { -1 } else { heights.by_ref().max().unwrap_or(0) }
+    }
+
+    /// Records what a receiver wants. Returns whether that changed.
+    pub(crate) fn wish(&mut self, receiver: usize, height: i32) -> bool {
+        match self.wishes.iter().position(|(r, _)| *r == receiver) {
+            Some(at) if height == 0 => {
+                self.wishes.swap_remove(at);
+                true
+            }
+            Some(at) => match self.wishes.get_mut(at) {
+                Some((_, h)) if *h != height => {
+                    *h = height;
+                    true
+                }
+                _ => false,
+            },
+            None if height == 0 => false,
+            None => {
+                self.wishes.push((receiver, height));
+                true
+            }
+        }
+    }
+
+    /// The receiver's projection, whether it is in use or not.
+    pub(crate) fn projection(&mut self, receiver: usize) -> Option<&mut Projection> {
+        self.routes.iter_mut().chain(&mut self.parked).find(|p| p.receiver == receiver)
+    }
+
+    /// Forgets a receiver. Returns whether it had a wish.
+    pub(crate) fn forget(&mut self, receiver: usize) -> bool {
+        self.routes.retain(|p| p.receiver != receiver);
+        self.parked.retain(|p| p.receiver != receiver);
+        self.wish(receiver, 0)
+    }
+}
+
+impl Encoding {
+    fn new(now: Instant, ssrc: u32, rtx: Option<u32>, height: i32) -> Self {
+        Self {
+            ssrc,
+            rtx,
+            sequence: Sequence::default(),
+            loss: Loss::default(),
+            rate: Rate::new(now),
+            received: ReceiveStats::new(now),
+            rtx_sequence: Unwrapper::new(),
+            rtx_received: ReceiveStats::new(now),
+            active: false,
+            last_packet: None,
+            height,
+            last_key_frame_request: None,
+            fir_sequence: 0,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! How often key frames may be asked for: requests in, permission out. Denied requests are dropped, not delayed: who
+//! needs a key frame asks again.
+
+use std::time::{Duration, Instant};
+
+/// The limit of one requester on one source: every 200 ms, three in 10 s.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RequestLimit {
+    /// The last three permitted requests, newest first.
+    last: [Option<Instant>; 3],
+}
+
+impl RequestLimit {
+    /// Whether a request may go on now; remembers it if so. `rtt` = to the sender.
+    pub(crate) fn allow(&mut self, now: Instant, rtt: Option<Duration>) -> bool {
+        let [newest, second, third] = self.last;
+        let fresh = |at: Option<Instant>, than: Duration| at.is_some_and(|at| now.duration_since(at) < than);
+        if fresh(newest, interval(rtt)) || fresh(third, PERIOD) {
+            return false;
+        }
+        self.last = [Some(now), newest, second];
+        true
+    }
+}
+
+/// The limit of one SSRC over all requesters.
+pub(crate) fn allow_source(last: &mut Option<Instant>, now: Instant, rtt: Option<Duration>) -> bool {
+    if last.is_some_and(|at| now.duration_since(at) < interval(rtt)) {
+        return false;
+    }
+    *last = Some(now);
+    true
+}
+
+fn interval(rtt: Option<Duration>) -> Duration {
+    rtt.map_or(MIN_INTERVAL, |rtt| MIN_INTERVAL.min(rtt + RTT_MARGIN))
+}
+
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
+const RTT_MARGIN: Duration = Duration::from_millis(10);
+const PERIOD: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_requester_gets_three_in_ten_seconds_200_ms_apart() {
+        let t0 = Instant::now();
+        let ms = |n| t0 + Duration::from_millis(n);
+        let mut limit = RequestLimit::default();
+        assert!(limit.allow(ms(0), None));
+        assert!(!limit.allow(ms(199), None));
+        assert!(limit.allow(ms(200), None));
+        assert!(limit.allow(ms(400), None));
+        assert!(!limit.allow(ms(9_999), None), "the fourth");
+        assert!(limit.allow(ms(10_000), None));
+    }
+
+    #[test]
+    fn close_senders_may_be_asked_more_often() {
+        let t0 = Instant::now();
+        let rtt = Some(Duration::from_millis(20));
+        let mut last = None;
+        assert!(allow_source(&mut last, t0, rtt));
+        assert!(!allow_source(&mut last, t0 + Duration::from_millis(29), rtt));
+        assert!(allow_source(&mut last, t0 + Duration::from_millis(30), rtt));
+    }
+}
