@@ -272,6 +272,3 @@ impl MediaSource {
         Self { kind, id, synthetic: false, sources: Vec::new(), ssrc_groups: Vec::new() }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -33,7 +33,7 @@ impl Hash {
     }
 
     /// Bytes of a digest.
-    pub const fn len(self) -> usize {
+    pub const fn output_len(self) -> usize {
         match self {
             Self::Sha1 => digest::SHA1_OUTPUT_LEN,
             Self::Sha256 => digest::SHA256_OUTPUT_LEN,
@@ -61,7 +61,7 @@ impl Hash {
             Self::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
             Self::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
         };
-        let mut out = vec![0; self.len()];
+        let mut out = vec![0; self.output_len()];
         pbkdf2::derive(algorithm, iterations, salt, password.as_bytes(), &mut out);
         out
     }

@@ -90,7 +90,7 @@ impl ScramServer {
         let auth_message = format!("{},{without_proof}", self.transcript.reveal());
         let signature = c.hash.hmac(c.stored_key.reveal(), auth_message.as_bytes());
         let client_key = xor(&proof, &signature);
-        if proof.len() != c.hash.len() || !equal(&c.hash.digest(&client_key), c.stored_key.reveal()) {
+        if proof.len() != c.hash.output_len() || !equal(&c.hash.digest(&client_key), c.stored_key.reveal()) {
             return Err(SaslError::Proof);
         }
         let server_signature = c.hash.hmac(c.server_key.reveal(), auth_message.as_bytes());

@@ -150,6 +150,7 @@ impl Element {
         self.nodes.push(Node::Text(text.into()));
     }
 
+    #[expect(clippy::ptr_arg, reason = "cloning a borrowed Cow does not allocate")]
     fn adopt(&mut self, parent: &Cow<'static, str>) {
         if !self.declared && self.ns.is_empty() {
             self.ns = parent.clone();

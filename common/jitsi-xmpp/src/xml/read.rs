@@ -152,6 +152,7 @@ struct State {
 }
 
 impl State {
+    #[expect(clippy::ptr_arg, reason = "cloning a borrowed Cow does not allocate")]
     fn start(&mut self, s: &BytesStart<'_>, default_ns: &Cow<'static, str>) -> Result<Element, XmlError> {
         if self.done.is_some() {
             return Err(XmlError::ContentAfterEnd);

@@ -25,11 +25,13 @@ pub enum SplitError {
 }
 
 /// Finds the boundaries of elements in a stream without understanding them. Holds at most one element's bytes
-/// (`limits.max_bytes`) plus one chunk.
+/// (`limits.max_bytes`) plus one chunk; looks at every byte once.
 #[derive(Debug)]
 pub struct Splitter {
     limits: XmlLimits,
     buf: Vec<u8>,
+    /// Where the current item begins in `buf`; everything before has been returned.
+    start: usize,
     /// How far `buf` has been scanned.
     scanned: usize,
     state: Lex,
@@ -54,24 +56,25 @@ enum Lex {
     End,
     /// Inside `<?…?>`, allowed before the stream header only.
     Declaration,
-    /// Inside `<![CDATA[ … ]]>`; counts the closing brackets seen.
-    CData,
+    /// After `<!`: so many bytes of `[CDATA[` have been seen.
+    CDataStart {
+        seen: usize,
+    },
+    /// Inside `<![CDATA[ … ]]>`; so many closing brackets stand before this byte.
+    CData {
+        brackets: u8,
+    },
 }
 
 impl Splitter {
     /// A splitter at the start of a stream.
     pub fn new(limits: XmlLimits) -> Self {
-        Self { limits, buf: Vec::new(), scanned: 0, state: Lex::Text, depth: 0, in_stream: false }
+        Self { limits, buf: Vec::new(), start: 0, scanned: 0, state: Lex::Text, depth: 0, in_stream: false }
     }
 
     /// Forgets everything but the limits: after STARTTLS or SASL a new stream begins.
     pub fn reset(&mut self) {
         *self = Self::new(self.limits);
-    }
-
-    /// Changes the size limit; what is already buffered stays.
-    pub fn set_max_bytes(&mut self, max_bytes: usize) {
-        self.limits.max_bytes = max_bytes;
     }
 
     /// Adds received bytes.
@@ -83,118 +86,124 @@ impl Splitter {
     pub fn next_item(&mut self) -> Result<Option<StreamItem>, SplitError> {
         while let Some(&b) = self.buf.get(self.scanned) {
             self.scanned += 1;
-            match self.state {
-                Lex::Text => {
-                    if b == b'<' {
-                        if self.level() == 0 {
-                            // Whitespace between stanzas is a keep-alive; other text is an error.
-                            if !self.buf.iter().take(self.scanned - 1).all(u8::is_ascii_whitespace) {
-                                return Err(SplitError::Malformed);
-                            }
-                            self.buf.drain(..self.scanned - 1);
-                            self.scanned = 1;
-                        }
-                        self.state = Lex::TagStart;
-                    }
-                }
-                Lex::TagStart => {
-                    self.state = match b {
-                        b'/' => Lex::End,
-                        b'?' if !self.in_stream && self.depth == 0 => Lex::Declaration,
-                        b'!' if self.level() > 0 => Lex::CData,
-                        b'!' | b'?' => return Err(SplitError::Malformed),
-                        _ => Lex::Start { slash: false },
-                    };
-                }
-                Lex::Start { slash } => match b {
-                    b'"' | b'\'' => self.state = Lex::Quoted { quote: b },
-                    b'<' => return Err(SplitError::Malformed),
-                    b'/' => self.state = Lex::Start { slash: true },
-                    b'>' => {
-                        self.state = Lex::Text;
-                        if !self.in_stream {
-                            if slash {
-                                return Err(SplitError::Malformed);
-                            }
-                            self.in_stream = true;
-                            return Ok(Some(StreamItem::Open(self.take())));
-                        }
-                        if !slash {
-                            self.depth += 1;
-                            if self.depth > self.limits.max_depth {
-                                return Err(SplitError::TooLarge);
-                            }
-                        }
-                        if self.depth == 0 {
-                            return Ok(Some(StreamItem::Element(self.take())));
-                        }
-                    }
-                    _ => self.state = Lex::Start { slash: false },
-                },
-                Lex::Quoted { quote } => {
-                    if b == quote {
-                        self.state = Lex::Start { slash: false };
-                    }
-                }
-                Lex::End => {
-                    if b == b'>' {
-                        self.state = Lex::Text;
-                        if self.depth == 0 {
-                            if !self.in_stream {
-                                return Err(SplitError::Malformed);
-                            }
-                            self.take();
-                            self.in_stream = false;
-                            return Ok(Some(StreamItem::Close));
-                        }
-                        self.depth -= 1;
-                        if self.depth == 0 {
-                            return Ok(Some(StreamItem::Element(self.take())));
-                        }
-                    }
-                }
-                Lex::Declaration => {
-                    if b == b'>' {
-                        self.take();
-                        self.state = Lex::Text;
-                    }
-                }
-                Lex::CData => {
-                    let seen = self.buf.get(..self.scanned).unwrap_or_default();
-                    let body =
-                        seen.get(seen.iter().rposition(|c| *c == b'<').unwrap_or(0)..).unwrap_or_default();
-                    let prefix = b"<![CDATA[";
-                    let same = body.len().min(prefix.len());
-                    if body.get(..same) != prefix.get(..same) && !seen.windows(9).any(|w| w == prefix) {
-                        return Err(SplitError::Malformed);
-                    }
-                    if seen.ends_with(b"]]>") {
-                        self.state = Lex::Text;
-                    }
-                }
-            }
-            if self.scanned > self.limits.max_bytes {
+            if self.scanned - self.start > self.limits.max_bytes {
                 return Err(SplitError::TooLarge);
             }
-        }
-        if self.level() == 0 && self.state == Lex::Text {
-            // Only whitespace here: do not keep it.
-            if !self.buf.iter().all(u8::is_ascii_whitespace) {
-                return Err(SplitError::Malformed);
+            if let Some(item) = self.step(b)? {
+                return Ok(Some(item));
             }
-            self.buf.clear();
-            self.scanned = 0;
+        }
+        // What has been returned, and whitespace between stanzas, is not kept.
+        self.buf.drain(..self.start);
+        self.scanned -= self.start;
+        self.start = 0;
+        Ok(None)
+    }
+
+    fn step(&mut self, b: u8) -> Result<Option<StreamItem>, SplitError> {
+        match self.state {
+            Lex::Text if b == b'<' => {
+                if self.depth == 0 {
+                    self.start = self.scanned - 1;
+                }
+                self.state = Lex::TagStart;
+            }
+            Lex::Text if self.depth == 0 => {
+                // Whitespace between stanzas is a keep-alive; other text is an error.
+                if !b.is_ascii_whitespace() {
+                    return Err(SplitError::Malformed);
+                }
+                self.start = self.scanned;
+            }
+            Lex::Text => {}
+            Lex::TagStart => {
+                self.state = match b {
+                    b'/' => Lex::End,
+                    b'?' if !self.in_stream && self.depth == 0 => Lex::Declaration,
+                    b'!' if self.depth > 0 => Lex::CDataStart { seen: 0 },
+                    b'!' | b'?' | b'<' | b'>' => return Err(SplitError::Malformed),
+                    _ => Lex::Start { slash: false },
+                };
+            }
+            Lex::Start { slash } => match b {
+                b'"' | b'\'' => self.state = Lex::Quoted { quote: b },
+                b'<' => return Err(SplitError::Malformed),
+                b'/' => self.state = Lex::Start { slash: true },
+                b'>' => return self.start_tag_ends(slash),
+                _ => self.state = Lex::Start { slash: false },
+            },
+            Lex::Quoted { quote } => {
+                if b == quote {
+                    self.state = Lex::Start { slash: false };
+                }
+            }
+            Lex::End if b == b'>' => return self.end_tag_ends(),
+            Lex::End => {}
+            Lex::Declaration => {
+                if b == b'>' {
+                    self.take();
+                    self.state = Lex::Text;
+                }
+            }
+            Lex::CDataStart { seen } => {
+                if CDATA.get(seen) != Some(&b) {
+                    return Err(SplitError::Malformed);
+                }
+                self.state = if seen + 1 == CDATA.len() {
+                    Lex::CData { brackets: 0 }
+                } else {
+                    Lex::CDataStart { seen: seen + 1 }
+                };
+            }
+            Lex::CData { brackets } => {
+                self.state = match b {
+                    b']' => Lex::CData { brackets: (brackets + 1).min(2) },
+                    b'>' if brackets == 2 => Lex::Text,
+                    _ => Lex::CData { brackets: 0 },
+                };
+            }
         }
         Ok(None)
     }
 
-    fn level(&self) -> usize {
-        self.depth
+    fn start_tag_ends(&mut self, empty: bool) -> Result<Option<StreamItem>, SplitError> {
+        self.state = Lex::Text;
+        if !self.in_stream {
+            if empty {
+                return Err(SplitError::Malformed);
+            }
+            self.in_stream = true;
+            return Ok(Some(StreamItem::Open(self.take())));
+        }
+        if !empty {
+            self.depth += 1;
+            if self.depth > self.limits.max_depth {
+                return Err(SplitError::TooLarge);
+            }
+        }
+        Ok((self.depth == 0).then(|| StreamItem::Element(self.take())))
+    }
+
+    fn end_tag_ends(&mut self) -> Result<Option<StreamItem>, SplitError> {
+        self.state = Lex::Text;
+        if self.depth == 0 {
+            if !self.in_stream {
+                return Err(SplitError::Malformed);
+            }
+            self.take();
+            self.in_stream = false;
+            return Ok(Some(StreamItem::Close));
+        }
+        self.depth -= 1;
+        Ok((self.depth == 0).then(|| StreamItem::Element(self.take())))
     }
 
     fn take(&mut self) -> Vec<u8> {
-        let rest = self.buf.split_off(self.scanned);
-        self.scanned = 0;
-        std::mem::replace(&mut self.buf, rest)
+        let item = self.buf.get(self.start..self.scanned).unwrap_or_default().to_vec();
+        self.start = self.scanned;
+        item
     }
 }
+
+/// What must follow `<!`.
+const CDATA: &[u8] = b"[CDATA[";

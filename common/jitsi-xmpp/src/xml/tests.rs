@@ -107,3 +107,14 @@ fn splitter_bounds_an_element() {
     s.push(&[b'a'; 100]);
     assert_eq!(s.next_item(), Err(SplitError::TooLarge));
 }
+
+/// Looks at every byte once: a quadratic scan would take minutes here.
+#[test]
+fn splitter_is_linear_in_cdata_and_in_many_small_elements() {
+    let max = XmlLimits::default().max_bytes;
+    let cdata = format!("<m><![CDATA[{}]]></m>", "]".repeat(max - 19));
+    let items = split_all(&[b"<s:s>", cdata.as_bytes()]).unwrap();
+    assert_eq!(items[1], StreamItem::Element(cdata.into_bytes()));
+    let small = "<a/>".repeat(500_000);
+    assert_eq!(split_all(&[b"<s:s>", small.as_bytes()]).unwrap().len(), 500_001);
+}
