@@ -180,6 +180,7 @@ impl Shard {
 
     /// Time has come for something; see [`Shard::poll_timeout`].
     pub fn handle_timeout(&mut self, now: Instant, out: &mut dyn DatagramSink) {
+        self.endpoints.timers.begin(now);
         self.start_timers(now);
         while let Some((at, timer)) = self.endpoints.timers.due(now) {
             match timer {

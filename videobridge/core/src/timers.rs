@@ -28,22 +28,30 @@ pub(crate) struct Armed(Option<Instant>);
 #[derive(Debug)]
 pub(crate) struct Timers {
     heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+    /// Nothing is armed for earlier than this: an owner that always wants to be woken at once can not keep
+    /// [`crate::Shard::handle_timeout`] from ending.
+    floor: Option<Instant>,
 }
 
 impl Timers {
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::with_capacity(256) }
+        Self { heap: BinaryHeap::with_capacity(256), floor: None }
     }
 
     /// Arms `timer` for `at`, unless it is armed for an earlier or nearly the same instant: then it fires early and
     /// its owner arms it again. So an owner may call this after every packet.
     pub(crate) fn arm(&mut self, timer: Timer, armed: &mut Armed, at: Option<Instant>) {
-        let Some(at) = at else { return };
+        let Some(at) = at.max(at.and(self.floor)) else { return };
         if armed.0.is_some_and(|current| current <= at + RESOLUTION) {
             return;
         }
         armed.0 = Some(at);
         self.heap.push(Reverse((at, timer)));
+    }
+
+    /// What fires from now on fires after `now`.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.floor = Some(now + RESOLUTION);
     }
 
     /// The next deadline.
@@ -112,6 +120,20 @@ mod tests {
         let (at, _) = timers.due(ms(100)).unwrap();
         assert!(!armed.fired(at), "the later copy is stale");
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn an_owner_in_the_past_is_woken_once_per_call() {
+        let start = Instant::now();
+        let (mut timers, mut armed) = (Timers::new(), Armed::default());
+        let now = start + Duration::from_secs(1);
+        timers.arm(Timer::Expiry, &mut armed, Some(start));
+        timers.begin(now);
+        let (at, _) = timers.due(now).unwrap();
+        assert!(armed.fired(at));
+        timers.arm(Timer::Expiry, &mut armed, Some(start));
+        assert_eq!(timers.due(now), None);
+        assert_eq!(timers.next(), Some(now + RESOLUTION));
     }
 
     #[test]

@@ -199,8 +199,12 @@ impl Dtls {
 
     /// When [`Dtls::handle_timeout`] wants to be called.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        match self.state {
-            State::Handshake { .. } | State::Open(_) => self.wake,
+        match &self.state {
+            State::Handshake { started, .. } => {
+                let end = *started + limits::DTLS_HANDSHAKE_TIMEOUT;
+                Some(self.wake.map_or(end, |wake| wake.min(end)))
+            }
+            State::Open(_) => self.wake,
             State::Waiting | State::Ending(_) | State::Failed => None,
         }
     }

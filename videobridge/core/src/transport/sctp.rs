@@ -201,3 +201,63 @@ fn endpoint() -> Endpoint {
 
 /// Inside DTLS there are no addresses; the crate wants one.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// CRC-32C, RFC 9260 §6.8.
+    fn checksum(packet: &[u8]) -> u32 {
+        !packet.iter().fold(u32::MAX, |crc, byte| {
+            (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { c >> 1 ^ 0x82f6_3b78 } else { c >> 1 })
+        })
+    }
+
+    fn sealed(mut packet: Vec<u8>) -> Vec<u8> {
+        packet[8..12].fill(0);
+        let crc = checksum(&packet).to_le_bytes();
+        packet[8..12].copy_from_slice(&crc);
+        packet
+    }
+
+    /// An INIT with a valid checksum; our side answers with its tag.
+    fn init() -> Vec<u8> {
+        let mut p = vec![0x13, 0x88, 0x13, 0x88, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20];
+        p.extend(7_u32.to_be_bytes());
+        p.extend(100_000_u32.to_be_bytes());
+        p.extend([0, 16, 0, 16]);
+        p.extend(1_u32.to_be_bytes());
+        sealed(p)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+        #[test]
+        fn a_hostile_participant_can_not_make_it_panic(
+            packets in proptest::collection::vec(
+                (0_u8..16, proptest::collection::vec(any::<u8>(), 0..64), any::<bool>()), 1..8),
+        ) {
+            let now = Instant::now();
+            let mut sctp = Sctp::new();
+            sctp.handle_packet(now, &init());
+            let ack = sctp.poll_transmit(now).unwrap();
+            let tag = &ack[0][16..20];
+            for (chunk, body, ours) in packets {
+                let mut p = vec![0x13, 0x88, 0x13, 0x88];
+                p.extend(if ours { tag } else { &[0; 4] });
+                p.extend([0; 4]);
+                p.extend([chunk, 3]);
+                p.extend(u16::try_from(body.len() + 4).unwrap().to_be_bytes());
+                p.extend(&body);
+                p.resize(p.len().next_multiple_of(4), 0);
+                sctp.handle_packet(now, &sealed(p));
+                while sctp.poll_transmit(now).is_some() {}
+                while sctp.poll_event().is_some() {}
+            }
+            sctp.handle_packet(now, &[]);
+            sctp.handle_timeout(now + std::time::Duration::from_secs(100));
+        }
+    }
+}
