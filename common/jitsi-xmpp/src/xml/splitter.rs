@@ -72,6 +72,11 @@ impl Splitter {
         Self { limits, buf: Vec::new(), start: 0, scanned: 0, state: Lex::Text, depth: 0, in_stream: false }
     }
 
+    /// Changes the size limit, from the next byte on: a service account may send larger stanzas than a client.
+    pub fn set_max_bytes(&mut self, max_bytes: usize) {
+        self.limits.max_bytes = max_bytes;
+    }
+
     /// Forgets everything but the limits: after STARTTLS or SASL a new stream begins.
     pub fn reset(&mut self) {
         *self = Self::new(self.limits);
