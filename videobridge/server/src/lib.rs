@@ -1,1 +1,184 @@
-//! In progress.
+//! The bridge's shell: sockets and threads around the pure shards; XMPP, REST and WebSockets in, commands to shards out.
+//!
+//! Media threads ([`shards`]) do nothing but move datagrams and run their [`videobridge_core::Shard`]; everything with
+//! text (XML, JSON, HTTP) is on the control plane ([`control`]).
+#![forbid(unsafe_code)]
+
+mod config;
+mod control;
+mod entropy;
+mod http;
+mod shards;
+mod stats;
+mod xmpp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::routing::get;
+use service::{Exposition, StartError, State};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use videobridge_core::{Certificate, Command, LocalAddress, ShardConfig, WebSocketConfig};
+use xmpp_link::Link;
+
+pub use config::{Config, ConfigError, Raw};
+pub use xmpp::BreweryConfig;
+
+use crate::control::Control;
+use crate::http::{colibri_ws, rest};
+use crate::stats::{Identity, Reporter};
+
+/// The version this bridge calls itself by: upstream's numbering, because a focus compares it.
+pub const VERSION: &str =
+    concat!("2.3.", env!("CARGO_PKG_VERSION_PATCH"), "-plausch-", env!("CARGO_PKG_VERSION"));
+
+/// A running bridge. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct BridgeHandle {
+    control: Arc<Control>,
+    reporter: Arc<Reporter>,
+    server_id: Arc<str>,
+}
+
+/// Binds the media port, starts the media threads and, with a link, enters the breweries. When `shutdown` becomes true
+/// all endpoints are let go and the returned task ends.
+pub async fn start(
+    config: Config,
+    link: Option<Link>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<(BridgeHandle, JoinHandle<()>), StartError> {
+    let failed = |reason: String| StartError::Part { part: "videobridge", reason };
+    let certificate = Certificate::generate().map_err(|e| failed(e.to_string()))?;
+    let addresses: Vec<LocalAddress> = config
+        .media_addresses()
+        .into_iter()
+        .map(|socket| LocalAddress { socket, public: config.public_for(socket) })
+        .collect();
+    let mut shard = ShardConfig::new(addresses, certificate);
+    shard.announced_version = Some(VERSION.to_owned());
+    shard.report_addresses = config.threads > 1;
+    if !config.web_socket_domains.is_empty() {
+        shard.web_sockets = Some(WebSocketConfig {
+            domains: config.web_socket_domains.clone(),
+            server_id: config.nick.clone(),
+            tls: config.web_socket_tls,
+        });
+    }
+    let (threads, ports, events) = shards::start(&shard, config.threads)?;
+    let control = Arc::new(Control::new(ports));
+    let identity = Identity {
+        version: VERSION.to_owned(),
+        region: config.region.clone(),
+        relay_id: None,
+        rooms: config.breweries.len() as u64,
+    };
+    let reporter =
+        Arc::new(Reporter::new(Arc::clone(&control), threads.counters(), identity, config.load_threshold));
+    let handle = BridgeHandle {
+        control: Arc::clone(&control),
+        reporter: Arc::clone(&reporter),
+        server_id: config.nick.as_str().into(),
+    };
+    for mut events in events {
+        let control = Arc::clone(&control);
+        tokio::spawn(async move {
+            while let Some((shard, event)) = events.recv().await {
+                control.handle_event(shard, event);
+            }
+        });
+    }
+    let brewery = BreweryConfig {
+        rooms: config.breweries.clone(),
+        nick: config.nick.clone(),
+        presence_interval: config.presence_interval,
+    };
+    let task = tokio::spawn(run(brewery, link, control, reporter, threads, shutdown));
+    Ok((handle, task))
+}
+
+async fn run(
+    brewery: BreweryConfig,
+    link: Option<Link>,
+    control: Arc<Control>,
+    reporter: Arc<Reporter>,
+    threads: shards::Threads,
+    shutdown: watch::Receiver<bool>,
+) {
+    let keep_fresh = tokio::spawn({
+        let reporter = Arc::clone(&reporter);
+        async move {
+            let mut every = tokio::time::interval(Duration::from_secs(5));
+            loop {
+                every.tick().await;
+                reporter.refresh().await;
+            }
+        }
+    });
+    match link {
+        Some(link) => {
+            xmpp::run(brewery, link, Arc::clone(&control), Arc::clone(&reporter), shutdown.clone()).await;
+        }
+        None => service::shutdown::told(shutdown.clone()).await,
+    }
+    reporter.set_stopping();
+    control.broadcast(|| Command::RefuseNewConferences(true));
+    service::shutdown::told(shutdown).await;
+    keep_fresh.abort();
+    control.broadcast(|| Command::Shutdown);
+    // The threads send their last datagrams and end; they never wait longer than one turn of their loop.
+    let _ = tokio::task::spawn_blocking(move || threads.join()).await;
+}
+
+impl BridgeHandle {
+    /// The routes for clients: `/colibri-ws/…`. They must be served with HTTP upgrades enabled.
+    pub fn public_router(&self) -> axum::Router {
+        let ws = colibri_ws::ColibriWs {
+            control: Arc::clone(&self.control),
+            server_id: Arc::clone(&self.server_id),
+        };
+        axum::Router::new()
+            .route("/colibri-ws/{server_id}/{conference}/{endpoint}", get(colibri_ws::open))
+            .with_state(ws)
+    }
+
+    /// The routes for admins and load generators, for loopback or a private network. `/about/health` of an all-in-one
+    /// is the process' own; see [`BridgeHandle::colibri_router`].
+    pub fn admin_router(&self) -> axum::Router {
+        self.colibri_router().merge(rest::about(self.rest()))
+    }
+
+    /// The admin routes below `/colibri` only.
+    pub fn colibri_router(&self) -> axum::Router {
+        rest::colibri(self.rest())
+    }
+
+    /// How the bridge feels. Does not wait.
+    pub fn health(&self) -> State {
+        match self.reporter.health() {
+            Ok(()) => State::Healthy,
+            Err(why) => State::Hard(why),
+        }
+    }
+
+    /// The bridge's part of `/metrics`. Does not wait.
+    pub fn expose(&self, out: &mut Exposition) {
+        self.reporter.expose(out);
+    }
+
+    fn rest(&self) -> rest::Rest {
+        rest::Rest { control: Arc::clone(&self.control), reporter: Arc::clone(&self.reporter) }
+    }
+}
+
+impl Config {
+    /// The public addresses in front of a socket, of its own family.
+    fn public_for(&self, socket: SocketAddr) -> Vec<SocketAddr> {
+        let of_family = |a: &&SocketAddr| a.is_ipv4() == socket.is_ipv4() && **a != socket;
+        // Nobody outside reaches a loopback socket, except when there is nothing else and the admin says so.
+        let alone = self.addresses.iter().all(|a| a.is_loopback());
+        let reachable = alone || !socket.ip().is_loopback();
+        self.public.iter().filter(|_| reachable).filter(of_family).copied().collect()
+    }
+}

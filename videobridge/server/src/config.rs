@@ -1,0 +1,184 @@
+//! The bridge's settings: what the admin wrote in; checked addresses, names and limits out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use jitsi_xmpp::BareJid;
+
+/// As written: every field may be wrong.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    /// Where media arrives, `address:port`. `0.0.0.0` or `[::]` means all of the machine's addresses.
+    pub media: SocketAddr,
+    /// Public addresses in front of `media` (`JVB_ADVERTISE_IPS`), each `ip` or `ip#port`.
+    pub advertise: Vec<String>,
+    /// Brewery rooms.
+    pub breweries: Vec<String>,
+    /// Our nick in them.
+    pub nick: String,
+    /// Region, if any.
+    pub region: Option<String>,
+    /// Where clients reach `/colibri-ws`, `host[:port]`; none: the WebSocket bridge channel is not offered.
+    pub web_socket_domains: Vec<String>,
+    /// Whether that is `wss`.
+    pub web_socket_tls: bool,
+    /// Media threads; 0: processor cores − 1, at least 1.
+    pub threads: usize,
+}
+
+/// Why a setting cannot be used. Blame: the admin. Consequence: the process does not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not an IP address.
+    #[error("{0:?} is not an IP address, or `ip#port`")]
+    Address(String),
+    /// Not a room's address.
+    #[error("{0:?} is not a room's JID")]
+    Room(String),
+    /// More threads than shard numbers.
+    #[error("at most {MAX_THREADS} media threads")]
+    Threads,
+    /// The machine has no address to listen on.
+    #[error("no usable network address on this machine; name one with the media address option")]
+    NoAddress,
+}
+
+/// Checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub(crate) port: u16,
+    /// Real addresses, never a wildcard.
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) public: Vec<SocketAddr>,
+    pub(crate) breweries: Vec<BareJid>,
+    pub(crate) nick: String,
+    pub(crate) region: Option<String>,
+    pub(crate) web_socket_domains: Vec<String>,
+    pub(crate) web_socket_tls: bool,
+    pub(crate) threads: usize,
+    pub(crate) presence_interval: Duration,
+    pub(crate) load_threshold: f64,
+}
+
+/// Shard numbers have ten bits.
+const MAX_THREADS: usize = 64;
+
+impl Config {
+    /// Checks `raw`. `machine`: the machine's own addresses, for a wildcard; `cores`: its processors.
+    pub fn check(raw: Raw, machine: &[IpAddr], cores: usize) -> Result<Self, ConfigError> {
+        let addresses: Vec<IpAddr> = if raw.media.ip().is_unspecified() {
+            machine.iter().copied().filter(|a| raw.media.is_ipv6() || a.is_ipv4()).collect()
+        } else {
+            vec![raw.media.ip()]
+        };
+        if addresses.is_empty() {
+            return Err(ConfigError::NoAddress);
+        }
+        let public = raw
+            .advertise
+            .iter()
+            .map(|a| public(a, raw.media.port()).ok_or_else(|| ConfigError::Address(a.clone())))
+            .collect::<Result<_, _>>()?;
+        let breweries = raw
+            .breweries
+            .iter()
+            .map(|r| r.parse().map_err(|_| ConfigError::Room(r.clone())))
+            .collect::<Result<_, _>>()?;
+        if raw.threads > MAX_THREADS {
+            return Err(ConfigError::Threads);
+        }
+        let threads =
+            if raw.threads == 0 { cores.saturating_sub(1).clamp(1, MAX_THREADS) } else { raw.threads };
+        Ok(Self {
+            port: raw.media.port(),
+            addresses,
+            public,
+            breweries,
+            nick: raw.nick,
+            region: raw.region,
+            web_socket_domains: raw.web_socket_domains,
+            web_socket_tls: raw.web_socket_tls,
+            threads,
+            presence_interval: Duration::from_secs(5),
+            load_threshold: 50_000.0,
+        })
+    }
+
+    /// The media port and addresses, for the start-up message.
+    pub fn media_addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.iter().map(|a| SocketAddr::new(*a, self.port)).collect()
+    }
+}
+
+/// compat: upstream's `JVB_ADVERTISE_IPS` allows `address#port` for a forwarded port; else it is ours.
+fn public(text: &str, our_port: u16) -> Option<SocketAddr> {
+    let (ip, port) = match text.split_once('#') {
+        Some((ip, port)) => (ip, port.parse().ok()?),
+        None => (text, our_port),
+    };
+    Some(SocketAddr::new(ip.trim().parse().ok()?, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(media: &str) -> Raw {
+        Raw {
+            media: media.parse().unwrap(),
+            advertise: vec!["203.0.113.20".into()],
+            breweries: vec!["jvbbrewery@internal-muc.meet.jitsi".into()],
+            nick: "jvb".into(),
+            region: None,
+            web_socket_domains: Vec::new(),
+            web_socket_tls: false,
+            threads: 0,
+        }
+    }
+
+    const MACHINE: [IpAddr; 2] =
+        [IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)];
+
+    #[test]
+    fn a_wildcard_becomes_the_machines_addresses_of_that_family() {
+        assert_eq!(Config::check(raw("0.0.0.0:10000"), &MACHINE, 2).unwrap().addresses, MACHINE[..1]);
+        assert_eq!(Config::check(raw("[::]:10000"), &MACHINE, 2).unwrap().addresses, MACHINE);
+        assert_eq!(
+            Config::check(raw("0.0.0.0:10000"), &MACHINE[1..], 2).unwrap_err(),
+            ConfigError::NoAddress
+        );
+    }
+
+    #[test]
+    fn threads_are_cores_minus_one_but_at_least_one() {
+        for (cores, threads) in [(1, 1), (2, 1), (8, 7)] {
+            assert_eq!(Config::check(raw("127.0.0.1:1"), &MACHINE, cores).unwrap().threads, threads);
+        }
+        assert!(
+            Config::check(Raw { threads: 64, ..raw("127.0.0.1:1") }, &MACHINE, 2).is_ok(),
+            "at the limit"
+        );
+        assert_eq!(
+            Config::check(Raw { threads: 65, ..raw("127.0.0.1:1") }, &MACHINE, 2).unwrap_err(),
+            ConfigError::Threads
+        );
+    }
+
+    #[test]
+    fn compat_advertised_addresses_may_have_a_port_of_their_own() {
+        let both =
+            Raw { advertise: vec!["203.0.113.20".into(), "2001:db8::1#443".into()], ..raw("127.0.0.1:7") };
+        let public: Vec<SocketAddr> = Config::check(both, &MACHINE, 2).unwrap().public;
+        assert_eq!(public, ["203.0.113.20:7".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap()]);
+        let bad = Raw { advertise: vec!["203.0.113.20#x".into()], ..raw("127.0.0.1:1") };
+        assert!(matches!(Config::check(bad, &MACHINE, 2), Err(ConfigError::Address(_))));
+    }
+
+    #[test]
+    fn wrong_words_are_named() {
+        let bad = Raw { advertise: vec!["town.example".into()], ..raw("127.0.0.1:1") };
+        assert_eq!(Config::check(bad, &MACHINE, 2).unwrap_err(), ConfigError::Address("town.example".into()));
+        let bad = Raw { breweries: vec!["a@b/c".into()], ..raw("127.0.0.1:1") };
+        assert_eq!(Config::check(bad, &MACHINE, 2).unwrap_err(), ConfigError::Room("a@b/c".into()));
+    }
+}

@@ -1,0 +1,134 @@
+//! `/colibri-ws/<server-id>/<conference>/<endpoint>?pwd=…`: the bridge channel over WebSocket. An HTTP upgrade in, text
+//! frames both ways between the client and its shard (videobridge §3.5).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt, StreamExt};
+use hyper_util::rt::TokioIo;
+use jitsi_xmpp::Sensitive;
+use jitsi_xmpp::ids::EndpointId;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use crate::control::{AcceptedSocket, Control, SocketOrder};
+
+/// What the route needs.
+#[derive(Debug, Clone)]
+pub(crate) struct ColibriWs {
+    pub(crate) control: Arc<Control>,
+    pub(crate) server_id: Arc<str>,
+}
+
+/// Upstream pings every 15 s and gives up after 60 s of silence.
+const PING_EVERY: Duration = Duration::from_secs(15);
+const IDLE: Duration = Duration::from_secs(60);
+/// Largest message taken from a client; its data channel may send as much (client-protocol §6.1).
+const MAX_MESSAGE: usize = 262_144;
+
+/// The route's handler.
+pub(crate) async fn open(
+    State(ws): State<ColibriWs>,
+    Path((server_id, conference, endpoint)): Path<(String, String, String)>,
+    mut request: Request,
+) -> Response {
+    if *server_id != *ws.server_id {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let Some(accept) = accept_key(request.headers()) else { return StatusCode::BAD_REQUEST.into_response() };
+    let Some(password) = request.uri().query().and_then(|q| q.strip_prefix("pwd=")) else {
+        return refused();
+    };
+    let password = Sensitive::new(password.to_owned());
+    let Some(socket) = ws.control.socket_open(conference, EndpointId::new(endpoint), password).await else {
+        return refused();
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    let control = Arc::clone(&ws.control);
+    tokio::spawn(async move {
+        let mut socket = socket;
+        if let Ok(upgraded) = upgrade.await {
+            let config = WebSocketConfig::default()
+                .read_buffer_size(4096)
+                .write_buffer_size(0)
+                .max_message_size(Some(MAX_MESSAGE))
+                .max_frame_size(Some(MAX_MESSAGE));
+            let stream =
+                WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+            carry(&control, &mut socket, stream).await;
+        }
+        control.socket_closed(&socket);
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response
+}
+
+/// No distinction between an unknown conference, an unknown endpoint and a wrong password.
+fn refused() -> Response {
+    (StatusCode::FORBIDDEN, "authentication failed").into_response()
+}
+
+fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
+    let upgrade = headers.get(header::UPGRADE)?.to_str().ok()?;
+    let version = headers.get(header::SEC_WEBSOCKET_VERSION)?;
+    if !upgrade.eq_ignore_ascii_case("websocket") || version != "13" {
+        return None;
+    }
+    HeaderValue::from_str(&derive_accept_key(headers.get(header::SEC_WEBSOCKET_KEY)?.as_bytes())).ok()
+}
+
+async fn carry<S>(control: &Control, socket: &mut AcceptedSocket, mut stream: WebSocketStream<S>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    let mut ping = tokio::time::interval(PING_EVERY);
+    let mut heard = Instant::now();
+    loop {
+        tokio::select! {
+            order = socket.orders.recv() => match order {
+                Some(SocketOrder::Text(text)) => {
+                    let sent = tokio::time::timeout(IDLE, stream.send(Message::text(text))).await;
+                    if !matches!(sent, Ok(Ok(()))) {
+                        return;
+                    }
+                }
+                Some(SocketOrder::Close(code, reason)) => {
+                    let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) };
+                    let _ = tokio::time::timeout(Duration::from_secs(5), stream.close(Some(frame))).await;
+                    return;
+                }
+                None => return,
+            },
+            message = stream.next() => {
+                heard = Instant::now();
+                match message {
+                    Some(Ok(Message::Text(text))) => {
+                        if !control.socket_text(socket, text.as_str().to_owned()) {
+                            return;
+                        }
+                    }
+                    // Text frames only; what else arrives is ignored, as upstream does.
+                    Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                }
+            }
+            _ = ping.tick() => {
+                let pinged = tokio::time::timeout(PING_EVERY, stream.send(Message::Ping(bytes::Bytes::new()))).await;
+                if heard.elapsed() > IDLE || !matches!(pinged, Ok(Ok(()))) {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The private HTTP interface (videobridge §1.3, §1.5): a JSON request in, status and JSON out. For loopback or a private
+//! network only: it has no authentication, as upstream's.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use jitsi_xmpp::colibri2::ConferenceModify;
+use jitsi_xmpp::ids::MeetingId;
+use serde_json::json;
+
+use crate::control::Control;
+use crate::stats::Reporter;
+
+/// What the routes need.
+#[derive(Debug, Clone)]
+pub(crate) struct Rest {
+    pub(crate) control: Arc<Control>,
+    pub(crate) reporter: Arc<Reporter>,
+}
+
+/// `/about/health` and `/about/version`, as a bridge alone answers them.
+pub(crate) fn about(rest: Rest) -> axum::Router {
+    axum::Router::new()
+        .route("/about/health", get(health))
+        .route("/about/version", get(version))
+        .with_state(rest)
+}
+
+/// Everything below `/colibri`.
+pub(crate) fn colibri(rest: Rest) -> axum::Router {
+    axum::Router::new()
+        .route("/colibri/stats", get(stats))
+        .route("/colibri/v2/conferences", post(modify).get(not_implemented))
+        .route("/colibri/v2/conferences/{id}", patch(modify_known).get(not_implemented))
+        .route("/colibri/drain", get(drain))
+        .route("/colibri/drain/enable", post(drain_on))
+        .route("/colibri/drain/disable", post(drain_off))
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .with_state(rest)
+}
+
+/// Largest JSON body: a conference-modify with 500 sources is about 100 kB.
+const MAX_BODY: usize = 1 << 20;
+
+async fn health(State(rest): State<Rest>) -> Response {
+    match rest.reporter.health() {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why).into_response(),
+    }
+}
+
+async fn version(State(rest): State<Rest>) -> Response {
+    Json(json!({ "name": "JVB", "version": rest.reporter.version(), "os": "Linux" })).into_response()
+}
+
+async fn stats(State(rest): State<Rest>) -> Response {
+    Json(rest.reporter.json().await).into_response()
+}
+
+async fn modify(State(rest): State<Rest>, body: String) -> Response {
+    match ConferenceModify::from_json(&body) {
+        Ok(modify) => apply(&rest, modify).await,
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+/// The id in the path overrides the one in the body.
+async fn modify_known(State(rest): State<Rest>, Path(id): Path<String>, body: String) -> Response {
+    let meeting = MeetingId::new(&id);
+    if !rest.control.knows(&meeting) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let mut value: serde_json::Value = match serde_json::from_str(&body) {
+        Ok(value) => value,
+        Err(_) => return (StatusCode::BAD_REQUEST, "not JSON").into_response(),
+    };
+    if let Some(object) = value.as_object_mut() {
+        object.insert("meeting-id".to_owned(), id.into());
+    }
+    match ConferenceModify::from_json(&value.to_string()) {
+        Ok(modify) => apply(&rest, modify).await,
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+/// Any colibri error becomes 400 with its text only, as upstream's.
+async fn apply(rest: &Rest, modify: ConferenceModify) -> Response {
+    match rest.control.colibri(modify).await {
+        Ok(modified) => {
+            ([(header::CONTENT_TYPE, "application/json")], modified.to_json().to_string()).into_response()
+        }
+        Err(error) => {
+            (StatusCode::BAD_REQUEST, error.text.unwrap_or_else(|| error.condition.as_str().to_owned()))
+                .into_response()
+        }
+    }
+}
+
+async fn not_implemented() -> StatusCode {
+    StatusCode::NOT_IMPLEMENTED
+}
+
+async fn drain(State(rest): State<Rest>) -> Response {
+    Json(json!({ "drain": rest.reporter.is_draining() })).into_response()
+}
+
+async fn drain_on(State(rest): State<Rest>) -> StatusCode {
+    rest.reporter.set_draining(true);
+    StatusCode::OK
+}
+
+async fn drain_off(State(rest): State<Rest>) -> StatusCode {
+    rest.reporter.set_draining(false);
+    StatusCode::OK
+}

@@ -1,0 +1,70 @@
+//! What the media threads count outside the shards: added once per turn of a loop, read for `/metrics`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use videobridge_udp::Flushed;
+
+/// Totals of all media threads.
+#[derive(Debug, Default)]
+pub(crate) struct ThreadCounters {
+    /// Messages handed to the kernel; datagrams per message is what segmentation offload gains.
+    messages: AtomicU64,
+    datagrams: AtomicU64,
+    dropped_full: AtomicU64,
+    dropped_error: AtomicU64,
+    kernel_dropped: AtomicU64,
+    truncated: AtomicU64,
+    handed_over: AtomicU64,
+    handover_dropped: AtomicU64,
+    events_dropped: AtomicU64,
+    panics: AtomicU64,
+}
+
+impl ThreadCounters {
+    /// Names for the metric's label, with values.
+    pub(crate) fn rows(&self) -> [(&'static str, u64); 10] {
+        [
+            ("messages_sent", &self.messages),
+            ("datagrams_sent", &self.datagrams),
+            ("send_dropped_full", &self.dropped_full),
+            ("send_dropped_error", &self.dropped_error),
+            ("receive_dropped_by_kernel", &self.kernel_dropped),
+            ("receive_dropped_truncated", &self.truncated),
+            ("handed_over", &self.handed_over),
+            ("handover_dropped", &self.handover_dropped),
+            ("events_dropped", &self.events_dropped),
+            ("panics", &self.panics),
+        ]
+        .map(|(name, value)| (name, value.load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn add_flushed(&self, flushed: &Flushed) {
+        add(&self.messages, flushed.messages);
+        add(&self.datagrams, flushed.sent);
+        add(&self.dropped_full, flushed.dropped_full);
+        add(&self.dropped_error, flushed.dropped_error);
+    }
+
+    pub(super) fn add_received(&self, kernel_dropped: u64, truncated: u64) {
+        add(&self.kernel_dropped, kernel_dropped);
+        add(&self.truncated, truncated);
+    }
+
+    pub(super) fn add_handover(&self, taken: bool) {
+        add(if taken { &self.handed_over } else { &self.handover_dropped }, 1);
+    }
+
+    pub(super) fn add_event_dropped(&self) {
+        add(&self.events_dropped, 1);
+    }
+
+    pub(super) fn add_panic(&self) {
+        add(&self.panics, 1);
+    }
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    if n > 0 {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,199 @@
+//! The media threads: sockets bound and one thread per shard started in; ports to command them and their events out.
+//!
+//! A thread owns its shard, its sockets (one per address, shared with the other threads by `SO_REUSEPORT`) and its
+//! buffers. Nothing on the packet path is shared between threads.
+
+mod counters;
+mod outbox;
+mod peers;
+#[cfg(test)]
+mod tests;
+mod thread;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
+
+use service::{StartError, listen};
+use tokio::sync::mpsc;
+use videobridge_core::{Event, Shard, ShardConfig};
+use videobridge_udp::{BufferShortage, SocketOptions, UdpSocket};
+
+pub(crate) use counters::ThreadCounters;
+
+use crate::control::ShardPort;
+use crate::entropy::SystemEntropy;
+use peers::Peer;
+use thread::{MediaThread, WAKE};
+
+/// Commands waiting for a thread. Reason: a focus sends a handful per joining participant, and a thread takes all that
+/// wait in one turn. Worst case 1024 × ~100 kB.
+const COMMANDS: usize = 1024;
+/// Events waiting for the control plane. Reason: every endpoint of a full shard gets a channel text at once.
+const EVENTS: usize = 8192;
+
+/// The running threads.
+#[derive(Debug)]
+pub(crate) struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    wakers: Vec<Arc<mio::Waker>>,
+    stop: Arc<AtomicBool>,
+    counters: Arc<ThreadCounters>,
+}
+
+/// The threads, how to command each, and what each has to say.
+pub(crate) type Started = (Threads, Vec<ShardPort>, Vec<mpsc::Receiver<(usize, Event)>>);
+
+/// Binds all addresses of `config` for each of `count` threads and starts them. `config.index` is set per thread, and
+/// port 0 becomes the one the system chose.
+pub(crate) fn start(config: &ShardConfig, count: usize) -> Result<Started, StartError> {
+    let mut config = config.clone();
+    let sockets = bind_all(&mut config, count)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let counters = Arc::new(ThreadCounters::default());
+    let mut prepared = Vec::with_capacity(count);
+    let mut peers = Vec::with_capacity(count);
+    for sockets in sockets {
+        let poll = mio::Poll::new().map_err(|e| failed(&e))?;
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE).map_err(|e| failed(&e))?);
+        let (peer, from_peers) = Peer::new(Arc::clone(&waker));
+        peers.push(peer);
+        prepared.push((sockets, poll, waker, from_peers));
+    }
+    let mut threads = Threads { handles: Vec::new(), wakers: Vec::new(), stop: Arc::clone(&stop), counters };
+    let (mut ports, mut events) = (Vec::new(), Vec::new());
+    for (index, (sockets, poll, waker, from_peers)) in prepared.into_iter().enumerate() {
+        config.index = u16::try_from(index).unwrap_or(u16::MAX);
+        let shard = Shard::new(config.clone(), Box::new(SystemEntropy)).map_err(|e| failed(&e))?;
+        let (commands_tx, commands) = sync_channel(COMMANDS);
+        let (events_tx, events_rx) = mpsc::channel(EVENTS);
+        ports.push(ShardPort::new(commands_tx, Arc::clone(&waker)));
+        events.push(events_rx);
+        threads.wakers.push(waker);
+        let parts = thread::Parts {
+            index,
+            shard,
+            poll,
+            commands,
+            events: events_tx,
+            peers: peers.clone(),
+            from_peers,
+            stop: Arc::clone(&stop),
+            counters: Arc::clone(&threads.counters),
+        };
+        let handle = std::thread::Builder::new()
+            .name(format!("media-{index}"))
+            // The buffers are made by the thread itself, near the core it runs on.
+            .spawn(move || match MediaThread::new(parts, sockets) {
+                Ok(mut thread) => thread.run(),
+                Err(error) => tracing::error!(%error, "a media thread could not watch its sockets"),
+            })
+            .map_err(|e| failed(&e))?;
+        threads.handles.push(handle);
+    }
+    Ok((threads, ports, events))
+}
+
+impl Threads {
+    pub(crate) fn counters(&self) -> Arc<ThreadCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Ends all threads after what they were told before, and waits for them.
+    pub(crate) fn join(mut self) {
+        self.end();
+        for handle in self.handles.drain(..) {
+            let _ = handle.join();
+        }
+    }
+
+    fn end(&self) {
+        self.stop.store(true, Ordering::Release);
+        for waker in &self.wakers {
+            let _ = waker.wake();
+        }
+    }
+}
+
+impl Drop for Threads {
+    /// A start that failed half way must not leave threads behind.
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// One set of sockets per thread. An address that can not be used is left out of `config` as long as another one can;
+/// a taken port is always an error.
+fn bind_all(config: &mut ShardConfig, count: usize) -> Result<Vec<Vec<UdpSocket>>, StartError> {
+    let options = SocketOptions { reuse_port: count > 1, gro: true, ..SocketOptions::default() };
+    let mut all: Vec<Vec<UdpSocket>> = (0..count).map(|_| Vec::new()).collect();
+    let mut refused = None;
+    let mut usable = Vec::new();
+    let mut short = None;
+    for mut address in config.addresses.drain(..) {
+        match bind_one(address.socket, count, &options) {
+            Ok((sockets, shortage)) => {
+                short = short.or(shortage);
+                address.socket = sockets.first().map_or(address.socket, UdpSocket::local_address);
+                for (per_thread, socket) in all.iter_mut().zip(sockets) {
+                    per_thread.push(socket);
+                }
+                usable.push(address);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(listen::refused(OPTION, address.socket, "udp", &error));
+            }
+            Err(error) => {
+                tracing::warn!(kind = ?error.kind(), "an address of this machine can not be used for media");
+                refused = Some(listen::refused(OPTION, address.socket, "udp", &error));
+            }
+        }
+    }
+    if usable.is_empty() {
+        let nothing = || StartError::Part { part: "videobridge", reason: "no media address".to_owned() };
+        return Err(refused.unwrap_or_else(nothing));
+    }
+    config.addresses = usable;
+    if let Some(BufferShortage { receive, send }) = short {
+        tracing::warn!(
+            wanted = receive.0,
+            receive = receive.1,
+            send = send.1,
+            "small socket buffers, bursts may be lost: raise net.core.rmem_max and net.core.wmem_max"
+        );
+    }
+    Ok(all)
+}
+
+/// The sockets of all threads on one address.
+fn bind_one(
+    address: SocketAddr,
+    count: usize,
+    options: &SocketOptions,
+) -> io::Result<(Vec<UdpSocket>, Option<BufferShortage>)> {
+    let mut address = address;
+    if options.reuse_port {
+        // Sharing a port would hide that another process has it already.
+        let alone = SocketOptions { reuse_port: false, ..*options };
+        address = UdpSocket::bind(address, &alone)?.0.local_address();
+    }
+    let mut sockets = Vec::with_capacity(count);
+    let mut short = None;
+    for _ in 0..count {
+        let (socket, shortage) = UdpSocket::bind(address, options)?;
+        address = socket.local_address();
+        short = short.or(shortage);
+        sockets.push(socket);
+    }
+    Ok((sockets, short))
+}
+
+fn failed(error: &dyn std::fmt::Display) -> StartError {
+    StartError::Part { part: "videobridge", reason: error.to_string() }
+}
+
+/// The setting that names the addresses, for error texts.
+const OPTION: &str = "media.listen";

@@ -1,0 +1,144 @@
+//! Datagrams that reached the wrong thread in, handed over to the right one out.
+//!
+//! The kernel spreads peers over the threads' sockets without knowing conferences. First packets say in their user name
+//! whose they are; for the rest every thread keeps a table of the addresses the others own.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use videobridge_core::{Event, shard_of_request};
+
+/// Datagrams and notices waiting for a thread. Beyond it datagrams are dropped, as everywhere in the network.
+/// Worst case 512 × 1.5 kB per thread.
+const WAITING: usize = 512;
+
+/// What one media thread tells another.
+#[derive(Debug)]
+pub(super) enum PeerMessage {
+    /// This is yours.
+    Datagram { remote: SocketAddr, local: SocketAddr, data: Vec<u8> },
+    /// Datagrams between these two are `owner`'s from now on.
+    Bound { remote: SocketAddr, local: SocketAddr, owner: usize },
+    /// They are nobody's, unless they have been taken by another one meanwhile.
+    Released { remote: SocketAddr, local: SocketAddr, owner: usize },
+}
+
+/// How to reach a media thread from another one.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    messages: SyncSender<PeerMessage>,
+    waker: Arc<mio::Waker>,
+}
+
+impl Peer {
+    pub(super) fn new(waker: Arc<mio::Waker>) -> (Self, Receiver<PeerMessage>) {
+        let (messages, from_peers) = sync_channel(WAITING);
+        (Self { messages, waker }, from_peers)
+    }
+}
+
+/// One thread's view of the others. With a single thread it costs nothing.
+#[derive(Debug)]
+pub(super) struct Peers {
+    me: usize,
+    all: Vec<Peer>,
+    /// Addresses the others own. Bounded by their endpoints.
+    owners: HashMap<(SocketAddr, SocketAddr), usize>,
+    /// Who got something this turn and has to be woken, by index.
+    to_wake: Vec<bool>,
+    /// Notices that found a full queue; unlike datagrams they must not be lost. Bounded by our addresses.
+    backlog: Vec<(usize, PeerMessage)>,
+}
+
+impl Peers {
+    pub(super) fn new(me: usize, all: Vec<Peer>) -> Self {
+        let to_wake = vec![false; all.len()];
+        Self { me, all, owners: HashMap::new(), to_wake, backlog: Vec::new() }
+    }
+
+    pub(super) fn alone(&self) -> bool {
+        self.all.len() == 1
+    }
+
+    /// Which other thread a datagram is for; `None`: ours, or nobody's.
+    pub(super) fn owner(&self, remote: SocketAddr, local: SocketAddr, data: &[u8]) -> Option<usize> {
+        // The user name first: after a restart the old address may move to a conference elsewhere.
+        let named = shard_of_request(data).map(usize::from).filter(|shard| *shard < self.all.len());
+        named.or_else(|| self.owners.get(&(remote, local)).copied()).filter(|shard| *shard != self.me)
+    }
+
+    /// Whether the other thread had room for it.
+    pub(super) fn hand_over(
+        &mut self,
+        to: usize,
+        remote: SocketAddr,
+        local: SocketAddr,
+        data: &[u8],
+    ) -> bool {
+        self.send(to, PeerMessage::Datagram { remote, local, data: data.to_vec() }).is_ok()
+    }
+
+    /// Tells all others what our shard said about its addresses.
+    pub(super) fn announce(&mut self, event: &Event) {
+        let me = self.me;
+        for to in (0..self.all.len()).filter(|to| *to != me) {
+            let message = match *event {
+                Event::AddressBound { remote, local } => PeerMessage::Bound { remote, local, owner: me },
+                Event::AddressReleased { remote, local } => {
+                    PeerMessage::Released { remote, local, owner: me }
+                }
+                _ => return,
+            };
+            // Behind those that wait already: the order matters.
+            let waits = self.backlog.iter().any(|(peer, _)| *peer == to);
+            let unsent = if waits { Some(message) } else { self.send(to, message).err() };
+            self.backlog.extend(unsent.map(|message| (to, message)));
+        }
+    }
+
+    /// A notice of another thread.
+    pub(super) fn learn(&mut self, remote: SocketAddr, local: SocketAddr, owner: Option<usize>, by: usize) {
+        match owner {
+            Some(owner) => {
+                self.owners.insert((remote, local), owner);
+            }
+            None => {
+                if self.owners.get(&(remote, local)) == Some(&by) {
+                    self.owners.remove(&(remote, local));
+                }
+            }
+        }
+    }
+
+    /// Once per turn: sends what could not be sent, wakes those who got something. Whether something still waits.
+    pub(super) fn settle(&mut self) -> bool {
+        for (to, message) in std::mem::take(&mut self.backlog) {
+            let unsent = self.send(to, message).err();
+            self.backlog.extend(unsent.map(|message| (to, message)));
+        }
+        for (peer, wake) in self.all.iter().zip(&mut self.to_wake) {
+            if std::mem::take(wake) {
+                let _ = peer.waker.wake();
+            }
+        }
+        !self.backlog.is_empty()
+    }
+
+    fn send(&mut self, to: usize, message: PeerMessage) -> Result<(), PeerMessage> {
+        use std::sync::mpsc::TrySendError::{Disconnected, Full};
+        let Some(peer) = self.all.get(to) else { return Ok(()) };
+        match peer.messages.try_send(message) {
+            Ok(()) => {
+                if let Some(wake) = self.to_wake.get_mut(to) {
+                    *wake = true;
+                }
+                Ok(())
+            }
+            Err(Full(message)) => Err(message),
+            // It has ended: the process is ending.
+            Err(Disconnected(_)) => Ok(()),
+        }
+    }
+}
