@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 use jitsi_xmpp::bridge_channel::ClientMessage;
 use jitsi_xmpp::colibri2::MediaSource;
-use jitsi_xmpp::entropy::{Entropy, SeededEntropy};
+use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::{MediaType, SourceName};
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, VideoType};
 use slab::Slab;
 
 use self::member::Member;
+use super::allocation::effective::Wanted;
 use super::allocation::settings::{AudioSubscription, VideoUpdate};
 use super::counters::{Counters, DropReason};
 use super::ingress::source::{Signalled, Source, SsrcRole};
@@ -49,6 +50,8 @@ pub struct MediaConference {
     unsettled: bool,
     last_rtp: Option<Instant>,
     next_tick: Option<Instant>,
+    /// Memory reused by every allocation.
+    scratch: Vec<Wanted>,
 }
 
 impl MediaConference {
@@ -68,6 +71,7 @@ impl MediaConference {
             unsettled: false,
             last_rtp: None,
             next_tick: None,
+            scratch: Vec::new(),
         }
     }
 
@@ -289,7 +293,7 @@ impl MediaConference {
         let (name, media) = (signalled.name.clone(), signalled.media);
         let uid = self.next_uid;
         self.next_uid += 1;
-        let mut source = Source::new(now, uid, signalled, (owner, member.key, member.id.clone()));
+        let mut source = Source::new(now, uid, signalled, (owner, member.id.clone()));
         source.kinds = member.negotiated.kinds;
         if let Some(at) = member.early_kinds.iter().position(|(early, _)| *early == name) {
             source.kind = member.early_kinds.swap_remove(at).1;

@@ -49,12 +49,9 @@ impl Share {
     }
 
     /// The layer this receiver would get with unlimited bandwidth.
+    #[cfg(test)]
     pub(crate) fn ideal(&self) -> Option<Layer> {
         self.layers.last().copied()
-    }
-
-    fn allows(&self, height: i32) -> bool {
-        self.wanted.max_height == UNLIMITED || height <= self.wanted.max_height
     }
 
     fn choose_camera(&mut self, layers: impl Iterator<Item = Layer> + Clone) {
@@ -64,7 +61,7 @@ impl Share {
         let best_fps = layers.clone().map(|l| l.fps).fold(f32::MIN, f32::max);
         let min_fps = fps.min(best_fps);
         for l in layers {
-            let good = self.allows(l.height) && (l.fps < 0.0 || l.fps >= min_fps);
+            let good = self.wanted.allows(l.height) && (l.fps < 0.0 || l.fps >= min_fps);
             if l.height < height || good || l.height == lowest {
                 self.layers.push(l);
             }
@@ -73,7 +70,8 @@ impl Share {
     }
 
     fn choose_desktop(&mut self, layers: impl Iterator<Item = Layer> + Clone) {
-        self.layers.extend(layers.clone().filter(|l| self.allows(l.height)));
+        let Self { layers: chosen, wanted, .. } = self;
+        chosen.extend(layers.clone().filter(|l| wanted.allows(l.height)));
         if self.layers.is_empty() {
             let lowest = layers.clone().map(|l| l.height).min().unwrap_or(-1);
             let mut low = layers.filter(|l| l.height == lowest);

@@ -4,8 +4,8 @@
 use jitsi_xmpp::ids::SourceName;
 use jitsi_xmpp::jingle::VideoType;
 
-use super::enabled;
 use super::settings::VideoSettings;
+use super::{UNLIMITED, enabled};
 
 /// A source a receiver could get, in speaker order.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,13 @@ pub(crate) struct Wanted {
     /// 0 = not wanted, −1 = any height.
     pub(crate) max_height: i32,
     pub(crate) on_stage: bool,
+}
+
+impl Wanted {
+    /// Whether a layer of this height is within the limit.
+    pub(crate) fn allows(&self, height: i32) -> bool {
+        self.max_height == UNLIMITED || height <= self.max_height
+    }
 }
 
 /// Orders `offered` (stage and selected first, switched-off ones last) and applies last-n. `limits` are further

@@ -94,7 +94,9 @@ impl MediaConference {
                     e.received.sender_report(now, info.ntp_middle());
                 }
                 for route in source.routes.iter().filter(|r| r.current() == Some(encoding)) {
-                    let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else { continue };
+                    let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else {
+                        continue;
+                    };
                     let Some(at) = route.stream else { continue };
                     let stream = member.egress.streams.get(at);
                     if let Some(epoch) = stream.and_then(|s| s.epoch(source.uid, encoding)) {

@@ -84,8 +84,9 @@ impl MediaConference {
         }
         let Some(member) = self.members.get(receiver) else { return };
         let slots = i32::try_from(self.config.video_slots).unwrap_or(i32::MAX);
-        let mut wanted = Vec::new();
+        let mut wanted = std::mem::take(&mut self.scratch);
         effective(&member.settings, &offered, &[self.config.jvb_last_n, slots], &mut wanted);
+        drop(offered);
 
         let trusted = self.config.trust_bwe && member.negotiated.has_rtx();
         let estimate = member.egress.estimator.applied().filter(|_| trusted);
@@ -94,6 +95,7 @@ impl MediaConference {
         let layers = |at: usize| self.sources.get(at).map(|s| s.layers(now)).unwrap_or_default();
         let mut shares: SmallVec<[Share; 16]> =
             wanted.iter().map(|w| Share::new(*w, &layers(w.source))).collect();
+        self.scratch = wanted;
         allocate(available, &mut shares);
 
         self.assign_video(now, receiver, &shares, sink);

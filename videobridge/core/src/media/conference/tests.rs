@@ -1,1 +1,7 @@
-//! Scenarios.
+//! Scenarios of whole conferences in virtual time, with synthetic packets.
+
+mod audio;
+mod membership;
+mod receivers;
+mod room;
+mod simulcast;

@@ -11,7 +11,7 @@ use super::MediaConference;
 use super::forward::ask_again;
 use crate::media::MediaSink;
 use crate::media::ingress::rate::WINDOW;
-use crate::media::ingress::receive::{Reception, ReceiveStats};
+use crate::media::ingress::receive::{ReceiveStats, Reception};
 use crate::media::limits::{HISTORY_IDLE_SECS, MAX_REPORT_BLOCKS, MAX_RTCP};
 
 impl MediaConference {

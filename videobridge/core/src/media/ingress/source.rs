@@ -14,7 +14,6 @@ use super::negotiated::ExtensionKinds;
 use super::rate::Rate;
 use super::receive::ReceiveStats;
 use super::sequence::Sequence;
-use crate::media::EndpointKey;
 use crate::media::allocation::Layer;
 use crate::media::egress::projection::Projection;
 use crate::media::history::History;
@@ -50,7 +49,6 @@ pub(crate) struct Source {
     /// Never used twice, unlike its index.
     pub(crate) uid: u64,
     pub(crate) owner: usize,
-    pub(crate) owner_key: EndpointKey,
     pub(crate) owner_id: EndpointId,
     pub(crate) kind: VideoType,
     pub(crate) encodings: SmallVec<[Encoding; MAX_ENCODINGS]>,
@@ -138,19 +136,13 @@ impl Signalled {
 }
 
 impl Source {
-    pub(crate) fn new(
-        now: Instant,
-        uid: u64,
-        signalled: Signalled,
-        owner: (usize, EndpointKey, EndpointId),
-    ) -> Self {
+    pub(crate) fn new(now: Instant, uid: u64, signalled: Signalled, owner: (usize, EndpointId)) -> Self {
         let simulcast = signalled.encodings.iter().enumerate();
         let encodings = simulcast.map(|(i, (ssrc, rtx))| Encoding::new(now, *ssrc, *rtx, 180 << i)).collect();
         Self {
             uid,
             owner: owner.0,
-            owner_key: owner.1,
-            owner_id: owner.2,
+            owner_id: owner.1,
             kind: signalled.kind,
             encodings,
             signalled,
@@ -202,11 +194,6 @@ impl Source {
                 true
             }
         }
-    }
-
-    /// The receiver's projection, whether it is in use or not.
-    pub(crate) fn projection(&mut self, receiver: usize) -> Option<&mut Projection> {
-        self.routes.iter_mut().chain(&mut self.parked).find(|p| p.receiver == receiver)
     }
 
     /// Forgets a receiver. Returns whether it had a wish.

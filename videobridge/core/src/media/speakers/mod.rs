@@ -56,7 +56,8 @@ impl Speakers {
         self.next_decision.get_or_insert(now + DECISION_INTERVAL);
     }
 
-    /// When [`Self::decide`] wants to run next.
+    /// When [`Self::decide`] has something to decide.
+    #[cfg(test)]
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         self.next_decision
     }

@@ -1,0 +1,286 @@
+//! What receivers ask for and are told: last-n, stage and tiles, source maps, bandwidth, stamps.
+
+use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, SourceVideoType};
+use jitsi_xmpp::jingle::{HeaderExtension, VideoType};
+use videobridge_rtp::rtcp::{Compound, Rtcp};
+
+use super::room::*;
+use crate::media::{EndpointKey, MediaConfig};
+
+fn forwarded(room: &Room, to: EndpointKey) -> Option<Vec<String>> {
+    room.messages(to).iter().rev().find_map(|m| match m {
+        BridgeMessage::ForwardedSources { forwarded_sources: f } => {
+            Some(f.iter().map(|n| n.to_string()).collect())
+        }
+        _ => None,
+    })
+}
+
+fn constraint(room: &Room, to: EndpointKey) -> Option<i32> {
+    room.messages(to).iter().rev().find_map(|m| match m {
+        BridgeMessage::SenderSourceConstraints { max_height, .. } => Some(*max_height),
+        _ => None,
+    })
+}
+
+#[test]
+fn senders_are_told_the_most_anybody_wants() {
+    let mut room = Room::new();
+    [A, B, C].map(|k| room.join(k, true));
+    assert_eq!(constraint(&room, A), Some(0), "nobody asked yet");
+    room.want(B, 180, None);
+    assert_eq!(constraint(&room, A), Some(180));
+    room.want(C, 180, Some((A, 720)));
+    assert_eq!((constraint(&room, A), constraint(&room, B)), (Some(720), Some(180)));
+    room.want(B, -1, None);
+    assert_eq!(constraint(&room, A), Some(-1));
+    let messages = room.out.messages.len();
+    room.want(B, -1, None);
+    assert_eq!(room.out.messages.len(), messages, "only changes");
+    room.leave(B);
+    assert_eq!(constraint(&room, A), Some(720));
+    room.leave(C);
+    assert_eq!(constraint(&room, A), Some(0));
+}
+
+#[test]
+fn stage_and_tiles_get_different_layers() {
+    let mut room = Room::new();
+    [A, B, C].map(|k| room.join(k, true));
+    room.want(C, 180, Some((A, 720)));
+    room.frames(60);
+    let last = room.take(C, 100);
+    let per_stream = |height: u8| last.iter().rev().take(20).filter(|p| p.encoding() == height).count();
+    assert_eq!((per_stream(2), per_stream(0), per_stream(1)), (10, 10, 0));
+    assert_eq!(forwarded(&room, C).unwrap(), [video_name(A).to_string(), video_name(B).to_string()]);
+    room.want(C, 180, None);
+    room.frames(60);
+    let last = room.take(C, 100);
+    assert!(last.iter().rev().take(20).all(|p| p.encoding() == 0));
+}
+
+#[test]
+fn last_n_limits_who_is_sent_and_the_list_is_complete_on_every_change() {
+    let mut room = Room::new();
+    [A, B, C].map(|k| room.join(k, true));
+    room.want(C, 180, None);
+    room.frames(10);
+    assert_eq!(forwarded(&room, C).unwrap().len(), 2);
+    room.say(C, ClientMessage::LastNChanged { last_n: 1 });
+    assert_eq!(forwarded(&room, C).unwrap(), [video_name(A).to_string()]);
+    room.take(C, 100);
+    room.frames(10);
+    let streams: std::collections::BTreeSet<u32> = room.take(C, 100).iter().map(|p| p.ssrc).collect();
+    assert_eq!(streams.len(), 1);
+    room.say(C, ClientMessage::LastNChanged { last_n: 0 });
+    assert_eq!(forwarded(&room, C).unwrap(), [""; 0]);
+    room.frames(3);
+    assert!(room.take(C, 100).is_empty());
+    room.say(C, ClientMessage::LastNChanged { last_n: -1 });
+    room.frames(30);
+    let got = room.take(C, 100);
+    assert_eq!(got.iter().map(|p| p.ssrc).collect::<std::collections::BTreeSet<_>>().len(), 2, "resumed");
+}
+
+#[test]
+fn the_speaker_comes_first_within_last_n() {
+    let mut room = Room::new();
+    [A, B, C].map(|k| room.join(k, true));
+    room.want(C, 180, None);
+    room.say(C, ClientMessage::LastNChanged { last_n: 1 });
+    for i in 0..150 {
+        room.audio(A, i, 110);
+        room.audio(B, i, if i > 50 { 15 } else { 110 });
+        room.pass(20);
+    }
+    assert_eq!(forwarded(&room, C).unwrap(), [video_name(B).to_string()]);
+}
+
+#[test]
+fn muted_cameras_are_not_forwarded() {
+    let mut room = Room::new();
+    [A, B].map(|k| room.join(k, true));
+    room.want(B, 180, None);
+    assert_eq!(forwarded(&room, B).unwrap().len(), 1);
+    let muted = |video_type| {
+        ClientMessage::SourceVideoType(SourceVideoType { source_name: video_name(A), video_type })
+    };
+    room.say(B, muted(VideoType::None));
+    assert_eq!(forwarded(&room, B).unwrap().len(), 1, "only the owner can say so");
+    room.say(A, muted(VideoType::None));
+    assert_eq!(forwarded(&room, B).unwrap().len(), 0);
+    room.say(A, muted(VideoType::Camera));
+    assert_eq!(forwarded(&room, B).unwrap().len(), 1);
+}
+
+/// Every SSRC of a rewriting receiver was in a map before its first packet, and maps never name its own sources.
+fn assert_announced(room: &Room, to: EndpointKey) {
+    for (_, got) in room.out.rtp.iter().filter(|(k, g)| *k == to && g.pt != 96) {
+        let known =
+            room.out.messages[..got.after_messages].iter().filter(|(k, _)| *k == to).any(|(_, m)| match m {
+                BridgeMessage::VideoSourcesMap { mapped_sources: m } => {
+                    m.iter().any(|s| s.ssrc.0 == got.ssrc)
+                }
+                BridgeMessage::AudioSourcesMap { mapped_sources: m } => {
+                    m.iter().any(|s| s.ssrc.0 == got.ssrc)
+                }
+                _ => false,
+            });
+        assert!(known, "{got:?}");
+    }
+    for (key, message) in &room.out.messages {
+        let owners: Vec<String> = match message {
+            BridgeMessage::VideoSourcesMap { mapped_sources: m } => {
+                m.iter().map(|s| s.owner.to_string()).collect()
+            }
+            BridgeMessage::AudioSourcesMap { mapped_sources: m } => {
+                m.iter().map(|s| s.owner.to_string()).collect()
+            }
+            _ => continue,
+        };
+        assert!(!owners.contains(&name(*key)), "own source mapped back");
+    }
+}
+
+#[test]
+fn maps_come_before_packets() {
+    let mut room = Room::new();
+    room.join(A, true);
+    room.join_silently(B, true);
+    room.want(B, 180, None);
+    for i in 0..10 {
+        room.audio(A, i, 20);
+        room.frame();
+    }
+    assert!(room.out.rtp.iter().all(|(k, _)| *k != B), "no packets before the channel is open");
+    room.media.set_channel_open(room.now, B, true, &mut room.out);
+    for i in 10..20 {
+        room.audio(A, i, 20);
+        room.frame();
+    }
+    assert!(!room.take(C, 100).iter().any(|_| true));
+    assert!(room.out.rtp.iter().any(|(k, g)| *k == B && g.pt == 111));
+    assert!(room.out.rtp.iter().any(|(k, g)| *k == B && g.pt == 100));
+    room.join(C, true);
+    room.want(C, 180, None);
+    room.frames(40);
+    [A, B, C].map(|k| assert_announced(&room, k));
+}
+
+#[test]
+fn an_opening_channel_gets_the_whole_state_in_upstreams_order() {
+    let mut room = Room::new();
+    [A, B].map(|k| room.join(k, true));
+    room.want(B, 180, None);
+    room.want(A, 360, None);
+    for i in 0..100 {
+        room.audio(A, i, 20);
+        room.audio(B, i, 20);
+        room.frame();
+    }
+    room.media.set_channel_open(room.now, B, false, &mut room.out);
+    room.out.messages.clear();
+    room.media.set_channel_open(room.now, B, true, &mut room.out);
+    let kinds: Vec<&str> = room
+        .messages(B)
+        .iter()
+        .map(|m| match m {
+            BridgeMessage::SenderSourceConstraints { max_height: 360, .. } => "constraints",
+            BridgeMessage::ForwardedSources { forwarded_sources } if forwarded_sources.len() == 1 => {
+                "forwarded"
+            }
+            BridgeMessage::VideoSourcesMap { mapped_sources } if mapped_sources.len() == 1 => "video",
+            BridgeMessage::AudioSourcesMap { mapped_sources } if mapped_sources.len() == 1 => "audio",
+            BridgeMessage::DominantSpeaker { .. } => "speaker",
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(kinds, ["constraints", "forwarded", "video", "audio", "speaker"]);
+}
+
+#[test]
+fn video_slots_are_remapped_when_there_are_more_sources_than_slots() {
+    let config = MediaConfig { video_slots: 2, ..MediaConfig::default() };
+    let mut room = Room::with(config);
+    let keys: Vec<EndpointKey> = (20..24).map(EndpointKey).collect();
+    keys.iter().for_each(|k| room.join(*k, true));
+    let viewer = keys[3];
+    for watched in [keys[0], keys[1], keys[2], keys[0]] {
+        room.want(viewer, 0, Some((watched, 180)));
+        room.frames(30);
+    }
+    assert_announced(&room, viewer);
+    let got = room.take(viewer, 100);
+    let mut ssrcs: Vec<u32> = got.iter().map(|p| p.ssrc).collect();
+    ssrcs.sort_unstable();
+    ssrcs.dedup();
+    assert_eq!(ssrcs.len(), 2, "the limit");
+    for ssrc in ssrcs {
+        assert_continuous(&got.iter().filter(|p| p.ssrc == ssrc).cloned().collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn extensions_get_the_receivers_ids_and_its_own_transport_numbers() {
+    let mut room = Room::new();
+    [A, B].map(|k| room.join(k, true));
+    room.media.set_header_extensions(
+        B,
+        &[HeaderExtension::new(7, AUDIO_LEVEL), HeaderExtension::new(9, TRANSPORT_CC)],
+    );
+    room.want(B, 180, None);
+    for i in 0..3 {
+        room.audio(A, i, 33);
+        room.frame();
+    }
+    let video = room.take(B, 100);
+    let numbers: Vec<Vec<u8>> = video.iter().map(|p| p.extensions[0].1.clone()).collect();
+    assert!(video.iter().all(|p| p.extensions.len() == 1 && p.extensions[0].0 == 9));
+    assert_eq!(numbers[..3], [vec![0, 0], vec![0, 1], vec![0, 2]]);
+    let audio = room.take(B, 111);
+    assert_eq!(audio[0].extensions, [(7, vec![0x80 | 33])], "audio is not tagged");
+}
+
+#[test]
+fn senders_get_feedback_and_reports() {
+    let mut room = Room::new();
+    [A, B].map(|k| room.join(k, true));
+    room.frames(30);
+    let kinds: Vec<_> =
+        room.out.rtcp.iter().filter(|(to, _)| *to == A).flat_map(|(_, b)| Compound::new(b)).collect();
+    let arrived: usize = kinds
+        .iter()
+        .filter_map(|p| match p {
+            Ok(Rtcp::TransportFeedback(f)) => Some(f.statuses().filter(|s| s.delta_us.is_some()).count()),
+            _ => None,
+        })
+        .sum();
+    assert!((150..=180).contains(&arrived), "{arrived}");
+    let blocks = kinds.iter().find_map(|p| match p {
+        Ok(Rtcp::ReceiverReport { blocks, .. }) => {
+            Some(blocks.map(|b| (b.ssrc, b.fraction_lost)).collect::<Vec<_>>())
+        }
+        _ => None,
+    });
+    assert_eq!(blocks.unwrap(), [(ssrc(A, 0), 0), (ssrc(A, 1), 0), (ssrc(A, 2), 0)]);
+}
+
+#[test]
+fn assumed_bandwidth_limits_what_is_sent() {
+    let config = MediaConfig { assumed_bandwidth_limit: Some(10_000_000), ..MediaConfig::default() };
+    let mut room = Room::with(config);
+    [A, B].map(|k| room.join(k, true));
+    room.want(B, 720, None);
+    room.frames(60);
+    assert_eq!(room.take(B, 100).last().unwrap().encoding(), 2);
+    // Layers of about 43, 139 and 235 kbit/s.
+    room.say(
+        B,
+        ClientMessage::ReceiverVideoConstraints(jitsi_xmpp::bridge_channel::ReceiverVideoConstraints {
+            assumed_bandwidth_bps: Some(160_000),
+            ..Default::default()
+        }),
+    );
+    room.frames(60);
+    assert_eq!(room.take(B, 100).last().unwrap().encoding(), 1);
+}
