@@ -1,0 +1,151 @@
+//! Requests of the focus: answers, exact errors, and that an error leaves nothing behind.
+
+use jitsi_xmpp::colibri2::{
+    Colibri2Error, ConferenceModify, Endpoint, ErrorReason, ForceMute, Relay, Sctp, SctpRole,
+};
+use jitsi_xmpp::jingle::{CandidateType, Setup};
+use jitsi_xmpp::{Condition, StanzaError};
+use videobridge_core::Command;
+
+use crate::world::{World, audio_source, endpoint, new_endpoint, request};
+
+fn refused(world: &mut World, modify: ConferenceModify) -> (Condition, Option<ErrorReason>) {
+    let before = world.shard.load();
+    let error: StanzaError = world.modify(modify).expect_err("must be refused");
+    assert_eq!(world.shard.load(), before, "an error leaves nothing behind");
+    let reason = Colibri2Error::from_stanza_error(&error).map(|e| e.reason);
+    (error.condition, reason)
+}
+
+fn changed(id: &str, change: impl FnOnce(&mut Endpoint)) -> Endpoint {
+    let mut e = new_endpoint(id);
+    change(&mut e);
+    e
+}
+
+#[test]
+fn the_answer_describes_our_side() {
+    let mut world = World::new();
+    let answer = world.modify(request(true, vec![new_endpoint("aaaa0001")])).unwrap();
+    let e = &answer.endpoints[0];
+    assert_eq!((e.id.as_str(), e.create, e.expire), ("aaaa0001", false, false));
+    let transport = e.transport.as_ref().unwrap();
+    assert_eq!(transport.sctp, Some(Sctp { port: Some(5000), role: Some(SctpRole::Server) }));
+    let ice = transport.ice.as_ref().unwrap();
+    assert!(ice.rtcp_mux && ice.web_sockets.is_empty());
+    assert_eq!(ice.fingerprints[0].setup, Some(Setup::Actpass));
+    let c = &ice.candidates[0];
+    assert_eq!((c.kind, c.port, c.priority), (CandidateType::Host, 10000, 2_130_706_431));
+    let names: Vec<_> = answer.sources.as_ref().unwrap().iter().map(|s| s.id.as_str().to_owned()).collect();
+    assert_eq!(names, ["jvb-a0", "jvb-v0"]);
+
+    // The same SSRCs for the next endpoint; no transport and no sources when nothing is created.
+    let second = world.modify(request(false, vec![new_endpoint("aaaa0002")])).unwrap();
+    assert_eq!(second.sources, answer.sources);
+    let mut muted = endpoint("aaaa0001");
+    muted.force_mute = Some(ForceMute { audio: true, video: false });
+    let third = world.modify(request(false, vec![muted])).unwrap();
+    assert_eq!((third.endpoints.len(), third.endpoints[0].transport.clone(), third.sources), (1, None, None));
+}
+
+#[test]
+fn errors_have_the_conditions_and_reasons_the_focus_reacts_to() {
+    use Condition::{BadRequest, Conflict, FeatureNotImplemented, ItemNotFound, ServiceUnavailable};
+    let mut world = World::new();
+    assert_eq!(
+        refused(&mut world, request(false, vec![])),
+        (ItemNotFound, Some(ErrorReason::ConferenceNotFound))
+    );
+    for (change, expected) in [
+        ((|e| e.capabilities.clear()) as fn(&mut Endpoint), BadRequest),
+        (|e| e.transport = None, BadRequest),
+        (|e| e.transport.as_mut().unwrap().sctp = Some(Sctp { port: Some(5001), role: None }), BadRequest),
+        (
+            |e| e.transport.as_mut().unwrap().sctp = Some(Sctp { port: None, role: Some(SctpRole::Client) }),
+            FeatureNotImplemented,
+        ),
+        (
+            |e| {
+                e.muc_role = Some("visitor".to_owned());
+                e.sources = Some(vec![audio_source("x-a0", 1)]);
+            },
+            BadRequest,
+        ),
+    ] {
+        assert_eq!(refused(&mut world, request(true, vec![changed("aaaa0001", change)])).0, expected);
+    }
+    world.modify(request(true, vec![new_endpoint("aaaa0001")])).unwrap();
+    assert_eq!(
+        refused(&mut world, request(true, vec![])),
+        (Conflict, Some(ErrorReason::ConferenceAlreadyExists))
+    );
+    assert_eq!(refused(&mut world, request(false, vec![new_endpoint("aaaa0001")])).0, Conflict);
+    let both = vec![new_endpoint("aaaa0002"), new_endpoint("aaaa0003")];
+    assert_eq!(
+        refused(&mut world, request(false, both)),
+        (FeatureNotImplemented, Some(ErrorReason::FeatureNotImplemented))
+    );
+    let mut relay = request(false, vec![]);
+    relay.relays.push(Relay {
+        id: "jvb2".to_owned(),
+        mesh_id: None,
+        create: true,
+        expire: false,
+        media: vec![],
+        transport: None,
+        endpoints: vec![],
+    });
+    assert_eq!(refused(&mut world, relay).0, FeatureNotImplemented);
+
+    let unknown = Endpoint { sources: Some(vec![]), ..endpoint("zzzz0001") };
+    let error = world.modify(request(false, vec![unknown])).unwrap_err();
+    assert_eq!(error.condition, ItemNotFound);
+    let detail = Colibri2Error::from_stanza_error(&error).unwrap();
+    assert_eq!(detail.reason, ErrorReason::UnknownEndpoint);
+    assert_eq!(detail.endpoint.unwrap().as_str(), "zzzz0001");
+
+    world.command(Command::RefuseNewConferences(true));
+    let mut other = request(true, vec![new_endpoint("aaaa0009")]);
+    other.meeting_id = jitsi_xmpp::ids::MeetingId::new("m2");
+    assert_eq!(refused(&mut world, other), (ServiceUnavailable, Some(ErrorReason::GracefulShutdown)));
+    world.modify(request(false, vec![new_endpoint("aaaa0002")])).expect("existing conferences may grow");
+}
+
+#[test]
+fn sctp_can_be_switched_off() {
+    let mut world = World::with(|c| c.sctp_enabled = false);
+    let got = refused(&mut world, request(true, vec![new_endpoint("aaaa0001")]));
+    assert_eq!(got, (Condition::FeatureNotImplemented, Some(ErrorReason::FeatureNotImplemented)));
+    let no_sctp = changed("aaaa0001", |e| e.transport.as_mut().unwrap().sctp = None);
+    let answer = world.modify(request(true, vec![no_sctp])).unwrap();
+    assert_eq!(answer.endpoints[0].transport.as_ref().unwrap().sctp, None);
+}
+
+#[test]
+fn expiring_and_muting_unknown_endpoints_is_no_error() {
+    let mut world = World::new();
+    world.modify(request(true, vec![new_endpoint("aaaa0001")])).unwrap();
+    let gone = Endpoint { expire: true, ..endpoint("zzzz0001") };
+    let muted = Endpoint { force_mute: Some(ForceMute { audio: true, video: true }), ..endpoint("zzzz0002") };
+    let answer = world.modify(request(false, vec![gone, muted])).unwrap();
+    let shape: Vec<_> = answer.endpoints.iter().map(|e| (e.id.as_str(), e.expire)).collect();
+    assert_eq!(shape, [("zzzz0001", true), ("zzzz0002", false)]);
+}
+
+#[test]
+fn a_request_that_leaves_a_conference_empty_ends_it() {
+    let mut world = World::new();
+    world.modify(request(true, vec![])).unwrap();
+    assert_eq!(world.shard.load(), (1, 0), "created empty, it waits for endpoints");
+    world.modify(request(false, vec![new_endpoint("aaaa0001")])).unwrap();
+    world.modify(request(false, vec![new_endpoint("aaaa0002")])).unwrap();
+    world.modify(request(false, vec![Endpoint { expire: true, ..endpoint("aaaa0001") }])).unwrap();
+    assert_eq!(world.shard.load(), (1, 1));
+    world.modify(request(false, vec![Endpoint { expire: true, ..endpoint("aaaa0002") }])).unwrap();
+    assert!(world.shard.is_empty());
+    world.modify(request(true, vec![new_endpoint("aaaa0001")])).unwrap();
+    let mut expire = request(false, vec![]);
+    expire.expire = true;
+    world.modify(expire).unwrap();
+    assert!(world.shard.is_empty());
+}

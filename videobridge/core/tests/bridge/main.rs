@@ -1,0 +1,9 @@
+//! The bridge as a client and a focus see it: real ICE, DTLS, SRTP and SCTP, no sockets, virtual time.
+
+mod colibri2;
+mod hostile;
+mod media;
+mod peer;
+mod transport;
+mod web_socket;
+mod world;

@@ -1,0 +1,113 @@
+//! Media through the whole bridge: decrypted, routed, rewritten, encrypted again.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use videobridge_core::Command;
+use videobridge_core::{Event, RequestId};
+
+use crate::peer::Options;
+use crate::world::{World, audio_source, endpoint, request, rtp};
+
+const SSRC: u32 = 1001;
+
+/// Three connected endpoints; the first one has an audio source.
+fn three() -> World {
+    let mut world = World::new();
+    for id in ["aaaa0001", "aaaa0002", "aaaa0003"] {
+        world.join(id, Options::default());
+    }
+    world.connect();
+    let mut update = endpoint("aaaa0001");
+    update.sources = Some(vec![audio_source("aaaa0001-a0", SSRC)]);
+    world.modify(request(false, vec![update])).unwrap();
+    world.run(Duration::from_millis(50));
+    world
+}
+
+fn send(world: &mut World, packets: std::ops::Range<u16>) {
+    for seq in packets {
+        world.peers[0].send_rtp(&rtp(SSRC, seq, &[seq as u8; 40]), 12, u64::from(seq));
+        world.run(Duration::from_millis(20));
+    }
+}
+
+/// The SSRC a client was told the source has for it.
+fn mapped(texts: &[String], source: &str) -> u32 {
+    let maps = texts.iter().filter(|t| t.contains("AudioSourcesMap"));
+    maps.filter_map(|t| serde_json::from_str::<Value>(t).ok())
+        .flat_map(|m| m["mappedSources"].as_array().cloned().unwrap_or_default())
+        .filter(|m| m["source"] == source)
+        .filter_map(|m| m["ssrc"].as_u64().or_else(|| m["ssrc"].as_str()?.parse().ok()))
+        .last()
+        .and_then(|n| u32::try_from(n).ok())
+        .expect("the source is announced")
+}
+
+#[test]
+fn audio_of_one_reaches_the_two_others_with_the_ssrc_they_were_told() {
+    let mut world = three();
+    send(&mut world, 1..51);
+    assert!(world.peers[0].rtp.is_empty(), "nobody hears himself");
+    for n in [1, 2] {
+        let peer = &world.peers[n];
+        assert_eq!(peer.broken, 0);
+        let expected = mapped(&peer.texts, "aaaa0001-a0");
+        let got: Vec<_> =
+            peer.rtp.iter().map(|p| (p[1], p[8..12].to_vec(), p[p.len() - 40..].to_vec())).collect();
+        assert_eq!(got.len(), 50);
+        for (at, (payload_type, ssrc, payload)) in got.into_iter().enumerate() {
+            assert_eq!((payload_type & 0x7f, u32::from_be_bytes(ssrc.try_into().unwrap())), (111, expected));
+            assert_eq!(payload, vec![at as u8 + 1; 40]);
+        }
+        let sequences: Vec<_> = peer.rtp.iter().map(|p| u16::from_be_bytes([p[2], p[3]])).collect();
+        assert!(sequences.windows(2).all(|w| w[1] == w[0].wrapping_add(1)), "{sequences:?}");
+    }
+}
+
+#[test]
+fn a_muted_endpoint_is_not_heard_and_heard_again() {
+    let mut world = three();
+    let mute = |world: &mut World, audio| {
+        let mut update = endpoint("aaaa0001");
+        update.force_mute = Some(jitsi_xmpp::colibri2::ForceMute { audio, video: false });
+        world.modify(request(false, vec![update])).unwrap();
+    };
+    mute(&mut world, true);
+    send(&mut world, 1..11);
+    assert!(world.peers[1].rtp.is_empty());
+    mute(&mut world, false);
+    send(&mut world, 11..21);
+    assert_eq!(world.peers[1].rtp.len(), 10);
+}
+
+#[test]
+fn nothing_goes_to_an_endpoint_that_left_or_is_silent() {
+    let mut world = three();
+    send(&mut world, 1..6);
+    let mut gone = endpoint("aaaa0003");
+    gone.expire = true;
+    world.modify(request(false, vec![gone])).unwrap();
+    world.cut = vec![1];
+    world.run(Duration::from_secs(40));
+    let sent = world.shard.counters().packets_sent;
+    for seq in 6..11 {
+        world.peers[0].send_rtp(&rtp(SSRC, seq, &[1; 40]), 12, u64::from(seq));
+        world.settle(Default::default());
+    }
+    assert_eq!(world.shard.counters().packets_sent, sent, "consent is lost, so nothing is sent (RFC 7675)");
+    assert_eq!(world.peers[2].rtp.len(), 5);
+}
+
+#[test]
+fn statistics_know_who_is_there_and_what_was_sent() {
+    let mut world = three();
+    send(&mut world, 1..51);
+    world.command(Command::Stats { request: RequestId(99) });
+    let Some(Event::Stats { stats, .. }) = world.events.pop_back() else { panic!("no stats") };
+    assert_eq!((stats.conferences, stats.endpoints, stats.largest_conference), (1, 3, 3));
+    assert_eq!((stats.endpoints_sending_audio, stats.receive_only_endpoints), (1, 2));
+    assert_eq!((stats.inactive_conferences, stats.conferences_by_size[3]), (0, 1));
+    assert!(stats.totals.packets_sent >= 100 && stats.rtt_count == 3);
+    assert_eq!(stats.totals.data_channel_messages_received, 0);
+}

@@ -1,0 +1,232 @@
+//! From nothing to a secured connection with an open channel, in all the ways clients do it.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use jitsi_xmpp::jingle::Setup;
+use videobridge_core::{Drop, limits};
+use videobridge_srtp::Profile;
+
+use crate::peer::Options;
+use crate::world::{World, endpoint, remote_transport, request};
+
+#[test]
+fn ice_dtls_and_channel_come_up() {
+    for dtls12 in [false, true] {
+        let mut world = World::new();
+        world.join("aaaa0001", Options { dtls12, ..Options::default() });
+        world.connect();
+        assert_eq!(world.peers[0].profile, Some(Profile::AeadAes256Gcm));
+        assert_eq!(world.shard.counters().ice_succeeded, 1);
+        // No ServerHello unasked on a data channel.
+        assert!(
+            world.peers[0].texts.iter().all(|t| !t.contains("ServerHello")),
+            "{:?}",
+            world.peers[0].texts
+        );
+        let now = world.now;
+        world.peers[0].say(now, r#"{"colibriClass":"ClientHello"}"#);
+        world.run(Duration::from_millis(50));
+        assert!(world.peers[0].texts.iter().any(|t| t.contains("ServerHello")));
+    }
+}
+
+#[test]
+fn a_peer_that_waits_for_our_client_hello() {
+    for dtls12 in [false, true] {
+        let mut world = World::new();
+        world.join("aaaa0001", Options { passive: true, dtls12, ..Options::default() });
+        world.connect();
+        assert!(world.peers[0].profile.is_some());
+    }
+}
+
+#[test]
+fn a_client_hello_in_fragments_in_any_order() {
+    for dtls12 in [false, true] {
+        for meddle in [|d| d, reversed as fn(Vec<Vec<u8>>) -> Vec<Vec<u8>>, first_twice] {
+            let mut world = World::new();
+            let fragments = Rc::new(Cell::new(0));
+            let seen = Rc::clone(&fragments);
+            world.meddle = Box::new(move |datagrams| {
+                let cut: Vec<_> = datagrams.into_iter().flat_map(|d| fragments_of(d, 100)).collect();
+                seen.set(seen.get() + cut.iter().filter(|d| is_client_hello(d)).count());
+                meddle(cut)
+            });
+            // The 1.2 client cuts it itself.
+            world.join("aaaa0001", Options { mtu: 80, dtls12, ..Options::default() });
+            world.connect();
+            assert!(fragments.get() >= 2, "the ClientHello came in {} fragments", fragments.get());
+        }
+    }
+}
+
+#[test]
+fn a_lost_fragment_of_the_client_hello_is_sent_again() {
+    let mut world = World::new();
+    let mut lost = false;
+    world.meddle = Box::new(move |datagrams| {
+        let mut cut: Vec<_> = datagrams.into_iter().flat_map(|d| fragments_of(d, 100)).collect();
+        if let Some(at) = cut.iter().position(|d| is_client_hello(d) && !lost) {
+            lost = true;
+            cut.remove(at);
+        }
+        cut
+    });
+    world.join("aaaa0001", Options::default());
+    world.run(Duration::from_secs(3));
+    assert!(world.peers[0].dtls_connected && world.peers[0].channel_open);
+}
+
+fn is_client_hello(datagram: &[u8]) -> bool {
+    datagram[0] == 22 && datagram[13] == 1
+}
+
+/// Cuts a whole ClientHello into fragments of `size` bytes, one record and datagram each (RFC 9147 §5.5), as
+/// Firefox' with its large key share comes. Other datagrams stay as they are.
+fn fragments_of(datagram: Vec<u8>, size: usize) -> Vec<Vec<u8>> {
+    if !is_client_hello(&datagram) || datagram[14..17] != datagram[22..25] {
+        return vec![datagram];
+    }
+    let u24 = |n: usize| u32::try_from(n).unwrap().to_be_bytes()[1..].to_vec();
+    let cut = |(n, body): (usize, &[u8])| {
+        let mut d = datagram[..13].to_vec();
+        d[10] += u8::try_from(n).unwrap();
+        d[11..13].copy_from_slice(&u16::try_from(body.len() + 12).unwrap().to_be_bytes());
+        d.extend(&datagram[13..19]);
+        d.extend(u24(n * size));
+        d.extend(u24(body.len()));
+        d.extend(body);
+        d
+    };
+    datagram[25..].chunks(size).enumerate().map(cut).collect()
+}
+
+fn reversed(mut datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    datagrams.reverse();
+    datagrams
+}
+
+fn first_twice(mut datagrams: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    if let Some(first) = datagrams.first().cloned() {
+        datagrams.push(first);
+    }
+    datagrams
+}
+
+#[test]
+fn the_client_may_start_before_the_focus_has_told_us_who_it_is() {
+    let mut world = World::new();
+    let mut late = None;
+    world.join_with("aaaa0001", Options::default(), |_, update| {
+        // Credentials only; fingerprint and role come later.
+        let ice = update.transport.as_mut().unwrap().ice.as_mut().unwrap();
+        late = Some(std::mem::take(&mut ice.fingerprints));
+    });
+    world.run(Duration::from_millis(300));
+    assert!(world.peers[0].selected && !world.peers[0].dtls_connected);
+    let mut update = endpoint("aaaa0001");
+    update.transport = Some(remote_transport("", "", &late.unwrap()[0].value, Setup::Active));
+    world.modify(request(false, vec![update])).unwrap();
+    world.connect();
+}
+
+#[test]
+fn another_certificate_than_the_signalled_one_gets_no_keys() {
+    for passive in [false, true] {
+        let mut world = World::new();
+        world.join_with("aaaa0001", Options { passive, ..Options::default() }, |_, update| {
+            let ice = update.transport.as_mut().unwrap().ice.as_mut().unwrap();
+            ice.fingerprints[0].value = "AB:".repeat(31) + "AB";
+        });
+        world.run(Duration::from_secs(3));
+        let counters = world.shard.counters();
+        assert_eq!(counters.dropped(Drop::WrongFingerprint), 1);
+        assert_eq!(counters.dtls_failed, 1);
+        assert!(!world.peers[0].channel_open);
+        if world.peers[0].profile.is_some() {
+            // The client may believe in its keys; the bridge has none.
+            world.peers[0].send_rtp(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9], 12, 1);
+            world.run(Duration::from_millis(20));
+            assert_eq!(world.shard.counters().dropped(Drop::NoKeys), 1);
+        }
+    }
+}
+
+#[test]
+fn a_silent_peer_is_announced_unreachable_and_expires_and_nothing_is_left() {
+    let mut world = World::new();
+    world.join("aaaa0001", Options::default());
+    world.join("aaaa0002", Options::default());
+    world.connect();
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.shard.load(), (1, 2), "consent alone keeps endpoints");
+    world.cut = vec![1];
+    world.run(Duration::from_secs(15));
+    let status =
+        r#"{"colibriClass":"EndpointConnectivityStatusChangeEvent","endpoint":"aaaa0002","active":"false"}"#;
+    assert!(world.peers[0].texts.iter().any(|t| t == status), "{:?}", world.peers[0].texts);
+    assert_eq!(world.shard.counters().endpoints_disconnected, 1);
+
+    world.cut = vec![];
+    world.run(Duration::from_secs(8));
+    assert_eq!(world.shard.counters().endpoints_reconnected, 1);
+
+    world.cut = vec![0, 1];
+    world.run(limits::ENDPOINT_INACTIVITY + limits::EXPIRY_CHECK_INTERVAL + Duration::from_secs(1));
+    world.run(limits::EXPIRY_CHECK_INTERVAL);
+    assert!(world.shard.is_empty(), "{:?}", world.shard);
+    assert_eq!(world.shard.counters().conferences_completed, 1);
+}
+
+#[test]
+fn an_endpoint_that_never_comes_expires() {
+    let mut world = World::new();
+    world.join("aaaa0001", Options::default());
+    world.cut = vec![0];
+    world.run(limits::ENDPOINT_NEVER_ACTIVE - Duration::from_secs(1));
+    assert_eq!(world.shard.load(), (1, 1));
+    world.run(limits::EXPIRY_CHECK_INTERVAL * 2);
+    assert!(world.shard.is_empty());
+}
+
+#[test]
+fn messages_between_clients_carry_the_real_sender() {
+    let mut world = World::new();
+    for id in ["aaaa0001", "aaaa0002", "aaaa0003"] {
+        world.join(id, Options::default());
+    }
+    world.connect();
+    let now = world.now;
+    let to_all = r#"{"colibriClass":"EndpointMessage","to":"","from":"someone","msgPayload":{"a":"\"x"}}"#;
+    world.peers[0].say(now, to_all);
+    let to_one = r#"{"colibriClass":"EndpointMessage","to":"aaaa0002","msgPayload":{"b":1}}"#;
+    world.peers[0].say(now, to_one);
+    world.peers[0].say(now, r#"{"colibriClass":"EndpointMessage","to":"nobody","msgPayload":{}}"#);
+    world.peers[0].say(now, r#"{"colibriClass":"EndpointStats","bitrate":{}}"#);
+    world.peers[0].say(now, "not json");
+    world.run(Duration::from_millis(100));
+    let got = |n: usize, what: &str| world.peers[n].texts.iter().filter(|t| t.contains(what)).count();
+    assert_eq!((got(0, "\"a\":"), got(1, "\"a\":"), got(2, "\"a\":")), (0, 1, 1));
+    assert_eq!((got(0, "\"b\":"), got(1, "\"b\":"), got(2, "\"b\":")), (0, 1, 0));
+    assert_eq!((got(0, "EndpointStats"), got(1, "EndpointStats"), got(2, "EndpointStats")), (0, 1, 1));
+    assert!(world.peers[1].texts.iter().all(|t| !t.contains("someone")));
+    assert!(world.peers[1].texts.iter().any(|t| t.contains(r#""from":"aaaa0001""#)));
+    assert_eq!(world.shard.counters().dropped(Drop::ChannelUnavailable), 1);
+    assert_eq!(world.shard.counters().dropped(Drop::MalformedMessage), 1);
+}
+
+#[test]
+fn a_visitor_only_listens() {
+    let mut world = World::new();
+    world.join("aaaa0001", Options::default());
+    world.join_with("aaaa0002", Options::default(), |create, _| create.muc_role = Some("visitor".to_owned()));
+    world.connect();
+    let now = world.now;
+    world.peers[1].say(now, r#"{"colibriClass":"EndpointMessage","to":"","msgPayload":{}}"#);
+    world.run(Duration::from_millis(100));
+    assert!(world.peers[0].texts.iter().all(|t| !t.contains("EndpointMessage")));
+    assert_eq!(world.shard.counters().dropped(Drop::VisitorMessage), 1);
+    assert_eq!(world.shard.counters().visitors_created, 1);
+}

@@ -1,0 +1,319 @@
+//! A shard, some peers and the network between them, in virtual time.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use jitsi_xmpp::colibri2::{
+    self, ConferenceModified, ConferenceModify, Endpoint, Media, MediaSource, Sctp, capability,
+};
+use jitsi_xmpp::entropy::SeededEntropy;
+use jitsi_xmpp::ids::{EndpointId, MediaType, MeetingId, SourceName, Ssrc};
+use jitsi_xmpp::jingle::{Fingerprint, HeaderExtension, IceUdpTransport, PayloadType, Setup, Source};
+use jitsi_xmpp::{Sensitive, StanzaError};
+use videobridge_core::{
+    Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig,
+};
+
+use crate::peer::{Options, Peer, STEP};
+
+/// Collects datagrams.
+#[derive(Default)]
+pub(crate) struct Wire(pub(crate) Vec<(SocketAddr, SocketAddr, Vec<u8>)>);
+
+impl DatagramSink for Wire {
+    fn send(
+        &mut self,
+        to: SocketAddr,
+        from: SocketAddr,
+        max_len: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) {
+        let mut buf = vec![0; max_len];
+        let len = fill(&mut buf);
+        if len > 0 {
+            buf.truncate(len);
+            self.0.push((to, from, buf));
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) shard: Shard,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) events: VecDeque<Event>,
+    requests: u64,
+    /// What happens to datagrams from peer to bridge: may drop, reorder, repeat.
+    pub(crate) meddle: Box<dyn FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>>>,
+    /// Peers whose datagrams get lost, both ways.
+    pub(crate) cut: Vec<usize>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut ShardConfig)) -> Self {
+        let mut config =
+            ShardConfig::new(vec![LocalAddress::new(bridge())], Certificate::generate().unwrap());
+        change(&mut config);
+        Self {
+            now: Instant::now(),
+            shard: Shard::new(config, Box::new(SeededEntropy::new(42))).unwrap(),
+            peers: Vec::new(),
+            events: VecDeque::new(),
+            requests: 0,
+            meddle: Box::new(|d| d),
+            cut: Vec::new(),
+        }
+    }
+
+    /// Lets time pass, peers and bridge talk.
+    pub(crate) fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        while self.now < end {
+            self.now += STEP;
+            for peer in &mut self.peers {
+                peer.tick(self.now);
+            }
+            let mut wire = Wire::default();
+            if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.shard.handle_timeout(self.now, &mut wire);
+            }
+            self.settle(wire);
+        }
+    }
+
+    /// Delivers datagrams until there are none.
+    pub(crate) fn settle(&mut self, mut wire: Wire) {
+        loop {
+            for (to, _, data) in std::mem::take(&mut wire.0) {
+                let cut = &self.cut;
+                if let Some((n, peer)) = self.peers.iter_mut().enumerate().find(|(_, p)| p.address == to)
+                    && !cut.contains(&n)
+                {
+                    peer.receive(self.now, &data);
+                }
+            }
+            for n in 0..self.peers.len() {
+                let sent = std::mem::take(&mut self.peers[n].sent);
+                if sent.is_empty() || self.cut.contains(&n) {
+                    continue;
+                }
+                let src = self.peers[n].address;
+                for mut data in (self.meddle)(sent) {
+                    self.shard.handle_datagram(self.now, src, bridge(), &mut data, &mut wire);
+                }
+            }
+            while let Some(event) = self.shard.poll_event() {
+                self.events.push_back(event);
+            }
+            if wire.0.is_empty() {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        let mut wire = Wire::default();
+        self.shard.handle_command(self.now, command, &mut wire);
+        self.settle(wire);
+    }
+
+    /// One request and its answer.
+    pub(crate) fn modify(&mut self, modify: ConferenceModify) -> Result<ConferenceModified, StanzaError> {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.command(Command::Colibri2 { request, modify: Box::new(modify) });
+        let at = self
+            .events
+            .iter()
+            .position(|e| matches!(e, Event::Colibri2Reply { request: r, .. } if *r == request))
+            .expect("a reply");
+        match self.events.remove(at) {
+            Some(Event::Colibri2Reply { result, .. }) => result.map(|b| *b).map_err(|b| *b),
+            _ => unreachable!(),
+        }
+    }
+
+    /// Creates endpoints in the conference "m1" and introduces them to each other; does not wait for ICE.
+    pub(crate) fn join(&mut self, id: &str, options: Options) -> usize {
+        self.join_with(id, options, |_, _| {})
+    }
+
+    pub(crate) fn join_with(
+        &mut self,
+        id: &str,
+        options: Options,
+        change: impl FnOnce(&mut Endpoint, &mut Endpoint),
+    ) -> usize {
+        let n = self.peers.len();
+        let address = SocketAddr::from(([127, 0, 0, 1], 50_000 + u16::try_from(n).unwrap()));
+        let mut peer = Peer::new(self.now, id, address, bridge(), options.clone());
+        let mut create = new_endpoint(id);
+        let mut update = endpoint(id);
+        let (ufrag, pwd) = peer.credentials();
+        let setup = if options.passive { Setup::Passive } else { Setup::Active };
+        update.transport = Some(remote_transport(&ufrag, &pwd, &peer.fingerprint(), setup));
+        change(&mut create, &mut update);
+        let exists = self.shard.load().0 > 0;
+        let answer = self.modify(request(!exists, vec![create])).expect("create");
+        let ice = answer.endpoints[0].transport.as_ref().unwrap().ice.as_ref().unwrap();
+        peer.set_remote(ice.ufrag.as_ref().unwrap(), ice.pwd.as_ref().unwrap().reveal());
+        self.peers.push(peer);
+        self.modify(request(false, vec![update])).expect("update");
+        n
+    }
+
+    /// Runs until all peers are connected with an open channel.
+    pub(crate) fn connect(&mut self) {
+        for _ in 0..40 {
+            self.run(Duration::from_millis(50));
+            if self.peers.iter().all(|p| p.dtls_connected && p.channel_open) {
+                return;
+            }
+        }
+        panic!("not connected: {:?}", self.shard.counters());
+    }
+
+    pub(crate) fn texts_of(&self, socket: videobridge_core::SocketId) -> Vec<&str> {
+        let text = |e| match e {
+            &Event::WebSocketText { socket: s, ref text } if s == socket => Some(text.as_str()),
+            _ => None,
+        };
+        self.events.iter().filter_map(text).collect()
+    }
+}
+
+pub(crate) fn bridge() -> SocketAddr {
+    "127.0.0.1:10000".parse().unwrap()
+}
+
+pub(crate) fn request(create: bool, endpoints: Vec<Endpoint>) -> ConferenceModify {
+    ConferenceModify {
+        meeting_id: MeetingId::new("m1"),
+        name: None,
+        create,
+        expire: false,
+        rtcstats_enabled: true,
+        endpoints,
+        relays: Vec::new(),
+    }
+}
+
+pub(crate) fn endpoint(id: &str) -> Endpoint {
+    Endpoint {
+        id: EndpointId::new(id),
+        create: false,
+        expire: false,
+        stats_id: None,
+        muc_role: None,
+        diarize: false,
+        media: Vec::new(),
+        transport: None,
+        sources: None,
+        force_mute: None,
+        capabilities: Vec::new(),
+        initial_last_n: None,
+    }
+}
+
+/// As the focus creates a client: opus and VP8 with RTX, a data channel, SSRC rewriting.
+pub(crate) fn new_endpoint(id: &str) -> Endpoint {
+    Endpoint {
+        create: true,
+        capabilities: vec![capability::SOURCE_NAMES.to_owned(), capability::SSRC_REWRITING.to_owned()],
+        transport: Some(colibri2::Transport {
+            ice_controlling: true,
+            sctp: Some(Sctp::default()),
+            ..Default::default()
+        }),
+        media: media(),
+        ..endpoint(id)
+    }
+}
+
+fn media() -> Vec<Media> {
+    let codec = |id, name: &str, clockrate, parameters| PayloadType {
+        id,
+        name: name.to_owned(),
+        clockrate,
+        channels: 1,
+        parameters,
+        rtcp_fbs: Vec::new(),
+        trr_int: None,
+    };
+    let apt = jitsi_xmpp::jingle::Parameter { name: Some("apt".to_owned()), value: "100".to_owned() };
+    let hdrext = |id, uri: &str| HeaderExtension { id, uri: uri.to_owned(), senders: None };
+    vec![
+        Media {
+            kind: MediaType::Audio,
+            payload_types: vec![codec(111, "opus", 48_000, vec![])],
+            header_extensions: vec![hdrext(1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level")],
+            extmap_allow_mixed: true,
+        },
+        Media {
+            kind: MediaType::Video,
+            payload_types: vec![codec(100, "VP8", 90_000, vec![]), codec(96, "rtx", 90_000, vec![apt])],
+            header_extensions: vec![hdrext(
+                5,
+                "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+            )],
+            extmap_allow_mixed: true,
+        },
+    ]
+}
+
+pub(crate) fn remote_transport(
+    ufrag: &str,
+    pwd: &str,
+    fingerprint: &str,
+    setup: Setup,
+) -> colibri2::Transport {
+    colibri2::Transport {
+        ice: Some(IceUdpTransport {
+            ufrag: Some(ufrag.to_owned()),
+            pwd: Some(Sensitive::new(pwd.to_owned())),
+            rtcp_mux: true,
+            fingerprints: vec![Fingerprint {
+                hash: "sha-256".to_owned(),
+                value: fingerprint.to_owned(),
+                setup: Some(setup),
+                required: None,
+                cryptex: false,
+            }],
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// One audio source with one SSRC.
+pub(crate) fn audio_source(name: &str, ssrc: u32) -> MediaSource {
+    MediaSource {
+        kind: MediaType::Audio,
+        id: SourceName::new(name),
+        synthetic: false,
+        sources: vec![Source {
+            ssrc: Ssrc(ssrc),
+            name: Some(SourceName::new(name)),
+            video_type: None,
+            rid: None,
+            owner: None,
+            parameters: Vec::new(),
+        }],
+        ssrc_groups: Vec::new(),
+    }
+}
+
+/// An RTP packet with a 12-byte header, payload type 111.
+pub(crate) fn rtp(ssrc: u32, seq: u16, payload: &[u8]) -> Vec<u8> {
+    let mut p = vec![0x80, 111];
+    p.extend(seq.to_be_bytes());
+    p.extend((u32::from(seq) * 960).to_be_bytes());
+    p.extend(ssrc.to_be_bytes());
+    p.extend(payload);
+    p
+}
