@@ -183,11 +183,11 @@ impl Engine {
         if occupant.resource() == NICK {
             match kind {
                 None if !self.brewery_joined => self.brewery_is_joined(now, presence),
-                None => {}
-                Some(_) => {
+                Some("error" | "unavailable") => {
                     self.brewery_joined = false;
                     self.brewery_join_at = Some(now + limits::BREWERY_RETRY);
                 }
+                _ => {}
             }
             return None;
         }

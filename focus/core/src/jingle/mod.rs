@@ -66,6 +66,3 @@ fn parse_error(e: &ParseError) -> StanzaError {
 fn unsupported_action() -> StanzaError {
     StanzaError::new(Condition::FeatureNotImplemented).with_text("Unsupported 'action'")
 }
-
-#[cfg(test)]
-mod tests;

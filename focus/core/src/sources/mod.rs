@@ -8,6 +8,3 @@ mod validate;
 pub(crate) use map::{Semantics, Source, SourceGroup, SourceMap, SourceSet};
 pub(crate) use signal::{ByOwner, Filter, Signaling, wanted};
 pub(crate) use validate::{SourceError, check_add, check_remove};
-
-#[cfg(test)]
-mod tests;

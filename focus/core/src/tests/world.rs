@@ -1,0 +1,663 @@
+//! The scripted rest of the world: what the focus sends comes in as bytes, what server, bridges and clients answer
+//! goes back, until everything is still.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use jitsi_xmpp::colibri2::{
+    Colibri2Error, ConferenceModified, ConferenceModify, Endpoint, ErrorReason, MediaSource, Sctp, SctpRole,
+    Transport,
+};
+use jitsi_xmpp::entropy::SeededEntropy;
+use jitsi_xmpp::ids::{MediaType, SourceName, Ssrc};
+use jitsi_xmpp::jingle::{
+    Action, Candidate, CandidateType, Fingerprint, IceUdpTransport, Jingle, Setup, Source, WebSocket,
+};
+use jitsi_xmpp::xml::parse;
+use jitsi_xmpp::{Condition, Element, Sensitive, StanzaError, iq, ns};
+
+use crate::{Config, Focus, HttpReply, HttpRequestId, Output, Stats};
+
+pub(super) const ROOM: &str = "demo@muc.meet.jitsi";
+pub(super) const ME: &str = "focus@auth.meet.jitsi/focus";
+pub(super) const MEETING: &str = "11111111-2222-4333-8444-555555555555";
+const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
+
+/// How a scripted bridge answers Colibri2.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Mood {
+    Works,
+    Silent,
+    Refuses(Condition, Option<ErrorReason>),
+    /// A result without a transport.
+    Empty,
+}
+
+#[derive(Debug)]
+pub(super) struct Bridge {
+    pub(super) mood: Mood,
+    pub(super) healthy: bool,
+    /// Endpoints by meeting id.
+    pub(super) conferences: BTreeMap<String, BTreeSet<String>>,
+    pub(super) requests: Vec<ConferenceModify>,
+}
+
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) nick: String,
+    features: Vec<&'static str>,
+    answers_disco: bool,
+    pub(super) accepts: bool,
+    /// Jingle and mute requests of the focus, in order.
+    pub(super) received: Vec<Element>,
+    pub(super) sid: String,
+    pub(super) bridge_session: String,
+    /// Sources of the next `session-accept`, as inner XML of a content.
+    pub(super) sources: String,
+}
+
+pub(super) const OLD: &[&str] = &[
+    "urn:xmpp:jingle:1",
+    "urn:xmpp:jingle:apps:rtp:audio",
+    "urn:xmpp:jingle:apps:rtp:video",
+    "urn:xmpp:jingle:transports:dtls-sctp:1",
+    "urn:ietf:rfc:4588",
+    "http://jitsi.org/tcc",
+];
+
+pub(super) const NEW: &[&str] = &[
+    "urn:xmpp:jingle:1",
+    "urn:xmpp:jingle:apps:rtp:audio",
+    "urn:xmpp:jingle:apps:rtp:video",
+    "urn:xmpp:jingle:transports:dtls-sctp:1",
+    "urn:ietf:rfc:4588",
+    "http://jitsi.org/tcc",
+    "http://jitsi.org/source-name",
+    "http://jitsi.org/json-encoded-sources",
+    "http://jitsi.org/ssrc-rewriting-1",
+];
+
+pub(super) struct World {
+    pub(super) focus: Focus,
+    pub(super) now: Instant,
+    inbox: VecDeque<Element>,
+    pub(super) bridges: BTreeMap<String, Bridge>,
+    /// Clients in the room, by nick.
+    pub(super) clients: BTreeMap<String, Client>,
+    owners: BTreeSet<String>,
+    /// Rooms the focus is in, with its last presence.
+    pub(super) focus_in: HashMap<String, Element>,
+    /// Replies by id.
+    pub(super) replies: HashMap<String, Element>,
+    pub(super) http: HashMap<u64, HttpReply>,
+    /// Everything the focus sent, as bytes.
+    pub(super) sent: Vec<String>,
+    /// What the server answers to a join instead of a self-presence.
+    pub(super) join_error: Option<StanzaError>,
+    /// The server swallows joins.
+    pub(super) deaf: bool,
+    /// Nobody forges the server's own words.
+    pub(super) strict: bool,
+    pub(super) form_fields: Vec<(&'static str, String)>,
+    /// Endpoints asked for twice. Only a bridge that was away and came back sees that.
+    pub(super) duplicates: usize,
+    next_id: u64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::with(Config::for_domain("meet.jitsi").unwrap())
+    }
+
+    pub(super) fn with(config: Config) -> Self {
+        let mut w = Self {
+            focus: Focus::new(config, Box::new(SeededEntropy::new(7))),
+            now: Instant::now(),
+            inbox: VecDeque::new(),
+            bridges: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            owners: BTreeSet::new(),
+            focus_in: HashMap::new(),
+            replies: HashMap::new(),
+            http: HashMap::new(),
+            sent: Vec::new(),
+            join_error: None,
+            deaf: false,
+            strict: true,
+            form_fields: vec![("muc#roominfo_meetingId", MEETING.into())],
+            duplicates: 0,
+            next_id: 0,
+        };
+        w.link_up(false);
+        w
+    }
+
+    /// A link, one bridge and a running conference.
+    pub(super) fn meeting() -> Self {
+        let mut w = Self::new();
+        w.add_bridge("jvb1");
+        let id = w.conference_request(ROOM);
+        assert!(w.replies[&id].to_xml().contains("ready=\"true\""), "{}", w.replies[&id].to_xml());
+        w
+    }
+
+    pub(super) fn link_up(&mut self, resumed: bool) {
+        self.focus.handle_link_up(self.now, ME.parse().unwrap(), resumed);
+        self.pump();
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        self.focus.stats()
+    }
+
+    // ---- bridges
+
+    pub(super) fn add_bridge(&mut self, nick: &str) {
+        let bridge =
+            Bridge { mood: Mood::Works, healthy: true, conferences: BTreeMap::new(), requests: Vec::new() };
+        self.bridges.insert(nick.into(), bridge);
+        self.bridge_presence(nick);
+    }
+
+    pub(super) fn bridge_presence(&mut self, nick: &str) {
+        let healthy = self.bridges[nick].healthy;
+        self.receive(&format!(
+            "<presence from='{BREWERY}/{nick}' to='{ME}'><stats xmlns='http://jitsi.org/protocol/colibri'>\
+             <stat name='stress_level' value='0.1'/><stat name='drain' value='false'/>\
+             <stat name='region' value='eu'/><stat name='version' value='2.3'/>\
+             <stat name='healthy' value='{healthy}'/></stats></presence>"
+        ));
+    }
+
+    pub(super) fn remove_bridge(&mut self, nick: &str) {
+        self.bridges.remove(nick);
+        self.receive(&format!("<presence type='unavailable' from='{BREWERY}/{nick}' to='{ME}'/>"));
+    }
+
+    pub(super) fn endpoints(&self, bridge: &str) -> Vec<String> {
+        self.bridges[bridge].conferences.values().flatten().cloned().collect()
+    }
+
+    fn bridge_answers(&mut self, nick: &str, request: &Element) -> Option<Element> {
+        let bridge = self.bridges.get_mut(nick)?;
+        if request.child("healthcheck", ns::HEALTHCHECK).is_some() {
+            return (bridge.mood != Mood::Silent).then(|| iq::result(request, None));
+        }
+        assert_eq!(request.attr("type"), Some("get"), "compat: bridges are asked by get");
+        let modify = ConferenceModify::from_iq(request).unwrap().unwrap();
+        bridge.requests.push(modify.clone());
+        let error = |condition, reason: Option<Colibri2Error>| {
+            let e = StanzaError::new(condition);
+            Some(iq::error(request, &reason.map_or(e.clone(), |r| r.add_to(e))))
+        };
+        match &bridge.mood {
+            Mood::Silent => return None,
+            Mood::Refuses(c, reason) => return error(*c, reason.map(Colibri2Error::new)),
+            Mood::Empty => {
+                return Some(iq::result(request, Some(ConferenceModified::default().to_element())));
+            }
+            Mood::Works => {}
+        }
+        let meeting = modify.meeting_id.as_str().to_owned();
+        if modify.create {
+            if bridge.conferences.contains_key(&meeting) {
+                let e = Colibri2Error::new(ErrorReason::ConferenceAlreadyExists);
+                return error(Condition::Conflict, Some(e));
+            }
+            bridge.conferences.insert(meeting.clone(), BTreeSet::new());
+        }
+        let Some(endpoints) = bridge.conferences.get_mut(&meeting) else {
+            return error(Condition::ItemNotFound, Some(Colibri2Error::new(ErrorReason::ConferenceNotFound)));
+        };
+        let mut modified = ConferenceModified::default();
+        for e in &modify.endpoints {
+            let id = e.id.as_str().to_owned();
+            let mut answer = Endpoint::new(e.id.clone());
+            if e.create {
+                if !endpoints.insert(id) {
+                    self.duplicates += 1;
+                    return error(Condition::Conflict, None);
+                }
+                assert!(e.has_capability("source-names"));
+                answer.transport = Some(bridge_transport(e));
+                modified.sources = Some(feedback());
+            } else if e.expire {
+                endpoints.remove(&id);
+            } else if !endpoints.contains(&id) && (e.transport.is_some() || e.sources.is_some()) {
+                return error(Condition::ItemNotFound, Some(Colibri2Error::unknown_endpoint(e.id.clone())));
+            }
+            modified.endpoints.push(answer);
+        }
+        if modify.expire || (!modify.create && endpoints.is_empty()) {
+            bridge.conferences.remove(&meeting);
+        }
+        Some(iq::result(request, Some(modified.to_element())))
+    }
+
+    // ---- clients
+
+    pub(super) fn join(&mut self, nick: &str, features: &[&'static str]) {
+        self.enter(nick, features, true);
+    }
+
+    pub(super) fn join_without_disco(&mut self, nick: &str) {
+        self.enter(nick, &[], false);
+    }
+
+    fn enter(&mut self, nick: &str, features: &[&'static str], answers_disco: bool) {
+        let sources = camera(nick, 1000 * (self.clients.len() as u32 + 1));
+        let client = Client {
+            nick: nick.into(),
+            features: features.to_vec(),
+            answers_disco,
+            accepts: true,
+            received: Vec::new(),
+            sid: String::new(),
+            bridge_session: String::new(),
+            sources,
+        };
+        self.clients.insert(nick.into(), client);
+        self.presence(nick, "");
+    }
+
+    pub(super) fn presence(&mut self, nick: &str, extra: &str) {
+        let affiliation = if self.owners.contains(nick) { "owner" } else { "none" };
+        let role = if self.owners.contains(nick) { "moderator" } else { "participant" };
+        self.receive(&format!(
+            "<presence from='{ROOM}/{nick}' to='{ME}'>\
+             <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://jitsi.org/jitsi-meet' ver='{nick}'/>\
+             <stats-id>Anna-x7Q</stats-id>{extra}\
+             <x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='{affiliation}' role='{role}' jid='{nick}-0@meet.jitsi/r1'/></x></presence>"
+        ));
+    }
+
+    pub(super) fn leave(&mut self, nick: &str) {
+        self.clients.remove(nick);
+        self.owners.remove(nick);
+        self.receive(&format!(
+            "<presence type='unavailable' from='{ROOM}/{nick}' to='{ME}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='none' role='none' jid='{nick}-0@meet.jitsi/r1'/></x></presence>"
+        ));
+    }
+
+    /// Sends a request as `nick` and returns the reply.
+    pub(super) fn request(&mut self, nick: &str, payload: &str) -> Element {
+        self.next_id += 1;
+        let id = format!("t{}", self.next_id);
+        self.receive(&format!("<iq type='set' id='{id}' from='{ROOM}/{nick}' to='{ME}'>{payload}</iq>"));
+        self.replies.remove(&id).expect("every request gets a reply")
+    }
+
+    pub(super) fn jingle(&mut self, nick: &str, action: &str, inner: &str) -> Element {
+        let sid = self.clients[nick].sid.clone();
+        self.request(
+            nick,
+            &format!("<jingle xmlns='urn:xmpp:jingle:1' action='{action}' sid='{sid}'>{inner}</jingle>"),
+        )
+    }
+
+    pub(super) fn restart(&mut self, nick: &str) -> Element {
+        let session = self.clients[nick].bridge_session.clone();
+        self.jingle(
+            nick,
+            "session-terminate",
+            &format!(
+                "<reason><connectivity-error/></reason>\
+                 <bridge-session xmlns='http://jitsi.org/protocol/focus' id='{session}' restart='true'/>"
+            ),
+        )
+    }
+
+    /// Actions of the Jingle requests that `nick` received since last asked.
+    pub(super) fn actions(&mut self, nick: &str) -> Vec<String> {
+        let received = std::mem::take(&mut self.clients.get_mut(nick).unwrap().received);
+        received.iter().filter_map(|j| j.attr("action").map(str::to_owned)).collect()
+    }
+
+    pub(super) fn forget(&mut self) {
+        for c in self.clients.values_mut() {
+            c.received.clear();
+        }
+        for b in self.bridges.values_mut() {
+            b.requests.clear();
+        }
+        self.sent.clear();
+    }
+
+    fn client_answers(&mut self, nick: &str, request: &Element) {
+        let Some(client) = self.clients.get_mut(nick) else { return };
+        let payload = request.first_child().unwrap();
+        if payload.ns() == ns::DISCO_INFO {
+            if client.answers_disco {
+                let features =
+                    client.features.iter().map(|f| Element::inherit("feature").with_attr("var", *f));
+                let query = Element::new("query", ns::DISCO_INFO).with_children(features);
+                self.inbox.push_back(iq::result(request, Some(query)));
+            }
+            return;
+        }
+        client.received.push(payload.clone());
+        if payload.name() == "mute" {
+            return;
+        }
+        self.inbox.push_back(iq::result(request, None));
+        let jingle = Jingle::from_element(payload).unwrap();
+        if jingle.action == Action::SessionInitiate {
+            client.sid = jingle.sid.as_str().to_owned();
+            client.bridge_session = jingle.bridge_session.unwrap().id.unwrap();
+            if client.accepts {
+                let accept = client.accept();
+                self.inbox.push_back(accept);
+            }
+        }
+    }
+
+    // ---- server
+
+    pub(super) fn conference_request(&mut self, room: &str) -> String {
+        self.next_id += 1;
+        let id = format!("c{}", self.next_id);
+        self.receive(&format!(
+            "<iq type='set' id='{id}' from='focus.meet.jitsi/u1@meet.jitsi/r1' to='{ME}'>\
+             <conference xmlns='http://jitsi.org/protocol/focus' room='{room}' machine-uid='4f'>\
+             <property name='rtcstatsEnabled' value='false'/></conference></iq>"
+        ));
+        id
+    }
+
+    pub(super) fn http_request(&mut self, id: u64, body: &str) {
+        self.focus.handle_http_request(self.now, HttpRequestId(id), body.as_bytes());
+        self.pump();
+    }
+
+    /// A stanza arrives at the focus.
+    pub(super) fn receive(&mut self, xml: &str) {
+        let stanza = jitsi_xmpp::xml::parse_with(xml.as_bytes(), ns::CLIENT, &Default::default()).expect(xml);
+        self.inbox.push_back(stanza);
+        self.pump();
+    }
+
+    /// Time passes.
+    pub(super) fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        for _ in 0..100_000 {
+            match self.focus.poll_timeout() {
+                Some(at) if at <= end => {
+                    self.now = self.now.max(at);
+                    self.focus.handle_timeout(self.now);
+                    self.pump();
+                }
+                _ => {
+                    self.now = end;
+                    return;
+                }
+            }
+        }
+        panic!("the focus never comes to rest");
+    }
+
+    pub(super) fn seconds(&mut self, s: u64) {
+        // Bridges publish every five seconds.
+        for _ in 0..s / 5 {
+            self.advance(Duration::from_secs(5));
+            for nick in self.bridges.keys().cloned().collect::<Vec<_>>() {
+                self.bridge_presence(&nick);
+            }
+        }
+        self.advance(Duration::from_secs(s % 5));
+    }
+
+    /// Lets everybody answer until nothing is left to say.
+    pub(super) fn pump(&mut self) {
+        loop {
+            while let Some(output) = self.focus.poll_output() {
+                match output {
+                    Output::Send(stanza) => {
+                        let xml = stanza.to_xml();
+                        let stanza = parse(xml.as_bytes()).expect("well-formed");
+                        self.sent.push(xml);
+                        self.deliver(&stanza);
+                    }
+                    Output::HttpReply { request, reply } => {
+                        assert!(self.http.insert(request.0, reply).is_none(), "answered twice");
+                    }
+                }
+            }
+            if self.focus.poll_timeout().is_some_and(|at| at <= self.now) {
+                self.focus.handle_timeout(self.now);
+                continue;
+            }
+            let Some(mut stanza) = self.inbox.pop_front() else { return };
+            stanza.set_attr("to", ME);
+            self.focus.handle_stanza(self.now, &stanza);
+        }
+    }
+
+    fn deliver(&mut self, stanza: &Element) {
+        let to = stanza.attr("to").unwrap_or_default().to_owned();
+        let (bare, resource) = to.split_once('/').map_or((to.as_str(), ""), |(b, r)| (b, r));
+        let kind = stanza.attr("type");
+        match (stanza.name(), kind) {
+            ("presence", None) if resource == "focus" => self.focus_presence(&to, bare, stanza),
+            ("presence", Some("unavailable")) => {
+                self.focus_in.remove(bare);
+            }
+            ("presence", _) => {}
+            ("iq", Some("result" | "error")) => {
+                let id = stanza.attr("id").unwrap().to_owned();
+                assert!(self.replies.insert(id, stanza.clone()).is_none(), "answered twice");
+            }
+            ("iq", _) if bare == BREWERY && !resource.is_empty() => {
+                let answer = self.bridge_answers(resource, stanza);
+                self.inbox.extend(answer);
+            }
+            ("iq", _) if !resource.is_empty() => self.client_answers(resource, stanza),
+            ("iq", _) => self.server_answers(bare, stanza),
+            _ => panic!("unexpected stanza {}", stanza.to_xml()),
+        }
+    }
+
+    fn focus_presence(&mut self, to: &str, bare: &str, presence: &Element) {
+        let joining = presence.child("x", ns::MUC).is_some();
+        // A forged presence makes the focus believe things that the real server knows better.
+        assert!(
+            !self.strict || joining == !self.focus_in.contains_key(bare),
+            "the join marker stands on joins only"
+        );
+        if joining && (self.deaf || self.join_error.is_some()) && bare != BREWERY {
+            if let Some(e) = &self.join_error {
+                let error = Element::new("presence", ns::CLIENT)
+                    .with_attr("type", "error")
+                    .with_attr("from", to)
+                    .with_child(e.to_element());
+                self.inbox.push_back(error);
+            }
+            return;
+        }
+        self.focus_in.insert(bare.to_owned(), presence.clone());
+        if joining {
+            let item =
+                Element::inherit("item").with_attr("affiliation", "owner").with_attr("role", "moderator");
+            let x = Element::new("x", ns::MUC_USER)
+                .with_child(item)
+                .with_child(Element::inherit("status").with_attr("code", "110"));
+            self.inbox.push_back(Element::new("presence", ns::CLIENT).with_attr("from", to).with_child(x));
+        }
+    }
+
+    fn server_answers(&mut self, to: &str, request: &Element) {
+        let payload = request.first_child().unwrap();
+        let answer = match (request.attr("type"), payload.ns()) {
+            (Some("get"), ns::MUC_OWNER) => {
+                let fields = self.form_fields.iter().map(|(var, value)| {
+                    Element::inherit("field")
+                        .with_attr("var", *var)
+                        .with_child(Element::inherit("value").with_text(value))
+                });
+                let form = Element::new("x", ns::DATA_FORMS).with_attr("type", "form").with_children(fields);
+                Some(Element::new("query", ns::MUC_OWNER).with_child(form))
+            }
+            (Some("get"), ns::DISCO_INFO) => {
+                let component = |kind: &str, name: &str| {
+                    Element::inherit("identity")
+                        .with_attr("category", "component")
+                        .with_attr("type", kind)
+                        .with_attr("name", name)
+                };
+                Some(
+                    Element::new("query", ns::DISCO_INFO)
+                        .with_child(component("room_metadata", "metadata.meet.jitsi"))
+                        .with_child(component("av_moderation", "avmoderation.meet.jitsi"))
+                        .with_child(component("breakout_rooms", "breakout.meet.jitsi")),
+                )
+            }
+            (Some("set"), ns::MUC_OWNER) => None,
+            (Some("set"), ns::MUC_ADMIN) => {
+                let jid = payload.first_child().unwrap().attr("jid").unwrap();
+                let nick = jid.split('-').next().unwrap().to_owned();
+                self.owners.insert(nick.clone());
+                self.inbox.push_back(iq::result(request, None));
+                return self.presence_later(&nick);
+            }
+            _ => panic!("unexpected request to {to}: {}", request.to_xml()),
+        };
+        self.inbox.push_back(iq::result(request, answer));
+    }
+
+    fn presence_later(&mut self, nick: &str) {
+        let xml = format!(
+            "<presence xmlns='jabber:client' from='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='owner' role='moderator' jid='{nick}-0@meet.jitsi/r1'/></x></presence>"
+        );
+        self.inbox.push_back(parse(xml.as_bytes()).unwrap());
+    }
+
+    pub(super) fn is_owner(&self, nick: &str) -> bool {
+        self.owners.contains(nick)
+    }
+
+    /// After everybody has left: nothing is kept anywhere.
+    pub(super) fn assert_empty(&mut self) {
+        self.seconds(20);
+        let s = self.stats();
+        assert_eq!(self.duplicates, 0);
+        assert_eq!((s.conferences, s.participants, s.pending_requests), (0, 0, 0));
+        assert!(!self.focus_in.contains_key(ROOM), "the focus is still in the room");
+        for (nick, b) in &self.bridges {
+            assert!(b.conferences.is_empty(), "{nick} still has a conference");
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn accept(&self) -> Element {
+        let xml = format!(
+            "<iq xmlns='jabber:client' type='set' id='accept-{0}-{1}' from='{ROOM}/{0}'>\
+             <jingle xmlns='urn:xmpp:jingle:1' action='session-accept' sid='{1}'>\
+             {2}<content creator='responder' name='data'>{TRANSPORT}</content></jingle></iq>",
+            self.nick, self.sid, self.sources
+        );
+        parse(xml.as_bytes()).unwrap()
+    }
+}
+
+const TRANSPORT: &str = "<transport xmlns='urn:xmpp:jingle:transports:ice-udp:1' ufrag='cu' pwd='cp'>\
+    <fingerprint xmlns='urn:xmpp:jingle:apps:dtls:0' hash='sha-256' setup='active'>11:22</fingerprint></transport>";
+
+/// A microphone and a simulcast camera with names, first SSRC `base`.
+pub(super) fn camera(nick: &str, base: u32) -> String {
+    let source = |ssrc: u32| {
+        format!(
+            "<source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='{ssrc}' name='{nick}-v0' videoType='camera'>\
+             <parameter name='msid' value='{nick}-video-0-1 t1'/></source>"
+        )
+    };
+    let group = |kind: &str, ssrcs: &[u32]| {
+        let inner: String = ssrcs.iter().map(|s| format!("<source ssrc='{s}'/>")).collect();
+        format!("<ssrc-group xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' semantics='{kind}'>{inner}</ssrc-group>")
+    };
+    let video: String = (base..base + 6).map(source).collect();
+    format!(
+        "<content name='audio'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>\
+         <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='{}' name='{nick}-a0'>\
+         <parameter name='msid' value='{nick}-audio-0-1 t0'/></source></description>{TRANSPORT}</content>\
+         <content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>{video}{}{}{}{}\
+         <initial-last-n xmlns='jitsi:colibri2' value='5'/></description>{TRANSPORT}</content>",
+        base + 100,
+        group("SIM", &[base, base + 1, base + 2]),
+        group("FID", &[base, base + 3]),
+        group("FID", &[base + 1, base + 4]),
+        group("FID", &[base + 2, base + 5]),
+    )
+}
+
+/// The same of a client of 2021: no names, no simulcast.
+pub(super) fn old_camera(nick: &str, base: u32) -> String {
+    let msid = |kind: &str| format!("<parameter name='msid' value='{nick}-{kind}-1 t'/>");
+    format!(
+        "<content name='audio'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='audio'>\
+         <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='{0}'>{3}</source></description>{TRANSPORT}</content>\
+         <content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>\
+         <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='{1}'>{4}</source>\
+         <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='{2}'>{4}</source>\
+         <ssrc-group xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' semantics='FID'><source ssrc='{1}'/><source ssrc='{2}'/></ssrc-group>\
+         </description>{TRANSPORT}</content>",
+        base,
+        base + 1,
+        base + 2,
+        msid("audio"),
+        msid("video"),
+    )
+}
+
+fn bridge_transport(e: &Endpoint) -> Transport {
+    let ice = IceUdpTransport {
+        ufrag: Some("uf".into()),
+        pwd: Some(Sensitive::new("pw".into())),
+        rtcp_mux: true,
+        fingerprints: vec![Fingerprint {
+            hash: "sha-256".into(),
+            value: "AA:BB".into(),
+            setup: Some(Setup::Actpass),
+            required: None,
+            cryptex: false,
+        }],
+        candidates: vec![Candidate {
+            component: 1,
+            foundation: "1".into(),
+            generation: 0,
+            id: "c1".into(),
+            ip: Sensitive::new("192.0.2.10".into()),
+            network: Some(0),
+            port: 10000,
+            priority: 2_130_706_431,
+            protocol: "udp".into(),
+            kind: CandidateType::Host,
+            rel_addr: None,
+            rel_port: None,
+            tcptype: None,
+        }],
+        web_sockets: vec![WebSocket::new("wss://meet.example/colibri-ws/jvb1/x?pwd=pw")],
+        ..IceUdpTransport::default()
+    };
+    let wants_sctp = e.transport.as_ref().is_some_and(|t| t.sctp.is_some());
+    Transport {
+        ice: Some(ice),
+        sctp: wants_sctp.then_some(Sctp { port: Some(5000), role: Some(SctpRole::Server) }),
+        ..Transport::default()
+    }
+}
+
+fn feedback() -> Vec<MediaSource> {
+    [(MediaType::Audio, "jvb-a0", 3001), (MediaType::Video, "jvb-v0", 3002)]
+        .into_iter()
+        .map(|(kind, name, ssrc)| {
+            let mut source = Source::new(Ssrc(ssrc));
+            source.name = Some(SourceName::new(name));
+            let mut media = MediaSource::new(kind, SourceName::new(name));
+            media.sources.push(source);
+            media
+        })
+        .collect()
+}
