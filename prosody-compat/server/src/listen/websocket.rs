@@ -11,8 +11,10 @@ use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use prosody_core::{FramingError, SessionQuery, Transport};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -100,7 +102,7 @@ fn contains(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
 
 async fn serve<S>(shared: Arc<Shared>, io: S, query: SessionQuery)
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Unpin,
 {
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::WS_READ_BUFFER)
@@ -134,7 +136,7 @@ struct Session<S> {
     ending: bool,
 }
 
-impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Session<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Runs until either side ends; returns the code to close with, or `None` to drop the socket.
     async fn carry(&mut self) -> Option<CloseCode> {
         let shared = Arc::clone(self.connection.shared());
@@ -250,6 +252,8 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Session<S> {
                 bump(&shared.tally.websocket_too_large);
                 self.say_last_word(FramingError::TooLarge).await;
             }
+            // The peer is gone without a goodbye: its session waits to be resumed.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {}
             Error::Protocol(_) | Error::Utf8(_) | Error::AttackAttempt => {
                 bump(&shared.tally.websocket_protocol);
                 self.say_last_word(FramingError::Malformed).await;
@@ -271,6 +275,11 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Session<S> {
             }
             let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
             let _ = self.socket.close(Some(frame)).await;
+            // Closing with unread data would reset the connection, and the client would not hear why.
+            let io = self.socket.get_mut();
+            let _ = io.shutdown().await;
+            let mut rest = [0; 4096];
+            while matches!(io.read(&mut rest).await, Ok(n) if n > 0) {}
         };
         let _ = time::timeout(limits::CLOSE_WAIT, last).await;
     }

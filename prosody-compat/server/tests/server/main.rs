@@ -1,0 +1,8 @@
+//! The server through real sockets on loopback: WebSocket, BOSH, TCP and in-process clients in one meeting, and what
+//! clients that misbehave get.
+
+mod abuse;
+mod bosh;
+mod harness;
+mod links;
+mod websocket;
