@@ -145,7 +145,7 @@ impl Ws {
             if frame.contains(what) {
                 return frame;
             }
-            before.push(frame);
+            before.push(frame.chars().take(200).collect::<String>());
         }
     }
 
