@@ -7,14 +7,18 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use service::{Health, Metrics, metrics};
 
-/// The routes every role has, and those of the roles.
-pub(crate) fn router(health: Health, metrics: Metrics, roles: Router) -> Router {
+/// Metrics, and the routes of the roles, which bring their own `/about/health` when they run alone.
+pub(crate) fn router(metrics: Metrics, roles: Router) -> Router {
     Router::new()
-        .route("/about/health", get(report))
-        .with_state(health)
-        .merge(Router::new().route("/metrics", get(scrape)).with_state(metrics))
+        .route("/metrics", get(scrape))
+        .with_state(metrics)
         .merge(roles)
         .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here\n") })
+}
+
+/// The health of everything in this process.
+pub(crate) fn health(health: Health) -> Router {
+    Router::new().route("/about/health", get(report)).with_state(health)
 }
 
 async fn report(State(health): State<Health>) -> (StatusCode, String) {

@@ -50,8 +50,8 @@ pub(crate) fn text(role: Role, s: &Settings, effective: &Effective) -> String {
     out
 }
 
-/// Browsers give camera and microphone only to secure origins: `localhost` is one, a bare loopback address in some browsers is not.
-fn browsable(address: std::net::SocketAddr) -> String {
+/// The address as a browser should be given it. Browsers give camera and microphone only to secure origins: `localhost` is one, a bare loopback address in some browsers is not.
+pub(crate) fn browsable(address: std::net::SocketAddr) -> String {
     if address.ip().is_loopback() || address.ip().is_unspecified() {
         format!("localhost:{}", address.port())
     } else {

@@ -99,6 +99,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "XMPP server that the roles `focus` and `videobridge` connect to, `host` or `host:port`.",
     ),
     of(Kind::Number, "xmpp.port", "", &["XMPP_PORT"], "5222", "Port of xmpp.server when that names none."),
+    of(
+        Kind::Bool,
+        "xmpp.verify_certificate",
+        "",
+        &["PLAUSCH_VERIFY_CERTIFICATE"],
+        "false",
+        "Roles that connect over TCP insist on a valid certificate. Off, because servers make their own by default.",
+    ),
     text(
         "xmpp.domain",
         "domain",
@@ -243,6 +251,7 @@ pub(crate) struct Settings {
     pub(crate) xmpp: SocketAddr,
     /// `host:port` of the XMPP server for a role that runs alone.
     pub(crate) xmpp_server: String,
+    pub(crate) verify_certificate: bool,
     pub(crate) domains: Domains,
     pub(crate) focus_password: Option<Sensitive<String>>,
     pub(crate) bridge: Bridge,
@@ -314,6 +323,7 @@ impl Settings {
             media_threads: e.parse("media.threads")?,
             xmpp: e.parse("xmpp.listen")?,
             xmpp_server: if has_port(server) { server.to_owned() } else { format!("{server}:{port}") },
+            verify_certificate: e.is_on("xmpp.verify_certificate"),
             domains: Domains {
                 auth: domain(e, "xmpp.auth_domain", &format!("auth.{main}"))?,
                 muc: domain(e, "xmpp.muc_domain", &format!("muc.{main}"))?,

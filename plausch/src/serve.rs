@@ -18,10 +18,17 @@ use tower::ServiceExt as _;
 use tracing::debug;
 
 use crate::front::limits;
-use crate::front::rewrite;
+
+/// What happens to a request before it is routed.
+pub(crate) type Before = fn(Request<Body>) -> Request<Body>;
 
 /// Serves `router` until told to end. Answers that are under way get a moment; WebSockets end with their parts.
-pub(crate) async fn http(listener: TcpListener, router: Router, mut end: watch::Receiver<bool>) {
+pub(crate) async fn http(
+    listener: TcpListener,
+    router: Router,
+    before: Before,
+    mut end: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
     loop {
         // A permit first: while all are taken, new connections wait in the kernel's queue.
@@ -34,7 +41,7 @@ pub(crate) async fn http(listener: TcpListener, router: Router, mut end: watch::
             Ok((stream, peer)) => {
                 let (router, end) = (router.clone(), end.clone());
                 tokio::spawn(async move {
-                    connection(stream, peer, router, end).await;
+                    connection(stream, peer, router, before, end).await;
                     drop(permit);
                 });
             }
@@ -49,10 +56,16 @@ pub(crate) async fn http(listener: TcpListener, router: Router, mut end: watch::
     let _ = tokio::time::timeout(LAST_ANSWERS, room.acquire_many(all)).await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, mut end: watch::Receiver<bool>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    before: Before,
+    mut end: watch::Receiver<bool>,
+) {
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = rewrite(request.map(Body::new));
+        let mut request = before(request.map(Body::new));
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().into_service::<Body>().oneshot(request)
     });
@@ -92,7 +105,7 @@ mod tests {
         let router = Router::new()
             .route("/x", get(|ConnectInfo(p): ConnectInfo<SocketAddr>| async move { p.ip().to_string() }));
         let (tell, end) = watch::channel(false);
-        let server = tokio::spawn(http(listener, router, end));
+        let server = tokio::spawn(http(listener, router, |r| r, end));
         let mut c = TcpStream::connect(address).await.unwrap();
         c.write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         let mut got = vec![0; 1024];
@@ -111,7 +124,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (_tell, end) = watch::channel(false);
-        tokio::spawn(http(listener, Router::new().route("/x", get(|| async { "ok" })), end));
+        tokio::spawn(http(listener, Router::new().route("/x", get(|| async { "ok" })), |r| r, end));
         // hyper notices between two reads, so the border itself is soft.
         for (padding, fits) in
             [(limits::REQUEST_HEAD_BYTES - 256, true), (4 * limits::REQUEST_HEAD_BYTES, false)]

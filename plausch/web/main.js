@@ -80,7 +80,8 @@ function draw() {
   deviceButtons(active());
   if (!inCall) { stage.clear(); return; }
   $('call-room').textContent = meeting.roomName;
-  $('call-note').textContent = meeting.connection === 'reconnecting' ? t('reconnecting') : meeting.forced.has('audio') ? t('mutedByModerator') : '';
+  $('call-note').textContent = meeting.connection === 'reconnecting' ? t('reconnecting') : meeting.bridgeMissing ? t('noBridge')
+    : meeting.forced.has('audio') ? t('mutedByModerator') : '';
   stage.draw();
   drawMessages(meeting.messages);
 }

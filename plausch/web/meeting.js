@@ -13,6 +13,7 @@ const JINGLE = 'urn:xmpp:jingle:1';
 const REQUEST_WAIT_LAST_MS = 120000;
 const JOIN_RETRIES = 3;
 const RESTARTS = 3;
+const REACH_MS = 65000;
 
 // The room's name as all clients write it, and its address' local part.
 export function normaliseRoom(name) {
@@ -34,7 +35,7 @@ export class Meeting extends EventTarget {
   reset() {
     Object.assign(this, {
       id: null, state: 'new', connection: 'offline', events: [], failures: [], roles: {}, members: {}, messages: [], dominant: null,
-      channelOpen: false, p2p: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null,
+      channelOpen: false, p2p: false, bridgeMissing: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null,
     });
   }
 
@@ -79,7 +80,7 @@ export class Meeting extends EventTarget {
     if (this.forced.delete(kind)) this.room.muteOther(this.id, kind, false).catch((e) => this.#failed('unmute', e));
   }
 
-  share() { return this.media.share(); }
+  async share() { await this.media.share(); }
   unshare() { this.media.unshare(); }
   chat(text) { this.room.chat(text); }
   kick(id) { return this.room.kick(id).then(() => true); }
@@ -193,7 +194,7 @@ export class Meeting extends EventTarget {
     on('muted', ({ kind }) => { this.forced.add(kind); if (kind === 'desktop') this.unshare(); else this.mute(kind); });
     on('ended', (why) => { this.endedBy = why; this.#endSession(); this.#close(); this.#enter(why.why === 'kicked' ? 'kicked' : 'left'); });
     on('focus-left', () => this.#lost('focus', new Error('the focus left')));
-    on('bridge-missing', () => this.#failed('bridge', 'no bridge is available'));
+    on('bridge-missing', () => { this.bridgeMissing = true; this.#failed('bridge', 'no bridge is available'); });
     for (let left = JOIN_RETRIES; ; left--) {
       try {
         await room.join();
@@ -265,6 +266,7 @@ export class Meeting extends EventTarget {
 
   async #startSession(jingle, focus) {
     this.#endSession();
+    this.bridgeMissing = false;
     const services = (this.room.metadata.services ?? []).filter((s) => /^turns?$/.test(s.type));
     const iceServers = services.map((s) => ({ urls: `${s.type}:${s.host}:${s.port}?transport=${s.transport ?? 'udp'}`, username: s.username, credential: s.password }));
     const session = this.session = new BridgeSession({ offer: readOffer(jingle), id: this.id, media: this.media, channel: this.options.channel, iceServers });
@@ -286,7 +288,10 @@ export class Meeting extends EventTarget {
   // ICE broke: the focus is asked for a new session, a few times per meeting.
   async #restart(session) {
     if (this.restarts++ >= RESTARTS) { this.#failed('ice', 'the way to the bridge is blocked'); return; }
-    await pause(1000 + Math.random() * 1000 * this.restarts);
+    // Our own network first: it may be what broke, and then ICE recovers together with it.
+    const reached = await this.xmpp.reachable(REACH_MS).then(() => true, () => false);
+    if (!reached) return;
+    await pause(2000 + Math.random() * 1000 * this.restarts);
     if (this.session !== session || session.pc.iceConnectionState !== 'failed') return;
     const ask = terminateXml(session.offer, 'connectivity-error', 'ICE FAILED', true);
     this.#endSession();

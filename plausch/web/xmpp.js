@@ -1,6 +1,6 @@
 // One XMPP session of a guest: connects over WebSocket (RFC 7395) or BOSH, keeps count (XEP-0198), resumes after a drop.
 import { BoshTransport } from './bosh.js';
-import { attr, bare, child, children, el, parse, text } from './xml.js';
+import { attr, child, children, el, parse, text } from './xml.js';
 
 const SASL = 'urn:ietf:params:xml:ns:xmpp-sasl';
 const BIND = 'urn:ietf:params:xml:ns:xmpp-bind';
@@ -84,8 +84,6 @@ export class Xmpp extends EventTarget {
   async connect() {
     this.#enter('connecting');
     await this.#login(null);
-    this.#enter('online');
-    this.lastHeard = performance.now();
     this.pinger = setInterval(() => this.#ping(), PING_EVERY_MS);
   }
 
@@ -183,7 +181,11 @@ export class Xmpp extends EventTarget {
     this.transport = transport;
     transport.onstanza = (s) => this.#receive(s);
     transport.onclose = (e) => this.#lost(e);
-    for (const s of [...aside, ...inbox.splice(0)]) this.#receive(s);
+    this.lastHeard = performance.now();
+    this.#enter('online');
+    // What came before counting began is not counted.
+    for (const s of aside) this.#receive(s, false);
+    for (const s of inbox.splice(0)) this.#receive(s);
     if (failed) this.#lost(failed);
   }
 
@@ -212,7 +214,7 @@ export class Xmpp extends EventTarget {
     if (n > 0) { this.sm.queue.splice(0, n); this.sm.acked = h; }
   }
 
-  #receive(s) {
+  #receive(s, counted = true) {
     this.lastHeard = performance.now();
     switch (s.localName) {
       case 'r': this.transport.send(el('a', { xmlns: SM, h: this.sm?.heard ?? 0 })); return;
@@ -220,7 +222,7 @@ export class Xmpp extends EventTarget {
       case 'iq': case 'message': case 'presence': break;
       default: return;
     }
-    if (this.sm) this.sm.heard++;
+    if (this.sm && counted) this.sm.heard++;
     const type = attr(s, 'type');
     if (s.localName === 'iq' && (type === 'result' || type === 'error')) {
       const entry = this.pending.get(attr(s, 'id'));
@@ -272,8 +274,6 @@ export class Xmpp extends EventTarget {
       if (this.state !== 'reconnecting') return;
       try {
         await this.#login(this.sm.id);
-        this.lastHeard = performance.now();
-        if (this.state === 'reconnecting') this.#enter('online');
         return;
       } catch (e) {
         if (e.final || performance.now() > until) { this.#gone(e); return; }
@@ -287,6 +287,6 @@ export class Xmpp extends EventTarget {
     this.dispatchEvent(new CustomEvent('gone', { detail: error }));
   }
 
-  // Whether a stanza comes from the server or ourselves and not from another user.
-  isOwn(from) { return !from || bare(from) === this.domain || bare(from) === bare(this.jid); }
+  // Resolves when the server answers, however long a dropped connection takes to come back.
+  reachable(ms) { return this.iq('get', this.domain, el('ping', { xmlns: 'urn:xmpp:ping' }), ms); }
 }

@@ -67,14 +67,13 @@ fn object(domains: &Domains, client: &Client, asker: Asker<'_>) -> Value {
 }
 
 /// What keeps a visitor's browser from talking to anybody but us.
-fn private() -> [(&'static str, Value); 11] {
+fn private() -> [(&'static str, Value); 10] {
     [
         ("disableThirdPartyRequests", json!(true)),
         ("analytics", json!({ "disabled": true })),
         ("gravatar", json!({ "disabled": true })),
         ("giphy", json!({ "enabled": false })),
         ("enableCalendarIntegration", json!(false)),
-        ("callStatsID", Value::Null),
         ("enableUnsafeRoomWarning", json!(false)),
         ("disableDeepLinking", json!(true)),
         ("doNotStoreRoom", json!(true)),

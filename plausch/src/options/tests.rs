@@ -81,3 +81,18 @@ fn a_value_without_meaning_names_its_option_and_its_origin() {
     assert_eq!(e.reason(), "unreadable");
     assert_eq!(load(&[("PLAUSCH_CUSTOM_CONFIG_JS", "/nonexistent")]).unwrap_err().reason(), "unreadable");
 }
+
+#[test]
+fn the_admin_s_page_is_the_table() {
+    let page = include_str!("../../../docs/admin/configuration.md");
+    let rows: Vec<&str> = page.lines().filter(|l| l.starts_with("| `")).collect();
+    let table: Vec<String> = SETTINGS.iter().map(row).collect();
+    assert_eq!(rows, table, "write the table anew:\n{}", table.join("\n"));
+}
+
+fn row(s: &Setting) -> String {
+    let code = |t: &str| if t.is_empty() { String::new() } else { format!("`{t}`") };
+    let flag = if s.flag.is_empty() { String::new() } else { format!("`--{}`", s.flag) };
+    let env: Vec<String> = s.env.iter().map(|e| code(e)).collect();
+    format!("| `{}` | {flag} | {} | {} | {} |", s.key, env.join(", "), code(s.default), s.help)
+}

@@ -1,0 +1,145 @@
+//! The focus started from settings on a link.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use focus_server::{FocusHandle, RawConfig, Stats};
+use service::{Exposition, StartError, State};
+use xmpp_link::Link;
+
+use super::{Process, Routes, part};
+
+/// Whether this process is only a focus; its routes then have upstream's addresses.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alone {
+    Yes,
+    No,
+}
+
+/// Starts the focus.
+pub(super) fn start(p: &mut Process<'_>, link: Link, alone: Alone) -> Result<Routes, StartError> {
+    let s = p.settings;
+    let config = RawConfig {
+        domain: s.domains.main.clone(),
+        auth_domain: Some(s.domains.auth.clone()),
+        muc_domain: Some(s.domains.muc.clone()),
+        bridge_brewery: Some(format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)),
+        ..RawConfig::default()
+    }
+    .check()
+    .map_err(|e| part("the focus", e))?;
+    let (handle, task) = focus_server::focus(config.engine, link, p.shutdown.watch());
+    p.shutdown.spawn("focus", task);
+
+    let seen = Arc::new(Seen::default());
+    tokio::spawn(watch(handle.clone(), Arc::clone(&seen), p.shutdown.watch()));
+    let health = Arc::clone(&seen);
+    p.health.add("focus", move || health.state());
+    p.metrics.add(move |out| expose(&seen.stats(), out));
+
+    let routers = focus_server::router(handle);
+    let admin = match alone {
+        Alone::Yes => routers.admin,
+        // `/about/health` and `/stats` of this address are the whole process' and the bridge's.
+        Alone::No => Router::new().nest("/focus", routers.admin),
+    };
+    Ok(Routes { public: routers.public, admin })
+}
+
+/// The focus' latest numbers. Health and metrics read them without waiting for its task.
+#[derive(Default)]
+struct Seen(Mutex<Option<Stats>>);
+
+impl Seen {
+    fn stats(&self) -> Option<Stats> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn state(&self) -> State {
+        match self.stats() {
+            None => State::Soft("not started yet, or does not answer".into()),
+            Some(s) if !s.connected => State::Soft("not connected to the XMPP server".into()),
+            Some(s) if s.operational_bridge_count == 0 => State::Soft("no bridge is available".into()),
+            Some(_) => State::Healthy,
+        }
+    }
+}
+
+async fn watch(handle: FocusHandle, seen: Arc<Seen>, mut end: tokio::sync::watch::Receiver<bool>) {
+    loop {
+        let stats = handle.stats().await;
+        let settled = stats.as_ref().is_some_and(|s| s.connected && s.operational_bridge_count > 0);
+        *seen.0.lock().unwrap_or_else(PoisonError::into_inner) = stats;
+        let pause = if settled { STEADY } else { STARTING };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = end.wait_for(|e| *e) => return,
+        }
+    }
+}
+
+fn expose(stats: &Option<Stats>, out: &mut Exposition) {
+    let Some(s) = stats else { return };
+    out.gauge("jitsi_jicofo_conferences", "Conferences.", s.conferences as f64);
+    out.gauge("jitsi_jicofo_participants_current", "Participants.", s.participants as f64);
+    out.gauge(
+        "jitsi_jicofo_largest_conference",
+        "Participants of the largest conference.",
+        s.largest_conference as f64,
+    );
+    out.gauge(
+        "jitsi_jicofo_participants_pairs",
+        "Pairs of participants in the same conference.",
+        s.endpoint_pairs as f64,
+    );
+    out.gauge("jitsi_jicofo_bridge_selector_bridge_count", "Bridges.", s.bridge_count as f64);
+    out.gauge(
+        "jitsi_jicofo_bridge_selector_bridge_count_operational",
+        "Bridges that work.",
+        s.operational_bridge_count as f64,
+    );
+    out.gauge(
+        "jitsi_jicofo_bridge_selector_bridge_count_in_shutdown",
+        "Bridges that drain.",
+        s.in_shutdown_bridge_count as f64,
+    );
+    out.gauge(
+        "plausch_focus_pending_requests",
+        "Requests to others that wait for an answer.",
+        s.pending_requests as f64,
+    );
+    let c = &s.counters;
+    out.counter("jitsi_jicofo_conferences_created", "Conferences created.", c.conferences_created);
+    out.counter("jitsi_jicofo_conference_requests", "Conference requests.", c.conference_requests);
+    out.counter("jitsi_jicofo_participants", "Participants that joined.", c.participants);
+    out.counter(
+        "jitsi_jicofo_participants_moved",
+        "Participants moved to another bridge.",
+        c.participants_moved,
+    );
+    out.counter(
+        "jitsi_jicofo_participants_restart_requested",
+        "Restarts that participants asked for.",
+        c.participants_restart_requested,
+    );
+    out.counter("jitsi_jicofo_bridge_selector_lost_bridges", "Bridges that disappeared.", s.lost_bridges);
+    out.counter("jitsi_jicofo_xmpp_disconnects", "Lost links to the XMPP server.", c.xmpp_disconnects);
+    let rows = [
+        ("requests_rate_limited", c.requests_rate_limited),
+        ("restarts_delayed", c.restarts_delayed),
+        ("bridges_removed", c.bridges_removed),
+        ("bridge_not_available", c.bridge_not_available),
+        ("sessions_initiated", c.sessions_initiated),
+        ("sessions_accepted", c.sessions_accepted),
+        ("sources_refused", c.sources_refused),
+        ("iq_timeouts", c.iq_timeouts),
+        ("iqs_unknown", c.iqs_unknown),
+        ("stanzas_ignored", c.stanzas_ignored),
+    ];
+    out.counters("plausch_focus_events", "What happened in the focus.", "event", rows);
+}
+
+/// How often the numbers are read while something is missing, and otherwise.
+const STARTING: Duration = Duration::from_millis(10);
+const STEADY: Duration = Duration::from_secs(1);

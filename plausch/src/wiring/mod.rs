@@ -1,0 +1,123 @@
+//! Settings in, all parts of a role started and joined by links out; returns when everything has ended.
+//!
+//! Between the roles there is only XMPP: in one process over [`Link::in_process`], else over TCP.
+
+mod bridge;
+mod focus;
+mod xmpp;
+
+use axum::Router;
+use jitsi_xmpp::{FullJid, Sensitive};
+use service::{Effective, Health, Metrics, Shutdown, StartError, listen};
+use xmpp_link::{Link, LinkConfig, TlsMode};
+
+use crate::front::{self, Front};
+use crate::options::{Role, Settings};
+use crate::serve::Before;
+use crate::{admin, greeting, serve};
+
+/// What the parts are started with and report to.
+struct Process<'a> {
+    settings: &'a Settings,
+    shutdown: Shutdown,
+    health: Health,
+    metrics: Metrics,
+}
+
+/// Routes of the started parts.
+#[derive(Default)]
+struct Routes {
+    public: Router,
+    admin: Router,
+}
+
+impl Routes {
+    fn with(self, other: Self) -> Self {
+        Self { public: self.public.merge(other.public), admin: self.admin.merge(other.admin) }
+    }
+}
+
+/// Starts what the role needs and stays until told to end. `Ok(true)` is an end as asked.
+pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -> Result<bool, StartError> {
+    let shutdown = Shutdown::new().map_err(|e| part("signal handling", e))?;
+    // The ports first: a taken one must end the start before any part has begun.
+    let http = listen::tcp("http.listen", settings.http).await?;
+    let private = listen::tcp("admin.listen", settings.admin).await?;
+    let mut process =
+        Process { settings: &settings, shutdown, health: Health::new(), metrics: Metrics::new() };
+    let p = &mut process;
+    let (routes, before): (Routes, Before) = match role {
+        Role::AllInOne => {
+            let (server, xmpp) = xmpp::start(p).await?;
+            let jvb =
+                xmpp::attach(&server, &account(p, &settings.bridge.user, &settings.bridge.name)?).await?;
+            let bridge = bridge::start(p, Some(jvb)).await?;
+            let link = xmpp::attach(&server, &account(p, "focus", "focus")?).await?;
+            let focus = focus::start(p, link, focus::Alone::No)?;
+            let mut all = xmpp.with(bridge).with(focus);
+            let front = Front::new(settings.web.clone(), settings.domains.clone(), settings.client.clone());
+            all.public = front.router(all.public);
+            all.admin = all.admin.merge(admin::health(p.health.clone()));
+            (all, front::rewrite)
+        }
+        // A web server in front of this role adds the tenant itself, so its requests are left as they are.
+        Role::Xmpp => {
+            let (_, mut xmpp) = xmpp::start(p).await?;
+            xmpp.admin = xmpp.admin.merge(admin::health(p.health.clone()));
+            (xmpp, as_it_is)
+        }
+        Role::Focus => {
+            let link =
+                connect(p, "focus.password", "focus", "focus", settings.focus_password.as_ref(), effective)?;
+            (focus::start(p, link, focus::Alone::Yes)?, as_it_is)
+        }
+        Role::Videobridge => {
+            let b = &settings.bridge;
+            let link = connect(p, "bridge.password", &b.user, &b.name, b.password.as_ref(), effective)?;
+            let mut bridge = bridge::start(p, Some(link)).await?;
+            bridge.admin = bridge.admin.merge(admin::health(p.health.clone()));
+            (bridge, as_it_is)
+        }
+    };
+    let mut shutdown = process.shutdown;
+    shutdown.spawn("web front", serve::http(http, routes.public, before, shutdown.watch()));
+    let admin = admin::router(process.metrics, routes.admin);
+    shutdown.spawn("admin", serve::http(private, admin, as_it_is, shutdown.watch()));
+    println!("{}", greeting::text(role, &settings, effective));
+    Ok(shutdown.wait().await)
+}
+
+fn as_it_is(request: http::Request<axum::body::Body>) -> http::Request<axum::body::Body> {
+    request
+}
+
+/// A service account's full address.
+fn account(p: &Process<'_>, user: &str, resource: &str) -> Result<FullJid, StartError> {
+    let jid = format!("{user}@{}/{resource}", p.settings.domains.auth);
+    jid.parse().map_err(|e| part("a service account", format!("{jid} is no XMPP address: {e}")))
+}
+
+/// A link of a role that runs alone.
+fn connect(
+    p: &Process<'_>,
+    option: &str,
+    user: &str,
+    resource: &str,
+    password: Option<&Sensitive<String>>,
+    effective: &Effective,
+) -> Result<Link, StartError> {
+    let password = password.ok_or_else(|| effective.bad(option, "is needed to log in to the XMPP server"))?;
+    Ok(Link::connect(LinkConfig {
+        address: p.settings.xmpp_server.clone(),
+        domain: p.settings.domains.auth.clone(),
+        username: user.to_owned(),
+        password: password.clone(),
+        resource: resource.to_owned(),
+        tls: TlsMode::IfOffered,
+        verify_certificate: p.settings.verify_certificate,
+    }))
+}
+
+fn part(part: &'static str, reason: impl std::fmt::Display) -> StartError {
+    StartError::Part { part, reason: reason.to_string() }
+}

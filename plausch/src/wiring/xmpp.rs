@@ -1,0 +1,72 @@
+//! The XMPP server started from settings; links into it for roles of the same process.
+
+use jitsi_xmpp::FullJid;
+use prosody_core::Counter;
+use prosody_server::{Config, Raw, ServerHandle};
+use service::{Exposition, StartError, State};
+use xmpp_link::Link;
+
+use super::{Process, Routes, part};
+
+/// Starts the server with its TCP listener.
+pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes), StartError> {
+    let s = p.settings;
+    let secret = |v: &Option<jitsi_xmpp::Sensitive<String>>| v.as_ref().map(|s| s.reveal().clone());
+    let config = Config::from_raw(Raw {
+        domain: Some(s.domains.main.clone()),
+        auth_domain: Some(s.domains.auth.clone()),
+        muc_domain: Some(s.domains.muc.clone()),
+        internal_muc_domain: Some(s.domains.internal_muc.clone()),
+        listen: Some(s.xmpp),
+        focus_password: secret(&s.focus_password),
+        jvb_user: Some(s.bridge.user.clone()),
+        jvb_password: secret(&s.bridge.password),
+        ..Raw::default()
+    })
+    .map_err(|e| part(PART, e))?;
+    let server = prosody_server::start(config, p.shutdown.watch()).await?;
+    let (health, numbers, ended) = (server.clone(), server.clone(), server.clone());
+    p.health.add(
+        "xmpp",
+        move || if health.is_running() { State::Healthy } else { State::Hard("stopped".into()) },
+    );
+    p.metrics.add(move |out| expose(&numbers, out));
+    p.shutdown.spawn("xmpp server", async move { ended.ended().await });
+    let routes = Routes { public: server.router(), admin: server.health_router() };
+    Ok((server, routes))
+}
+
+/// A link for a role of this process, logged in as `jid` without a password.
+pub(super) async fn attach(server: &ServerHandle, jid: &FullJid) -> Result<Link, StartError> {
+    let (link, end) = Link::in_process(jid.clone(), LINK_CAPACITY);
+    server.attach_in_process(end).await.map_err(|e| part(PART, e))?;
+    Ok(link)
+}
+
+fn expose(server: &ServerHandle, out: &mut Exposition) {
+    let s = server.stats();
+    out.gauge("plausch_xmpp_connections", "Open XMPP connections.", s.now.connections as f64);
+    out.gauge(
+        "plausch_xmpp_sessions",
+        "Bound XMPP sessions, with and without a connection.",
+        s.now.sessions as f64,
+    );
+    out.gauge("plausch_xmpp_hibernating", "Sessions that wait to be resumed.", s.now.hibernating as f64);
+    out.gauge("plausch_xmpp_rooms", "Rooms, breweries included.", s.now.rooms as f64);
+    out.gauge("plausch_xmpp_occupants", "Occupants of all rooms.", s.now.occupants as f64);
+    out.gauge("plausch_xmpp_bosh_sessions", "BOSH sessions.", s.bosh_sessions as f64);
+    let core = Counter::ALL.iter().map(|c| (c.label(), s.counters.count(*c)));
+    out.counters("plausch_xmpp_events", "What happened in the XMPP server.", "event", core);
+    out.counters(
+        "plausch_xmpp_connection_events",
+        "What happened on connections.",
+        "event",
+        s.shell.entries(),
+    );
+}
+
+const PART: &str = "the XMPP server";
+
+/// Stanzas that may wait in each direction of a link inside the process. A burst is one presence per occupant of the
+/// largest room; 4096 of 2 kB are 8 MB in the worst case.
+const LINK_CAPACITY: usize = 4096;
