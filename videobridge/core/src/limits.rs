@@ -9,8 +9,8 @@ pub const MAX_CONFERENCES: usize = 5_000;
 /// broken focus from filling the memory. About 60 KiB each once connected, so 600 MiB.
 pub const MAX_ENDPOINTS: usize = 10_000;
 
-/// Endpoints in one conference. The largest plenary upstream documents is 500 per conference.
-pub const MAX_ENDPOINTS_PER_CONFERENCE: usize = 2_000;
+/// Endpoints in one conference: twice the 500 upstream recommends as the most.
+pub const MAX_ENDPOINTS_PER_CONFERENCE: usize = 1_000;
 
 /// Endpoint entries in one `conference-modify` (any number may be expired or muted together).
 pub const MAX_ENDPOINTS_PER_REQUEST: usize = 2_000;

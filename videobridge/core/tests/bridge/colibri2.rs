@@ -5,7 +5,7 @@ use jitsi_xmpp::colibri2::{
 };
 use jitsi_xmpp::jingle::{CandidateType, Setup};
 use jitsi_xmpp::{Condition, StanzaError};
-use videobridge_core::Command;
+use videobridge_core::{Command, limits};
 
 use crate::world::{World, audio_source, endpoint, new_endpoint, request};
 
@@ -147,5 +147,23 @@ fn a_request_that_leaves_a_conference_empty_ends_it() {
     let mut expire = request(false, vec![]);
     expire.expire = true;
     world.modify(expire).unwrap();
+    assert!(world.shard.is_empty());
+}
+
+#[test]
+fn ids_and_conferences_have_limits() {
+    let mut world = World::new();
+    let id = "x".repeat(limits::MAX_ID_LEN);
+    world.modify(request(true, vec![new_endpoint(&id)])).unwrap();
+    assert_eq!(
+        refused(&mut world, request(false, vec![new_endpoint(&format!("{id}x"))])).0,
+        Condition::BadRequest
+    );
+    for n in 1..limits::MAX_ENDPOINTS_PER_CONFERENCE {
+        world.modify(request(false, vec![new_endpoint(&format!("{n:08x}"))])).unwrap();
+    }
+    let one_more = request(false, vec![new_endpoint("one-more")]);
+    assert_eq!(refused(&mut world, one_more).0, Condition::ResourceConstraint);
+    world.command(Command::Shutdown);
     assert!(world.shard.is_empty());
 }

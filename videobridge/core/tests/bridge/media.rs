@@ -39,7 +39,7 @@ fn mapped(texts: &[String], source: &str) -> u32 {
         .flat_map(|m| m["mappedSources"].as_array().cloned().unwrap_or_default())
         .filter(|m| m["source"] == source)
         .filter_map(|m| m["ssrc"].as_u64().or_else(|| m["ssrc"].as_str()?.parse().ok()))
-        .last()
+        .next_back()
         .and_then(|n| u32::try_from(n).ok())
         .expect("the source is announced")
 }
@@ -63,6 +63,28 @@ fn audio_of_one_reaches_the_two_others_with_the_ssrc_they_were_told() {
         let sequences: Vec<_> = peer.rtp.iter().map(|p| u16::from_be_bytes([p[2], p[3]])).collect();
         assert!(sequences.windows(2).all(|w| w[1] == w[0].wrapping_add(1)), "{sequences:?}");
     }
+}
+
+#[test]
+fn reports_about_a_source_carry_the_ssrc_the_receiver_knows() {
+    let mut world = three();
+    send(&mut world, 1..11);
+    let mut report = vec![0x80, 200, 0, 6];
+    report.extend(SSRC.to_be_bytes());
+    report.extend(0xe000_0000_0000_0000_u64.to_be_bytes());
+    report.extend((10_u32 * 960).to_be_bytes());
+    report.extend(10_u32.to_be_bytes());
+    report.extend(400_u32.to_be_bytes());
+    world.peers[0].send_rtcp(&report);
+    world.run(Duration::from_secs(2));
+    for n in [1, 2] {
+        let expected = mapped(&world.peers[n].texts, "aaaa0001-a0").to_be_bytes();
+        let sender_report = |p: &&Vec<u8>| p[1] == 200 && p[4..8] == expected;
+        assert!(world.peers[n].rtcp.iter().any(|p| sender_report(&p)), "{:?}", world.peers[n].rtcp);
+    }
+    // The sender is told by the bridge what arrived.
+    assert!(!world.peers[0].rtcp.is_empty());
+    assert!(world.peers.iter().all(|p| p.broken == 0));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::ids::EndpointId;
-use videobridge_core::{Command, Event, SocketId, WebSocketConfig, shard_of_conference};
+use videobridge_core::{Command, Drop, Event, SocketId, WebSocketConfig, limits, shard_of_conference};
 
 use crate::world::{World, endpoint, new_endpoint, request};
 
@@ -89,4 +89,23 @@ fn a_new_socket_replaces_the_old_and_expiry_closes_it() {
     world.modify(request(false, vec![gone])).unwrap();
     assert_eq!(closed(&world, 2), Some((1001, "endpoint closed")));
     assert!(world.shard.is_empty());
+}
+
+#[test]
+fn messages_have_a_largest_size() {
+    let (mut world, conference, password) = world();
+    open(&mut world, 1, &conference, "aaaa0001", &password);
+    world.events.clear();
+    let hello = |len: usize| {
+        let hello = r#"{"colibriClass":"ClientHello"}"#;
+        format!("{hello}{}", " ".repeat(len - hello.len()))
+    };
+    world.command(Command::WebSocketText { socket: SocketId(1), text: hello(limits::MAX_CHANNEL_MESSAGE) });
+    assert_eq!(world.texts_of(SocketId(1)).len(), 1);
+    world.command(Command::WebSocketText {
+        socket: SocketId(1),
+        text: hello(limits::MAX_CHANNEL_MESSAGE + 1),
+    });
+    assert_eq!(world.texts_of(SocketId(1)).len(), 1);
+    assert_eq!(world.shard.counters().dropped(Drop::MessageLimit), 1);
 }

@@ -17,6 +17,9 @@ use videobridge_core::{
 
 use crate::peer::{Options, Peer, STEP};
 
+/// Datagrams a peer sends in; those that arrive out.
+type Meddle = Box<dyn FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>>>;
+
 /// Collects datagrams.
 #[derive(Default)]
 pub(crate) struct Wire(pub(crate) Vec<(SocketAddr, SocketAddr, Vec<u8>)>);
@@ -45,7 +48,7 @@ pub(crate) struct World {
     pub(crate) events: VecDeque<Event>,
     requests: u64,
     /// What happens to datagrams from peer to bridge: may drop, reorder, repeat.
-    pub(crate) meddle: Box<dyn FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>>>,
+    pub(crate) meddle: Meddle,
     /// Peers whose datagrams get lost, both ways.
     pub(crate) cut: Vec<usize>,
 }
