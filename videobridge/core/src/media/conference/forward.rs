@@ -174,7 +174,8 @@ impl MediaConference {
             source.history.get_or_insert_with(|| History::new(encodings)).insert(encoding, &packet);
         }
         if changed {
-            self.touch_all();
+            // With the next tick: layers wake one after another, and each allocation would ask for key frames.
+            self.members.iter_mut().for_each(|(_, m)| m.stale = true);
         }
         self.forward(now, (at, encoding), payload.codec, &packet, &descriptor, sink);
         Ok(())

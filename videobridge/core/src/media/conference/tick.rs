@@ -75,10 +75,9 @@ impl MediaConference {
             if member.arrivals.poll_timeout().is_some_and(|at| at <= now) {
                 member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(key, rtcp));
             }
-            if now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations {
-                member.stale = true;
-                self.unsettled = true;
-            }
+            member.stale |=
+                now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations;
+            self.unsettled |= member.stale;
             if let (Some(at), Some(interval)) = (member.next_stats, self.config.connection_stats_interval)
                 && at <= now
             {

@@ -45,9 +45,7 @@ impl Projection {
     /// Sets the wanted encoding.
     pub(crate) fn set_target(&mut self, target: u8) {
         self.target = target;
-        if self.current != Some(target) {
-            self.needs_key_frame = true;
-        }
+        self.needs_key_frame = self.current != Some(target);
     }
 
     /// Stops at once; going on needs a key frame.

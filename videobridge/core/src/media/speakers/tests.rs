@@ -34,6 +34,7 @@ impl Room {
 #[test]
 fn the_one_who_speaks_becomes_dominant_and_noise_does_not() {
     let mut room = Room::new(3);
+    room.talk(1_000, 3, None);
     room.talk(2_000, 3, Some(1));
     assert_eq!(room.speakers.dominant(), Some(1));
     assert_eq!(room.speakers.order(), [1, 0, 2]);

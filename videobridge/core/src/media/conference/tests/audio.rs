@@ -78,9 +78,11 @@ fn audio_slots_are_bounded_and_the_least_recently_heard_is_replaced() {
     let keys: Vec<EndpointKey> = (20..24).map(EndpointKey).collect();
     keys.iter().for_each(|k| room.join(*k, true));
     let listener = keys[3];
-    for (i, speaker) in [0, 1, 2, 1, 2, 0].into_iter().enumerate() {
-        for n in 0..3 {
-            room.audio(keys[speaker], (i * 3 + n) as u16, 20);
+    let mut sent = [0; 3];
+    for speaker in [0, 1, 2, 1, 2, 0] {
+        for _ in 0..3 {
+            sent[speaker] += 1;
+            room.audio(keys[speaker], sent[speaker], 20);
             room.pass(20);
         }
     }

@@ -13,11 +13,12 @@ fn tour(rewriting: bool) {
     room.join(B, rewriting);
     for height in [180, 720, 180, 360, 720] {
         room.want(B, height, None);
-        room.frames(60);
+        // Three requests in ten seconds are allowed.
+        room.frames(110);
     }
     let got = room.take(B, 100);
-    assert!(got.len() > 500, "{}", got.len());
-    assert_eq!(assert_continuous(&got), [0, 2, 0, 1, 2]);
+    assert!(got.len() > 1000, "{}", got.len());
+    assert_eq!(assert_continuous(&got), [0, 1, 2, 0, 1, 2]);
     if !rewriting {
         assert_eq!(got[0].ssrc, ssrc(A, 0), "always the first SSRC");
     }
@@ -239,15 +240,8 @@ fn layers_that_stop_are_left_and_the_next_best_is_taken() {
     room.camera(A).layers = 1;
     room.frames(60);
     let got = room.take(B, 100);
-    assert_eq!(
-        assert_continuous(&got),
-        [0, 1, 2, 0].as_slice()[..]
-            .iter()
-            .copied()
-            .skip_while(|e| *e != got[0].encoding())
-            .collect::<Vec<_>>()
-    );
-    assert_eq!(got.last().unwrap().encoding(), 0);
+    let encodings = assert_continuous(&got);
+    assert_eq!(encodings[encodings.len() - 2..], [2, 0]);
 }
 
 #[test]
@@ -284,5 +278,5 @@ fn sender_reports_speak_of_the_outgoing_stream() {
     assert_eq!(reports.len(), 1, "only of the encoding B gets");
     let (ssrc, info) = reports[0];
     assert_eq!((ssrc, info.ntp, info.rtp_timestamp), (last.ssrc, 5 << 32, last.ts));
-    assert_eq!(info.packets, 80);
+    assert_eq!(info.packets, 84, "in the frame of the switch all three layers go out");
 }
