@@ -84,7 +84,9 @@ client.leave = async () => { await client.conference.leave(); await client.conne
 client.mute = (kind) => client.conference.getLocalTracks(kind)[0].mute();
 client.unmute = (kind) => client.conference.getLocalTracks(kind)[0].unmute();
 client.share = async () => {
-  const [track] = await JitsiMeetJS.createLocalTracks({ devices: ['desktop'] });
+  const made = await JitsiMeetJS.createLocalTracks({ devices: ['desktop'] });
+  const track = made.find((t) => t.getType() === 'video');
+  for (const t of made) if (t !== track) await t.dispose();
   client.screen = track;
   await client.conference.addTrack(track);
 };
