@@ -10,6 +10,8 @@ mod entropy;
 mod http;
 mod shards;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod xmpp;
 
 use std::net::SocketAddr;

@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn timestamps_are_dates() {
-        let at = |secs| timestamp(UNIX_EPOCH + Duration::from_millis(secs * 1000 + 7));
+        let at = |secs: u64| timestamp(UNIX_EPOCH + Duration::from_millis(secs * 1000 + 7));
         assert_eq!(at(0), "1970-01-01 00:00:00.007");
         assert_eq!(at(951_827_696), "2000-02-29 12:34:56.007");
         assert_eq!(at(1_795_478_399), "2026-11-23 23:59:59.007");

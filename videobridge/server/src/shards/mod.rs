@@ -6,8 +6,6 @@
 mod counters;
 mod outbox;
 mod peers;
-#[cfg(test)]
-mod tests;
 mod thread;
 
 use std::io;

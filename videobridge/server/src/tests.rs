@@ -1,0 +1,354 @@
+//! A whole bridge on loopback: real sockets, real HTTP, an in-process XMPP link.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use jitsi_xmpp::colibri2::ConferenceModify;
+use jitsi_xmpp::xml::parse;
+use jitsi_xmpp::{Condition, Element, StanzaError, ns};
+use serde_json::{Value, json};
+use service::{Metrics, State};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use xmpp_link::{Link, ServerEnd};
+
+use crate::{BridgeHandle, Config, Raw, start};
+
+const ROOM: &str = "jvbbrewery@internal-muc.meet.jitsi";
+const WAIT: Duration = Duration::from_secs(10);
+
+struct Bridge {
+    handle: BridgeHandle,
+    task: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+    http: SocketAddr,
+}
+
+impl Bridge {
+    async fn start(threads: usize, link: Option<Link>) -> Self {
+        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = http.local_addr().unwrap();
+        let raw = Raw {
+            media: "127.0.0.1:0".parse().unwrap(),
+            advertise: Vec::new(),
+            breweries: vec![ROOM.into()],
+            nick: "jvb-1".into(),
+            region: Some("de-west".into()),
+            web_socket_domains: vec![address.to_string()],
+            web_socket_tls: false,
+            threads,
+        };
+        let stop = watch::Sender::new(false);
+        let config = Config::check(raw, &[], 2).unwrap();
+        let (handle, task) = start(config, link, stop.subscribe()).await.unwrap();
+        let router = handle.public_router().merge(handle.admin_router());
+        tokio::spawn(async move { axum::serve(http, router).await });
+        Self { handle, task, stop, http: address }
+    }
+
+    async fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.http).await.unwrap();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(WAIT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    async fn json(&self, method: &str, path: &str, body: &Value) -> Value {
+        let (status, text) = self.request(method, path, &body.to_string()).await;
+        assert_eq!(status, 200, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Everything ends when told, and in time.
+    async fn end(self) {
+        self.stop.send_replace(true);
+        timeout(WAIT, self.task).await.expect("all threads end").unwrap();
+    }
+}
+
+fn create(meeting: &str, endpoint: &str) -> Value {
+    json!({
+        "meeting-id": meeting,
+        "name": "room@muc.meet.jitsi",
+        "create": true,
+        "endpoints": [{
+            "id": endpoint,
+            "create": true,
+            "capabilities": ["source-names", "ssrc-rewriting"],
+            "transport": {"ice-controlling": true, "sctp": {}},
+        }],
+    })
+}
+
+fn ice(answer: &Value) -> &Value {
+    &answer["endpoints"][0]["transport"]["transport"]
+}
+
+/// A Binding request as a browser sends it: authenticated with the bridge's password.
+fn binding_request(ufrag: &str, password: &str) -> Vec<u8> {
+    let mut m = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    m.extend([5; 12]);
+    let mut attribute = |kind: u16, value: &[u8]| {
+        m.extend(kind.to_be_bytes());
+        m.extend((value.len() as u16).to_be_bytes());
+        m.extend(value);
+        m.resize(m.len().next_multiple_of(4), 0);
+    };
+    attribute(0x0006, format!("{ufrag}:peer").as_bytes());
+    attribute(0x0024, &[110, 0, 0, 1]);
+    attribute(0x8029, &[1; 8]);
+    // The length covers the integrity attribute that follows.
+    let len = (m.len() - 20 + 24) as u16;
+    m[2..4].copy_from_slice(&len.to_be_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes());
+    let tag = hmac::sign(&key, &m);
+    m.extend([0, 8, 0, 20]);
+    m.extend(tag.as_ref());
+    m
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn first_packets_reach_the_right_thread_wherever_the_kernel_puts_them() {
+    for threads in [1, 3] {
+        let bridge = Bridge::start(threads, None).await;
+        let mut answers = 0;
+        // As many conferences as threads, each with its own shard.
+        for n in 0..threads {
+            let answer =
+                bridge.json("POST", "/colibri/v2/conferences", &create(&format!("m{n}"), "abcd")).await;
+            let ice = ice(&answer);
+            let candidate = &ice["candidates"][0];
+            let port: u16 = candidate["port"].to_string().trim_matches('"').parse().unwrap();
+            assert_eq!(candidate["ip"], "127.0.0.1");
+            assert_ne!(port, 0, "the port the system chose is advertised");
+            // The peer's credentials, so that requests are answered.
+            let peer = json!({"endpoints": [{"id": "abcd", "transport": {"transport": {
+                "xmlns": ns::JINGLE_ICE_UDP, "ufrag": "peer", "pwd": "peerpeerpeerpeerpeerpeer",
+            }}}]});
+            bridge.json("PATCH", &format!("/colibri/v2/conferences/m{n}"), &peer).await;
+            let request = binding_request(ice["ufrag"].as_str().unwrap(), ice["pwd"].as_str().unwrap());
+            let sockets: Vec<_> = (0..8).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+            for socket in &sockets {
+                socket.set_read_timeout(Some(WAIT)).unwrap();
+                socket.send_to(&request, ("127.0.0.1", port)).unwrap();
+            }
+            answers += tokio::task::spawn_blocking(move || {
+                let is_answer = |socket: &UdpSocket| {
+                    let mut buf = [0; 1500];
+                    // The bridge's own checks arrive, too.
+                    (0..20).any(|_| socket.recv(&mut buf).is_ok_and(|len| len > 20 && buf[..2] == [1, 1]))
+                };
+                sockets.iter().filter(|s| is_answer(s)).count()
+            })
+            .await
+            .unwrap();
+        }
+        assert_eq!(answers, 8 * threads);
+        let (status, stats) = bridge.request("GET", "/colibri/stats", "").await;
+        let stats: Value = serde_json::from_str(&stats).unwrap();
+        assert_eq!((status, &stats["conferences"]), (200, &json!(threads)));
+        let metrics = Metrics::new();
+        let handle = bridge.handle.clone();
+        metrics.add(move |out| handle.expose(out));
+        let text = metrics.encode();
+        assert!(text.contains(&format!("jitsi_jvb_conferences {threads}\n")), "{text}");
+        if threads == 1 {
+            assert!(text.contains("plausch_bridge_thread_total{event=\"handed_over\"} 0\n"), "{text}");
+        }
+        assert!(text.contains("plausch_bridge_thread_total{event=\"panics\"} 0\n"), "{text}");
+        bridge.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rest_interface_answers_as_upstream() {
+    let bridge = Bridge::start(1, None).await;
+    let (status, body) = bridge.request("GET", "/about/health", "").await;
+    assert_eq!((status, body.as_str()), (200, ""));
+    assert_eq!(bridge.handle.health(), State::Healthy);
+    let (_, version) = bridge.request("GET", "/about/version", "").await;
+    assert!(version.contains(r#""name":"JVB""#), "{version}");
+
+    let conferences = "/colibri/v2/conferences";
+    let answer = bridge.json("POST", conferences, &create("m", "abcd")).await;
+    assert_eq!(answer["sources"].as_array().unwrap().len(), 2, "feedback sources");
+    // Any colibri error becomes 400; unknown conferences 404 by path.
+    assert_eq!(bridge.request("POST", conferences, &create("m", "abcd").to_string()).await.0, 400);
+    assert_eq!(bridge.request("POST", conferences, r#"{"meeting-id":"other"}"#).await.0, 400);
+    assert_eq!(bridge.request("POST", conferences, "no json").await.0, 400);
+    assert_eq!(bridge.request("PATCH", "/colibri/v2/conferences/other", "{}").await.0, 404);
+    assert_eq!(bridge.request("GET", conferences, "").await.0, 501);
+    let expire = json!({"endpoints": [{"id": "abcd", "expire": true}]});
+    bridge.json("PATCH", "/colibri/v2/conferences/m", &expire).await;
+    assert_eq!(
+        bridge.request("PATCH", "/colibri/v2/conferences/m", "{}").await.0,
+        404,
+        "it went with its last"
+    );
+
+    for (path, on) in [("enable", true), ("disable", false)] {
+        assert_eq!(bridge.request("POST", &format!("/colibri/drain/{path}"), "").await.0, 200);
+        let (_, drain) = bridge.request("GET", "/colibri/drain", "").await;
+        assert_eq!(serde_json::from_str::<Value>(&drain).unwrap(), json!({ "drain": on }));
+    }
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn web_socket_is_a_bridge_channel_for_those_who_know_the_password() {
+    let bridge = Bridge::start(2, None).await;
+    let answer = bridge.json("POST", "/colibri/v2/conferences", &create("m", "abcd")).await;
+    let url = ice(&answer)["web-sockets"][0].as_str().unwrap().to_owned();
+    assert!(url.starts_with(&format!("ws://{}/colibri-ws/jvb-1/", bridge.http)), "{url}");
+
+    let open = async |url: &str| {
+        let stream = TcpStream::connect(bridge.http).await.unwrap();
+        timeout(WAIT, client_async(url, stream)).await.unwrap()
+    };
+    let refused = async |url: String| match open(&url).await {
+        Err(Error::Http(response)) => response.status().as_u16(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(url.replace("pwd=", "pwd=x")).await, 403);
+    assert_eq!(refused(url.replace("pwd=", "password=")).await, 403);
+    assert_eq!(refused(url.replace("/abcd", "/unknown")).await, 403);
+    assert_eq!(refused(url.replace("/jvb-1/", "/jvb-2/")).await, 404);
+    assert_eq!(
+        bridge
+            .request(
+                "GET",
+                url.split_once("/colibri-ws").map(|(_, p)| format!("/colibri-ws{p}")).unwrap().as_str(),
+                ""
+            )
+            .await
+            .0,
+        400
+    );
+
+    let (mut first, _) = open(&url).await.unwrap();
+    let Some(Ok(Message::Text(hello))) = timeout(WAIT, first.next()).await.unwrap() else {
+        panic!("no greeting")
+    };
+    assert!(hello.contains(r#""colibriClass":"ServerHello""#), "{hello}");
+    first.send(Message::text(r#"{"colibriClass":"ClientHello"}"#)).await.unwrap();
+    // A second one replaces the first.
+    let (mut second, _) = open(&url).await.unwrap();
+    let close = async |socket: &mut tokio_tungstenite::WebSocketStream<TcpStream>| loop {
+        match timeout(WAIT, socket.next()).await.unwrap() {
+            Some(Ok(Message::Close(Some(frame)))) => break (u16::from(frame.code), frame.reason.to_string()),
+            Some(Ok(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(close(&mut first).await, (1000, "replaced".to_owned()));
+    let expire = json!({"endpoints": [{"id": "abcd", "expire": true}]});
+    bridge.json("PATCH", "/colibri/v2/conferences/m", &expire).await;
+    assert_eq!(close(&mut second).await.0, 1001);
+    bridge.end().await;
+}
+
+/// The XMPP server's end of the link.
+struct Server(ServerEnd);
+
+impl Server {
+    async fn receive(&mut self) -> Element {
+        let bytes = timeout(WAIT, self.0.from_client.recv()).await.unwrap().unwrap();
+        parse(&bytes).unwrap()
+    }
+
+    async fn receive_iq(&mut self) -> Element {
+        loop {
+            let stanza = self.receive().await;
+            if stanza.name() == "iq" {
+                return stanza;
+            }
+        }
+    }
+
+    async fn send(&self, stanza: Element) {
+        self.0.to_client.send(Bytes::from(stanza.to_xml())).await.unwrap();
+    }
+
+    async fn request(&self, id: &str, from: &str, payload: Element) {
+        let iq = Element::new("iq", ns::CLIENT)
+            .with_attr("type", "set")
+            .with_attr("id", id)
+            .with_attr("from", from)
+            .with_attr("to", format!("{ROOM}/jvb-1"));
+        self.send(iq.with_child(payload)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_focus_finds_the_bridge_in_the_brewery_and_is_answered_in_order() {
+    let (link, end) = Link::in_process("jvb@auth.meet.jitsi/x".parse().unwrap(), 64);
+    let bridge = Bridge::start(3, Some(link)).await;
+    let mut server = Server(end);
+    let join = loop {
+        let presence = server.receive().await;
+        if presence.attr("to").is_some() {
+            break presence;
+        }
+    };
+    assert_eq!(join.attr("to"), Some(format!("{ROOM}/jvb-1").as_str()));
+    assert!(join.child("x", ns::MUC).is_some());
+    let stats = jitsi_xmpp::bridge_stats::BridgeStats::from_presence(&join).expect("stats from the first on");
+    assert!(stats.flag("healthy") && !stats.flag("drain"));
+    assert_eq!((stats.get("region"), stats.get("version")), (Some("de-west"), Some(crate::VERSION)));
+
+    let focus = format!("{ROOM}/focus");
+    for n in 0..20 {
+        let text = create(&format!("m{n}"), "abcd").to_string();
+        let modify = ConferenceModify::from_json(&text).unwrap();
+        server.request(&format!("id-{n}"), &focus, modify.to_element()).await;
+    }
+    for n in 0..20 {
+        let reply = server.receive_iq().await;
+        assert_eq!((reply.attr("type"), reply.attr("to")), (Some("result"), Some(focus.as_str())));
+        assert_eq!(reply.attr("id"), Some(format!("id-{n}").as_str()), "in the order of the requests");
+    }
+    let unknown = ConferenceModify::new(jitsi_xmpp::ids::MeetingId::new("other"));
+    server.request("q", &focus, unknown.to_element()).await;
+    let error = StanzaError::from_stanza(&server.receive_iq().await).unwrap();
+    assert_eq!(error.condition, Condition::ItemNotFound);
+    assert!(error.extra.iter().any(|e| e.attr("reason") == Some("conference_not_found")));
+    server.request("q", "eve@meet.jitsi/x", unknown.to_element()).await;
+    let error = StanzaError::from_stanza(&server.receive_iq().await).unwrap();
+    assert_eq!(error.condition, Condition::Forbidden);
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_a_start_error_even_with_several_threads() {
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for threads in [1, 2] {
+        let raw = Raw {
+            media: taken.local_addr().unwrap(),
+            advertise: Vec::new(),
+            breweries: Vec::new(),
+            nick: "jvb".into(),
+            region: None,
+            web_socket_domains: Vec::new(),
+            web_socket_tls: false,
+            threads,
+        };
+        let stop = watch::Sender::new(false);
+        let error = start(Config::check(raw, &[], 2).unwrap(), None, stop.subscribe()).await.unwrap_err();
+        assert_eq!(error.reason(), "address_in_use");
+        assert!(error.to_string().contains("media.listen"), "{error}");
+    }
+}
