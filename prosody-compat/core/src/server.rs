@@ -257,6 +257,9 @@ impl Server {
         for (room, nick) in &s.rooms {
             muc::leave::lost(&mut self.rooms, &mut self.world, room, nick, id);
         }
+        for room in &s.waits_in {
+            muc::held::forget(&mut self.rooms, &mut self.world, room, id);
+        }
         client_proxy::session_ended(&mut self.world, s.bare.as_str(), id);
     }
 

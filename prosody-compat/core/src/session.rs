@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) admin: bool,
     /// The rooms it is in, with its nick there.
     pub(crate) rooms: Vec<(BareJid, Box<str>)>,
+    /// The rooms where its join waits for the focus.
+    pub(crate) waits_in: Vec<BareJid>,
     /// Has not sent unavailable presence without address.
     pub(crate) available: bool,
     /// Set while it waits to be resumed.
@@ -60,6 +62,7 @@ impl Sessions {
             query,
             admin,
             rooms: Vec::new(),
+            waits_in: Vec::new(),
             available: true,
             resumable_until: None,
         };

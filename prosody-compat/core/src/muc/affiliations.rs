@@ -74,7 +74,7 @@ pub(super) fn set_affiliation(
     Ok(())
 }
 
-/// Somebody who is not there got another affiliation: everybody is told by a message.
+/// Somebody who is not there, or is about to go, got another affiliation: the others are told by a message.
 fn announce_absent(
     room: &Room,
     world: &mut World,
@@ -91,7 +91,12 @@ fn announce_absent(
     let message = Element::new("message", ns::CLIENT)
         .with_attr("from", room.shown())
         .with_child(Element::new("x", ns::MUC_USER).with_child(item));
-    room.broadcast(world, &Outgoing::new(message));
+    let message = Outgoing::new(message);
+    for o in room.occupants().filter(|o| o.bare != *target) {
+        for s in &o.sessions {
+            world.deliver(s.id, &message);
+        }
+    }
 }
 
 /// Sets the role of an occupant; `none` is a kick.
@@ -131,13 +136,10 @@ pub(super) fn set_role(
 /// A kicked one loses its affiliation too, or it would come back as what it was (prosody-compat §12.7). As upstream,
 /// the others hear of that first.
 fn kick(room: &mut Room, world: &mut World, nick: &str, bare: &BareJid, change: Change) {
-    let had = room.affiliation(&world.config, bare) != Affiliation::None && !world.is_admin(bare);
-    if had {
-        room.affiliate(bare, Affiliation::None, world.config.limits.max_affiliations);
-    }
     room.permissions_due.remove(bare);
-    leave::remove(room, world, nick, None, None, &Change { codes: vec![307], ..change });
-    if had {
+    if !world.is_admin(bare) {
+        room.affiliate(bare, Affiliation::None, world.config.limits.max_affiliations);
         announce_absent(room, world, bare, Affiliation::None, None);
     }
+    leave::remove(room, world, nick, None, None, &Change { codes: vec![307], ..change });
 }

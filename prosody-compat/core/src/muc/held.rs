@@ -8,6 +8,7 @@ use super::room::Room;
 use super::{Rooms, join};
 use crate::counters::Counter;
 use crate::rules::{Attempt, admission};
+use crate::session::SessionId;
 use crate::world::{Sender, Timer, World};
 
 /// One join that waits.
@@ -34,7 +35,9 @@ impl Held {
 /// Keeps a join; one more than the limit is refused as if the room did not exist, so that the client tries again.
 pub(super) fn hold(room: &mut Room, world: &mut World, held: Held) {
     room.held.retain(|h| h.sender.id != held.sender.id);
-    if room.held.len() >= world.config.limits.max_held_joins {
+    let most_rooms = world.config.limits.max_rooms_per_client;
+    let waits_in = world.sessions.get(held.sender.id).map_or(0, |s| s.waits_in.len());
+    if room.held.len() >= world.config.limits.max_held_joins || waits_in >= most_rooms {
         world.counters.add(Counter::JoinsDropped);
         give_up(room, world, &held);
         return;
@@ -42,15 +45,19 @@ pub(super) fn hold(room: &mut Room, world: &mut World, held: Held) {
     world.counters.add(Counter::JoinsHeld);
     let at = held.since + world.config.limits.held_join_timeout;
     world.at(at, Timer::Held(room.jid.clone()));
+    if let Some(s) = world.sessions.get_mut(held.sender.id)
+        && !s.waits_in.contains(&room.jid)
+    {
+        s.waits_in.push(room.jid.clone());
+    }
     room.held.push_back(held);
 }
 
 /// The focus is in: everybody who still is connected comes in, in order.
 pub(super) fn replay(room: &mut Room, world: &mut World) {
     for h in std::mem::take(&mut room.held) {
-        if world.sessions.get(h.sender.id).is_none() {
-            continue;
-        }
+        let Some(s) = world.sessions.get_mut(h.sender.id) else { continue };
+        s.waits_in.retain(|r| *r != room.jid);
         let mut attempt =
             Attempt { sender: h.sender, nick: h.nick, presence: h.presence, password: h.password };
         join::try_join(room, world, &mut attempt, false);
@@ -58,14 +65,26 @@ pub(super) fn replay(room: &mut Room, world: &mut World) {
 }
 
 /// Refuses what has waited too long.
-pub(crate) fn expire(rooms: &mut Rooms, world: &mut World, room: &BareJid) {
-    let Some(room) = rooms.get_mut(room) else { return };
+pub(crate) fn expire(rooms: &mut Rooms, world: &mut World, jid: &BareJid) {
+    let Some(room) = rooms.get_mut(jid) else { return };
     let (now, timeout) = (world.now, world.config.limits.held_join_timeout);
     while room.held.front().is_some_and(|h| h.since + timeout <= now) {
         if let Some(h) = room.held.pop_front() {
             give_up(room, world, &h);
         }
     }
+    rooms.remove_if_empty(world, jid);
+}
+
+/// A session ended or changed its mind.
+pub(crate) fn forget(rooms: &mut Rooms, world: &mut World, jid: &BareJid, id: SessionId) {
+    if let Some(room) = rooms.get_mut(jid) {
+        room.held.retain(|h| h.sender.id != id);
+    }
+    if let Some(s) = world.sessions.get_mut(id) {
+        s.waits_in.retain(|r| r != jid);
+    }
+    rooms.remove_if_empty(world, jid);
 }
 
 /// The room is gone before the focus came.
@@ -76,14 +95,10 @@ pub(super) fn abandon(room: &mut Room, world: &mut World) {
 }
 
 fn give_up(room: &Room, world: &mut World, held: &Held) {
+    if let Some(s) = world.sessions.get_mut(held.sender.id) {
+        s.waits_in.retain(|r| *r != room.jid);
+    }
     let error = StanzaError::new(Condition::NotAllowed).with_text(admission::CREATION_IS_RESTRICTED);
     world.counters.add(Counter::JoinsRefused);
     world.refuse(&held.sender, &held.presence, &error, Some(room.jid.domain()));
-}
-
-impl Held {
-    /// Whether this session waits.
-    pub(super) fn is_of(&self, id: crate::session::SessionId) -> bool {
-        self.sender.id == id
-    }
 }

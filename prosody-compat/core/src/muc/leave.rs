@@ -19,7 +19,7 @@ pub(super) fn by_itself(
 ) {
     let Some(room) = rooms.get_mut(room_jid) else { return };
     let Some(nick) = room.occupant_of(sender.id).map(|o| o.nick.clone()) else {
-        room.held.retain(|h| !h.is_of(sender.id));
+        held::forget(rooms, world, room_jid, sender.id);
         return;
     };
     let said = presence::clean(world, sender, e.clone(), false);

@@ -63,12 +63,10 @@ impl Rooms {
         Some(room)
     }
 
-    /// A room ends with its last occupant.
+    /// A room ends with its last occupant, unless others wait for the focus.
     fn remove_if_empty(&mut self, world: &mut World, jid: &BareJid) {
-        if self.by_jid.get(jid).is_some_and(|r| r.len() == 0)
-            && let Some(mut room) = self.take(world, jid)
-        {
-            held::abandon(&mut room, world);
+        if self.by_jid.get(jid).is_some_and(|r| r.len() == 0 && r.held.is_empty()) {
+            self.take(world, jid);
         }
     }
 }

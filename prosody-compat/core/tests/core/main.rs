@@ -1,0 +1,9 @@
+//! The server in virtual time, without sockets: connections and frames in, what each one is sent out.
+#![allow(unreachable_pub)]
+
+mod behaviour;
+mod hostile;
+mod limits;
+mod replay;
+mod rig;
+mod streams;

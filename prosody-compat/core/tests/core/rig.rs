@@ -1,0 +1,212 @@
+//! A server with clients and a focus: short words for the scenarios.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use jitsi_xmpp::entropy::SeededEntropy;
+use jitsi_xmpp::{Element, Sensitive, ns, xml};
+use prosody_core::{CloseReason, Config, ConnId, Output, Server, SessionQuery, Transport};
+
+pub const ROOM: &str = "rathaus@muc.meet.jitsi";
+
+/// A logged-in client.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub conn: ConnId,
+    pub jid: String,
+    pub nick: String,
+}
+
+impl Client {
+    pub fn bare(&self) -> &str {
+        self.jid.split('/').next().unwrap()
+    }
+}
+
+pub struct Rig {
+    pub server: Server,
+    pub now: Instant,
+    next: u64,
+    inbox: HashMap<ConnId, Vec<String>>,
+    pub closed: HashMap<ConnId, CloseReason>,
+    pub other: Vec<Output>,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::for_domain("meet.jitsi")
+            .unwrap()
+            .with_account("focus@auth.meet.jitsi".parse().unwrap(), "geheim")
+            .with_account("jvb@auth.meet.jitsi".parse().unwrap(), "jvbpass");
+        change(&mut config);
+        let now = Instant::now();
+        let mut server = Server::new(config, Box::new(SeededEntropy::new(1)), now);
+        server.handle_clock(now, Duration::from_secs(1_795_390_567));
+        Self { server, now, next: 0, inbox: HashMap::new(), closed: HashMap::new(), other: Vec::new() }
+    }
+
+    pub fn open(&mut self, transport: Transport, query: SessionQuery) -> ConnId {
+        self.next += 1;
+        let conn = ConnId(self.next);
+        self.server.handle_open(self.now, conn, transport, query);
+        self.drain();
+        conn
+    }
+
+    pub fn raw(&mut self, conn: ConnId, frame: &[u8]) {
+        self.server.handle_frame(self.now, conn, frame);
+        self.drain();
+    }
+
+    pub fn send(&mut self, client: &Client, frame: &str) {
+        self.raw(client.conn, frame.as_bytes());
+    }
+
+    /// Sends and returns what comes back to the same client.
+    pub fn ask(&mut self, client: &Client, frame: &str) -> Vec<String> {
+        self.take(client);
+        self.send(client, frame);
+        self.take(client)
+    }
+
+    pub fn lose(&mut self, conn: ConnId) {
+        self.server.handle_closed(self.now, conn);
+        self.drain();
+    }
+
+    pub fn advance(&mut self, by: Duration) {
+        let end = self.now + by;
+        while let Some(at) = self.server.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.server.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        while let Some(o) = self.server.poll_output() {
+            match o {
+                Output::Send { conn, frame } => {
+                    let text = String::from_utf8(frame.to_bytes().to_vec()).unwrap();
+                    assert!(!self.closed.contains_key(&conn), "sent after close");
+                    self.inbox.entry(conn).or_default().push(text);
+                }
+                Output::Close { conn, reason } => {
+                    self.closed.insert(conn, reason);
+                }
+                other => self.other.push(other),
+            }
+        }
+    }
+
+    pub fn take_raw(&mut self, conn: ConnId) -> Vec<String> {
+        self.inbox.remove(&conn).unwrap_or_default()
+    }
+
+    pub fn take(&mut self, client: &Client) -> Vec<String> {
+        self.take_raw(client.conn)
+    }
+
+    /// The focus, in the same process.
+    pub fn focus(&mut self) -> Client {
+        let jid = "focus@auth.meet.jitsi/focus";
+        let conn = self.open(Transport::InProcess(jid.parse().unwrap()), SessionQuery::default());
+        Client { conn, jid: jid.into(), nick: "focus".into() }
+    }
+
+    /// An anonymous client over WebSocket, bound, without stream management.
+    pub fn client(&mut self) -> Client {
+        self.client_with(SessionQuery { room: Some(Sensitive::new("rathaus".into())), ..Default::default() })
+    }
+
+    pub fn client_with(&mut self, query: SessionQuery) -> Client {
+        let conn = self.authenticated(query);
+        self.raw(conn, br#"<iq xmlns="jabber:client" type="set" id="b"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>"#);
+        let jid =
+            self.take_raw(conn).iter().find_map(|f| Some(between(f, "<jid>", "</jid>")?.to_owned())).unwrap();
+        Client { conn, nick: jid[..8].to_owned(), jid }
+    }
+
+    /// A WebSocket after the anonymous login, before bind.
+    pub fn authenticated(&mut self, query: SessionQuery) -> ConnId {
+        let conn = self.open(Transport::WebSocket, query);
+        self.raw(conn, OPEN.as_bytes());
+        self.raw(conn, br#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="ANONYMOUS"/>"#);
+        self.raw(conn, OPEN.as_bytes());
+        self.take_raw(conn);
+        conn
+    }
+
+    /// Switches stream management on and returns the resumption id.
+    pub fn enable(&mut self, client: &Client) -> String {
+        let back = self.ask(client, r#"<enable xmlns="urn:xmpp:sm:3" resume="true"/>"#);
+        between(&back[0], " id=\"", "\"").unwrap().to_owned()
+    }
+
+    pub fn join(&mut self, client: &Client) -> Vec<String> {
+        self.join_with(client, "", &format!("<nick xmlns=\"{}\">{}</nick>", ns::NICK, client.nick))
+    }
+
+    pub fn join_with(&mut self, client: &Client, inside_x: &str, rest: &str) -> Vec<String> {
+        let nick = client.nick.clone();
+        self.ask(
+            client,
+            &format!(r#"<presence xmlns="jabber:client" to="{ROOM}/{nick}" id="j"><x xmlns="http://jabber.org/protocol/muc">{inside_x}</x>{rest}</presence>"#),
+        )
+    }
+
+    /// A room with the focus and `n` clients in it; all inboxes empty.
+    pub fn meeting(&mut self, n: usize) -> (Client, Vec<Client>) {
+        let focus = self.focus();
+        self.join(&focus);
+        let clients: Vec<Client> = (0..n).map(|_| self.client()).collect();
+        for c in &clients {
+            self.join(c);
+        }
+        self.inbox.clear();
+        (focus, clients)
+    }
+
+    /// The focus makes somebody an owner, as it does with the first who comes.
+    pub fn grant(&mut self, focus: &Client, to: &Client) {
+        let bare = to.bare().to_owned();
+        self.send(focus, &format!(r#"<iq type="set" id="go" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin"><item affiliation="owner" jid="{bare}"/></query></iq>"#));
+    }
+
+    pub fn leave(&mut self, client: &Client) {
+        self.raw(
+            client.conn,
+            format!(r#"<presence to="{ROOM}/{}" type="unavailable"/>"#, client.nick).as_bytes(),
+        );
+    }
+
+    /// Everybody says goodbye, and nothing is left.
+    pub fn end(mut self, clients: &[&Client]) {
+        for c in clients {
+            self.raw(c.conn, br#"<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>"#);
+        }
+        self.assert_empty();
+    }
+
+    pub fn assert_empty(&self) {
+        let s = self.server.stats();
+        assert_eq!((s.connections, s.sessions, s.hibernating, s.rooms, s.occupants), (0, 0, 0, 0, 0));
+    }
+}
+
+pub fn between<'a>(text: &'a str, from: &str, to: &str) -> Option<&'a str> {
+    let start = text.find(from)? + from.len();
+    let len = text[start..].find(to)?;
+    Some(&text[start..start + len])
+}
+
+pub fn parse(frame: &str) -> Element {
+    xml::parse(frame.as_bytes()).unwrap()
+}
+
+pub const OPEN: &str = r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="meet.jitsi" version="1.0"/>"#;
