@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn carry(&mut self) -> Option<CloseCode> {
         let shared = Arc::clone(self.connection.shared());
         let mut rate = Rate::new(Instant::now());
-        let mut heard = Instant::now();
+        let mut heard = time::Instant::now();
         let mut pinged = false;
         let mut paused_until: Option<time::Instant> = None;
         loop {
@@ -168,11 +168,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     None => return Some(CloseCode::Away),
                 },
                 message = self.socket.next(), if paused_until.is_none() => {
-                    heard = Instant::now();
+                    heard = time::Instant::now();
                     pinged = false;
                     match message {
                         Some(Ok(message)) => {
-                            if let Some(wait) = rate.take(heard, message.len()) {
+                            if let Some(wait) = rate.take(heard.into_std(), message.len()) {
                                 bump(&shared.tally.rate_delayed);
                                 paused_until = Some(time::Instant::now() + wait);
                             }
@@ -184,9 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
                 () = sleep(paused_until), if paused_until.is_some() => {
                     paused_until = None;
-                    heard = Instant::now();
+                    heard = time::Instant::now();
                 }
-                () = sleep(Some((heard + silence).into())), if paused_until.is_none() => {
+                () = sleep(Some(heard + silence)), if paused_until.is_none() => {
                     if pinged {
                         bump(&shared.tally.websocket_dead);
                         return None;
@@ -293,3 +293,52 @@ async fn sleep(until: Option<time::Instant>) {
 }
 
 const PING_WRITE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::owner::Input;
+
+    fn shared() -> (Arc<Shared>, tokio::sync::mpsc::Receiver<Input>, watch::Sender<bool>) {
+        let (stop, stopped) = watch::channel(false);
+        let (shared, inputs) = Shared::new(&prosody_core::Limits::default(), stopped);
+        (shared, inputs, stop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_does_not_answer_pings_is_dead_after_two() {
+        let (shared, _inputs, _stop) = shared();
+        let (near, _far) = tokio::io::duplex(64 * 1024);
+        let start = time::Instant::now();
+        serve(Arc::clone(&shared), near, SessionQuery::default()).await;
+        assert_eq!(shared.tally.read().websocket_dead, 1);
+        assert_eq!(start.elapsed().as_secs(), limits::WS_DEAD_AFTER.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_answers_pings_lives_on() {
+        let (shared, mut inputs, _stop) = shared();
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let served = tokio::spawn(serve(Arc::clone(&shared), near, SessionQuery::default()));
+        let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        // Keeps the server's end of the connection, which the first input carries.
+        let mut kept = Vec::new();
+        let hour = time::sleep(Duration::from_secs(3600));
+        tokio::pin!(hour);
+        loop {
+            tokio::select! {
+                message = client.next() => assert!(matches!(message, Some(Ok(Message::Ping(_)))), "{message:?}"),
+                Some(input) = inputs.recv() => {
+                    if matches!(input, Input::Open { .. }) {
+                        kept.push(input);
+                    }
+                }
+                () = &mut hour => break,
+            }
+        }
+        assert!(!served.is_finished());
+        assert_eq!(shared.tally.read().websocket_dead, 0);
+    }
+}
