@@ -15,7 +15,7 @@ pub(crate) fn enabled(kind: VideoType) -> bool {
 }
 
 /// Whether it is a screen share.
-fn is_desktop(kind: VideoType) -> bool {
+pub(crate) fn is_desktop(kind: VideoType) -> bool {
     matches!(kind, VideoType::Desktop | VideoType::DesktopHighFps)
 }
 

@@ -1,9 +1,9 @@
 //! What a receiver's link carries: sent packets and the receiver's feedback in, an estimate out.
 //!
 //! This is deliberately simple and is *not* upstream's estimator (a port of Google congestion control): it is
-//! optimistic until the receiver shows congestion (loss above 10 %, or packets queueing more than 100 ms longer than
-//! at best), then goes below the rate that arrived, and grows by 8 % per second while there is no congestion. There is no
-//! probing, so growth is blind. A full estimator replaces [`Estimator`] behind the same four inputs.
+//! optimistic until the receiver shows congestion (loss above 10 %, or for a second packets queueing more than 200 ms
+//! longer than at best), then goes below the rate that arrived, and grows by 25 % per second while there is no congestion.
+//! There is no probing, so growth is blind. A full estimator replaces [`Estimator`] behind the same four inputs.
 
 mod sent;
 
@@ -20,6 +20,8 @@ pub(crate) struct Estimator {
     /// The estimate the last allocation was made with.
     applied: Option<u64>,
     window: Window,
+    /// Decisions in a row that saw a queue.
+    queued: u32,
     last_change: Instant,
     /// One-way delay in microseconds of unsynchronised clocks: smoothed, and the least of two spans of 10 s.
     delay: Option<f64>,
@@ -51,6 +53,7 @@ impl Estimator {
             estimate: None,
             applied: None,
             window: Window::new(now),
+            queued: 0,
             last_change: now,
             delay: None,
             least: [f64::MAX; 2],
@@ -143,16 +146,19 @@ impl Estimator {
         let loss = f64::from(w.lost) / f64::from(w.received + w.lost);
         let rate = w.bytes as f64 * 8.0 / elapsed.as_secs_f64();
         let least = self.least.iter().copied().fold(f64::MAX, f64::min);
-        let queueing = self.delay.is_some_and(|d| d - least > MAX_QUEUE_US);
+        let slow = self.delay.is_some_and(|d| d - least > MAX_QUEUE_US);
+        self.queued = if slow { self.queued + 1 } else { 0 };
+        let queueing = self.queued >= 2;
         let grown = now.duration_since(self.last_change).as_secs_f64().min(2.0);
         if loss > HIGH_LOSS || queueing {
             let factor = if queueing { 0.85 } else { 1.0 - loss / 2.0 };
             let lower = (rate * factor) as u64;
             self.estimate = Some(self.estimate.map_or(lower, |e| e.min(lower)).clamp(MIN, MAX));
         } else if loss < LOW_LOSS
+            && !slow
             && let Some(estimate) = self.estimate
         {
-            let higher = (estimate as f64 * 1.08f64.powf(grown)) as u64;
+            let higher = (estimate as f64 * GROWTH.powf(grown)) as u64;
             self.estimate = (higher < MAX).then_some(higher);
         }
         self.last_change = now;
@@ -172,7 +178,8 @@ const DELAY_SPAN: Duration = Duration::from_secs(10);
 const MIN_PACKETS: u32 = 20;
 const HIGH_LOSS: f64 = 0.10;
 const LOW_LOSS: f64 = 0.02;
-const MAX_QUEUE_US: f64 = 100_000.0;
+const MAX_QUEUE_US: f64 = 200_000.0;
+const GROWTH: f64 = 1.25;
 const CLOCK_JUMP_US: f64 = 10_000_000.0;
 
 #[cfg(test)]

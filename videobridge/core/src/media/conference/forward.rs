@@ -153,7 +153,7 @@ impl MediaConference {
         let packet = Packet {
             seq: e.sequence.without_gaps(seq),
             timestamp: view.timestamp(),
-            payload_type: payload.repeats.unwrap_or(view.payload_type()),
+            payload_type: payload.repeats.unwrap_or_else(|| view.payload_type()),
             marker: view.marker(),
             profile: view.extension_profile(),
             extensions: view.extension_bytes(),

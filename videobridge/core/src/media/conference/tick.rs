@@ -10,7 +10,6 @@ use videobridge_rtp::rtcp::{ReportBlock, report};
 use super::MediaConference;
 use super::forward::ask_again;
 use crate::media::MediaSink;
-use crate::media::ingress::rate::WINDOW;
 use crate::media::ingress::receive::{ReceiveStats, Reception};
 use crate::media::limits::{HISTORY_IDLE_SECS, MAX_REPORT_BLOCKS, MAX_RTCP};
 
@@ -47,9 +46,10 @@ impl MediaConference {
             if source.last_packet.is_none_or(idle) {
                 source.history = None;
             }
+            let patience = source.patience();
             for encoding in 0..source.encodings.len() {
                 let Some(e) = source.encodings.get_mut(encoding) else { continue };
-                if e.active && e.last_packet.is_none_or(|at| now.duration_since(at) > WINDOW) {
+                if e.active && e.last_packet.is_none_or(|at| now.duration_since(at) > patience) {
                     e.active = false;
                     fell_silent = true;
                 }

@@ -159,9 +159,9 @@ impl Stream {
                 seq: rewrite.seq,
                 timestamp: rewrite.timestamp,
                 marker: packet.marker,
-                picture_id: rewrite.picture_id.or(before.map(|n| n.picture_id)).unwrap_or(0),
-                tl0: rewrite.tl0.or(before.map(|n| n.tl0)).unwrap_or(0),
-                frame_number: rewrite.frame_number.or(before.map(|n| n.frame_number)).unwrap_or(0),
+                picture_id: rewrite.picture_id.or_else(|| before.map(|n| n.picture_id)).unwrap_or(0),
+                tl0: rewrite.tl0.or_else(|| before.map(|n| n.tl0)).unwrap_or(0),
+                frame_number: rewrite.frame_number.or_else(|| before.map(|n| n.frame_number)).unwrap_or(0),
             });
         }
         Some(rewrite)

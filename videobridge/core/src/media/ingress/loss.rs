@@ -41,7 +41,7 @@ impl Default for Loss {
 impl Loss {
     /// Records that `seq` arrived.
     pub(crate) fn arrived(&mut self, seq: u64) -> Arrival {
-        let highest = *self.highest.get_or_insert(seq.saturating_sub(1));
+        let highest = *self.highest.get_or_insert_with(|| seq.saturating_sub(1));
         if seq <= highest {
             let waiting = self.missing.len();
             self.missing.retain(|m| m.seq != seq);

@@ -1,6 +1,6 @@
 //! Signalled media sources in; sources with their encodings, and what each SSRC of an endpoint is, out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use jitsi_xmpp::colibri2::MediaSource;
@@ -11,10 +11,10 @@ use videobridge_rtp::Unwrapper;
 
 use super::loss::Loss;
 use super::negotiated::ExtensionKinds;
-use super::rate::Rate;
+use super::rate::{Rate, WINDOW};
 use super::receive::ReceiveStats;
 use super::sequence::Sequence;
-use crate::media::allocation::Layer;
+use crate::media::allocation::{Layer, is_desktop};
 use crate::media::egress::projection::Projection;
 use crate::media::history::History;
 use crate::media::limits::MAX_ENCODINGS;
@@ -157,13 +157,20 @@ impl Source {
         }
     }
 
+    /// How long an encoding may pause before it counts as stopped. A screen share that shows nothing new sends a
+    /// frame per second.
+    pub(crate) fn patience(&self) -> Duration {
+        if is_desktop(self.kind) { WINDOW * 5 } else { WINDOW }
+    }
+
     /// The layers to choose from. Temporal and spatial parts of an encoding are not told apart yet.
     pub(crate) fn layers(&self, now: Instant) -> SmallVec<[Layer; 9]> {
         let layer = |(i, e): (usize, &Encoding)| Layer {
             index: (i as u16) << 6,
             height: e.height,
             fps: 30.0,
-            bitrate: e.rate.bits_per_second(now),
+            // A screen share that shows nothing new is slow, not gone.
+            bitrate: e.rate.bits_per_second(now).max(e.active.into()),
         };
         self.encodings.iter().enumerate().map(layer).collect()
     }

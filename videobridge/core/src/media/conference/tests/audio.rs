@@ -9,7 +9,7 @@ use crate::media::{DropReason, EndpointKey, MediaConfig};
 #[test]
 fn everybody_hears_the_others_but_not_themselves() {
     let mut room = Room::new();
-    [A, B, C].map(|k| room.join(k, true));
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
     (0..5).for_each(|i| room.audio(A, i, 20));
     assert_eq!(room.take(A, 111).len(), 0);
     let got = room.take(B, 111);
@@ -21,7 +21,7 @@ fn everybody_hears_the_others_but_not_themselves() {
 #[test]
 fn subscriptions_include_and_exclude() {
     let mut room = Room::new();
-    [A, B, C].map(|k| room.join(k, true));
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
     let of = |k| SourceName::new(format!("{}-a0", name(k)));
     let say = |room: &mut Room, all, include, exclude| {
         room.say(C, ClientMessage::ReceiverAudioSubscription(AudioSubscription { all, include, exclude }));
@@ -46,7 +46,7 @@ fn subscriptions_include_and_exclude() {
 #[test]
 fn long_silence_is_dropped_without_a_gap() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     for i in 0..20 {
         room.audio(A, i, if (5..15).contains(&i) { 127 } else { 20 });
     }
@@ -60,7 +60,7 @@ fn long_silence_is_dropped_without_a_gap() {
 #[test]
 fn force_mute_drops_and_is_reversible() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.want(B, 180, None);
     room.media.set_force_mute(room.now, A, true, true);
     room.audio(A, 1, 20);
@@ -106,12 +106,12 @@ fn audio_slots_are_bounded_and_the_least_recently_heard_is_replaced() {
 #[test]
 fn everybody_is_told_who_speaks_and_who_spoke_before() {
     let mut room = Room::new();
-    [A, B, C].map(|k| room.join(k, true));
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
     let mut n = 0;
     for speaker in [A, B, A] {
         for _ in 0..200 {
             n += 1;
-            [A, B, C].map(|k| room.audio(k, n, if k == speaker { 20 } else { 110 }));
+            [A, B, C].into_iter().for_each(|k| room.audio(k, n, if k == speaker { 20 } else { 110 }));
             room.pass(20);
         }
     }

@@ -12,8 +12,8 @@ use crate::media::{DropReason, EndpointInit};
 #[test]
 fn leaving_removes_everything() {
     let mut room = Room::new();
-    [A, B, C].map(|k| room.join(k, k != C));
-    [A, B, C].map(|k| room.want(k, 720, None));
+    [A, B, C].into_iter().for_each(|k| room.join(k, k != C));
+    [A, B, C].into_iter().for_each(|k| room.want(k, 720, None));
     for i in 0..60 {
         room.audio(A, i, 20);
         room.audio(B, i, 20);
@@ -31,7 +31,7 @@ fn leaving_removes_everything() {
         }));
     }
     room.audio(A, 100, 20);
-    [B, C].map(|k| room.leave(k));
+    [B, C].into_iter().for_each(|k| room.leave(k));
     let media = &room.media;
     assert!(media.members.is_empty() && media.sources.is_empty() && media.keys.is_empty());
     assert!(media.video_by_name.is_empty() && media.speakers.order().is_empty());
@@ -41,7 +41,7 @@ fn leaving_removes_everything() {
 #[test]
 fn a_newcomer_in_the_place_of_a_leaver_starts_fresh() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.want(B, 720, None);
     room.frames(30);
     room.leave(A);
@@ -56,7 +56,7 @@ fn a_newcomer_in_the_place_of_a_leaver_starts_fresh() {
 #[test]
 fn unchanged_sources_keep_flowing_when_others_change() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.want(B, 180, None);
     room.frames(10);
     let mut desktop = MediaSource::new(MediaType::Video, SourceName::new(format!("{}-v1", name(A))));
@@ -124,7 +124,7 @@ fn visitors_only_receive() {
 #[test]
 fn two_who_talk_directly_may_be_silent_for_an_hour() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.want(B, 720, None);
     for i in 0..30 {
         room.audio(A, i, 20);
@@ -149,7 +149,7 @@ fn two_who_talk_directly_may_be_silent_for_an_hour() {
 #[test]
 fn hostile_bytes_are_counted_and_do_nothing() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     let valid = room.camera(A).frame();
     for len in 0..valid[0].len() {
         room.rtp(A, &valid[0][..len]);

@@ -26,7 +26,7 @@ fn constraint(room: &Room, to: EndpointKey) -> Option<i32> {
 #[test]
 fn senders_are_told_the_most_anybody_wants() {
     let mut room = Room::new();
-    [A, B, C].map(|k| room.join(k, true));
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
     assert_eq!(constraint(&room, A), Some(0), "nobody asked yet");
     room.want(B, 180, None);
     assert_eq!(constraint(&room, A), Some(180));
@@ -46,7 +46,7 @@ fn senders_are_told_the_most_anybody_wants() {
 #[test]
 fn stage_and_tiles_get_different_layers() {
     let mut room = Room::new();
-    [A, B, C].map(|k| room.join(k, true));
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
     room.want(C, 180, Some((A, 720)));
     room.frames(60);
     let last = room.take(C, 100);
@@ -62,7 +62,7 @@ fn stage_and_tiles_get_different_layers() {
 #[test]
 fn last_n_limits_who_is_sent_and_the_list_is_complete_on_every_change() {
     let mut room = Room::new();
-    [A, B, C].map(|k| room.join(k, true));
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
     room.want(C, 180, None);
     room.frames(10);
     assert_eq!(forwarded(&room, C).unwrap().len(), 2);
@@ -85,7 +85,7 @@ fn last_n_limits_who_is_sent_and_the_list_is_complete_on_every_change() {
 #[test]
 fn the_speaker_comes_first_within_last_n() {
     let mut room = Room::new();
-    [A, B, C].map(|k| room.join(k, true));
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
     room.want(C, 180, None);
     room.say(C, ClientMessage::LastNChanged { last_n: 1 });
     for i in 0..150 {
@@ -99,7 +99,7 @@ fn the_speaker_comes_first_within_last_n() {
 #[test]
 fn muted_cameras_are_not_forwarded() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.want(B, 180, None);
     assert_eq!(forwarded(&room, B).unwrap().len(), 1);
     let muted = |video_type| {
@@ -164,13 +164,13 @@ fn maps_come_before_packets() {
     room.join(C, true);
     room.want(C, 180, None);
     room.frames(40);
-    [A, B, C].map(|k| assert_announced(&room, k));
+    [A, B, C].into_iter().for_each(|k| assert_announced(&room, k));
 }
 
 #[test]
 fn an_opening_channel_gets_the_whole_state_in_upstreams_order() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.want(B, 180, None);
     room.want(A, 360, None);
     for i in 0..100 {
@@ -223,7 +223,7 @@ fn video_slots_are_remapped_when_there_are_more_sources_than_slots() {
 #[test]
 fn extensions_get_the_receivers_ids_and_its_own_transport_numbers() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.media.set_header_extensions(
         B,
         &[HeaderExtension::new(7, AUDIO_LEVEL), HeaderExtension::new(9, TRANSPORT_CC)],
@@ -244,7 +244,7 @@ fn extensions_get_the_receivers_ids_and_its_own_transport_numbers() {
 #[test]
 fn senders_get_feedback_and_reports() {
     let mut room = Room::new();
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.frames(30);
     let kinds: Vec<_> =
         room.out.rtcp.iter().filter(|(to, _)| *to == A).flat_map(|(_, b)| Compound::new(b)).collect();
@@ -269,7 +269,7 @@ fn senders_get_feedback_and_reports() {
 fn assumed_bandwidth_limits_what_is_sent() {
     let config = MediaConfig { assumed_bandwidth_limit: Some(10_000_000), ..MediaConfig::default() };
     let mut room = Room::with(config);
-    [A, B].map(|k| room.join(k, true));
+    [A, B].into_iter().for_each(|k| room.join(k, true));
     room.want(B, 720, None);
     room.frames(60);
     assert_eq!(room.take(B, 100).last().unwrap().encoding(), 2);
