@@ -351,21 +351,21 @@ mod transport_wide {
 
     #[test]
     fn chunks_of_every_kind_are_understood() {
-        let mut bytes = vec![0x8f, 205, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2];
-        bytes.extend([0xff, 0xff, 0, 8 + 4]); // base 65535, 12 statuses
+        let mut bytes = vec![0x8f, 205, 0, 7, 0, 0, 0, 1, 0, 0, 0, 2];
+        bytes.extend([0xff, 0xff, 0, 12]); // base 65535, 12 statuses
         bytes.extend([0, 0, 2, 7]); // 128 ms, count 7
-        bytes.extend([0x20, 0x02]); // run: 2 × small
-        bytes.extend([0xd2, 0x00]); // two bits: small, lost, large, then 4 × lost
-        bytes.extend([0xa0, 0x00]); // one bit: received as second
-        bytes.extend([4, 8, 12, 0xff, 0xfc, 16]);
-        bytes[3] = ((bytes.len() / 4) - 1) as u8;
+        bytes.extend([0x20, 2]); // run of 2: small
+        bytes.extend([0xd2, 0]); // two bits each: small, lost, large, 4 × lost
+        bytes.extend([0xa0, 0]); // one bit each: small, 13 × lost, of which 3 count
+        bytes.extend([4, 8, 12, 0xff, 0xfc, 16]); // 1, 2, 3, −1, 4 ms
+        let read = statuses(&bytes);
         let ms = |n| Some(n * 1000);
         let expected = [ms(1), ms(2), ms(3), None, ms(-1), None, None, None, None, ms(4), None, None];
-        // 0xd2 0x00 = 11 01 00 10 00…: small, lost, large
-        let read = statuses(&bytes);
-        assert_eq!(read.iter().map(|s| s.1).collect::<Vec<_>>()[..9], expected[..9]);
-        assert_eq!(read[0].0, 65_535);
-        assert_eq!(read[1].0, 0);
+        assert_eq!(read.iter().map(|s| s.1).collect::<Vec<_>>(), expected);
+        assert_eq!((read[0].0, read[1].0, read[11].0), (65_535, 0, 10));
+        bytes.truncate(bytes.len() - 4);
+        bytes[3] -= 1;
+        assert_eq!(statuses(&bytes).len(), 2, "ends where the deltas end");
     }
 
     #[test]

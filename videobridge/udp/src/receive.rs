@@ -100,7 +100,7 @@ impl RecvBatch {
             }
             let Some(source) = socket_address(name) else { continue };
             let Some(data) = buffer.get_mut(..header.msg_len as usize) else { continue };
-            let segment = ancillary.segment.filter(|s| *s > 0).unwrap_or(data.len().max(1));
+            let segment = ancillary.segment.filter(|s| *s > 0).unwrap_or_else(|| data.len().max(1));
             for datagram in data.chunks_mut(segment) {
                 use_datagram(source, datagram);
             }

@@ -324,3 +324,40 @@ fn set_segment_size(header: &mut libc::msghdr, control: &mut Control, segment_le
         libc::CMSG_DATA(cmsg).cast::<u16>().write_unaligned(size);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes of the messages for one socket, datagrams in queue order.
+    fn messages(batch: &SendBatch) -> Vec<(usize, usize)> {
+        batch.messages.iter().map(|m| (m.segments, m.segment_len)).collect()
+    }
+
+    fn queued() -> SendBatch {
+        let mut batch = SendBatch::new();
+        for len in [10, 10, 10, 20, 20] {
+            batch.queue("127.0.0.1:9".parse().unwrap(), 0, len, &mut |room| room.len());
+        }
+        batch.group(0, true);
+        assert_eq!(messages(&batch), [(3, 10), (2, 20)]);
+        batch
+    }
+
+    #[test]
+    fn a_train_the_path_refuses_is_sent_one_by_one_and_the_others_stay_trains() {
+        let mut batch = queued();
+        let refused = batch.messages[0];
+        batch.split(1, refused, true);
+        assert_eq!(messages(&batch)[1..], [(1, 10), (1, 10), (1, 10), (2, 20)]);
+        assert_eq!(batch.messages[1..4].iter().map(|m| m.first).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_device_without_segmentation_gets_everything_one_by_one() {
+        let mut batch = queued();
+        let refused = batch.messages[0];
+        batch.split(1, refused, false);
+        assert_eq!(messages(&batch)[1..], [(1, 10), (1, 10), (1, 10), (1, 20), (1, 20)]);
+    }
+}
