@@ -21,7 +21,7 @@ pub enum MainAuth {
 pub struct Account {
     /// `focus@auth.meet.jitsi`
     pub jid: BareJid,
-    /// In clear text; only SCRAM keys derived from it are kept.
+    /// In clear text: it comes from the environment or a file of the admin.
     pub password: Sensitive<String>,
 }
 

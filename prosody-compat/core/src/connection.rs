@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use jitsi_xmpp::sasl::ScramServer;
+
 use crate::hosts::Host;
 use crate::output::SessionQuery;
 use crate::session::SessionId;
@@ -28,13 +30,19 @@ pub(crate) enum Stage {
     /// The stream header is awaited.
     Opening,
     /// Features were sent, the login is awaited.
-    Login { host: Host, domain: String },
+    Login { host: Host, domain: String, scram: Option<Box<Scram>> },
     /// Logged in, the new stream's header is awaited.
     Reopening(User),
     /// The new features were sent; bind or resume is awaited.
     Binding(User),
     /// Everything is for this session.
     Bound(SessionId),
+}
+
+/// A SCRAM exchange whose challenge is out, and for whom it is.
+pub(crate) struct Scram {
+    pub(crate) server: ScramServer,
+    pub(crate) node: String,
 }
 
 /// A connection.

@@ -1,29 +1,56 @@
-//! Who may log in: a host, a name and a password in; yes or no out.
+//! Who may log in: a host, a name and a proof in; yes or no out.
 
 use std::collections::HashMap;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use jitsi_xmpp::{BareJid, Sensitive};
+use jitsi_xmpp::sasl::{Credentials, Hash};
+use jitsi_xmpp::{BareJid, Entropy, Sensitive};
 
 use crate::config::{Config, MainAuth};
 use crate::hosts::Host;
 
+struct Account {
+    password: Sensitive<String>,
+    /// Made when first asked for, because that takes milliseconds: one per hash at most.
+    credentials: Vec<Credentials>,
+}
+
 /// The accounts with a password.
 pub(crate) struct Accounts {
-    passwords: HashMap<BareJid, Sensitive<String>>,
+    by_jid: HashMap<BareJid, Account>,
 }
 
 impl Accounts {
     pub(crate) fn new(config: &Config) -> Self {
-        let passwords = config.accounts.iter().map(|a| (a.jid.clone(), a.password.clone())).collect();
-        Self { passwords }
+        let account = |a: &crate::config::Account| {
+            (a.jid.clone(), Account { password: a.password.clone(), credentials: Vec::new() })
+        };
+        Self { by_jid: config.accounts.iter().map(account).collect() }
     }
 
     /// Whether this is the account's password. Takes the same time wherever the two differ.
     pub(crate) fn check(&self, jid: &BareJid, password: &str) -> bool {
-        self.passwords
-            .get(jid)
-            .is_some_and(|p| verify_slices_are_equal(p.reveal().as_bytes(), password.as_bytes()).is_ok())
+        self.by_jid.get(jid).is_some_and(|a| {
+            verify_slices_are_equal(a.password.reveal().as_bytes(), password.as_bytes()).is_ok()
+        })
+    }
+
+    /// What a SCRAM exchange needs; `None` if there is no such account.
+    pub(crate) fn credentials(
+        &mut self,
+        jid: &BareJid,
+        hash: Hash,
+        entropy: &mut dyn Entropy,
+    ) -> Option<Credentials> {
+        let account = self.by_jid.get_mut(jid)?;
+        if let Some(c) = account.credentials.iter().find(|c| c.hash == hash) {
+            return Some(c.clone());
+        }
+        let mut salt = [0; 16];
+        entropy.fill(&mut salt);
+        let made = Credentials::derive(hash, account.password.reveal(), &salt, Credentials::ITERATIONS);
+        account.credentials.push(made.clone());
+        Some(made)
     }
 }
 
@@ -31,6 +58,7 @@ impl Accounts {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mechanism {
     Anonymous,
+    Scram(Hash),
     Plain,
 }
 
@@ -38,6 +66,7 @@ impl Mechanism {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Anonymous => "ANONYMOUS",
+            Self::Scram(hash) => hash.mechanism(),
             Self::Plain => "PLAIN",
         }
     }
@@ -46,7 +75,9 @@ impl Mechanism {
     pub(crate) const fn offered(config: &Config, host: Host) -> &'static [Self] {
         match (host, config.main_auth) {
             (Host::Guest, _) | (Host::Main, MainAuth::Anonymous) => &[Self::Anonymous],
-            (Host::Main, MainAuth::Internal) | (Host::Auth | Host::Hidden, _) => &[Self::Plain],
+            (Host::Main, MainAuth::Internal) | (Host::Auth | Host::Hidden, _) => {
+                &[Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha1), Self::Plain]
+            }
             _ => &[],
         }
     }

@@ -2,13 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use jitsi_xmpp::sasl::{Plain, SaslError, ScramFirst};
 use jitsi_xmpp::xml::escape_text;
 use jitsi_xmpp::{BareJid, Element, ns};
 
 use super::error::StreamError;
 use super::features;
 use crate::auth::Mechanism;
-use crate::connection::{Framing, Stage, User};
+use crate::connection::{Framing, Scram, Stage, User};
 use crate::counters::Counter;
 use crate::hosts::Host;
 use crate::output::{ConnId, Output};
@@ -58,32 +59,53 @@ impl LoginError {
     }
 }
 
+impl From<SaslError> for LoginError {
+    fn from(e: SaslError) -> Self {
+        if e.condition() == Self::NotAuthorized.condition() {
+            Self::NotAuthorized
+        } else {
+            Self::MalformedRequest
+        }
+    }
+}
+
+/// What one message of an exchange leads to.
+enum Step {
+    Challenge(Vec<u8>),
+    Done { node: String, data: Option<Vec<u8>> },
+}
+
 impl Server {
     /// An element before the login.
     pub(super) fn login_element(&mut self, conn: ConnId, e: &Element) {
         let Some(c) = self.world.conns.get_mut(&conn) else { return };
-        let Stage::Login { host, domain } = &c.stage else { return };
-        let (host, domain) = (*host, domain.clone());
-        match (e.name(), e.ns()) {
-            ("starttls", ns::TLS) if features::offers_tls(&self.world.config, c) => {
+        let secure = c.secure(self.world.config.require_encryption);
+        let tls = features::offers_tls(&self.world.config, c);
+        let Stage::Login { host, domain, scram } = &mut c.stage else { return };
+        let (host, domain, scram) = (*host, domain.clone(), scram.take());
+        let step = match (e.name(), e.ns()) {
+            ("starttls", ns::TLS) if tls => {
                 c.stage = Stage::Opening;
                 self.world.send_raw(conn, r#"<proceed xmlns="urn:ietf:params:xml:ns:xmpp-tls"/>"#);
                 self.world.out.push_back(Output::StartTls { conn });
+                return;
             }
-            ("auth", ns::SASL) => {
-                let outcome = if c.secure(self.world.config.require_encryption) {
-                    self.authenticate(conn, host, &domain, e)
-                } else {
-                    Err(LoginError::EncryptionRequired)
-                };
-                match outcome {
-                    Ok(node) => self.logged_in(conn, User { node, host, domain }),
-                    Err(error) => self.login_failed(conn, error),
-                }
+            ("auth", ns::SASL) if !secure => Err(LoginError::EncryptionRequired),
+            ("auth", ns::SASL) => self.authenticate(conn, host, &domain, e),
+            ("response", ns::SASL) => respond(scram, e),
+            ("abort", ns::SASL) => Err(LoginError::Aborted),
+            _ => return self.fail(conn, StreamError::NotAuthorized),
+        };
+        match step {
+            Ok(Step::Challenge(data)) => {
+                let data = BASE64.encode(data);
+                self.world.send_raw(
+                    conn,
+                    format!(r#"<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl">{data}</challenge>"#),
+                );
             }
-            ("abort", ns::SASL) => self.login_failed(conn, LoginError::Aborted),
-            ("response", ns::SASL) => self.login_failed(conn, LoginError::MalformedRequest),
-            _ => self.fail(conn, StreamError::NotAuthorized),
+            Ok(Step::Done { node, data }) => self.logged_in(conn, User { node, host, domain }, data),
+            Err(error) => self.login_failed(conn, error),
         }
     }
 
@@ -93,30 +115,37 @@ impl Server {
         host: Host,
         domain: &str,
         e: &Element,
-    ) -> Result<String, LoginError> {
+    ) -> Result<Step, LoginError> {
         let wanted = e.attr("mechanism").unwrap_or_default();
         let offered = Mechanism::offered(&self.world.config, host);
         let mechanism =
             offered.iter().find(|m| m.as_str() == wanted).copied().ok_or(LoginError::InvalidMechanism)?;
         match mechanism {
-            Mechanism::Anonymous => Ok(self.anonymous_node(conn, domain)),
+            Mechanism::Anonymous => Ok(Step::Done { node: self.anonymous_node(conn, domain), data: None }),
             Mechanism::Plain => {
-                let data = BASE64.decode(e.text().trim()).map_err(|_| LoginError::IncorrectEncoding)?;
-                let data = String::from_utf8(data).map_err(|_| LoginError::MalformedRequest)?;
-                let mut parts = data.split('\0');
-                let (Some(authzid), Some(name), Some(password), None) =
-                    (parts.next(), parts.next(), parts.next(), parts.next())
-                else {
-                    return Err(LoginError::MalformedRequest);
-                };
-                let jid = BareJid::from_parts(name, domain).map_err(|_| LoginError::NotAuthorized)?;
-                // RFC 4616 §2: acting for somebody else is not possible here.
-                let acts_for_other =
-                    !authzid.is_empty() && authzid.parse::<BareJid>().ok().as_ref() != Some(&jid);
-                if acts_for_other || !self.accounts.check(&jid, password) {
+                let said = Plain::parse(&decode(e)?)?;
+                let jid = account(said.username.reveal(), &said.authzid, domain)?;
+                if !self.accounts.check(&jid, said.password.reveal()) {
                     return Err(LoginError::NotAuthorized);
                 }
-                Ok(jid.node().unwrap_or_default().to_owned())
+                Ok(Step::Done { node: jid.node().unwrap_or_default().to_owned(), data: None })
+            }
+            Mechanism::Scram(hash) => {
+                let first = ScramFirst::parse(&decode(e)?)?;
+                let jid = account(first.username(), first.authzid().unwrap_or_default(), domain)?;
+                let credentials = self
+                    .accounts
+                    .credentials(&jid, hash, self.world.entropy.as_mut())
+                    .ok_or(LoginError::NotAuthorized)?;
+                let nonce = self.world.entropy.hex(18);
+                let (server, challenge) = first.challenge(credentials, &nonce);
+                let node = jid.node().unwrap_or_default().to_owned();
+                if let Some(Stage::Login { scram, .. }) =
+                    self.world.conns.get_mut(&conn).map(|c| &mut c.stage)
+                {
+                    *scram = Some(Box::new(Scram { server, node }));
+                }
+                Ok(Step::Challenge(challenge))
             }
         }
     }
@@ -135,7 +164,7 @@ impl Server {
         resumed.unwrap_or_else(|| self.world.entropy.uuid())
     }
 
-    fn logged_in(&mut self, conn: ConnId, user: User) {
+    fn logged_in(&mut self, conn: ConnId, user: User, data: Option<Vec<u8>>) {
         let config = &self.world.config;
         let unlimited =
             config.unlimited.iter().any(|j| j.node() == Some(&user.node) && j.domain() == user.domain);
@@ -146,7 +175,13 @@ impl Server {
         if unlimited {
             c.max_bytes = max_bytes;
         }
-        self.world.send_raw(conn, r#"<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>"#);
+        let success = data.map_or_else(
+            || r#"<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>"#.to_owned(),
+            |d| {
+                format!(r#"<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl">{}</success>"#, BASE64.encode(d))
+            },
+        );
+        self.world.send_raw(conn, success);
         if framing == Framing::Tcp {
             self.world.out.push_back(Output::ResetStream { conn });
         }
@@ -166,4 +201,24 @@ impl Server {
             self.fail(conn, StreamError::TooManyFailures);
         }
     }
+}
+
+/// The last message of a SCRAM exchange.
+fn respond(scram: Option<Box<Scram>>, e: &Element) -> Result<Step, LoginError> {
+    let scram = scram.ok_or(LoginError::MalformedRequest)?;
+    let data = scram.server.finish(&decode(e)?)?;
+    Ok(Step::Done { node: scram.node, data: Some(data) })
+}
+
+fn decode(e: &Element) -> Result<Vec<u8>, LoginError> {
+    BASE64.decode(e.text().trim()).map_err(|_| LoginError::IncorrectEncoding)
+}
+
+/// The account that is meant. Acting for somebody else (RFC 4616 §2) is not possible here.
+fn account(name: &str, authzid: &str, domain: &str) -> Result<BareJid, LoginError> {
+    let jid = BareJid::from_parts(name, domain).map_err(|_| LoginError::NotAuthorized)?;
+    if !authzid.is_empty() && authzid.parse::<BareJid>().ok().as_ref() != Some(&jid) {
+        return Err(LoginError::NotAuthorized);
+    }
+    Ok(jid)
 }

@@ -123,7 +123,7 @@ impl Server {
         let features = match (&c.stage, host) {
             (Stage::Opening | Stage::Login { .. }, Some(host)) => {
                 let features = features::before_login(config, c, host);
-                c.stage = Stage::Login { host, domain: to.clone() };
+                c.stage = Stage::Login { host, domain: to.clone(), scram: None };
                 Some(features)
             }
             (Stage::Reopening(user), Some(host)) if user.host == host => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jitsi_xmpp::{Sensitive, ns};
 use prosody_core::{Counter, Credentials, ExternalService, SessionQuery, Transport};
 
-use crate::rig::{Client, ROOM, Rig, between, parse};
+use crate::rig::{Client, ROOM, Rig, parse};
 
 fn admin(rig: &mut Rig, who: &Client, items: &str) -> Vec<String> {
     rig.ask(who, &format!(r#"<iq xmlns="jabber:client" type="set" id="a" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin">{items}</query></iq>"#))

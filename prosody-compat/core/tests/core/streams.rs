@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
+use jitsi_xmpp::sasl::{Hash, ScramClient};
 use prosody_core::{CloseReason, Counter, FramingError, MainAuth, Output, SessionQuery, Transport};
 
 use crate::rig::{Client, OPEN, ROOM, Rig, between, parse};
@@ -100,6 +101,79 @@ fn a_role_logs_in_over_tcp_after_starttls() {
     assert!(back.iter().any(|f| f.contains("<jid>focus@auth.meet.jitsi/focus</jid>")));
     rig.raw(conn, b"</stream:stream>");
     assert_eq!(rig.take_raw(conn), ["</stream:stream>"]);
+    rig.assert_empty();
+}
+
+/// One SCRAM login; the frames that came back.
+fn scram(rig: &mut Rig, hash: Hash, user: &str, password: &str) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    let conn = rig.open(Transport::Tcp { tls: true }, SessionQuery::default());
+    rig.raw(conn, tcp_header("auth.meet.jitsi").as_bytes());
+    let mechanism = hash.mechanism();
+    assert!(rig.take_raw(conn)[1].contains(&format!("<mechanism>{mechanism}</mechanism>")));
+    let client = ScramClient::new(hash, user, Sensitive::new(password.into()), "fyko+d2lbbFgONRv9qkxdawL");
+    let first = STANDARD.encode(client.first());
+    rig.raw(
+        conn,
+        format!(r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="{mechanism}">{first}</auth>"#)
+            .as_bytes(),
+    );
+    let back = rig.take_raw(conn);
+    let Some(challenge) = between(&back[0], "<challenge xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\">", "<")
+    else {
+        rig.lose(conn);
+        return back;
+    };
+    let (last, answer) = client.respond(&STANDARD.decode(challenge).unwrap()).unwrap();
+    rig.raw(
+        conn,
+        format!(
+            r#"<response xmlns="urn:ietf:params:xml:ns:xmpp-sasl">{}</response>"#,
+            STANDARD.encode(answer)
+        )
+        .as_bytes(),
+    );
+    let back = rig.take_raw(conn);
+    if let Some(proof) = between(&back[0], "<success xmlns=\"urn:ietf:params:xml:ns:xmpp-sasl\">", "<") {
+        last.verify(&STANDARD.decode(proof).unwrap()).unwrap();
+    }
+    rig.lose(conn);
+    back
+}
+
+#[test]
+fn scram_proves_both_sides() {
+    let mut rig = Rig::new();
+    for hash in [Hash::Sha1, Hash::Sha256, Hash::Sha1] {
+        assert!(scram(&mut rig, hash, "focus", "geheim")[0].starts_with("<success"));
+        assert!(scram(&mut rig, hash, "focus", "falsch")[0].contains("<not-authorized/>"));
+    }
+    assert!(scram(&mut rig, Hash::Sha1, "nobody", "x")[0].contains("<not-authorized/>"));
+    rig.assert_empty();
+}
+
+#[test]
+fn a_scram_answer_without_question_is_refused() {
+    let mut rig = Rig::new();
+    let conn = rig.open(Transport::Tcp { tls: true }, SessionQuery::default());
+    rig.raw(conn, tcp_header("auth.meet.jitsi").as_bytes());
+    rig.take_raw(conn);
+    for (frame, error) in [
+        (r#"<response xmlns="urn:ietf:params:xml:ns:xmpp-sasl">YQ==</response>"#, "malformed-request"),
+        (
+            r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="SCRAM-SHA-1">YQ==</auth>"#,
+            "malformed-request",
+        ),
+        (
+            r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="SCRAM-SHA-1">*</auth>"#,
+            "incorrect-encoding",
+        ),
+    ] {
+        rig.raw(conn, frame.as_bytes());
+        assert!(rig.take_raw(conn)[0].contains(error), "{frame}");
+    }
+    rig.lose(conn);
     rig.assert_empty();
 }
 
