@@ -1,1 +1,154 @@
-//! Scenarios.
+//! Rewriting packets of other codecs than VP8, header extension forms, and streams that start anew.
+
+use std::time::{Duration, Instant};
+
+use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, RtcpFeedback};
+use videobridge_rtp::RtpPacket;
+
+use super::projection::Projection;
+use super::stream::Stream;
+use super::write::{Stamps, Written};
+use crate::media::DropReason;
+use crate::media::ingress::descriptor::Descriptor;
+use crate::media::ingress::negotiated::{ExtensionKind, Negotiated};
+use crate::media::limits::{EPOCHS, MAX_HEADER};
+use crate::media::packet::{Codec, Packet};
+
+const DD: &str = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
+
+fn negotiated(extensions: &[(u8, &str)]) -> Negotiated {
+    let mut out = Negotiated::default();
+    let list: Vec<_> = extensions.iter().map(|(id, uri)| HeaderExtension::new(*id, *uri)).collect();
+    out.add_header_extensions(&list);
+    out
+}
+
+fn packet<'a>(seq: u64, profile: u16, extensions: &'a [u8], payload: &'a [u8]) -> Packet<'a> {
+    Packet { seq, timestamp: seq as u32 * 100, payload_type: 41, marker: true, profile, extensions, payload }
+}
+
+/// Sends a packet of `encoding` through a stream and returns what is on the wire.
+fn through(
+    stream: &mut Stream,
+    packet: &Packet<'_>,
+    codec: Codec,
+    sender: &Negotiated,
+    to: &Negotiated,
+) -> Vec<u8> {
+    let view = videobridge_rtp::Extensions::new(packet.profile, packet.extensions);
+    let dd = sender.id(ExtensionKind::DependencyDescriptor).and_then(|id| view.clone().find(|e| e.id == id));
+    let d = Descriptor::parse(codec, packet.payload, dd.map(|e| e.data));
+    let now = Instant::now();
+    if d.key_frame {
+        stream.switch(now, 1, 0, packet, &d);
+    }
+    let rewrite = stream.forward(now, packet, &d).unwrap();
+    let w = Written::new(packet, &d, &rewrite, stream.ssrc, None, (&sender.kinds, to), Stamps::default())
+        .unwrap();
+    [w.header(), w.prefix(), w.rest()].concat()
+}
+
+#[test]
+fn av1_frame_numbers_go_on_across_switches_and_long_descriptors_use_the_two_byte_form() {
+    let (sender, to) = (negotiated(&[(11, DD)]), negotiated(&[(12, DD)]));
+    let mut stream = Stream::new(MediaType::Video, 7, None, 1);
+    let mut key = vec![11, 23, 0x80, 0x01, 0x00, 0x80];
+    key.resize(25, 0xaa);
+    let first = through(&mut stream, &packet(5, 0x1000, &key, b"obu"), Codec::Av1, &sender, &to);
+    let first = RtpPacket::parse(&first).unwrap();
+    assert_eq!(first.extension_profile(), 0x1000);
+    assert_eq!(first.extension(12).unwrap(), &key[2..], "the first packet is as it was");
+    // Another sender whose numbers are elsewhere.
+    key[3..5].copy_from_slice(&[0x77, 0x00]);
+    let next = through(&mut stream, &packet(90, 0x1000, &key, b"obu"), Codec::Av1, &sender, &to);
+    let next = RtpPacket::parse(&next).unwrap();
+    assert_eq!(next.extension(12).unwrap()[1..3], [0x01, 0x01]);
+    let short = [0xb2, 0x80, 0x77, 0x01];
+    let delta = through(&mut stream, &packet(91, 0xbede, &short, b"obu"), Codec::Av1, &sender, &to);
+    let delta = RtpPacket::parse(&delta).unwrap();
+    assert_eq!((delta.extension_profile(), delta.extension(12).unwrap()), (0xbede, &[0x80, 0x01, 0x02][..]));
+    assert_eq!(delta.sequence(), next.sequence() + 1);
+}
+
+#[test]
+fn vp9_picture_ids_go_on_across_switches() {
+    let none = Negotiated::default();
+    let mut stream = Stream::new(MediaType::Video, 7, None, 1);
+    let key = |id: u16, tl0: u8| {
+        let [hi, lo] = (0x8000 | id).to_be_bytes();
+        vec![0xa8, hi, lo, 0x00, tl0, 1, 2, 3]
+    };
+    through(&mut stream, &packet(5, 0, &[], &key(0x7fff, 255)), Codec::Vp9, &none, &none);
+    let next = through(&mut stream, &packet(900, 0, &[], &key(77, 7)), Codec::Vp9, &none, &none);
+    assert_eq!(RtpPacket::parse(&next).unwrap().payload(), key(0, 0));
+}
+
+#[test]
+fn short_picture_ids_are_left_alone() {
+    let none = Negotiated::default();
+    let mut stream = Stream::new(MediaType::Video, 7, None, 1);
+    let key = |id: u8| vec![0x90, 0x80, id, 0x10, 0, 0, 0x9d, 1, 0x2a, 0, 1, 0, 1];
+    through(&mut stream, &packet(5, 0, &[], &key(100)), Codec::Vp8, &none, &none);
+    let next = through(&mut stream, &packet(900, 0, &[], &key(3)), Codec::Vp8, &none, &none);
+    assert_eq!(RtpPacket::parse(&next).unwrap().payload(), key(3));
+}
+
+#[test]
+fn extensions_that_do_not_fit_the_header_are_left_out() {
+    let (sender, to) = (negotiated(&[(11, DD)]), negotiated(&[(11, DD)]));
+    let mut stream = Stream::new(MediaType::Video, 7, None, 1);
+    for (len, kept) in [(200, true), (201, false)] {
+        let mut key = vec![11, len, 0x80, 0x01, 0x00, 0x80];
+        key.resize(2 + usize::from(len), 0);
+        let sent = through(&mut stream, &packet(5, 0x1000, &key, b"obu"), Codec::Av1, &sender, &to);
+        let sent = RtpPacket::parse(&sent).unwrap();
+        assert_eq!(sent.extension(11).is_some(), kept, "{len}");
+        assert!(sent.header_len() <= MAX_HEADER);
+    }
+}
+
+#[test]
+fn codecs_without_insight_start_and_resume_at_once_and_time_goes_on() {
+    let now = Instant::now();
+    let mut stream = Stream::new(MediaType::Video, 7, None, 10);
+    let mut projection = Projection::new(0, Some(0), 0);
+    let d = Descriptor::default();
+    let a = projection.project(now, &mut stream, (1, 0), &packet(500, 0, &[], b"x"), &d, false).unwrap();
+    assert_eq!((a.seq, a.timestamp), (10, 50_000));
+    projection.suspend();
+    let later = now + Duration::from_millis(3300);
+    let b = projection.project(later, &mut stream, (1, 0), &packet(700, 0, &[], b"x"), &d, false).unwrap();
+    assert_eq!((b.seq, b.timestamp), (11, 50_000 + 100 * 3000));
+    let old = projection.project(later, &mut stream, (1, 0), &packet(699, 0, &[], b"x"), &d, false);
+    assert_eq!(old, Err(DropReason::BeforeSwitch));
+}
+
+#[test]
+fn switches_further_back_than_the_limit_are_forgotten() {
+    let now = Instant::now();
+    let mut stream = Stream::new(MediaType::Video, 7, None, 10);
+    for n in 0..=EPOCHS as u64 {
+        let p = packet(1000 * (n + 1), 0, &[], b"x");
+        stream.switch(now, 1, 0, &p, &Descriptor::default());
+        stream.forward(now, &p, &Descriptor::default());
+    }
+    assert!(stream.sent(10).is_none(), "one beyond the limit");
+    let (_, out, seq) = stream.sent(11).unwrap();
+    assert_eq!((out, seq), (11, 2000));
+}
+
+#[test]
+fn abs_send_time_is_stamped_only_without_transport_feedback() {
+    let uri = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
+    let transport = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    let mut to = negotiated(&[(3, uri), (5, transport)]);
+    assert!(!to.transport_cc());
+    let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
+    vp8.rtcp_fbs = vec![RtcpFeedback::new("goog-remb", None)];
+    to.set_payload_types(MediaType::Video, &[vp8.clone()]);
+    assert!(to.remb_only());
+    vp8.rtcp_fbs.push(RtcpFeedback::new("transport-cc", None));
+    to.set_payload_types(MediaType::Video, &[vp8]);
+    assert!(to.transport_cc() && !to.remb_only());
+}
