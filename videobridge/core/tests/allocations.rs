@@ -11,9 +11,17 @@ mod world;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, ReceiverVideoConstraints, VideoConstraints};
+use jitsi_xmpp::colibri2::MediaSource;
+use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
+use jitsi_xmpp::jingle::{HeaderExtension, Parameter, PayloadType, RtcpFeedback, Source};
 use videobridge_core::DatagramSink;
+use videobridge_core::media::{
+    EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink,
+};
+use videobridge_rtp::rtcp::feedback;
 
 use peer::Options;
 use world::{World, audio_source, bridge, endpoint, request, rtp};
@@ -63,6 +71,74 @@ impl DatagramSink for Slab {
     ) {
         self.datagrams += usize::from(fill(&mut self.buf[..max_len]) > 0);
     }
+}
+
+/// Counts what media would send, and remembers the last sequence number to endpoint 1.
+#[derive(Default)]
+struct Count(usize, u16);
+
+impl MediaSink for Count {
+    fn rtp(&mut self, to: EndpointKey, _: &[u8], _: &[u8], _: &[u8], ext_seq: u64) {
+        self.0 += 1;
+        if to == EndpointKey(1) {
+            self.1 = ext_seq as u16;
+        }
+    }
+    fn rtcp(&mut self, _: EndpointKey, _: &[u8]) {}
+    fn message(&mut self, _: EndpointKey, _: &BridgeMessage) {}
+}
+
+#[test]
+fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
+    let mut now = Instant::now();
+    let mut out = Count::default();
+    let mut media = MediaConference::new(MediaConfig::default(), FeedbackSsrcs { audio: 1, video: 2 }, 5);
+    let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
+    vp8.rtcp_fbs = vec![RtcpFeedback::new("transport-cc", None)];
+    let mut rtx = PayloadType::new(96, "rtx", 90_000, 1);
+    rtx.parameters = vec![Parameter::new("apt", "100")];
+    let transport = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    for key in (0..4).map(EndpointKey) {
+        let id = EndpointId::new(format!("endpoint{}", key.0));
+        let init = EndpointInit { id, ssrc_rewriting: false, visitor: false, initial_last_n: None };
+        media.add_endpoint(now, key, init);
+        media.set_payload_types(key, MediaType::Video, &[vp8.clone(), rtx.clone()]);
+        media.set_header_extensions(key, &[HeaderExtension::new(5, transport)]);
+        media.set_transport_up(now, key, true, &mut out);
+        let wish = ReceiverVideoConstraints {
+            default_constraints: Some(VideoConstraints { max_height: 720, max_frame_rate: -1.0 }),
+            ..ReceiverVideoConstraints::default()
+        };
+        media.handle_channel_message(now, key, &ClientMessage::ReceiverVideoConstraints(wish), &mut out);
+    }
+    let mut source = MediaSource::new(MediaType::Video, SourceName::new("endpoint0-v0"));
+    source.sources.push(Source::new(Ssrc(7)));
+    media.set_sources(now, EndpointKey(0), &[source], &mut out);
+
+    let mut before = (0, 0);
+    for n in 0..1200u16 {
+        if n == 400 {
+            before = (ALLOCATIONS.get(), out.0);
+        }
+        let mut packet = [0u8; 1100];
+        packet[..2].copy_from_slice(&[0x90, 0x80 | 100]);
+        packet[2..4].copy_from_slice(&n.to_be_bytes());
+        packet[4..8].copy_from_slice(&(u32::from(n) * 3000).to_be_bytes());
+        packet[11] = 7;
+        let [hi, lo] = n.to_be_bytes();
+        packet[12..20].copy_from_slice(&[0xbe, 0xde, 0, 1, 0x51, hi, lo, 0]);
+        packet[20..26].copy_from_slice(&[0x90, 0x80, 0x80 | hi, lo, u8::from(n > 0), 0]);
+        now += Duration::from_millis(10);
+        media.handle_rtp(now, EndpointKey(0), &mut packet, &mut out);
+        media.handle_timeout(now, &mut out);
+        if n % 10 == 9 {
+            let mut nack = [0; 16];
+            feedback::write_nack(&mut nack, 1, 7, &[out.1]).unwrap();
+            media.handle_rtcp(now, EndpointKey(1), &nack, &mut out);
+        }
+    }
+    assert_eq!(out.0 - before.1, 800 * 3 + 80, "every receiver got every packet, one of them some twice");
+    assert_eq!(ALLOCATIONS.get() - before.0, 0, "8 seconds of video");
 }
 
 #[test]
