@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use jitsi_xmpp::BareJid;
 
+use crate::limits::THREADS;
+
 /// As written: every field may be wrong.
 #[derive(Debug, Clone)]
 pub struct Raw {
@@ -36,7 +38,7 @@ pub enum ConfigError {
     #[error("{0:?} is not a room's JID")]
     Room(String),
     /// More threads than shard numbers.
-    #[error("at most {MAX_THREADS} media threads")]
+    #[error("at most {THREADS} media threads")]
     Threads,
     /// The machine has no address to listen on.
     #[error("no usable network address on this machine; name one with the media address option")]
@@ -60,9 +62,6 @@ pub struct Config {
     pub(crate) load_threshold: f64,
 }
 
-/// Shard numbers have ten bits.
-const MAX_THREADS: usize = 64;
-
 impl Config {
     /// Checks `raw`. `machine`: the machine's own addresses, for a wildcard; `cores`: its processors.
     pub fn check(raw: Raw, machine: &[IpAddr], cores: usize) -> Result<Self, ConfigError> {
@@ -84,11 +83,10 @@ impl Config {
             .iter()
             .map(|r| r.parse().map_err(|_| ConfigError::Room(r.clone())))
             .collect::<Result<_, _>>()?;
-        if raw.threads > MAX_THREADS {
+        if raw.threads > THREADS {
             return Err(ConfigError::Threads);
         }
-        let threads =
-            if raw.threads == 0 { cores.saturating_sub(1).clamp(1, MAX_THREADS) } else { raw.threads };
+        let threads = if raw.threads == 0 { cores.saturating_sub(1).clamp(1, THREADS) } else { raw.threads };
         Ok(Self {
             port: raw.media.port(),
             addresses,

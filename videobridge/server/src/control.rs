@@ -12,13 +12,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use jitsi_xmpp::colibri2::{Colibri2Error, ConferenceModified, ConferenceModify, ErrorReason};
 use jitsi_xmpp::ids::{EndpointId, MeetingId};
 use jitsi_xmpp::{Condition, Sensitive, StanzaError};
 use tokio::sync::{mpsc, oneshot};
 use videobridge_core::{Command, Event, RequestId, ShardStats, SocketId};
+
+use crate::limits;
 
 /// How the control plane reaches one media thread.
 #[derive(Debug, Clone)]
@@ -82,11 +83,6 @@ struct State {
 }
 
 impl Control {
-    /// Longest wait for a shard's answer. A shard answers within one turn of its loop; upstream's focus waits 15 s.
-    const ANSWER_WAIT: Duration = Duration::from_secs(5);
-    /// Frames waiting for a WebSocket's writer; more closes it. About 1 kB each.
-    const SOCKET_QUEUE: usize = 256;
-
     pub(crate) fn new(ports: Vec<ShardPort>) -> Self {
         Self { ports, next: AtomicU64::new(1), state: Mutex::default(), overflows: AtomicU64::new(0) }
     }
@@ -103,7 +99,7 @@ impl Control {
         let sent = self.request(request, modify);
         async move {
             let wait = sent?;
-            let result = tokio::time::timeout(Self::ANSWER_WAIT, wait).await;
+            let result = tokio::time::timeout(limits::ANSWER_WAIT, wait).await;
             let mut state = this.state();
             state.colibri.remove(&request);
             let Ok(Ok(result)) = result else { return Err(StanzaError::new(Condition::InternalServerError)) };
@@ -153,14 +149,15 @@ impl Control {
         let shard = usize::from(videobridge_core::shard_of_conference(&conference)?);
         let id = SocketId(self.number());
         let (decision, decided) = oneshot::channel();
-        let (orders_tx, orders) = mpsc::channel(Self::SOCKET_QUEUE);
+        let (orders_tx, orders) = mpsc::channel(limits::SOCKET_QUEUE);
         {
             let mut state = self.state();
             state.opening.insert(id, decision);
             state.sockets.insert(id, orders_tx);
         }
         let sent = self.send(shard, Command::WebSocketOpen { socket: id, conference, endpoint, password });
-        let accepted = sent && matches!(tokio::time::timeout(Self::ANSWER_WAIT, decided).await, Ok(Ok(true)));
+        let accepted =
+            sent && matches!(tokio::time::timeout(limits::ANSWER_WAIT, decided).await, Ok(Ok(true)));
         let mut state = self.state();
         state.opening.remove(&id);
         if accepted {
@@ -194,7 +191,7 @@ impl Control {
         }
         let mut all = Vec::with_capacity(waits.len());
         for (request, wait) in waits {
-            if let Ok(Ok(stats)) = tokio::time::timeout(Self::ANSWER_WAIT, wait).await {
+            if let Ok(Ok(stats)) = tokio::time::timeout(limits::ANSWER_WAIT, wait).await {
                 all.push(stats);
             }
             self.state().stats.remove(&request);
@@ -304,4 +301,83 @@ impl Control {
 
 fn overloaded() -> StanzaError {
     StanzaError::new(Condition::ResourceConstraint).with_text("media thread overloaded")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, sync_channel};
+
+    use super::*;
+
+    /// Control planes of shards whose threads never take anything.
+    fn stuck(shards: usize) -> (Arc<Control>, Vec<Receiver<Command>>, Vec<mio::Poll>) {
+        let (mut ports, mut commands, mut polls) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..shards {
+            let poll = mio::Poll::new().unwrap();
+            let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+            let (tx, rx) = sync_channel(limits::COMMANDS);
+            ports.push(ShardPort::new(tx, waker));
+            commands.push(rx);
+            polls.push(poll);
+        }
+        (Arc::new(Control::new(ports)), commands, polls)
+    }
+
+    fn create(meeting: &str) -> ConferenceModify {
+        ConferenceModify { create: true, ..ConferenceModify::new(MeetingId::new(meeting)) }
+    }
+
+    #[test]
+    fn new_conferences_go_where_there_are_fewest_and_stay_there() {
+        let (control, commands, _polls) = stuck(2);
+        let waiting: Vec<_> = (0..4).map(|n| control.colibri(create(&format!("m{n}")))).collect();
+        assert!(commands.iter().all(|c| c.try_iter().count() == 2));
+        drop(waiting);
+        control.handle_event(0, Event::ConferenceExpired { meeting: MeetingId::new("m0") });
+        let _again = [control.colibri(create("m1")), control.colibri(create("m5"))];
+        let shard_of = |m: &str| control.state().conferences.get(&MeetingId::new(m)).copied();
+        assert_eq!((shard_of("m0"), shard_of("m1"), shard_of("m5")), (None, Some(1), Some(0)));
+    }
+
+    #[tokio::test]
+    async fn commands_are_bounded_and_what_finds_no_room_is_answered_and_forgotten() {
+        let (control, _commands, _polls) = stuck(1);
+        let at_limit: Vec<_> =
+            (0..limits::COMMANDS).map(|n| control.colibri(create(&format!("m{n}")))).collect();
+        assert_eq!(control.overflows(), 0);
+        let error = control.colibri(create("beyond")).await.unwrap_err();
+        assert_eq!((error.condition, control.overflows()), (Condition::ResourceConstraint, 1));
+        assert!(!control.knows(&MeetingId::new("beyond")));
+        assert_eq!(at_limit.len(), control.state().colibri.len());
+    }
+
+    #[tokio::test]
+    async fn a_failed_creation_is_forgotten_but_a_conflict_is_not() {
+        let (control, _commands, _polls) = stuck(1);
+        for (condition, known) in [(Condition::BadRequest, false), (Condition::Conflict, true)] {
+            let answer = control.colibri(create("m"));
+            let request = *control.state().colibri.keys().next().unwrap();
+            let result = Err(Box::new(StanzaError::new(condition)));
+            control.handle_event(0, Event::Colibri2Reply { request, result });
+            assert_eq!(answer.await.unwrap_err().condition, condition);
+            assert_eq!(control.knows(&MeetingId::new("m")), known);
+        }
+        assert!(control.state().colibri.is_empty());
+    }
+
+    #[test]
+    fn a_web_socket_that_reads_too_slowly_is_closed() {
+        let (control, commands, _polls) = stuck(1);
+        let socket = SocketId(7);
+        let (orders_tx, _orders) = mpsc::channel(limits::SOCKET_QUEUE);
+        control.state().sockets.insert(socket, orders_tx);
+        let text = || Event::WebSocketText { socket, text: "{}".to_owned() };
+        for _ in 0..limits::SOCKET_QUEUE {
+            control.handle_event(0, text());
+        }
+        assert!(commands[0].try_recv().is_err(), "at the limit");
+        control.handle_event(0, text());
+        assert!(matches!(commands[0].try_recv(), Ok(Command::WebSocketClosed { socket: SocketId(7) })));
+        assert!(control.state().sockets.is_empty());
+    }
 }

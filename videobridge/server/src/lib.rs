@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod entropy;
 mod http;
+mod limits;
 mod shards;
 mod stats;
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::control::{AcceptedSocket, Control, SocketOrder};
+use crate::limits;
 
 /// What the route needs.
 #[derive(Debug, Clone)]
@@ -25,12 +26,6 @@ pub(crate) struct ColibriWs {
     pub(crate) control: Arc<Control>,
     pub(crate) server_id: Arc<str>,
 }
-
-/// Upstream pings every 15 s and gives up after 60 s of silence.
-const PING_EVERY: Duration = Duration::from_secs(15);
-const IDLE: Duration = Duration::from_secs(60);
-/// Largest message taken from a client; its data channel may send as much (client-protocol §6.1).
-const MAX_MESSAGE: usize = 262_144;
 
 /// The route's handler.
 pub(crate) async fn open(
@@ -57,8 +52,8 @@ pub(crate) async fn open(
             let config = WebSocketConfig::default()
                 .read_buffer_size(4096)
                 .write_buffer_size(0)
-                .max_message_size(Some(MAX_MESSAGE))
-                .max_frame_size(Some(MAX_MESSAGE));
+                .max_message_size(Some(limits::SOCKET_MESSAGE))
+                .max_frame_size(Some(limits::SOCKET_MESSAGE));
             let stream =
                 WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
             carry(&control, &mut socket, stream).await;
@@ -92,13 +87,13 @@ async fn carry<S>(control: &Control, socket: &mut AcceptedSocket, mut stream: We
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    let mut ping = tokio::time::interval(PING_EVERY);
+    let mut ping = tokio::time::interval(limits::SOCKET_PING);
     let mut heard = Instant::now();
     loop {
         tokio::select! {
             order = socket.orders.recv() => match order {
                 Some(SocketOrder::Text(text)) => {
-                    let sent = tokio::time::timeout(IDLE, stream.send(Message::text(text))).await;
+                    let sent = tokio::time::timeout(limits::SOCKET_IDLE, stream.send(Message::text(text))).await;
                     if !matches!(sent, Ok(Ok(()))) {
                         return;
                     }
@@ -124,8 +119,8 @@ where
                 }
             }
             _ = ping.tick() => {
-                let pinged = tokio::time::timeout(PING_EVERY, stream.send(Message::Ping(bytes::Bytes::new()))).await;
-                if heard.elapsed() > IDLE || !matches!(pinged, Ok(Ok(()))) {
+                let pinged = tokio::time::timeout(limits::SOCKET_PING, stream.send(Message::Ping(bytes::Bytes::new()))).await;
+                if heard.elapsed() > limits::SOCKET_IDLE || !matches!(pinged, Ok(Ok(()))) {
                     return;
                 }
             }

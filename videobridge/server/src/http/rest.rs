@@ -13,6 +13,7 @@ use jitsi_xmpp::ids::MeetingId;
 use serde_json::json;
 
 use crate::control::Control;
+use crate::limits;
 use crate::stats::Reporter;
 
 /// What the routes need.
@@ -39,12 +40,9 @@ pub(crate) fn colibri(rest: Rest) -> axum::Router {
         .route("/colibri/drain", get(drain))
         .route("/colibri/drain/enable", post(drain_on))
         .route("/colibri/drain/disable", post(drain_off))
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .layer(axum::extract::DefaultBodyLimit::max(limits::REST_BODY))
         .with_state(rest)
 }
-
-/// Largest JSON body: a conference-modify with 500 sources is about 100 kB.
-const MAX_BODY: usize = 1 << 20;
 
 async fn health(State(rest): State<Rest>) -> Response {
     match rest.reporter.health() {

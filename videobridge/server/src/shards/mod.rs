@@ -24,14 +24,9 @@ pub(crate) use counters::ThreadCounters;
 
 use crate::control::ShardPort;
 use crate::entropy::SystemEntropy;
+use crate::limits;
 use peers::Peer;
 use thread::{MediaThread, WAKE};
-
-/// Commands waiting for a thread. Reason: a focus sends a handful per joining participant, and a thread takes all that
-/// wait in one turn. Worst case 1024 × ~100 kB.
-const COMMANDS: usize = 1024;
-/// Events waiting for the control plane. Reason: every endpoint of a full shard gets a channel text at once.
-const EVENTS: usize = 8192;
 
 /// The running threads.
 #[derive(Debug)]
@@ -66,8 +61,8 @@ pub(crate) fn start(config: &ShardConfig, count: usize) -> Result<Started, Start
     for (index, (sockets, poll, waker, from_peers)) in prepared.into_iter().enumerate() {
         config.index = u16::try_from(index).unwrap_or(u16::MAX);
         let shard = Shard::new(config.clone(), Box::new(SystemEntropy)).map_err(|e| failed(&e))?;
-        let (commands_tx, commands) = sync_channel(COMMANDS);
-        let (events_tx, events_rx) = mpsc::channel(EVENTS);
+        let (commands_tx, commands) = sync_channel(limits::COMMANDS);
+        let (events_tx, events_rx) = mpsc::channel(limits::EVENTS);
         ports.push(ShardPort::new(commands_tx, Arc::clone(&waker)));
         events.push(events_rx);
         threads.wakers.push(waker);

@@ -10,9 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use videobridge_core::{Event, shard_of_request};
 
-/// Datagrams and notices waiting for a thread. Beyond it datagrams are dropped, as everywhere in the network.
-/// Worst case 512 × 1.5 kB per thread.
-const WAITING: usize = 512;
+use crate::limits;
 
 /// What one media thread tells another.
 #[derive(Debug)]
@@ -34,7 +32,7 @@ pub(super) struct Peer {
 
 impl Peer {
     pub(super) fn new(waker: Arc<mio::Waker>) -> (Self, Receiver<PeerMessage>) {
-        let (messages, from_peers) = sync_channel(WAITING);
+        let (messages, from_peers) = sync_channel(limits::FROM_PEERS);
         (Self { messages, waker }, from_peers)
     }
 }
@@ -140,5 +138,57 @@ impl Peers {
             // It has ended: the process is ending.
             Err(Disconnected(_)) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: u16) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// The first of two threads, and what the second one gets.
+    fn first_of_two() -> (Peers, Receiver<PeerMessage>, mio::Poll) {
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (me, _) = Peer::new(Arc::clone(&waker));
+        let (other, from_me) = Peer::new(waker);
+        (Peers::new(0, vec![me, other]), from_me, poll)
+    }
+
+    #[test]
+    fn datagrams_beyond_the_limit_are_dropped_but_notices_wait_in_order() {
+        let (mut peers, from_me, _poll) = first_of_two();
+        for _ in 0..limits::FROM_PEERS {
+            assert!(peers.hand_over(1, address(1), address(2), b"x"));
+        }
+        assert!(!peers.hand_over(1, address(1), address(2), b"x"), "one beyond");
+        peers.announce(&Event::AddressBound { remote: address(1), local: address(2) });
+        peers.announce(&Event::AddressReleased { remote: address(1), local: address(2) });
+        assert!(peers.settle(), "still waiting");
+        assert_eq!(from_me.try_iter().count(), limits::FROM_PEERS);
+        assert!(!peers.settle());
+        let notices: Vec<_> = from_me.try_iter().collect();
+        assert!(matches!(
+            notices[..],
+            [PeerMessage::Bound { owner: 0, .. }, PeerMessage::Released { owner: 0, .. }]
+        ));
+    }
+
+    #[test]
+    fn an_address_belongs_to_the_last_who_said_so() {
+        let (mut peers, _from_me, _poll) = first_of_two();
+        let media = [0x80; 20];
+        let owner = |peers: &Peers| peers.owner(address(1), address(2), &media);
+        assert_eq!(owner(&peers), None);
+        peers.learn(address(1), address(2), Some(1), 1);
+        assert_eq!(owner(&peers), Some(1));
+        peers.learn(address(1), address(2), None, 0);
+        assert_eq!(owner(&peers), Some(1), "not the owner's word");
+        peers.learn(address(1), address(2), None, 1);
+        assert_eq!(owner(&peers), None);
+        assert!(peers.owners.is_empty());
     }
 }

@@ -18,16 +18,11 @@ use videobridge_udp::{RecvBatch, UdpSocket, limits::RECEIVE_BATCH};
 use super::counters::ThreadCounters;
 use super::outbox::Outbox;
 use super::peers::{Peer, PeerMessage, Peers};
+use crate::limits::{BATCHES_PER_TURN, COMMANDS_PER_TURN, PEER_MESSAGES_PER_TURN};
 
 /// The waker's token; sockets have their index.
 pub(super) const WAKE: Token = Token(usize::MAX);
 
-/// Receive calls per socket and turn, so that timers and commands are never starved by a flood.
-const BATCHES_PER_TURN: usize = 8;
-/// Commands per turn, for the same reason the other way round.
-const COMMANDS_PER_TURN: usize = 64;
-/// Datagrams of other threads per turn.
-const PEER_MESSAGES_PER_TURN: usize = 256;
 /// Longest sleep, so that nothing can be forgotten for ever.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 

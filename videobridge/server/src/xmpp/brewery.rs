@@ -10,6 +10,8 @@ use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify};
 use jitsi_xmpp::xml::Element;
 use jitsi_xmpp::{BareJid, Condition, FullJid, Jid, StanzaError, health, iq, ns};
 
+use crate::limits;
+
 /// What the shell has to do.
 #[derive(Debug)]
 pub(crate) enum Output {
@@ -59,9 +61,6 @@ struct Room {
 }
 
 impl Brewery {
-    /// Most colibri requests under way. Reason: one per conference; at most 10 kB each.
-    pub(crate) const MAX_UNDER_WAY: usize = 1_000;
-
     /// An occupant called `nick` of each room; `nick` must be unique per bridge.
     pub(crate) fn new(rooms: &[BareJid], nick: &str, version: &str) -> Self {
         Self {
@@ -203,7 +202,7 @@ impl Brewery {
                     self.counters.malformed += 1;
                     self.send(iq::error(request, &error.to_stanza_error()));
                 }
-                Ok(_) if self.under_way.len() >= Self::MAX_UNDER_WAY => {
+                Ok(_) if self.under_way.len() >= limits::COLIBRI_UNDER_WAY => {
                     self.counters.overloaded += 1;
                     self.send(iq::error(request, &StanzaError::new(Condition::ResourceConstraint)));
                 }
@@ -360,7 +359,7 @@ mod tests {
     fn requests_under_way_are_bounded() {
         let mut b = joined();
         sent(&mut b);
-        for _ in 0..Brewery::MAX_UNDER_WAY {
+        for _ in 0..limits::COLIBRI_UNDER_WAY {
             b.handle_stanza(&colibri(&format!("{ROOM}/focus")));
         }
         assert!(sent(&mut b).is_empty(), "at the limit");

@@ -1,0 +1,48 @@
+//! Every bound of the bridge's shell: what it limits, why this value, what it can cost.
+
+use std::time::Duration;
+
+/// Commands waiting for a media thread. Reason: a focus sends a handful per joining participant, and a thread takes
+/// all that wait within a few turns. Worst case 1,024 × ~100 kB.
+pub(crate) const COMMANDS: usize = 1024;
+
+/// Events of a media thread waiting for the control plane. Reason: every endpoint of a full shard gets a channel text
+/// at once. Worst case 8,192 × ~1 kB.
+pub(crate) const EVENTS: usize = 8192;
+
+/// Datagrams and notices waiting for a media thread from the others; beyond it datagrams are dropped, as everywhere in
+/// the network. Worst case 512 × 1.5 kB per thread.
+pub(crate) const FROM_PEERS: usize = 512;
+
+/// Receive calls per socket and turn of a media thread, so that a flood never starves timers and commands.
+pub(crate) const BATCHES_PER_TURN: usize = 8;
+
+/// Commands per turn, for the same reason the other way round.
+pub(crate) const COMMANDS_PER_TURN: usize = 64;
+
+/// Messages of other threads per turn.
+pub(crate) const PEER_MESSAGES_PER_TURN: usize = 256;
+
+/// Media threads. Reason: shard numbers are part of ids, and more threads than this have never been measured.
+pub(crate) const THREADS: usize = 64;
+
+/// Longest wait for a shard's answer. A shard answers within one turn of its loop; the focus waits 15 s.
+pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(5);
+
+/// Colibri requests under way per link. Reason: one per conference; at most ~10 kB each.
+pub(crate) const COLIBRI_UNDER_WAY: usize = 1000;
+
+/// JSON bodies of the REST interface: a conference-modify with 500 sources is about 100 kB.
+pub(crate) const REST_BODY: usize = 1 << 20;
+
+/// Frames waiting for a WebSocket's writer; more closes it. About 1 kB each.
+pub(crate) const SOCKET_QUEUE: usize = 256;
+
+/// Largest message taken from a WebSocket; a data channel may carry as much (client-protocol §6.1).
+pub(crate) const SOCKET_MESSAGE: usize = 262_144;
+
+/// Between two pings on a WebSocket (upstream's `keepalive-ping-interval`).
+pub(crate) const SOCKET_PING: Duration = Duration::from_secs(15);
+
+/// Silence after which a WebSocket is given up (upstream's `idle-timeout`).
+pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(60);
