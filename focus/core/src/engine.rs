@@ -1,23 +1,22 @@
-//! What all conferences share: the link's state, requests under way, bridges, components; and the way of a stanza
-//! to whom it concerns.
+//! What all conferences share: link events, brewery presences and discovery in; the link's state, requests under
+//! way, usable bridges and known components out.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use jitsi_xmpp::ids::MeetingId;
-use jitsi_xmpp::iq::{self, Answer, IqTracker};
-use jitsi_xmpp::{BareJid, Condition, Element, Entropy, FullJid, Jid, StanzaError, health, ns};
-use serde_json::Value;
+use jitsi_xmpp::iq::{Answer, IqTracker};
+use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, health, ns};
 
 use crate::bridges::{Brewery, BridgeEvent};
 use crate::colibri::expire_request;
-use crate::conference::{Conference, Leave, NICK};
+use crate::conference::{Conference, NICK};
 use crate::config::Config;
 use crate::features::CapsCache;
 use crate::request::HEALTH_PREFIX;
 use crate::stats::{Counters, Stats};
-use crate::turn::{Turn, Verdict, Waiting};
-use crate::{Focus, HttpReply, HttpRequestId, Output, disco, limits};
+use crate::turn::{Turn, Waiting};
+use crate::{HttpReply, HttpRequestId, Output, disco, limits};
 
 /// See the module.
 pub(crate) struct Engine {
@@ -26,25 +25,25 @@ pub(crate) struct Engine {
     jid: Option<FullJid>,
     /// Since when the link is down, while conferences wait for a resumption.
     down_since: Option<Instant>,
-    brewery: Brewery,
+    pub(crate) brewery: Brewery,
     brewery_join_at: Option<Instant>,
     brewery_joined: bool,
     discover_at: Option<Instant>,
-    components: Components,
+    pub(crate) components: Components,
     caps: CapsCache,
-    iqs: IqTracker<Waiting>,
+    pub(crate) iqs: IqTracker<Waiting>,
     pub(crate) counters: Counters,
     pub(crate) out: VecDeque<Output>,
-    refused: Vec<Waiting>,
+    pub(crate) refused: Vec<Waiting>,
     /// Conferences that ended while the link was away: their bridges are told when they are back.
     orphans: Vec<(FullJid, MeetingId)>,
 }
 
 /// Addresses of the server's components, from its disco#info.
 #[derive(Debug, Default)]
-struct Components {
-    room_metadata: Option<Jid>,
-    av_moderation: Option<Jid>,
+pub(crate) struct Components {
+    pub(crate) room_metadata: Option<Jid>,
+    pub(crate) av_moderation: Option<Jid>,
     breakout_rooms: Option<String>,
 }
 
@@ -157,7 +156,7 @@ impl Engine {
         ours && !room.node().is_some_and(|n| n.starts_with(HEALTH_PREFIX))
     }
 
-    fn discovered(&mut self, answer: &Answer) {
+    pub(crate) fn discovered(&mut self, answer: &Answer) {
         let Answer::Result(iq) = answer else { return };
         let Some(query) = iq.child("query", ns::DISCO_INFO) else { return };
         for identity in query.children().filter(|c| c.name() == "identity").take(limits::FEATURES) {
@@ -177,7 +176,12 @@ impl Engine {
     }
 
     /// A presence from the brewery.
-    fn brewery_presence(&mut self, now: Instant, from: &Jid, presence: &Element) -> Option<BridgeEvent> {
+    pub(crate) fn brewery_presence(
+        &mut self,
+        now: Instant,
+        from: &Jid,
+        presence: &Element,
+    ) -> Option<BridgeEvent> {
         let occupant = from.to_full()?;
         let kind = presence.attr("type");
         if occupant.resource() == NICK {
@@ -231,7 +235,7 @@ impl Engine {
         }
     }
 
-    fn orphan(&mut self, conference: &Conference) {
+    pub(crate) fn orphan(&mut self, conference: &Conference) {
         if let Some(bridge) = &conference.bridge
             && self.orphans.len() < limits::ORPHANS
         {
@@ -286,223 +290,6 @@ impl Engine {
             pending_requests: self.iqs.len(),
             counters: self.counters.clone(),
             ..Stats::default()
-        }
-    }
-}
-
-impl Focus {
-    /// Sends a stanza to whom it concerns.
-    pub(crate) fn route(&mut self, now: Instant, stanza: &Element) {
-        if self.engine.me().is_none() || stanza.ns() != ns::CLIENT {
-            return;
-        }
-        let from = stanza.attr("from").and_then(|f| f.parse::<Jid>().ok());
-        match stanza.name() {
-            "iq" => self.route_iq(now, from.as_ref(), stanza),
-            "presence" => self.route_presence(now, from.as_ref(), stanza),
-            "message" => self.route_message(now, from.as_ref(), stanza),
-            _ => self.engine.counters.stanzas_ignored += 1,
-        }
-    }
-
-    fn route_iq(&mut self, now: Instant, from: Option<&Jid>, iq: &Element) {
-        match iq.attr("type") {
-            Some("result" | "error") => {
-                if let Some((waiting, answer)) = self.engine.iqs.take(iq) {
-                    self.answered(now, waiting, &answer);
-                }
-            }
-            Some(kind @ ("get" | "set")) => {
-                // The reply goes out before anything the request sets in motion.
-                let place = self.engine.out.len();
-                let reply = match self.request(now, from, kind, iq) {
-                    Verdict::Result(payload) => iq::result(iq, payload),
-                    Verdict::Error(e) => iq::error(iq, &e),
-                    Verdict::Later => return,
-                };
-                self.engine.out.insert(place.min(self.engine.out.len()), Output::Send(reply));
-            }
-            _ => self.engine.counters.stanzas_ignored += 1,
-        }
-    }
-
-    fn request(&mut self, now: Instant, from: Option<&Jid>, kind: &str, iq: &Element) -> Verdict {
-        let Some(payload) = iq.first_child() else { return StanzaError::new(Condition::BadRequest).into() };
-        match (kind, payload.name(), payload.ns()) {
-            ("get", "query", ns::DISCO_INFO) => Verdict::Result(Some(disco::info(payload.attr("node")))),
-            ("get", "ping", ns::PING) => Verdict::Result(None),
-            ("get", "query", ns::VERSION) => Verdict::Result(Some(self.version())),
-            // Roster pushes are only ever acknowledged.
-            ("set", "query", ns::ROSTER) => Verdict::Result(None),
-            ("set", "conference", ns::FOCUS) => self.conference_iq(now, iq, payload),
-            ("set", "jingle" | "mute", _) => {
-                let (Some(from), Some(room)) = (from, from.map(Jid::to_bare)) else {
-                    return StanzaError::new(Condition::BadRequest).into();
-                };
-                self.with_room(now, &room, |c, turn| c.handle_request(turn, from, payload))
-                    .unwrap_or_else(|| StanzaError::new(Condition::ItemNotFound).into())
-            }
-            // No recorder and no gateway is registered.
-            ("set", "jibri", ns::JIBRI) | ("set", "dial", ns::RAYO) => {
-                StanzaError::new(Condition::ServiceUnavailable).into()
-            }
-            _ => {
-                self.engine.counters.iqs_unknown += 1;
-                StanzaError::new(Condition::FeatureNotImplemented).into()
-            }
-        }
-    }
-
-    fn version(&self) -> Element {
-        let text = |name: &'static str, text: &str| Element::inherit(name).with_text(text);
-        Element::new("query", ns::VERSION)
-            .with_child(text("name", "Plausch focus"))
-            .with_child(text("version", &self.engine.config.version))
-    }
-
-    fn route_presence(&mut self, now: Instant, from: Option<&Jid>, presence: &Element) {
-        let Some(from) = from else { return };
-        if from.bare_str() == self.engine.config.brewery.as_str() {
-            let event = self.engine.brewery_presence(now, from, presence);
-            self.bridge_events(now, event.into_iter().collect());
-        } else if presence.attr("type") == Some("subscribe") {
-            // The proxy learns our resource from roster presence only; nobody else may (§1.4).
-            let proxy = self.engine.config.client_proxy.as_deref() == Some(from.domain());
-            for kind in if proxy { &["subscribed", "subscribe"][..] } else { &["unsubscribed"][..] } {
-                self.engine.out.push_back(Output::Send(
-                    Element::new("presence", ns::CLIENT)
-                        .with_attr("to", from.bare_str())
-                        .with_attr("type", *kind),
-                ));
-            }
-        } else {
-            self.with_room(now, &from.to_bare(), |c, turn| c.handle_presence(turn, from, presence));
-        }
-    }
-
-    /// Only the discovered components are listened to (§3.10, §11.1).
-    fn route_message(&mut self, now: Instant, from: Option<&Jid>, message: &Element) {
-        let Some(e) = message.child("json-message", ns::JITMEET) else { return };
-        let components = &self.engine.components;
-        let metadata = from.is_some() && from == components.room_metadata.as_ref();
-        let moderation = from.is_some() && from == components.av_moderation.as_ref();
-        if !metadata && !moderation {
-            self.engine.counters.stanzas_ignored += 1;
-            return;
-        }
-        let Ok(json) = serde_json::from_str::<Value>(&e.text()) else { return };
-        let room = e.attr("room").or_else(|| json.get("room").and_then(Value::as_str));
-        let Some(room) = room.and_then(|r| r.parse::<BareJid>().ok()) else { return };
-        match json.get("type").and_then(Value::as_str) {
-            Some("room_metadata") if metadata => {
-                if let Some(data) = json.get("metadata") {
-                    self.with_room(now, &room, |c, turn| c.handle_metadata(turn, data));
-                }
-            }
-            Some("av_moderation") if moderation => {
-                self.with_room(now, &room, |c, turn| c.handle_av_moderation(turn, &json));
-            }
-            _ => {}
-        }
-    }
-
-    fn answered(&mut self, now: Instant, waiting: Waiting, answer: &Answer) {
-        match waiting {
-            Waiting::Nobody => {}
-            Waiting::Discovery => self.engine.discovered(answer),
-            Waiting::Probe(bridge) => {
-                let ok = matches!(answer, Answer::Result(_));
-                let event = self.engine.brewery.probed(now, &bridge, ok);
-                self.bridge_events(now, event.into_iter().collect());
-            }
-            Waiting::Conference { id, room, what } => {
-                self.with_room(now, &room, |c, turn| {
-                    if c.id == id {
-                        c.handle_answer(turn, what, answer);
-                    }
-                });
-            }
-        }
-    }
-
-    pub(crate) fn requests_expired(&mut self, now: Instant) {
-        while let Some(waiting) = self.engine.iqs.take_expired(now) {
-            self.answered(now, waiting, &Answer::Timeout);
-        }
-    }
-
-    pub(crate) fn bridge_events(&mut self, now: Instant, events: Vec<BridgeEvent>) {
-        for event in events {
-            let rooms: Vec<BareJid> = self.rooms.keys().cloned().collect();
-            for room in rooms {
-                self.with_room(now, &room, |c, turn| match &event {
-                    BridgeEvent::Usable => c.bridge_usable(now),
-                    BridgeEvent::Lost(bridge) => {
-                        if c.bridge.as_ref().is_some_and(|b| b.bridge == *bridge) {
-                            // A bridge that says it is sick is told; one that left cannot be.
-                            let expire = turn.brewery.bridge(bridge).is_some();
-                            c.lose_bridge(turn, expire);
-                        }
-                    }
-                });
-            }
-        }
-    }
-
-    /// Lets a conference handle something, settles it, and forgets it when it is over.
-    pub(crate) fn with_room<R>(
-        &mut self,
-        now: Instant,
-        room: &BareJid,
-        handle: impl FnOnce(&mut Conference, &mut Turn<'_>) -> R,
-    ) -> Option<R> {
-        let conference = self.rooms.get_mut(room)?;
-        let mut turn = self.engine.turn(now)?;
-        let result = handle(conference, &mut turn);
-        conference.settle(&mut turn);
-        Some(result)
-    }
-
-    /// What follows every input: requests that found no place, rooms that are over.
-    pub(crate) fn after(&mut self, now: Instant) {
-        for waiting in std::mem::take(&mut self.engine.refused) {
-            self.answered(now, waiting, &Answer::Timeout);
-        }
-        self.end_deserted(now);
-    }
-
-    /// A main room is kept while one of its breakout rooms lives; ending one may so end the other.
-    fn end_deserted(&mut self, now: Instant) {
-        loop {
-            self.rooms.retain(|_, c| c.phase != crate::conference::Phase::Ended);
-            let mains: Vec<BareJid> = self.rooms.values().filter_map(|c| c.breakout_of.clone()).collect();
-            let over = |c: &&Conference| c.deserted && c.members.is_empty() && !mains.contains(&c.room);
-            let rooms: Vec<BareJid> = self.rooms.values().filter(over).map(|c| c.room.clone()).collect();
-            if rooms.is_empty() {
-                return;
-            }
-            for room in rooms {
-                self.with_room(now, &room, |c, turn| c.end(turn, Leave::Politely));
-            }
-        }
-    }
-
-    pub(crate) fn end_all(&mut self, now: Instant, how: Leave) {
-        for (_, mut conference) in std::mem::take(&mut self.rooms) {
-            if how == Leave::Silently {
-                self.engine.orphan(&conference);
-            }
-            match self.engine.turn(now) {
-                Some(mut turn) => conference.end(&mut turn, how),
-                // The link's time is over: HTTP requests are answered, nobody else can be.
-                None => {
-                    for requester in std::mem::take(&mut conference.waiting) {
-                        if let crate::request::Requester::Http { request, room } = requester {
-                            self.engine.reply_http(request, HttpReply::not_ready(&room));
-                        }
-                    }
-                }
-            }
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! stanza ──► Focus ──► request.rs      conference requests (IQ and HTTP)
-//!                 ├──► conference/     one room: members, invitations, leaving, deadlines
+//! route.rs         ├──► conference/     one room: members, invitations, leaving, deadlines
 //!                 │      ├─ jingle/    a client's session: offer, answer, restart
 //!                 │      ├─ sources/   who sends what, who is told
 //!                 │      ├─ colibri/   the conference on its bridge
@@ -29,6 +29,8 @@ mod jingle;
 pub mod limits;
 mod moderation;
 mod request;
+mod rooms;
+mod route;
 mod sources;
 mod stats;
 mod turn;

@@ -436,7 +436,7 @@ impl World {
 
     fn deliver(&mut self, stanza: &Element) {
         let to = stanza.attr("to").unwrap_or_default().to_owned();
-        let (bare, resource) = to.split_once('/').map_or((to.as_str(), ""), |(b, r)| (b, r));
+        let (bare, resource) = to.split_once('/').unwrap_or((to.as_str(), ""));
         let kind = stanza.attr("type");
         match (stanza.name(), kind) {
             ("presence", None) if resource == "focus" => self.focus_presence(&to, bare, stanza),

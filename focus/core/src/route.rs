@@ -1,0 +1,171 @@
+//! The way of a stanza: from the link to the room, bridge or component it concerns, and a reply for every request.
+
+use std::time::Instant;
+
+use jitsi_xmpp::iq::{self, Answer};
+use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError, ns};
+use serde_json::Value;
+
+use crate::bridges::BridgeEvent;
+use crate::turn::{Verdict, Waiting};
+use crate::{Focus, Output, disco};
+
+impl Focus {
+    /// Sends a stanza to whom it concerns.
+    pub(crate) fn route(&mut self, now: Instant, stanza: &Element) {
+        if self.engine.me().is_none() || stanza.ns() != ns::CLIENT {
+            return;
+        }
+        let from = stanza.attr("from").and_then(|f| f.parse::<Jid>().ok());
+        match stanza.name() {
+            "iq" => self.route_iq(now, from.as_ref(), stanza),
+            "presence" => self.route_presence(now, from.as_ref(), stanza),
+            "message" => self.route_message(now, from.as_ref(), stanza),
+            _ => self.engine.counters.stanzas_ignored += 1,
+        }
+    }
+
+    fn route_iq(&mut self, now: Instant, from: Option<&Jid>, iq: &Element) {
+        match iq.attr("type") {
+            Some("result" | "error") => {
+                if let Some((waiting, answer)) = self.engine.iqs.take(iq) {
+                    self.answered(now, waiting, &answer);
+                }
+            }
+            Some(kind @ ("get" | "set")) => {
+                // The reply goes out before anything the request sets in motion.
+                let place = self.engine.out.len();
+                let reply = match self.request(now, from, kind, iq) {
+                    Verdict::Result(payload) => iq::result(iq, payload),
+                    Verdict::Error(e) => iq::error(iq, &e),
+                    Verdict::Later => return,
+                };
+                self.engine.out.insert(place.min(self.engine.out.len()), Output::Send(reply));
+            }
+            _ => self.engine.counters.stanzas_ignored += 1,
+        }
+    }
+
+    fn request(&mut self, now: Instant, from: Option<&Jid>, kind: &str, iq: &Element) -> Verdict {
+        let Some(payload) = iq.first_child() else { return StanzaError::new(Condition::BadRequest).into() };
+        match (kind, payload.name(), payload.ns()) {
+            ("get", "query", ns::DISCO_INFO) => Verdict::Result(Some(disco::info(payload.attr("node")))),
+            ("get", "ping", ns::PING) => Verdict::Result(None),
+            ("get", "query", ns::VERSION) => Verdict::Result(Some(self.version())),
+            // Roster pushes are only ever acknowledged.
+            ("set", "query", ns::ROSTER) => Verdict::Result(None),
+            ("set", "conference", ns::FOCUS) => self.conference_iq(now, iq, payload),
+            ("set", "jingle" | "mute", _) => {
+                let (Some(from), Some(room)) = (from, from.map(Jid::to_bare)) else {
+                    return StanzaError::new(Condition::BadRequest).into();
+                };
+                self.with_room(now, &room, |c, turn| c.handle_request(turn, from, payload))
+                    .unwrap_or_else(|| StanzaError::new(Condition::ItemNotFound).into())
+            }
+            // No recorder and no gateway is registered.
+            ("set", "jibri", ns::JIBRI) | ("set", "dial", ns::RAYO) => {
+                StanzaError::new(Condition::ServiceUnavailable).into()
+            }
+            _ => {
+                self.engine.counters.iqs_unknown += 1;
+                StanzaError::new(Condition::FeatureNotImplemented).into()
+            }
+        }
+    }
+
+    fn version(&self) -> Element {
+        let text = |name: &'static str, text: &str| Element::inherit(name).with_text(text);
+        Element::new("query", ns::VERSION)
+            .with_child(text("name", "Plausch focus"))
+            .with_child(text("version", &self.engine.config.version))
+    }
+
+    fn route_presence(&mut self, now: Instant, from: Option<&Jid>, presence: &Element) {
+        let Some(from) = from else { return };
+        if from.bare_str() == self.engine.config.brewery.as_str() {
+            let event = self.engine.brewery_presence(now, from, presence);
+            self.bridge_events(now, event.into_iter().collect());
+        } else if presence.attr("type") == Some("subscribe") {
+            // The proxy learns our resource from roster presence only; nobody else may (§1.4).
+            let proxy = self.engine.config.client_proxy.as_deref() == Some(from.domain());
+            for kind in if proxy { &["subscribed", "subscribe"][..] } else { &["unsubscribed"][..] } {
+                self.engine.out.push_back(Output::Send(
+                    Element::new("presence", ns::CLIENT)
+                        .with_attr("to", from.bare_str())
+                        .with_attr("type", *kind),
+                ));
+            }
+        } else {
+            self.with_room(now, &from.to_bare(), |c, turn| c.handle_presence(turn, from, presence));
+        }
+    }
+
+    /// Only the discovered components are listened to (§3.10, §11.1).
+    fn route_message(&mut self, now: Instant, from: Option<&Jid>, message: &Element) {
+        let Some(e) = message.child("json-message", ns::JITMEET) else { return };
+        let components = &self.engine.components;
+        let metadata = from.is_some() && from == components.room_metadata.as_ref();
+        let moderation = from.is_some() && from == components.av_moderation.as_ref();
+        if !metadata && !moderation {
+            self.engine.counters.stanzas_ignored += 1;
+            return;
+        }
+        let Ok(json) = serde_json::from_str::<Value>(&e.text()) else { return };
+        let room = e.attr("room").or_else(|| json.get("room").and_then(Value::as_str));
+        let Some(room) = room.and_then(|r| r.parse::<BareJid>().ok()) else { return };
+        match json.get("type").and_then(Value::as_str) {
+            Some("room_metadata") if metadata => {
+                if let Some(data) = json.get("metadata") {
+                    self.with_room(now, &room, |c, turn| c.handle_metadata(turn, data));
+                }
+            }
+            Some("av_moderation") if moderation => {
+                self.with_room(now, &room, |c, turn| c.handle_av_moderation(turn, &json));
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn answered(&mut self, now: Instant, waiting: Waiting, answer: &Answer) {
+        match waiting {
+            Waiting::Nobody => {}
+            Waiting::Discovery => self.engine.discovered(answer),
+            Waiting::Probe(bridge) => {
+                let ok = matches!(answer, Answer::Result(_));
+                let event = self.engine.brewery.probed(now, &bridge, ok);
+                self.bridge_events(now, event.into_iter().collect());
+            }
+            Waiting::Conference { id, room, what } => {
+                self.with_room(now, &room, |c, turn| {
+                    if c.id == id {
+                        c.handle_answer(turn, what, answer);
+                    }
+                });
+            }
+        }
+    }
+
+    pub(crate) fn requests_expired(&mut self, now: Instant) {
+        while let Some(waiting) = self.engine.iqs.take_expired(now) {
+            self.answered(now, waiting, &Answer::Timeout);
+        }
+    }
+
+    pub(crate) fn bridge_events(&mut self, now: Instant, events: Vec<BridgeEvent>) {
+        for event in events {
+            let rooms: Vec<BareJid> = self.rooms.keys().cloned().collect();
+            for room in rooms {
+                self.with_room(now, &room, |c, turn| match &event {
+                    BridgeEvent::Usable => c.bridge_usable(now),
+                    BridgeEvent::Lost(bridge) => {
+                        if c.bridge.as_ref().is_some_and(|b| b.bridge == *bridge) {
+                            // A bridge that says it is sick is told; one that left cannot be.
+                            let expire = turn.brewery.bridge(bridge).is_some();
+                            c.lose_bridge(turn, expire);
+                        }
+                    }
+                });
+            }
+        }
+    }
+}
