@@ -21,7 +21,7 @@ pub(super) async fn start(p: &mut Process<'_>, link: Option<Link>) -> Result<Rou
     };
     let raw = Raw {
         media: s.media,
-        advertise: s.advertise.iter().map(|a| a.ip().to_string()).collect(),
+        advertise: s.advertise.iter().map(|a| format!("{}#{}", a.ip(), a.port())).collect(),
         breweries: vec![format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)],
         nick: s.bridge.name.clone(),
         region: s.bridge.region.clone(),
