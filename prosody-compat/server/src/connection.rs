@@ -65,9 +65,11 @@ impl Connection {
             return Err(Full);
         };
         let id = shared.next_id();
-        let (tx, orders) = mpsc::channel(limits::OUTPUTS);
+        // A role of the same process cannot come back by itself: it gets more room before it counts as stuck.
+        let room = if matches!(transport, Transport::InProcess(_)) { limits::IN_PROCESS_ROOM } else { 1 };
+        let (tx, orders) = mpsc::channel(limits::OUTPUTS * room);
         let gauge = Arc::new(Gauge::default());
-        let sink = Sink { orders: tx, gauge: Arc::clone(&gauge), max_bytes: shared.max_send_backlog };
+        let sink = Sink { orders: tx, gauge: Arc::clone(&gauge), max_bytes: shared.max_send_backlog * room };
         let connection = Self { id, shared: Arc::clone(shared), orders, gauge, _place: place };
         connection.input(Input::Open { id, transport, query: Box::new(query), sink }).await;
         Ok(connection)

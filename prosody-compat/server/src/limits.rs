@@ -12,6 +12,10 @@ pub const INPUT_BYTES: usize = 32 * 1024 * 1024;
 /// `prosody_core::Limits::max_send_backlog_bytes`. Beyond either the reader is too slow and is dropped.
 pub const OUTPUTS: usize = 16_384;
 
+/// How many times more may wait for a role of the same process: 64 MiB. Reason: it hears of every room, there is one
+/// or two of them, and dropping it ends all meetings.
+pub const IN_PROCESS_ROOM: usize = 8;
+
 /// A burst of bytes a client may send at once. Reason: a session-accept, a page of source updates.
 pub const CLIENT_BURST: usize = 512 * 1024;
 
