@@ -23,7 +23,7 @@ impl Server {
             return;
         }
         let Some(to) = e.attr("to") else {
-            self.to_self(&sender, e);
+            self.without_address(&sender, e);
             return;
         };
         let Ok(jid) = to.parse::<Jid>() else {
@@ -52,13 +52,13 @@ impl Server {
             },
             Some(host) => match to.node() {
                 None => vhost::handle(&mut self.world, &sender, host, to.domain(), &e),
-                Some(_) => self.to_account(&sender, &to, e),
+                Some(_) => self.account_stanza(&sender, &to, e),
             },
         }
     }
 
     /// Without an address: presence is about the session itself, everything else is for the own account.
-    fn to_self(&mut self, sender: &Sender, e: Element) {
+    fn without_address(&mut self, sender: &Sender, e: Element) {
         match e.name() {
             "presence" => {
                 let gone = match e.attr("type") {
@@ -82,13 +82,13 @@ impl Server {
             }
             _ => {
                 let own = sender.bare.as_jid().clone();
-                self.to_account(sender, &own, e);
+                self.account_stanza(sender, &own, e);
             }
         }
     }
 
     /// To somebody's account or session.
-    fn to_account(&mut self, sender: &Sender, to: &Jid, e: Element) {
+    fn account_stanza(&mut self, sender: &Sender, to: &Jid, e: Element) {
         if to.resource().is_none() && e.name() == "iq" && to.bare_str() == sender.bare.as_str() {
             if let Some(host) = Host::of(&self.world.config, to.domain()) {
                 vhost::handle(&mut self.world, sender, host, to.domain(), &e);

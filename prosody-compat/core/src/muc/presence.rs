@@ -83,23 +83,23 @@ fn items(occupant: &Occupant, affiliation: Affiliation, role: Role) -> Vec<Eleme
     occupant.sessions.iter().map(|s| item(affiliation, role, s.jid.as_str())).collect()
 }
 
-/// The occupant's presence with what the server adds.
-fn available(room: &Room, world: &World, occupant: &Occupant, change: &Change, reader: Reader) -> Element {
+/// The occupant's presence with what the server adds, as others see it.
+fn seen(room: &Room, world: &World, occupant: &Occupant, change: &Change) -> Outgoing {
     let affiliation = room.affiliation(&world.config, &occupant.bare);
     let mut e = occupant.presence.clone();
     e.set_attr("from", room.occupant_jid(&occupant.nick));
-    e.push(x(items(occupant, affiliation, occupant.role), change, reader));
-    e
+    e.push(x(items(occupant, affiliation, occupant.role), change, Reader::Others));
+    Outgoing::new(e)
 }
 
 /// Refreshes what newcomers see of an occupant and tells everybody; its own sessions last.
 pub(crate) fn announce(room: &mut Room, world: &mut World, nick: &str, change: &Change) {
     let Some(o) = room.occupant(nick) else { return };
-    let told = Outgoing::new(available(room, world, o, change, Reader::Others));
+    let told = seen(room, world, o, change);
     let kept = if change.actor.is_none() && change.reason.is_none() && change.codes.is_empty() {
         told.clone()
     } else {
-        Outgoing::new(available(room, world, o, &Change::default(), Reader::Others))
+        seen(room, world, o, &Change::default())
     };
     for other in room.occupants().filter(|other| *other.nick != *nick) {
         for s in &other.sessions {
