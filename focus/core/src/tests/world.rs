@@ -188,7 +188,7 @@ impl World {
         bridge.requests.push(modify.clone());
         let error = |condition, reason: Option<Colibri2Error>| {
             let e = StanzaError::new(condition);
-            Some(iq::error(request, &reason.map_or(e.clone(), |r| r.add_to(e))))
+            Some(iq::error(request, &reason.map_or_else(|| e.clone(), |r| r.add_to(e.clone()))))
         };
         match &bridge.mood {
             Mood::Silent => return None,
@@ -462,7 +462,7 @@ impl World {
         let joining = presence.child("x", ns::MUC).is_some();
         // A forged presence makes the focus believe things that the real server knows better.
         assert!(
-            !self.strict || joining == !self.focus_in.contains_key(bare),
+            !self.strict || joining != self.focus_in.contains_key(bare),
             "the join marker stands on joins only"
         );
         if joining && (self.deaf || self.join_error.is_some()) && bare != BREWERY {
