@@ -3,8 +3,10 @@ import { BridgeChannel } from './channel.js';
 import { acceptXml, sourceAddXml } from './jingle.js';
 import { RemoteDescription, allowedEncodings, readLocal, withSimulcast } from './sdp.js';
 
-const CAMERA_BITRATES = [150_000, 500_000, 1_800_000];
 const SCALES = [4, 2, 1];
+// What a picture of so many lines is worth; more would be paid by everybody's uplink and seen by nobody.
+const BITRATES = [[90, 100_000], [180, 200_000], [360, 700_000], [720, 1_800_000]];
+const bitrate = (lines) => (BITRATES.find(([up]) => lines <= up * 1.05) ?? [0, 3_000_000])[1];
 const AUDIO = '0';
 const CAMERA = '1';
 
@@ -150,7 +152,7 @@ export class BridgeSession extends EventTarget {
         set(e, 'active', allowed[i]);
         if (mid === CAMERA && encodings.length === SCALES.length) {
           set(e, 'scaleResolutionDownBy', SCALES[i]);
-          set(e, 'maxBitrate', CAMERA_BITRATES[i]);
+          set(e, 'maxBitrate', bitrate(height / SCALES[i]));
         }
       });
       if (changed) await sender.setParameters(parameters);

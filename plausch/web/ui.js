@@ -75,7 +75,9 @@ export class Stage {
     wanted.set('own/camera', { ...own, track: meeting.media?.track('video'), audioMuted: meeting.media?.muted.audio, speaking: meeting.dominant === meeting.id, kind: 'camera' });
     for (const [key, tile] of this.tiles) if (!wanted.has(key)) { tile.root.remove(); this.tiles.delete(key); }
     for (const [key, p] of wanted) this.#tile(key, p);
-    const columns = Math.ceil(Math.sqrt(wanted.size * (innerWidth < innerHeight ? 0.5 : 1)));
+    const staged = [...wanted.values()].filter((p) => p.kind === 'screen' && !p.own).length;
+    // Beside a shared screen everybody else stands in one row.
+    const columns = staged ? Math.max(1, wanted.size - staged) : Math.ceil(Math.sqrt(wanted.size * (innerWidth < innerHeight ? 0.5 : 1)));
     $('stage').style.setProperty('--columns', columns);
     $('alone').hidden = others.length > 0;
     this.#hear(others);

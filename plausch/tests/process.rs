@@ -1,0 +1,168 @@
+//! The built program from outside: starts, answers, drains; and what a wrong start says and exits with.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn plausch() -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_plausch"));
+    c.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    c
+}
+
+/// Four loopback addresses nobody uses now.
+fn free() -> [SocketAddr; 4] {
+    let tcp: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    [
+        tcp[0].local_addr().unwrap(),
+        tcp[1].local_addr().unwrap(),
+        tcp[2].local_addr().unwrap(),
+        udp.local_addr().unwrap(),
+    ]
+}
+
+fn get(address: SocketAddr, path: &str) -> Option<String> {
+    let mut c = TcpStream::connect(address).ok()?;
+    write!(c, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    c.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+/// A running program; ended when the test is.
+struct Running(Child);
+
+impl Running {
+    fn healthy(command: &mut Command, admin: SocketAddr) -> Self {
+        let it = Self(command.spawn().unwrap());
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            match get(admin, "/about/health") {
+                Some(text) if text.starts_with("HTTP/1.1 200") => return it,
+                last => assert!(Instant::now() < end, "not healthy: {last:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for the end by itself.
+    fn ended(mut self) -> Output {
+        let end = Instant::now() + Duration::from_secs(10);
+        while self.0.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < end, "still running");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut out = Output { status: self.0.wait().unwrap(), stdout: vec![], stderr: vec![] };
+        self.0.stdout.take().unwrap().read_to_end(&mut out.stdout).unwrap();
+        self.0.stderr.take().unwrap().read_to_end(&mut out.stderr).unwrap();
+        out
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_all_in_one_is_healthy_serves_its_page_and_ends_with_0_on_either_signal() {
+    for signal in ["-INT", "-TERM"] {
+        let [http, admin, xmpp, media] = free();
+        let text = |a: SocketAddr| a.to_string();
+        let run = Running::healthy(
+            plausch().env("JVB_AUTH_PASSWORD", "geheim").args([
+                "--http",
+                &text(http),
+                "--admin",
+                &text(admin),
+                "--xmpp",
+                &text(xmpp),
+                "--media",
+                &text(media),
+                "--web",
+                "none",
+            ]),
+            admin,
+        );
+        assert!(get(http, "/rathaus").unwrap().contains("/_plausch/main.js"));
+        assert!(get(http, "/config.js").unwrap().contains("var config = {"));
+        assert!(
+            get(http, "/xmpp-websocket").unwrap().starts_with("HTTP/1.1 204"),
+            "the keep-alive of clients"
+        );
+        assert!(
+            !get(http, "/metrics").unwrap().contains("plausch_xmpp"),
+            "a room like any other: figures are not public"
+        );
+        assert!(get(http, "/colibri/stats").unwrap().starts_with("HTTP/1.1 404"), "figures are not public");
+        assert!(get(admin, "/metrics").unwrap().contains("plausch_xmpp_sessions 2\n"));
+        assert!(get(admin, "/colibri/stats").unwrap().contains("\"conferences\":0"));
+
+        let taken = plausch().args(["--http", &text(http)]).output().unwrap();
+        one_line(&taken, 69, &[&text(http), "http.listen"]);
+
+        run.signal(signal);
+        let out = run.ended();
+        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+        let printed = String::from_utf8(out.stdout).unwrap();
+        assert!(printed.contains(&format!("http://localhost:{}/", http.port())), "{printed}");
+        assert!(printed.contains("bridge.password") && !printed.contains("geheim"), "{printed}");
+    }
+}
+
+#[test]
+fn three_roles_of_their_own_find_each_other_over_tcp() {
+    let [http, admin, xmpp, media] = free();
+    let [focus_http, focus_admin, bridge_http, _] = free();
+    let [bridge_admin, ..] = free();
+    let role = |name: &str, http: SocketAddr, admin: SocketAddr| {
+        let mut c = plausch();
+        c.args([name, "--http", &http.to_string(), "--admin", &admin.to_string()]);
+        c.args([
+            "--xmpp",
+            &xmpp.to_string(),
+            "--xmpp-server",
+            &xmpp.to_string(),
+            "--media",
+            &media.to_string(),
+        ]);
+        c.envs([("JICOFO_AUTH_PASSWORD", "eins"), ("JVB_AUTH_PASSWORD", "zwei")]);
+        c
+    };
+    let _xmpp = Running::healthy(&mut role("xmpp", http, admin), admin);
+    let _bridge = Running::healthy(&mut role("videobridge", bridge_http, bridge_admin), bridge_admin);
+    // The focus is healthy only with the server and a bridge.
+    let focus = Running::healthy(&mut role("focus", focus_http, focus_admin), focus_admin);
+    assert!(get(focus_admin, "/stats").unwrap().contains("\"bridge_count\":1"));
+    focus.signal("-TERM");
+    assert_eq!(focus.ended().status.code(), Some(0));
+}
+
+#[test]
+fn a_wrong_start_is_one_line_and_no_zero() {
+    for (args, words) in [
+        (&["--htp", "x"][..], &["--htp", "--http"][..]),
+        (&["--web", "/nonexistent"], &["/nonexistent"]),
+        (&["--config", "/nonexistent.toml"], &["/nonexistent.toml"]),
+        (&["--http", "everywhere"], &["http.listen"]),
+        (&["focus"], &["focus.password"]),
+        (&["gateway"], &["gateway"]),
+    ] {
+        one_line(&plausch().args(args).output().unwrap(), 78, words);
+    }
+}
+
+fn one_line(out: &Output, code: i32, words: &[&str]) {
+    let text = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(code), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(words.iter().all(|w| text.contains(w)), "{text}");
+}
