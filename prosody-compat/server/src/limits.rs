@@ -82,3 +82,7 @@ pub const BOSH_IDLE_POLLS: u32 = 50;
 
 /// How old the numbers of `ServerHandle::stats` may be.
 pub const STATS_AGE: Duration = Duration::from_millis(50);
+
+/// Frames still taken from a WebSocket that can no longer be written to. A goodbye is two. Worst case: so many
+/// stanzas of the largest size, one at a time.
+pub const WS_LAST_FRAMES: usize = 32;

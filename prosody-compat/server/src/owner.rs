@@ -183,10 +183,13 @@ impl Owner {
                 let closes = matches!(order, Order::Close(_));
                 let Some(sink) = self.sinks.get(&id) else { continue };
                 if sink.order(order).is_err() {
-                    if !sink.is_gone() {
-                        bump(&self.shared.tally.slow_reader);
-                        tracing::debug!(conn = id.0, "slow reader dropped");
+                    if sink.is_gone() {
+                        // The transport has ended. What it read before that is still in our queue, and its last frame
+                        // may be a goodbye; `Closed` comes behind it.
+                        continue;
                     }
+                    bump(&self.shared.tally.slow_reader);
+                    tracing::debug!(conn = id.0, "slow reader dropped");
                     self.drop_connection(id);
                     slow.push(id);
                 } else if closes {

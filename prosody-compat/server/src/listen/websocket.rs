@@ -155,7 +155,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                             written = write => match written {
                                 Ok(Ok(())) if self.ending => return Some(CloseCode::Normal),
                                 Ok(Ok(())) => {}
-                                Ok(Err(_)) => return None,
+                                Ok(Err(_)) => {
+                                    self.read_the_rest(&shared).await;
+                                    return None;
+                                }
                                 Err(_) => {
                                     bump(&shared.tally.slow_reader);
                                     return None;
@@ -199,6 +202,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 }
             }
         }
+    }
+
+    /// The peer no longer reads, but what it said before it went may still wait in our socket: a client that leaves
+    /// sends its goodbye and is gone before our echo of it arrives. Without it the session would wait to be resumed.
+    async fn read_the_rest(&mut self, shared: &Arc<Shared>) {
+        let rest = async {
+            for _ in 0..limits::WS_LAST_FRAMES {
+                let Some(Ok(message)) = self.socket.next().await else { return };
+                self.received(shared, message).await;
+            }
+        };
+        let _ = time::timeout(limits::CLOSE_WAIT, rest).await;
     }
 
     /// Writes this order and all others at hand in as few writes as possible.

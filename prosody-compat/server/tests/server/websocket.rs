@@ -62,6 +62,30 @@ async fn a_lost_socket_is_resumed_with_the_same_address() {
     server.until("resumed", |s| s.now.hibernating == 0 && s.now.occupants == 3).await;
 }
 
+/// A browser tab that leaves and is closed at once: our echo of its leaving finds nobody, but its goodbye counts.
+#[tokio::test]
+async fn a_goodbye_is_heard_although_the_socket_is_gone_when_it_is_answered() {
+    let server = TestServer::start().await;
+    server.focus(ROOM).await;
+    for _ in 0..20 {
+        let mut anna = Ws::session(&server).await;
+        anna.send("<enable xmlns=\"urn:xmpp:sm:3\" resume=\"true\"/>").await;
+        anna.expect("<enabled ").await;
+        anna.join().await;
+        for id in 0..5 {
+            anna.send(&format!(
+                "<iq xmlns=\"jabber:client\" type=\"get\" id=\"p{id}\"><ping xmlns=\"urn:xmpp:ping\"/></iq>"
+            ))
+            .await;
+        }
+        anna.send("<presence xmlns=\"jabber:client\" type=\"unavailable\"/>").await;
+        anna.send("<close xmlns=\"urn:ietf:params:xml:ns:xmpp-framing\"/>").await;
+        // Closed with unread data: the peer is reset, as by a browser that ends the page's process.
+        drop(anna);
+    }
+    server.until("nobody waits to be resumed", |s| s.now.sessions == 1 && s.now.hibernating == 0).await;
+}
+
 #[tokio::test]
 async fn the_tenants_path_is_served_and_plain_requests_are_answered() {
     let server = TestServer::start().await;
