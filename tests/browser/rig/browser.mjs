@@ -33,7 +33,10 @@ export class Participant {
       ws.on('framereceived', (f) => p.frames.push(`< ${f.payload}`));
     });
     await p.page.addInitScript(INIT);
-    await p.page.goto(server.base + where);
+    await p.page.goto(server.base + where, { waitUntil: 'load' });
+    // Our own page has the same verbs under its own name.
+    await p.page.waitForFunction(() => window.plausch || window.client);
+    await p.page.evaluate(() => { window.client ??= window.plausch; });
     return p;
   }
 
