@@ -65,12 +65,12 @@ impl Front {
             _ => {}
         }
         match &self.inner.folder {
-            Some(folder) => self.from_folder(folder.clone(), place, base, host, request).await,
-            None => from_test_page(&place.path),
+            Some(folder) => self.serve_folder(folder.clone(), place, base, host, request).await,
+            None => serve_test_page(&place.path),
         }
     }
 
-    async fn from_folder(
+    async fn serve_folder(
         &self,
         folder: Folder,
         place: Place,
@@ -160,7 +160,7 @@ pub(crate) fn rewrite<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-fn from_test_page(path: &str) -> Response<Body> {
+fn serve_test_page(path: &str) -> Response<Body> {
     if let Some(name) = path.strip_prefix(test_page::PREFIX) {
         return match test_page::asset(name) {
             Some(a) => respond(a.content_type, a.text.to_owned(), Keep::Check),
