@@ -104,7 +104,7 @@ mod tests {
             seq,
             timestamp: seq as u32 * 10,
             payload_type: 100,
-            marker: seq % 2 == 0,
+            marker: seq.is_multiple_of(2),
             profile: 0xbede,
             extensions: b"abcd",
             payload,
