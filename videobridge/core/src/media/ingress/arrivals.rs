@@ -14,8 +14,9 @@ pub(crate) struct Arrivals {
     unwrapper: Unwrapper,
     /// Ascending by sequence number.
     waiting: Vec<Arrival>,
-    /// Where the next report begins.
+    /// Where the next report begins: what is before was reported, or came later than that.
     base: Option<u64>,
+    reported: bool,
     count: u8,
     last_report: Option<Instant>,
     /// The SSRC the report names as its media.
@@ -29,6 +30,7 @@ impl Arrivals {
             unwrapper: Unwrapper::new(),
             waiting: Vec::new(),
             base: None,
+            reported: false,
             count: 0,
             last_report: None,
             ssrc: 0,
@@ -56,8 +58,10 @@ impl Arrivals {
             _ if self.waiting.len() < ARRIVALS => self.waiting.push(Arrival { sequence, time_us }),
             _ => {}
         }
-        // A packet from before the last report opens that window again.
-        self.base = Some(self.base.map_or(sequence, |base| base.min(sequence)));
+        if !self.reported {
+            // Packets from before the first one were never seen: not for us to report.
+            self.base = Some(self.base.map_or(sequence, |base| base.min(sequence)));
+        }
         let Some(last) = self.last_report else {
             self.last_report = Some(now);
             return false;
@@ -72,29 +76,48 @@ impl Arrivals {
     }
 
     /// Writes all that is waiting, in as many packets as needed.
+    ///
+    /// Packets later than the report about their time get packets of their own, one per run: what lies between them
+    /// was reported already and must not look lost now.
     pub(crate) fn report(&mut self, now: Instant, sender: u32, mut send: impl FnMut(&[u8])) {
         self.last_report = Some(now);
-        let mut buf = [0; MAX_RTCP];
-        let mut from = 0;
-        while let (Some(rest), Some(base)) = (self.waiting.get(from..), self.base) {
-            let Some(written) = transport_cc::write(&mut buf, sender, self.ssrc, self.count, base, rest)
-            else {
-                match rest.first() {
-                    // Too far from the base for one packet: what lies between is not reported.
-                    Some(next) if next.sequence > base => {
-                        self.base = Some(next.sequence);
-                        continue;
-                    }
-                    _ => break,
-                }
-            };
-            send(buf.get(..written.len).unwrap_or_default());
-            self.count = self.count.wrapping_add(1);
-            self.base = Some(written.next_base);
-            from += written.arrivals;
+        let Some(base) = self.base else { return };
+        let late = self.waiting.partition_point(|a| a.sequence < base);
+        let (late, fresh) = self.waiting.split_at_checked(late).unwrap_or_default();
+        let header = (sender, self.ssrc);
+        for run in late.chunk_by(|a, b| a.sequence + 1 == b.sequence) {
+            let first = run.first().map_or(base, |a| a.sequence);
+            write_all(run, first, header, &mut self.count, &mut send);
         }
+        self.base = Some(write_all(fresh, base, header, &mut self.count, &mut send));
+        self.reported = true;
         self.waiting.clear();
     }
+}
+
+/// Reports from `base` on; returns where the next report begins.
+fn write_all(
+    mut rest: &[Arrival],
+    mut base: u64,
+    (sender, media): (u32, u32),
+    count: &mut u8,
+    send: &mut impl FnMut(&[u8]),
+) -> u64 {
+    let mut buf = [0; MAX_RTCP];
+    while let Some(next) = rest.first() {
+        match transport_cc::write(&mut buf, sender, media, *count, base, rest) {
+            Some(written) => {
+                send(buf.get(..written.len).unwrap_or_default());
+                *count = count.wrapping_add(1);
+                base = written.next_base;
+                rest = rest.get(written.arrivals..).unwrap_or_default();
+            }
+            // Too far from the base for one packet: what lies between is not reported.
+            None if next.sequence > base => base = next.sequence,
+            None => break,
+        }
+    }
+    base
 }
 
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -144,7 +167,61 @@ mod tests {
         a.record(t0, 2, 7, false);
         assert_eq!(reported(&mut a, t0), [(2, true)]);
         a.record(t0, 5, 7, false);
-        assert_eq!(reported(&mut a, t0).last(), Some(&(5, true)));
+        assert_eq!(reported(&mut a, t0), [(4, false), (5, true)]);
+    }
+
+    #[test]
+    fn a_late_packet_does_not_make_packets_reported_before_look_lost() {
+        let t0 = Instant::now();
+        let mut a = Arrivals::new(t0);
+        for n in [10, 11, 13, 14, 17, 18] {
+            a.record(t0, n, 7, false);
+        }
+        let first = reported(&mut a, t0);
+        assert_eq!((first[0], first.len()), ((10, true), 9), "begins with the first that came");
+        for n in [20, 12, 15, 16] {
+            a.record(t0, n, 7, false);
+        }
+        assert_eq!(
+            reported(&mut a, t0),
+            [(12, true), (15, true), (16, true), (19, false), (20, true)],
+            "13, 14, 17 and 18 are not mentioned again"
+        );
+    }
+
+    #[test]
+    fn times_are_right_to_a_quarter_of_a_millisecond_from_the_first_report_on() {
+        let t0 = Instant::now();
+        let us = |n| t0 + Duration::from_micros(n);
+        let mut a = Arrivals::new(t0);
+        // A probe of the sender: ten packets 1.3 ms apart; reordered, late, and a long pause.
+        let sent: Vec<(u16, u64)> = (0..10)
+            .map(|i| (65_530u16.wrapping_add(i), 63_000 + u64::from(i) * 1_300))
+            .chain([(6, 90_000), (5, 91_000), (8, 163_999), (9, 8_000_000), (10, 17_500_123)])
+            .collect();
+        let mut got = Vec::new();
+        for (n, (seq, at)) in sent.iter().enumerate() {
+            a.record(us(*at), *seq, 7, false);
+            if n % 4 == 3 || n + 1 == sent.len() {
+                a.report(us(*at), 1, |bytes| {
+                    let Some(Ok(Rtcp::TransportFeedback(f))) = Compound::new(bytes).next() else { panic!() };
+                    let mut time = f.reference_time_us() as i64;
+                    for s in f.statuses() {
+                        if let Some(delta) = s.delta_us {
+                            time += i64::from(delta);
+                            got.push((s.sequence, time));
+                        }
+                    }
+                });
+            }
+        }
+        got.sort_unstable();
+        let mut sent: Vec<(u16, i64)> = sent.into_iter().map(|(s, at)| (s, at as i64)).collect();
+        sent.sort_unstable();
+        assert_eq!(got.len(), sent.len());
+        for (got, sent) in got.iter().zip(&sent) {
+            assert!(got.0 == sent.0 && (got.1 - sent.1).abs() <= 125, "{got:?} {sent:?}");
+        }
     }
 
     #[test]
