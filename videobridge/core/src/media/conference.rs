@@ -50,6 +50,8 @@ pub struct MediaConference {
     unsettled: bool,
     last_rtp: Option<Instant>,
     next_tick: Option<Instant>,
+    /// When padding is due; `None` when nobody is probed.
+    next_padding: Option<Instant>,
     /// Memory reused by every allocation.
     scratch: Vec<Wanted>,
 }
@@ -71,6 +73,7 @@ impl MediaConference {
             unsettled: false,
             last_rtp: None,
             next_tick: None,
+            next_padding: None,
             scratch: Vec::new(),
         }
     }

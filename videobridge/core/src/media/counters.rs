@@ -68,6 +68,8 @@ pub struct Counters {
     pub forwarded: u64,
     /// Retransmissions sent to receivers.
     pub retransmitted: u64,
+    /// Padding packets sent to find out what links carry.
+    pub padding: u64,
     /// Sequence numbers asked for again from senders.
     pub nacks_sent: u64,
     /// Packets recovered by retransmission from senders.
@@ -97,6 +99,7 @@ impl Default for Counters {
             received: 0,
             forwarded: 0,
             retransmitted: 0,
+            padding: 0,
             nacks_sent: 0,
             recovered: 0,
             lost: 0,
@@ -126,6 +129,7 @@ impl Counters {
         self.received += other.received;
         self.forwarded += other.forwarded;
         self.retransmitted += other.retransmitted;
+        self.padding += other.padding;
         self.nacks_sent += other.nacks_sent;
         self.recovered += other.recovered;
         self.lost += other.lost;

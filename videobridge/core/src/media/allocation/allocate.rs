@@ -49,7 +49,6 @@ impl Share {
     }
 
     /// The layer this receiver would get with unlimited bandwidth.
-    #[cfg(test)]
     pub(crate) fn ideal(&self) -> Option<Layer> {
         self.layers.last().copied()
     }

@@ -1,11 +1,17 @@
-//! What a receiver's link carries: sent packets and the receiver's feedback in, an estimate out.
+//! What a receiver's link carries: sent packets and the receiver's feedback in, an estimate and the padding to test it
+//! with out.
 //!
-//! This is deliberately simple and is *not* upstream's estimator (a port of Google congestion control): it is
-//! optimistic until the receiver shows congestion (loss above 10 %, or for a second packets queueing more than 200 ms
-//! longer than at best), then goes below the rate that arrived, and grows by 25 % per second while there is no congestion.
-//! There is no probing, so growth is blind. A full estimator replaces [`Estimator`] behind the same four inputs.
+//! This is deliberately simple and is *not* upstream's estimator (a port of Google congestion control). No estimate
+//! until the receiver shows congestion: loss above 10 %, or for two decisions in a row a queue of more than 200 ms
+//! that never drained. Then it goes towards the rate that arrived, and grows while there is no congestion: fast far
+//! from the rate that was too much, slowly near it, and never far beyond what was really carried. To carry something
+//! when the estimate allows no video there is [`padding`]. Silence is not congestion: what was lost while no feedback
+//! came at all does not count. A full estimator replaces [`Estimator`] behind the same inputs.
 
+pub(crate) mod padding;
 mod sent;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 
@@ -23,10 +29,26 @@ pub(crate) struct Estimator {
     /// Decisions in a row that saw a queue.
     queued: u32,
     last_change: Instant,
-    /// One-way delay in microseconds of unsynchronised clocks: smoothed, and the least of two spans of 10 s.
+    last_feedback: Option<Instant>,
+    /// Losses reported until then, or of packets sent before by the time of [`Self::sent`], belong to an outage.
+    outage_until: Option<Instant>,
+    forgiven_us: u64,
+    congested: Option<Congested>,
+    /// One-way delay in microseconds of unsynchronised clocks: the last, and the least of two spans of 10 s.
     delay: Option<f64>,
     least: [f64; 2],
     least_since: Instant,
+}
+
+/// The last congestion.
+#[derive(Debug, Clone, Copy)]
+struct Congested {
+    at: Instant,
+    /// What arrived nevertheless, in bit/s.
+    arrived: f64,
+    /// No padding until then.
+    rest_until: Instant,
+    rest: Duration,
 }
 
 /// What feedback said since the last decision.
@@ -36,6 +58,8 @@ struct Window {
     received: u32,
     lost: u32,
     bytes: u64,
+    lost_bytes: u64,
+    least_delay: f64,
 }
 
 /// How one feedback packet matched what was sent.
@@ -44,6 +68,8 @@ pub(crate) struct Matched {
     pub(crate) received: u64,
     pub(crate) lost: u64,
     pub(crate) unknown: u64,
+    /// It is the first after an outage in which packets were lost.
+    pub(crate) resumed: bool,
 }
 
 impl Estimator {
@@ -55,6 +81,10 @@ impl Estimator {
             window: Window::new(now),
             queued: 0,
             last_change: now,
+            last_feedback: None,
+            outage_until: None,
+            forgiven_us: 0,
+            congested: None,
             delay: None,
             least: [f64::MAX; 2],
             least_since: now,
@@ -68,6 +98,26 @@ impl Estimator {
 
     /// Transport-wide feedback arrived.
     pub(crate) fn transport_feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>) -> Matched {
+        let before = self.last_feedback.replace(now);
+        let silent = before.is_some_and(|at| now.duration_since(at) >= SILENCE);
+        if silent {
+            // Whatever path there is now, it is not the one the delays were measured on.
+            (self.least, self.least_since, self.delay) = ([f64::MAX; 2], now, None);
+            self.queued = 0;
+            self.outage_until = Some(now + OUTAGE_REPORT);
+        }
+        let outage = self.outage_until.is_some_and(|at| now < at);
+        let matched = self.read(now, feedback, outage);
+        if silent {
+            // How long it took to arrive says nothing about a rate: count from here.
+            self.window = Window::new(now);
+            self.last_change = now;
+        }
+        self.decide(now);
+        matched
+    }
+
+    fn read(&mut self, now: Instant, feedback: &TransportFeedback<'_>, outage: bool) -> Matched {
         let mut matched = Matched::default();
         let mut arrival_us = i64::try_from(feedback.reference_time_us()).unwrap_or(i64::MAX);
         if now.duration_since(self.least_since) > DELAY_SPAN {
@@ -78,30 +128,38 @@ impl Estimator {
             if let Some(delta) = status.delta_us {
                 arrival_us = arrival_us.saturating_add(delta.into());
             }
-            let Some((sent_us, bytes)) = self.history.take(status.sequence, status.delta_us.is_some()) else {
+            let arrived = status.delta_us.is_some();
+            let Some((sent_us, bytes)) = self.history.take(status.sequence, arrived) else {
                 matched.unknown += 1;
+                matched.resumed |= outage && !arrived;
                 continue;
             };
-            if status.delta_us.is_none() {
+            if !arrived {
                 matched.lost += 1;
-                self.window.lost += 1;
+                matched.resumed |= outage;
+                if !outage && sent_us >= self.forgiven_us {
+                    self.window.lost += 1;
+                    self.window.lost_bytes += u64::from(bytes);
+                }
                 continue;
+            }
+            if outage {
+                self.forgiven_us = self.forgiven_us.max(sent_us);
             }
             matched.received += 1;
             self.window.received += 1;
             self.window.bytes += u64::from(bytes);
             let delay = arrival_us as f64 - sent_us as f64;
-            let smoothed = self.delay.map_or(delay, |d| d + (delay - d) / 16.0);
             // The clock of the receiver was set: nothing to compare with.
-            let jump = self.delay.is_some_and(|d| (d - delay).abs() > CLOCK_JUMP_US);
-            if jump {
+            if self.delay.is_some_and(|d| (d - delay).abs() > CLOCK_JUMP_US) {
                 self.least = [f64::MAX; 2];
+                self.window.least_delay = f64::MAX;
             }
-            self.delay = Some(if jump { delay } else { smoothed });
+            self.delay = Some(delay);
+            self.window.least_delay = self.window.least_delay.min(delay);
             let [recent, _] = &mut self.least;
             *recent = recent.min(delay);
         }
-        self.decide(now);
         matched
     }
 
@@ -133,6 +191,17 @@ impl Estimator {
         self.applied
     }
 
+    /// The rate to fill up with padding while a receiver wants `ideal` bit/s and does not get them. `None`: nothing to
+    /// find out, or the link has to rest.
+    pub(crate) fn probing_rate(&self, now: Instant, ideal: u64) -> Option<u64> {
+        let estimate = self.estimate?;
+        if self.congested.is_some_and(|c| now < c.rest_until) {
+            return None;
+        }
+        // Somewhat more than needed, or the estimate could stop just short of being worth a new allocation.
+        Some(estimate.max(MIN_PROBING).min(ideal.saturating_add(ideal / 4)).max(MIN))
+    }
+
     fn decide(&mut self, now: Instant) {
         let w = self.window;
         let elapsed = now.duration_since(w.since);
@@ -144,99 +213,88 @@ impl Estimator {
         }
         self.window = Window::new(now);
         let loss = f64::from(w.lost) / f64::from(w.received + w.lost);
-        let rate = w.bytes as f64 * 8.0 / elapsed.as_secs_f64();
+        let per_second = |bytes: u64| bytes as f64 * 8.0 / elapsed.as_secs_f64();
+        let (arrived, sent) = (per_second(w.bytes), per_second(w.bytes + w.lost_bytes));
         let least = self.least.iter().copied().fold(f64::MAX, f64::min);
-        let slow = self.delay.is_some_and(|d| d - least > MAX_QUEUE_US);
+        let slow = w.received > 0 && w.least_delay - least > MAX_QUEUE_US;
         self.queued = if slow { self.queued + 1 } else { 0 };
-        let queueing = self.queued >= 2;
-        let grown = now.duration_since(self.last_change).as_secs_f64().min(2.0);
-        if loss > HIGH_LOSS || queueing {
-            let factor = if queueing { 0.85 } else { 1.0 - loss / 2.0 };
-            let lower = (rate * factor) as u64;
-            self.estimate = Some(self.estimate.map_or(lower, |e| e.min(lower)).clamp(MIN, MAX));
-        } else if loss < LOW_LOSS
-            && !slow
-            && let Some(estimate) = self.estimate
-        {
-            let higher = (estimate as f64 * GROWTH.powf(grown)) as u64;
-            self.estimate = (higher < MAX).then_some(higher);
-        }
+        let elapsed = now.duration_since(self.last_change).as_secs_f64().min(2.0);
         self.last_change = now;
+        let current = self.estimate.map_or(sent, |e| (e as f64).min(sent * HEADROOM));
+        if self.queued >= 2 {
+            self.lower(now, arrived, (arrived * BELOW_ARRIVED).max(current / 2.0), MIN);
+        } else if loss > HIGH_LOSS {
+            // Much loss is a full queue: what arrives is what the link carries. Less may be the radio's.
+            let lower =
+                if loss > FULL_QUEUE { arrived.max(current / 2.0) } else { current * (1.0 - loss / 2.0) };
+            self.lower(now, arrived, lower, MIN_BY_LOSS);
+        } else if loss < LOW_LOSS && !slow {
+            self.raise(now, arrived, elapsed);
+        }
+    }
+
+    fn lower(&mut self, now: Instant, arrived: f64, to: f64, floor: u64) {
+        let to = (to as u64).clamp(floor, MAX);
+        self.estimate = Some(self.estimate.map_or(to, |e| e.min(to)));
+        let rest = match self.congested {
+            Some(c) if now < c.rest_until => c.rest,
+            Some(c) => (c.rest * 2).min(LONGEST_REST),
+            None => FIRST_REST,
+        };
+        self.congested = Some(Congested { at: now, arrived, rest_until: now + rest, rest });
+    }
+
+    fn raise(&mut self, now: Instant, arrived: f64, elapsed: f64) {
+        let Some(estimate) = self.estimate.map(|e| e as f64) else { return };
+        let far = |c: &Congested| {
+            let much = estimate.max(arrived) > c.arrived * 1.2 || now.duration_since(c.at) > MEMORY;
+            (much, estimate < c.arrived * 0.7 || much)
+        };
+        let (better, far) = self.congested.as_ref().map_or((false, true), far);
+        if better {
+            self.congested = None;
+        }
+        let growth: f64 = if far { FAST } else { SLOW };
+        let higher = (estimate * growth.powf(elapsed)).min(arrived * HEADROOM);
+        // What arrived without a queue is carried, whatever was thought before.
+        self.estimate = Some(higher.max(estimate).max(arrived * SURE).min(MAX as f64) as u64);
     }
 }
 
 impl Window {
     const fn new(since: Instant) -> Self {
-        Self { since, received: 0, lost: 0, bytes: 0 }
+        Self { since, received: 0, lost: 0, bytes: 0, lost_bytes: 0, least_delay: f64::MAX }
     }
 }
 
+/// Upstream's `min-bw`, `max-bw`.
 const MIN: u64 = 30_000;
 const MAX: u64 = 20_000_000;
+/// Loss alone does not lower the estimate further: upstream's `bitrate-threshold`.
+const MIN_BY_LOSS: u64 = 100_000;
+/// Below this it takes too long to see enough packets.
+const MIN_PROBING: u64 = 64_000;
 const DECISION: Duration = Duration::from_millis(500);
+/// Feedback comes every 50 to 250 ms while anything arrives.
+const SILENCE: Duration = Duration::from_secs(1);
+/// The report about an outage may be several packets.
+const OUTAGE_REPORT: Duration = Duration::from_millis(100);
 const DELAY_SPAN: Duration = Duration::from_secs(10);
-const MIN_PACKETS: u32 = 20;
+const MIN_PACKETS: u32 = 10;
 const HIGH_LOSS: f64 = 0.10;
 const LOW_LOSS: f64 = 0.02;
+const FULL_QUEUE: f64 = 0.30;
 const MAX_QUEUE_US: f64 = 200_000.0;
-const GROWTH: f64 = 1.25;
+const BELOW_ARRIVED: f64 = 0.85;
+/// How far the estimate may be above what was carried.
+const HEADROOM: f64 = 1.5;
+/// The part of a measured rate to rely on: feedback comes in steps.
+const SURE: f64 = 0.9;
+/// Growth per second.
+const FAST: f64 = 1.5;
+const SLOW: f64 = 1.05;
+/// How long a rate that was too much is remembered.
+const MEMORY: Duration = Duration::from_secs(60);
+const FIRST_REST: Duration = Duration::from_secs(2);
+const LONGEST_REST: Duration = Duration::from_secs(4);
 const CLOCK_JUMP_US: f64 = 10_000_000.0;
-
-#[cfg(test)]
-mod tests {
-    use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
-    use videobridge_rtp::rtcp::{Compound, Rtcp};
-
-    use super::*;
-
-    /// Ten packets of 1,000 bytes every 100 ms = 800 kbit/s; `lose` of ten are lost, the rest takes `delay_ms`.
-    fn run(
-        e: &mut Estimator,
-        start: Instant,
-        from: u64,
-        seconds: u64,
-        lose: u64,
-        delay_ms: impl Fn(u64) -> u64,
-    ) {
-        for round in from * 10..(from + seconds) * 10 {
-            let mut arrivals = Vec::new();
-            for i in 0..10 {
-                let seq = round * 10 + i;
-                let sent = round * 100_000 + i * 10_000;
-                e.sent(seq as u16, sent, 1000);
-                if i < 9 - lose || i == 9 {
-                    arrivals
-                        .push(Arrival { sequence: seq, time_us: 1_000_000 + sent + delay_ms(round) * 1000 });
-                }
-            }
-            let mut buf = [0; 1200];
-            let w = transport_cc::write(&mut buf, 1, 2, 0, round * 10, &arrivals).unwrap();
-            let Some(Ok(Rtcp::TransportFeedback(f))) = Compound::new(&buf[..w.len]).next() else { panic!() };
-            e.transport_feedback(start + Duration::from_millis(round * 100 + 100), &f);
-        }
-    }
-
-    #[test]
-    fn is_optimistic_until_there_is_loss_then_recovers() {
-        let t0 = Instant::now();
-        let mut e = Estimator::new(t0);
-        run(&mut e, t0, 0, 5, 0, |_| 20);
-        assert_eq!(e.estimate(), None);
-        run(&mut e, t0, 5, 5, 4, |_| 20);
-        let low = e.estimate().unwrap();
-        assert!((200_000..500_000).contains(&low), "{low}");
-        assert!(e.apply(0.15) && !e.apply(0.15));
-        run(&mut e, t0, 10, 5, 0, |_| 20);
-        let more = e.estimate().unwrap();
-        assert!(more > low * 13 / 10, "{low} {more}");
-    }
-
-    #[test]
-    fn growing_queues_lower_the_estimate_without_loss() {
-        let t0 = Instant::now();
-        let mut e = Estimator::new(t0);
-        run(&mut e, t0, 0, 2, 0, |_| 20);
-        run(&mut e, t0, 2, 4, 0, |round| 20 + (round - 20) * 20);
-        assert!(e.estimate().is_some_and(|e| e < 800_000));
-    }
-}

@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use jitsi_xmpp::ids::MediaType;
+use smallvec::SmallVec;
 use videobridge_rtp::rtcp::{Compound, Nack, Rtcp, SenderInfo, feedback};
 use videobridge_rtp::{Extension, Extensions};
 
@@ -13,7 +15,7 @@ use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::negotiated::{ExtensionKind, KeyFrameRequest};
 use crate::media::ingress::rate::Rate;
 use crate::media::ingress::source::SsrcRole;
-use crate::media::keyframes::allow_source;
+use crate::media::keyframes::{RequestLimit, allow_source};
 use crate::media::limits::MAX_NACKED_PER_PACKET;
 use crate::media::{EndpointKey, MediaSink};
 
@@ -61,6 +63,9 @@ impl MediaConference {
                 self.counters.feedback_received += matched.received;
                 self.counters.feedback_lost += matched.lost;
                 self.estimate_changed(index);
+                if matched.resumed {
+                    self.refresh(now, index, sink);
+                }
             }
             Rtcp::Remb(remb) if member.negotiated.remb_only() => {
                 member.egress.estimator.remb(remb.bitrate);
@@ -138,6 +143,23 @@ impl MediaConference {
             self.ask_key_frame(now, at, encoding, sink);
         } else {
             self.counters.key_frame_requests_suppressed += 1;
+        }
+    }
+
+    /// A receiver missed much of everything it gets: only key frames help, and it should not have to ask for them.
+    fn refresh(&mut self, now: Instant, receiver: usize, sink: &mut dyn MediaSink) {
+        let mut wanted: SmallVec<[(usize, u8); 32]> = SmallVec::new();
+        for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
+            let Some(route) = source.routes.iter_mut().find(|r| r.receiver == receiver) else { continue };
+            // What was asked for during the outage did not help.
+            route.requests = RequestLimit::default();
+            let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
+            if route.requests.allow(now, rtt) {
+                wanted.push((at, route.current().unwrap_or_else(|| route.target())));
+            }
+        }
+        for (at, encoding) in wanted {
+            self.ask_key_frame(now, at, encoding, sink);
         }
     }
 

@@ -20,6 +20,7 @@ use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::loss::Arrival;
 use crate::media::ingress::negotiated::{ExtensionKind, Payload};
 use crate::media::ingress::source::{Source, SsrcRole};
+use crate::media::keyframes::RequestLimit;
 use crate::media::limits::{MAX_ENCODINGS, MAX_MISSING, MAX_RTCP};
 use crate::media::packet::{Codec, Packet};
 use crate::media::{EndpointKey, MediaSink};
@@ -53,7 +54,8 @@ impl MediaConference {
         let index = self.index(from).ok_or(DropReason::UnknownSsrc)?;
         let member = self.members.get_mut(index).ok_or(DropReason::UnknownSsrc)?;
         let negotiated = &member.negotiated;
-        let payload = negotiated.payload(view.payload_type()).ok_or(DropReason::UnknownPayloadType)?;
+        let payload = negotiated.payload(view.payload_type());
+        // Also what cannot be used arrived: unreported it would be a loss to the sender.
         if negotiated.transport_cc()
             && let Some(data) = negotiated.id(ExtensionKind::TransportCc).and_then(|id| view.extension(id))
             && let Some(sequence) = transport_sequence(data)
@@ -61,6 +63,7 @@ impl MediaConference {
         {
             member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(from, rtcp));
         }
+        let payload = payload.ok_or(DropReason::UnknownPayloadType)?;
         if member.visitor {
             return Err(DropReason::Visitor);
         }
@@ -172,6 +175,10 @@ impl MediaConference {
         if media == MediaType::Video {
             let encodings = source.encodings.len();
             source.history.get_or_insert_with(|| History::new(encodings)).insert(encoding, &packet);
+        }
+        if woke && media == MediaType::Video {
+            // Requests made while nothing came were in vain.
+            source.routes.iter_mut().for_each(|r| r.requests = RequestLimit::default());
         }
         if changed {
             // With the next tick: layers wake one after another, and each allocation would ask for key frames.

@@ -37,6 +37,8 @@ pub(crate) struct Member {
     pub(crate) audio: AudioSubscription,
     pub(crate) stale: bool,
     pub(crate) allocated_at: Instant,
+    /// The bit/s it would get if its estimate were higher; `None` when the estimate is no limit.
+    pub(crate) ideal: Option<u64>,
     /// The video sources it gets now, as last announced.
     pub(crate) forwarded: Vec<SourceName>,
     pub(crate) next_stats: Option<Instant>,
@@ -64,6 +66,7 @@ impl Member {
             audio: AudioSubscription::default(),
             stale: true,
             allocated_at: now,
+            ideal: None,
             forwarded: Vec::new(),
             next_stats: config.connection_stats_interval.map(|i| now + i),
         }

@@ -11,9 +11,11 @@ use super::MediaConference;
 use crate::media::MediaSink;
 use crate::media::allocation::allocate::{INFINITE, Share, allocate};
 use crate::media::allocation::effective::{Offered, effective};
-use crate::media::allocation::enabled;
+use crate::media::allocation::{Layer, enabled};
+use crate::media::bwe::padding;
 use crate::media::egress::projection::Projection;
 use crate::media::ingress::source::Source;
+use crate::media::keyframes::RequestLimit;
 
 impl MediaConference {
     /// Allocates anew for every receiver that is out of date, and tells whom it concerns.
@@ -97,6 +99,8 @@ impl MediaConference {
             wanted.iter().map(|w| Share::new(*w, &layers(w.source))).collect();
         self.scratch = wanted;
         allocate(available, &mut shares);
+        let limited = estimate.is_some() && member.settings.assumed_bandwidth.is_none();
+        self.probe(now, receiver, limited, &shares);
 
         self.assign_video(now, receiver, &shares, sink);
         let mut forwarded: SmallVec<[usize; 32]> = SmallVec::new();
@@ -115,6 +119,18 @@ impl MediaConference {
         self.announce_forwarded(receiver, &forwarded, sink);
     }
 
+    /// Whether to find out if the receiver's link carries more than is allocated.
+    fn probe(&mut self, now: Instant, receiver: usize, limited: bool, shares: &[Share]) {
+        let Some(member) = self.members.get_mut(receiver) else { return };
+        let sum =
+            |of: fn(&Share) -> Option<Layer>| shares.iter().filter_map(of).map(|l| l.bitrate).sum::<u64>();
+        let (target, ideal) = (sum(Share::target), sum(Share::ideal));
+        member.ideal = (limited && target < ideal).then_some(ideal);
+        if member.ideal.is_some() {
+            self.next_padding.get_or_insert(now + padding::PERIOD);
+        }
+    }
+
     /// Sends `encoding` of a source to a receiver from now on.
     fn route(&mut self, receiver: usize, at: usize, encoding: u8) {
         let Some(source) = self.sources.get_mut(at) else { return };
@@ -127,7 +143,9 @@ impl MediaConference {
             own.map(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Video, ssrcs, first))
         };
         if let Some(i) = source.parked.iter().position(|p| p.receiver == receiver) {
-            let parked = source.parked.swap_remove(i);
+            let mut parked = source.parked.swap_remove(i);
+            // It starts with a key frame: what it asked for before it stopped must not keep it waiting.
+            parked.requests = RequestLimit::default();
             source.routes.push(parked);
         }
         match source.routes.iter_mut().find(|p| p.receiver == receiver) {

@@ -10,13 +10,17 @@ use videobridge_rtp::rtcp::{ReportBlock, report};
 use super::MediaConference;
 use super::forward::ask_again;
 use crate::media::MediaSink;
+use crate::media::bwe::padding::PERIOD;
 use crate::media::ingress::receive::{ReceiveStats, Reception};
 use crate::media::limits::{HISTORY_IDLE_SECS, MAX_REPORT_BLOCKS, MAX_RTCP};
 
 impl MediaConference {
     /// When [`Self::handle_timeout`] has something to do; `None` without endpoints.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.members.is_empty() { None } else { self.next_tick }
+        if self.members.is_empty() {
+            return None;
+        }
+        self.next_tick.into_iter().chain(self.next_padding).min()
     }
 
     /// The first packet after a pause: the slow tick is too late.
@@ -29,6 +33,9 @@ impl MediaConference {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut dyn MediaSink) {
+        if self.next_padding.is_some_and(|at| at <= now) {
+            self.pad(now, sink);
+        }
         if self.next_tick.is_some_and(|at| at > now) {
             return;
         }
@@ -66,6 +73,18 @@ impl MediaConference {
         }
         self.report(now, sink);
         self.settle(now, sink);
+    }
+
+    /// Padding for receivers whose links may carry more than they get.
+    fn pad(&mut self, now: Instant, sink: &mut dyn MediaSink) {
+        self.next_padding = None;
+        for (_, member) in self.members.iter_mut().filter(|(_, m)| m.up) {
+            let sent = member.egress.pad(now, member.ideal, self.feedback.video, &member.negotiated, sink);
+            self.counters.padding += sent as u64;
+            if member.ideal.is_some() {
+                self.next_padding = Some(now + PERIOD);
+            }
+        }
     }
 
     /// Receiver reports, transport-wide feedback and statistics that are due; stale allocations.

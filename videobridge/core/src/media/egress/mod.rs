@@ -14,12 +14,14 @@ use foldhash::HashMap;
 use jitsi_xmpp::Entropy;
 use jitsi_xmpp::ids::MediaType;
 use slab::Slab;
+use videobridge_rtp::RtpFields;
 use videobridge_rtp::rtcp::{SenderInfo, report};
 
 use self::slots::Slots;
 use self::stream::{Epoch, Rewrite, Stream};
 use self::write::{Retransmission, Stamps, Written};
 use super::bwe::Estimator;
+use super::bwe::padding::Padding;
 use super::ingress::descriptor::Descriptor;
 use super::ingress::negotiated::{ExtensionKind, ExtensionKinds, Negotiated};
 use super::limits::SENT_REPORTS;
@@ -37,6 +39,9 @@ pub(crate) struct Egress {
     pub(crate) audio: Slots,
     transport_sequence: u16,
     pub(crate) estimator: Estimator,
+    padding: Padding,
+    /// Of padding on the bridge's own SSRC.
+    next_padding: u64,
     reports: [(u32, Option<Instant>); SENT_REPORTS],
     next_report: usize,
     pub(crate) rtt: Option<Duration>,
@@ -62,6 +67,8 @@ impl Egress {
             audio: Slots::new(MediaType::Audio, config.audio_slots),
             transport_sequence: 0,
             estimator: Estimator::new(now),
+            padding: Padding::default(),
+            next_padding: 1,
             reports: [(0, None); SENT_REPORTS],
             next_report: 0,
             rtt: None,
@@ -168,7 +175,75 @@ impl Egress {
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> Option<()> {
-        let elapsed = u64::try_from(now.duration_since(self.start).as_micros()).unwrap_or(u64::MAX);
+        let elapsed = self.elapsed_us(now);
+        let stamps = self.stamps(elapsed, media, negotiated);
+        let Copy { packet, descriptor, kinds, rewrite } = copy;
+        let written = Written::new(packet, descriptor, &rewrite, ssrc, rtx, (kinds, negotiated), stamps)?;
+        if let Some(sequence) = stamps.transport {
+            self.transport_sequence = sequence.wrapping_add(1);
+            self.estimator.sent(sequence, elapsed, written.len());
+        }
+        if media == MediaType::Video {
+            self.padding.sent(written.len());
+        }
+        let seq = rtx.map_or(rewrite.seq, |r| r.seq);
+        sink.rtp(self.to, written.header(), written.prefix(), written.rest(), seq);
+        Some(())
+    }
+
+    /// Sends the padding that is due to find out whether the receiver's link carries more; `ideal` = bit/s it would
+    /// get then, `None` = it gets all it wants. Returns the packets sent.
+    ///
+    /// It goes where retransmissions go, without anything to repeat, or else on the bridge's own SSRC.
+    pub(crate) fn pad(
+        &mut self,
+        now: Instant,
+        ideal: Option<u64>,
+        own_ssrc: u32,
+        negotiated: &Negotiated,
+        sink: &mut dyn MediaSink,
+    ) -> usize {
+        let rate = ideal.and_then(|ideal| self.estimator.probing_rate(now, ideal));
+        let due = self.padding.due(now, rate, MAX_PADDING + PADDING_HEADER);
+        (0..due).take_while(|_| self.pad_once(now, own_ssrc, negotiated, sink).is_some()).count()
+    }
+
+    fn pad_once(
+        &mut self,
+        now: Instant,
+        own_ssrc: u32,
+        negotiated: &Negotiated,
+        sink: &mut dyn MediaSink,
+    ) -> Option<()> {
+        let elapsed = self.elapsed_us(now);
+        let stamps = self.stamps(elapsed, MediaType::Video, negotiated);
+        let video = self.streams.iter_mut().map(|(_, s)| s).filter(|s| s.media == MediaType::Video);
+        let repeats = video.filter(|s| s.announced).find_map(|s| Some((s.rtx?, s.last_timestamp()?, s)));
+        let (payload_type, ssrc, timestamp, seq) = match (repeats, negotiated.any_rtx()) {
+            (Some((ssrc, timestamp, stream)), Some(pt)) => (pt, ssrc, timestamp, stream.next_rtx()),
+            _ => {
+                let seq = self.next_padding;
+                self.next_padding += 1;
+                (negotiated.any_video()?, own_ssrc, (elapsed * 9 / 100) as u32, seq)
+            }
+        };
+        let fields = RtpFields { marker: false, payload_type, sequence: seq as u16, timestamp, ssrc };
+        let mut header = [0; PADDING_HEADER];
+        let len = write::padding_header(&mut header, &fields, negotiated, stamps)?;
+        if let Some(sequence) = stamps.transport {
+            self.transport_sequence = sequence.wrapping_add(1);
+            self.estimator.sent(sequence, elapsed, len + MAX_PADDING);
+        }
+        self.padding.sent(len + MAX_PADDING);
+        sink.rtp(self.to, header.get(..len)?, &[], &PADDING, seq);
+        Some(())
+    }
+
+    fn elapsed_us(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.start).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn stamps(&self, elapsed_us: u64, media: MediaType, negotiated: &Negotiated) -> Stamps {
         let mut stamps = Stamps::default();
         if negotiated.transport_cc() {
             // Only video is tagged: audio is never held back.
@@ -176,17 +251,9 @@ impl Egress {
                 stamps.transport = Some(self.transport_sequence);
             }
         } else if negotiated.id(ExtensionKind::AbsSendTime).is_some() {
-            stamps.send_time_us = Some(elapsed);
+            stamps.send_time_us = Some(elapsed_us);
         }
-        let Copy { packet, descriptor, kinds, rewrite } = copy;
-        let written = Written::new(packet, descriptor, &rewrite, ssrc, rtx, (kinds, negotiated), stamps)?;
-        if let Some(sequence) = stamps.transport {
-            self.transport_sequence = sequence.wrapping_add(1);
-            self.estimator.sent(sequence, elapsed, written.len());
-        }
-        let seq = rtx.map_or(rewrite.seq, |r| r.seq);
-        sink.rtp(self.to, written.header(), written.prefix(), written.rest(), seq);
-        Some(())
+        stamps
     }
 
     /// Tells when the sender's clock was what, in the numbers of the outgoing stream.
@@ -227,4 +294,13 @@ impl Egress {
 
 /// 5 minutes in 1/65536 s; more is no delay but an error.
 const MAX_DELAY: u32 = 300 << 16;
+/// The most padding one packet can have: its length is the last byte.
+const MAX_PADDING: usize = 255;
+static PADDING: [u8; MAX_PADDING] = {
+    let mut bytes = [0; MAX_PADDING];
+    bytes[MAX_PADDING - 1] = MAX_PADDING as u8;
+    bytes
+};
+/// Bytes of the header of a padding packet: fixed part, extension head, one stamp.
+const PADDING_HEADER: usize = 20;
 const MAX_RTT: Duration = Duration::from_secs(7);

@@ -197,6 +197,11 @@ impl Stream {
         seq
     }
 
+    /// The timestamp of the newest packet sent.
+    pub(crate) fn last_timestamp(&self) -> Option<u32> {
+        self.newest.map(|n| n.timestamp)
+    }
+
     /// Packets and payload bytes sent, for sender reports; `None` before the first packet.
     pub(crate) fn totals(&self) -> Option<(u32, u32)> {
         self.newest.map(|_| (self.packets, self.octets))

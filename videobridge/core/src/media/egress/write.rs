@@ -167,6 +167,26 @@ fn write_header(
     Some(header.finish())
 }
 
+/// The header of a packet with nothing but padding.
+pub(crate) fn padding_header(
+    buf: &mut [u8],
+    fields: &RtpFields,
+    to: &Negotiated,
+    stamps: Stamps,
+) -> Option<usize> {
+    let mut header = HeaderWriter::new(buf, fields, ExtensionForm::OneByte)?;
+    if let Some((id, sequence)) = to.id(ExtensionKind::TransportCc).zip(stamps.transport) {
+        header.extension(id, &transport_sequence_bytes(sequence));
+    }
+    if let Some((id, time)) = to.id(ExtensionKind::AbsSendTime).zip(stamps.send_time_us) {
+        header.extension(id, &abs_send_time_bytes(time));
+    }
+    let len = header.finish();
+    *buf.first_mut()? |= PADDING_FLAG;
+    Some(len)
+}
+
+const PADDING_FLAG: u8 = 0x20;
 /// RTX number and the longest descriptor start: flags, picture id and TL0PICIDX of VP8 or VP9.
 const MAX_PREFIX: usize = 12;
 const MAX_DESCRIPTOR: usize = 200;

@@ -117,6 +117,17 @@ impl Negotiated {
         self.rtx.get(usize::from(payload_type)).copied().flatten()
     }
 
+    /// A payload type of retransmissions.
+    pub(crate) fn any_rtx(&self) -> Option<u8> {
+        self.rtx.iter().find_map(|pt| *pt)
+    }
+
+    /// A payload type of video itself.
+    pub(crate) fn any_video(&self) -> Option<u8> {
+        let is = |p: &Option<Payload>| p.is_some_and(|p| p.media == MediaType::Video && p.repeats.is_none());
+        self.payloads.iter().position(is).and_then(|pt| u8::try_from(pt).ok())
+    }
+
     /// Whether lost video can be repeated to this endpoint.
     pub(crate) fn has_rtx(&self) -> bool {
         self.rtx.iter().any(Option::is_some)

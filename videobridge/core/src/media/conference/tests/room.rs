@@ -24,6 +24,8 @@ pub(super) struct Got {
     pub(super) marker: bool,
     pub(super) extensions: Vec<(u8, Vec<u8>)>,
     pub(super) payload: Vec<u8>,
+    /// Bytes on the wire before encryption.
+    pub(super) len: usize,
     /// How many messages had been sent before it.
     pub(super) after_messages: usize,
 }
@@ -65,6 +67,7 @@ impl MediaSink for Out {
             marker: p.marker(),
             extensions: p.extensions().map(|e| (e.id, e.data.to_vec())).collect(),
             payload: p.payload().to_vec(),
+            len: bytes.len(),
             after_messages: self.messages.len(),
         };
         self.rtp.push((to, got));
@@ -219,12 +222,17 @@ impl Room {
 
     /// One video frame of each layer from every camera, then 33 ms pass.
     pub(super) fn frame(&mut self) {
+        self.send_frame();
+        self.pass(33);
+    }
+
+    /// One video frame of each layer from every camera.
+    pub(super) fn send_frame(&mut self) {
         for i in 0..self.senders.len() {
             let packets = self.senders[i].frame();
             let key = self.senders[i].key;
             packets.iter().for_each(|p| self.rtp(key, p));
         }
-        self.pass(33);
     }
 
     pub(super) fn frames(&mut self, n: usize) {

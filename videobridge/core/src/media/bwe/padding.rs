@@ -1,0 +1,66 @@
+//! How much padding is due: time and sent bytes in, packets to send now out.
+
+use std::time::{Duration, Instant};
+
+/// Fills what is sent to one receiver up to a rate.
+#[derive(Debug, Default)]
+pub(crate) struct Padding {
+    last: Option<Instant>,
+    /// Bytes that may be sent; what media takes beyond the rate is a debt.
+    credit: f64,
+}
+
+impl Padding {
+    /// Bytes were sent, media or padding.
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.credit -= bytes as f64;
+    }
+
+    /// How many packets of `size` bytes are due to reach `rate` bit/s; `None` = no padding now.
+    pub(crate) fn due(&mut self, now: Instant, rate: Option<u64>, size: usize) -> usize {
+        let Some(rate) = rate else {
+            *self = Self::default();
+            return 0;
+        };
+        let bytes_per_second = rate as f64 / 8.0;
+        match self.last.replace(now) {
+            // The first time: nothing saved up, nothing owed.
+            None => self.credit = 0.0,
+            Some(last) => self.credit += bytes_per_second * now.duration_since(last).as_secs_f64(),
+        }
+        let saved = bytes_per_second * SAVED.as_secs_f64();
+        self.credit = self.credit.clamp(-bytes_per_second * OWED.as_secs_f64(), saved.max(size as f64));
+        (self.credit.max(0.0) / size as f64) as usize
+    }
+}
+
+/// Every 15 ms, upstream's `cc.padding-period`.
+pub(crate) const PERIOD: Duration = Duration::from_millis(15);
+/// A late timer makes no larger burst than this.
+const SAVED: Duration = Duration::from_millis(45);
+/// A key frame is paid for no longer than this.
+const OWED: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fills_up_to_the_rate_and_makes_no_burst_after_a_pause() {
+        let t0 = Instant::now();
+        let mut padding = Padding::default();
+        let mut at = |ms: u64, media: usize| {
+            padding.sent(media);
+            let n = padding.due(t0 + Duration::from_millis(ms), Some(800_000), 250);
+            padding.sent(n * 250);
+            n
+        };
+        let alone: usize = (0..100).map(|i| at(i * 15, 0)).sum();
+        assert!((588..=594).contains(&alone), "1.485 s at 400 packets/s: {alone}");
+        let beside: usize = (100..200).map(|i| at(i * 15, 750)).sum();
+        assert!((295..=305).contains(&beside), "half is media: {beside}");
+        assert!(at(60_000, 0) <= 18, "45 ms worth");
+        assert_eq!(at(60_500, 100_000), 0, "a key frame");
+        assert_eq!(padding.due(t0 + Duration::from_secs(61), None, 250), 0);
+    }
+}

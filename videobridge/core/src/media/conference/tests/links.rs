@@ -1,0 +1,260 @@
+//! Receivers behind links that break and fill up: what they get, with feedback as browsers write it.
+
+use std::time::{Duration, Instant};
+
+use jitsi_xmpp::bridge_channel::BridgeMessage;
+use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
+use videobridge_rtp::rtcp::{Compound, Rtcp};
+use videobridge_rtp::{RtpFields, Unwrapper};
+
+use super::room::*;
+use crate::media::EndpointKey;
+
+/// The way to one receiver: a rate, a queue, a delay of 20 ms. Reports every 100 ms while something arrives.
+struct Link {
+    to: EndpointKey,
+    start: Instant,
+    rate: u64,
+    up: bool,
+    busy_until: Instant,
+    numbers: Unwrapper,
+    arrivals: Vec<Arrival>,
+    base: Option<u64>,
+    next_report: Instant,
+    count: u8,
+    /// Delivered video: when, SSRC, encoding.
+    video: Vec<(Instant, u32, u8)>,
+    padding: Vec<Got>,
+}
+
+const QUEUE: Duration = Duration::from_millis(600);
+
+impl Link {
+    fn new(room: &Room, to: EndpointKey, rate: u64) -> Self {
+        Self {
+            to,
+            start: room.now,
+            rate,
+            up: true,
+            busy_until: room.now,
+            numbers: Unwrapper::new(),
+            arrivals: Vec::new(),
+            base: None,
+            next_report: room.now,
+            count: 0,
+            video: Vec::new(),
+            padding: Vec::new(),
+        }
+    }
+
+    /// Frames of all cameras for this long, in steps of 11 ms.
+    fn run(&mut self, room: &mut Room, seconds: u64) {
+        for step in 0..seconds * 1000 / 11 {
+            if step % 3 == 0 {
+                room.send_frame();
+            }
+            room.pass(11);
+            room.out.rtcp.clear();
+            self.carry(room);
+            self.report(room);
+        }
+    }
+
+    fn carry(&mut self, room: &mut Room) {
+        let (mine, others) = std::mem::take(&mut room.out.rtp).into_iter().partition(|(k, _)| *k == self.to);
+        room.out.rtp = others;
+        let mine: Vec<(EndpointKey, Got)> = mine;
+        for (_, got) in mine {
+            let stamp = got.extensions.iter().find(|(id, _)| *id == 5).unwrap();
+            let sequence = self.numbers.unwrap(u16::from_be_bytes([stamp.1[0], stamp.1[1]]));
+            let done = self.busy_until.max(got.at)
+                + Duration::from_micros(got.len as u64 * 8 * 1_000_000 / self.rate);
+            if !self.up || done > got.at + QUEUE {
+                continue;
+            }
+            self.busy_until = done;
+            let at = done + Duration::from_millis(20);
+            let time_us = 5_000_000 + at.duration_since(self.start).as_micros() as u64;
+            self.arrivals.push(Arrival { sequence, time_us });
+            match got.pt {
+                100 => self.video.push((at, got.ssrc, got.encoding())),
+                _ if got.payload.is_empty() => self.padding.push(got),
+                _ => {}
+            }
+        }
+    }
+
+    fn report(&mut self, room: &mut Room) {
+        if room.now < self.next_report {
+            return;
+        }
+        self.next_report = room.now + Duration::from_millis(100);
+        let now_us = 5_000_000 + room.now.duration_since(self.start).as_micros() as u64;
+        let mut there = self.arrivals.iter().position(|a| a.time_us > now_us).unwrap_or(self.arrivals.len());
+        while there > 0 && self.up {
+            let base = self.base.unwrap_or(self.arrivals[0].sequence);
+            let mut buf = [0; 1200];
+            let w = transport_cc::write(&mut buf, 1, 2, self.count, base, &self.arrivals[..there]).unwrap();
+            (self.count, self.base) = (self.count.wrapping_add(1), Some(w.next_base));
+            self.arrivals.drain(..w.arrivals);
+            there -= w.arrivals;
+            room.rtcp(self.to, &buf[..w.len]);
+        }
+    }
+
+    /// When the first packet after `since` that fits came.
+    fn first(&self, since: Instant, fits: impl Fn(u32, u8) -> bool) -> Option<Duration> {
+        let hit = self.video.iter().find(|(at, ssrc, encoding)| *at >= since && fits(*ssrc, *encoding));
+        hit.map(|(at, _, _)| at.duration_since(since))
+    }
+}
+
+fn estimate(room: &Room, of: EndpointKey) -> Option<u64> {
+    room.media.members.get(room.media.index(of).unwrap()).unwrap().egress.estimator.estimate()
+}
+
+fn nothing_forwarded(room: &Room, to: EndpointKey) -> bool {
+    let last = room.messages(to).into_iter().rev().find_map(|m| match m {
+        BridgeMessage::ForwardedSources { forwarded_sources: f } => Some(f.is_empty()),
+        _ => None,
+    });
+    last.unwrap()
+}
+
+fn two_senders_one_viewer(rewriting: bool) -> Room {
+    let mut room = Room::new();
+    [A, B, C].into_iter().for_each(|k| room.join(k, rewriting));
+    room.want(C, 180, Some((A, 720)));
+    room
+}
+
+#[test]
+fn video_comes_back_after_an_outage_of_20_s() {
+    for rewriting in [true, false] {
+        let mut room = two_senders_one_viewer(rewriting);
+        let mut link = Link::new(&room, C, 10_000_000);
+        link.run(&mut room, 10);
+        link.up = false;
+        link.run(&mut room, 20);
+        link.up = true;
+        let asked = room.media.counters().key_frame_requests;
+        let back = room.now;
+        link.run(&mut room, 15);
+        let streams: std::collections::BTreeSet<u32> = link.video.iter().map(|(_, s, _)| *s).collect();
+        assert_eq!(streams.len(), 2);
+        for stream in streams {
+            assert!(link.first(back, |s, _| s == stream).unwrap() < Duration::from_secs(3));
+        }
+        assert!(link.first(back, |_, e| e == 2).unwrap() < Duration::from_secs(3));
+        assert!(!nothing_forwarded(&room, C));
+        assert_eq!(estimate(&room, C), None, "an outage says nothing about the link");
+        assert!(room.media.counters().key_frame_requests > asked, "without waiting for the client to ask");
+    }
+}
+
+#[test]
+fn an_estimate_too_low_for_any_video_does_not_stay() {
+    for rewriting in [true, false] {
+        let mut room = two_senders_one_viewer(rewriting);
+        let mut link = Link::new(&room, C, 36_000);
+        link.run(&mut room, 30);
+        assert!(nothing_forwarded(&room, C), "no layer fits");
+        assert!(estimate(&room, C).unwrap() < 60_000);
+        link.rate = 10_000_000;
+        let better = room.now;
+        link.run(&mut room, 30);
+        let first = link.first(better + Duration::from_millis(700), |_, _| true).unwrap();
+        let full = link.first(better, |_, e| e == 2).unwrap();
+        assert!(!link.padding.is_empty() && room.media.counters().padding > 0);
+        // A rest of 4 s may just have begun.
+        assert!(first < Duration::from_secs(7) && full < Duration::from_secs(15), "{first:?} {full:?}");
+    }
+}
+
+#[test]
+fn an_outage_behind_a_slow_link_costs_no_estimate() {
+    let mut room = two_senders_one_viewer(true);
+    let mut link = Link::new(&room, C, 200_000);
+    link.run(&mut room, 30);
+    link.up = false;
+    link.run(&mut room, 20);
+    link.up = true;
+    let back = room.now;
+    link.run(&mut room, 5);
+    assert!(link.first(back, |_, _| true).unwrap() < Duration::from_secs(3));
+    assert!(estimate(&room, C).unwrap() > 90_000, "{:?}", estimate(&room, C));
+}
+
+#[test]
+fn a_slow_link_of_300_kbit_s_is_used_for_five_minutes_without_oscillation_to_zero() {
+    let mut room = two_senders_one_viewer(true);
+    room.want(C, 720, None);
+    let mut link = Link::new(&room, C, 300_000);
+    link.run(&mut room, 20);
+    let mut estimates = Vec::new();
+    for second in 0..280 {
+        let (since, padding) = (room.now, link.padding.len());
+        link.run(&mut room, 1);
+        estimates.push(estimate(&room, C).unwrap());
+        let packets = link.video.iter().filter(|(at, _, _)| *at >= since).count();
+        assert!(packets >= 30, "second {second}: {packets} packets");
+        assert!((link.padding.len() - padding) * 275 * 8 < 300_000);
+    }
+    let mean = estimates.iter().sum::<u64>() / estimates.len() as u64;
+    let (least, most) = (estimates.iter().min().unwrap(), estimates.iter().max().unwrap());
+    assert!((220_000..340_000).contains(&mean), "{mean}");
+    assert!(*least > 150_000 && *most < 450_000, "{least} {most}");
+}
+
+#[test]
+fn padding_is_numbered_tagged_and_only_on_announced_ssrcs() {
+    let mut room = two_senders_one_viewer(true);
+    let mut link = Link::new(&room, C, 60_000);
+    link.run(&mut room, 20);
+    link.rate = 10_000_000;
+    link.padding.clear();
+    link.run(&mut room, 5);
+    let known: Vec<u32> = room
+        .messages(C)
+        .iter()
+        .filter_map(|m| match m {
+            BridgeMessage::VideoSourcesMap { mapped_sources } => Some(mapped_sources),
+            _ => None,
+        })
+        .flatten()
+        .map(|s| s.rtx.0)
+        .collect();
+    let padding = link.padding;
+    assert!(padding.len() > 50, "{}", padding.len());
+    for pair in padding.windows(2) {
+        assert_eq!(pair[1].seq, pair[0].seq + 1);
+        assert!(pair[1].payload.is_empty() && pair[1].extensions.len() == 1 && known.contains(&pair[1].ssrc));
+    }
+}
+
+#[test]
+fn packets_the_bridge_cannot_use_are_reported_to_their_sender_as_arrived() {
+    let mut room = Room::new();
+    [A, B].into_iter().for_each(|k| room.join(k, true));
+    for n in 0..100u16 {
+        // Every other packet has a payload type that was not negotiated, or an unknown SSRC.
+        let payload_type = if n % 2 == 0 { 100 } else { 77 };
+        let ssrc = if n % 4 == 0 { 999_999 } else { ssrc(A, 0) };
+        let fields =
+            RtpFields { marker: false, payload_type, sequence: n, timestamp: u32::from(n) * 900, ssrc };
+        room.rtp(A, &packet(&fields, &[(5, &n.to_be_bytes())], &[0x10; 20]));
+        room.pass(10);
+    }
+    let reports = room.out.rtcp.iter().filter(|(to, _)| *to == A).flat_map(|(_, b)| Compound::new(b));
+    let statuses: Vec<(u16, bool)> = reports
+        .filter_map(|p| match p {
+            Ok(Rtcp::TransportFeedback(f)) => Some(f),
+            _ => None,
+        })
+        .flat_map(|f| f.statuses().map(|s| (s.sequence, s.delta_us.is_some())).collect::<Vec<_>>())
+        .collect();
+    assert!(statuses.len() > 80);
+    for (n, (sequence, arrived)) in statuses.into_iter().enumerate() {
+        assert_eq!((sequence, arrived), (n as u16, true));
+    }
+}
