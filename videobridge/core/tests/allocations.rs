@@ -22,6 +22,7 @@ use videobridge_core::media::{
     EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink,
 };
 use videobridge_rtp::rtcp::feedback;
+use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 
 use peer::Options;
 use world::{World, audio_source, bridge, endpoint, request, rtp};
@@ -73,19 +74,33 @@ impl DatagramSink for Slab {
     }
 }
 
-/// Counts what media would send, and remembers the last sequence number to endpoint 1.
+/// Counts what media would send, and remembers the last sequence number and transport-wide number to endpoint 1.
 #[derive(Default)]
-struct Count(usize, u16);
+struct Count(usize, u16, u16);
 
 impl MediaSink for Count {
-    fn rtp(&mut self, to: EndpointKey, _: &[u8], _: &[u8], _: &[u8], ext_seq: u64) {
+    fn rtp(&mut self, to: EndpointKey, header: &[u8], _: &[u8], _: &[u8], ext_seq: u64) {
         self.0 += 1;
         if to == EndpointKey(1) {
             self.1 = ext_seq as u16;
+            self.2 = u16::from_be_bytes([header[17], header[18]]);
         }
     }
     fn rtcp(&mut self, _: EndpointKey, _: &[u8]) {}
     fn message(&mut self, _: EndpointKey, _: &BridgeMessage) {}
+}
+
+/// One VP8 packet of 1,100 bytes; the first is a key frame.
+fn video_packet(n: u16) -> [u8; 1100] {
+    let mut packet = [0u8; 1100];
+    packet[..2].copy_from_slice(&[0x90, 0x80 | 100]);
+    packet[2..4].copy_from_slice(&n.to_be_bytes());
+    packet[4..8].copy_from_slice(&(u32::from(n) * 3000).to_be_bytes());
+    packet[11] = 7;
+    let [hi, lo] = n.to_be_bytes();
+    packet[12..20].copy_from_slice(&[0xbe, 0xde, 0, 1, 0x51, hi, lo, 0]);
+    packet[20..26].copy_from_slice(&[0x90, 0x80, 0x80 | hi, lo, u8::from(n > 0), 0]);
+    packet
 }
 
 #[test]
@@ -120,14 +135,7 @@ fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
         if n == 400 {
             before = (ALLOCATIONS.get(), out.0);
         }
-        let mut packet = [0u8; 1100];
-        packet[..2].copy_from_slice(&[0x90, 0x80 | 100]);
-        packet[2..4].copy_from_slice(&n.to_be_bytes());
-        packet[4..8].copy_from_slice(&(u32::from(n) * 3000).to_be_bytes());
-        packet[11] = 7;
-        let [hi, lo] = n.to_be_bytes();
-        packet[12..20].copy_from_slice(&[0xbe, 0xde, 0, 1, 0x51, hi, lo, 0]);
-        packet[20..26].copy_from_slice(&[0x90, 0x80, 0x80 | hi, lo, u8::from(n > 0), 0]);
+        let mut packet = video_packet(n);
         now += Duration::from_millis(10);
         media.handle_rtp(now, EndpointKey(0), &mut packet, &mut out);
         media.handle_timeout(now, &mut out);
@@ -139,6 +147,27 @@ fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
     }
     assert_eq!(out.0 - before.1, 800 * 3 + 80, "every receiver got every packet, one of them some twice");
     assert_eq!(ALLOCATIONS.get() - before.0, 0, "8 seconds of video");
+
+    // Endpoint 1 loses half: it is sent padding instead.
+    for n in 1200..2000u16 {
+        if n == 1700 {
+            assert!(media.counters().padding > 0);
+            before = (ALLOCATIONS.get(), media.counters().padding as usize);
+        }
+        now += Duration::from_millis(10);
+        media.handle_rtp(now, EndpointKey(0), &mut video_packet(n), &mut out);
+        media.handle_timeout(now, &mut out);
+        if n % 10 == 9 && n < 1400 {
+            let base = u64::from(out.2) - 9;
+            let arrivals: Vec<_> =
+                (0..5).map(|i| Arrival { sequence: base + i * 2, time_us: 1_000_000 + i }).collect();
+            let mut buf = [0; 100];
+            let len = transport_cc::write(&mut buf, 1, 7, 0, base, &arrivals).unwrap().len;
+            media.handle_rtcp(now, EndpointKey(1), &buf[..len], &mut out);
+        }
+    }
+    assert!(media.counters().padding as usize > before.1 + 50);
+    assert_eq!(ALLOCATIONS.get() - before.0, 0, "3 seconds of video and padding");
 }
 
 #[test]
