@@ -15,7 +15,7 @@ use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::negotiated::{ExtensionKind, KeyFrameRequest};
 use crate::media::ingress::rate::Rate;
 use crate::media::ingress::source::SsrcRole;
-use crate::media::keyframes::{RequestLimit, allow_source};
+use crate::media::keyframes::allow_source;
 use crate::media::limits::MAX_NACKED_PER_PACKET;
 use crate::media::{EndpointKey, MediaSink};
 
@@ -152,9 +152,9 @@ impl MediaConference {
         for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
             let Some(route) = source.routes.iter_mut().find(|r| r.receiver == receiver) else { continue };
             // What was asked for during the outage did not help.
-            route.requests = RequestLimit::default();
+            route.forget_requests();
             let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
-            if route.requests.allow(now, rtt) {
+            if route.own_requests.allow(now, rtt) {
                 wanted.push((at, route.current().unwrap_or_else(|| route.target())));
             }
         }

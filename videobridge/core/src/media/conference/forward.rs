@@ -14,13 +14,13 @@ use super::announce::audio_mapping;
 use super::member::Member;
 use crate::media::counters::{Counters, DropReason};
 use crate::media::egress::Copy;
+use crate::media::egress::projection::Projection;
 use crate::media::egress::stream::Stream;
 use crate::media::history::History;
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::loss::Arrival;
 use crate::media::ingress::negotiated::{ExtensionKind, Payload};
 use crate::media::ingress::source::{Source, SsrcRole};
-use crate::media::keyframes::RequestLimit;
 use crate::media::limits::{MAX_ENCODINGS, MAX_MISSING, MAX_RTCP};
 use crate::media::packet::{Codec, Packet};
 use crate::media::{EndpointKey, MediaSink};
@@ -178,7 +178,7 @@ impl MediaConference {
         }
         if woke && media == MediaType::Video {
             // Requests made while nothing came were in vain.
-            source.routes.iter_mut().for_each(|r| r.requests = RequestLimit::default());
+            source.routes.iter_mut().for_each(Projection::forget_requests);
         }
         if changed {
             // With the next tick: layers wake one after another, and each allocation would ask for key frames.
@@ -246,7 +246,7 @@ impl MediaConference {
                 Err(why) => self.counters.drop(why),
             }
             if let Some(encoding) = route.wanted_key_frame().filter(|_| gated)
-                && route.requests.allow(now, owner_rtt)
+                && route.own_requests.allow(now, owner_rtt)
                 && let Some(flag) = wanted.get_mut(usize::from(encoding))
             {
                 *flag = true;

@@ -15,7 +15,6 @@ use crate::media::allocation::{Layer, enabled};
 use crate::media::bwe::padding;
 use crate::media::egress::projection::Projection;
 use crate::media::ingress::source::Source;
-use crate::media::keyframes::RequestLimit;
 
 impl MediaConference {
     /// Allocates anew for every receiver that is out of date, and tells whom it concerns.
@@ -145,7 +144,7 @@ impl MediaConference {
         if let Some(i) = source.parked.iter().position(|p| p.receiver == receiver) {
             let mut parked = source.parked.swap_remove(i);
             // It starts with a key frame: what it asked for before it stopped must not keep it waiting.
-            parked.requests = RequestLimit::default();
+            parked.forget_requests();
             source.routes.push(parked);
         }
         match source.routes.iter_mut().find(|p| p.receiver == receiver) {

@@ -25,7 +25,10 @@ pub(crate) struct Projection {
     last_group: Option<Instant>,
     /// The newest timestamp seen per encoding, to recognise key frames that come too late.
     newest: [Option<u32>; MAX_ENCODINGS],
+    /// Key frame requests of the receiver.
     pub(crate) requests: RequestLimit,
+    /// Those for starting and switching: they must not use up what the receiver may ask for when it lost something.
+    pub(crate) own_requests: RequestLimit,
 }
 
 impl Projection {
@@ -39,6 +42,7 @@ impl Projection {
             last_group: None,
             newest: [None; MAX_ENCODINGS],
             requests: RequestLimit::default(),
+            own_requests: RequestLimit::default(),
         }
     }
 
@@ -52,6 +56,11 @@ impl Projection {
     pub(crate) fn suspend(&mut self) {
         self.current = None;
         self.needs_key_frame = true;
+    }
+
+    /// What was asked for so far was in vain or is long past.
+    pub(crate) fn forget_requests(&mut self) {
+        (self.requests, self.own_requests) = (RequestLimit::default(), RequestLimit::default());
     }
 
     pub(crate) fn target(&self) -> u8 {

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::bridge_channel::BridgeMessage;
+use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage};
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
-use videobridge_rtp::rtcp::{Compound, Rtcp};
+use videobridge_rtp::rtcp::{Compound, Rtcp, feedback};
 use videobridge_rtp::{RtpFields, Unwrapper};
 
 use super::room::*;
@@ -204,6 +204,44 @@ fn a_slow_link_of_300_kbit_s_is_used_for_five_minutes_without_oscillation_to_zer
     let (least, most) = (estimates.iter().min().unwrap(), estimates.iter().max().unwrap());
     assert!((220_000..340_000).contains(&mean), "{mean}");
     assert!(*least > 150_000 && *most < 450_000, "{least} {most}");
+}
+
+fn pli(media: u32) -> [u8; 12] {
+    let mut buf = [0; 12];
+    feedback::write_pli(&mut buf, 1, media).unwrap();
+    buf
+}
+
+#[test]
+fn a_source_that_stops_and_goes_on_often_is_not_kept_waiting_for_key_frames() {
+    let mut room = two_senders_one_viewer(true);
+    room.frames(30);
+    for _ in 0..6 {
+        room.say(C, ClientMessage::LastNChanged { last_n: 0 });
+        room.frames(10);
+        room.take(C, 100);
+        room.say(C, ClientMessage::LastNChanged { last_n: -1 });
+        room.frames(15);
+        let streams: std::collections::BTreeSet<u32> = room.take(C, 100).iter().map(|p| p.ssrc).collect();
+        assert_eq!(streams.len(), 2, "half a second after each of six pauses in 5 s");
+    }
+}
+
+#[test]
+fn requests_made_while_a_sender_was_gone_do_not_delay_those_after() {
+    let mut room = two_senders_one_viewer(false);
+    room.frames(60);
+    for _ in 0..20 {
+        room.rtcp(C, &pli(ssrc(A, 0)));
+        room.pass(250);
+    }
+    room.rtcp(C, &pli(ssrc(A, 0)));
+    assert!(room.key_frame_requests().is_empty(), "used up");
+    room.camera(A).needs_key = [false; 3];
+    room.send_frame();
+    room.pass(201);
+    room.rtcp(C, &pli(ssrc(A, 0)));
+    assert_eq!(room.key_frame_requests().iter().filter(|(to, _)| *to == A).count(), 1);
 }
 
 #[test]

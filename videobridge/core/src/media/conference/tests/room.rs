@@ -96,7 +96,7 @@ pub(super) struct Camera {
     ts: [u32; 3],
     picture: [u16; 3],
     tl0: [u8; 3],
-    needs_key: [bool; 3],
+    pub(super) needs_key: [bool; 3],
     frame: u32,
     pub(super) layers: usize,
     transport: u16,
