@@ -31,7 +31,8 @@ fn wanted(kind: VideoType, stage: bool, heights: [i32; 4]) -> Vec<Wanted> {
 fn at(kbps: i64, wanted: &[Wanted]) -> String {
     let mut shares: Vec<_> = wanted.iter().map(|w| Share::new(*w, &ladder())).collect();
     let over = allocate(kbps * 1000, &mut shares);
-    let name = |s: &Share| s.target().map_or_else(|| "-".to_owned(), |l| format!("{}p{}", l.height, l.fps as i32));
+    let name =
+        |s: &Share| s.target().map_or_else(|| "-".to_owned(), |l| format!("{}p{}", l.height, l.fps as i32));
     let list: Vec<_> = shares.iter().map(name).collect();
     format!("{}{}", list.join(" "), if over { " !" } else { "" })
 }
