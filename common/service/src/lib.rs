@@ -1,6 +1,7 @@
 //! What every role needs around its engine: options in layers, logging, metrics, health, drain and clear start errors.
 #![forbid(unsafe_code)]
 
+pub mod entropy;
 pub mod error;
 pub mod health;
 pub mod limits;
@@ -10,6 +11,7 @@ pub mod metrics;
 pub mod options;
 pub mod shutdown;
 
+pub use entropy::SystemEntropy;
 pub use error::StartError;
 pub use health::{Health, State};
 pub use metrics::{Exposition, Metrics};

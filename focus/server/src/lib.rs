@@ -7,7 +7,6 @@
 )]
 
 mod config;
-mod entropy;
 mod http;
 pub mod limits;
 mod run;

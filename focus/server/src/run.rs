@@ -7,9 +7,9 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use focus_core::{Config, Focus, HttpReply, HttpRequestId, Output, Stats};
+use service::SystemEntropy;
 use xmpp_link::{Link, LinkEvent};
 
-use crate::entropy::SystemEntropy;
 use crate::limits;
 
 /// The body of a `POST /conference-request/v1`.

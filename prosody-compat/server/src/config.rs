@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use jitsi_xmpp::{BareJid, Entropy, Sensitive};
 use serde::Deserialize;
-
-use crate::entropy::SystemEntropy;
+use service::SystemEntropy;
 
 /// Options as written; what is absent takes the default of docker-jitsi-meet.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -10,7 +10,6 @@ mod bosh;
 pub mod config;
 mod connection;
 mod counters;
-mod entropy;
 mod http;
 pub mod limits;
 mod listen;
@@ -21,11 +20,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use service::StartError;
+use service::{StartError, SystemEntropy};
 use tokio::sync::watch;
 use xmpp_link::ServerEnd;
 
-use crate::entropy::SystemEntropy;
 use crate::owner::Shared;
 
 pub use config::{Config, ConfigError, Raw};

@@ -6,7 +6,6 @@
 
 mod config;
 mod control;
-mod entropy;
 mod http;
 mod limits;
 mod shards;

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use jitsi_xmpp::{Entropy, ns};
 use prosody_core::{SessionQuery, Transport};
+use service::SystemEntropy;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
@@ -20,7 +21,6 @@ use crate::bosh::body::{self, Body, Condition};
 use crate::bosh::engine::{Effect, Engine};
 use crate::connection::{Connection, Order};
 use crate::counters::{Tally, bump};
-use crate::entropy::SystemEntropy;
 use crate::limits;
 use crate::owner::Shared;
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
-use service::{StartError, listen};
+use service::{StartError, SystemEntropy, listen};
 use tokio::sync::mpsc;
 use videobridge_core::{Event, Shard, ShardConfig};
 use videobridge_udp::{BufferShortage, SocketOptions, UdpSocket};
@@ -23,7 +23,6 @@ use videobridge_udp::{BufferShortage, SocketOptions, UdpSocket};
 pub(crate) use counters::ThreadCounters;
 
 use crate::control::ShardPort;
-use crate::entropy::SystemEntropy;
 use crate::limits;
 use peers::Peer;
 use thread::{MediaThread, WAKE};
