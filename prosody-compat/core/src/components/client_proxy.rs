@@ -25,7 +25,7 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Most requests remembered; the oldest is forgotten. About 1 KiB each.
+    /// Most requests remembered; the oldest is told to ask again. About 1 KiB each.
     const MAX: usize = 2_000;
 }
 
@@ -59,11 +59,12 @@ fn ask(world: &mut World, sender: &Sender, mut e: Element) {
         return;
     };
     if is_conference(&e) {
-        let requests = &mut world.requests.waiting;
-        if requests.len() >= Requests::MAX {
-            requests.pop_front();
+        if world.requests.waiting.len() >= Requests::MAX
+            && let Some(oldest) = world.requests.waiting.pop_front()
+        {
+            ask_again(world, &oldest);
         }
-        requests.push_back(Waiting { from: sender.id, request: e.clone() });
+        world.requests.waiting.push_back(Waiting { from: sender.id, request: e.clone() });
     }
     e.set_attr("from", format!("{}/{}", world.config.focus_domain, sender.jid.as_str()));
     world.deliver(focus, &Outgoing::new(e));
@@ -71,8 +72,13 @@ fn ask(world: &mut World, sender: &Sender, mut e: Element) {
 
 fn answer(world: &mut World, to: &Jid, mut e: Element) {
     let Some(target) = to.resource().and_then(|r| world.sessions.by_jid(r)) else { return };
-    let id = e.attr("id").map(str::to_owned);
-    world.requests.waiting.retain(|w| w.from != target || w.request.attr("id") != id.as_deref());
+    let requests = &mut world.requests.waiting;
+    match requests.iter().position(|w| w.from == target && w.request.attr("id") == e.attr("id")) {
+        Some(at) => drop(requests.remove(at)),
+        // Answered already, with the advice to ask again: the focus was away in between.
+        None if e.first_child().is_some_and(|c| c.is("conference", ns::FOCUS)) => return,
+        None => {}
+    }
     e.set_attr("from", world.config.focus_domain.as_str());
     world.deliver(target, &Outgoing::new(e));
 }
@@ -84,10 +90,14 @@ pub(crate) fn session_ended(world: &mut World, bare: &str, id: SessionId) {
         return;
     }
     for w in std::mem::take(&mut world.requests.waiting) {
-        if let Some(sender) = world.sender(w.from) {
-            world.counters.add(Counter::FocusAbsent);
-            not_ready(world, &sender, &w.request);
-        }
+        ask_again(world, &w);
+    }
+}
+
+fn ask_again(world: &mut World, w: &Waiting) {
+    if let Some(sender) = world.sender(w.from) {
+        world.counters.add(Counter::FocusAbsent);
+        not_ready(world, &sender, &w.request);
     }
 }
 

@@ -459,6 +459,25 @@ fn the_conference_request_reaches_the_focus_and_comes_back() {
 }
 
 #[test]
+fn a_conference_request_is_answered_once_even_if_the_focus_comes_back_with_its_own_answer() {
+    let mut rig = Rig::new();
+    let c = rig.client();
+    let focus = rig.focus();
+    rig.send(
+        &c,
+        &format!(
+            r#"<iq xmlns="jabber:client" type="set" id="c1" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="{ROOM}"/></iq>"#
+        ),
+    );
+    rig.lose(focus.conn);
+    assert_eq!(rig.take(&c).len(), 1, "told to ask again");
+    let focus = rig.focus();
+    rig.send(&focus, &format!(r#"<iq type="result" id="c1" to="focus.meet.jitsi/{}"><conference xmlns="http://jitsi.org/protocol/focus" ready="false"/></iq>"#, c.jid));
+    assert!(rig.take(&c).is_empty());
+    rig.end(&[&focus, &c]);
+}
+
+#[test]
 fn metadata_is_set_by_moderators_and_told_to_everybody() {
     let mut rig = Rig::with(|c| {
         c.external_services.push(ExternalService {
