@@ -1,1 +1,1 @@
-//! In progress.
+//! Nothing to use: the scenarios of the whole product, in virtual time, are this package's tests.

@@ -1,0 +1,174 @@
+//! One bridge: a shard, and its occupant of the brewery as the shell has it. Stanzas and datagrams in; stanzas and
+//! datagrams out.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use jitsi_xmpp::bridge_stats::BridgeStats;
+use jitsi_xmpp::colibri2::ConferenceModify;
+use jitsi_xmpp::entropy::SeededEntropy;
+use jitsi_xmpp::xml::Element;
+use jitsi_xmpp::{Condition, StanzaError, health, iq, ns};
+use prosody_core::ConnId;
+use videobridge_core::{
+    Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig,
+};
+
+pub(crate) const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
+const STATS: Duration = Duration::from_secs(5);
+
+/// Datagrams on their way: to, from, bytes.
+#[derive(Default)]
+pub(crate) struct Wire(pub(crate) Vec<(SocketAddr, SocketAddr, Vec<u8>)>);
+
+impl DatagramSink for Wire {
+    fn send(
+        &mut self,
+        to: SocketAddr,
+        from: SocketAddr,
+        max_len: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) {
+        let mut buf = vec![0; max_len];
+        let len = fill(&mut buf);
+        if len > 0 {
+            buf.truncate(len);
+            self.0.push((to, from, buf));
+        }
+    }
+}
+
+pub(crate) struct Bridge {
+    pub(crate) shard: Shard,
+    pub(crate) conn: Option<ConnId>,
+    pub(crate) nick: String,
+    pub(crate) address: SocketAddr,
+    /// The process runs. One that does not neither answers nor forwards.
+    pub(crate) alive: bool,
+    joined: bool,
+    next_stats: Instant,
+    under_way: HashMap<u64, Element>,
+    next: u64,
+    pub(crate) wire: Wire,
+    pub(crate) out: Vec<Element>,
+    /// What the focus asked for.
+    pub(crate) requests: Vec<ConferenceModify>,
+    pub(crate) forbidden: usize,
+}
+
+impl Bridge {
+    pub(crate) fn new(now: Instant, n: u8) -> Self {
+        let address = SocketAddr::from(([198, 51, 100, n], 10_000));
+        let config = ShardConfig::new(vec![LocalAddress::new(address)], Certificate::generate().unwrap());
+        Self {
+            shard: Shard::new(config, Box::new(SeededEntropy::new(u64::from(n)))).unwrap(),
+            conn: None,
+            nick: format!("jvb{n}"),
+            address,
+            alive: true,
+            joined: false,
+            next_stats: now,
+            under_way: HashMap::new(),
+            next: 0,
+            wire: Wire::default(),
+            out: Vec::new(),
+            requests: Vec::new(),
+            forbidden: 0,
+        }
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let shard = self.shard.poll_timeout();
+        [shard, self.conn.map(|_| self.next_stats)].into_iter().flatten().min().filter(|_| self.alive)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.shard.poll_timeout().is_some_and(|t| t <= now) {
+            self.shard.handle_timeout(now, &mut self.wire);
+            self.events();
+        }
+        if self.conn.is_some() && self.next_stats <= now {
+            self.next_stats = now + STATS;
+            self.publish();
+        }
+    }
+
+    /// What was asked over the old link is not answered any more; rooms are joined again.
+    pub(crate) fn link_lost(&mut self, now: Instant) {
+        self.joined = false;
+        self.next_stats = now;
+    }
+
+    fn publish(&mut self) {
+        let mut stats = BridgeStats::default();
+        let (conferences, endpoints) = self.shard.load();
+        stats.push("stress_level", endpoints as f64 / 100.0);
+        stats.push("conferences", conferences);
+        stats.push("participants", endpoints);
+        stats.push("drain", false);
+        stats.push("graceful_shutdown", false);
+        stats.push("healthy", true);
+        stats.push("version", "2.3.1");
+        let mut presence = Element::new("presence", ns::CLIENT)
+            .with_attr("to", format!("{BREWERY}/{}", self.nick))
+            .with_child(stats.to_element());
+        if !self.joined {
+            presence.push(Element::new("x", ns::MUC));
+        }
+        self.out.push(presence);
+    }
+
+    pub(crate) fn handle_stanza(&mut self, now: Instant, stanza: &Element) {
+        let from = stanza.attr("from").unwrap_or_default();
+        match (stanza.name(), stanza.attr("type")) {
+            ("presence", None) if from == format!("{BREWERY}/{}", self.nick) => self.joined = true,
+            ("iq", Some("get" | "set")) if !from.starts_with(&format!("{BREWERY}/")) => {
+                self.forbidden += 1;
+                self.out.push(iq::error(stanza, &StanzaError::new(Condition::Forbidden)));
+            }
+            ("iq", Some("get" | "set")) => match ConferenceModify::from_iq(stanza) {
+                Some(Ok(modify)) => {
+                    self.next += 1;
+                    self.under_way.insert(self.next, stanza.clone());
+                    self.requests.push(modify.clone());
+                    let request = RequestId(self.next);
+                    self.command(now, Command::Colibri2 { request, modify: Box::new(modify) });
+                }
+                Some(Err(e)) => self.out.push(iq::error(stanza, &e.to_stanza_error())),
+                None if health::is_request(stanza) => self.out.push(iq::result(stanza, None)),
+                None => {
+                    self.out.push(iq::error(stanza, &StanzaError::new(Condition::ServiceUnavailable)));
+                }
+            },
+            _ => {}
+        }
+    }
+
+    pub(crate) fn command(&mut self, now: Instant, command: Command) {
+        self.shard.handle_command(now, command, &mut self.wire);
+        self.events();
+    }
+
+    pub(crate) fn datagram(&mut self, now: Instant, src: SocketAddr, data: &mut [u8]) {
+        self.shard.handle_datagram(now, src, self.address, data, &mut self.wire);
+        self.events();
+    }
+
+    fn events(&mut self) {
+        while let Some(event) = self.shard.poll_event() {
+            if let Event::Colibri2Reply { request, result } = event {
+                let iq = self.under_way.remove(&request.0).expect("answered once");
+                self.out.push(match result {
+                    Ok(modified) => iq::result(&iq, Some(modified.to_element())),
+                    Err(error) => iq::error(&iq, &error),
+                });
+            }
+        }
+    }
+
+    /// Endpoints by the requests that were made, as a check of the other side's book-keeping.
+    pub(crate) fn endpoints(&self) -> usize {
+        self.shard.load().1
+    }
+}

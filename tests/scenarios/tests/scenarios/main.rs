@@ -1,0 +1,18 @@
+//! XMPP server, focus and bridges together with scripted clients, in one process and in virtual time: no sockets,
+//! no threads, no clock.
+//!
+//! Every scenario ends with [`world::World::end`]: when everybody has left, nothing is kept anywhere.
+
+mod bridge;
+mod client;
+// The bridge's own test client: ICE, DTLS, SRTP and SCTP without sockets. Not everything of it is needed here.
+#[allow(dead_code)]
+#[path = "../../../../videobridge/core/tests/bridge/peer.rs"]
+mod peer;
+mod stream;
+mod world;
+
+mod bridge_loss;
+mod focus_link;
+mod meeting;
+mod resumption;

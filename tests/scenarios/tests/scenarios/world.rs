@@ -1,0 +1,613 @@
+//! Server, focus, bridges and clients, and what travels between them: short words for the scenarios.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use focus_core::Focus;
+use jitsi_xmpp::entropy::SeededEntropy;
+use jitsi_xmpp::{Element, Sensitive, ns, xml};
+use prosody_core::{CloseReason, ConnId, Output, Server, SessionQuery, Transport};
+
+use crate::bridge::Bridge;
+use crate::client::Client;
+use crate::stream::{OPEN, Stream};
+
+pub(crate) const ROOM: &str = "haushaltsausschuss-4711@muc.meet.jitsi";
+pub(crate) const FOCUS: &str = "focus@auth.meet.jitsi/focus";
+const FOCUS_PASSWORD: &str = "focus-pass-geheim";
+/// Media clients are looked at this often.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Where a parcel goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum To {
+    Server(ConnId),
+    Focus,
+    Bridge(usize),
+    Client(usize),
+}
+
+/// Delays of the copies of one stanza: `[0]` is an honest network.
+pub(crate) type Meddle = Box<dyn FnMut(To, &str) -> Vec<Duration>>;
+
+pub(crate) struct World {
+    pub(crate) now: Instant,
+    pub(crate) server: Server,
+    pub(crate) focus: Focus,
+    /// The focus' stream; with a resumption id it is a real login instead of a link inside of the process.
+    pub(crate) focus_stream: Stream,
+    pub(crate) bridges: Vec<Bridge>,
+    pub(crate) clients: Vec<Client>,
+    net: BTreeMap<(Instant, u64), (To, String)>,
+    pub(crate) meddle: Meddle,
+    owners: HashMap<ConnId, To>,
+    pub(crate) closed: HashMap<ConnId, CloseReason>,
+    next: u64,
+    last_tick: Instant,
+}
+
+impl World {
+    /// A server with a focus and one bridge.
+    pub(crate) fn new() -> Self {
+        let mut w = Self::bare();
+        w.connect_focus();
+        w.add_bridge();
+        w
+    }
+
+    /// A server alone.
+    pub(crate) fn bare() -> Self {
+        let config = prosody_core::Config::for_domain("meet.jitsi")
+            .unwrap()
+            .with_account("focus@auth.meet.jitsi".parse().unwrap(), FOCUS_PASSWORD)
+            .with_account("jvb@auth.meet.jitsi".parse().unwrap(), "jvb-pass-geheim");
+        let now = Instant::now();
+        let mut server = Server::new(config, Box::new(SeededEntropy::new(1)), now);
+        server.handle_clock(now, Duration::from_secs(1_795_390_567));
+        let config = focus_core::Config::for_domain("meet.jitsi").unwrap();
+        Self {
+            now,
+            server,
+            focus: Focus::new(config, Box::new(SeededEntropy::new(2))),
+            focus_stream: Stream::default(),
+            bridges: Vec::new(),
+            clients: Vec::new(),
+            net: BTreeMap::new(),
+            meddle: Box::new(|_, _| vec![Duration::ZERO]),
+            owners: HashMap::new(),
+            closed: HashMap::new(),
+            next: 0,
+            last_tick: now,
+        }
+    }
+
+    // ---- connections
+
+    pub(crate) fn open(&mut self, to: To, transport: Transport, query: SessionQuery) -> ConnId {
+        self.next += 1;
+        let conn = ConnId(self.next);
+        self.owners.insert(conn, to);
+        self.server.handle_open(self.now, conn, transport, query);
+        self.pump();
+        conn
+    }
+
+    /// The transport is gone, without a word.
+    pub(crate) fn lose(&mut self, conn: ConnId) {
+        self.owners.remove(&conn);
+        self.server.handle_closed(self.now, conn);
+        self.pump();
+    }
+
+    /// One frame on a connection, as it is.
+    pub(crate) fn raw(&mut self, conn: ConnId, frame: &[u8]) {
+        self.server.handle_frame(self.now, conn, frame);
+        self.pump();
+    }
+
+    /// Over a link inside of the process, as in one binary.
+    pub(crate) fn connect_focus(&mut self) {
+        let conn =
+            self.open(To::Focus, Transport::InProcess(FOCUS.parse().unwrap()), SessionQuery::default());
+        self.focus_stream = Stream::default();
+        self.focus_stream.conn = Some(conn);
+        self.focus.handle_link_up(self.now, FOCUS.parse().unwrap(), false);
+        self.pump();
+    }
+
+    /// As a process of its own, with stream management.
+    pub(crate) fn log_focus_in(&mut self) {
+        self.focus_stream = Stream::default();
+        self.authenticate_focus();
+        self.focus_frame(r#"<iq xmlns="jabber:client" type="set" id="b"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><resource>focus</resource></bind></iq>"#);
+        self.focus_frame(r#"<enable xmlns="urn:xmpp:sm:3" resume="true"/>"#);
+        assert!(self.focus_stream.said("enabled"));
+        self.focus.handle_link_up(self.now, FOCUS.parse().unwrap(), false);
+        self.pump();
+    }
+
+    fn authenticate_focus(&mut self) {
+        let conn = self.open(To::Focus, Transport::WebSocket, SessionQuery::default());
+        self.focus_stream.conn = Some(conn);
+        let open = OPEN.replace("DOMAIN", "auth.meet.jitsi");
+        let plain = base64::prelude::BASE64_STANDARD.encode(format!("\0focus\0{FOCUS_PASSWORD}"));
+        self.focus_frame(&open);
+        self.focus_frame(&format!(
+            r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">{plain}</auth>"#
+        ));
+        assert!(self.focus_stream.said("success"));
+        self.focus_frame(&open);
+    }
+
+    fn focus_frame(&mut self, frame: &str) {
+        let conn = self.focus_stream.conn.unwrap();
+        self.raw(conn, frame.as_bytes());
+    }
+
+    pub(crate) fn lose_focus_link(&mut self) {
+        let conn = self.focus_stream.conn.take().unwrap();
+        self.focus_stream.out.clear();
+        self.focus.handle_link_down(self.now);
+        self.lose(conn);
+    }
+
+    pub(crate) fn resume_focus_link(&mut self) {
+        self.focus_stream.control.clear();
+        self.authenticate_focus();
+        let resume = self.focus_stream.resume_element();
+        self.focus_frame(&resume);
+        assert!(self.focus_stream.said("resumed"), "{:?}", self.focus_stream.control);
+    }
+
+    pub(crate) fn add_bridge(&mut self) -> usize {
+        let n = self.bridges.len();
+        self.bridges.push(Bridge::new(self.now, n as u8 + 1));
+        self.connect_bridge(n);
+        n
+    }
+
+    /// The same process gets a new link.
+    pub(crate) fn reconnect_bridge(&mut self, n: usize) {
+        self.bridges[n].link_lost(self.now);
+        self.connect_bridge(n);
+    }
+
+    fn connect_bridge(&mut self, n: usize) {
+        let jid = format!("jvb@auth.meet.jitsi/{}", self.bridges[n].nick);
+        let conn =
+            self.open(To::Bridge(n), Transport::InProcess(jid.parse().unwrap()), SessionQuery::default());
+        self.bridges[n].conn = Some(conn);
+        self.run(Duration::ZERO);
+    }
+
+    /// The bridge's process dies, and with it its connections.
+    pub(crate) fn kill_bridge(&mut self, n: usize) {
+        self.bridges[n].alive = false;
+        if let Some(conn) = self.bridges[n].conn.take() {
+            self.lose(conn);
+        }
+    }
+
+    /// A new process in its place: it knows nothing.
+    pub(crate) fn restart_bridge(&mut self, n: usize) {
+        self.bridges[n] = Bridge::new(self.now, n as u8 + 1);
+        self.connect_bridge(n);
+    }
+
+    // ---- clients
+
+    /// A client logs in.
+    pub(crate) fn client(&mut self, name: &str) -> usize {
+        let n = self.clients.len();
+        self.clients.push(Client::new(n as u8 + 1, name, ROOM));
+        self.log_in(n);
+        n
+    }
+
+    /// A new login of a client that has none, e.g. after a reload of the page.
+    pub(crate) fn log_in(&mut self, n: usize) {
+        let c = &mut self.clients[n];
+        c.stream = Stream::default();
+        c.out_of_room();
+        self.authenticate(n, SessionQuery::default());
+        self.frame(n, r#"<iq id="_bind_auth_2" type="set" xmlns="jabber:client"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>"#);
+        let c = &mut self.clients[n];
+        let bound = c.replies.remove("_bind_auth_2").expect("bound");
+        let jid = bound.first_child().unwrap().child_named("jid").unwrap().text();
+        c.nick = jid[..8].to_owned();
+        c.stream.jid = jid;
+        self.frame(n, r#"<iq id="_session_auth_2" type="set" xmlns="jabber:client"><session xmlns="urn:ietf:params:xml:ns:xmpp-session"/></iq>"#);
+        self.frame(n, r#"<enable resume="true" xmlns="urn:xmpp:sm:3"/>"#);
+        let c = &mut self.clients[n];
+        assert!(c.stream.said("enabled"));
+        c.replies.clear();
+        for (to, payload) in [
+            ("meet.jitsi", r#"<services xmlns="urn:xmpp:extdisco:2"/>"#),
+            ("meet.jitsi", r#"<query xmlns="http://jabber.org/protocol/disco#info"/>"#),
+        ] {
+            c.request("get", to, payload);
+        }
+        self.pump();
+    }
+
+    fn authenticate(&mut self, n: usize, mut query: SessionQuery) {
+        query.room = Some(Sensitive::new(self.clients[n].room.split('@').next().unwrap().to_owned()));
+        let conn = self.open(To::Client(n), Transport::WebSocket, query);
+        self.clients[n].stream.conn = Some(conn);
+        let open = OPEN.replace("DOMAIN", "meet.jitsi");
+        self.frame(n, &open);
+        self.frame(n, r#"<auth mechanism="ANONYMOUS" xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>"#);
+        assert!(self.clients[n].stream.said("success"));
+        self.frame(n, &open);
+    }
+
+    fn frame(&mut self, n: usize, frame: &str) {
+        let conn = self.clients[n].stream.conn.expect("connected");
+        self.raw(conn, frame.as_bytes());
+    }
+
+    /// The client does something, and everybody reacts.
+    pub(crate) fn act<T>(&mut self, n: usize, what: impl FnOnce(&mut Client) -> T) -> T {
+        let result = what(&mut self.clients[n]);
+        self.pump();
+        result
+    }
+
+    /// Sends a request and returns the answer.
+    pub(crate) fn request(&mut self, n: usize, kind: &str, to: &str, payload: &str) -> Element {
+        let id = self.act(n, |c| c.request(kind, to, payload));
+        self.clients[n].replies.remove(&id).expect("every request is answered")
+    }
+
+    /// A Jingle request to the focus and its answer.
+    pub(crate) fn jingle(&mut self, n: usize, action: &str, inner: &str) -> Element {
+        let id = self.act(n, |c| c.jingle(action, inner));
+        self.clients[n].replies.remove(&id).expect("every request is answered")
+    }
+
+    /// A client goes to the room by way of the focus.
+    pub(crate) fn enter(&mut self, n: usize) {
+        self.act(n, Client::ask);
+    }
+
+    /// Leaves the room and logs out.
+    pub(crate) fn leave(&mut self, n: usize) {
+        if self.clients[n].stream.conn.is_none() {
+            return;
+        }
+        self.act(n, Client::leave);
+        self.log_out(n);
+    }
+
+    pub(crate) fn log_out(&mut self, n: usize) {
+        self.frame(n, r#"<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>"#);
+        assert!(self.clients[n].stream.conn.is_none(), "closed");
+        self.clients[n].out_of_room();
+    }
+
+    /// Cable pulled: the WebSocket is gone, and media with it.
+    pub(crate) fn pull_cable(&mut self, n: usize) {
+        if let Some(m) = &mut self.clients[n].media {
+            m.cut = true;
+        }
+        self.lose_websocket(n);
+    }
+
+    /// Only the WebSocket is gone.
+    pub(crate) fn lose_websocket(&mut self, n: usize) {
+        let conn = self.clients[n].stream.conn.take().expect("connected");
+        self.clients[n].stream.out.clear();
+        self.lose(conn);
+    }
+
+    pub(crate) fn resume(&mut self, n: usize) {
+        self.clients[n].stream.control.clear();
+        let previd = self.clients[n].stream.id.clone().map(Sensitive::new);
+        self.authenticate(n, SessionQuery { previd, ..SessionQuery::default() });
+        let resume = self.clients[n].stream.resume_element();
+        self.frame(n, &resume);
+        if let Some(m) = &mut self.clients[n].media {
+            m.cut = false;
+        }
+        self.pump();
+    }
+
+    /// Clients in a meeting, with media.
+    pub(crate) fn meeting(&mut self, names: &[&str]) {
+        for name in names {
+            let n = self.client(name);
+            self.enter(n);
+        }
+        self.connect();
+    }
+
+    /// Waits until everybody's media is connected.
+    pub(crate) fn connect(&mut self) {
+        for _ in 0..100 {
+            self.run(Duration::from_millis(50));
+            let mut with = self.clients.iter().filter(|c| c.in_room && c.with_media);
+            if with.all(Client::connected) {
+                return;
+            }
+        }
+        let state: Vec<_> = self
+            .clients
+            .iter()
+            .map(|c| {
+                (
+                    c.in_room,
+                    &c.sid,
+                    &c.actions,
+                    c.media.as_ref().map(|m| (m.peer.selected, m.peer.dtls_connected)),
+                )
+            })
+            .collect();
+        panic!("not connected: {state:?}, {:?}", self.focus.stats());
+    }
+
+    /// Everybody in the meeting hears everybody else and nobody else.
+    pub(crate) fn assert_all_hear_each_other(&mut self) {
+        let present: Vec<usize> =
+            (0..self.clients.len()).filter(|n| self.clients[*n].media.is_some()).collect();
+        for c in &mut self.clients {
+            if let Some(m) = &mut c.media {
+                m.peer.rtp.clear();
+            }
+        }
+        for _ in 0..10 {
+            for n in &present {
+                self.clients[*n].send_media();
+            }
+            self.run(TICK);
+        }
+        self.run(Duration::from_millis(200));
+        for (a, b) in present.iter().flat_map(|a| present.iter().map(move |b| (*a, *b))) {
+            let source = format!("{}-a0", self.clients[b].nick);
+            let map = self.clients[a].mapped("AudioSourcesMap");
+            if a == b {
+                assert!(!map.contains_key(&source), "{a} is told of itself");
+                continue;
+            }
+            let (owner, ssrc) = map.get(&source).unwrap_or_else(|| panic!("{a} does not know {b}: {map:?}"));
+            assert_eq!(*owner, self.clients[b].nick);
+            assert_eq!(self.clients[a].heard(*ssrc), 10, "{a} hears {b}");
+        }
+    }
+
+    // ---- time
+
+    /// Lets time pass.
+    pub(crate) fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        self.pump();
+        let mut idle = 0;
+        while let Some(at) = self.next_wake().filter(|t| *t <= end) {
+            idle = if at > self.now { 0 } else { idle + 1 };
+            assert!(idle < 10_000, "somebody never comes to rest");
+            self.now = self.now.max(at);
+            self.wake();
+            self.pump();
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn seconds(&mut self, s: u64) {
+        self.run(Duration::from_secs(s));
+    }
+
+    fn next_wake(&self) -> Option<Instant> {
+        let net = self.net.first_key_value().map(|((at, _), _)| *at);
+        let bridges = self.bridges.iter().filter_map(Bridge::poll_timeout).min();
+        let clients = self.clients.iter().filter_map(|c| c.ask_at).min();
+        let media = self.clients.iter().any(|c| c.media.is_some()).then(|| self.last_tick + TICK);
+        let all = [net, self.server.poll_timeout(), self.focus.poll_timeout(), bridges, clients, media];
+        all.into_iter().flatten().min()
+    }
+
+    fn wake(&mut self) {
+        let now = self.now;
+        if self.server.poll_timeout().is_some_and(|t| t <= now) {
+            self.server.handle_timeout(now);
+        }
+        if self.focus.poll_timeout().is_some_and(|t| t <= now) {
+            self.focus.handle_timeout(now);
+        }
+        for b in &mut self.bridges {
+            if b.poll_timeout().is_some_and(|t| t <= now) {
+                b.handle_timeout(now);
+            }
+        }
+        for c in &mut self.clients {
+            if c.ask_at.is_some_and(|t| t <= now) && c.stream.conn.is_some() {
+                c.ask();
+            }
+            c.ask_at = c.ask_at.filter(|t| *t > now);
+        }
+        if self.last_tick + TICK <= now {
+            self.last_tick = now;
+            for c in &mut self.clients {
+                c.tick(now);
+            }
+        }
+    }
+
+    /// Carries everything that is due to its place until nobody has anything to say.
+    pub(crate) fn pump(&mut self) {
+        for _ in 0..100_000 {
+            self.collect();
+            let datagrams = self.datagrams();
+            let Some(parcel) = self.net.first_entry().filter(|p| p.key().0 <= self.now) else {
+                if datagrams {
+                    continue;
+                }
+                return;
+            };
+            let (to, text) = parcel.remove();
+            self.deliver(to, &text);
+        }
+        panic!("stanzas go round in circles");
+    }
+
+    fn post(&mut self, to: To, text: String) {
+        for delay in (self.meddle)(to, &text) {
+            self.next += 1;
+            self.net.insert((self.now + delay, self.next), (to, text.clone()));
+        }
+    }
+
+    fn collect(&mut self) {
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Send { conn, frame } => {
+                    assert!(!self.closed.contains_key(&conn), "sent after close");
+                    let text = String::from_utf8(frame.to_bytes().to_vec()).expect("text");
+                    if let Some(to) = self.owners.get(&conn) {
+                        self.post(*to, text);
+                    }
+                }
+                Output::Close { conn, reason } => self.connection_closed(conn, reason),
+                _ => {}
+            }
+        }
+        while let Some(output) = self.focus.poll_output() {
+            if let focus_core::Output::Send(stanza) = output {
+                self.focus_stream.send(stanza.to_xml());
+            }
+        }
+        while let Some(text) = self.focus_stream.out.pop_front() {
+            let Some(conn) = self.focus_stream.conn else { continue };
+            self.post(To::Server(conn), text);
+        }
+        for n in 0..self.bridges.len() {
+            for stanza in std::mem::take(&mut self.bridges[n].out) {
+                let Some(conn) = self.bridges[n].conn else { continue };
+                self.post(To::Server(conn), stanza.to_xml());
+            }
+        }
+        for n in 0..self.clients.len() {
+            for text in std::mem::take(&mut self.clients[n].stream.out) {
+                let Some(conn) = self.clients[n].stream.conn else { continue };
+                self.post(To::Server(conn), text);
+            }
+        }
+    }
+
+    fn connection_closed(&mut self, conn: ConnId, reason: CloseReason) {
+        self.closed.insert(conn, reason);
+        // What was written before is still read.
+        let rest: Vec<_> = self
+            .net
+            .iter()
+            .filter(|(_, (to, _))| Some(to) == self.owners.get(&conn))
+            .map(|(k, _)| *k)
+            .collect();
+        for key in rest {
+            if let Some((to, text)) = self.net.remove(&key) {
+                self.deliver(to, &text);
+            }
+        }
+        match self.owners.remove(&conn) {
+            Some(To::Focus) if self.focus_stream.conn == Some(conn) => {
+                self.focus_stream.conn = None;
+                self.focus.handle_link_down(self.now);
+            }
+            Some(To::Bridge(n)) if self.bridges[n].conn == Some(conn) => self.bridges[n].conn = None,
+            Some(To::Client(n)) if self.clients[n].stream.conn == Some(conn) => {
+                self.clients[n].stream.conn = None
+            }
+            _ => {}
+        }
+    }
+
+    fn deliver(&mut self, to: To, text: &str) {
+        let now = self.now;
+        match to {
+            To::Server(conn) if self.owners.contains_key(&conn) => {
+                self.server.handle_frame(now, conn, text.as_bytes());
+            }
+            To::Server(_) => {}
+            To::Focus => {
+                if let Some(stanza) = self.focus_stream.receive(text) {
+                    self.focus.handle_stanza(now, &stanza);
+                } else if text.starts_with("<resumed ") {
+                    // The link tells this before the stanzas that follow.
+                    self.focus.handle_link_up(now, FOCUS.parse().unwrap(), true);
+                }
+            }
+            To::Bridge(n) => {
+                if self.bridges[n].alive {
+                    let stanza =
+                        xml::parse_with(text.as_bytes(), ns::CLIENT, &Default::default()).expect(text);
+                    self.bridges[n].handle_stanza(now, &stanza);
+                }
+            }
+            To::Client(n) => self.clients[n].receive(now, text),
+        }
+    }
+
+    /// Datagrams between bridges and clients, once in each direction. Whether there were any.
+    fn datagrams(&mut self) -> bool {
+        let mut any = false;
+        for b in &mut self.bridges {
+            for (to, _, data) in std::mem::take(&mut b.wire.0) {
+                any = true;
+                let media = self.clients.iter_mut().filter_map(|c| c.media.as_mut());
+                if let Some(m) = media.filter(|m| !m.cut && b.alive).find(|m| m.peer.address == to) {
+                    m.peer.receive(self.now, &data);
+                }
+            }
+        }
+        for m in self.clients.iter_mut().filter_map(|c| c.media.as_mut()) {
+            for mut data in std::mem::take(&mut m.peer.sent) {
+                any = true;
+                let bridge = self.bridges.iter_mut().find(|b| b.alive && b.address == m.bridge);
+                if let Some(b) = bridge.filter(|_| !m.cut) {
+                    b.datagram(self.now, m.peer.address, &mut data);
+                }
+            }
+        }
+        any
+    }
+
+    // ---- the end
+
+    /// Everybody leaves. Nothing is left but the brewery, and without the roles nothing at all.
+    pub(crate) fn end(mut self) {
+        for n in 0..self.clients.len() {
+            self.leave(n);
+        }
+        self.run(Duration::from_millis(100));
+        self.assert_empty();
+        self.seconds(20);
+        self.assert_empty();
+        for n in 0..self.bridges.len() {
+            self.kill_bridge(n);
+        }
+        if self.focus_stream.conn.is_some() {
+            self.lose_focus_link();
+        }
+        self.seconds(16);
+        let s = self.server.stats();
+        assert_eq!((s.connections, s.sessions, s.hibernating, s.rooms, s.occupants), (0, 0, 0, 0, 0));
+        assert!(
+            self.focus.poll_timeout().is_none() && self.server.poll_timeout().is_none_or(|t| t > self.now)
+        );
+    }
+
+    pub(crate) fn assert_empty(&self) {
+        let roles = usize::from(self.focus_stream.conn.is_some())
+            + self.bridges.iter().filter(|b| b.conn.is_some()).count();
+        let s = self.server.stats();
+        assert_eq!(
+            (s.connections, s.sessions, s.hibernating, s.rooms, s.occupants),
+            (roles, roles, 0, usize::from(roles > 0), roles),
+            "only the roles in the brewery"
+        );
+        let f = self.focus.stats();
+        assert_eq!((f.conferences, f.participants, f.pending_requests), (0, 0, 0));
+        for b in self.bridges.iter().filter(|b| b.alive) {
+            assert!(b.shard.is_empty(), "{}: {:?}", b.nick, b.shard.load());
+        }
+    }
+}
