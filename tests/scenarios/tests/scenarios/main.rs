@@ -13,6 +13,9 @@ mod stream;
 mod world;
 
 mod bridge_loss;
+mod disorder;
 mod focus_link;
+mod hostile;
 mod meeting;
+mod privacy;
 mod resumption;

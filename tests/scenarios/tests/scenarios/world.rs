@@ -315,11 +315,23 @@ impl World {
 
     /// Clients in a meeting, with media.
     pub(crate) fn meeting(&mut self, names: &[&str]) {
+        self.meeting_without_waiting(names);
+        self.connect_if_company();
+    }
+
+    /// Clients on their way into a meeting.
+    pub(crate) fn meeting_without_waiting(&mut self, names: &[&str]) {
         for name in names {
             let n = self.client(name);
             self.enter(n);
         }
-        self.connect();
+    }
+
+    /// Somebody alone has no media.
+    fn connect_if_company(&mut self) {
+        if self.clients.len() > 1 {
+            self.connect();
+        }
     }
 
     /// Waits until everybody's media is connected.
