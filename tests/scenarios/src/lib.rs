@@ -1,1 +1,2 @@
 //! Nothing to use: the scenarios of the whole product, in virtual time, are this package's tests.
+#![forbid(unsafe_code)]
