@@ -190,4 +190,38 @@ mod tests {
             let _ = (classify(&bytes), peek_stun(&bytes), shard_of_request(&bytes), transaction(&bytes));
         }
     }
+
+    /// RFC 5769 §2.1, with FINGERPRINT.
+    const SAMPLE_REQUEST: &str = "000100582112a442b7e7a701bc34d686fa87dfae802200105354554e207465737420636c69656e74\
+        002400046e0001ff80290008932ff9b151263b36000600096576746a3a683676592020200008001\
+        49aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf";
+    const SAMPLE_PASSWORD: &[u8] = b"VOkJxbRl1RmTxUk/WvJxBt";
+
+    fn hmac_sha1(key: &[u8], parts: &[&[u8]]) -> [u8; 20] {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, key);
+        let mut context = aws_lc_rs::hmac::Context::with_key(&key);
+        parts.iter().for_each(|p| context.update(p));
+        context.sign().as_ref().try_into().unwrap()
+    }
+
+    #[test]
+    fn rfc_5769_sample_request_is_routed_and_authentic() {
+        let bytes: Vec<u8> = (0..SAMPLE_REQUEST.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&SAMPLE_REQUEST[i..i + 2], 16).unwrap())
+            .collect();
+        assert_eq!(bytes.len(), 108);
+        assert_eq!(classify(&bytes), Some(Kind::Stun));
+        assert!(matches!(peek_stun(&bytes), Some(Stun::Request { local_ufrag: "evtj" })));
+        let message = is::stun::StunMessage::parse(&bytes).unwrap();
+        assert!(message.verify(SAMPLE_PASSWORD, hmac_sha1));
+        assert!(!message.verify(b"wrong", hmac_sha1));
+        for at in 0..bytes.len() - 32 {
+            let mut forged = bytes.clone();
+            forged[at] ^= 1;
+            let authentic =
+                is::stun::StunMessage::parse(&forged).is_ok_and(|m| m.verify(SAMPLE_PASSWORD, hmac_sha1));
+            assert!(!authentic, "byte {at}");
+        }
+    }
 }
