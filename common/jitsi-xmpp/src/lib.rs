@@ -27,6 +27,7 @@ pub mod presence;
 pub mod sasl;
 pub mod sensitive;
 pub mod stanza_error;
+pub mod tenant;
 mod words;
 pub mod xml;
 

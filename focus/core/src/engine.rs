@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use jitsi_xmpp::ids::MeetingId;
 use jitsi_xmpp::iq::{Answer, IqTracker};
-use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, health, ns};
+use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, health, ns, tenant};
 
 use crate::bridges::{Brewery, BridgeEvent};
 use crate::colibri::expire_request;
@@ -152,6 +152,7 @@ impl Engine {
     pub(crate) fn is_room(&self, room: &BareJid) -> bool {
         let domain = room.domain();
         let ours = domain.eq_ignore_ascii_case(&self.config.muc_domain)
+            || tenant::tenant_of(&self.config.muc_domain, &self.config.domain, domain).is_some()
             || self.components.breakout_rooms.as_deref() == Some(domain);
         ours && !room.node().is_some_and(|n| n.starts_with(HEALTH_PREFIX))
     }

@@ -53,6 +53,21 @@ for (const [name, client] of Object.entries(clients)) {
       await closeAll(all);
     });
 
+    if (client.tenants) test('two towns, the same room name: two meetings', async () => {
+      const r = room('town');
+      const all = [];
+      for (const town of ['stadt-a', 'stadt-a', 'stadt-b']) {
+        const p = await Participant.open(browser, server, { path: client.page(`${town}/${r}`) });
+        named.add(r);
+        await p.join(r, { resolution: 180 });
+        all.push(p);
+      }
+      await everybodySeesEverybody(all.slice(0, 2));
+      assert.equal(Object.keys(await all[0].get('members')).length, 1, 'only the own town');
+      assert.equal(Object.keys(await all[2].get('members')).length, 0, 'the other town is empty');
+      await closeAll(all);
+    });
+
     for (const transport of ['websocket', 'bosh']) {
       test(`three clients over ${transport}: audio and video of both others for 20 s, GCM, channel, speaker`, async () => {
         const r = room(transport);

@@ -107,7 +107,14 @@ fn rooms_elsewhere_and_rooms_of_the_self_test_are_not_for_clients() {
         let id = w.conference_request(room);
         assert_eq!(w.replies[&id].attr("type"), Some("error"), "{room}");
     }
-    let id = w.conference_request("b1@breakout.meet.jitsi");
+    // The rooms of a tenant are ours.
+    for room in ["b1@breakout.meet.jitsi", "rathaus@muc.stadt-a.meet.jitsi"] {
+        let id = w.conference_request(room);
+        assert!(w.replies[&id].to_xml().contains("ready=\"true\""), "{room}");
+    }
+    let id = w.conference_request("rathaus@muc.a.b.meet.jitsi");
+    assert_eq!(w.replies[&id].attr("type"), Some("error"));
+    let id = w.conference_request("b2@breakout.meet.jitsi");
     assert!(w.replies[&id].to_xml().contains("ready=\"true\""));
     w.receive(&format!("<iq type='set' id='n' from='a@b/c' to='{ME}'><conference xmlns='http://jitsi.org/protocol/focus'/></iq>"));
     assert!(w.replies["n"].to_xml().contains("<bad-request"));

@@ -1,22 +1,13 @@
 //! Upstream's `muc_domain_mapper` (prosody-compat §4.13): addresses as clients write them in, as rooms are stored
 //! out, and back. `room@muc.<tenant>.meet.jitsi` is stored as `[tenant]room@muc.meet.jitsi`.
 
-use jitsi_xmpp::{BareJid, Jid};
+use jitsi_xmpp::{BareJid, Jid, tenant};
 
 use crate::config::Config;
 
 /// The tenant in a virtual MUC domain.
 pub(crate) fn tenant_of<'a>(config: &Config, domain: &'a str) -> Option<&'a str> {
-    if !config.tenants {
-        return None;
-    }
-    let prefix = config.muc_domain.strip_suffix(config.domain.as_str())?.strip_suffix('.')?;
-    let tenant = domain
-        .strip_prefix(prefix)?
-        .strip_prefix('.')?
-        .strip_suffix(config.domain.as_str())?
-        .strip_suffix('.')?;
-    (!tenant.is_empty() && !tenant.contains('.')).then_some(tenant)
+    if config.tenants { tenant::tenant_of(&config.muc_domain, &config.domain, domain) } else { None }
 }
 
 /// The address under which things are stored. An address that cannot be mapped stays as it is.
