@@ -1,0 +1,588 @@
+//! All clients on one thread: what to do in; deliveries counted, and what has happened, out.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use mio::{Events, Poll};
+
+use super::connection::Connection;
+use super::frame::{self, Opcode};
+use super::login::{Account, Answer, Login};
+use super::rooms::{Broadcasts, Room, Seen};
+use super::scan::{self, Kind, Scanner, Stamp};
+use super::stanza;
+use super::target::Target;
+use crate::latency::Latencies;
+
+/// Something a scenario may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// The client is logged in.
+    Ready(usize),
+    /// The focus lets the client join.
+    Admitted(usize),
+    /// The client has got its own presence, this long after it asked to join.
+    Joined(usize, Duration),
+    /// The client has left its room.
+    Left(usize),
+    /// Everybody in this room has got a broadcast.
+    Complete(usize),
+}
+
+/// One client.
+#[derive(Debug)]
+struct Client {
+    connection: Connection,
+    stage: Stage,
+    jid: String,
+    /// The nick: the first eight characters of the address, as clients do.
+    nick: String,
+    sm: bool,
+    handled: u32,
+    /// Room, and whether the client stays there.
+    room: Option<(usize, bool)>,
+    seen: Seen,
+    waits: Waits,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Connecting,
+    Upgrading(Box<Login>, String),
+    Login(Box<Login>),
+    Ready,
+    Leaving,
+    Gone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    Nothing,
+    Focus,
+    OwnPresence(Instant),
+    OwnLeave,
+}
+
+/// All clients.
+pub(super) struct Fleet {
+    pub(super) target: Target,
+    sm: bool,
+    poll: Poll,
+    events: Events,
+    clients: Vec<Client>,
+    accounts: Vec<Option<Account>>,
+    buffer: Vec<u8>,
+    scanner: Scanner,
+    pub(super) rooms: Vec<Room>,
+    pub(super) broadcasts: Broadcasts,
+    pub(super) happened: VecDeque<Happened>,
+    /// Presences and broadcasts received.
+    pub(super) deliveries: u64,
+    /// Of broadcasts.
+    pub(super) latency: Latencies,
+    /// Requests to the focus to repeat.
+    ask_again: Vec<(Instant, usize)>,
+    /// When something came that brings us on.
+    progress: Instant,
+    patience: Duration,
+    muted: bool,
+}
+
+impl Fleet {
+    /// No clients yet.
+    pub(super) fn new(target: Target, sm: bool, patience: Duration) -> Result<Self> {
+        let now = Instant::now();
+        Ok(Self {
+            target,
+            sm,
+            poll: Poll::new()?,
+            events: Events::with_capacity(1024),
+            clients: Vec::new(),
+            accounts: Vec::new(),
+            buffer: vec![0; BUFFER],
+            scanner: Scanner::new(),
+            rooms: Vec::new(),
+            broadcasts: Broadcasts::new(now),
+            happened: VecDeque::new(),
+            deliveries: 0,
+            latency: Latencies::new(),
+            ask_again: Vec::new(),
+            progress: now,
+            patience,
+            muted: false,
+        })
+    }
+
+    /// How many clients there are.
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Begins to connect a client and log it in.
+    pub(super) fn connect(&mut self, account: Account) -> Result<usize> {
+        let id = self.clients.len();
+        let connection = Connection::open(self.target.address, self.poll.registry(), id)?;
+        self.clients.push(Client {
+            connection,
+            stage: Stage::Connecting,
+            jid: String::new(),
+            nick: String::new(),
+            sm: false,
+            handled: 0,
+            room: None,
+            seen: Seen::default(),
+            waits: Waits::Nothing,
+        });
+        self.accounts.push(Some(account));
+        Ok(id)
+    }
+
+    /// A client asks the focus for a meeting.
+    pub(super) fn ask_focus(&mut self, id: usize, room: usize) -> Result<()> {
+        let request = stanza::conference_request(&self.target, &self.rooms[room].jid);
+        let client = &mut self.clients[id];
+        client.room = Some((room, false));
+        client.waits = Waits::Focus;
+        client.connection.send(Opcode::Text, request.as_bytes())
+    }
+
+    /// A client asks to join. A member stays: everybody is to see it.
+    pub(super) fn join(&mut self, id: usize, room: usize, member: bool) -> Result<()> {
+        let there = &mut self.rooms[room];
+        let place = there.members.len();
+        if member {
+            there.members.push(id);
+        }
+        let client = &mut self.clients[id];
+        client.room = Some((room, member));
+        client.seen = Seen::default();
+        client.waits = Waits::OwnPresence(Instant::now());
+        let mark = if member { format!("j{place}") } else { "visitor".to_owned() };
+        let presence = stanza::presence(&there.jid, &client.nick, &mark, true, false);
+        client.connection.send(Opcode::Text, presence.as_bytes())?;
+        if member {
+            let clients = &self.clients;
+            self.rooms[room].recount(|m| clients[m].seen.count);
+        }
+        Ok(())
+    }
+
+    /// The focus opens a room.
+    pub(super) fn open_as_focus(&mut self, id: usize, room: usize) -> Result<()> {
+        let client = &mut self.clients[id];
+        client.room = Some((room, false));
+        client.waits = Waits::OwnPresence(Instant::now());
+        client.connection.send(Opcode::Text, stanza::focus_join(&self.rooms[room].jid).as_bytes())
+    }
+
+    /// A visitor leaves.
+    pub(super) fn leave(&mut self, id: usize) -> Result<()> {
+        let client = &mut self.clients[id];
+        let (room, _) = client.room.context("leaves no room")?;
+        client.waits = Waits::OwnLeave;
+        let leave = stanza::leave(&self.rooms[room].jid, &client.nick);
+        client.connection.send(Opcode::Text, leave.as_bytes())
+    }
+
+    /// How many members of its room a client has seen.
+    pub(super) fn has_seen(&self, id: usize) -> usize {
+        self.clients[id].seen.count
+    }
+
+    /// The next member of a room says something to all. False: too much is under way.
+    pub(super) fn say(&mut self, room: usize, what: Say) -> Result<bool> {
+        let now = Instant::now();
+        let there = &mut self.rooms[room];
+        let Some(number) = self.broadcasts.begin(room, there.recipients(), now) else { return Ok(false) };
+        let member = there.members[there.next % there.members.len()];
+        there.next += 1;
+        there.outstanding += 1;
+        let client = &mut self.clients[member];
+        let mark = format!("c{number}");
+        self.muted = !self.muted;
+        let text = match what {
+            Say::Presence => stanza::presence(&there.jid, &client.nick, &mark, false, self.muted),
+            Say::Chat => stanza::chat(&there.jid, &mark),
+        };
+        client.connection.send(Opcode::Text, text.as_bytes())?;
+        Ok(true)
+    }
+
+    /// A client shows that it lives.
+    pub(super) fn ping(&mut self, id: usize) -> Result<()> {
+        let ping = stanza::ping(&self.target);
+        self.clients[id].connection.send(Opcode::Text, ping.as_bytes())
+    }
+
+    /// Waits for sockets at most until then, and handles what they have. An error ends the measurement.
+    pub(super) fn turn(&mut self, until: Instant) -> Result<()> {
+        let now = Instant::now();
+        self.repeat_requests(now)?;
+        let wait = until.saturating_duration_since(now).min(TICK);
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        let polled = match self.poll.poll(&mut events, Some(wait)) {
+            Err(e) if e.kind() != std::io::ErrorKind::Interrupted => Err(e.into()),
+            _ => events.iter().try_for_each(|event| {
+                let id = event.token().0;
+                self.event(id, event.is_writable(), event.is_readable() || event.is_read_closed())
+            }),
+        };
+        self.events = events;
+        polled
+    }
+
+    /// Turns until `done`; gives up when nothing comes that brings us on.
+    pub(super) fn until(
+        &mut self,
+        what: &str,
+        mut done: impl FnMut(&mut Self) -> Result<bool>,
+    ) -> Result<()> {
+        let begun = Instant::now();
+        self.progress = begun;
+        loop {
+            if done(self)? {
+                return Ok(());
+            }
+            let now = Instant::now();
+            self.be_patient(what, now)?;
+            if now.duration_since(begun) > LONGEST_WAIT {
+                bail!("not done after {:.0} s {what}", LONGEST_WAIT.as_secs_f64());
+            }
+            self.turn(now + TICK)?;
+        }
+    }
+
+    /// An error when nothing has come for too long that brings us on.
+    pub(super) fn be_patient(&self, what: &str, now: Instant) -> Result<()> {
+        if now.saturating_duration_since(self.progress) > self.patience {
+            let waits = self.clients.iter().find_map(Client::waits_for).unwrap_or("a delivery");
+            bail!("no answer for {:.0} s {what}; a client waits for {waits}", self.patience.as_secs_f64());
+        }
+        Ok(())
+    }
+
+    /// Patience begins anew: we had nothing to ask for.
+    pub(super) fn rest(&mut self, now: Instant) {
+        self.progress = now;
+    }
+
+    /// The oldest thing that happened.
+    pub(super) fn take(&mut self) -> Option<Happened> {
+        self.happened.pop_front()
+    }
+
+    /// Everybody says goodbye, so that no session waits to be resumed. Bounded; errors no longer matter.
+    pub(super) fn close(mut self) {
+        for client in &mut self.clients {
+            if matches!(client.stage, Stage::Ready) {
+                client.stage = Stage::Leaving;
+                for text in stanza::GOODBYE {
+                    let _ = client.connection.send(Opcode::Text, text.as_bytes());
+                }
+                let _ = client.connection.send(Opcode::Close, &1000u16.to_be_bytes());
+                client.connection.finish();
+            }
+        }
+        let until = Instant::now() + LONGEST_GOODBYE;
+        while Instant::now() < until && self.clients.iter().any(|c| matches!(c.stage, Stage::Leaving)) {
+            if self.turn(until).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn repeat_requests(&mut self, now: Instant) -> Result<()> {
+        while let Some(at) = self.ask_again.iter().position(|(at, _)| *at <= now) {
+            let (_, id) = self.ask_again.swap_remove(at);
+            if let Some((room, _)) = self.clients[id].room {
+                self.ask_focus(id, room)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, id: usize, writable: bool, readable: bool) -> Result<()> {
+        match self.ready(id, writable, readable) {
+            // One that leaves has nothing to lose.
+            Err(_) if self.clients[id].is_leaving() => {
+                self.clients[id].stage = Stage::Gone;
+                Ok(())
+            }
+            handled => handled,
+        }
+    }
+
+    fn ready(&mut self, id: usize, writable: bool, readable: bool) -> Result<()> {
+        let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
+        if matches!(client.stage, Stage::Connecting) {
+            if !client.connection.connected(self.target.address)? {
+                return Ok(());
+            }
+            let account = self.accounts.get_mut(id).and_then(Option::take).unwrap_or(Account::Anonymous);
+            let domain = match account {
+                Account::Anonymous => &self.target.domain,
+                Account::Password { .. } => &self.target.auth_domain,
+            };
+            let (login, open) = Login::begin(domain, account, self.sm);
+            client.connection.send_raw(stanza::upgrade(&self.target).as_bytes())?;
+            client.stage = Stage::Upgrading(Box::new(login), open);
+            self.progress = Instant::now();
+        } else if writable {
+            client.connection.flush()?;
+        }
+        if readable { self.read(id) } else { Ok(()) }
+    }
+
+    fn read(&mut self, id: usize) -> Result<()> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = self.read_into(id, &mut buffer);
+        self.buffer = buffer;
+        read
+    }
+
+    fn read_into(&mut self, id: usize, buffer: &mut [u8]) -> Result<()> {
+        // Bounded, so that one connection cannot keep the others waiting; what is left makes the next turn short.
+        for _ in 0..READS {
+            let client = &mut self.clients[id];
+            if matches!(client.stage, Stage::Gone) {
+                return Ok(());
+            }
+            let Some((there, more)) = client.connection.read(buffer)? else {
+                let leaving = client.is_leaving();
+                let waits = client.waits_for();
+                client.stage = Stage::Gone;
+                if leaving {
+                    return Ok(());
+                }
+                bail!(
+                    "the server has closed the connection of a client{}",
+                    waits.map(|w| format!(" that waits for {w}")).unwrap_or_default()
+                );
+            };
+            let used = self.bytes(id, buffer.get(..there).unwrap_or_default())?;
+            self.clients[id].connection.keep(buffer.get(used..there).unwrap_or_default());
+            if !more {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Handles whole frames; how many bytes they were.
+    fn bytes(&mut self, id: usize, bytes: &[u8]) -> Result<usize> {
+        let now = Instant::now();
+        let mut used = 0;
+        if matches!(self.clients[id].stage, Stage::Upgrading(..)) {
+            used = self.upgraded(id, bytes)?;
+            if used == 0 {
+                return Ok(0);
+            }
+        }
+        while let Some(frame) = frame::first(bytes.get(used..).unwrap_or_default())? {
+            used += frame.length;
+            match frame.opcode {
+                Opcode::Text => self.text(id, frame.payload, now)?,
+                Opcode::Ping => self.clients[id].connection.send(Opcode::Pong, frame.payload)?,
+                Opcode::Pong => {}
+                Opcode::Close if self.clients[id].is_leaving() => {}
+                Opcode::Close => bail!("the server has closed the WebSocket of a client"),
+            }
+        }
+        Ok(used)
+    }
+
+    /// The answer to the HTTP request; 0: it is not whole yet.
+    fn upgraded(&mut self, id: usize, bytes: &[u8]) -> Result<usize> {
+        let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
+            if bytes.len() > LONGEST_HEAD {
+                bail!("{} does not answer in HTTP", self.target.address);
+            }
+            return Ok(0);
+        };
+        let head = String::from_utf8_lossy(bytes.get(..end).unwrap_or_default());
+        let status = head.lines().next().unwrap_or_default();
+        if status.split(' ').nth(1) != Some("101") {
+            bail!("{} refuses the WebSocket at {}: {status}", self.target.address, self.target.path);
+        }
+        let client = &mut self.clients[id];
+        if let Stage::Upgrading(login, open) = std::mem::replace(&mut client.stage, Stage::Ready) {
+            client.stage = Stage::Login(login);
+            client.connection.send(Opcode::Text, open.as_bytes())?;
+        }
+        self.progress = Instant::now();
+        Ok(end + 4)
+    }
+
+    fn text(&mut self, id: usize, frame: &[u8], now: Instant) -> Result<()> {
+        let client = &mut self.clients[id];
+        if let Stage::Login(login) = &mut client.stage {
+            self.progress = now;
+            match login.frame(std::str::from_utf8(frame).context("the server sends no UTF-8")?)? {
+                Answer::Wait => {}
+                Answer::Send(text) => client.connection.send(Opcode::Text, text.as_bytes())?,
+                Answer::Ready { jid, sm } => {
+                    client.nick = jid.chars().take(8).collect();
+                    client.jid = jid;
+                    client.sm = sm;
+                    client.stage = Stage::Ready;
+                    self.happened.push_back(Happened::Ready(id));
+                }
+            }
+            return Ok(());
+        }
+        if client.is_leaving() {
+            return Ok(());
+        }
+        let kind = scan::kind(frame);
+        match kind {
+            Kind::Presence | Kind::Message => {
+                client.handled = client.handled.wrapping_add(1);
+                self.delivery(id, kind, frame, now)
+            }
+            Kind::Iq => {
+                client.handled = client.handled.wrapping_add(1);
+                self.iq(id, &String::from_utf8_lossy(frame), now)
+            }
+            Kind::AckRequest => {
+                let ack = stanza::ack(client.handled);
+                if client.sm { client.connection.send(Opcode::Text, ack.as_bytes()) } else { Ok(()) }
+            }
+            Kind::End => bail!("the server ends a stream: {}", String::from_utf8_lossy(frame)),
+            Kind::Other => Ok(()),
+        }
+    }
+
+    fn delivery(&mut self, id: usize, kind: Kind, frame: &[u8], now: Instant) -> Result<()> {
+        let client = &mut self.clients[id];
+        let stamp = self.scanner.stamp(kind, frame);
+        if kind == Kind::Presence || stamp.is_some() {
+            self.deliveries += 1;
+        }
+        match stamp {
+            Some(Stamp::Broadcast(number)) => {
+                if let Some(arrived) = self.broadcasts.arrived(number, now) {
+                    self.latency.record(arrived.latency);
+                    self.progress = now;
+                    if let Some(room) = arrived.complete {
+                        self.rooms[room].outstanding -= 1;
+                        self.happened.push_back(Happened::Complete(room));
+                    }
+                }
+            }
+            Some(Stamp::Join(place)) => {
+                if let Some((room, member)) = client.room
+                    && place < MOST_PLACES
+                    && client.seen.note(place)
+                {
+                    if member {
+                        self.rooms[room].has_seen(client.seen.count);
+                    }
+                    self.progress = now;
+                }
+            }
+            None => {}
+        }
+        if client.waits != Waits::Nothing && kind == Kind::Presence {
+            return self.own_presence(id, frame, now);
+        }
+        Ok(())
+    }
+
+    /// A client that joins or leaves looks closer.
+    fn own_presence(&mut self, id: usize, frame: &[u8], now: Instant) -> Result<()> {
+        let client = &mut self.clients[id];
+        let tag_end = memchr::memchr(b'>', frame).unwrap_or(frame.len());
+        let tag = String::from_utf8_lossy(frame.get(..=tag_end).unwrap_or(frame));
+        match (client.waits, scan::attribute(&tag, "type")) {
+            (_, Some("error")) => {
+                let error = String::from_utf8_lossy(frame);
+                let condition = scan::first_child(&error, "error").unwrap_or("no reason");
+                let text = error.rsplit_once("</text>").and_then(|(before, _)| before.rsplit_once('>'));
+                bail!(
+                    "the server refuses a join: {condition}{}",
+                    text.map(|(_, t)| format!(" ({t})")).unwrap_or_default()
+                )
+            }
+            (Waits::OwnPresence(asked), None) if self.scanner.is_own(frame) => {
+                client.waits = Waits::Nothing;
+                self.happened.push_back(Happened::Joined(id, now.saturating_duration_since(asked)));
+                self.progress = now;
+            }
+            (Waits::OwnLeave, Some("unavailable")) if self.scanner.is_own(frame) => {
+                client.waits = Waits::Nothing;
+                client.room = None;
+                self.happened.push_back(Happened::Left(id));
+                self.progress = now;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn iq(&mut self, id: usize, frame: &str, now: Instant) -> Result<()> {
+        let client = &mut self.clients[id];
+        match scan::attribute(frame, "type") {
+            // An offer of the focus, a disco request: taken note of, so that nobody repeats it.
+            Some("get" | "set") => {
+                let iq_id = scan::attribute(frame, "id").unwrap_or_default();
+                let answer = stanza::result(iq_id, scan::attribute(frame, "from"));
+                client.connection.send(Opcode::Text, answer.as_bytes())
+            }
+            Some(kind) if client.waits == Waits::Focus && frame.contains("focus:sendIQ") => {
+                self.progress = now;
+                if kind == "error" {
+                    let condition = scan::first_child(frame, "error").unwrap_or("no reason");
+                    bail!("the focus refuses a meeting: {condition}");
+                }
+                if frame.contains("ready='true'") || frame.contains("ready=\"true\"") {
+                    client.waits = Waits::Nothing;
+                    self.happened.push_back(Happened::Admitted(id));
+                } else {
+                    self.ask_again.push((now + ASK_AGAIN, id));
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a member tells its room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Say {
+    /// A change of its presence.
+    Presence,
+    /// A chat message.
+    Chat,
+}
+
+impl Client {
+    const fn is_leaving(&self) -> bool {
+        matches!(self.stage, Stage::Leaving | Stage::Gone)
+    }
+
+    fn waits_for(&self) -> Option<&'static str> {
+        match (&self.stage, self.waits) {
+            (Stage::Connecting, _) => Some("the connection"),
+            (Stage::Upgrading(..), _) => Some("the WebSocket"),
+            (Stage::Login(login), _) => Some(login.waits_for()),
+            (_, Waits::Focus) => Some("the focus"),
+            (_, Waits::OwnPresence(_)) => Some("its own presence in the room"),
+            (_, Waits::OwnLeave) => Some("its leave"),
+            _ => None,
+        }
+    }
+}
+
+/// One read; a room's worth of presence.
+const BUFFER: usize = 1 << 20;
+/// Reads of one socket in one turn; edge-triggered, so a full buffer must be followed by another read.
+const READS: usize = 1_000;
+const TICK: Duration = Duration::from_millis(100);
+/// Any wait for the server, however it goes on.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
+const LONGEST_HEAD: usize = 64 * 1024;
+const MOST_PLACES: usize = 1 << 20;
+const ASK_AGAIN: Duration = Duration::from_secs(1);
