@@ -1,6 +1,7 @@
 //! One connection between its transport's task and the server: bounded both ways, and dropped rather than waited
 //! for when it reads too slowly.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,6 +11,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
 use crate::counters::bump;
 use crate::limits;
+use crate::outlet::{Outlet, Word};
 use crate::owner::{Input, Shared};
 
 /// What the server asks of a connection, in order.
@@ -23,20 +25,33 @@ pub(crate) enum Order {
     Close(CloseReason),
 }
 
-/// The transport's end. Dropping it tells the server that the connection is gone.
+/// The way from a transport to the server. Dropping it tells the server that the connection is gone.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct Line {
     id: ConnId,
     shared: Arc<Shared>,
-    orders: mpsc::Receiver<Order>,
-    gauge: Arc<Gauge>,
     /// The place among the connections allowed at once.
     _place: OwnedSemaphorePermit,
 }
 
-/// The server's end.
+/// The end of a transport that takes orders from a queue.
 #[derive(Debug)]
-pub(crate) struct Sink {
+pub(crate) struct Connection {
+    line: Line,
+    orders: mpsc::Receiver<Order>,
+    gauge: Arc<Gauge>,
+}
+
+/// The server's end.
+pub(crate) enum Sink {
+    /// The transport's task takes the orders.
+    Queue(Queue),
+    /// The server writes to the socket itself.
+    Outlet(Arc<Outlet>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Queue {
     orders: mpsc::Sender<Order>,
     gauge: Arc<Gauge>,
     max_bytes: usize,
@@ -53,26 +68,22 @@ struct Gauge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
-impl Connection {
-    /// Announces a new connection to the server.
+impl Line {
+    /// Announces a new connection to the server, which sends to `sink`.
     pub(crate) async fn open(
         shared: &Arc<Shared>,
         transport: Transport,
         query: SessionQuery,
+        sink: Sink,
     ) -> Result<Self, Full> {
         let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
             bump(&shared.tally.refused_full);
             return Err(Full);
         };
         let id = shared.next_id();
-        // A role of the same process cannot come back by itself: it gets more room before it counts as stuck.
-        let room = if matches!(transport, Transport::InProcess(_)) { limits::IN_PROCESS_ROOM } else { 1 };
-        let (tx, orders) = mpsc::channel(limits::OUTPUTS * room);
-        let gauge = Arc::new(Gauge::default());
-        let sink = Sink { orders: tx, gauge: Arc::clone(&gauge), max_bytes: shared.max_send_backlog * room };
-        let connection = Self { id, shared: Arc::clone(shared), orders, gauge, _place: place };
-        connection.input(Input::Open { id, transport, query: Box::new(query), sink }).await;
-        Ok(connection)
+        let line = Self { id, shared: Arc::clone(shared), _place: place };
+        line.input(Input::Open { id, transport, query: Box::new(query), sink }).await;
+        Ok(line)
     }
 
     /// Hands a frame to the server; waits while the server is behind. Cancelling loses the frame.
@@ -92,6 +103,33 @@ impl Connection {
     /// Reports that the TLS handshake is done.
     pub(crate) async fn tls(&self) {
         self.input(Input::Tls { id: self.id }).await;
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    async fn input(&self, input: Input) {
+        // Fails only when the server has stopped; then `order` says so as well.
+        let _ = self.shared.inputs.send(input).await;
+    }
+}
+
+impl Connection {
+    /// Announces a new connection to the server.
+    pub(crate) async fn open(
+        shared: &Arc<Shared>,
+        transport: Transport,
+        query: SessionQuery,
+    ) -> Result<Self, Full> {
+        // A role of the same process cannot come back by itself: it gets more room before it counts as stuck.
+        let room = if matches!(transport, Transport::InProcess(_)) { limits::IN_PROCESS_ROOM } else { 1 };
+        let (tx, orders) = mpsc::channel(limits::OUTPUTS * room);
+        let gauge = Arc::new(Gauge::default());
+        let queue =
+            Queue { orders: tx, gauge: Arc::clone(&gauge), max_bytes: shared.max_send_backlog * room };
+        let line = Line::open(shared, transport, query, Sink::Queue(queue)).await?;
+        Ok(Self { line, orders, gauge })
     }
 
     /// The next order; `None`: the server has stopped or has dropped this connection. Cancel-safe.
@@ -116,24 +154,23 @@ impl Connection {
         async move { gauge.dropped.notified().await }
     }
 
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
     fn taken(&self, order: Option<Order>) -> Option<Order> {
         if let Some(Order::Send(frame)) = &order {
             self.gauge.waiting.fetch_sub(frame.len(), Ordering::Relaxed);
         }
         order
     }
+}
 
-    async fn input(&self, input: Input) {
-        // Fails only when the server has stopped; then `order` says so as well.
-        let _ = self.shared.inputs.send(input).await;
+impl Deref for Connection {
+    type Target = Line;
+
+    fn deref(&self) -> &Line {
+        &self.line
     }
 }
 
-impl Drop for Connection {
+impl Drop for Line {
     fn drop(&mut self) {
         let closed = Input::Closed { id: self.id };
         if let Err(mpsc::error::TrySendError::Full(closed)) = self.shared.inputs.try_send(closed)
@@ -148,8 +185,60 @@ impl Drop for Connection {
 }
 
 impl Sink {
-    /// Queues an order; `Err`: the connection reads too slowly (or is gone) and must be forgotten.
-    pub(crate) fn order(&self, order: Order) -> Result<(), Full> {
+    /// Queues an order; `Err`: the connection reads too slowly (or is gone) and must be forgotten. An outlet that has
+    /// to be flushed afterwards is put on the list.
+    pub(crate) fn order(&self, order: Order, list: &mut Vec<Arc<Outlet>>) -> Result<(), Full> {
+        let outlet = match self {
+            Self::Queue(queue) => return queue.order(order),
+            Self::Outlet(outlet) => outlet,
+        };
+        match order {
+            Order::Send(frame) => {
+                let pushed = outlet.push(frame.clone()).or_else(|Full| {
+                    // It may be our own fault: nothing has been written since this burst began.
+                    outlet.flush();
+                    outlet.push(frame)
+                });
+                if pushed? {
+                    list.push(Arc::clone(outlet));
+                }
+            }
+            Order::Close(reason) => {
+                tracing::debug!(reason = reason.reason(), "websocket closed by the server");
+                outlet.end(Word::Closed);
+            }
+            Order::StartTls | Order::ResetStream | Order::StanzaLimit(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the transport is still there; if not, being unable to send is no fault of its reader.
+    pub(crate) fn is_gone(&self) -> bool {
+        match self {
+            Self::Queue(queue) => queue.orders.is_closed(),
+            Self::Outlet(outlet) => outlet.has_left(),
+        }
+    }
+
+    /// Makes the transport end at once, whatever it is waiting for.
+    pub(crate) fn drop_now(&self) {
+        match self {
+            Self::Queue(queue) => queue.gauge.dropped.notify_one(),
+            Self::Outlet(outlet) => outlet.end(Word::Dropped),
+        }
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if let Self::Outlet(outlet) = self {
+            outlet.end(Word::Stopped);
+        }
+    }
+}
+
+impl Queue {
+    fn order(&self, order: Order) -> Result<(), Full> {
         if let Order::Send(frame) = &order {
             let before = self.gauge.waiting.fetch_add(frame.len(), Ordering::Relaxed);
             if before + frame.len() > self.max_bytes {
@@ -158,14 +247,13 @@ impl Sink {
         }
         self.orders.try_send(order).map_err(|_| Full)
     }
+}
 
-    /// Whether the transport is still there; if not, being unable to send is no fault of its reader.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.orders.is_closed()
-    }
-
-    /// Makes the transport end at once, whatever it is waiting for.
-    pub(crate) fn drop_now(&self) {
-        self.gauge.dropped.notify_one();
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Queue(_) => "Queue",
+            Self::Outlet(_) => "Outlet",
+        })
     }
 }

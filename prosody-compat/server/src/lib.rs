@@ -13,6 +13,7 @@ mod counters;
 mod http;
 pub mod limits;
 mod listen;
+mod outlet;
 mod owner;
 mod tls;
 

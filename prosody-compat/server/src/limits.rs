@@ -26,8 +26,6 @@ pub const CLIENT_RATE: usize = 64 * 1024;
 /// A WebSocket read buffer; allocated per connection.
 pub const WS_READ_BUFFER: usize = 4_096;
 
-/// WebSocket frames are gathered up to this size before one write; grows to this plus one frame per connection.
-pub const WS_WRITE_BUFFER: usize = 4_096;
 
 /// A WebSocket that is silent so long is pinged. Browsers answer by themselves.
 pub const WS_PING_AFTER: Duration = Duration::from_secs(30);

@@ -5,16 +5,18 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use prosody_core::{ConnId, Counters, FramingError, Output, Server, SessionQuery, Stats, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time;
+use tokio::{task, time};
 
 use crate::connection::{Order, Sink};
 use crate::counters::{Tally, bump};
 use crate::limits;
+use crate::outlet::Outlet;
 
 /// Something that happened on a connection.
 #[derive(Debug)]
@@ -82,7 +84,7 @@ impl Shared {
 /// Runs the server until the shutdown; then every connection is told to close, without a stream error: clients
 /// resume or reload.
 pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, shared: Arc<Shared>) {
-    let mut owner = Owner { server, sinks: HashMap::new(), shared };
+    let mut owner = Owner { server, sinks: HashMap::new(), unflushed: Vec::new(), sent: 0, shared };
     let mut shutdown = owner.shared.shutdown.clone();
     let mut batch = Vec::with_capacity(BATCH);
     let mut clock = time::interval(CLOCK_EVERY);
@@ -98,6 +100,9 @@ pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, share
                 }
                 for input in batch.drain(..) {
                     owner.input(input);
+                    if owner.sent >= SENT_UNFLUSHED {
+                        owner.flush().await;
+                    }
                 }
                 stale = true;
             }
@@ -114,8 +119,9 @@ pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, share
                 published = Instant::now();
                 stale = false;
             }
-            _ = shutdown.wait_for(|told| *told) => return,
+            () = async { drop(shutdown.wait_for(|told| *told).await) } => return,
         }
+        owner.flush().await;
     }
 }
 
@@ -129,6 +135,10 @@ async fn at(instant: Option<Instant>) {
 struct Owner {
     server: Server,
     sinks: HashMap<ConnId, Sink>,
+    /// What has been sent to these is not written yet.
+    unflushed: Vec<Arc<Outlet>>,
+    /// Orders since the last flush.
+    sent: usize,
     shared: Arc<Shared>,
 }
 
@@ -182,7 +192,8 @@ impl Owner {
                 };
                 let closes = matches!(order, Order::Close(_));
                 let Some(sink) = self.sinks.get(&id) else { continue };
-                if sink.order(order).is_err() {
+                self.sent += 1;
+                if sink.order(order, &mut self.unflushed).is_err() {
                     if sink.is_gone() {
                         // The transport has ended. What it read before that is still in our queue, and its last frame
                         // may be a goodbye; `Closed` comes behind it.
@@ -206,6 +217,22 @@ impl Owner {
         }
     }
 
+    /// Writes what was sent: a little at once, a broadcast in parts that all threads can take up.
+    async fn flush(&mut self) {
+        self.sent = 0;
+        if self.unflushed.len() <= FLUSHED_TOGETHER {
+            flush_all(self.unflushed.drain(..)).await;
+            return;
+        }
+        while !self.unflushed.is_empty() {
+            let rest = self.unflushed.split_off(self.unflushed.len().min(FLUSHED_TOGETHER));
+            let part = std::mem::replace(&mut self.unflushed, rest);
+            tokio::spawn(flush_all(part.into_iter()));
+        }
+        // The parts' turn on this thread; what is sent to a connection meanwhile goes out in one write.
+        task::yield_now().await;
+    }
+
     fn drop_connection(&mut self, id: ConnId) {
         if let Some(sink) = self.sinks.remove(&id) {
             sink.drop_now();
@@ -217,6 +244,23 @@ impl Owner {
         *self.shared.numbers.lock().unwrap_or_else(PoisonError::into_inner) = numbers;
     }
 }
+
+/// The socket's readiness decides how much is written, not this task's budget.
+fn flush_all(outlets: impl Iterator<Item = Arc<Outlet>>) -> impl Future<Output = ()> {
+    let mut outlets = Some(outlets);
+    task::unconstrained(std::future::poll_fn(move |_| {
+        for outlet in outlets.take().into_iter().flatten() {
+            outlet.flush();
+        }
+        Poll::Ready(())
+    }))
+}
+
+/// Outlets that are flushed in one go. Reason: long enough to pay for handing them to another thread.
+const FLUSHED_TOGETHER: usize = 64;
+
+/// Orders after which is flushed, even if more input waits. Reason: about a millisecond's work.
+const SENT_UNFLUSHED: usize = 4_096;
 
 /// Inputs handled between two looks at timers and the shutdown.
 const BATCH: usize = 64;

@@ -1,5 +1,6 @@
 //! XMPP over WebSocket (RFC 7395): an HTTP upgrade in, one frame per stanza both ways.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,11 +8,11 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use prosody_core::{FramingError, SessionQuery, Transport};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -22,9 +23,10 @@ use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::query;
 use super::rate::Rate;
-use crate::connection::{Connection, Order};
+use crate::connection::{Line, Sink};
 use crate::counters::bump;
 use crate::limits;
+use crate::outlet::{self, Io, Outlet, Word};
 use crate::owner::Shared;
 
 /// `GET /xmpp-websocket`
@@ -100,25 +102,27 @@ fn contains(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
         .any(|w| w.trim().eq_ignore_ascii_case(word))
 }
 
-async fn serve<S>(shared: Arc<Shared>, io: S, query: SessionQuery)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+async fn serve(shared: Arc<Shared>, io: impl Io + 'static, query: SessionQuery) {
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::WS_READ_BUFFER)
-        .write_buffer_size(limits::WS_WRITE_BUFFER)
+        // What the engine writes by itself goes to the outlet's queue at once.
+        .write_buffer_size(0)
         // Somewhat above the stanza limit: the server answers what is between the two with a stream error.
         .max_message_size(Some(shared.max_stanza * 2))
         .max_frame_size(Some(shared.max_stanza * 2));
-    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
-    let Ok(connection) = Connection::open(&shared, Transport::WebSocket, query).await else { return };
+    let outlet = Outlet::new(io, shared.max_send_backlog);
+    let sink = Sink::Outlet(Arc::clone(&outlet));
+    let Ok(line) = Line::open(&shared, Transport::WebSocket, query, sink).await else { return };
+    let engine = outlet::Shared(Arc::clone(&outlet));
+    let socket = WebSocketStream::from_raw_socket(engine, Role::Server, Some(config)).await;
     bump(&shared.tally.websocket_opened);
-    let mut session = Session { socket, connection, ending: false };
+    let mut session = Session { socket, line, outlet };
     let code = session.carry().await;
+    session.outlet.leave();
     if let Some(code) = code {
-        let Session { mut socket, connection, .. } = session;
+        let Session { mut socket, line, .. } = session;
         // The server may go on with this session elsewhere while the peer takes its time to say goodbye.
-        drop(connection);
+        drop(line);
         let goodbye = async {
             let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
             if socket.close(Some(frame)).await.is_ok() {
@@ -129,46 +133,38 @@ where
     }
 }
 
-struct Session<S> {
-    socket: WebSocketStream<S>,
-    connection: Connection,
-    /// The server has said its last word.
-    ending: bool,
+struct Session {
+    socket: WebSocketStream<outlet::Shared>,
+    line: Line,
+    outlet: Arc<Outlet>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+impl Session {
     /// Runs until either side ends; returns the code to close with, or `None` to drop the socket.
     async fn carry(&mut self) -> Option<CloseCode> {
-        let shared = Arc::clone(self.connection.shared());
+        let shared = Arc::clone(self.line.shared());
         let mut rate = Rate::new(Instant::now());
         let mut heard = time::Instant::now();
         let mut pinged = false;
         let mut paused_until: Option<time::Instant> = None;
+        // Set anew only when it fires: moving it with every frame would cost more than the frame.
+        let alarm = time::sleep_until(heard + limits::WS_PING_AFTER);
+        tokio::pin!(alarm);
         loop {
-            let silence = if pinged { limits::WS_DEAD_AFTER } else { limits::WS_PING_AFTER };
             tokio::select! {
-                order = self.connection.order() => match order {
-                    Some(order) => {
-                        let dropped = self.connection.dropped();
-                        let write = time::timeout(limits::WRITE_STALL, self.write(order));
-                        tokio::select! {
-                            written = write => match written {
-                                Ok(Ok(())) if self.ending => return Some(CloseCode::Normal),
-                                Ok(Ok(())) => {}
-                                Ok(Err(_)) => {
-                                    self.read_the_rest(&shared).await;
-                                    return None;
-                                }
-                                Err(_) => {
-                                    bump(&shared.tally.slow_reader);
-                                    return None;
-                                }
-                            },
-                            () = dropped => return None,
-                        }
+                word = poll_fn(|cx| self.outlet.poll_word(cx)) => return match word {
+                    Word::Closed => Some(CloseCode::Normal),
+                    // No stream error, so that the client resumes.
+                    Word::Stopped => Some(CloseCode::Away),
+                    Word::Dropped => (!self.outlet.is_blocked()).then_some(CloseCode::Away),
+                    Word::Broken => {
+                        self.read_the_rest(&shared).await;
+                        None
                     }
-                    // Stopped, or dropped for reading too slowly: no stream error, so that the client resumes.
-                    None => return Some(CloseCode::Away),
+                    Word::Stalled => {
+                        bump(&shared.tally.slow_reader);
+                        None
+                    }
                 },
                 message = self.socket.next(), if paused_until.is_none() => {
                     heard = time::Instant::now();
@@ -189,16 +185,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     paused_until = None;
                     heard = time::Instant::now();
                 }
-                () = sleep(Some(heard + silence)), if paused_until.is_none() => {
-                    if pinged {
+                () = alarm.as_mut() => {
+                    let silent = paused_until.map_or_else(|| heard.elapsed(), |_| Duration::ZERO);
+                    if pinged && silent >= limits::WS_DEAD_AFTER {
                         bump(&shared.tally.websocket_dead);
                         return None;
                     }
-                    pinged = true;
-                    let ping = self.socket.send(Message::Ping(Bytes::new()));
-                    if !matches!(time::timeout(PING_WRITE, ping).await, Ok(Ok(()))) {
-                        return None;
+                    let mut next = limits::WS_PING_AFTER.saturating_sub(silent);
+                    if next.is_zero() {
+                        pinged = true;
+                        self.outlet.ping();
+                        next = limits::WS_PING_AFTER.min(limits::WS_DEAD_AFTER.saturating_sub(silent));
                     }
+                    alarm.as_mut().reset(time::Instant::now() + next);
                 }
             }
         }
@@ -216,46 +215,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let _ = time::timeout(limits::CLOSE_WAIT, rest).await;
     }
 
-    /// Writes this order and all others at hand in as few writes as possible.
-    async fn write(&mut self, first: Order) -> Result<(), Error> {
-        let mut next = Some(first);
-        while let Some(order) = next {
-            match order {
-                Order::Send(frame) => {
-                    // The server's frames are UTF-8; if one is not, this client alone misses it.
-                    if let Ok(text) = Utf8Bytes::try_from(frame.to_bytes()) {
-                        self.socket.feed(Message::Text(text)).await?;
-                    }
-                }
-                Order::Close(reason) => {
-                    tracing::debug!(reason = reason.reason(), "websocket closed by the server");
-                    self.ending = true;
-                    break;
-                }
-                Order::StartTls | Order::ResetStream | Order::StanzaLimit(_) => {}
-            }
-            next = self.connection.try_order();
-        }
-        self.socket.flush().await
-    }
-
     async fn received(&mut self, shared: &Arc<Shared>, message: Message) {
         match message {
             Message::Text(text) => {
                 let text = Bytes::from(text);
                 if text.trim_ascii_start().first().is_some_and(|b| *b != b'<') {
                     bump(&shared.tally.websocket_not_xml);
-                    self.connection.framing_error(FramingError::Malformed).await;
+                    self.line.framing_error(FramingError::Malformed).await;
                 } else {
-                    self.connection.frame(text).await;
+                    self.line.frame(text).await;
                 }
             }
             Message::Binary(_) => {
                 bump(&shared.tally.websocket_binary);
-                self.connection.framing_error(FramingError::Malformed).await;
+                self.line.framing_error(FramingError::Malformed).await;
             }
             // A sign of life; tungstenite answers pings and closes by itself.
-            Message::Ping(_) | Message::Pong(_) => self.connection.frame(Bytes::new()).await,
+            Message::Ping(_) | Message::Pong(_) => self.line.frame(Bytes::new()).await,
             Message::Close(_) | Message::Frame(_) => {}
         }
     }
@@ -280,13 +256,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Nothing more can be read, but the client shall still hear why.
     async fn say_last_word(&mut self, error: FramingError) {
-        self.connection.framing_error(error).await;
+        self.line.framing_error(error).await;
         let last = async {
-            while !self.ending {
-                let Some(order) = self.connection.order().await else { return };
-                if self.write(order).await.is_err() {
-                    return;
-                }
+            if poll_fn(|cx| self.outlet.poll_word(cx)).await != Word::Closed {
+                return;
             }
             let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
             let _ = self.socket.close(Some(frame)).await;
@@ -306,8 +279,6 @@ async fn sleep(until: Option<time::Instant>) {
         None => std::future::pending().await,
     }
 }
-
-const PING_WRITE: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

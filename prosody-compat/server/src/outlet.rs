@@ -1,0 +1,439 @@
+//! The sending side of a WebSocket: the server's frames in, WebSocket frames on the socket out.
+//!
+//! Whoever has something to send writes it to the socket; the connection's own task is woken only for what the socket
+//! does not take at once, and for the end. Content that many connections share is never copied on the way.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use prosody_core::Frame;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use crate::connection::Full;
+use crate::limits;
+
+/// A byte stream of any kind.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A socket and what waits to be written to it. Bounded: one that takes too little is reported as [`Full`].
+pub(crate) struct Outlet {
+    state: Mutex<State>,
+    max_bytes: usize,
+}
+
+struct State {
+    io: Box<dyn Io>,
+    queue: VecDeque<Piece>,
+    /// Bytes of the first piece that are written already.
+    written: usize,
+    /// Bytes in the queue.
+    waiting: usize,
+    /// On the server's list of outlets to be flushed.
+    listed: bool,
+    /// The socket takes nothing more; its readiness wakes the task, which goes on writing.
+    blocked_since: Option<Instant>,
+    /// Writing has failed.
+    broken: bool,
+    /// The task no longer listens to the server.
+    left: bool,
+    end: Option<Word>,
+    task: Option<Waker>,
+}
+
+/// A WebSocket frame: its head, and content that may be shared.
+struct Piece {
+    head: [u8; HEAD_BYTES],
+    head_len: u8,
+    content: Frame,
+}
+
+/// What the connection's task has to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// The server has said its last word, and it is written.
+    Closed,
+    /// The server has dropped this connection: it reads too slowly, or its input is a bug's trigger.
+    Dropped,
+    /// The server has stopped.
+    Stopped,
+    /// Nothing more can be written.
+    Broken,
+    /// The peer has not read all for [`limits::WRITE_STALL`].
+    Stalled,
+}
+
+impl Outlet {
+    pub(crate) fn new(io: impl Io + 'static, max_bytes: usize) -> Arc<Self> {
+        let state = State {
+            io: Box::new(io),
+            queue: VecDeque::new(),
+            written: 0,
+            waiting: 0,
+            listed: false,
+            blocked_since: None,
+            broken: false,
+            left: false,
+            end: None,
+            task: None,
+        };
+        Arc::new(Self { state: Mutex::new(state), max_bytes })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held is one of the transport below; the worst that is left is a broken connection.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a stanza. `Ok(true)`: somebody has to call [`Self::flush`] afterwards.
+    pub(crate) fn push(&self, content: Frame) -> Result<bool, Full> {
+        let mut state = self.state();
+        if state.left || state.broken {
+            return Err(Full);
+        }
+        if state.queue.len() >= limits::OUTPUTS || state.waiting + content.len() > self.max_bytes {
+            return Err(Full);
+        }
+        let (head, head_len) = head(TEXT, content.len());
+        state.push(Piece { head, head_len, content });
+        Ok(!std::mem::replace(&mut state.listed, true))
+    }
+
+    /// Queues a ping and writes what can be written.
+    pub(crate) fn ping(&self) {
+        let (head, head_len) = head(PING, 0);
+        self.state().push(Piece { head, head_len, content: Frame::whole(Bytes::new()) });
+        self.flush();
+    }
+
+    /// Writes what the socket takes. Must not run under a task's budget, which would look like a full socket.
+    pub(crate) fn flush(&self) {
+        let mut state = self.state();
+        state.listed = false;
+        if state.left || state.broken || state.blocked_since.is_some() {
+            return;
+        }
+        let task = state.task.take();
+        let waker = task.as_ref().unwrap_or(Waker::noop());
+        let flushed = state.flush(&mut Context::from_waker(waker));
+        if matches!(flushed, Poll::Ready(Err(_))) || (flushed.is_ready() && state.end.is_some()) {
+            waker.wake_by_ref();
+        }
+        state.task = task;
+    }
+
+    /// Resolves when there is something to know; until then keeps writing what the socket did not take. Says the same
+    /// again when asked again.
+    pub(crate) fn poll_word(&self, cx: &Context<'_>) -> Poll<Word> {
+        let mut state = self.state();
+        if state.task.as_ref().is_none_or(|t| !t.will_wake(cx.waker())) {
+            state.task = Some(cx.waker().clone());
+        }
+        if state.blocked_since.is_some() && !state.broken {
+            let _ = state.flush(&mut Context::from_waker(cx.waker()));
+        }
+        if state.broken {
+            return Poll::Ready(Word::Broken);
+        }
+        match (state.end, state.blocked_since) {
+            (Some(Word::Closed), Some(_)) => {}
+            (Some(Word::Closed), None) if !state.queue.is_empty() => {}
+            (Some(word), _) => return Poll::Ready(word),
+            (None, _) => {}
+        }
+        if state.blocked_since.is_some_and(|since| since.elapsed() >= limits::WRITE_STALL) {
+            return Poll::Ready(Word::Stalled);
+        }
+        Poll::Pending
+    }
+
+    /// The server has no more to say; `word` tells why. The first reason counts, but a drop counts always.
+    pub(crate) fn end(&self, word: Word) {
+        let mut state = self.state();
+        if state.end.is_none() || word == Word::Dropped {
+            state.end = Some(word);
+        }
+        if let Some(task) = &state.task {
+            task.wake_by_ref();
+        }
+    }
+
+    /// The task goes on without the server: nothing more is taken from it.
+    pub(crate) fn leave(&self) {
+        self.state().left = true;
+    }
+
+    /// Whether the task has gone; if so, not to take anything is no fault of the reader.
+    pub(crate) fn has_left(&self) -> bool {
+        let state = self.state();
+        state.left || state.broken
+    }
+
+    /// Whether something waits that the socket did not take.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state().blocked_since.is_some()
+    }
+}
+
+impl State {
+    fn push(&mut self, piece: Piece) {
+        self.waiting += piece.len();
+        self.queue.push_back(piece);
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.write_all(cx);
+        match &flushed {
+            Poll::Pending => {
+                self.blocked_since.get_or_insert_with(Instant::now);
+            }
+            Poll::Ready(Ok(())) => self.blocked_since = None,
+            Poll::Ready(Err(_)) => {
+                self.broken = true;
+                self.blocked_since = None;
+                self.queue = VecDeque::new();
+                self.waiting = 0;
+            }
+        }
+        flushed
+    }
+
+    fn write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let used = gather(&self.queue, self.written, &mut slices);
+            let slices = slices.get(..used).unwrap_or_default();
+            let io = Pin::new(&mut *self.io);
+            let n = if io.is_write_vectored() {
+                io.poll_write_vectored(cx, slices)?
+            } else {
+                // One write per slice would be one TLS record each.
+                let run: Vec<u8> = slices.iter().flat_map(|s| s.iter().copied()).collect();
+                io.poll_write(cx, &run)?
+            };
+            match n {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(n) => self.advance(n),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        // A burst, such as a join, is over: its room is given back.
+        if self.queue.capacity() > KEPT_PIECES {
+            self.queue = VecDeque::new();
+        }
+        Pin::new(&mut *self.io).poll_flush(cx)
+    }
+
+    /// Forgets what was written.
+    fn advance(&mut self, n: usize) {
+        self.waiting = self.waiting.saturating_sub(n);
+        self.written += n;
+        while let Some(len) = self.queue.front().map(Piece::len).filter(|len| *len <= self.written) {
+            self.written -= len;
+            self.queue.pop_front();
+        }
+    }
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        usize::from(self.head_len) + self.content.len()
+    }
+}
+
+/// The bytes at the head of the queue but the first `skip`; returns how many slices they fill.
+fn gather<'a>(queue: &'a VecDeque<Piece>, mut skip: usize, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
+    let parts = queue.iter().flat_map(|p| {
+        let [head, to, tail] = p.content.pieces();
+        let ws = p.head.get(..p.head_len.into()).unwrap_or_default();
+        [ws, head.as_ref(), to.as_ref(), tail.as_ref()]
+    });
+    let mut used = 0;
+    for part in parts {
+        let cut = skip.min(part.len());
+        skip -= cut;
+        let Some(rest) = part.get(cut..).filter(|rest| !rest.is_empty()) else { continue };
+        let Some(slice) = slices.get_mut(used) else { break };
+        *slice = IoSlice::new(rest);
+        used += 1;
+    }
+    used
+}
+
+/// The head of an unfragmented, unmasked frame (RFC 6455 §5.2) and its length.
+fn head(kind: u8, len: usize) -> ([u8; HEAD_BYTES], u8) {
+    let mut head = [0; HEAD_BYTES];
+    let first = FIN | kind;
+    let used = match (u8::try_from(len), u16::try_from(len)) {
+        (Ok(len), _) if len < LEN_16 => {
+            [head[0], head[1]] = [first, len];
+            2
+        }
+        (_, Ok(len)) => {
+            [head[0], head[1]] = [first, LEN_16];
+            [head[2], head[3]] = len.to_be_bytes();
+            4
+        }
+        _ => {
+            let [a, b, c, d, e, f, g, h] = (len as u64).to_be_bytes();
+            head = [first, LEN_64, a, b, c, d, e, f, g, h];
+            10
+        }
+    };
+    (head, used)
+}
+
+/// The socket as the protocol engine sees it: it reads from it, and what it answers by itself, pongs and closes, goes
+/// through the same queue, so that it never cuts a frame in two.
+pub(crate) struct Shared(pub(crate) Arc<Outlet>);
+
+impl AsyncRead for Shared {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.state().io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.0.state();
+        if state.broken || state.waiting + buf.len() > self.0.max_bytes {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let content = Frame::whole(Bytes::copy_from_slice(buf));
+        state.push(Piece { head: [0; HEAD_BYTES], head_len: 0, content });
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.0.state();
+        if state.broken {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        state.flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(self.as_mut().poll_flush(cx))?;
+        Pin::new(&mut *self.0.state().io).poll_shutdown(cx)
+    }
+}
+
+const HEAD_BYTES: usize = 10;
+const FIN: u8 = 0x80;
+const TEXT: u8 = 0x1;
+const PING: u8 = 0x9;
+const LEN_16: u8 = 126;
+const LEN_64: u8 = 127;
+
+/// Parts of frames in one write; a frame has up to four. Reason: 16 stanzas are more than wait in calm times.
+const SLICES: usize = 64;
+
+/// Places for frames that an idle connection keeps.
+const KEPT_PIECES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::time::Duration;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    fn text(len: usize) -> Frame {
+        Frame::whole(vec![b'x'; len])
+    }
+
+    #[test]
+    fn heads_follow_the_three_forms_of_the_length() {
+        let head = |len| {
+            let (head, used) = head(TEXT, len);
+            head[..usize::from(used)].to_vec()
+        };
+        assert_eq!(head(0), [0x81, 0]);
+        assert_eq!(head(125), [0x81, 125]);
+        assert_eq!(head(126), [0x81, 126, 0, 126]);
+        assert_eq!(head(255), [0x81, 126, 0, 255]);
+        assert_eq!(head(65_535), [0x81, 126, 255, 255]);
+        assert_eq!(head(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().await.unwrap().0, far)
+    }
+
+    /// Frames of sizes around every border, whatever the transport takes at a time.
+    async fn arrives_whole(outlet: Arc<Outlet>, mut far: impl AsyncRead + Unpin) {
+        let sizes = [0, 1, 125, 126, 65_535, 65_536, 300_000, 7, 1_500];
+        let mut expected = Vec::new();
+        for (i, size) in sizes.iter().cycle().take(200).enumerate() {
+            let (head, used) = head(TEXT, *size);
+            expected.extend_from_slice(&head[..usize::from(used)]);
+            expected.extend_from_slice(&vec![b'x'; *size]);
+            outlet.push(text(*size)).unwrap();
+            if i % 3 == 0 {
+                outlet.flush();
+            }
+        }
+        outlet.flush();
+        outlet.end(Word::Closed);
+        let writer = Arc::clone(&outlet);
+        let written = tokio::spawn(poll_fn(move |cx| writer.poll_word(cx)));
+        let mut got = vec![0; expected.len()];
+        far.read_exact(&mut got).await.unwrap();
+        assert!(got == expected);
+        assert_eq!(written.await.unwrap(), Word::Closed);
+        assert_eq!(outlet.state().waiting, 0);
+        assert!(outlet.state().queue.capacity() <= KEPT_PIECES);
+    }
+
+    #[tokio::test]
+    async fn frames_arrive_whole_and_in_order_over_tcp() {
+        let (near, far) = pair().await;
+        arrives_whole(Outlet::new(near, usize::MAX), far).await;
+    }
+
+    #[tokio::test]
+    async fn frames_arrive_whole_and_in_order_without_vectored_writes() {
+        let (near, far) = tokio::io::duplex(1_000);
+        arrives_whole(Outlet::new(near, usize::MAX), far).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_stands_still_is_full_and_then_stalled() {
+        let (near, _far) = tokio::io::duplex(100);
+        let outlet = Outlet::new(near, 1_000);
+        assert_eq!(outlet.push(text(900)), Ok(true));
+        assert_eq!(outlet.push(text(1)), Ok(false), "listed already");
+        assert_eq!(outlet.push(text(100)), Err(Full));
+        outlet.flush();
+        assert!(outlet.is_blocked());
+        assert_eq!(outlet.push(text(1)), Ok(true), "100 bytes were taken");
+        let word = poll_fn(|cx| outlet.poll_word(cx));
+        assert!(tokio::time::timeout(Duration::from_millis(1), word).await.is_err());
+        tokio::time::sleep(limits::WRITE_STALL).await;
+        assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Stalled);
+        outlet.end(Word::Dropped);
+        assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Dropped);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_gone_is_broken_and_takes_nothing_more() {
+        let (near, far) = tokio::io::duplex(100);
+        drop(far);
+        let outlet = Outlet::new(near, 1_000);
+        outlet.push(text(10)).unwrap();
+        outlet.flush();
+        assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Broken);
+        assert_eq!(outlet.push(text(1)), Err(Full));
+        assert!(outlet.has_left());
+    }
+}
