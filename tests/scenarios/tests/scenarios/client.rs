@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use impairment::Link;
 use jitsi_xmpp::jingle::{Action, Jingle};
 use jitsi_xmpp::{Element, iq, ns};
 use serde_json::Value;
@@ -62,6 +63,8 @@ pub(crate) struct Client {
     pub(crate) actions: Vec<String>,
     pub(crate) terminate_reasons: Vec<String>,
     pub(crate) media: Option<Media>,
+    /// Up and down between the client and bridges; `None`: datagrams are there at once.
+    pub(crate) network: Option<[Link; 2]>,
     pub(crate) sessions: u8,
     pub(crate) muted_by: Vec<String>,
     /// Answers to own requests by id.
@@ -93,6 +96,7 @@ impl Client {
             actions: Vec::new(),
             terminate_reasons: Vec::new(),
             media: None,
+            network: None,
             sessions: 0,
             muted_by: Vec::new(),
             replies: HashMap::new(),

@@ -12,6 +12,7 @@ mod peer;
 mod stream;
 mod world;
 
+mod bad_networks;
 mod bridge_loss;
 mod disorder;
 mod focus_link;

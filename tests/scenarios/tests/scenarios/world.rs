@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use focus_core::Focus;
+use impairment::{Conditions, Direction, Link};
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::{Element, Sensitive, ns, xml};
 use prosody_core::{CloseReason, ConnId, Output, Server, SessionQuery, Transport};
@@ -327,6 +328,14 @@ impl World {
         }
     }
 
+    /// From now on the way between a client and the bridges is like this, in one direction.
+    pub(crate) fn network(&mut self, n: usize, direction: Direction, conditions: Conditions) {
+        let perfect = |d| Link::new(2 * n as u64 + d, Conditions::PERFECT);
+        let links = self.clients[n].network.get_or_insert_with(|| [perfect(0), perfect(1)]);
+        links[direction as usize].set_conditions(self.now, conditions);
+        self.pump();
+    }
+
     /// Somebody alone has no media.
     fn connect_if_company(&mut self) {
         if self.clients.len() > 1 {
@@ -413,7 +422,10 @@ impl World {
         let bridges = self.bridges.iter().filter_map(Bridge::poll_timeout).min();
         let clients = self.clients.iter().filter_map(|c| c.ask_at).min();
         let media = self.clients.iter().any(|c| c.media.is_some()).then(|| self.last_tick + TICK);
-        let all = [net, self.server.poll_timeout(), self.focus.poll_timeout(), bridges, clients, media];
+        let links = self.clients.iter().flat_map(|c| c.network.iter().flatten());
+        let links = links.filter_map(Link::poll_timeout).min();
+        let all =
+            [net, self.server.poll_timeout(), self.focus.poll_timeout(), bridges, clients, media, links];
         all.into_iter().flatten().min()
     }
 
@@ -560,23 +572,41 @@ impl World {
 
     /// Datagrams between bridges and clients, once in each direction. Whether there were any.
     fn datagrams(&mut self) -> bool {
+        let now = self.now;
         let mut any = false;
         for b in &mut self.bridges {
             for (to, _, data) in std::mem::take(&mut b.wire.0) {
                 any = true;
-                let media = self.clients.iter_mut().filter_map(|c| c.media.as_mut());
-                if let Some(m) = media.filter(|m| !m.cut && b.alive).find(|m| m.peer.address == to) {
-                    m.peer.receive(self.now, &data);
+                let is_to = |c: &&mut Client| c.media.as_ref().is_some_and(|m| m.peer.address == to);
+                let Some(c) = self.clients.iter_mut().find(is_to).filter(|_| b.alive) else { continue };
+                if let Some([_, down]) = &mut c.network {
+                    down.handle_datagram(now, &data);
+                } else if let Some(m) = c.media.as_mut().filter(|m| !m.cut) {
+                    m.peer.receive(now, &data);
                 }
             }
         }
-        for m in self.clients.iter_mut().filter_map(|c| c.media.as_mut()) {
-            for mut data in std::mem::take(&mut m.peer.sent) {
-                any = true;
-                let bridge = self.bridges.iter_mut().find(|b| b.alive && b.address == m.bridge);
-                if let Some(b) = bridge.filter(|_| !m.cut) {
-                    b.datagram(self.now, m.peer.address, &mut data);
+        for c in &mut self.clients {
+            let sent = c.media.as_mut().map(|m| std::mem::take(&mut m.peer.sent)).unwrap_or_default();
+            any |= !sent.is_empty();
+            let (sent, received) = match &mut c.network {
+                None => (sent, Vec::new()),
+                Some([up, down]) => {
+                    sent.iter().for_each(|data| up.handle_datagram(now, data));
+                    let out =
+                        |link: &mut Link| std::iter::from_fn(|| link.poll_output(now)).collect::<Vec<_>>();
+                    (out(up), out(down))
                 }
+            };
+            any |= !received.is_empty();
+            // Without media what was under way arrives nowhere.
+            let Some(m) = c.media.as_mut().filter(|m| !m.cut) else { continue };
+            received.iter().for_each(|data| m.peer.receive(now, data));
+            let bridge = self.bridges.iter_mut().find(|b| b.alive && b.address == m.bridge);
+            let Some(b) = bridge else { continue };
+            for mut data in sent {
+                any = true;
+                b.datagram(now, m.peer.address, &mut data);
             }
         }
         any
