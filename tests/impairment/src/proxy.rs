@@ -1,7 +1,9 @@
 //! Datagrams of clients in; the same to the server over bad links, and back: a UDP proxy on loopback, on its own thread.
 
+mod overrun;
 mod worker;
 
+use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +55,12 @@ impl Proxy {
     /// What has happened so far, all clients together.
     pub fn counters(&self) -> ProxyCounters {
         self.order(|_| {});
-        self.shared.orders().counters
+        let (counters, inodes) = {
+            let orders = self.shared.orders();
+            (orders.counters, orders.inodes.clone())
+        };
+        // Read here, so that the thread need not stop for it.
+        ProxyCounters { overrun: overrun::dropped(&inodes), ..counters }
     }
 
     /// Hands an order to the thread and waits until it is done.
@@ -96,6 +103,8 @@ pub struct ProxyCounters {
     pub refused: u64,
     /// Datagrams the kernel did not take: nobody listens, or its buffer is full. They count as delivered.
     pub unsent: u64,
+    /// Datagrams the kernel dropped before the proxy had read them: it was itself the limit.
+    pub overrun: u64,
 }
 
 /// What the handle and the thread tell each other.
@@ -122,4 +131,6 @@ struct Orders {
     given: u64,
     done: u64,
     counters: ProxyCounters,
+    /// Of all the proxy's sockets.
+    inodes: HashSet<u64>,
 }

@@ -11,7 +11,7 @@ use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{ProxyCounters, Shared};
+use super::{ProxyCounters, Shared, overrun};
 use crate::random::Random;
 use crate::{Conditions, Counters, Direction, Link, Schedule, limits};
 
@@ -57,6 +57,7 @@ impl Worker {
         };
         let mut front = socket(SocketAddr::new(loopback, 0))?;
         let address = front.local_addr()?;
+        shared.orders().inodes.extend(overrun::inode(&front));
         poll.registry().register(&mut front, FRONT, Interest::READABLE)?;
         let waker = Waker::new(poll.registry(), ORDERS)?;
         let worker = Self {
@@ -134,6 +135,7 @@ impl Worker {
             clients: self.clients.len() as u64,
             refused: self.refused,
             unsent: self.unsent,
+            overrun: 0,
         }
     }
 
@@ -264,6 +266,7 @@ impl Worker {
         let mut socket = socket(SocketAddr::new(any, 0)).ok()?;
         socket.connect(self.server).ok()?;
         self.poll.registry().register(&mut socket, Token(FIRST + n), Interest::READABLE).ok()?;
+        self.shared.orders().inodes.extend(overrun::inode(&socket));
         let links = self.conditions.map(|c| Link::new(self.seeds.next(), c));
         self.clients.push(Client { address, socket, links, armed: [None; 2] });
         self.by_address.insert(address, n);

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use impairment::{Conditions, Direction, Preset, Proxy, Step};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::ms;
 
@@ -123,8 +124,9 @@ fn a_rate_holds_and_its_end_lets_the_queue_go() {
     }
     assert!(before.elapsed() >= ms(100), "{:?}", before.elapsed());
     wait_taken(&proxy, Direction::Up, 20);
+    // Ten fit into the queue; what leaves while the test still sends makes room for more.
     let c = proxy.counters().up;
-    assert!(c.dropped > 0 && c.dropped <= 10, "{c:?}");
+    assert!(c.dropped <= 10 && (c.dropped > 0 || before.elapsed() > ms(200)), "{c:?}");
     proxy.set(Direction::Up, Conditions::PERFECT);
     let c = proxy.counters().up;
     assert_eq!(c.delivered + c.dropped, 20);
@@ -159,73 +161,61 @@ fn it_follows_a_schedule_by_itself() {
 }
 
 #[test]
-fn the_same_seed_loses_the_same_datagrams() {
+fn the_same_seed_loses_the_same_datagrams_and_each_client_others() {
     let run = |seed| {
         let server = socket();
         let loss = Conditions::with_loss(0.5);
         let proxy = Proxy::start(server.local_addr().unwrap(), seed, loss, Conditions::PERFECT).unwrap();
-        let mut arrived = Vec::new();
-        for client in [socket(), socket()] {
-            for n in 0..100 {
-                client.send_to(&[n], proxy.address()).unwrap();
-            }
-            let before = proxy.counters().clients;
-            wait_taken(&proxy, Direction::Up, if before < 2 && arrived.is_empty() { 100 } else { 200 });
-            let through = proxy.counters().up.delivered as usize;
-            let of_this = (arrived.len()..through).map(|_| receive(&server).unwrap().0[0]);
-            let of_this: Vec<u8> = of_this.collect();
-            arrived.extend(of_this);
-        }
-        arrived
+        let mut before = 0;
+        [1, 2].map(|taken| {
+            let client = socket();
+            (0..100).for_each(|n| assert_eq!(client.send_to(&[n], proxy.address()).unwrap(), 1));
+            wait_taken(&proxy, Direction::Up, 100 * taken);
+            let through = proxy.counters().up.delivered;
+            let arrived: Vec<u8> = (before..through).map(|_| receive(&server).unwrap().0[0]).collect();
+            before = through;
+            arrived
+        })
     };
     let first = run(11);
     assert_eq!(first, run(11));
     assert_ne!(first, run(12));
-    let second_client = first.iter().skip(1).zip(&first).position(|(b, a)| b < a).unwrap() + 1;
-    assert_ne!(first[..second_client], first[second_client..], "each client has its own chance");
+    assert_ne!(first[0], first[1]);
 }
 
 #[test]
 fn more_clients_than_the_bound_are_refused_and_the_others_served() {
-    // Each client is a socket of the test and one of the proxy: as far as the process may open so many.
+    // Each client is a socket of the proxy; shells often allow fewer than this bound needs.
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(8_192)), hard).unwrap();
     let server = socket();
     let proxy = perfect(&server);
-    let mut clients = Vec::new();
-    let mut answered = true;
-    while clients.len() < impairment::CLIENTS && answered {
-        let Ok(client) = UdpSocket::bind("127.0.0.1:0") else { break };
-        client.send_to(&[1], proxy.address()).unwrap();
-        clients.push(client);
-        // In batches, so that no kernel queue overflows.
-        if clients.len() % 64 == 0 {
-            let deadline = Instant::now() + Duration::from_secs(5);
-            let mut c = proxy.counters();
-            while c.up.taken + c.refused < clients.len() as u64 {
-                assert!(Instant::now() < deadline, "{c:?}");
-                std::thread::sleep(ms(1));
-                c = proxy.counters();
-            }
-            answered = c.refused == 0;
-        }
+    let first = socket();
+    first.send_to(&[0], proxy.address()).unwrap();
+    let mut sent = 1;
+    // An address may come again when its socket is closed, so it may take a few more than the bound.
+    while proxy.counters().clients < impairment::CLIENTS as u64 {
+        assert!(sent < 4 * impairment::CLIENTS as u64);
+        // In batches, so that no queue of the kernel overflows.
+        let batch: Vec<_> =
+            (0..64.min(impairment::CLIENTS as u64 - proxy.counters().clients)).map(|_| socket()).collect();
+        batch.iter().for_each(|c| assert_eq!(c.send_to(&[1], proxy.address()).unwrap(), 1));
+        sent += batch.len() as u64;
+        wait_taken(&proxy, Direction::Up, sent);
     }
-    let full = proxy.counters().clients;
-    drop(clients.pop());
-    if answered && full as usize == impairment::CLIENTS {
-        let one_more = socket();
-        one_more.send_to(&[2], proxy.address()).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while proxy.counters().refused == 0 {
-            assert!(Instant::now() < deadline);
-        }
-        assert_eq!(proxy.counters().refused, 1);
-    }
-    assert_eq!(proxy.counters().clients, full);
-    let before = proxy.counters().up.delivered;
-    clients[0].send_to(&[3], proxy.address()).unwrap();
+    assert_eq!(proxy.counters().refused, 0, "at the bound");
     let deadline = Instant::now() + Duration::from_secs(5);
-    while proxy.counters().up.delivered == before {
-        assert!(Instant::now() < deadline);
+    while proxy.counters().refused == 0 {
+        // Again: the first ones may have the address of a client that is known.
+        socket().send_to(&[2], proxy.address()).unwrap();
+        assert!(Instant::now() < deadline, "one beyond");
     }
+    let taken = proxy.counters().up.taken;
+    first.send_to(&[3], proxy.address()).unwrap();
+    while proxy.counters().up.taken == taken {
+        assert!(Instant::now() < deadline, "the others are served");
+    }
+    assert_eq!(proxy.counters().clients, impairment::CLIENTS as u64);
 }
 
 #[test]
@@ -246,6 +236,26 @@ fn a_server_that_is_not_there_costs_datagrams_and_nothing_else() {
     server.set_read_timeout(Some(ms(5_000))).unwrap();
     client.send_to(&[20], proxy.address()).unwrap();
     assert_eq!(receive(&server).unwrap().0, [20]);
+}
+
+#[test]
+fn what_the_kernel_drops_before_it_is_read_is_told() {
+    let server = socket();
+    let proxy = perfect(&server);
+    let client = socket();
+    // Faster than one thread forwards, until a buffer is full; then everything is accounted for.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    let mut sent = 0;
+    while proxy.counters().overrun == 0 && Instant::now() < deadline {
+        (0..5_000).for_each(|_| assert_eq!(client.send_to(&[0; 1200], proxy.address()).unwrap(), 1200));
+        sent += 5_000;
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut c = proxy.counters();
+    while c.up.taken + c.overrun < sent && Instant::now() < deadline {
+        c = proxy.counters();
+    }
+    assert_eq!(c.up.taken + c.overrun, sent);
 }
 
 #[test]
