@@ -27,6 +27,9 @@ pub const CLIENT_RATE: usize = 64 * 1024;
 pub const WS_READ_BUFFER: usize = 4_096;
 
 
+/// WebSocket frames are gathered up to this size for one write; one buffer per thread. Reason: what a socket takes.
+pub const WS_WRITE: usize = 64 * 1024;
+
 /// A WebSocket that is silent so long is pinged. Browsers answer by themselves.
 pub const WS_PING_AFTER: Duration = Duration::from_secs(30);
 
