@@ -1,7 +1,7 @@
 //! One socket: bytes that could not be written yet, and the beginning of a frame that is not whole yet. Both are empty
 //! nearly always, so that thousands of connections cost little.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +17,20 @@ pub(super) struct Connection {
     unread: Vec<u8>,
     unsent: Vec<u8>,
     mask: u32,
+}
+
+/// What one read has brought.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// So many bytes are in the buffer. A read that did not fill it has emptied the socket, and the next bytes make a
+    /// new event; the end of the stream does not when it was already there.
+    Bytes {
+        there: usize,
+        more: bool,
+    },
+    Nothing,
+    /// The server has closed.
+    End,
 }
 
 impl Connection {
@@ -80,20 +94,18 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once, behind what was left over from the last time, into `buffer`. How many bytes are there, and
-    /// whether more may wait. `None`: the server has closed.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Option<(usize, bool)>> {
+    /// Reads once, behind what was left over from the last time, into `buffer`.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<Read> {
         let old = self.unread.len();
         let (kept, free) = buffer.split_at_mut(old);
         kept.copy_from_slice(&self.unread);
         loop {
             match self.stream.read(free) {
-                Ok(0) => return Ok(None),
-                // A short read has emptied the socket: the next bytes make a new event.
-                Ok(n) => return Ok(Some((old + n, n == free.len()))),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Some((old, false))),
+                Ok(0) => return Ok(Read::End),
+                Ok(n) => return Ok(Read::Bytes { there: old + n, more: n == free.len() }),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(None),
+                Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(Read::End),
                 Err(e) => return Err(e).context("cannot read from the server"),
             }
         }

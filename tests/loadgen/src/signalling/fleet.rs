@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use mio::{Events, Poll};
 
-use super::connection::Connection;
+use super::connection::{Connection, Read};
 use super::frame::{self, Opcode};
 use super::login::{Account, Answer, Login};
 use super::rooms::{Broadcasts, Room, Seen};
@@ -225,7 +225,7 @@ impl Fleet {
             Err(e) if e.kind() != std::io::ErrorKind::Interrupted => Err(e.into()),
             _ => events.iter().try_for_each(|event| {
                 let id = event.token().0;
-                self.event(id, event.is_writable(), event.is_readable() || event.is_read_closed())
+                self.event(id, event.is_writable(), event.is_readable(), event.is_read_closed())
             }),
         };
         self.events = events;
@@ -302,10 +302,11 @@ impl Fleet {
         Ok(())
     }
 
-    fn event(&mut self, id: usize, writable: bool, readable: bool) -> Result<()> {
-        match self.ready(id, writable, readable) {
+    fn event(&mut self, id: usize, writable: bool, readable: bool, ends: bool) -> Result<()> {
+        let leaving = self.clients.get(id).is_some_and(Client::is_leaving);
+        match self.ready(id, writable, readable, ends) {
             // One that leaves has nothing to lose.
-            Err(_) if self.clients[id].is_leaving() => {
+            Err(_) if leaving => {
                 self.clients[id].stage = Stage::Gone;
                 Ok(())
             }
@@ -313,7 +314,7 @@ impl Fleet {
         }
     }
 
-    fn ready(&mut self, id: usize, writable: bool, readable: bool) -> Result<()> {
+    fn ready(&mut self, id: usize, writable: bool, readable: bool, ends: bool) -> Result<()> {
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
         if matches!(client.stage, Stage::Connecting) {
             if !client.connection.connected(self.target.address)? {
@@ -331,38 +332,36 @@ impl Fleet {
         } else if writable {
             client.connection.flush()?;
         }
-        if readable { self.read(id) } else { Ok(()) }
+        if readable || ends { self.read(id, ends) } else { Ok(()) }
     }
 
-    fn read(&mut self, id: usize) -> Result<()> {
+    fn read(&mut self, id: usize, ends: bool) -> Result<()> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let read = self.read_into(id, &mut buffer);
+        let read = self.read_into(id, &mut buffer, ends);
         self.buffer = buffer;
         read
     }
 
-    fn read_into(&mut self, id: usize, buffer: &mut [u8]) -> Result<()> {
-        // Bounded, so that one connection cannot keep the others waiting; what is left makes the next turn short.
+    fn read_into(&mut self, id: usize, buffer: &mut [u8], ends: bool) -> Result<()> {
+        // Bounded, so that one connection cannot keep the others waiting for ever.
         for _ in 0..READS {
             let client = &mut self.clients[id];
-            if matches!(client.stage, Stage::Gone) {
-                return Ok(());
-            }
-            let Some((there, more)) = client.connection.read(buffer)? else {
-                let leaving = client.is_leaving();
-                let waits = client.waits_for();
-                client.stage = Stage::Gone;
-                if leaving {
-                    return Ok(());
+            let (there, more) = match client.connection.read(buffer)? {
+                Read::Bytes { there, more } => (there, more),
+                Read::Nothing => return Ok(()),
+                Read::End => {
+                    let (leaving, waits) = (client.is_leaving(), client.waits_for());
+                    client.stage = Stage::Gone;
+                    if leaving {
+                        return Ok(());
+                    }
+                    let waits = waits.map(|w| format!(" that waits for {w}")).unwrap_or_default();
+                    bail!("the server has closed the connection of a client{waits}");
                 }
-                bail!(
-                    "the server has closed the connection of a client{}",
-                    waits.map(|w| format!(" that waits for {w}")).unwrap_or_default()
-                );
             };
             let used = self.bytes(id, buffer.get(..there).unwrap_or_default())?;
             self.clients[id].connection.keep(buffer.get(used..there).unwrap_or_default());
-            if !more {
+            if !more && !ends {
                 return Ok(());
             }
         }

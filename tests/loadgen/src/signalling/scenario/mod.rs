@@ -122,4 +122,4 @@ fn drain(fleet: &mut Fleet) -> Result<()> {
 /// Logins under way at a time; below every listen backlog.
 const LOGINS: usize = 32;
 /// Joins under way at a time while a room is filled.
-const JOINS: usize = 16;
+const JOINS: usize = 4;
