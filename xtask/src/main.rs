@@ -4,6 +4,7 @@
 
 mod bench;
 mod browser;
+mod namespace;
 mod rules;
 mod run;
 mod setup;
@@ -18,7 +19,7 @@ cargo xtask <command>
   test              install what the tests need, build, run everything (what CI runs)
   test rust         formatting, lints, house rules, unit, scenario and integration tests only
   test browser      the browser tests only
-  bench             print idle memory, start time, join-to-video time, allocations per packet
+  bench [WHAT]      figures of this machine: media, xmpp, join, idle; `bench --help` has the options
   rules             the rules about ourselves: file length, pure cores, unsafe, words
 ";
 
@@ -47,10 +48,7 @@ fn command(words: &[&str]) -> Result<()> {
             setup::install()?;
             browser::test(rest)
         }
-        ["bench"] => {
-            setup::install()?;
-            bench::run()
-        }
+        ["bench", rest @ ..] => bench::run(rest),
         ["rules"] => rules::check(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

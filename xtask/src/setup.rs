@@ -1,8 +1,11 @@
 //! What the tests need beyond the Rust toolchain: looks what is missing, installs it, or says what to do.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::run::{on_path, step};
 
@@ -35,6 +38,48 @@ pub(crate) fn install() -> Result<()> {
     library.arg("tests/browser/rig/fetch-library.mjs");
     step("Jitsi client library of 2021", library)
 }
+
+/// Installs Debian's Prosody when there is none; its service does not start.
+pub(crate) fn install_prosody() -> Result<()> {
+    if on_path("prosody") {
+        return Ok(());
+    }
+    if !on_path("apt-get") || !is_root() {
+        bail!("missing: prosody. Install it, or run this as root on Debian.");
+    }
+    step("apt-get update", apt(&["update", "-qq"]))?;
+    let _quiet = NoServices::new()?;
+    step("apt-get install", apt(&["install", "-y", "-qq", "--no-install-recommends", "prosody"]))
+}
+
+/// While it lives, Debian's packages do not start services when they are installed.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    fn new() -> Result<Self> {
+        // A policy that the machine already has is its own business, and stays.
+        let ours = !Path::new(POLICY).exists();
+        if ours {
+            // 101: "action forbidden by policy" (invoke-rc.d's interface).
+            std::fs::write(POLICY, "#!/bin/sh\nexit 101\n")
+                .with_context(|| format!("cannot write {POLICY}"))?;
+            std::fs::set_permissions(POLICY, Permissions::from_mode(0o755))?;
+        }
+        Ok(Self { ours })
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = std::fs::remove_file(POLICY);
+        }
+    }
+}
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 fn found(program: &str) -> bool {
     on_path(program) || on_path(&format!("../sbin/{program}"))

@@ -1,33 +1,13 @@
-// Figures of the whole product: start to healthy, idle memory, and joined → first remote picture on loopback.
-import { spawn } from 'node:child_process';
+// How long a browser waits from its join to the first remote picture, on loopback: one JSON object, `join_ms` with one
+// value a join. The number of joins is the argument.
 import fs from 'node:fs';
 import { Participant, launch } from '../rig/browser.mjs';
 import { clients } from '../rig/clients.mjs';
-import { Server, sleep } from '../rig/server.mjs';
-
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
-const rows = [];
-const row = (what, values, unit, goal) => rows.push({ what, median: median(values), min: Math.min(...values), max: Math.max(...values), unit, goal });
-
-async function startTimes(rounds) {
-  const times = [];
-  for (let i = 0; i < rounds; i++) {
-    const from = performance.now();
-    const child = spawn(process.env.PLAUSCH_BIN, [], { stdio: 'ignore' });
-    const ended = new Promise((r) => child.on('exit', r));
-    while (!(await fetch('http://127.0.0.1:8888/about/health').catch(() => null))?.ok) await sleep(2);
-    times.push(performance.now() - from);
-    child.kill('SIGINT');
-    await ended;
-  }
-  return times;
-}
+import { Server } from '../rig/server.mjs';
 
 async function joinTimes(rounds) {
   const client = clients['newest library'] ?? clients['library of 2021'];
   const server = await Server.start({ web: client.web() });
-  await sleep(3000);
-  row('idle memory (resident)', [server.memory() / 1024], 'MB', '≤ 40');
   const browser = await launch();
   const times = [];
   for (let i = 0; i < rounds; i++) {
@@ -56,7 +36,4 @@ async function joinTimes(rounds) {
   return times;
 }
 
-row('start to healthy', await startTimes(7), 'ms', '≤ 200');
-row('joined → first remote picture', await joinTimes(9), 'ms', '≤ 1000');
-console.log(`${'figure'.padEnd(34)}${'median'.padStart(10)}${'min'.padStart(10)}${'max'.padStart(10)}  unit  goal`);
-for (const r of rows) console.log(`${r.what.padEnd(34)}${r.median.toFixed(1).padStart(10)}${r.min.toFixed(1).padStart(10)}${r.max.toFixed(1).padStart(10)}  ${r.unit.padEnd(4)}  ${r.goal}`);
+console.log(JSON.stringify({ join_ms: await joinTimes(Number(process.argv[2] ?? 9)) }));

@@ -1,0 +1,190 @@
+//! Fan-out of presence and messages: what to run, and from the reports the figures and the curves.
+
+use std::time::Duration;
+
+use super::chart::{Axis, Chart, Line, Scale};
+use super::figure::{Figure, Target, Unit};
+use super::options::Options;
+use super::plan::{Kind, Measured, Part, Rate, Step, Subject};
+use super::statistics::Samples;
+
+/// Parts that `--scenario` can name.
+pub(crate) const PARTS: &[&str] = &["presence", "sizes", "chat"];
+
+/// Whether a meeting server to compare with was given.
+pub(crate) fn with_peer(options: &Options) -> bool {
+    options.with_prosody || options.meeting_server.is_some()
+}
+
+/// The named part, or all.
+pub(crate) fn parts(options: &Options) -> Vec<Part> {
+    let wanted = |name: &str| options.scenario.as_deref().is_none_or(|n| n == name);
+    let seconds = options.seconds;
+    let mut parts = Vec::new();
+    if wanted("presence") {
+        let mut steps = fan_out(options, "presence");
+        steps.insert(1, broadcast("ceiling".into(), 500, seconds));
+        parts.push(Part { name: "presence", rounds: options.rounds, steps });
+    }
+    if wanted("sizes") {
+        let mut steps = Vec::new();
+        for size in SIZES {
+            let few = *size <= MOST_FOR_PEERS;
+            for (name, subject) in [("ours", Subject::Ours), ("peer", Subject::Peer)] {
+                if subject == Subject::Ours || (few && with_peer(options)) {
+                    let words = occupants(*size, seconds);
+                    let joining = if subject == Subject::Ours { 3 } else { 15 } + u64::from(*size / 100);
+                    steps.push(load(format!("{name} {size}"), subject, "presence", words, seconds + joining));
+                }
+            }
+            steps.push(broadcast(format!("ceiling {size}"), *size, seconds));
+        }
+        parts.push(Part { name: "sizes", rounds: options.rounds, steps });
+    }
+    if wanted("chat") {
+        parts.push(Part { name: "chat", rounds: options.rounds.min(3), steps: fan_out(options, "chat") });
+    }
+    parts
+}
+
+/// Lines of the table.
+pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
+    let mut all = Vec::new();
+    if m.has("presence") {
+        let of = |step: &str, pointer: &str| m.samples("presence", step, pointer);
+        let cost = "/cpu_ns_per_delivery";
+        let rate = "/deliveries_per_second";
+        let limited = m.limited("presence", "ours");
+        let what = "CPU per delivered presence, room of 500";
+        all.push(
+            Figure::new("xmpp.cpu_per_delivery", what, Unit::Nanoseconds, of("ours", cost))
+                .ceiling(of("ceiling", cost))
+                .peer(of("peer", cost))
+                .target(Target::OfPeer(10.0))
+                .limited(limited),
+        );
+        all.push(
+            Figure::new("xmpp.deliveries", "presences delivered", Unit::PerSecond, of("ours", rate))
+                .higher_is_better()
+                .ceiling(of("ceiling", rate))
+                .peer(of("peer", rate))
+                .limited(limited),
+        );
+        for (key, name, pointer) in [("p50", "p50", "/latency/p50_us"), ("p99", "p99", "/latency/p99_us")] {
+            let (key, what) = (format!("xmpp.latency_{key}"), format!("latency {name} at full load"));
+            all.push(
+                Figure::new(&key, &what, Unit::Microseconds, of("ours", pointer))
+                    .peer(of("peer", pointer))
+                    .limited(limited),
+            );
+        }
+    }
+    if m.has("sizes") {
+        let cost = |name: &str, n: u16| m.samples("sizes", &format!("{name} {n}"), "/cpu_ns_per_delivery");
+        for size in SIZES {
+            let (key, what) =
+                (format!("xmpp.cpu_at_{size}_occupants"), format!("CPU per delivery, room of {size}"));
+            all.push(
+                Figure::new(&key, &what, Unit::Nanoseconds, cost("ours", *size))
+                    .ceiling(cost("ceiling", *size))
+                    .peer(cost("peer", *size))
+                    .limited(m.limited("sizes", &format!("ours {size}"))),
+            );
+        }
+        let growth = |name: &str| growth(cost(name, 50), cost(name, 2000));
+        let what = "cost in a room of 2,000 ÷ cost in one of 50";
+        all.push(
+            Figure::new("xmpp.occupant_growth", what, Unit::Times, growth("ours"))
+                .ceiling(growth("ceiling"))
+                .target(Target::AtMost(1.15)),
+        );
+    }
+    if m.has("chat") {
+        let of = |step: &str| m.samples("chat", step, "/cpu_ns_per_delivery");
+        let what = "CPU per delivered chat message, room of 500";
+        all.push(
+            Figure::new("xmpp.cpu_per_message", what, Unit::Nanoseconds, of("ours"))
+                .peer(of("peer"))
+                .limited(m.limited("chat", "ours")),
+        );
+    }
+    all
+}
+
+/// Cost and rate over the size of a room.
+pub(crate) fn charts(m: &Measured) -> Vec<Chart> {
+    let lines = |pointer: &str, factor: f64| -> Vec<Line> {
+        [(0, "Plausch", "ours"), (3, "ceiling", "ceiling"), (2, "peer", "peer")]
+            .into_iter()
+            .map(|(colour, title, name)| {
+                let point = |size: &u16| {
+                    let samples = m.samples("sizes", &format!("{name} {size}"), pointer)?;
+                    Some((f64::from(*size), samples.median() * factor))
+                };
+                Line::of(colour, title, SIZES.iter().filter_map(point).collect())
+            })
+            .filter(|l| !l.points.is_empty())
+            .collect()
+    };
+    let x = Axis { label: "occupants of the room", scale: Scale::Log };
+    let charts = [
+        Chart {
+            file: "xmpp-cost",
+            title: "CPU per delivered presence over the size of the room".into(),
+            x,
+            y: Axis { label: "µs per delivery", scale: Scale::Log },
+            lines: lines("/cpu_ns_per_delivery", 1e-3),
+        },
+        Chart {
+            file: "xmpp-deliveries",
+            title: "Presences delivered per second over the size of the room".into(),
+            x,
+            y: Axis { label: "deliveries/s", scale: Scale::Log },
+            lines: lines("/deliveries_per_second", 1.0),
+        },
+    ];
+    charts.into_iter().filter(|c| c.lines.iter().any(|l| l.points.len() > 1)).collect()
+}
+
+/// A signalling scenario as a step.
+pub(crate) fn load(key: String, subject: Subject, scenario: &str, words: Vec<String>, expected: u64) -> Step {
+    let kind = Kind::Signalling { subject, scenario: scenario.to_owned(), words };
+    Step { key, kind, expected: Duration::from_secs(expected) }
+}
+
+fn fan_out(options: &Options, scenario: &str) -> Vec<Step> {
+    let words = occupants(500, options.seconds);
+    let mut steps = vec![load("ours".into(), Subject::Ours, scenario, words.clone(), options.seconds + 5)];
+    if with_peer(options) {
+        steps.push(load("peer".into(), Subject::Peer, scenario, words, options.seconds + 20));
+    }
+    steps
+}
+
+fn occupants(count: u16, seconds: u64) -> Vec<String> {
+    vec!["--occupants".into(), count.to_string(), "--seconds".into(), seconds.to_string()]
+}
+
+fn broadcast(key: String, connections: u16, seconds: u64) -> Step {
+    let seconds = seconds.min(120);
+    let words = ["broadcast", "--connections", &connections.to_string(), "--size", SIZE, "--seconds"];
+    let mut words: Vec<String> = words.map(str::to_owned).to_vec();
+    words.push(seconds.to_string());
+    let kind = Kind::Ceiling { words, rate: Rate::Scenario };
+    Step { key, kind, expected: Duration::from_secs(seconds + 2) }
+}
+
+fn growth(few: Option<Samples>, many: Option<Samples>) -> Option<Samples> {
+    many?.zip(&few?, |many, few| many / few)
+}
+
+/// Sizes of a room.
+const SIZES: &[u16] = &[50, 125, 500, 2000];
+/// Filling a larger room takes minutes elsewhere.
+const MOST_FOR_PEERS: u16 = 500;
+/// Bytes of a presence of the Jitsi Meet web app.
+const SIZE: &str = "1500";
+
+#[cfg(test)]
+#[path = "xmpp_tests.rs"]
+mod tests;

@@ -1,0 +1,45 @@
+use serde_json::json;
+
+use super::*;
+
+fn measured(with_peer: bool) -> Measured {
+    let mut m = Measured::default();
+    let report = |cost: f64| {
+        json!({
+            "cpu_ns_per_delivery": cost, "deliveries_per_second": 1e9 / cost, "latency": { "p50_us": 10, "p99_us": 20 },
+        })
+    };
+    m.add("presence", "ours", report(2000.0));
+    m.add("presence", "ceiling", report(1500.0));
+    for (size, cost) in [(50, 2000.0), (125, 2000.0), (500, 2100.0), (2000, 2301.0)] {
+        m.add("sizes", &format!("ours {size}"), report(cost));
+        m.add("sizes", &format!("ceiling {size}"), report(1500.0));
+    }
+    if with_peer {
+        m.add("presence", "peer", report(20_000.0));
+        m.add("sizes", "peer 50", report(20_000.0));
+        m.add("sizes", "peer 500", report(22_000.0));
+    }
+    m
+}
+
+#[test]
+fn presence_is_compared_with_the_ceiling_and_the_peer() {
+    let find = |m: &Measured, key: &str| figures(m).into_iter().find(|f| f.key == key).unwrap();
+    let cost = find(&measured(true), "xmpp.cpu_per_delivery");
+    assert_eq!(cost.ratio_to_ceiling().unwrap().of_medians, 0.75);
+    assert_eq!((cost.ratio_to_peer().unwrap().of_medians, cost.met()), (10.0, Some(true)));
+    assert_eq!(find(&measured(false), "xmpp.cpu_per_delivery").met(), None);
+    let rate = find(&measured(true), "xmpp.deliveries");
+    assert_eq!(rate.ratio_to_peer().unwrap().of_medians, 10.0);
+    let growth = find(&measured(true), "xmpp.occupant_growth");
+    assert_eq!((growth.ours.as_ref().unwrap().median(), growth.met()), (1.1505, Some(false)));
+}
+
+#[test]
+fn curves_have_a_line_for_each_that_was_measured() {
+    let lines = |m: &Measured| charts(m)[0].lines.iter().map(|l| l.points.len()).collect::<Vec<_>>();
+    assert_eq!(lines(&measured(true)), [4, 4, 2]);
+    assert_eq!(lines(&measured(false)), [4, 4]);
+    assert!(charts(&Measured::default()).is_empty());
+}
