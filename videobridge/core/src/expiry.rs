@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::command::{ConferenceKey, DatagramSink, Event};
+use crate::endpoint::Endpoint;
 use crate::limits;
 use crate::media::EndpointKey;
 use crate::shard::{Shard, outlet};
@@ -64,21 +65,25 @@ impl Shard {
 
     /// Removes one endpoint and tells those who are concerned.
     pub(crate) fn expire_endpoint(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) {
-        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
-        let (conference_key, socket) = (endpoint.conference, endpoint.socket.take());
+        let Some(endpoint) = self.disconnect(now, key, out) else { return };
+        let conference_key = endpoint.conference;
+        if let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) {
+            conference.endpoints.remove(&endpoint.id);
+            conference.media.remove_endpoint(now, key, &mut outlet(now, &mut self.endpoints, out));
+            self.arm_conference(conference_key);
+        }
+    }
+
+    /// Ends an endpoint's connections. Its conference still has to forget it.
+    fn disconnect(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) -> Option<Endpoint> {
+        let endpoint = self.endpoints.get_mut(key)?;
+        let socket = endpoint.socket.take();
         endpoint.channel = None;
         if let Some(socket) = socket {
             self.sockets.remove(&socket);
             self.endpoints.event(Event::CloseWebSocket { socket, code: 1001, reason: "endpoint closed" });
         }
-        let removed = self.endpoints.remove(now, key, out);
-        if let (Some(conference), Some(endpoint)) =
-            (self.conferences.get_mut(conference_key.0 as usize), removed)
-        {
-            conference.endpoints.remove(&endpoint.id);
-            conference.media.remove_endpoint(now, key, &mut outlet(now, &mut self.endpoints, out));
-            self.arm_conference(conference_key);
-        }
+        self.endpoints.remove(now, key, out)
     }
 
     /// Removes a conference with everybody in it.
@@ -86,7 +91,8 @@ impl Shard {
         let Some(conference) = self.conferences.get(key.0 as usize) else { return };
         let all: Vec<_> = conference.others(None).collect();
         for endpoint in all {
-            self.expire_endpoint(now, endpoint, out);
+            // Nobody stays who would have to be told.
+            self.disconnect(now, endpoint, out);
         }
         let Some(conference) = self.conferences.try_remove(key.0 as usize) else { return };
         self.by_meeting.remove(&conference.meeting);

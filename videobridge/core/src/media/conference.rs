@@ -52,6 +52,8 @@ pub struct MediaConference {
     next_tick: Option<Instant>,
     /// When padding is due; `None` when nobody is probed.
     next_padding: Option<Instant>,
+    /// Audio sources nobody was asked yet whether they want them.
+    new_audio: Vec<usize>,
     /// Memory reused by every allocation.
     scratch: Vec<Wanted>,
 }
@@ -74,6 +76,7 @@ impl MediaConference {
             last_rtp: None,
             next_tick: None,
             next_padding: None,
+            new_audio: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -115,6 +118,7 @@ impl MediaConference {
         let Some(index) = self.index(key) else { return };
         if let Some(member) = self.members.get_mut(index) {
             member.negotiated.set_payload_types(media, types);
+            member.audio_stale = true;
         }
         self.touch(index);
         self.unsettled = true;
@@ -234,6 +238,7 @@ impl MediaConference {
             ClientMessage::ReceiverAudioSubscription(m) => {
                 if let Some(member) = self.members.get_mut(index) {
                     member.audio = AudioSubscription::new(m.all, m.include.clone(), m.exclude.clone());
+                    member.audio_stale = true;
                 }
                 self.touch(index);
             }
@@ -279,7 +284,7 @@ impl MediaConference {
             self.speakers.dominant() == Some(sender) || self.speakers.previous().any(|e| e == sender);
         let Some(from) = self.members.get(sender) else { return false };
         let mut own = from.sources.iter().filter_map(|i| self.sources.get(*i));
-        speaks || own.any(|s| s.wishes.iter().any(|(r, _)| *r == receiver))
+        speaks || own.any(|s| s.is_wished_by(receiver))
     }
 
     /// The round-trip time to an endpoint, once known from RTCP.
@@ -313,8 +318,11 @@ impl MediaConference {
             member.ssrcs.insert(*fec, SsrcRole::Fec);
         }
         member.sources.push(at);
-        if media == MediaType::Video {
-            self.video_by_name.insert(name, at);
+        match media {
+            MediaType::Video => {
+                self.video_by_name.insert(name, at);
+            }
+            MediaType::Audio => self.new_audio.push(at),
         }
         self.sources.insert(source);
     }

@@ -42,11 +42,14 @@ pub(crate) fn effective(
     out: &mut Vec<Wanted>,
 ) {
     out.clear();
-    let wanted = |o: &Offered<'_>| Wanted {
-        source: o.source,
-        kind: o.kind,
-        max_height: settings.height_of(o.name),
-        on_stage: settings.on_stage.contains(o.name),
+    let last_n = limits.iter().copied().chain([settings.last_n]).filter(|n| *n >= 0).min();
+    let mut left = last_n.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    // In the order of the list, so that last-n takes the first ones that are wanted at all.
+    let mut wanted = |o: &Offered<'_>| {
+        let max_height = if enabled(o.kind) && left > 0 { settings.height_of(o.name) } else { 0 };
+        left -= usize::from(max_height != 0);
+        let on_stage = settings.on_stage.contains(o.name);
+        Wanted { source: o.source, kind: o.kind, max_height, on_stage }
     };
     for name in settings.on_stage.iter().chain(&settings.selected) {
         if let Some(o) = offered.iter().find(|o| o.name == name && enabled(o.kind))
@@ -61,17 +64,6 @@ pub(crate) fn effective(
             if !out.iter().take(preferred).any(|w| w.source == o.source) {
                 out.push(wanted(o));
             }
-        }
-    }
-
-    let last_n = limits.iter().copied().chain([settings.last_n]).filter(|n| *n >= 0).min();
-    let mut left = last_n.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-    for w in out.iter_mut() {
-        if !enabled(w.kind) || left == 0 {
-            w.max_height = 0;
-        }
-        if w.max_height != 0 {
-            left -= 1;
         }
     }
 }

@@ -76,7 +76,10 @@ impl MediaConference {
     ) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         let names = || forwarded.iter().filter_map(|at| self.sources.get(*at)).map(|s| &s.signalled.name);
-        if member.forwarded.len() == forwarded.len() && names().all(|n| member.forwarded.contains(n)) {
+        // Mostly in the same order, too.
+        let same = member.forwarded.iter().eq(names())
+            || (member.forwarded.len() == forwarded.len() && names().all(|n| member.forwarded.contains(n)));
+        if same {
             return;
         }
         member.forwarded = names().cloned().collect();

@@ -137,7 +137,7 @@ impl MediaConference {
         let Some((uid, at)) = member.egress.stream_by_ssrc(ssrc).and_then(|s| s.source) else { return };
         let Some(source) = self.sources.get_mut(at).filter(|s| s.uid == uid) else { return };
         let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
-        let Some(route) = source.routes.iter_mut().find(|r| r.receiver == receiver) else { return };
+        let Some(route) = source.route_mut(receiver) else { return };
         let encoding = route.target();
         if route.requests.allow(now, rtt) {
             self.ask_key_frame(now, at, encoding, sink);
@@ -150,10 +150,10 @@ impl MediaConference {
     fn refresh(&mut self, now: Instant, receiver: usize, sink: &mut dyn MediaSink) {
         let mut wanted: SmallVec<[(usize, u8); 32]> = SmallVec::new();
         for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
-            let Some(route) = source.routes.iter_mut().find(|r| r.receiver == receiver) else { continue };
+            let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
+            let Some(route) = source.route_mut(receiver) else { continue };
             // What was asked for during the outage did not help.
             route.forget_requests();
-            let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
             if route.own_requests.allow(now, rtt) {
                 wanted.push((at, route.current().unwrap_or_else(|| route.target())));
             }

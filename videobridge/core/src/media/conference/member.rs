@@ -35,7 +35,12 @@ pub(crate) struct Member {
     pub(crate) egress: Egress,
     pub(crate) settings: VideoSettings,
     pub(crate) audio: AudioSubscription,
+    /// Whether the video it gets has to be chosen anew.
     pub(crate) stale: bool,
+    /// Whether the audio sources it gets have to be chosen anew.
+    pub(crate) audio_stale: bool,
+    /// The video sources it was allocated something of, or wished for, the last time.
+    pub(crate) allocated: Vec<usize>,
     pub(crate) allocated_at: Instant,
     /// The bit/s it would get if its estimate were higher; `None` when the estimate is no limit.
     pub(crate) ideal: Option<u64>,
@@ -65,6 +70,8 @@ impl Member {
             settings: VideoSettings::new(last_n, config.initial_max_height),
             audio: AudioSubscription::default(),
             stale: true,
+            audio_stale: true,
+            allocated: Vec::new(),
             allocated_at: now,
             ideal: None,
             forwarded: Vec::new(),

@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use jitsi_xmpp::Entropy as _;
 use jitsi_xmpp::bridge_channel::BridgeMessage;
+use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::MediaType;
 use smallvec::SmallVec;
 
 use super::MediaConference;
+use super::member::Member;
 use crate::media::MediaSink;
 use crate::media::allocation::allocate::{INFINITE, Share, allocate};
-use crate::media::allocation::effective::{Offered, effective};
+use crate::media::allocation::effective::{Offered, Wanted, effective};
 use crate::media::allocation::{Layer, enabled};
 use crate::media::bwe::padding;
 use crate::media::egress::projection::Projection;
@@ -22,46 +24,33 @@ impl MediaConference {
         if !std::mem::take(&mut self.unsettled) {
             return;
         }
+        let mut new_audio = std::mem::take(&mut self.new_audio);
+        for at in new_audio.drain(..) {
+            let Some(source) = self.sources.get_mut(at) else { continue };
+            for (receiver, member) in &mut self.members {
+                hear(receiver, member, (at, source), &mut self.entropy);
+            }
+        }
+        self.new_audio = new_audio;
         let stale: SmallVec<[usize; 32]> =
             self.members.iter().filter(|(_, m)| m.stale).map(|(i, _)| i).collect();
         for receiver in stale {
             self.route_audio(receiver);
             self.route_video(now, receiver, sink);
         }
-        let sources: SmallVec<[usize; 64]> = self.sources.iter().map(|(i, _)| i).collect();
-        for source in sources {
+        let changed: SmallVec<[usize; 32]> =
+            self.sources.iter().filter(|(_, s)| s.wishes_changed).map(|(i, _)| i).collect();
+        for source in changed {
             self.tell_sender(source, sink);
         }
     }
 
     /// Every audio source of others that the receiver subscribed to.
     fn route_audio(&mut self, receiver: usize) {
-        let Some(member) = self.members.get_mut(receiver) else { return };
-        let accepts = member.negotiated.accepts(MediaType::Audio);
-        for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Audio) {
-            let name = &source.signalled.name;
-            // Synthetic audio has to be asked for by name, and then its owner may hear it as well.
-            let wanted = if source.signalled.synthetic {
-                member.audio.include.contains(name) && member.audio.wants(name)
-            } else {
-                source.owner != receiver && member.audio.wants(name)
-            };
-            let routed = source.routes.iter().position(|r| r.receiver == receiver);
-            match routed {
-                None if wanted && accepts => {
-                    let own = source.encodings.first().filter(|_| !member.rewriting).map(|e| (e.ssrc, None));
-                    let first = self.entropy.u32() as u16;
-                    let stream = own.map(|ssrcs| {
-                        member.egress.own_stream((source.uid, at), MediaType::Audio, ssrcs, first)
-                    });
-                    source.routes.push(Projection::new(receiver, stream, 0));
-                }
-                Some(i) if !wanted || !accepts => {
-                    source.routes.swap_remove(i);
-                    member.egress.release(source.uid);
-                }
-                _ => {}
-            }
+        let Some(member) = self.members.get_mut(receiver).filter(|m| m.audio_stale) else { return };
+        member.audio_stale = false;
+        for source in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Audio) {
+            hear(receiver, member, source, &mut self.entropy);
         }
     }
 
@@ -94,14 +83,17 @@ impl MediaConference {
         let available = member.settings.assumed_bandwidth.or(estimate);
         let available = available.map_or(INFINITE, |bps| i64::try_from(bps).unwrap_or(INFINITE));
         let layers = |at: usize| self.sources.get(at).map(|s| s.layers(now)).unwrap_or_default();
+        // In a large conference most sources are beyond last-n and have no part in this, except that being first counts.
+        let part = wanted.iter().enumerate().filter(|(place, w)| *place == 0 || w.max_height != 0);
         let mut shares: SmallVec<[Share; 16]> =
-            wanted.iter().map(|w| Share::new(*w, &layers(w.source))).collect();
-        self.scratch = wanted;
+            part.map(|(_, w)| Share::new(*w, &layers(w.source))).collect();
         allocate(available, &mut shares);
         let limited = estimate.is_some() && member.settings.assumed_bandwidth.is_none();
         self.probe(now, receiver, limited, &shares);
 
-        self.assign_video(now, receiver, &shares, sink);
+        self.assign_video(now, receiver, &wanted, sink);
+        self.scratch = wanted;
+        self.drop_video(receiver, &shares);
         let mut forwarded: SmallVec<[usize; 32]> = SmallVec::new();
         for share in &shares {
             let at = share.wanted.source;
@@ -112,10 +104,27 @@ impl MediaConference {
                     forwarded.push(at);
                     self.route(receiver, at, layer.encoding());
                 }
-                None => park(source, receiver),
+                None => source.park(receiver),
             }
         }
         self.announce_forwarded(receiver, &forwarded, sink);
+    }
+
+    /// Takes away what the receiver got the last time and does not get any more.
+    fn drop_video(&mut self, receiver: usize, shares: &[Share]) {
+        let Some(member) = self.members.get_mut(receiver) else { return };
+        for at in member.allocated.drain(..) {
+            if shares.iter().any(|s| s.wanted.source == at) {
+                continue;
+            }
+            // Its place may belong to another source by now, even to one of audio.
+            let source = self.sources.get_mut(at).filter(|s| s.signalled.media == MediaType::Video);
+            if let Some(source) = source {
+                source.wish(receiver, 0);
+                source.park(receiver);
+            }
+        }
+        member.allocated.extend(shares.iter().map(|s| s.wanted.source));
     }
 
     /// Whether to find out if the receiver's link carries more than is allocated.
@@ -141,39 +150,37 @@ impl MediaConference {
             let own = source.encodings.first().map(|e| (e.ssrc, e.rtx));
             own.map(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Video, ssrcs, first))
         };
-        if let Some(i) = source.parked.iter().position(|p| p.receiver == receiver) {
-            let mut parked = source.parked.swap_remove(i);
-            // It starts with a key frame: what it asked for before it stopped must not keep it waiting.
-            parked.forget_requests();
-            source.routes.push(parked);
-        }
-        match source.routes.iter_mut().find(|p| p.receiver == receiver) {
-            Some(route) => {
+        source.unpark(receiver);
+        match source.route_at(receiver) {
+            Ok(at) => {
+                let Some(route) = source.routes.get_mut(at) else { return };
                 route.set_target(encoding);
                 if route.stream != stream {
                     route.stream = stream;
                     route.suspend();
                 }
             }
-            None => source.routes.push(Projection::new(receiver, stream, encoding)),
+            Err(at) => source.routes.insert(at, Projection::new(receiver, stream, encoding)),
         }
     }
 
     /// Gives slots to the sources a rewriting receiver is to get, and as far as there are more slots to those it may
     /// get when it looks at them; tells it what changed.
-    fn assign_video(&mut self, now: Instant, receiver: usize, shares: &[Share], sink: &mut dyn MediaSink) {
+    fn assign_video(&mut self, now: Instant, receiver: usize, all: &[Wanted], sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.rewriting) else { return };
         let mut chosen: SmallVec<[(u64, usize); 64]> = SmallVec::new();
         for wanted in [true, false] {
-            for share in shares.iter().filter(|s| enabled(s.wanted.kind)) {
-                if (share.wanted.max_height != 0) == wanted && chosen.len() < self.config.video_slots {
-                    let source = self.sources.get(share.wanted.source);
-                    chosen.extend(source.map(|s| (s.uid, share.wanted.source)));
+            for one in all.iter().filter(|w| enabled(w.kind) && (w.max_height != 0) == wanted) {
+                if chosen.len() >= self.config.video_slots {
+                    break;
                 }
+                chosen.extend(self.sources.get(one.source).map(|s| (s.uid, one.source)));
             }
         }
+        let mut have: SmallVec<[u64; 64]> = member.egress.carried_video().collect();
+        have.sort_unstable();
         let mut changed = false;
-        for source in &chosen {
+        for source in chosen.iter().filter(|(uid, _)| have.binary_search(uid).is_err()) {
             let keep = |uid| chosen.iter().any(|(u, _)| *u == uid);
             let slot = member.egress.assign(now, MediaType::Video, *source, &mut self.entropy, keep);
             changed |= slot.is_some_and(|(_, new)| new);
@@ -188,6 +195,7 @@ impl MediaConference {
         let source = self.sources.get_mut(at).filter(|s| s.signalled.media == MediaType::Video);
         let Some(source) = source else { return };
         let Some(owner) = self.members.get(source.owner).filter(|m| m.channel) else { return };
+        source.wishes_changed = false;
         let max_height = source.wished_height();
         if source.told.replace(max_height) != Some(max_height) {
             let source_name = source.signalled.name.clone();
@@ -196,10 +204,33 @@ impl MediaConference {
     }
 }
 
-fn park(source: &mut Source, receiver: usize) {
-    if let Some(i) = source.routes.iter().position(|p| p.receiver == receiver) {
-        let mut route = source.routes.swap_remove(i);
-        route.suspend();
-        source.parked.push(route);
+/// Routes one audio source to one receiver if it is to hear it.
+fn hear(
+    receiver: usize,
+    member: &mut Member,
+    (at, source): (usize, &mut Source),
+    entropy: &mut SeededEntropy,
+) {
+    let name = &source.signalled.name;
+    // Synthetic audio has to be asked for by name, and then its owner may hear it as well.
+    let wanted = if source.signalled.synthetic {
+        member.audio.include.contains(name) && member.audio.wants(name)
+    } else {
+        source.owner != receiver && member.audio.wants(name)
+    };
+    let wanted = wanted && member.negotiated.accepts(MediaType::Audio);
+    match source.route_at(receiver) {
+        Err(place) if wanted => {
+            let own = source.encodings.first().filter(|_| !member.rewriting).map(|e| (e.ssrc, None));
+            let first = entropy.u32() as u16;
+            let stream =
+                own.map(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Audio, ssrcs, first));
+            source.routes.insert(place, Projection::new(receiver, stream, 0));
+        }
+        Ok(place) if !wanted => {
+            source.routes.remove(place);
+            member.egress.release(source.uid);
+        }
+        _ => {}
     }
 }

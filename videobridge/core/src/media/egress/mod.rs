@@ -86,10 +86,15 @@ impl Egress {
     ) -> Option<(usize, bool)> {
         let slots = if media == MediaType::Video { &mut self.video } else { &mut self.audio };
         let (slot, new) = slots.assign(now, &mut self.streams, source, entropy, keep)?;
-        if let Some(stream) = self.streams.get(slot) {
+        if let Some(stream) = self.streams.get(slot).filter(|_| new) {
             self.by_ssrc.insert(stream.ssrc, slot);
         }
         Some((slot, new))
+    }
+
+    /// The `uid`s of the sources that have a video slot.
+    pub(crate) fn carried_video(&self) -> impl Iterator<Item = u64> + '_ {
+        self.video.iter().filter_map(|slot| self.streams.get(slot)?.source).map(|(uid, _)| uid)
     }
 
     /// The stream that carries a source under its own SSRCs.

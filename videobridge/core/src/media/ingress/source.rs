@@ -55,12 +55,14 @@ pub(crate) struct Source {
     /// The owner's header extension ids.
     pub(crate) kinds: ExtensionKinds,
     pub(crate) history: Option<History>,
-    /// Who gets it now.
+    /// Who gets it now, ascending by receiver.
     pub(crate) routes: Vec<Projection>,
-    /// Who got it earlier and may again.
+    /// Who got it earlier and may again, ascending by receiver.
     pub(crate) parked: Vec<Projection>,
-    /// Effective height limit by receiver, zeros left out.
+    /// Effective height limit by receiver, ascending, zeros left out.
     pub(crate) wishes: Vec<(usize, i32)>,
+    /// Whether `wishes` differs from what was last passed on to the owner.
+    pub(crate) wishes_changed: bool,
     /// The last value told to the owner.
     pub(crate) told: Option<i32>,
     /// Silent packets in a row.
@@ -151,6 +153,7 @@ impl Source {
             routes: Vec::new(),
             parked: Vec::new(),
             wishes: Vec::new(),
+            wishes_changed: true,
             told: None,
             silent: 0,
             last_packet: None,
@@ -183,23 +186,56 @@ impl Source {
 
     /// Records what a receiver wants. Returns whether that changed.
     pub(crate) fn wish(&mut self, receiver: usize, height: i32) -> bool {
-        match self.wishes.iter().position(|(r, _)| *r == receiver) {
-            Some(at) if height == 0 => {
-                self.wishes.swap_remove(at);
+        let changed = match self.wishes.binary_search_by_key(&receiver, |(r, _)| *r) {
+            Ok(at) if height == 0 => {
+                self.wishes.remove(at);
                 true
             }
-            Some(at) => match self.wishes.get_mut(at) {
-                Some((_, h)) if *h != height => {
-                    *h = height;
-                    true
-                }
-                _ => false,
-            },
-            None if height == 0 => false,
-            None => {
-                self.wishes.push((receiver, height));
+            Ok(at) => self.wishes.get_mut(at).is_some_and(|(_, h)| std::mem::replace(h, height) != height),
+            Err(_) if height == 0 => false,
+            Err(at) => {
+                self.wishes.insert(at, (receiver, height));
                 true
             }
+        };
+        self.wishes_changed |= changed;
+        changed
+    }
+
+    /// Whether a receiver wants it.
+    pub(crate) fn is_wished_by(&self, receiver: usize) -> bool {
+        self.wishes.binary_search_by_key(&receiver, |(r, _)| *r).is_ok()
+    }
+
+    /// What a receiver gets of it.
+    pub(crate) fn route_mut(&mut self, receiver: usize) -> Option<&mut Projection> {
+        let at = self.route_at(receiver).ok()?;
+        self.routes.get_mut(at)
+    }
+
+    /// Where the route to a receiver is, or belongs.
+    pub(crate) fn route_at(&self, receiver: usize) -> Result<usize, usize> {
+        self.routes.binary_search_by_key(&receiver, |p| p.receiver)
+    }
+
+    /// Takes the route to a receiver aside, until it gets the source again.
+    pub(crate) fn park(&mut self, receiver: usize) {
+        if let Ok(at) = self.route_at(receiver) {
+            let mut route = self.routes.remove(at);
+            route.suspend();
+            let to = self.parked.partition_point(|p| p.receiver < receiver);
+            self.parked.insert(to, route);
+        }
+    }
+
+    /// Brings back what [`Self::park`] took aside.
+    pub(crate) fn unpark(&mut self, receiver: usize) {
+        if let Ok(at) = self.parked.binary_search_by_key(&receiver, |p| p.receiver) {
+            let mut route = self.parked.remove(at);
+            // It starts with a key frame: what it asked for before it stopped must not keep it waiting.
+            route.forget_requests();
+            let to = self.routes.partition_point(|p| p.receiver < receiver);
+            self.routes.insert(to, route);
         }
     }
 
