@@ -4,6 +4,7 @@
 
 mod bench;
 mod browser;
+mod instructions;
 mod namespace;
 mod rules;
 mod run;
@@ -17,9 +18,12 @@ const USAGE: &str = "\
 cargo xtask <command>
 
   test              install what the tests need, build, run everything (what CI runs)
-  test rust         formatting, lints, house rules, unit, scenario and integration tests only
+  test rust         formatting, lints, house rules, unit, scenario and integration tests, instruction counts only
   test browser      the browser tests only
   bench [WHAT]      figures of this machine: media, xmpp, join, idle; `bench --help` has the options
+  instructions      count instructions per packet, delivery and join; compare with the baseline
+  instructions --renew
+                    write the baseline
   rules             the rules about ourselves: file length, pure cores, unsafe, words
 ";
 
@@ -49,6 +53,7 @@ fn command(words: &[&str]) -> Result<()> {
             browser::test(rest)
         }
         ["bench", rest @ ..] => bench::run(rest),
+        ["instructions", rest @ ..] => instructions::run(rest),
         ["rules"] => rules::check(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
@@ -63,5 +68,6 @@ fn rust() -> Result<()> {
     run::step("formatting", run::cargo(&["fmt", "--all", "--check"]))?;
     run::step("lints", run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run::step("tests", run::cargo(&["test", "--workspace"]))?;
-    run::step("page scripts", run::node_test("plausch/web/tests"))
+    run::step("page scripts", run::node_test("plausch/web/tests"))?;
+    instructions::run(&[])
 }

@@ -17,26 +17,34 @@ const NEEDED: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("cc", "gcc"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Installs what is missing; needs root and Debian for that.
 pub(crate) fn install() -> Result<()> {
-    let missing: Vec<&str> = NEEDED.iter().filter(|(p, _)| !found(p)).map(|(_, package)| *package).collect();
-    if !missing.is_empty() {
-        if !on_path("apt-get") || !is_root() {
-            bail!("missing: {}. Install them, or run this as root on Debian.", missing.join(", "));
-        }
-        step("apt-get update", apt(&["update", "-qq"]))?;
-        let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
-        args.extend(&missing);
-        step("apt-get install", apt(&args))?;
-    }
+    need(NEEDED)?;
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir("tests/browser");
     step("npm packages", npm)?;
     let mut library = Command::new("node");
     library.arg("tests/browser/rig/fetch-library.mjs");
     step("Jitsi client library of 2021", library)
+}
+
+/// Installs what is missing of these programs, each with the Debian package that brings it.
+pub(crate) fn need(programs: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> =
+        programs.iter().filter(|(p, _)| !found(p)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !on_path("apt-get") || !is_root() {
+        bail!("missing: {}. Install them, or run this as root on Debian.", missing.join(", "));
+    }
+    step("apt-get update", apt(&["update", "-qq"]))?;
+    let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    args.extend(&missing);
+    step("apt-get install", apt(&args))
 }
 
 /// Installs Debian's Prosody when there is none; its service does not start.
