@@ -84,11 +84,11 @@ pub(super) fn run(
                 counters.packets += train.len() as u64;
                 counters.messages += 1;
                 if outbox.finish(receiver.address) {
-                    flush(&mut outbox, socket, &mut counters)?;
+                    flush(&mut outbox, socket, &mut counters, &mut meter)?;
                 }
             }
         }
-        flush(&mut outbox, socket, &mut counters)?;
+        flush(&mut outbox, socket, &mut counters, &mut meter)?;
         now = Instant::now();
     }
     meter.observe(Instant::now(), counters);
@@ -96,12 +96,20 @@ pub(super) fn run(
     Ok(Forwarded { measured, pinned })
 }
 
-fn flush(outbox: &mut Outbox, socket: &UdpSocket, counters: &mut Counters) -> Result<()> {
+/// With many receivers one batch takes long; so the meter looks here as well.
+fn flush(
+    outbox: &mut Outbox,
+    socket: &UdpSocket,
+    counters: &mut Counters,
+    meter: &mut Meter<Counters>,
+) -> Result<()> {
     let before = Instant::now();
     outbox.flush(socket)?;
-    counters.sending += before.elapsed();
+    let after = Instant::now();
+    counters.sending += after - before;
+    meter.observe(after, *counters);
     Ok(())
 }
 
 /// Stops by itself after this, if the load did not say so.
-const STOP: Duration = Duration::from_secs(1);
+const STOP: Duration = Duration::from_secs(2);

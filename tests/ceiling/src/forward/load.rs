@@ -225,8 +225,8 @@ const SOURCE_SSRC: u32 = 0x42;
 const VERIFY_ONE_OF: u64 = 61;
 /// More than can be on their way: 0.5 s of a very fast source.
 const TIMES: usize = 1 << 20;
-const STALL: Duration = Duration::from_millis(200);
-const LAST_PACKETS: Duration = Duration::from_millis(200);
+const STALL: Duration = Duration::from_millis(500);
+const LAST_PACKETS: Duration = Duration::from_secs(1);
 /// A source that is this late starts anew from now.
 const LATEST: Duration = Duration::from_millis(100);
 const NAP: Duration = Duration::from_micros(50);

@@ -72,14 +72,16 @@ impl Plan {
             });
         }
         let burst = u64::from(arguments.burst);
+        let least = 2 * burst.max(segments as u64);
         let plan = Self {
             plain,
             protected,
             segments,
             burst,
             interval: arguments.rate.map(|rate| Duration::from_secs_f64(burst as f64 / f64::from(rate))),
-            // More than this much work ahead changes nothing but the cache's temperature.
-            ahead: room.clamp(burst, MOST_AHEAD.max(burst)),
+            ahead: room
+                .min(MOST_AHEAD / u64::from(arguments.fan_out))
+                .clamp(least, MOST_PACKETS_AHEAD.max(least)),
             uplink: Key::random()?,
             forwarder: address,
             receivers,
@@ -89,5 +91,7 @@ impl Plan {
     }
 }
 
-/// Also keeps all that is on its way within a few thousandths of a second.
-const MOST_AHEAD: u64 = 512;
+/// Outgoing packets on their way at most: a few hundredths of a second of the forwarder's time.
+const MOST_AHEAD: u64 = 8192;
+/// More work ahead would only fill the caches.
+const MOST_PACKETS_AHEAD: u64 = 512;
