@@ -60,6 +60,7 @@ impl Server {
                 timers: BTreeSet::new(),
                 rooms: 0,
                 requests: Requests::default(),
+                asks: Vec::new(),
                 doomed: Vec::new(),
             },
         }
@@ -195,6 +196,7 @@ impl Server {
                         self.end_session(id);
                     }
                 }
+                Timer::Ask(id) => self.world.ask(id),
                 Timer::Held(room) => muc::held::expire(&mut self.rooms, &mut self.world, &room),
             }
         }
@@ -263,10 +265,13 @@ impl Server {
         client_proxy::session_ended(&mut self.world, s.bare.as_str(), id);
     }
 
-    /// Ends what the last input doomed; ending may doom more.
+    /// Ends what the last input doomed, which may doom more; then asks who has much unacknowledged.
     fn settle(&mut self) {
         while let Some(id) = self.world.doomed.pop() {
             self.end_session(id);
+        }
+        while let Some(id) = self.world.asks.pop() {
+            self.world.ask(id);
         }
     }
 

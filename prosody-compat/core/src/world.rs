@@ -14,6 +14,7 @@ use crate::counters::{Counter, Counters};
 use crate::outbox::Outgoing;
 use crate::output::{ConnId, Frame, Output};
 use crate::session::{SessionId, Sessions};
+use crate::stream::sm::Ask;
 
 /// What a moment in the future is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +25,8 @@ pub(crate) enum Timer {
     Idle(ConnId),
     /// The session's time to resume may be over.
     Hibernation(SessionId),
+    /// A question for an acknowledgement is due.
+    Ask(SessionId),
     /// Joins may have waited too long for the focus in this room.
     Held(BareJid),
 }
@@ -51,6 +54,8 @@ pub(crate) struct World {
     pub(crate) rooms: usize,
     /// Conference requests that wait for the focus.
     pub(crate) requests: Requests,
+    /// Sessions to be asked for an acknowledgement, once the current input is handled.
+    pub(crate) asks: Vec<SessionId>,
     /// Sessions that must end, once the current input is handled.
     pub(crate) doomed: Vec<SessionId>,
 }
@@ -61,7 +66,6 @@ impl World {
         let Some(s) = self.sessions.get_mut(to) else { return };
         let frame = stanza.addressed(&s.to);
         self.counters.add(Counter::StanzasOut);
-        let mut ask = false;
         if let Some(sm) = &mut s.sm {
             if sm.push(&frame, &self.config.limits) {
                 self.counters.add(Counter::UnackedOverflow);
@@ -69,13 +73,27 @@ impl World {
                     self.doomed.push(to);
                 }
             }
-            ask = s.conn.is_some() && sm.ask();
+            if s.conn.is_some() && sm.becomes_due() {
+                self.asks.push(to);
+            }
         }
         if let Some(conn) = s.conn {
             self.out.push_back(Output::Send { conn, frame });
-            if ask {
-                self.send_raw(conn, REQUEST);
-            }
+        }
+    }
+
+    /// Asks a session for an acknowledgement, if it is time.
+    pub(crate) fn ask(&mut self, id: SessionId) {
+        let Some(s) = self.sessions.get_mut(id) else { return };
+        let Some(sm) = &mut s.sm else { return };
+        let Some(conn) = s.conn else {
+            sm.forget_question();
+            return;
+        };
+        match sm.ask(self.now, &self.config.limits) {
+            Ask::No => {}
+            Ask::Now => self.send_raw(conn, REQUEST),
+            Ask::At(at) => self.at(at, Timer::Ask(id)),
         }
     }
 

@@ -27,8 +27,8 @@ impl Server {
                 let Some(sm) = self.world.sessions.get_mut(id).and_then(|s| s.sm.as_mut()) else { return };
                 if let Err(error) = sm.acknowledge(h) {
                     self.fail(conn, StreamError::AckedTooMuch { h: error.h, sent: error.sent });
-                } else if sm.ask() {
-                    self.world.send_raw(conn, REQUEST);
+                } else if sm.becomes_due() {
+                    self.world.asks.push(id);
                 }
             }
             _ => self.world.send_raw(conn, unexpected()),

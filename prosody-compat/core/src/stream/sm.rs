@@ -1,12 +1,23 @@
 //! XEP-0198 for one session: stanzas sent and acknowledgements in; what to ask and what to send again out.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crate::limits::Limits;
 use crate::output::Frame;
 
 /// Unacknowledged stanzas after which the server asks, as upstream.
 const ASK_AFTER: usize = 5;
+
+/// Time between two questions. Reason: in a busy room each costs the server, the network and a telephone's radio as
+/// much as a stanza, and all that an answer frees is room in the queue.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// The part of the queue's bounds beyond which is asked at once.
+const URGENT: usize = 4;
+
+/// Places of the queue that are kept when it has become short.
+const KEPT_PLACES: usize = 32;
 
 /// The peer acknowledged more than was sent. Blame: the peer. Consequence: the stream is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +41,21 @@ pub(crate) struct StreamManagement {
     unacked: VecDeque<Frame>,
     unacked_bytes: usize,
     asked: bool,
+    asked_at: Option<Instant>,
+    /// A question is due, at the end of the input at hand or at a later time.
+    due: bool,
     overflowed: bool,
+}
+
+/// What to do about a question that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Nothing.
+    No,
+    /// Ask; it is assumed that it is then asked.
+    Now,
+    /// See again at that time; until then nothing more becomes due.
+    At(Instant),
 }
 
 impl StreamManagement {
@@ -45,6 +70,8 @@ impl StreamManagement {
             unacked: VecDeque::new(),
             unacked_bytes: 0,
             asked: false,
+            asked_at: None,
+            due: false,
             overflowed: false,
         }
     }
@@ -97,13 +124,36 @@ impl StreamManagement {
         false
     }
 
-    /// Whether to ask for an acknowledgement now; assumes that it is then asked.
-    pub(crate) fn ask(&mut self) -> bool {
+    /// Whether a question has just become due; then [`Self::ask`] is to be called once, when the input is handled:
+    /// a burst such as a join is asked about once, at its end.
+    pub(crate) fn becomes_due(&mut self) -> bool {
+        !self.asked && self.unacked.len() > ASK_AFTER && !std::mem::replace(&mut self.due, true)
+    }
+
+    /// Whether to ask for an acknowledgement now.
+    pub(crate) fn ask(&mut self, now: Instant, limits: &Limits) -> Ask {
+        self.due = false;
         if self.asked || self.unacked.len() <= ASK_AFTER {
-            return false;
+            return Ask::No;
         }
-        self.asked = true;
-        true
+        let urgent = self.unacked.len() >= limits.max_unacked / URGENT
+            || self.unacked_bytes >= limits.max_unacked_bytes / URGENT;
+        match self.asked_at.map(|at| at + ASK_EVERY).filter(|at| *at > now) {
+            Some(at) if !urgent => {
+                self.due = true;
+                Ask::At(at)
+            }
+            _ => {
+                self.asked = true;
+                self.asked_at = Some(now);
+                Ask::Now
+            }
+        }
+    }
+
+    /// Nobody is there to be asked; a new transport is asked at once.
+    pub(crate) const fn forget_question(&mut self) {
+        self.due = false;
     }
 
     /// The peer has received `h` stanzas.
@@ -119,6 +169,10 @@ impl StreamManagement {
             if let Some(f) = self.unacked.pop_front() {
                 self.unacked_bytes -= f.len();
             }
+        }
+        // Thousands of sessions that have all seen the same burst would keep its places for ever.
+        if self.unacked.capacity() > KEPT_PLACES && self.unacked.len() < self.unacked.capacity() / 4 {
+            self.unacked.shrink_to(KEPT_PLACES);
         }
         Ok(())
     }
@@ -146,17 +200,52 @@ mod tests {
     #[test]
     fn asks_once_after_more_than_five_and_again_after_the_answer() {
         let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
+        let now = Instant::now();
         for _ in 0..5 {
             sm.push(&frame(), &limits);
-            assert!(!sm.ask());
+            assert!(!sm.becomes_due());
         }
         sm.push(&frame(), &limits);
-        assert!(sm.ask());
+        assert!(sm.becomes_due());
         sm.push(&frame(), &limits);
-        assert!(!sm.ask(), "one question at a time");
+        assert!(!sm.becomes_due(), "told once");
+        assert_eq!(sm.ask(now, &limits), Ask::Now);
+        sm.push(&frame(), &limits);
+        assert!(!sm.becomes_due(), "one question at a time");
         sm.acknowledge(1).unwrap();
-        assert!(sm.ask());
-        assert_eq!(sm.unacked().len(), 6);
+        assert!(sm.becomes_due());
+        assert_eq!(sm.ask(now + ASK_EVERY, &limits), Ask::Now);
+        assert_eq!(sm.unacked().len(), 7);
+    }
+
+    #[test]
+    fn asks_at_most_once_a_second_unless_much_waits() {
+        let limits = Limits { max_unacked: 100, ..Limits::default() };
+        let mut sm = StreamManagement::new("x".into(), true);
+        let now = Instant::now();
+        let push = |sm: &mut StreamManagement, n| (0..n).for_each(|_| _ = sm.push(&frame(), &limits));
+        push(&mut sm, 6);
+        assert_eq!(sm.ask(now, &limits), Ask::Now);
+        sm.acknowledge(6).unwrap();
+        push(&mut sm, 24);
+        assert!(sm.becomes_due());
+        assert_eq!(sm.ask(now, &limits), Ask::At(now + ASK_EVERY));
+        assert!(!sm.becomes_due(), "a time is set");
+        assert_eq!(sm.ask(now + ASK_EVERY, &limits), Ask::Now);
+        sm.acknowledge(30).unwrap();
+        push(&mut sm, 25);
+        assert!(sm.becomes_due());
+        assert_eq!(sm.ask(now + ASK_EVERY, &limits), Ask::Now, "a quarter of the bound");
+        sm.acknowledge(55).unwrap();
+        assert_eq!(sm.ask(now + ASK_EVERY, &limits), Ask::No, "nothing waits");
+    }
+
+    #[test]
+    fn a_burst_does_not_keep_its_places() {
+        let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
+        (0..1_000).for_each(|_| _ = sm.push(&frame(), &limits));
+        sm.acknowledge(1_000).unwrap();
+        assert!(sm.unacked.capacity() <= 2 * KEPT_PLACES, "{}", sm.unacked.capacity());
     }
 
     #[test]
