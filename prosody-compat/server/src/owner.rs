@@ -121,6 +121,13 @@ pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, share
             }
             () = async { drop(shutdown.wait_for(|told| *told).await) } => return,
         }
+        if owner.unflushed.len() > FLUSHED_TOGETHER {
+            // What others have sent in the meantime is read first: then it goes out in the same writes.
+            task::yield_now().await;
+            if owner.sent < SENT_UNFLUSHED && !inputs.is_empty() {
+                continue;
+            }
+        }
         owner.flush().await;
     }
 }
@@ -259,8 +266,8 @@ fn flush_all(outlets: impl Iterator<Item = Arc<Outlet>>) -> impl Future<Output =
 /// Outlets that are flushed in one go. Reason: long enough to pay for handing them to another thread.
 const FLUSHED_TOGETHER: usize = 64;
 
-/// Orders after which is flushed, even if more input waits. Reason: about a millisecond's work.
-const SENT_UNFLUSHED: usize = 4_096;
+/// Orders after which is flushed, even if more input waits. Reason: a few milliseconds' work.
+const SENT_UNFLUSHED: usize = 8_192;
 
 /// Inputs handled between two looks at timers and the shutdown.
 const BATCH: usize = 64;
