@@ -183,8 +183,11 @@ struct Loop {
 
 /// Nanoseconds.
 const MILLI: u64 = 1_000_000;
-/// The longest sleep: received packets wait that long for us, which no figure sees.
+/// Between two looks at the sockets: received packets wait that long for us, which no figure sees.
 const NAP: u64 = 200_000;
+/// The same after a look that found more than [`MANY`] datagrams.
+const GATHER: u64 = 1_000_000;
+const MANY: usize = 16;
 /// Sockets emptied between two looks at the schedule.
 const SOCKETS_PER_LOOK: usize = 32;
 /// Batches of one socket in a row.
@@ -220,6 +223,7 @@ impl Loop {
 
     fn run(mut self) {
         let mut events = Events::with_capacity(1_024);
+        let mut drain_at = 0;
         loop {
             let now = self.nanos();
             if now >= self.last_commands + MILLI {
@@ -229,22 +233,21 @@ impl Loop {
                 }
             }
             self.run_schedule();
-            if self.poll.poll(&mut events, Some(Duration::ZERO)).is_err() {
-                continue;
-            }
-            let mut datagrams = 0;
-            for (count, event) in events.iter().enumerate() {
-                if count % SOCKETS_PER_LOOK == SOCKETS_PER_LOOK - 1 {
-                    self.run_schedule();
+            if self.nanos() >= drain_at && self.poll.poll(&mut events, Some(Duration::ZERO)).is_ok() {
+                let mut datagrams = 0;
+                for (count, event) in events.iter().enumerate() {
+                    if count % SOCKETS_PER_LOOK == SOCKETS_PER_LOOK - 1 {
+                        self.run_schedule();
+                    }
+                    datagrams += self.drain(event.token().0);
                 }
-                datagrams += self.drain(event.token().0);
+                // Many at once are cheaper, and the kernel has noted when each came: let them gather.
+                drain_at = self.nanos() + if datagrams > MANY { GATHER } else { NAP };
             }
-            let now = self.nanos();
-            let next = self.due.peek().map_or(now + NAP, |Reverse((at, ..))| *at);
-            let nap = next.saturating_sub(now).min(NAP);
-            // Many at once are cheaper: even under load packets may gather for a moment.
-            if nap > 0 && datagrams < 2_000 {
-                std::thread::sleep(Duration::from_nanos(nap.max(20_000)));
+            let next = self.due.peek().map_or(drain_at, |Reverse((at, ..))| drain_at.min(*at));
+            let nap = next.saturating_sub(self.nanos());
+            if nap > 0 {
+                std::thread::sleep(Duration::from_nanos(nap));
             }
         }
     }

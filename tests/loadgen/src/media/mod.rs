@@ -150,11 +150,13 @@ pub fn run_until(arguments: &Arguments, stop: &Stop) -> Result<Value> {
     let rss_before = a.pid.map(Usage::of).transpose()?.map(|u| u.resident);
     let can = Capabilities { ssrc_rewriting: !a.no_ssrc_rewriting, transport_cc: !a.no_transport_cc };
     let generator = Generator::start(Some(a.core))?;
-    generator.tell(rate(&plan, a.rate));
+    // Flat patterns begin when all are there: they may be more than the bridge can take while it shakes hands.
+    generator.tell(rate(&plan, if plan.flat() { Some(0.0) } else { a.rate }));
     let session = Session::new(bridge, generator, &plan, can, a.seed, a.pid, stop);
     eprintln!("{} participants in {} rooms join", plan.participants(), plan.rooms.len());
     session.join()?;
     eprintln!("all are connected");
+    session.generator.tell(rate(&plan, a.rate));
     session.pass(Duration::from_secs_f64(a.warm_up))?;
     let mut report = Report::new(a, &plan, rss_before);
     if a.search {
