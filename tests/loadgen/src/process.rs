@@ -4,11 +4,13 @@ use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// What a process (all its threads) had used at one moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
-    /// User and system time, to a clock tick (10 ms).
+    /// User and system time.
     pub cpu: Duration,
     /// Resident memory in bytes.
     pub resident: u64,
@@ -28,8 +30,10 @@ impl Usage {
         let field = |number: usize| -> Result<u64> {
             Ok(fields.get(number - 3).context("/proc: too few fields")?.parse()?)
         };
-        let ticks = field(14)? + field(15)?;
-        Ok(Self { cpu: Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND), resident: field(24)? * PAGE })
+        // In nanoseconds and with threads that have ended; the ticks in `stat` are 10 ms.
+        let pid = Pid::from_raw(pid.try_into().context("no process id")?);
+        let cpu = clock_getcpuclockid(pid).and_then(clock_gettime).context("the server's CPU clock")?;
+        Ok(Self { cpu: cpu.into(), resident: field(24)? * PAGE })
     }
 
     /// This process.
@@ -41,8 +45,6 @@ impl Usage {
     }
 }
 
-/// `USER_HZ` of every Linux that we run on.
-const TICKS_PER_SECOND: u64 = 100;
 /// x86-64 and most of arm64.
 const PAGE: u64 = 4096;
 

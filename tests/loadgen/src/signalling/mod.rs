@@ -17,7 +17,7 @@ mod window;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -48,13 +48,13 @@ pub struct Arguments {
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     rooms: Option<u32>,
     /// Length of the measurement; with join-storm, the time over which people come. [default: 5; join-storm 10]
-    #[arg(long)]
-    seconds: Option<f64>,
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<Duration>,
     /// The same load before the measurement; with idle, the time to settle.
-    #[arg(long, default_value_t = 1.0)]
-    warm_up: f64,
+    #[arg(long, default_value = "1", value_parser = seconds)]
+    warm_up: Duration,
     /// Changes or messages per second, all rooms together; 0: as many as the server delivers.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value = "0", value_parser = rate)]
     rate: f64,
     /// Broadcasts of one room under way at a time when there is no rate.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -63,7 +63,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     joins: u32,
     /// With presence-sweep: sizes of the room, growing.
-    #[arg(long, value_delimiter = ',', default_value = "50,125,500,2000")]
+    #[arg(long, value_delimiter = ',', default_value = "50,125,500,2000", value_parser = clap::value_parser!(u32).range(1..=20_000))]
     sizes: Vec<u32>,
     /// Whose CPU time and memory to read.
     #[arg(long)]
@@ -86,14 +86,26 @@ pub struct Arguments {
     #[arg(long)]
     no_sm: bool,
     /// With idle: every client pings the server every so many seconds, as clients do every 10; 0: never.
-    #[arg(long, default_value_t = 0.0)]
-    ping: f64,
+    #[arg(long, default_value = "0", value_parser = seconds)]
+    ping: Duration,
     /// The core to run on, unless it does not exist.
     #[arg(long, default_value_t = 1)]
     core: usize,
     /// Seconds without anything from the server that brings us on, until it counts as dead.
-    #[arg(long, default_value_t = 8.0)]
-    patience: f64,
+    #[arg(long, default_value = "8", value_parser = seconds)]
+    patience: Duration,
+}
+
+/// Up to an hour.
+fn seconds(text: &str) -> std::result::Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    seconds.filter(|d| *d <= LONGEST).ok_or_else(|| format!("not between 0 and {}", LONGEST.as_secs()))
+}
+
+/// Per second; 0 for none.
+fn rate(text: &str) -> std::result::Result<f64, String> {
+    let rate = text.parse().ok().filter(|r| *r == 0.0 || (0.001..=MOST_PER_SECOND).contains(r));
+    rate.ok_or_else(|| format!("not 0, and not between 0.001 and {MOST_PER_SECOND}"))
 }
 
 /// The scenarios.
@@ -107,7 +119,7 @@ pub enum Scenario {
     Presence,
     /// Members write to their room.
     Chat,
-    /// People are logged in and do nothing.
+    /// People are logged in and do nothing. Memory per session wants a server that has just been started.
     Idle,
     /// Presence in a room that grows.
     PresenceSweep,
@@ -168,19 +180,13 @@ struct Plan {
 impl Plan {
     fn check(a: &Arguments) -> Result<Self> {
         let (occupants, rooms, seconds) = match a.scenario {
-            Scenario::JoinStorm => (500, 1, 10.0),
-            Scenario::JoinFull => (400, 1, 5.0),
-            Scenario::Idle => (1_000, 0, 5.0),
-            Scenario::Presence | Scenario::Chat | Scenario::PresenceSweep => (500, 1, 5.0),
+            Scenario::JoinStorm => (500, 1, 10),
+            Scenario::JoinFull => (400, 1, 5),
+            Scenario::Idle => (1_000, 0, 5),
+            Scenario::Presence | Scenario::Chat | Scenario::PresenceSweep => (500, 1, 5),
         };
-        let duration = |option: &str, seconds: f64, most: f64| {
-            Duration::try_from_secs_f64(seconds)
-                .ok()
-                .filter(|d| d.as_secs_f64() <= most)
-                .with_context(|| format!("--{option} must be between 0 and {most}"))
-        };
-        let focus =
-            a.focus.unwrap_or(if a.focus_password.is_some() { FocusMode::Be } else { FocusMode::None });
+        let by_password = if a.focus_password.is_some() { FocusMode::Be } else { FocusMode::None };
+        let focus = a.focus.unwrap_or(by_password);
         let focus_password = match (focus, &a.focus_password) {
             (FocusMode::Be, None) => bail!("--focus be needs --focus-password"),
             (_, password) => password.clone().unwrap_or_default(),
@@ -189,26 +195,17 @@ impl Plan {
             scenario: a.scenario,
             occupants: a.occupants.unwrap_or(occupants) as usize,
             rooms: a.rooms.unwrap_or(rooms) as usize,
-            time: duration("seconds", a.seconds.unwrap_or(seconds), 3_600.0)?,
-            warm_up: duration("warm-up", a.warm_up, 600.0)?,
-            interval: match a.rate {
-                0.0 => None,
-                rate if rate > 0.0 => {
-                    Some(duration("rate", 1.0 / rate, 3_600.0)?.max(Duration::from_micros(1)))
-                }
-                _ => bail!("--rate must not be negative"),
-            },
+            time: a.seconds.unwrap_or(Duration::from_secs(seconds)),
+            warm_up: a.warm_up,
+            interval: (a.rate > 0.0).then(|| Duration::from_secs_f64(1.0 / a.rate)),
             window: a.window as usize,
             joins: a.joins as usize,
             sizes: a.sizes.iter().map(|s| *s as usize).collect(),
             pid: a.pid,
             focus,
             focus_password,
-            ping: match a.ping {
-                0.0 => None,
-                ping => Some(duration("ping", ping, 3_600.0)?.max(Duration::from_millis(1))),
-            },
-            patience: duration("patience", a.patience, 600.0)?,
+            ping: (!a.ping.is_zero()).then_some(a.ping),
+            patience: a.patience,
         };
         if plan.rooms == 0 && plan.scenario != Scenario::Idle {
             bail!("--rooms 0 is for idle only");
@@ -216,8 +213,8 @@ impl Plan {
         if plan.rooms > plan.occupants {
             bail!("more rooms than occupants");
         }
-        if !plan.sizes.is_sorted() || plan.sizes.iter().any(|s| !(1..=20_000).contains(s)) {
-            bail!("--sizes must grow, from 1 to 20000");
+        if !plan.sizes.is_sorted_by(|a, b| a < b) {
+            bail!("--sizes must grow");
         }
         Ok(plan)
     }
@@ -255,3 +252,5 @@ fn allow_sockets(wanted: usize) -> Result<()> {
 }
 
 const SPARE_SOCKETS: usize = 64;
+const LONGEST: Duration = Duration::from_secs(3_600);
+const MOST_PER_SECOND: f64 = 1e6;

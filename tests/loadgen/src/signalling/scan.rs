@@ -38,8 +38,8 @@ pub(super) fn kind(frame: &[u8]) -> Kind {
 pub(super) enum Stamp {
     /// A member's first presence: its place in the room.
     Join(usize),
-    /// A change or a chat message: its number.
-    Broadcast(u64),
+    /// A change or a chat message: its number, and the member's place.
+    Broadcast { number: u64, place: usize },
 }
 
 /// Finds stamps; made once.
@@ -60,14 +60,13 @@ impl Scanner {
         let finder = if kind == Kind::Presence { &self.presence } else { &self.body };
         let at = finder.find(stanza)? + finder.needle().len();
         let (mark, digits) = stanza.get(at..)?.split_first()?;
-        let number = digits
-            .iter()
-            .take(18)
-            .take_while(|b| b.is_ascii_digit())
-            .fold(0, |n, b| n * 10 + u64::from(b - b'0'));
+        let (value, rest) = number(digits);
         match mark {
-            b'j' => Some(Stamp::Join(number as usize)),
-            b'c' => Some(Stamp::Broadcast(number)),
+            b'j' => Some(Stamp::Join(value as usize)),
+            b'c' => {
+                let place = number(rest.strip_prefix(b".")?).0 as usize;
+                Some(Stamp::Broadcast { number: value, place })
+            }
             _ => None,
         }
     }
@@ -79,6 +78,13 @@ impl Scanner {
             .into_iter()
             .any(|at| matches!(presence.get(at + 6..at + 10), Some([b'1', b'1', b'0', b'\'' | b'"'])))
     }
+}
+
+/// The number at the beginning, and what is behind it.
+fn number(digits: &[u8]) -> (u64, &[u8]) {
+    let count = digits.iter().take(18).take_while(|b| b.is_ascii_digit()).count();
+    let (digits, rest) = digits.split_at(count);
+    (digits.iter().fold(0, |n, b| n * 10 + u64::from(b - b'0')), rest)
 }
 
 /// An attribute in the first tag; `None` when absent.
@@ -140,8 +146,8 @@ mod tests {
         assert_eq!(s.stamp(Kind::Presence, p), None);
         assert!(s.is_own(p));
         assert!(!s.is_own(b"<presence><status code='100'/><a>110</a></presence>"));
-        let m = b"<message type='groupchat'><body>c4711 hello</body></message>";
-        assert_eq!(s.stamp(Kind::Message, m), Some(Stamp::Broadcast(4711)));
+        let m = b"<message type='groupchat'><body>c4711.12 hello</body></message>";
+        assert_eq!(s.stamp(Kind::Message, m), Some(Stamp::Broadcast { number: 4711, place: 12 }));
         assert_eq!(s.stamp(Kind::Message, b"<message><subject/></message>"), None);
     }
 

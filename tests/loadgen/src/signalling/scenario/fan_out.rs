@@ -48,6 +48,7 @@ pub(super) fn sweep(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
     }
     let limited = curve.iter().any(|p| p["generator_limited"] == true);
     last.insert("generator_limited".into(), json!(limited));
+    last.insert("scenario".into(), json!("presence-sweep"));
     last.insert("curve".into(), json!(curve));
     Ok(Value::Object(last))
 }

@@ -1,6 +1,6 @@
 //! People join: many at once, and one after another into a full room.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(super) fn storm(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
     let between = plan.time.div_f64(plan.occupants as f64);
     let (mut came, mut joined) = (0usize, 0);
     // The latest that one came after its time: if that is long, we are the limit.
-    let mut late = std::time::Duration::ZERO;
+    let mut late = Duration::ZERO;
     fleet.until("while people join", |fleet| {
         while let Some(happened) = fleet.take() {
             match happened {
@@ -43,15 +43,18 @@ pub(super) fn storm(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
             came += 1;
         }
         if came < plan.occupants {
-            let next = begun + between * came as u32;
-            fleet.rest(now);
-            fleet.turn(next)?;
+            fleet.wake = Some(begun + between * came as u32);
+            if joined == came {
+                // Nobody waits for anything.
+                fleet.rest(now);
+            }
         }
         Ok(joined == plan.occupants && fleet.rooms.iter().all(Room::complete))
     })?;
     let measured = window.close()?;
     let deliveries = fleet.deliveries - before;
     let mut report = measured.report("join-storm");
+    report.insert("generator_limited".into(), json!(measured.limited() || late > TOO_LATE));
     report.insert("sessions".into(), json!(plan.occupants));
     report.insert("deliveries".into(), json!(deliveries));
     report.insert("deliveries_per_second".into(), json!(deliveries as f64 / measured.time.as_secs_f64()));
@@ -109,3 +112,6 @@ pub(super) fn full(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
     report.insert("join".into(), joins.to_json());
     Ok(Value::Object(report))
 }
+
+/// People are to come at their time, or it is not the storm that was asked for.
+const TOO_LATE: Duration = Duration::from_millis(250);
