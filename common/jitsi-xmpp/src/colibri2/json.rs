@@ -190,8 +190,9 @@ fn transport(value: &Value) -> Result<Transport, ParseError> {
     let f = Fields::new("transport", value)?;
     let sctp = f.object("sctp").map(|s| {
         let s = Fields::new("sctp", s)?;
-        let role =
-            s.text("role")?.map(|r| SctpRole::parse(r).ok_or_else(|| s.invalid("role"))).transpose()?;
+        // compat: stock bridges write "SERVER" in JSON and "server" in XML.
+        let role = s.text("role")?.map(str::to_ascii_lowercase);
+        let role = role.map(|r| SctpRole::parse(&r).ok_or_else(|| s.invalid("role"))).transpose()?;
         Ok(Sctp { port: s.optional_number("port")?, role })
     });
     Ok(Transport {

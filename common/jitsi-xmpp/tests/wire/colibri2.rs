@@ -151,6 +151,14 @@ fn json_to_the_byte() {
 }
 
 #[test]
+fn compat_json_of_a_stock_bridge_has_the_sctp_role_in_capitals() {
+    let answer = r#"{"endpoints":[{"id":"a","transport":{"sctp":{"port":5000,"role":"SERVER"}}}],"sources":[]}"#;
+    let answer = ConferenceModified::from_json(answer).unwrap();
+    let sctp = answer.endpoints[0].transport.as_ref().unwrap().sctp.unwrap();
+    assert_eq!((sctp.port, sctp.role), (Some(5000), Some(SctpRole::Server)));
+}
+
+#[test]
 fn json_type_errors_are_refused() {
     let bad = |json: &str| ConferenceModify::from_json(json).unwrap_err();
     assert_eq!(bad("[]"), ParseError::Json);
