@@ -21,28 +21,26 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
     let wanted = |name: &str| options.scenario.as_deref().is_none_or(|n| n == name);
     let seconds = options.seconds;
     let mut parts = Vec::new();
-    if wanted("presence") {
-        let mut steps = fan_out(options, "presence");
-        steps.insert(1, broadcast("ceiling".into(), 500, seconds));
+    // The room of 500 is one of the sizes.
+    if wanted("presence") || wanted("sizes") {
+        let mut steps = fan_out(options, "presence", MIDDLE);
+        steps.insert(1, broadcast("ceiling".into(), MIDDLE, seconds));
         parts.push(Part { name: "presence", rounds: options.rounds, steps });
     }
     if wanted("sizes") {
         let mut steps = Vec::new();
-        for size in SIZES {
-            let few = *size <= MOST_FOR_PEERS;
-            for (name, subject) in [("ours", Subject::Ours), ("peer", Subject::Peer)] {
-                if subject == Subject::Ours || (few && with_peer(options)) {
-                    let words = occupants(*size, seconds);
-                    let joining = if subject == Subject::Ours { 3 } else { 15 } + u64::from(*size / 100);
-                    steps.push(load(format!("{name} {size}"), subject, "presence", words, seconds + joining));
-                }
-            }
+        for size in SIZES.iter().filter(|s| **s != MIDDLE) {
+            let of_subject = fan_out(options, "presence", *size).into_iter();
+            // Filling a larger room takes minutes elsewhere.
+            let of_subject = of_subject.filter(|s| s.key == "ours" || *size < MIDDLE);
+            steps.extend(of_subject.map(|s| Step { key: format!("{} {size}", s.key), ..s }));
             steps.push(broadcast(format!("ceiling {size}"), *size, seconds));
         }
         parts.push(Part { name: "sizes", rounds: options.rounds, steps });
     }
     if wanted("chat") {
-        parts.push(Part { name: "chat", rounds: options.rounds.min(3), steps: fan_out(options, "chat") });
+        let steps = fan_out(options, "chat", SMALL);
+        parts.push(Part { name: "chat", rounds: options.rounds.min(3), steps });
     }
     parts
 }
@@ -80,8 +78,8 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
         }
     }
     if m.has("sizes") {
-        let cost = |name: &str, n: u16| m.samples("sizes", &format!("{name} {n}"), "/cpu_ns_per_delivery");
-        for size in SIZES {
+        let cost = |name: &str, n: u16| of_size(m, name, n, "/cpu_ns_per_delivery");
+        for size in SIZES.iter().filter(|s| **s != MIDDLE) {
             let (key, what) =
                 (format!("xmpp.cpu_at_{size}_occupants"), format!("CPU per delivery, room of {size}"));
             all.push(
@@ -101,7 +99,7 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
     }
     if m.has("chat") {
         let of = |step: &str| m.samples("chat", step, "/cpu_ns_per_delivery");
-        let what = "CPU per delivered chat message, room of 500";
+        let what = "CPU per delivered chat message, room of 125";
         all.push(
             Figure::new("xmpp.cpu_per_message", what, Unit::Nanoseconds, of("ours"))
                 .peer(of("peer"))
@@ -118,7 +116,7 @@ pub(crate) fn charts(m: &Measured) -> Vec<Chart> {
             .into_iter()
             .map(|(colour, title, name)| {
                 let point = |size: &u16| {
-                    let samples = m.samples("sizes", &format!("{name} {size}"), pointer)?;
+                    let samples = of_size(m, name, *size, pointer)?;
                     Some((f64::from(*size), samples.median() * factor))
                 };
                 Line::of(colour, title, SIZES.iter().filter_map(point).collect())
@@ -152,13 +150,27 @@ pub(crate) fn load(key: String, subject: Subject, scenario: &str, words: Vec<Str
     Step { key, kind, expected: Duration::from_secs(expected) }
 }
 
-fn fan_out(options: &Options, scenario: &str) -> Vec<Step> {
-    let words = occupants(500, options.seconds);
-    let mut steps = vec![load("ours".into(), Subject::Ours, scenario, words.clone(), options.seconds + 5)];
+/// Ours and, when there is one, the peer.
+fn fan_out(options: &Options, scenario: &str, size: u16) -> Vec<Step> {
+    let words = occupants(size, options.seconds);
+    let step = |key: &str, subject, joining: u64| {
+        load(key.into(), subject, scenario, words.clone(), options.seconds + 3 + joining)
+    };
+    // To fill a room are n² deliveries, at some 5 and, elsewhere, 250 µs each.
+    let deliveries = u64::from(size) * u64::from(size);
+    let mut steps = vec![step("ours", Subject::Ours, deliveries * 5 / 1_000_000)];
     if with_peer(options) {
-        steps.push(load("peer".into(), Subject::Peer, scenario, words, options.seconds + 20));
+        steps.push(step("peer", Subject::Peer, deliveries * 250 / 1_000_000));
     }
     steps
+}
+
+/// A number of each round for a size of room.
+fn of_size(m: &Measured, name: &str, size: u16, pointer: &str) -> Option<Samples> {
+    if size == MIDDLE {
+        return m.samples("presence", name, pointer);
+    }
+    m.samples("sizes", &format!("{name} {size}"), pointer)
 }
 
 fn occupants(count: u16, seconds: u64) -> Vec<String> {
@@ -180,8 +192,10 @@ fn growth(few: Option<Samples>, many: Option<Samples>) -> Option<Samples> {
 
 /// Sizes of a room.
 const SIZES: &[u16] = &[50, 125, 500, 2000];
-/// Filling a larger room takes minutes elsewhere.
-const MOST_FOR_PEERS: u16 = 500;
+/// The one that all are compared at.
+const MIDDLE: u16 = 500;
+/// Where the comparison takes less time.
+const SMALL: u16 = 125;
 /// Bytes of a presence of the Jitsi Meet web app.
 const SIZE: &str = "1500";
 

@@ -11,14 +11,13 @@ fn measured(with_peer: bool) -> Measured {
     };
     m.add("presence", "ours", report(2000.0));
     m.add("presence", "ceiling", report(1500.0));
-    for (size, cost) in [(50, 2000.0), (125, 2000.0), (500, 2100.0), (2000, 2301.0)] {
+    for (size, cost) in [(50, 2000.0), (125, 2000.0), (2000, 2301.0)] {
         m.add("sizes", &format!("ours {size}"), report(cost));
         m.add("sizes", &format!("ceiling {size}"), report(1500.0));
     }
     if with_peer {
         m.add("presence", "peer", report(20_000.0));
         m.add("sizes", "peer 50", report(20_000.0));
-        m.add("sizes", "peer 500", report(22_000.0));
     }
     m
 }
@@ -42,4 +41,22 @@ fn curves_have_a_line_for_each_that_was_measured() {
     assert_eq!(lines(&measured(true)), [4, 4, 2]);
     assert_eq!(lines(&measured(false)), [4, 4]);
     assert!(charts(&Measured::default()).is_empty());
+}
+
+#[test]
+fn the_room_of_500_is_measured_once_and_a_peer_is_spared_the_largest() {
+    let words = ["xmpp", "--with-prosody", "--scenario", "sizes"];
+    let parts = parts(&Options::parse(&words).unwrap());
+    let keys: Vec<&str> = parts.iter().flat_map(|p| &p.steps).map(|s| s.key.as_str()).collect();
+    let sizes = [
+        "ours 50",
+        "peer 50",
+        "ceiling 50",
+        "ours 125",
+        "peer 125",
+        "ceiling 125",
+        "ours 2000",
+        "ceiling 2000",
+    ];
+    assert_eq!(keys, [&["ours", "ceiling", "peer"], &sizes[..]].concat());
 }
