@@ -292,6 +292,9 @@ fn load_charts(m: &Measured) -> Vec<Chart> {
             .filter(|l| !l.points.is_empty())
             .collect::<Vec<_>>()
     };
+    let mut throughput = lines("/received_pps", 1.0);
+    let most = throughput.iter().flat_map(|l| &l.points).map(|p| p.0).fold(0.0, f64::max);
+    throughput.push(Line::of(3, "nothing lost", vec![(0.0, 0.0), (most, most)]));
     let latency = [("p50", "p50_us"), ("p99", "p99_us"), ("p99.9", "p999_us")];
     let latency = latency.into_iter().enumerate();
     vec![
@@ -300,7 +303,7 @@ fn load_charts(m: &Measured) -> Vec<Chart> {
             title: "Packets received over packets due (fan-out 10, 1,100 bytes)".into(),
             x,
             y: Axis { label: "packets/s received", scale: Scale::Linear },
-            lines: lines("/received_pps", 1.0),
+            lines: throughput,
         },
         Chart {
             file: "media-latency",

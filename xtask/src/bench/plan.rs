@@ -108,6 +108,11 @@ impl Measured {
         self.reports(part, step).iter().any(|r| r["generator_limited"] == true)
     }
 
+    /// Whether a step of a part ran.
+    pub(crate) fn has_step(&self, part: &str, step: &str) -> bool {
+        !self.reports(part, step).is_empty()
+    }
+
     /// Whether any step of a part ran.
     pub(crate) fn has(&self, part: &str) -> bool {
         self.0.keys().any(|(p, _)| p == part)
