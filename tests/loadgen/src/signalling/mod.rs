@@ -195,7 +195,7 @@ impl Plan {
             scenario: a.scenario,
             occupants: a.occupants.unwrap_or(occupants) as usize,
             rooms: a.rooms.unwrap_or(rooms) as usize,
-            time: a.seconds.unwrap_or(Duration::from_secs(seconds)),
+            time: a.seconds.unwrap_or_else(|| Duration::from_secs(seconds)),
             warm_up: a.warm_up,
             interval: (a.rate > 0.0).then(|| Duration::from_secs_f64(1.0 / a.rate)),
             window: a.window as usize,
