@@ -70,7 +70,8 @@ impl Row {
     /// In percent, to the two digits that are printed: what is printed decides.
     fn change(&self) -> Option<f64> {
         let (baseline, now) = (self.baseline?, self.now?);
-        Some(((now / baseline - 1.0) * 10_000.0).round() / 100.0)
+        // Not "-0.00".
+        Some(((now / baseline - 1.0) * 10_000.0).round() / 100.0 + 0.0)
     }
 }
 

@@ -11,12 +11,13 @@ use crate::{Done, counted};
 
 /// One of 500 changes its presence; everybody is told.
 pub(crate) fn presence_to_500() -> Done {
-    const STEPS: usize = 20;
+    const STEPS: usize = 30;
     let mut town = Town::new();
     let focus = town.focus();
     town.join(focus);
     let clients: Vec<ConnId> = (0..500).map(|_| town.client()).collect();
     clients.iter().for_each(|c| town.join(*c));
+    town.pace = BUSY;
     let mut told = 0;
     // The first rounds fill what is reused later.
     for step in 0..STEPS + 5 {
@@ -39,6 +40,7 @@ pub(crate) fn join_into_400() -> Done {
     let clients: Vec<ConnId> = (0..400).map(|_| town.client()).collect();
     clients.iter().for_each(|c| town.join(*c));
     let late: Vec<ConnId> = (0..STEPS + 2).map(|_| town.client()).collect();
+    town.pace = BUSY;
     for (step, client) in late.into_iter().enumerate() {
         let frame = presence(&town.nick(client), true, false);
         let before = town.stanzas;
@@ -80,6 +82,8 @@ struct Conn {
 struct Town {
     server: Server,
     now: Instant,
+    /// From one input to the next: decides how often clients are asked to acknowledge.
+    pace: Duration,
     conns: Vec<Conn>,
     /// Stanzas delivered to anybody.
     stanzas: u64,
@@ -95,7 +99,14 @@ impl Town {
         let now = Instant::now();
         let mut server = Server::new(config, Box::new(SeededEntropy::new(1)), now);
         server.handle_clock(now, Duration::from_secs(1_795_390_567));
-        Self { server, now, conns: vec![Conn::default()], stanzas: 0, asked: Vec::with_capacity(1000) }
+        Self {
+            server,
+            now,
+            pace: Duration::from_millis(1),
+            conns: vec![Conn::default()],
+            stanzas: 0,
+            asked: Vec::with_capacity(1000),
+        }
     }
 
     fn next_conn(&mut self) -> ConnId {
@@ -106,7 +117,7 @@ impl Town {
     /// One input and all its effects; then those who were asked acknowledge what they got, which the server has to
     /// read, too.
     fn step(&mut self, count: bool, input: &mut dyn FnMut(&mut Server, Instant)) {
-        self.now += Duration::from_millis(1);
+        self.now += self.pace;
         self.run(count, input);
         let asked = std::mem::take(&mut self.asked);
         if asked.is_empty() {
@@ -125,7 +136,7 @@ impl Town {
     fn run(&mut self, count: bool, input: &mut dyn FnMut(&mut Server, Instant)) {
         let mut work = || {
             input(&mut self.server, self.now);
-            if self.server.poll_timeout().is_some_and(|at| at <= self.now) {
+            while self.server.poll_timeout().is_some_and(|at| at <= self.now) {
                 self.server.handle_timeout(self.now);
             }
             while let Some(output) = self.server.poll_output() {
@@ -230,6 +241,8 @@ fn presence(nick: &str, join: bool, muted: bool) -> String {
     p
 }
 
+/// A busy room: ten changes a second.
+const BUSY: Duration = Duration::from_millis(100);
 const ROOM: &str = "rathaus@muc.meet.jitsi";
 const LOGIN: &[&str] = &[
     r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="meet.jitsi" version="1.0"/>"#,
