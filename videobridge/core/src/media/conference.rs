@@ -52,6 +52,14 @@ pub struct MediaConference {
     next_tick: Option<Instant>,
     /// When padding is due; `None` when nobody is probed.
     next_padding: Option<Instant>,
+    /// How often receivers were allocated something.
+    turn: u64,
+    /// When to go on with the receivers that had no turn yet.
+    next_turn: Option<Instant>,
+    /// The receiver to go on with when not all could be allocated in one turn.
+    next_stale: usize,
+    /// Video sources with their owners in speaker order, for one turn.
+    candidates: Vec<(usize, usize)>,
     /// Audio sources nobody was asked yet whether they want them.
     new_audio: Vec<usize>,
     /// Memory reused by every allocation.
@@ -76,6 +84,10 @@ impl MediaConference {
             last_rtp: None,
             next_tick: None,
             next_padding: None,
+            turn: 0,
+            next_turn: None,
+            next_stale: 0,
+            candidates: Vec::new(),
             new_audio: Vec::new(),
             scratch: Vec::new(),
         }

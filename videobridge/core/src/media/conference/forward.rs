@@ -258,7 +258,8 @@ impl MediaConference {
     }
 }
 
-fn carries(streams: &Slab<Stream>, stream: usize, source: u64) -> bool {
+/// Whether a stream of a receiver is the one for this source now.
+pub(super) fn carries(streams: &Slab<Stream>, stream: usize, source: u64) -> bool {
     streams.get(stream).is_some_and(|s| s.source.is_some_and(|(uid, _)| uid == source))
 }
 

@@ -1,6 +1,6 @@
 //! Who gets what: brings receivers whose inputs changed up to date.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jitsi_xmpp::Entropy as _;
 use jitsi_xmpp::bridge_channel::BridgeMessage;
@@ -9,6 +9,7 @@ use jitsi_xmpp::ids::MediaType;
 use smallvec::SmallVec;
 
 use super::MediaConference;
+use super::forward::carries;
 use super::member::Member;
 use crate::media::MediaSink;
 use crate::media::allocation::allocate::{INFINITE, Share, allocate};
@@ -19,11 +20,17 @@ use crate::media::egress::projection::Projection;
 use crate::media::ingress::source::Source;
 
 impl MediaConference {
-    /// Allocates anew for every receiver that is out of date, and tells whom it concerns.
+    /// Allocates anew for receivers that are out of date, and tells whom it concerns. In large conferences that takes
+    /// several turns: packets that wait meanwhile must not be late.
     pub(super) fn settle(&mut self, now: Instant, sink: &mut dyn MediaSink) {
-        if !std::mem::take(&mut self.unsettled) {
+        if !self.unsettled {
             return;
         }
+        if let Some(at) = self.next_turn.filter(|at| *at > now) {
+            self.tick_by(at);
+            return;
+        }
+        (self.unsettled, self.next_turn) = (false, None);
         let mut new_audio = std::mem::take(&mut self.new_audio);
         for at in new_audio.drain(..) {
             let Some(source) = self.sources.get_mut(at) else { continue };
@@ -32,16 +39,41 @@ impl MediaConference {
             }
         }
         self.new_audio = new_audio;
-        let stale: SmallVec<[usize; 32]> =
-            self.members.iter().filter(|(_, m)| m.stale).map(|(i, _)| i).collect();
-        for receiver in stale {
+        let stale = self.members.iter().filter(|(_, m)| m.stale).map(|(i, _)| i);
+        let (later, first) =
+            (stale.clone().filter(|i| *i < self.next_stale), stale.filter(|i| *i >= self.next_stale));
+        let mut stale = first.chain(later);
+        let turn: SmallVec<[usize; ALLOCATIONS_PER_TURN]> =
+            stale.by_ref().take(ALLOCATIONS_PER_TURN).collect();
+        if stale.next().is_some() {
+            self.unsettled = true;
+            self.next_stale = turn.last().map_or(0, |last| last + 1);
+            self.next_turn = Some(now + BETWEEN_TURNS);
+            self.tick_by(now + BETWEEN_TURNS);
+        }
+        if !turn.is_empty() {
+            self.turn += 1;
+            self.find_candidates();
+        }
+        for receiver in turn {
             self.route_audio(receiver);
             self.route_video(now, receiver, sink);
         }
-        let changed: SmallVec<[usize; 32]> =
+        let changed: SmallVec<[usize; 64]> =
             self.sources.iter().filter(|(_, s)| s.wishes_changed).map(|(i, _)| i).collect();
         for source in changed {
             self.tell_sender(source, sink);
+        }
+    }
+
+    /// The video sources of all, most recent speakers first.
+    fn find_candidates(&mut self) {
+        self.candidates.clear();
+        for owner in self.speakers.order() {
+            let Some(member) = self.members.get(*owner) else { continue };
+            let video =
+                |at: &usize| self.sources.get(*at).is_some_and(|s| s.signalled.media == MediaType::Video);
+            self.candidates.extend(member.sources.iter().filter(|at| video(at)).map(|at| (*owner, *at)));
         }
     }
 
@@ -60,17 +92,12 @@ impl MediaConference {
         (member.stale, member.allocated_at) = (false, now);
         let mut offered: SmallVec<[Offered<'_>; 32]> = SmallVec::new();
         if self.members.get(receiver).is_some_and(|m| m.negotiated.accepts(MediaType::Video)) {
-            for owner in self.speakers.order().iter().filter(|o| **o != receiver) {
-                let Some(owner) = self.members.get(*owner) else { continue };
-                for at in &owner.sources {
-                    let source = self.sources.get(*at).filter(|s| s.signalled.media == MediaType::Video);
-                    offered.extend(source.map(|s| Offered {
-                        source: *at,
-                        name: &s.signalled.name,
-                        kind: s.kind,
-                    }));
-                }
-            }
+            let others = self.candidates.iter().filter(|(owner, _)| *owner != receiver);
+            let offer = |at: usize| {
+                let s = self.sources.get(at)?;
+                Some(Offered { source: at, name: &s.signalled.name, kind: s.kind })
+            };
+            offered.extend(others.filter_map(|(_, at)| offer(*at)));
         }
         let Some(member) = self.members.get(receiver) else { return };
         let slots = i32::try_from(self.config.video_slots).unwrap_or(i32::MAX);
@@ -82,11 +109,14 @@ impl MediaConference {
         let estimate = member.egress.estimator.applied().filter(|_| trusted);
         let available = member.settings.assumed_bandwidth.or(estimate);
         let available = available.map_or(INFINITE, |bps| i64::try_from(bps).unwrap_or(INFINITE));
-        let layers = |at: usize| self.sources.get(at).map(|s| s.layers(now)).unwrap_or_default();
         // In a large conference most sources are beyond last-n and have no part in this, except that being first counts.
         let part = wanted.iter().enumerate().filter(|(place, w)| *place == 0 || w.max_height != 0);
-        let mut shares: SmallVec<[Share; 16]> =
-            part.map(|(_, w)| Share::new(*w, &layers(w.source))).collect();
+        let mut shares: SmallVec<[Share; 16]> = SmallVec::new();
+        for (_, one) in part {
+            let source = self.sources.get_mut(one.source);
+            let layers = source.map(|s| s.layers(now, self.turn)).unwrap_or_default();
+            shares.push(Share::new(*one, layers));
+        }
         allocate(available, &mut shares);
         let limited = estimate.is_some() && member.settings.assumed_bandwidth.is_none();
         self.probe(now, receiver, limited, &shares);
@@ -143,8 +173,17 @@ impl MediaConference {
     fn route(&mut self, receiver: usize, at: usize, encoding: u8) {
         let Some(source) = self.sources.get_mut(at) else { return };
         let Some(member) = self.members.get_mut(receiver) else { return };
+        let streams = &member.egress.streams;
+        let known = source.route_at(receiver).ok().and_then(|at| source.routes.get_mut(at));
+        // Mostly it goes on in its slot, and slots are long to search.
+        if let Some(route) = known
+            && route.stream.is_some_and(|s| carries(streams, s, source.uid))
+        {
+            route.set_target(encoding);
+            return;
+        }
         let stream = if member.rewriting {
-            member.egress.video.of(&member.egress.streams, source.uid)
+            member.egress.video.of(streams, source.uid)
         } else {
             let first = self.entropy.u32() as u16;
             let own = source.encodings.first().map(|e| (e.ssrc, e.rtx));
@@ -192,10 +231,11 @@ impl MediaConference {
 
     /// Tells a sender the most anybody wants of a source, if that changed.
     pub(super) fn tell_sender(&mut self, at: usize, sink: &mut dyn MediaSink) {
-        let source = self.sources.get_mut(at).filter(|s| s.signalled.media == MediaType::Video);
-        let Some(source) = source else { return };
-        let Some(owner) = self.members.get(source.owner).filter(|m| m.channel) else { return };
+        let Some(source) = self.sources.get_mut(at) else { return };
+        // Whoever has no channel yet is told everything when it opens.
         source.wishes_changed = false;
+        let owner = self.members.get(source.owner).filter(|m| m.channel);
+        let Some(owner) = owner.filter(|_| source.signalled.media == MediaType::Video) else { return };
         let max_height = source.wished_height();
         if source.told.replace(max_height) != Some(max_height) {
             let source_name = source.signalled.name.clone();
@@ -234,3 +274,8 @@ fn hear(
         _ => {}
     }
 }
+
+/// Receivers allocated in one turn: well below a millisecond, when everybody sees fifty cameras.
+pub(super) const ALLOCATIONS_PER_TURN: usize = 32;
+/// For packets.
+const BETWEEN_TURNS: Duration = Duration::from_millis(5);

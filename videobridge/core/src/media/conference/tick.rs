@@ -25,9 +25,13 @@ impl MediaConference {
 
     /// The first packet after a pause: the slow tick is too late.
     pub(super) fn tick_soon(&mut self, now: Instant) {
-        let soon = now + TICK;
-        if self.next_tick.is_none_or(|at| at > soon) {
-            self.next_tick = Some(soon);
+        self.tick_by(now + TICK);
+    }
+
+    /// Does not wait longer than until then.
+    pub(super) fn tick_by(&mut self, at: Instant) {
+        if self.next_tick.is_none_or(|next| next > at) {
+            self.next_tick = Some(at);
         }
     }
 

@@ -67,6 +67,8 @@ pub(crate) struct Source {
     pub(crate) told: Option<i32>,
     /// Silent packets in a row.
     pub(crate) silent: u32,
+    /// What [`Self::layers`] found in which turn: all receivers of a turn choose from the same.
+    measured: (u64, SmallVec<[Layer; MAX_ENCODINGS]>),
     pub(crate) last_packet: Option<Instant>,
 }
 
@@ -156,6 +158,7 @@ impl Source {
             wishes_changed: true,
             told: None,
             silent: 0,
+            measured: (0, SmallVec::new()),
             last_packet: None,
         }
     }
@@ -166,8 +169,16 @@ impl Source {
         if is_desktop(self.kind) { WINDOW * 5 } else { WINDOW }
     }
 
-    /// The layers to choose from. Temporal and spatial parts of an encoding are not told apart yet.
-    pub(crate) fn layers(&self, now: Instant) -> SmallVec<[Layer; 9]> {
+    /// The layers to choose from, measured once per turn; turns are numbered from 1. Temporal and spatial parts of an
+    /// encoding are not told apart yet.
+    pub(crate) fn layers(&mut self, now: Instant, turn: u64) -> &[Layer] {
+        if self.measured.0 != turn {
+            self.measured = (turn, self.measure(now));
+        }
+        &self.measured.1
+    }
+
+    fn measure(&self, now: Instant) -> SmallVec<[Layer; MAX_ENCODINGS]> {
         let layer = |(i, e): (usize, &Encoding)| Layer {
             index: (i as u16) << 6,
             height: e.height,

@@ -1,9 +1,12 @@
 //! What receivers ask for and are told: last-n, stage and tiles, source maps, bandwidth, stamps.
 
+use std::time::Duration;
+
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, SourceVideoType};
 use jitsi_xmpp::jingle::{HeaderExtension, VideoType};
 use videobridge_rtp::rtcp::{Compound, Rtcp};
 
+use super::super::routes::ALLOCATIONS_PER_TURN;
 use super::room::*;
 use crate::media::{EndpointKey, MediaConfig};
 
@@ -283,4 +286,37 @@ fn assumed_bandwidth_limits_what_is_sent() {
     );
     room.frames(60);
     assert_eq!(room.take(B, 100).last().unwrap().encoding(), 1);
+}
+
+#[test]
+fn a_large_conference_is_allocated_in_turns_and_nobody_is_left_out() {
+    const NEWCOMER: EndpointKey = EndpointKey(900);
+    let mut room = Room::new();
+    let all: Vec<_> = (1..=2 * ALLOCATIONS_PER_TURN as u32 + 1).map(EndpointKey).collect();
+    for key in &all {
+        room.join_silently(*key, true);
+        room.want(*key, 180, None);
+    }
+    let waiting = |room: &Room| room.media.members.iter().filter(|(_, m)| m.stale).count();
+    (0..20).for_each(|_| room.pass(10));
+    assert_eq!(waiting(&room), 0);
+    // A newcomer with a camera concerns everybody.
+    room.join_silently(NEWCOMER, true);
+    let after_joining = waiting(&room);
+    assert!(after_joining > 0, "more than one turn");
+    let due = room.media.poll_timeout().expect("the next turn");
+    assert!(due <= room.now + Duration::from_millis(5));
+    let mut turns = 0;
+    while waiting(&room) > 0 {
+        room.now += Duration::from_millis(5);
+        let before = waiting(&room);
+        room.media.handle_timeout(room.now, &mut room.out);
+        assert!(before - waiting(&room) <= ALLOCATIONS_PER_TURN, "one turn's work");
+        turns += 1;
+    }
+    assert!(turns <= 4, "{turns}");
+    let slots = room.media.config.video_slots;
+    for (_, member) in room.media.members.iter().filter(|(_, m)| m.key != NEWCOMER) {
+        assert_eq!(member.allocated.len(), slots.min(all.len()), "as many cameras as there are slots");
+    }
 }
