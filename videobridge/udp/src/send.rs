@@ -19,6 +19,8 @@ pub struct SendBatch {
     used: usize,
     datagrams: Vec<Datagram>,
     receivers: Vec<Receiver>,
+    /// Where in `receivers` the last datagram went.
+    last: usize,
     /// (receiver, socket) → index in `receivers`.
     index: HashMap<(SocketAddr, usize), usize, foldhash::fast::RandomState>,
     messages: Vec<Message>,
@@ -38,10 +40,13 @@ struct Datagram {
 }
 
 struct Receiver {
+    to: SocketAddr,
     address: SockAddr,
     socket: usize,
     first: usize,
     last: usize,
+    /// Who was next the last time: packets go to the same receivers in the same order again and again.
+    successor: usize,
 }
 
 /// A train: `segments` datagrams starting with `first` in the receiver's chain.
@@ -76,6 +81,7 @@ impl SendBatch {
             used: 0,
             datagrams: Vec::with_capacity(QUEUE_DATAGRAMS),
             receivers: Vec::with_capacity(QUEUE_DATAGRAMS),
+            last: 0,
             index: HashMap::with_capacity_and_hasher(QUEUE_DATAGRAMS, foldhash::fast::RandomState::default()),
             messages: Vec::with_capacity(QUEUE_DATAGRAMS),
             iovecs: vec![iovec; SEND_BATCH * MAX_SEGMENTS],
@@ -115,20 +121,37 @@ impl SendBatch {
         self.used += len;
         let this = self.datagrams.len();
         self.datagrams.push(Datagram { start, len, next: None });
-        let known = self.index.get(&(to, socket)).and_then(|r| self.receivers.get_mut(*r));
-        match known {
-            Some(receiver) => {
-                if let Some(before) = self.datagrams.get_mut(receiver.last) {
-                    before.next = Some(this);
-                }
-                receiver.last = this;
+        let at = self.receiver(to, socket, this);
+        if let Some(receiver) = self.receivers.get_mut(at)
+            && receiver.last != this
+        {
+            if let Some(before) = self.datagrams.get_mut(receiver.last) {
+                before.next = Some(this);
             }
-            None => {
-                self.index.insert((to, socket), self.receivers.len());
-                self.receivers.push(Receiver { address: to.into(), socket, first: this, last: this });
-            }
+            receiver.last = this;
         }
         true
+    }
+
+    /// The index of a receiver; a new one begins with the datagram `first`.
+    fn receiver(&mut self, to: SocketAddr, socket: usize, first: usize) -> usize {
+        let guess = self.receivers.get(self.last).map_or(0, |r| r.successor);
+        let is_it = |r: &Receiver| r.to == to && r.socket == socket;
+        if self.receivers.get(guess).is_some_and(is_it) {
+            self.last = guess;
+            return guess;
+        }
+        let new = self.receivers.len();
+        let at = *self.index.entry((to, socket)).or_insert(new);
+        if at == new {
+            let address = to.into();
+            self.receivers.push(Receiver { to, address, socket, first, last: first, successor: 0 });
+        }
+        if let Some(before) = self.receivers.get_mut(self.last) {
+            before.successor = at;
+        }
+        self.last = at;
+        at
     }
 
     /// Sends everything and empties the queue. `sockets` are those the indices refer to.
@@ -144,6 +167,7 @@ impl SendBatch {
         self.used = 0;
         self.datagrams.clear();
         self.receivers.clear();
+        self.last = 0;
         self.index.clear();
         done
     }
@@ -359,5 +383,24 @@ mod tests {
         let refused = batch.messages[0];
         batch.split(1, refused, false);
         assert_eq!(messages(&batch)[1..], [(1, 10), (1, 10), (1, 10), (1, 20), (1, 20)]);
+    }
+
+    #[test]
+    fn receivers_in_any_order_get_their_datagrams_in_order() {
+        let mut batch = SendBatch::new();
+        let order = [0, 1, 2, 0, 1, 2, 2, 0, 1, 1, 0, 2, 1, 0];
+        for (n, to) in order.into_iter().enumerate() {
+            let (port, socket) = if to == 2 { (9, 1) } else { (9 + to, 0) };
+            batch.queue(([127, 0, 0, 1], port).into(), socket, 1, &mut |room| {
+                room.fill(n as u8);
+                1
+            });
+        }
+        assert_eq!(batch.receivers.len(), 3);
+        for (receiver, to) in batch.receivers.iter().zip([0, 1, 2]) {
+            let chain = std::iter::successors(Some(receiver.first), |at| batch.datagrams[*at].next);
+            let wanted: Vec<_> = (0..order.len()).filter(|n| order[*n] == to).collect();
+            assert_eq!(chain.collect::<Vec<_>>(), wanted, "{}", receiver.to);
+        }
     }
 }
