@@ -84,6 +84,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "0",
         "Media threads; 0 for one less than the processor's cores.",
     ),
+    of(
+        Kind::Bool,
+        "media.gso",
+        "",
+        &["PLAUSCH_MEDIA_GSO"],
+        "true",
+        "Several datagrams for one receiver leave in one system call (UDP_SEGMENT). Off only to compare.",
+    ),
     text(
         "xmpp.listen",
         "xmpp",
@@ -248,6 +256,7 @@ pub(crate) struct Settings {
     pub(crate) media: SocketAddr,
     pub(crate) advertise: Vec<SocketAddr>,
     pub(crate) media_threads: usize,
+    pub(crate) media_gso: bool,
     pub(crate) xmpp: SocketAddr,
     /// `host:port` of the XMPP server for a role that runs alone.
     pub(crate) xmpp_server: String,
@@ -321,6 +330,7 @@ impl Settings {
             media,
             advertise: advertised(e, media.port())?,
             media_threads: e.parse("media.threads")?,
+            media_gso: e.is_on("media.gso"),
             xmpp: e.parse("xmpp.listen")?,
             xmpp_server: if has_port(server) { server.to_owned() } else { format!("{server}:{port}") },
             verify_certificate: e.is_on("xmpp.verify_certificate"),

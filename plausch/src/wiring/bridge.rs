@@ -28,6 +28,7 @@ pub(super) async fn start(p: &mut Process<'_>, link: Option<Link>) -> Result<Rou
         web_socket_domains: vec![domain],
         web_socket_tls: tls,
         threads: s.media_threads,
+        gso: s.media_gso,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let config = Config::check(raw, &machine, cores).map_err(|e| part("the videobridge", e))?;

@@ -26,6 +26,8 @@ pub struct Raw {
     pub web_socket_tls: bool,
     /// Media threads; 0: processor cores − 1, at least 1.
     pub threads: usize,
+    /// Whether datagrams for one receiver leave as trains, as far as the kernel can.
+    pub gso: bool,
 }
 
 /// Why a setting cannot be used. Blame: the admin. Consequence: the process does not start.
@@ -58,6 +60,7 @@ pub struct Config {
     pub(crate) web_socket_domains: Vec<String>,
     pub(crate) web_socket_tls: bool,
     pub(crate) threads: usize,
+    pub(crate) gso: bool,
     pub(crate) presence_interval: Duration,
     pub(crate) load_threshold: f64,
 }
@@ -97,6 +100,7 @@ impl Config {
             web_socket_domains: raw.web_socket_domains,
             web_socket_tls: raw.web_socket_tls,
             threads,
+            gso: raw.gso,
             presence_interval: Duration::from_secs(5),
             load_threshold: 50_000.0,
         })
@@ -131,6 +135,7 @@ mod tests {
             web_socket_domains: Vec::new(),
             web_socket_tls: false,
             threads: 0,
+            gso: true,
         }
     }
 

@@ -68,7 +68,7 @@ pub async fn start(
             tls: config.web_socket_tls,
         });
     }
-    let (threads, ports, events) = shards::start(&shard, config.threads)?;
+    let (threads, ports, events) = shards::start(&shard, config.threads, config.gso)?;
     let control = Arc::new(Control::new(ports));
     let identity = Identity {
         version: VERSION.to_owned(),

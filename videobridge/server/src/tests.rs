@@ -45,6 +45,7 @@ impl Bridge {
             web_socket_domains: vec![address.to_string()],
             web_socket_tls: false,
             threads,
+            gso: true,
         };
         let stop = watch::Sender::new(false);
         let config = Config::check(raw, &[], 2).unwrap();
@@ -345,6 +346,7 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
             web_socket_domains: Vec::new(),
             web_socket_tls: false,
             threads,
+            gso: true,
         };
         let stop = watch::Sender::new(false);
         let error = start(Config::check(raw, &[], 2).unwrap(), None, stop.subscribe()).await.unwrap_err();

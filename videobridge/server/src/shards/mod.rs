@@ -41,9 +41,9 @@ pub(crate) type Started = (Threads, Vec<ShardPort>, Vec<mpsc::Receiver<(usize, E
 
 /// Binds all addresses of `config` for each of `count` threads and starts them. `config.index` is set per thread, and
 /// port 0 becomes the one the system chose.
-pub(crate) fn start(config: &ShardConfig, count: usize) -> Result<Started, StartError> {
+pub(crate) fn start(config: &ShardConfig, count: usize, gso: bool) -> Result<Started, StartError> {
     let mut config = config.clone();
-    let sockets = bind_all(&mut config, count)?;
+    let sockets = bind_all(&mut config, count, gso)?;
     let stop = Arc::new(AtomicBool::new(false));
     let counters = Arc::new(ThreadCounters::default());
     let mut prepared = Vec::with_capacity(count);
@@ -119,8 +119,8 @@ impl Drop for Threads {
 
 /// One set of sockets per thread. An address that can not be used is left out of `config` as long as another one can;
 /// a taken port is always an error.
-fn bind_all(config: &mut ShardConfig, count: usize) -> Result<Vec<Vec<UdpSocket>>, StartError> {
-    let options = SocketOptions { reuse_port: count > 1, gro: true, ..SocketOptions::default() };
+fn bind_all(config: &mut ShardConfig, count: usize, gso: bool) -> Result<Vec<Vec<UdpSocket>>, StartError> {
+    let options = SocketOptions { reuse_port: count > 1, gro: true, gso, ..SocketOptions::default() };
     let mut all: Vec<Vec<UdpSocket>> = (0..count).map(|_| Vec::new()).collect();
     let mut refused = None;
     let mut usable = Vec::new();
