@@ -330,13 +330,15 @@ impl Loop {
         let fd = descriptor(&slot.participant.socket);
         let mut count = 0;
         for _ in 0..BATCHES_PER_SOCKET {
-            match batch.receive(fd) {
+            let most = slot.participant.appetite();
+            match batch.receive(fd, most) {
                 Ok(got) => {
                     for i in 0..got {
-                        let (data, time) = batch.datagram(i);
-                        slot.participant.receive(&mut cx, data, time);
+                        let (data, len, time) = batch.datagram(i, most);
+                        slot.participant.receive(&mut cx, data, len, time);
                     }
                     count += got;
+                    cx.totals.looks += 1;
                     if got < BATCH {
                         break;
                     }

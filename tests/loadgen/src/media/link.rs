@@ -233,9 +233,9 @@ impl Link {
             match self.dtls.poll_output(&mut buffer) {
                 Output::Packet(packet) => self.out.push_back(packet.to_vec()),
                 Output::PeerCert(der) => {
-                    if !fingerprint(der).eq_ignore_ascii_case(&self.remote.fingerprint) {
-                        self.failed = Some("the bridge's DTLS certificate is not the one it announced");
-                    }
+                    let expected = fingerprint(der).eq_ignore_ascii_case(&self.remote.fingerprint);
+                    let why = "the bridge's DTLS certificate is not the one it announced";
+                    self.failed = (!expected).then_some(why).or(self.failed);
                 }
                 Output::KeyingMaterial(material, profile) => {
                     let profile = match profile {

@@ -93,6 +93,9 @@ pub struct Arguments {
     /// Searches the highest rate with loss below 0.1 % and a p99 below 20 ms, then offers half and 150 % of it.
     #[arg(long)]
     pub search: bool,
+    /// Search: not beyond this rate.
+    #[arg(long, default_value_t = limits::RATE)]
+    pub max_rate: f64,
     /// Search: seconds of one step.
     #[arg(long, default_value_t = 2.0)]
     pub step_seconds: f64,
@@ -142,8 +145,8 @@ pub fn run_until(arguments: &Arguments, stop: &Stop) -> Result<Value> {
         }
     }
     let plan = Plan::new(a)?;
-    if a.rate.is_some_and(|r| !(0.0..=limits::RATE).contains(&r)) {
-        bail!("--rate takes 0 to {}", limits::RATE);
+    if !a.rate.iter().chain([&a.max_rate]).all(|r| (0.0..=limits::RATE).contains(r)) {
+        bail!("--rate and --max-rate take 0 to {}", limits::RATE);
     }
     raise_file_limit();
     let bridge = Bridge::new(&a.bridge)?;

@@ -11,6 +11,7 @@ use super::link::Link;
 use super::rtp::{RTX, Seen, stamp};
 use super::sender::{Camera, Common, Microphone};
 use super::sink::Sink;
+use super::socket::BUFFER;
 use crate::latency::Latencies;
 
 /// What all participants together did; only grows.
@@ -18,7 +19,7 @@ use crate::latency::Latencies;
 pub(crate) struct Totals {
     /// Media packets sent, without retransmissions.
     pub(crate) sent: u64,
-    /// Of those, times the receivers each should reach.
+    /// Flat video packets, times the receivers each should reach.
     pub(crate) due: u64,
     /// Datagrams received, of any kind.
     pub(crate) datagrams: u64,
@@ -39,6 +40,9 @@ pub(crate) struct Totals {
     pub(crate) refused: u64,
     /// Packets left out because we were late.
     pub(crate) skipped: u64,
+    /// Looks at sockets that had something, and datagrams that were cut though they were no media.
+    pub(crate) looks: u64,
+    pub(crate) cut: u64,
 }
 
 /// What a participant needs of its surroundings.
@@ -81,6 +85,9 @@ pub(crate) struct Participant {
     pub(crate) up_after: Option<std::time::Duration>,
     pub(crate) media_after: Option<std::time::Duration>,
     last_report: u64,
+    last_link: u64,
+    looks: u32,
+    repair: bool,
     /// The sender of our feedback.
     ssrc: u32,
 }
@@ -93,6 +100,8 @@ pub(crate) struct Parts {
     pub(crate) microphone: Option<Microphone>,
     pub(crate) sink: Sink,
     pub(crate) transport_cc: bool,
+    /// Lost packets are asked for.
+    pub(crate) repair: bool,
     pub(crate) wishes: String,
     pub(crate) fan_out: usize,
     pub(crate) asked: Instant,
@@ -101,8 +110,19 @@ pub(crate) struct Parts {
 
 impl Participant {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { socket, link, camera, microphone, sink, transport_cc, wishes, fan_out, asked, ssrc } =
-            parts;
+        let Parts {
+            socket,
+            link,
+            camera,
+            microphone,
+            sink,
+            transport_cc,
+            repair,
+            wishes,
+            fan_out,
+            asked,
+            ssrc,
+        } = parts;
         Self {
             socket,
             link,
@@ -116,6 +136,9 @@ impl Participant {
             up_after: None,
             media_after: None,
             last_report: 0,
+            last_link: 0,
+            looks: 0,
+            repair,
             ssrc,
         }
     }
@@ -125,22 +148,33 @@ impl Participant {
         self.link.connected && self.link.channel_open
     }
 
-    /// One datagram; `time` is when it arrived by the real-time clock, 0 = now.
-    pub(crate) fn receive(&mut self, cx: &mut Context<'_>, data: &mut [u8], time: u64) {
+    /// How much of the next datagrams to look at. Where every packet is like any other, a whole one now and then is
+    /// enough; what is not media is shorter than this, or comes again.
+    pub(crate) fn appetite(&mut self) -> usize {
+        self.looks = self.looks.wrapping_add(1);
+        let whole = self.repair || !self.ready() || self.looks.is_multiple_of(16);
+        if whole { BUFFER } else { 256 }
+    }
+
+    /// One datagram of `len` bytes, perhaps not all of them here; `time` is when it arrived by the real-time clock,
+    /// 0 = now.
+    pub(crate) fn receive(&mut self, cx: &mut Context<'_>, data: &mut [u8], len: usize, time: u64) {
         cx.totals.datagrams += 1;
+        let cut = data.len() < len;
         match data {
+            [20..=63, ..] | [128..=191, 192..=223, ..] if cut => cx.totals.cut += 1,
             [0..=3 | 20..=63, ..] => {
                 self.link.receive(cx.now, data);
                 self.settle(cx);
             }
             _ if rtcp::is_rtcp(data) => self.receive_rtcp(cx, data),
-            _ => self.receive_rtp(cx, data, time),
+            _ => self.receive_rtp(cx, data, len, time),
         }
     }
 
-    fn receive_rtp(&mut self, cx: &mut Context<'_>, data: &mut [u8], time: u64) {
+    fn receive_rtp(&mut self, cx: &mut Context<'_>, data: &mut [u8], len: usize, time: u64) {
         let Some(seen) = Seen::parse(data) else { return };
-        let verdict = self.sink.packet(cx.nanos, &seen, data.len());
+        let verdict = self.sink.packet(cx.nanos, &seen, len, data.len() < len);
         if self.media_after.is_none() {
             self.media_after = Some(cx.now.duration_since(self.asked));
         }
@@ -232,7 +266,10 @@ impl Participant {
         };
         let packets = camera.frame(cx.nanos, &mut clock, common, &mut scratch.packet, &mut emit);
         totals.sent += packets as u64;
-        totals.due += (packets * self.fan_out) as u64;
+        // Of several encodings a receiver gets one.
+        if !self.repair {
+            totals.due += (packets * self.fan_out) as u64;
+        }
         packets
     }
 
@@ -252,8 +289,12 @@ impl Participant {
 
     /// Every 20 ms until ready, then every 100 ms: timers of the transport, feedback, reports.
     pub(crate) fn tick(&mut self, cx: &mut Context<'_>) {
-        self.link.handle_timeout(cx.now);
-        self.settle(cx);
+        // Nothing in a connection that is up is more urgent than a delayed acknowledgement.
+        if !self.ready() || cx.nanos >= self.last_link + 200_000_000 {
+            self.last_link = cx.nanos;
+            self.link.handle_timeout(cx.now);
+            self.settle(cx);
+        }
         if !self.link.connected {
             return;
         }
@@ -329,9 +370,8 @@ impl Participant {
         while let Some(text) = self.link.poll_text() {
             match BridgeMessage::parse(&text) {
                 Ok(BridgeMessage::SenderSourceConstraints { max_height, .. }) => {
-                    if self.camera.as_mut().is_some_and(|c| c.constrain(max_height)) {
-                        cx.totals.constraints += 1;
-                    }
+                    let changed = self.camera.as_mut().is_some_and(|c| c.constrain(max_height));
+                    cx.totals.constraints += u64::from(changed);
                 }
                 Ok(BridgeMessage::VideoSourcesMap { mapped_sources }) => {
                     for mapping in mapped_sources {

@@ -77,6 +77,8 @@ impl Figures {
             latency: after.latency.to_json(),
             details: json!({
                 "datagrams": datagrams,
+                "socket_reads": t.looks - b.looks,
+                "cut": t.cut - b.cut,
                 "duplicates": r.duplicates - rb.duplicates,
                 "nacked": r.nacked - rb.nacked,
                 "repaired": r.repaired - rb.repaired,

@@ -59,8 +59,8 @@ pub(crate) fn run(session: &Session<'_>, a: &Arguments, plan: &Plan, report: &mu
         next = match (&good, bad) {
             (Some((good, _)), Some(bad)) if bad / good < PRECISION => break,
             (Some((good, _)), Some(bad)) => (good * bad).sqrt(),
-            (Some((good, _)), None) if *good >= limits::RATE => break,
-            (Some((good, _)), None) => (good * GROWTH).min(limits::RATE),
+            (Some((good, _)), None) if *good >= a.max_rate => break,
+            (Some((good, _)), None) => (good * GROWTH).min(a.max_rate),
             (None, Some(bad)) if bad < start / 100.0 => break,
             (None, _) => next / 2.0,
         };

@@ -162,16 +162,17 @@ impl Camera {
         let started = *self.started.get_or_insert(now);
         let timestamp = ((now - started) / 1_000 * 90 / 1_000) as u32;
         let mut sent = 0;
-        for at in 0..self.encodings.len() {
+        for (encoding, (usual, key_bytes, height)) in self.encodings.iter_mut().zip(ENCODINGS) {
             let jitter = next(&mut self.random) % 64;
-            let Some(encoding) = self.encodings.get_mut(at).filter(|e| e.active) else { continue };
+            if !encoding.active {
+                continue;
+            }
             let allowed = encoding.last_key.is_none_or(|at| now >= at + KEY_FRAME_INTERVAL);
             let key = encoding.key_wanted && allowed;
             if key {
                 encoding.key_wanted = false;
                 encoding.last_key = Some(now);
             }
-            let (usual, key_bytes, height) = ENCODINGS[at];
             let temporal = match (self.pattern, encoding.frames % 4) {
                 (Pattern::Flat { .. }, _) | (_, 0) => 0,
                 _ if key => 0,

@@ -162,6 +162,7 @@ impl<'a> Session<'a> {
             microphone,
             sink,
             transport_cc: self.can.transport_cc,
+            repair: self.plan.repair,
             wishes: wishes(&member, self.plan.flat()),
             fan_out: self.receivers(room, number),
             asked,

@@ -73,6 +73,7 @@ pub(crate) struct Stream {
     missing: Vec<Missing>,
     /// For sampling.
     count: u64,
+    next_sample: u64,
     reported: (u64, u64),
     last_sr: Option<(u32, u64)>,
 }
@@ -138,15 +139,15 @@ impl Sink {
         Some(self.last)
     }
 
-    /// One packet of `len` bytes. `now` in nanoseconds.
-    pub(crate) fn packet(&mut self, now: u64, seen: &Seen, len: usize) -> Verdict {
+    /// One packet of `len` bytes, whole or `cut`. `now` in nanoseconds.
+    pub(crate) fn packet(&mut self, now: u64, seen: &Seen, len: usize, cut: bool) -> Verdict {
         self.received.bytes += len as u64;
         if let Some(sequence) = seen.transport_sequence {
             self.media_ssrc = seen.ssrc;
             self.arrived(sequence, now / 1_000);
         }
         if seen.payload_type == RTX {
-            return Verdict { decrypt: true, gap: false };
+            return Verdict { decrypt: !cut, gap: false };
         }
         let at = match self.position(seen.ssrc) {
             Some(at) => at,
@@ -162,7 +163,10 @@ impl Sink {
         };
         let Some(stream) = self.streams.get_mut(at) else { return Verdict { decrypt: false, gap: false } };
         stream.count += 1;
-        let decrypt = stream.count % SAMPLE == 1;
+        let decrypt = !cut && stream.count >= stream.next_sample;
+        if decrypt {
+            stream.next_sample = stream.count + SAMPLE;
+        }
         let gap = stream.packet(now, seen.sequence, self.nack, &mut self.received);
         Verdict { decrypt, gap }
     }
@@ -277,6 +281,7 @@ impl Stream {
             bits: [0; (WINDOW / 64) as usize],
             missing: Vec::with_capacity(if audio { 0 } else { limits::MISSING }),
             count: 0,
+            next_sample: 0,
             reported: (0, 0),
             last_sr: None,
         }
@@ -376,7 +381,7 @@ mod tests {
 
     fn feed(sink: &mut Sink, sequences: impl IntoIterator<Item = u16>) {
         for s in sequences {
-            sink.packet(0, &seen(s), 100);
+            sink.packet(0, &seen(s), 100, false);
         }
     }
 
@@ -418,7 +423,7 @@ mod tests {
         assert_eq!((r.packets, r.expected, r.restarts), (3, JUMP + 2, 1));
         let mut sink = Sink::new(false, false);
         for ssrc in 0..=limits::STREAMS as u32 {
-            sink.packet(0, &Seen { ssrc, ..seen(1) }, 100);
+            sink.packet(0, &Seen { ssrc, ..seen(1) }, 100, false);
         }
         assert_eq!((sink.received.packets, sink.received.untracked), (limits::STREAMS as u64, 1));
     }

@@ -15,7 +15,8 @@ use nix::sys::time::TimeSpec;
 
 /// Datagrams per system call.
 pub(crate) const BATCH: usize = 32;
-const BUFFER: usize = 2_048;
+/// More than any datagram of a bridge.
+pub(crate) const BUFFER: usize = 2_048;
 /// Bytes of receive buffer: drops at the sinks would look like the bridge's.
 const RECEIVE_BUFFER: usize = 8 << 20;
 
@@ -50,12 +51,15 @@ impl Batch {
         }
     }
 
-    /// Receives what is there, at most a batch.
-    pub(crate) fn receive(&mut self, fd: RawFd) -> io::Result<usize> {
-        let mut rest = self.buffers.iter_mut();
+    /// Receives what is there, at most a batch; of each datagram at most `most` bytes. Bytes that are not looked at
+    /// need not travel from the bridge's core to ours.
+    pub(crate) fn receive(&mut self, fd: RawFd, most: usize) -> io::Result<usize> {
+        let mut rest = self.buffers.iter_mut().map(|b| &mut b[..most.min(BUFFER)]);
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH] =
             std::array::from_fn(|_| [IoSliceMut::new(rest.next().map_or(&mut [], |b| b))]);
-        let results = recvmmsg(fd, &mut self.headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None)?;
+        // The length is told in full even when not all is wanted.
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
+        let results = recvmmsg(fd, &mut self.headers, slices.iter_mut(), flags, None)?;
         let mut count = 0;
         for (result, filled) in results.zip(&mut self.filled) {
             let time = result.cmsgs().ok().and_then(|mut all| {
@@ -65,16 +69,16 @@ impl Batch {
                 })
             });
             let nanos = time.map_or(0, |t| t.tv_sec() as u64 * 1_000_000_000 + t.tv_nsec() as u64);
-            *filled = (if result.flags.contains(MsgFlags::MSG_TRUNC) { 0 } else { result.bytes }, nanos);
+            *filled = (result.bytes, nanos);
             count += 1;
         }
         Ok(count)
     }
 
-    /// The datagram with this number of the last call, and when it arrived.
-    pub(crate) fn datagram(&mut self, at: usize) -> (&mut [u8], u64) {
+    /// The datagram with this number of the last call, as much as was wanted, with its length and when it arrived.
+    pub(crate) fn datagram(&mut self, at: usize, most: usize) -> (&mut [u8], usize, u64) {
         let (len, time) = self.filled[at];
-        (&mut self.buffers[at][..len], time)
+        (&mut self.buffers[at][..len.min(most).min(BUFFER)], len, time)
     }
 }
 
@@ -113,18 +117,18 @@ mod tests {
         }
         let mut batch = Batch::new();
         for round in 0..2 {
-            assert_eq!(batch.receive(descriptor(&socket)).unwrap(), 3, "round {round}");
+            assert_eq!(batch.receive(descriptor(&socket), BUFFER).unwrap(), 3, "round {round}");
             for i in 0..3 {
-                let (data, time) = batch.datagram(i);
-                assert_eq!(data, [i as u8; 20]);
+                let (data, len, time) = batch.datagram(i, 10);
+                assert_eq!((len, &*data), (20, &[i as u8; 10][..]));
                 let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
                 let age = now.as_nanos() as u64 - time;
                 assert!(age < 5_000_000_000, "{age}");
-                server.send_to(data, ours).unwrap();
+                server.send_to(&[i as u8; 20], ours).unwrap();
             }
         }
-        assert_eq!(batch.receive(descriptor(&socket)).unwrap(), 3);
-        assert_eq!(batch.receive(descriptor(&socket)).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(batch.receive(descriptor(&socket), BUFFER).unwrap(), 3);
+        assert_eq!(batch.receive(descriptor(&socket), BUFFER).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         setsockopt(&socket, RcvBuf, &2_000).unwrap();
         assert_eq!(drops(|p| p == ours.port()), 0);
         for _ in 0..100 {
