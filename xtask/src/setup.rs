@@ -1,6 +1,7 @@
 //! What the tests need beyond the Rust toolchain: looks what is missing, installs it, or says what to do.
 
 use std::fs::Permissions;
+use std::io::stderr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -25,9 +26,11 @@ pub(crate) fn install() -> Result<()> {
     need(NEEDED)?;
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir("tests/browser");
+    npm.stdout(stderr());
     step("npm packages", npm)?;
     let mut library = Command::new("node");
     library.arg("tests/browser/rig/fetch-library.mjs");
+    library.stdout(stderr());
     step("Jitsi client library of 2021", library)
 }
 
@@ -95,7 +98,8 @@ fn found(program: &str) -> bool {
 
 fn apt(args: &[&str]) -> Command {
     let mut c = Command::new("apt-get");
-    c.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+    // What a command is for goes to standard output; what it needed first does not.
+    c.args(args).env("DEBIAN_FRONTEND", "noninteractive").stdout(stderr());
     c
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::chart::{Axis, Chart, Line, Scale};
 use super::figure::{Figure, Target, Unit};
 use super::options::Options;
@@ -272,17 +274,11 @@ pub(crate) fn charts(m: &Measured) -> Vec<Chart> {
 }
 
 fn load_charts(m: &Measured) -> Vec<Chart> {
-    // The last round's search: one curve reads better than the points of several laid over each other.
-    let curve = |step: &str, pointer: &str, factor: f64| -> Vec<(f64, f64)> {
-        let points = m.reports("capacity", step).last().and_then(|r| r["curve"].as_array().cloned());
-        let number = |p: &serde_json::Value, at: &str| p.pointer(at)?.as_f64();
-        let mut points: Vec<(f64, f64)> = points
-            .iter()
-            .flatten()
-            .filter_map(|p| Some((number(p, "/offered_pps")? * 10.0, number(p, pointer)? * factor)))
-            .collect();
-        points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        points
+    let curve = |step: &str, pointer: &str, factor: f64| {
+        let number = |p: &Value, at: &str| p.pointer(at)?.as_f64();
+        let point = |p: &Value| Some((number(p, "/offered_pps")? * 10.0, number(p, pointer)? * factor));
+        let searches = m.reports("capacity", step).iter().filter_map(|r| r["curve"].as_array());
+        thinned(searches.flatten().filter_map(point).collect())
     };
     let x = Axis { label: "packets/s due to the receivers", scale: Scale::Linear };
     let lines = |pointer: &str, factor: f64| {
@@ -309,9 +305,9 @@ fn load_charts(m: &Measured) -> Vec<Chart> {
             file: "media-latency",
             title: "Latency through the bridge over load".into(),
             x,
-            y: Axis { label: "µs", scale: Scale::Log },
+            y: Axis { label: "ms", scale: Scale::Log },
             lines: latency
-                .map(|(n, (name, key))| Line::of(n, name, curve("ours", &format!("/{key}"), 1.0)))
+                .map(|(n, (name, key))| Line::of(n, name, curve("ours", &format!("/{key}"), 1e-3)))
                 .collect(),
         },
         Chart {
@@ -329,6 +325,30 @@ fn load_charts(m: &Measured) -> Vec<Chart> {
             lines: lines("/server_rss_bytes", 1e-6),
         },
     ]
+}
+
+/// Points of several searches as one curve: those at nearly the same load become one, by their medians.
+fn thinned(mut points: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let groups = points.chunk_by({
+        let mut first = 0.0;
+        move |a, b| {
+            if first == 0.0 {
+                first = a.0;
+            }
+            let near = b.0 <= first * NEAR;
+            if !near {
+                first = b.0;
+            }
+            near
+        }
+    });
+    let median = |values: Vec<f64>| Samples::new(values).map(|s| s.median());
+    groups
+        .filter_map(|g| {
+            Some((median(g.iter().map(|p| p.0).collect())?, median(g.iter().map(|p| p.1).collect())?))
+        })
+        .collect()
 }
 
 fn load(subject: Subject, scenario: &str, words: Vec<String>, rate: Rate, expected: u64) -> Step {
@@ -355,11 +375,13 @@ fn search_seconds(seconds: u64) -> String {
 /// Samples of several rounds, for the parts of other benches.
 pub(crate) fn all_of(m: &Measured, part: &str, step: &str, pointer: &str) -> Option<Samples> {
     let lists = m.reports(part, step).iter().filter_map(|r| r.pointer(pointer)?.as_array());
-    Samples::new(lists.flatten().filter_map(serde_json::Value::as_f64).collect())
+    Samples::new(lists.flatten().filter_map(Value::as_f64).collect())
 }
 
 /// Share of its capacity at which a bridge's cost is measured: busy, but not yet queueing.
 const BUSY: f64 = 0.8;
+/// Loads that differ by less than this factor are one point of a curve.
+const NEAR: f64 = 1.08;
 /// Receivers of a sender, and senders so that there are about as many participants each time.
 const RECEIVERS: &[(u32, u32)] = &[(10, 48), (30, 17), (100, 5), (300, 2)];
 /// The ceiling program measures no longer than this.

@@ -94,3 +94,10 @@ fn what_was_not_measured_has_no_line() {
     assert!(keys.iter().all(|k| k.starts_with("media.audio.")), "{keys:?}");
     assert!(charts(&m).is_empty() && figures(&Measured::default()).is_empty());
 }
+
+#[test]
+fn loads_that_are_nearly_the_same_become_one_point() {
+    let points = vec![(105.0, 3.0), (100.0, 1.0), (200.0, 10.0), (107.0, 2.0), (109.0, 7.0)];
+    assert_eq!(thinned(points), [(105.0, 2.0), (109.0, 7.0), (200.0, 10.0)]);
+    assert!(thinned(Vec::new()).is_empty());
+}

@@ -46,7 +46,7 @@ pub(crate) fn text(head: &Head, sections: &[Section]) -> String {
     }
     out.push_str(NOTE);
     if limited(sections) {
-        out.push_str(LIMITED);
+        out.push_str(&format!("\n* {LIMITED}\n"));
     }
     out
 }
@@ -66,7 +66,7 @@ pub(crate) fn markdown(head: &Head, section: &Section) -> String {
     out.push_str(&line(&vec!["---".to_owned(); rows[0].len()]));
     rows.iter().skip(1).for_each(|row| out.push_str(&line(row)));
     if limited(std::slice::from_ref(section)) {
-        out.push_str(LIMITED);
+        out.push_str(&format!("\n\\* {LIMITED}\n"));
     }
     for chart in &section.charts {
         out.push_str(&format!("\n![{}](performance/{}.svg)\n", chart.title, chart.file));
@@ -139,7 +139,8 @@ fn limited(sections: &[Section]) -> bool {
 
 const NOTE: &str =
     "\nMedian (smallest–largest). A ratio of more than 1 always says that ours is the better one.\n";
-const LIMITED: &str = "\n\\* In at least one round the load generator, not the server, was at its end: ours may be better than this.\n";
+const LIMITED: &str =
+    "In at least one round the load generator, not the server, was at its end: ours may be better than this.";
 
 #[cfg(test)]
 mod tests {

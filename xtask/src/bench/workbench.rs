@@ -170,7 +170,8 @@ fn rate_words(rate: Rate, subject: Subject, measured: &Measured) -> Result<Vec<S
     let capacity = measured
         .samples("capacity", step, "/capacity_offered_pps")
         .with_context(|| format!("no rate was found that {step} carries without loss and delay"))?;
-    Ok(vec!["--rate".into(), format!("{:.0}", (capacity.median() * share).max(1.0))])
+    // A neighbour on the machine makes a search end too early, and nothing makes it end too late.
+    Ok(vec!["--rate".into(), format!("{:.0}", (capacity.max() * share).max(1.0))])
 }
 
 /// A folder for a server's data, removed when dropped.
@@ -200,9 +201,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_a_share_of_what_the_same_subject_carries() {
+    fn a_rate_is_a_share_of_the_most_that_the_same_subject_was_found_to_carry() {
         let mut measured = Measured::default();
-        measured.add("capacity", "ours", json!({ "capacity_offered_pps": 40_000.4 }));
+        for found in [40_000.4, 9_000.0, 10_000.0] {
+            measured.add("capacity", "ours", json!({ "capacity_offered_pps": found }));
+        }
         measured.add("capacity", "peer", json!({ "capacity_offered_pps": null }));
         let words = |rate, subject| rate_words(rate, subject, &measured);
         assert_eq!(words(Rate::OfCapacity(0.5), Subject::Ours).unwrap(), ["--rate", "20000"]);
