@@ -41,7 +41,7 @@ fn replaced(page: &str, name: &str, content: &str) -> Result<String> {
     let Some((before, after)) = parts else {
         bail!("{PAGE} lacks the markers {open} and {close}");
     };
-    Ok(format!("{before}{open}\n{content}{close}{after}"))
+    Ok(format!("{before}{open}\n{content}\n{close}{after}"))
 }
 
 const PAGE: &str = "docs/performance.md";
@@ -55,7 +55,7 @@ mod tests {
     fn only_what_is_between_the_markers_changes() {
         let page = "a\n<!-- bench:media -->\nold\n<!-- /bench:media -->\nb\n<!-- bench:xmpp -->\n<!-- /bench:xmpp -->\n";
         let once = replaced(page, "media", "new\n").unwrap();
-        assert_eq!(once, page.replace("old", "new"));
+        assert_eq!(once, page.replace("old\n", "new\n\n"));
         assert_eq!(replaced(&once, "media", "new\n").unwrap(), once, "writing twice changes nothing");
     }
 

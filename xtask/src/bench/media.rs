@@ -245,7 +245,7 @@ fn scenario_figures(m: &Measured, scenario: &str) -> Vec<Figure> {
     vec![
         figure("cpu_per_packet", "CPU per forwarded packet", Unit::Nanoseconds, "/cpu_ns_per_packet"),
         figure("latency_p99", "latency p99", Unit::Microseconds, "/latency/p99_us"),
-        figure("loss", "loss", Unit::Share, "/loss"),
+        figure("loss", "not received of what was due", Unit::Share, "/loss"),
         figure("join_p99", "join p99", Unit::Microseconds, "/join/p99_us"),
     ]
 }
