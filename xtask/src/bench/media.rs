@@ -39,7 +39,7 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
     let both: Vec<Subject> = subjects.iter().copied().filter(|s| *s != Subject::OursWithoutGso).collect();
     if needs_capacity {
         let words = || ["--search", "--step-seconds", &search_seconds(seconds)].map(str::to_owned).to_vec();
-        let step = |s: &Subject| load(*s, "fan-out", words(), Rate::Scenario, 60 + 15 * seconds.min(3));
+        let step = |s: &Subject| load(*s, "fan-out", words(), Rate::Scenario, 40 + 10 * seconds.min(3));
         // Three searches say how far one can be off; fewer when only few rounds are asked for.
         let steps = subjects.iter().map(step).collect();
         parts.push(Part { name: "capacity", rounds: few, steps });

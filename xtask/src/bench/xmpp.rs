@@ -24,7 +24,12 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
     // The room of 500 is one of the sizes.
     if wanted("presence") || wanted("sizes") {
         let mut steps = fan_out(options, "presence", MIDDLE);
-        steps.insert(1, broadcast("ceiling".into(), MIDDLE, seconds));
+        // The load keeps several changes under way, and ours writes what has gathered for an occupant at once; the
+        // ceiling program does not.
+        let mut words = occupants(MIDDLE, seconds);
+        words.extend(["--window", "1"].map(str::to_owned));
+        steps.insert(1, load(ONE.into(), Subject::Ours, "presence", words, seconds + 4));
+        steps.insert(2, broadcast("ceiling".into(), MIDDLE, seconds));
         parts.push(Part { name: "presence", rounds: options.rounds, steps });
     }
     if wanted("sizes") {
@@ -60,6 +65,12 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
                 .peer(of("peer", cost))
                 .target(Target::OfPeer(10.0))
                 .limited(limited),
+        );
+        let what = "… one change at a time: one write a delivery";
+        all.push(
+            Figure::new("xmpp.cpu_per_delivery_one_at_a_time", what, Unit::Nanoseconds, of(ONE, cost))
+                .ceiling(of("ceiling", cost))
+                .limited(m.limited("presence", ONE)),
         );
         all.push(
             Figure::new("xmpp.deliveries", "presences delivered", Unit::PerSecond, of("ours", rate))
@@ -196,6 +207,8 @@ fn growth(few: Option<Samples>, many: Option<Samples>) -> Option<Samples> {
 const SIZES: &[u16] = &[50, 125, 500, 2000];
 /// The one that all are compared at.
 const MIDDLE: u16 = 500;
+/// Key of the step without anything to gather.
+const ONE: &str = "ours one at a time";
 /// Where the comparison takes less time.
 const SMALL: u16 = 125;
 /// Bytes of a presence of the Jitsi Meet web app.
