@@ -42,6 +42,9 @@ pub(crate) enum Command {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Progress {
     pub(crate) ready: usize,
+    /// With ICE done, and with DTLS done.
+    pub(crate) nominated: usize,
+    pub(crate) connected: usize,
     /// Why somebody can not connect.
     pub(crate) failed: Option<&'static str>,
     pub(crate) datagrams: u64,
@@ -272,6 +275,8 @@ impl Loop {
                     let all = || self.slots.iter().map(|s| &s.participant);
                     let _ = reply.send(Progress {
                         ready: all().filter(|p| p.ready()).count(),
+                        nominated: all().filter(|p| p.link.nominated).count(),
+                        connected: all().filter(|p| p.link.connected).count(),
                         failed: all().find_map(|p| p.link.failed),
                         datagrams: self.totals.datagrams,
                         refused: self.totals.refused,

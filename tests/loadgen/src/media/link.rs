@@ -14,7 +14,7 @@ use is::stun::{StunMessage, StunPacket};
 use is::{Candidate, IceAgent, IceAgentEvent, IceCreds, Protocol};
 use sctp_proto::{
     Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
-    PayloadProtocolIdentifier as Ppid, StreamEvent,
+    PayloadProtocolIdentifier as Ppid, StreamEvent, TransportConfig,
 };
 use videobridge_srtp::{Profile, Receiver, Sender, SrtpKeys};
 
@@ -64,7 +64,8 @@ pub(crate) struct Link {
     local: SocketAddr,
     remote: Remote,
     ice: IceAgent,
-    nominated: bool,
+    /// ICE has found the way.
+    pub(crate) nominated: bool,
     dtls: Dtls,
     handshaken: bool,
     /// DTLS is up and the keys are there.
@@ -185,7 +186,7 @@ impl Link {
             if self.connected
                 && self.association.is_none()
                 && let Ok(association) =
-                    self.sctp.connect(ClientConfig::new(), SocketAddr::from(([127, 0, 0, 1], 5000)))
+                    self.sctp.connect(sctp_client(), SocketAddr::from(([127, 0, 0, 1], 5000)))
             {
                 self.association = Some(association);
             }
@@ -267,6 +268,20 @@ impl Link {
         self.connected = self.handshaken && self.failed.is_none() && self.srtp.is_some();
         self.buffer = buffer;
     }
+}
+
+/// The patience of Chromium's SCTP: on a bad link nobody waits 3 s for each lost handshake message.
+fn sctp_client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.transport = Arc::new(
+        TransportConfig::default()
+            .with_max_init_retransmits(None)
+            .with_max_data_retransmits(None)
+            .with_rto_initial_ms(500)
+            .with_rto_min_ms(400)
+            .with_rto_max_ms(3_000),
+    );
+    config
 }
 
 /// As the web client opens it.

@@ -44,12 +44,15 @@ pub(crate) fn run(session: &Session<'_>, a: &Arguments, plan: &Plan, report: &mu
     let mut bad: Option<f64> = None;
     let mut limited = false;
     let mut next = a.rate.unwrap_or(start).max(1e-3);
+    let mut settle = SETTLE;
     for _ in 0..STEPS {
-        let mut figures = step(next, SETTLE)?;
+        let mut figures = step(next, settle)?;
         if !figures.good() {
             // Once more: a neighbour on the machine may have had its moment.
             figures = step(next, SETTLE * 2)?;
         }
+        // What was too much has filled queues and has to be sent again.
+        settle = if figures.good() { SETTLE } else { SETTLE * 3 };
         if figures.good() {
             good = Some((next, figures));
         } else {

@@ -224,7 +224,14 @@ impl<'a> Session<'a> {
                 bail!("a participant can not connect: {why}");
             }
             if Instant::now() > deadline {
-                bail!("{} of {count} participants did not connect", count - progress.ready);
+                bail!(
+                    "{} of {count} participants did not connect in {} s: ICE {}, DTLS {}, data channel {}",
+                    count - progress.ready,
+                    limits::CONNECT.as_secs(),
+                    progress.nominated,
+                    progress.connected,
+                    progress.ready
+                );
             }
             self.check(&mut alive)?;
             std::thread::sleep(Duration::from_millis(10));
