@@ -416,13 +416,14 @@ fn a_viewer_behind_5_percent_loss_sees_every_packet_in_full_size() {
 }
 
 #[test]
-fn a_viewer_behind_20_percent_loss_hears_stays_and_sees_again_in_full_size() {
+fn a_viewer_behind_20_percent_loss_keeps_a_picture_and_sees_again_in_full_size() {
     let mut s = Story::new();
     s.seconds(3);
     s.network(BEN, loss(0.2));
     s.seconds(20);
     assert_share(&s.viewer.speech, 3.0, 23.0, 0.8);
     assert_eq!(s.viewer.given_up, 0, "what was sent arrived in the end");
+    assert!(s.viewer.longest_pause(3.0, 23.0) < 1.0, "there is a picture all the time");
     let healed = s.time();
     s.network(BEN, Conditions::PERFECT);
     s.seconds(25);

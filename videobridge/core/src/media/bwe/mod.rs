@@ -28,6 +28,8 @@ pub(crate) struct Estimator {
     window: Window,
     /// Decisions in a row that saw a queue.
     queued: u32,
+    /// When the estimate was lowered because of a queue.
+    queue_seen: Option<Instant>,
     last_change: Instant,
     last_feedback: Option<Instant>,
     /// Losses reported until then, or of packets sent before by the time of [`Self::sent`], belong to an outage.
@@ -80,6 +82,7 @@ impl Estimator {
             applied: None,
             window: Window::new(now),
             queued: 0,
+            queue_seen: None,
             last_change: now,
             last_feedback: None,
             outage_until: None,
@@ -222,12 +225,21 @@ impl Estimator {
         self.last_change = now;
         let current = self.estimate.map_or(sent, |e| (e as f64).min(sent * HEADROOM));
         if self.queued >= 2 {
+            self.queue_seen = Some(now);
             self.lower(now, arrived, (arrived * BELOW_ARRIVED).max(current / 2.0), MIN);
         } else if loss > HIGH_LOSS {
+            // Retransmissions repair the smallest picture, nothing repairs none. Unless the link is too narrow for it.
+            let narrow =
+                loss > MOST_LOSS || self.queue_seen.is_some_and(|at| now.duration_since(at) < MEMORY);
+            let floor = if narrow { MIN_BY_LOSS } else { SMALLEST_PICTURE };
             // Much loss is a full queue: what arrives is what the link carries. Less may be the radio's.
             let lower =
                 if loss > FULL_QUEUE { arrived.max(current / 2.0) } else { current * (1.0 - loss / 2.0) };
-            self.lower(now, arrived, lower, MIN_BY_LOSS);
+            self.lower(now, arrived, lower, floor);
+            if !narrow {
+                // A few unlucky packets may have looked like too narrow a link before.
+                self.estimate = self.estimate.max(Some(floor));
+            }
         } else if loss < LOW_LOSS && !slow {
             self.raise(now, arrived, elapsed);
         }
@@ -272,6 +284,8 @@ const MIN: u64 = 30_000;
 const MAX: u64 = 20_000_000;
 /// Loss alone does not lower the estimate further: upstream's `bitrate-threshold`.
 const MIN_BY_LOSS: u64 = 100_000;
+/// Nor does the loss of a bad radio link go below what the smallest picture needs.
+const SMALLEST_PICTURE: u64 = 300_000;
 /// Below this it takes too long to see enough packets.
 const MIN_PROBING: u64 = 64_000;
 const DECISION: Duration = Duration::from_millis(500);
@@ -284,6 +298,7 @@ const MIN_PACKETS: u32 = 10;
 const HIGH_LOSS: f64 = 0.10;
 const LOW_LOSS: f64 = 0.02;
 const FULL_QUEUE: f64 = 0.30;
+const MOST_LOSS: f64 = 0.50;
 const MAX_QUEUE_US: f64 = 200_000.0;
 const BELOW_ARRIVED: f64 = 0.85;
 /// How far the estimate may be above what was carried.

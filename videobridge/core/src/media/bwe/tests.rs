@@ -61,23 +61,32 @@ fn compat_loss_below_two_percent_raises_and_up_to_ten_holds() {
     assert!(e.estimate().unwrap() > held);
 }
 
-#[test]
-fn compat_loss_alone_does_not_go_below_100_kbit_s() {
+/// The estimate after 20 s of 80 kbit/s of which so many packets in ten are lost.
+fn after_loss_of(tenths: u64) -> Option<u64> {
     let t0 = Instant::now();
     let mut e = Estimator::new(t0);
     for round in 0..200u64 {
-        // 80 kbit/s of which two in ten are lost.
         let mut arrivals = Vec::new();
         for i in 0..10 {
             let (sequence, sent) = (round * 10 + i, round * 100_000);
             e.sent(sequence as u16, sent, 100);
-            if i > 1 {
+            if i >= tenths {
                 arrivals.push(Arrival { sequence, time_us: sent + 20_000 });
             }
         }
         feed(&mut e, t0 + Duration::from_millis(round * 100 + 100), round * 10, &arrivals);
     }
-    assert_eq!(e.estimate(), Some(MIN_BY_LOSS));
+    e.estimate()
+}
+
+#[test]
+fn compat_loss_alone_does_not_go_below_100_kbit_s() {
+    assert_eq!(after_loss_of(6), Some(MIN_BY_LOSS));
+}
+
+#[test]
+fn loss_of_a_radio_link_never_costs_the_smallest_picture() {
+    assert_eq!(after_loss_of(2), Some(SMALLEST_PICTURE));
 }
 
 #[test]
