@@ -30,12 +30,12 @@ impl Bridge {
         if !base.starts_with("http://") {
             bail!("--bridge takes a URL that starts with http://");
         }
-        let config = ureq::Agent::config_builder()
-            .timeout_connect(Some(Duration::from_secs(2)))
-            .timeout_global(Some(limits::REQUEST))
-            .http_status_as_error(false)
-            .build();
-        Ok(Self { agent: config.into(), base: base.trim_end_matches('/').to_owned() })
+        Ok(Self { agent: agent(limits::REQUEST), base: base.trim_end_matches('/').to_owned() })
+    }
+
+    /// The same bridge, with less patience.
+    pub(crate) fn hurried(&self) -> Self {
+        Self { agent: agent(limits::LAST_REQUEST), base: self.base.clone() }
     }
 
     /// One request and its answer.
@@ -79,6 +79,15 @@ impl Bridge {
             .collect();
         modify.endpoints.is_empty() || self.modify(&modify).is_ok()
     }
+}
+
+fn agent(patience: Duration) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .timeout_connect(Some(patience / 2))
+        .timeout_global(Some(patience))
+        .http_status_as_error(false)
+        .build();
+    config.into()
 }
 
 /// What an endpoint offers and can.

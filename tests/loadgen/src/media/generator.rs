@@ -95,6 +95,14 @@ impl Generator {
         }
     }
 
+    /// Ends all participants; nothing is sent or received any more.
+    pub(crate) fn stop(&mut self) {
+        self.commands = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
     /// What happened so far.
     ///
     /// # Errors
@@ -124,10 +132,7 @@ impl Generator {
 
 impl Drop for Generator {
     fn drop(&mut self) {
-        self.commands = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 

@@ -17,6 +17,12 @@ pub const RUN: Duration = Duration::from_secs(30 * 60);
 /// One request to the bridge.
 pub const REQUEST: Duration = Duration::from_secs(4);
 
+/// All requests that let endpoints go; the last one may begin then.
+pub const FAREWELL: Duration = Duration::from_secs(10);
+
+/// One of them. A bridge that does not answer it is not asked again.
+pub const LAST_REQUEST: Duration = Duration::from_millis(1_500);
+
 /// From the last request to everybody's open data channel. At 20 % loss some handshakes need ten seconds.
 pub const CONNECT: Duration = Duration::from_secs(30);
 

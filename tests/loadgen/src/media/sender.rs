@@ -366,3 +366,90 @@ pub(crate) fn next(state: &mut u64) -> u64 {
 pub(crate) fn burst_interval(burst: usize, packets_per_second: f64) -> Duration {
     Duration::from_secs_f64((burst as f64 / packets_per_second.max(0.01)).clamp(1e-6, 3_600.0))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::rtp::Seen;
+
+    /// Header and payload of each packet of the frames of so many seconds.
+    fn packets(camera: &mut Camera, from: u64, frames: u64) -> Vec<(Seen, Vec<u8>)> {
+        let mut common = Common { transport_cc: true, ..Common::default() };
+        let mut all = Vec::new();
+        let mut emit = |buf: &mut [u8], len: usize, header: usize, extended: u64| {
+            let seen = Seen::parse(&buf[..len]).unwrap();
+            assert_eq!((seen.header_len, seen.sequence), (header, extended as u16));
+            all.push((seen, buf[header..len].to_vec()));
+        };
+        for i in from..from + frames {
+            camera.frame(i * FRAME, &mut || 7, &mut common, &mut [0; 2_048], &mut emit);
+        }
+        all
+    }
+
+    fn rate(packets: &[(Seen, Vec<u8>)], ssrc: u32) -> usize {
+        packets.iter().filter(|(s, _)| s.ssrc == ssrc).map(|(_, p)| p.len() * 8).sum()
+    }
+
+    #[test]
+    fn simulcast_has_the_rates_and_packets_of_chromium() {
+        let mut camera = Camera::new(Pattern::Simulcast, 100, 5);
+        let first = packets(&mut camera, 0, 1);
+        let key = |ssrc| first.iter().filter(|(s, _)| s.ssrc == ssrc).count();
+        assert_eq!((key(100), key(102), key(104)), (4, 12, 34), "key frames");
+        let second = packets(&mut camera, 1, 30);
+        for (ssrc, least, most) in
+            [(100, 150_000, 250_000), (102, 400_000, 600_000), (104, 1_400_000, 2_000_000)]
+        {
+            let rate = rate(&second, ssrc);
+            assert!((least..most).contains(&rate), "{ssrc}: {rate}");
+        }
+        assert!(second.iter().all(|(_, p)| p.len() <= MAX_PAYLOAD));
+        let high: Vec<_> = second.iter().filter(|(s, _)| s.ssrc == 104).collect();
+        assert!(high.windows(2).all(|w| w[1].0.sequence == w[0].0.sequence.wrapping_add(1)));
+        assert_eq!(high.iter().filter(|(s, _)| s.marker).count(), 30);
+    }
+
+    #[test]
+    fn cameras_obey_and_answer_requests_for_key_frames_now_and_then() {
+        let mut camera = Camera::new(Pattern::Simulcast, 100, 5);
+        packets(&mut camera, 0, 1);
+        assert!(camera.want_key_frame(104) && !camera.want_key_frame(105));
+        let is_key = |(s, p): &(Seen, Vec<u8>)| s.ssrc == 104 && p[0] & 0x10 != 0 && p[6] & 1 == 0;
+        assert!(!packets(&mut camera, 1, 8).iter().any(is_key), "too soon");
+        assert!(packets(&mut camera, 9, 2).iter().any(is_key));
+        assert!(!packets(&mut camera, 11, 20).iter().any(is_key), "once");
+
+        assert!(camera.constrain(360));
+        assert!(!camera.constrain(360), "that is so already");
+        assert_eq!(rate(&packets(&mut camera, 40, 5), 104), 0);
+        assert!(camera.constrain(0));
+        assert!(packets(&mut camera, 45, 5).is_empty());
+        assert!(camera.constrain(-1));
+        assert!(packets(&mut camera, 60, 1).iter().any(is_key), "who comes back begins with a key frame");
+    }
+
+    #[test]
+    fn a_repeated_packet_is_the_original_behind_its_number() {
+        let mut camera = Camera::new(Pattern::Flat { size: 1_100, burst: 8 }, 100, 5);
+        let sent = packets(&mut camera, 0, HISTORY as u64 / 8 + 1);
+        assert!(sent.iter().all(|(s, p)| s.header_len + p.len() == 1_100));
+        let mut common = Common { transport_cc: true, ..Common::default() };
+        let mut again = Vec::new();
+        let mut emit = |buf: &mut [u8], len: usize, header: usize, _: u64| {
+            again.push((Seen::parse(&buf[..len]).unwrap(), buf[header..len].to_vec()));
+        };
+        let mut buffer = [0; 2_048];
+        // The last that is remembered, and one before it.
+        let (old, older) = (&sent[8], &sent[7]);
+        assert!(camera.repeat(100, old.0.sequence, &mut common, &mut buffer, &mut emit));
+        assert!(!camera.repeat(100, older.0.sequence, &mut common, &mut buffer, &mut emit));
+        assert!(!camera.repeat(99, old.0.sequence, &mut common, &mut buffer, &mut emit));
+        let (seen, payload) = &again[0];
+        assert_eq!((seen.ssrc, seen.payload_type, seen.timestamp), (101, RTX, old.0.timestamp));
+        assert_eq!(payload[..2], old.0.sequence.to_be_bytes());
+        // The filler is whatever was in the buffer; what is read of it is the same.
+        assert_eq!(payload[2..8], old.1[..6]);
+        assert_eq!(payload[payload.len() - TAIL..], old.1[old.1.len() - TAIL..]);
+    }
+}

@@ -329,12 +329,15 @@ impl Alive {
 
 impl Drop for Session<'_> {
     fn drop(&mut self) {
+        // First the load ends: a bridge that has too much of it answers late.
+        self.generator.stop();
         let joined = std::mem::take(&mut *lock(&self.joined));
-        let end = Instant::now() + limits::REQUEST;
+        let bridge = self.bridge.hurried();
+        let end = Instant::now() + limits::FAREWELL;
         for room in 0..self.plan.rooms.len() {
             let of_room = joined.iter().filter(|(r, _)| *r == room).map(|(_, id)| id.clone());
             // A bridge that does not answer would make us wait for each room.
-            if Instant::now() > end || !self.bridge.expire(&self.meeting(room), of_room) {
+            if Instant::now() > end || !bridge.expire(&self.meeting(room), of_room) {
                 return;
             }
         }
