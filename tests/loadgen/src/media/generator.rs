@@ -22,6 +22,7 @@ use super::sender::{AUDIO_FRAME, FRAME, Pattern, burst_interval};
 use super::sink::Received;
 use super::socket::{BATCH, Batch, descriptor};
 use crate::latency::Latencies;
+use crate::process::Usage;
 
 /// What the generator is told.
 pub(crate) enum Command {
@@ -66,6 +67,8 @@ pub(crate) struct Snapshot {
     pub(crate) media: Latencies,
     /// The generator thread's CPU time.
     pub(crate) cpu: Duration,
+    /// What the server had used at this very moment.
+    pub(crate) server: Option<Usage>,
 }
 
 /// The running thread.
@@ -75,15 +78,15 @@ pub(crate) struct Generator {
 }
 
 impl Generator {
-    /// Starts the thread, on its own core if there are several.
-    pub(crate) fn start(core: Option<usize>) -> Result<Self> {
+    /// Starts the thread, on its own core if there are several. `server`: whose CPU time to read.
+    pub(crate) fn start(core: Option<usize>, server: Option<u32>) -> Result<Self> {
         let (commands, receiver) = mpsc::channel();
         let poll = Poll::new().context("no epoll")?;
         let thread = std::thread::Builder::new()
             .name("generator".to_owned())
             .spawn(move || {
                 pin(core);
-                Loop::new(poll, receiver).run();
+                Loop::new(poll, receiver, server).run();
             })
             .context("no thread")?;
         Ok(Self { commands: Some(commands), thread: Some(thread) })
@@ -168,6 +171,7 @@ struct Slot {
 
 struct Loop {
     start: Instant,
+    server: Option<u32>,
     poll: Poll,
     commands: Receiver<Command>,
     slots: Vec<Slot>,
@@ -202,9 +206,10 @@ const SOCKETS_PER_LOOK: usize = 32;
 const BATCHES_PER_SOCKET: usize = 64;
 
 impl Loop {
-    fn new(poll: Poll, commands: Receiver<Command>) -> Self {
+    fn new(poll: Poll, commands: Receiver<Command>, server: Option<u32>) -> Self {
         Self {
             start: Instant::now(),
+            server,
             poll,
             commands,
             slots: Vec::new(),
@@ -327,6 +332,7 @@ impl Loop {
             up: self.up.clone(),
             media: self.media.clone(),
             cpu,
+            server: self.server.and_then(|pid| Usage::of(pid).ok()),
         }
     }
 

@@ -152,7 +152,7 @@ pub fn run_until(arguments: &Arguments, stop: &Stop) -> Result<Value> {
     let bridge = Bridge::new(&a.bridge)?;
     let rss_before = a.pid.map(Usage::of).transpose()?.map(|u| u.resident);
     let can = Capabilities { ssrc_rewriting: !a.no_ssrc_rewriting, transport_cc: !a.no_transport_cc };
-    let generator = Generator::start(Some(a.core))?;
+    let generator = Generator::start(Some(a.core), a.pid)?;
     // Flat patterns begin when all are there: they may be more than the bridge can take while it shakes hands.
     generator.tell(rate(&plan, if plan.flat() { Some(0.0) } else { a.rate }));
     let session = Session::new(bridge, generator, &plan, can, a.seed, a.pid, stop);

@@ -253,10 +253,8 @@ impl<'a> Session<'a> {
     pub(crate) fn measure(&self, time: Duration) -> Result<Window> {
         let drops_before = self.own_drops();
         self.generator.tell(Command::Begin);
-        let usage_before = self.usage()?;
         let before = self.generator.snapshot()?;
         self.pass(time)?;
-        let usage = self.usage()?;
         let after = self.generator.snapshot()?;
         let seconds = match (before.at, after.at) {
             (Some(from), Some(to)) => to.duration_since(from).as_secs_f64(),
@@ -264,8 +262,8 @@ impl<'a> Session<'a> {
         };
         Ok(Window {
             seconds,
-            server_cpu: usage.zip(usage_before).map(|(a, b)| a.cpu.saturating_sub(b.cpu)),
-            server_rss: usage.map(|u| u.resident),
+            server_cpu: after.server.zip(before.server).map(|(a, b)| a.cpu.saturating_sub(b.cpu)),
+            server_rss: after.server.map(|u| u.resident),
             own_drops: self.own_drops().saturating_sub(drops_before),
             before,
             after,
