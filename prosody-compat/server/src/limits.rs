@@ -26,7 +26,6 @@ pub const CLIENT_RATE: usize = 64 * 1024;
 /// A WebSocket read buffer; allocated per connection.
 pub const WS_READ_BUFFER: usize = 4_096;
 
-
 /// WebSocket frames are gathered up to this size for one write; one buffer per thread. Reason: what a socket takes.
 pub const WS_WRITE: usize = 64 * 1024;
 

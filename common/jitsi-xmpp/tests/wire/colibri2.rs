@@ -152,7 +152,8 @@ fn json_to_the_byte() {
 
 #[test]
 fn compat_json_of_a_stock_bridge_has_the_sctp_role_in_capitals() {
-    let answer = r#"{"endpoints":[{"id":"a","transport":{"sctp":{"port":5000,"role":"SERVER"}}}],"sources":[]}"#;
+    let answer =
+        r#"{"endpoints":[{"id":"a","transport":{"sctp":{"port":5000,"role":"SERVER"}}}],"sources":[]}"#;
     let answer = ConferenceModified::from_json(answer).unwrap();
     let sctp = answer.endpoints[0].transport.as_ref().unwrap().sctp.unwrap();
     assert_eq!((sctp.port, sctp.role), (Some(5000), Some(SctpRole::Server)));
