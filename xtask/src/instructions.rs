@@ -1,4 +1,4 @@
-//! Instructions per packet, delivery and join: the scenarios of `tests/instructions` below valgrind in, a table and a
+//! Instructions per packet, delivery and join: the scenarios of `tools/instructions` below valgrind in, a table and a
 //! verdict against the committed baseline out.
 //!
 //! Time on a shared machine is noise; instructions are not. So that they are the same on every x86-64 machine, the
@@ -263,7 +263,7 @@ fn versions() -> BTreeMap<String, String> {
 
 /// More than this, in percent, is worse.
 const LIMIT: f64 = 3.0;
-const BASELINE: &str = "tests/instructions/baseline.json";
+const BASELINE: &str = "tools/instructions/baseline.json";
 const RENEW: &str = "`cargo xtask instructions --renew`";
 /// As shipped, with names: see `Cargo.toml`.
 const PROFILE: &str = "count";

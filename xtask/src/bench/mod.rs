@@ -190,7 +190,7 @@ fn prepare(options: &Options, parts: &[Part]) -> Result<Tools> {
         step("allocation test", cargo(&test))?;
     }
     let [plausch, loadgen, ceiling] = packages.map(|p| binary("ship", p));
-    let prosody = PathBuf::from("tests/loadgen/prosody.cfg.lua");
+    let prosody = PathBuf::from("tools/loadgen/prosody.cfg.lua");
     let prosody = prosody.canonicalize().with_context(|| format!("no {}", prosody.display()));
     let prosody = if options.with_prosody { prosody? } else { prosody.unwrap_or_default() };
     Ok(Tools { plausch: plausch?, loadgen: loadgen?, ceiling: ceiling?, prosody })
