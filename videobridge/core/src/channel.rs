@@ -10,7 +10,7 @@ use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage};
 use jitsi_xmpp::ids::EndpointId;
 
 use crate::command::{DatagramSink, Event, SocketId};
-use crate::counters::Drop;
+use crate::counters::Discard;
 use crate::endpoint::Channel;
 use crate::limits;
 use crate::media::EndpointKey;
@@ -133,21 +133,21 @@ impl Shard {
         channel: Channel,
         text: &str,
         out: &mut dyn DatagramSink,
-    ) -> Result<(), Drop> {
-        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::ChannelUnavailable)?;
+    ) -> Result<(), Discard> {
+        let endpoint = self.endpoints.get_mut(key).ok_or(Discard::ChannelUnavailable)?;
         if text.len() > limits::MAX_CHANNEL_MESSAGE || !endpoint.messages.take(now) {
-            return Err(Drop::MessageLimit);
+            return Err(Discard::MessageLimit);
         }
         endpoint.channel = Some(channel);
         let (from, visitor, conference_key) = (endpoint.id.clone(), endpoint.visitor, endpoint.conference);
         let conference =
-            self.conferences.get_mut(conference_key.0 as usize).ok_or(Drop::ChannelUnavailable)?;
-        let message = ClientMessage::parse(text).map_err(|_| Drop::MalformedMessage)?;
+            self.conferences.get_mut(conference_key.0 as usize).ok_or(Discard::ChannelUnavailable)?;
+        let message = ClientMessage::parse(text).map_err(|_| Discard::MalformedMessage)?;
         let mut outlet = outlet(now, &mut self.endpoints, out);
         match message {
             ClientMessage::ClientHello => outlet.text(key, &hello(self.config.announced_version.as_deref())),
             ClientMessage::EndpointMessage(_) | ClientMessage::EndpointStats(_) if visitor => {
-                return Err(Drop::VisitorMessage);
+                return Err(Discard::VisitorMessage);
             }
             ClientMessage::EndpointMessage(mut message) => {
                 message.from = Some(from);
@@ -159,7 +159,7 @@ impl Shard {
                 match target {
                     Some(target) => outlet.text(target, &text),
                     None if everybody => conference.others(Some(key)).for_each(|to| outlet.text(to, &text)),
-                    None => return Err(Drop::ChannelUnavailable),
+                    None => return Err(Discard::ChannelUnavailable),
                 }
             }
             ClientMessage::EndpointStats(mut stats) => {
@@ -172,7 +172,7 @@ impl Shard {
                     }
                 }
             }
-            ClientMessage::Unknown { .. } => return Err(Drop::MalformedMessage),
+            ClientMessage::Unknown { .. } => return Err(Discard::MalformedMessage),
             message => {
                 conference.media.handle_channel_message(now, key, &message, &mut outlet);
                 self.arm_conference(conference_key);

@@ -17,7 +17,7 @@ use jitsi_xmpp::{Sensitive, StanzaError, ids};
 
 use crate::command::{ConferenceKey, DatagramSink, Event};
 use crate::conference::Conference;
-use crate::counters::Drop;
+use crate::counters::Discard;
 use crate::endpoint::{Allowance, Endpoint};
 use crate::media::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference};
 use crate::shard::{Shard, outlet};
@@ -305,7 +305,7 @@ impl Shard {
                 useless += 1;
             }
         }
-        (0..useless).for_each(|_| self.endpoints.counters.drop(Drop::RemoteCandidate));
+        (0..useless).for_each(|_| self.endpoints.counters.drop(Discard::RemoteCandidate));
         self.endpoints.pump(now, key, out);
     }
 }

@@ -6,9 +6,9 @@ macro_rules! drops {
     ($($(#[$doc:meta])* $name:ident => $label:literal,)*) => {
         /// Why a datagram or a message was dropped before it reached the media part.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum Drop { $($(#[$doc])* $name,)* }
+        pub enum Discard { $($(#[$doc])* $name,)* }
 
-        impl Drop {
+        impl Discard {
             /// All reasons.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
@@ -86,13 +86,13 @@ pub struct Counters {
     pub rejected_data_channels: u64,
     pub web_socket_messages_received: u64,
     pub web_socket_messages_sent: u64,
-    /// Indexed by [`Drop`].
-    dropped: [u64; Drop::ALL.len()],
+    /// Indexed by [`Discard`].
+    dropped: [u64; Discard::ALL.len()],
 }
 
 impl Counters {
     /// Counts one dropped datagram or message.
-    pub(crate) fn drop(&mut self, reason: Drop) {
+    pub(crate) fn drop(&mut self, reason: Discard) {
         if let Some(n) = self.dropped.get_mut(reason as usize) {
             *n += 1;
         }
@@ -101,14 +101,14 @@ impl Counters {
     /// Counts one datagram handed to the sink, or its loss if nothing could be sent.
     pub(crate) fn sent(&mut self, bytes: usize) {
         if bytes == 0 {
-            return self.drop(Drop::ReceiverNotReady);
+            return self.drop(Discard::ReceiverNotReady);
         }
         self.packets_sent += 1;
         self.bytes_sent += bytes as u64;
     }
 
     /// How many were dropped for `reason`.
-    pub fn dropped(&self, reason: Drop) -> u64 {
+    pub fn dropped(&self, reason: Discard) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
     }
 
@@ -127,7 +127,7 @@ impl Counters {
     }
 }
 
-impl fmt::Display for Drop {
+impl fmt::Display for Discard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason())
     }

@@ -59,7 +59,7 @@ mod transport;
 
 pub use command::{Command, ConferenceKey, DatagramSink, Event, RequestId, SocketId};
 pub use config::{LocalAddress, ShardConfig, WebSocketConfig};
-pub use counters::{Counters, Drop};
+pub use counters::{Counters, Discard};
 pub use demux::{Kind, classify, shard_of_conference, shard_of_request};
 pub use media::EndpointKey;
 pub use shard::{Disposition, Shard, ShardError};

@@ -8,7 +8,7 @@ use jitsi_xmpp::bridge_channel::BridgeMessage;
 use slab::Slab;
 
 use crate::addresses::{Addresses, Binding};
-use crate::counters::{Counters, Drop};
+use crate::counters::{Counters, Discard};
 use crate::endpoint::{Channel, Endpoint};
 use crate::media::{EndpointKey, MediaSink};
 use crate::timers::{Timer, Timers};
@@ -143,7 +143,7 @@ impl Outlet<'_> {
                 endpoints.counters.data_channel_messages_sent += 1;
                 endpoints.pump(self.now, to, self.out);
             }
-            _ => endpoints.counters.drop(Drop::ChannelUnavailable),
+            _ => endpoints.counters.drop(Discard::ChannelUnavailable),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::addresses::Addresses;
 use crate::command::{Command, ConferenceKey, DatagramSink, Event, SocketId};
 use crate::conference::Conference;
 use crate::config::ShardConfig;
-use crate::counters::{Counters, Drop};
+use crate::counters::{Counters, Discard};
 use crate::demux::{self, Kind};
 use crate::endpoint::Channel;
 use crate::media::EndpointKey;
@@ -113,7 +113,7 @@ impl Shard {
         counters.packets_received += 1;
         counters.bytes_received += data.len() as u64;
         if data.len() > limits::MAX_DATAGRAM {
-            counters.drop(Drop::Oversized);
+            counters.drop(Discard::Oversized);
             return Disposition::Taken;
         }
         let result = match demux::classify(data) {
@@ -121,7 +121,7 @@ impl Shard {
             Some(Kind::Rtcp) => self.rtcp(now, path, data, out),
             Some(Kind::Stun) => self.stun(now, path, data, out),
             Some(Kind::Dtls) => self.dtls(now, path, data, out),
-            None => Err(Drop::UnknownProtocol),
+            None => Err(Discard::UnknownProtocol),
         };
         if !self.endpoints.dirty.is_empty() {
             self.settle(now, out);
@@ -130,7 +130,7 @@ impl Shard {
             Ok(()) => Disposition::Taken,
             Err(reason) => {
                 self.endpoints.counters.drop(reason);
-                if matches!(reason, Drop::UnknownUfrag | Drop::UnknownAddress) {
+                if matches!(reason, Discard::UnknownUfrag | Discard::UnknownAddress) {
                     return Disposition::Unknown;
                 }
                 Disposition::Taken
@@ -257,13 +257,14 @@ impl Shard {
         path: Path,
         data: &mut [u8],
         out: &mut dyn DatagramSink,
-    ) -> Result<(), Drop> {
-        let key = self.endpoints.addresses.owner(path).ok_or(Drop::UnknownAddress)?;
-        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::UnknownAddress)?;
-        let packet = endpoint.transport.unprotect_rtp(data).ok_or(Drop::NoKeys)?.map_err(srtp_drop)?;
+    ) -> Result<(), Discard> {
+        let key = self.endpoints.addresses.owner(path).ok_or(Discard::UnknownAddress)?;
+        let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownAddress)?;
+        let packet = endpoint.transport.unprotect_rtp(data).ok_or(Discard::NoKeys)?.map_err(srtp_drop)?;
         endpoint.last_packet = Some(now);
         let conference_key = endpoint.conference;
-        let conference = self.conferences.get_mut(conference_key.0 as usize).ok_or(Drop::UnknownAddress)?;
+        let conference =
+            self.conferences.get_mut(conference_key.0 as usize).ok_or(Discard::UnknownAddress)?;
         conference.media.handle_rtp(now, key, packet, &mut outlet(now, &mut self.endpoints, out));
         self.arm_conference(conference_key);
         Ok(())
@@ -275,13 +276,14 @@ impl Shard {
         path: Path,
         data: &mut [u8],
         out: &mut dyn DatagramSink,
-    ) -> Result<(), Drop> {
-        let key = self.endpoints.addresses.owner(path).ok_or(Drop::UnknownAddress)?;
-        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::UnknownAddress)?;
-        let compound = endpoint.transport.unprotect_rtcp(data).ok_or(Drop::NoKeys)?.map_err(srtp_drop)?;
+    ) -> Result<(), Discard> {
+        let key = self.endpoints.addresses.owner(path).ok_or(Discard::UnknownAddress)?;
+        let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownAddress)?;
+        let compound = endpoint.transport.unprotect_rtcp(data).ok_or(Discard::NoKeys)?.map_err(srtp_drop)?;
         endpoint.last_packet = Some(now);
         let conference_key = endpoint.conference;
-        let conference = self.conferences.get_mut(conference_key.0 as usize).ok_or(Drop::UnknownAddress)?;
+        let conference =
+            self.conferences.get_mut(conference_key.0 as usize).ok_or(Discard::UnknownAddress)?;
         conference.media.handle_rtcp(now, key, compound, &mut outlet(now, &mut self.endpoints, out));
         self.arm_conference(conference_key);
         Ok(())
@@ -293,12 +295,12 @@ impl Shard {
         path: Path,
         data: &[u8],
         out: &mut dyn DatagramSink,
-    ) -> Result<(), Drop> {
-        let key = self.endpoints.addresses.owner(path).ok_or(Drop::UnknownAddress)?;
-        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::UnknownAddress)?;
+    ) -> Result<(), Discard> {
+        let key = self.endpoints.addresses.owner(path).ok_or(Discard::UnknownAddress)?;
+        let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownAddress)?;
         let taken = endpoint.transport.handle_dtls(now, data);
         self.endpoints.pump(now, key, out);
-        if taken { Ok(()) } else { Err(Drop::Dtls) }
+        if taken { Ok(()) } else { Err(Discard::Dtls) }
     }
 
     /// STUN goes by user name, answers by the check they answer, so that a forged address changes nothing.
@@ -308,9 +310,9 @@ impl Shard {
         path: Path,
         data: &[u8],
         out: &mut dyn DatagramSink,
-    ) -> Result<(), Drop> {
+    ) -> Result<(), Discard> {
         let addresses = &self.endpoints.addresses;
-        let (key, proof) = match demux::peek_stun(data).ok_or(Drop::MalformedStun)? {
+        let (key, proof) = match demux::peek_stun(data).ok_or(Discard::MalformedStun)? {
             demux::Stun::Request { local_ufrag } => (addresses.ufrag_owner(local_ufrag), false),
             demux::Stun::Response { transaction } => {
                 (addresses.check_owner(&transaction).or_else(|| addresses.owner(path)), true)
@@ -318,11 +320,11 @@ impl Shard {
             // Indications only keep NAT bindings open.
             demux::Stun::Other => return Ok(()),
         };
-        let key = key.ok_or(Drop::UnknownUfrag)?;
+        let key = key.ok_or(Discard::UnknownUfrag)?;
         let known = addresses.owner(path) == Some(key);
-        let endpoint = self.endpoints.get_mut(key).ok_or(Drop::UnknownUfrag)?;
+        let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownUfrag)?;
         if endpoint.transport.handle_stun(now, path, data, known) == Stun::Refused {
-            return Err(Drop::RefusedStun);
+            return Err(Discard::RefusedStun);
         }
         if !known {
             self.endpoints.bind(key, path, proof);
@@ -360,7 +362,7 @@ impl Shard {
             TransportEvent::DtlsFailed(error) => {
                 counters.dtls_failed += 1;
                 if error == crate::transport::DtlsError::WrongFingerprint {
-                    counters.drop(Drop::WrongFingerprint);
+                    counters.drop(Discard::WrongFingerprint);
                 }
                 tracing::info!(reason = error.reason(), "an endpoint has no secured connection");
                 self.transport_up(now, key, false, out);
@@ -433,11 +435,11 @@ pub(crate) fn outlet<'a>(
     Outlet { now, endpoints, out, before_dominant_speaker: Vec::new() }
 }
 
-fn srtp_drop(error: SrtpError) -> Drop {
+fn srtp_drop(error: SrtpError) -> Discard {
     match error {
-        SrtpError::Malformed => Drop::SrtpMalformed,
-        SrtpError::Unauthentic => Drop::SrtpUnauthentic,
-        SrtpError::Replayed | SrtpError::TooOld => Drop::SrtpReplayed,
-        _ => Drop::SrtpOther,
+        SrtpError::Malformed => Discard::SrtpMalformed,
+        SrtpError::Unauthentic => Discard::SrtpUnauthentic,
+        SrtpError::Replayed | SrtpError::TooOld => Discard::SrtpReplayed,
+        _ => Discard::SrtpOther,
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use service::Exposition;
 use videobridge_core::media::DropReason;
 use videobridge_core::stats::BridgeState;
-use videobridge_core::{Drop, ShardStats};
+use videobridge_core::{Discard, ShardStats};
 
 use crate::control::Control;
 use crate::shards::ThreadCounters;
@@ -179,7 +179,7 @@ impl Reporter {
                 out.counter(&format!("jitsi_jvb_{name}"), key, value);
             }
         }
-        let drops = Drop::ALL.iter().map(|d| (d.reason(), s.totals.dropped(*d)));
+        let drops = Discard::ALL.iter().map(|d| (d.reason(), s.totals.dropped(*d)));
         out.counters("plausch_bridge_dropped", "Datagrams dropped, by reason.", "reason", drops);
         let drops = DropReason::ALL.iter().map(|d| (d.reason(), s.media.dropped(*d)));
         out.counters("plausch_bridge_media_dropped", "Media packets dropped, by reason.", "reason", drops);

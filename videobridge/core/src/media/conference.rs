@@ -2,10 +2,10 @@
 //! continues in one of the files below.
 
 mod announce;
-mod control;
 mod forward;
 mod member;
-mod routes;
+mod rtcp;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod tick;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use videobridge_core::{Disposition, Drop, limits};
+use videobridge_core::{Discard, Disposition, limits};
 
 use crate::peer::Options;
 use crate::world::{Wire, World, bridge};
@@ -39,26 +39,26 @@ fn strangers_change_nothing() {
     world.connect();
     let rtp = world.peers[0].protect_rtp(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9], 12, 1);
     let cases = [
-        (vec![], Drop::UnknownProtocol),
-        (vec![255; 20], Drop::UnknownProtocol),
-        (vec![0, 1, 2], Drop::MalformedStun),
-        (stun_request("nobody00:x"), Drop::UnknownUfrag),
-        (rtp, Drop::UnknownAddress),
-        (vec![0x81, 201, 0, 1, 0, 0, 0, 1], Drop::UnknownAddress),
-        (vec![22, 254, 253, 0, 0], Drop::UnknownAddress),
-        (vec![0x80; limits::MAX_DATAGRAM + 1], Drop::Oversized),
+        (vec![], Discard::UnknownProtocol),
+        (vec![255; 20], Discard::UnknownProtocol),
+        (vec![0, 1, 2], Discard::MalformedStun),
+        (stun_request("nobody00:x"), Discard::UnknownUfrag),
+        (rtp, Discard::UnknownAddress),
+        (vec![0x81, 201, 0, 1, 0, 0, 0, 1], Discard::UnknownAddress),
+        (vec![22, 254, 253, 0, 0], Discard::UnknownAddress),
+        (vec![0x80; limits::MAX_DATAGRAM + 1], Discard::Oversized),
     ];
     for (data, reason) in cases {
         let before = world.shard.counters().dropped(reason);
         let (disposition, answers) = throw(&mut world, stranger(), data);
         assert_eq!(world.shard.counters().dropped(reason), before + 1, "{reason}");
         assert_eq!(answers, 0, "{reason}");
-        let unknown = matches!(reason, Drop::UnknownAddress | Drop::UnknownUfrag);
+        let unknown = matches!(reason, Discard::UnknownAddress | Discard::UnknownUfrag);
         assert_eq!(disposition == Disposition::Unknown, unknown, "{reason}");
     }
     // One byte less is only an unknown address.
     throw(&mut world, stranger(), vec![0x80; limits::MAX_DATAGRAM]);
-    assert_eq!(world.shard.counters().dropped(Drop::Oversized), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::Oversized), 1);
     // And the real peer is as well as before.
     world.run(Duration::from_secs(5));
     assert_eq!(world.shard.load(), (1, 1));
@@ -82,10 +82,10 @@ fn a_request_with_a_wrong_password_is_refused() {
     forged[at] ^= 1;
     let (disposition, answers) = throw(&mut world, stranger(), forged);
     assert_eq!((disposition, answers), (Disposition::Taken, 0));
-    assert_eq!(world.shard.counters().dropped(Drop::RefusedStun), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::RefusedStun), 1);
     // The address was not bound by it.
     throw(&mut world, stranger(), vec![22, 254, 253, 0, 0]);
-    assert_eq!(world.shard.counters().dropped(Drop::UnknownAddress), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::UnknownAddress), 1);
 }
 
 #[test]
@@ -107,10 +107,10 @@ fn media_of_a_participant_is_not_redirected_by_a_request_from_a_forged_address()
     // The victim's packets are still taken for the victim's.
     let rtp = world.peers[0].protect_rtp(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9], 12, 1);
     throw(&mut world, victim, rtp);
-    assert_eq!(world.shard.counters().dropped(Drop::SrtpUnauthentic), 0);
+    assert_eq!(world.shard.counters().dropped(Discard::SrtpUnauthentic), 0);
     let again = world.peers[0].protect_rtp(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9], 12, 1);
     throw(&mut world, victim, again);
-    assert_eq!(world.shard.counters().dropped(Drop::SrtpReplayed), 1, "the first one was authentic");
+    assert_eq!(world.shard.counters().dropped(Discard::SrtpReplayed), 1, "the first one was authentic");
     world.run(Duration::from_secs(30));
     assert_eq!(world.shard.load(), (1, 2));
     assert!(world.peers.iter().all(|p| p.broken == 0));
@@ -128,8 +128,8 @@ fn tampered_packets_of_a_participant_are_counted_by_reason() {
     throw(&mut world, address, rtp);
     throw(&mut world, address, vec![0x80, 111, 0, 1]);
     throw(&mut world, address, vec![0x81, 201, 0, 1]);
-    assert_eq!(world.shard.counters().dropped(Drop::SrtpUnauthentic), 1);
-    assert_eq!(world.shard.counters().dropped(Drop::SrtpMalformed), 2);
+    assert_eq!(world.shard.counters().dropped(Discard::SrtpUnauthentic), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::SrtpMalformed), 2);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn more_messages_than_allowed_are_dropped() {
     world.run(Duration::from_millis(500));
     let got = world.peers[1].texts.iter().filter(|t| t.contains("EndpointMessage")).count();
     assert_eq!(got, limits::MAX_CHANNEL_MESSAGES_PER_SECOND as usize);
-    assert_eq!(world.shard.counters().dropped(Drop::MessageLimit), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::MessageLimit), 1);
 }
 
 proptest! {

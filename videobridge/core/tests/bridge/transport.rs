@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use jitsi_xmpp::jingle::Setup;
-use videobridge_core::{Drop, limits};
+use videobridge_core::{Discard, limits};
 use videobridge_srtp::Profile;
 
 use crate::peer::Options;
@@ -142,14 +142,14 @@ fn another_certificate_than_the_signalled_one_gets_no_keys() {
         });
         world.run(Duration::from_secs(3));
         let counters = world.shard.counters();
-        assert_eq!(counters.dropped(Drop::WrongFingerprint), 1);
+        assert_eq!(counters.dropped(Discard::WrongFingerprint), 1);
         assert_eq!(counters.dtls_failed, 1);
         assert!(!world.peers[0].channel_open);
         if world.peers[0].profile.is_some() {
             // The client may believe in its keys; the bridge has none.
             world.peers[0].send_rtp(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9], 12, 1);
             world.run(Duration::from_millis(20));
-            assert_eq!(world.shard.counters().dropped(Drop::NoKeys), 1);
+            assert_eq!(world.shard.counters().dropped(Discard::NoKeys), 1);
         }
     }
 }
@@ -213,8 +213,8 @@ fn messages_between_clients_carry_the_real_sender() {
     assert_eq!((got(0, "EndpointStats"), got(1, "EndpointStats"), got(2, "EndpointStats")), (0, 1, 1));
     assert!(world.peers[1].texts.iter().all(|t| !t.contains("someone")));
     assert!(world.peers[1].texts.iter().any(|t| t.contains(r#""from":"aaaa0001""#)));
-    assert_eq!(world.shard.counters().dropped(Drop::ChannelUnavailable), 1);
-    assert_eq!(world.shard.counters().dropped(Drop::MalformedMessage), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::ChannelUnavailable), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::MalformedMessage), 1);
 }
 
 #[test]
@@ -227,6 +227,6 @@ fn a_visitor_only_listens() {
     world.peers[1].say(now, r#"{"colibriClass":"EndpointMessage","to":"","msgPayload":{}}"#);
     world.run(Duration::from_millis(100));
     assert!(world.peers[0].texts.iter().all(|t| !t.contains("EndpointMessage")));
-    assert_eq!(world.shard.counters().dropped(Drop::VisitorMessage), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::VisitorMessage), 1);
     assert_eq!(world.shard.counters().visitors_created, 1);
 }

@@ -2,7 +2,7 @@
 
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::ids::EndpointId;
-use videobridge_core::{Command, Drop, Event, SocketId, WebSocketConfig, limits, shard_of_conference};
+use videobridge_core::{Command, Discard, Event, SocketId, WebSocketConfig, limits, shard_of_conference};
 
 use crate::world::{World, endpoint, new_endpoint, request};
 
@@ -107,5 +107,5 @@ fn messages_have_a_largest_size() {
         text: hello(limits::MAX_CHANNEL_MESSAGE + 1),
     });
     assert_eq!(world.texts_of(SocketId(1)).len(), 1);
-    assert_eq!(world.shard.counters().dropped(Drop::MessageLimit), 1);
+    assert_eq!(world.shard.counters().dropped(Discard::MessageLimit), 1);
 }

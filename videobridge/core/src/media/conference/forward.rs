@@ -13,7 +13,7 @@ use super::MediaConference;
 use super::announce::audio_mapping;
 use super::member::Member;
 use crate::media::counters::{Counters, DropReason};
-use crate::media::egress::Copy;
+use crate::media::egress::Outgoing;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::stream::Stream;
 use crate::media::history::History;
@@ -238,8 +238,8 @@ impl MediaConference {
             }
             match route.project(now, stream, (uid, encoding), packet, descriptor, gated) {
                 Ok(rewrite) => {
-                    let copy = Copy { packet, descriptor, kinds: &source.kinds, rewrite };
-                    if egress.send(now, slot, copy, &member.negotiated, sink).is_some() {
+                    let outgoing = Outgoing { packet, descriptor, kinds: &source.kinds, rewrite };
+                    if egress.send(now, slot, outgoing, &member.negotiated, sink).is_some() {
                         self.counters.forwarded += 1;
                     }
                 }

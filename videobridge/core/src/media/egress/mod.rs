@@ -49,7 +49,7 @@ pub(crate) struct Egress {
 
 /// What to send: a packet of a source, with the numbers for the stream it goes out on.
 #[derive(Clone, Copy)]
-pub(crate) struct Copy<'p, 'a> {
+pub(crate) struct Outgoing<'p, 'a> {
     pub(crate) packet: &'p Packet<'a>,
     pub(crate) descriptor: &'p Descriptor,
     pub(crate) kinds: &'p ExtensionKinds,
@@ -140,13 +140,13 @@ impl Egress {
         &mut self,
         now: Instant,
         stream: usize,
-        copy: Copy<'_, '_>,
+        outgoing: Outgoing<'_, '_>,
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> Option<()> {
         let stream = self.streams.get(stream)?;
         let (media, ssrc) = (stream.media, stream.ssrc);
-        self.emit(now, media, ssrc, None, copy, negotiated, sink)
+        self.emit(now, media, ssrc, None, outgoing, negotiated, sink)
     }
 
     /// Repeats what was sent as `out`: as RTX if the receiver knows how, else once more as it was.
@@ -154,19 +154,19 @@ impl Egress {
         &mut self,
         now: Instant,
         ssrc: u32,
-        copy: Copy<'_, '_>,
+        outgoing: Outgoing<'_, '_>,
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> Option<()> {
         let stream = self.streams.get_mut(*self.by_ssrc.get(&ssrc)?)?;
         let media = stream.media;
-        let rtx = match (negotiated.rtx(copy.packet.payload_type), stream.rtx) {
+        let rtx = match (negotiated.rtx(outgoing.packet.payload_type), stream.rtx) {
             (Some(payload_type), Some(ssrc)) => {
                 Some(Retransmission { payload_type, ssrc, seq: stream.next_rtx() })
             }
             _ => None,
         };
-        self.emit(now, media, ssrc, rtx, copy, negotiated, sink)
+        self.emit(now, media, ssrc, rtx, outgoing, negotiated, sink)
     }
 
     #[allow(clippy::too_many_arguments)] // one private place where all parts of a packet meet
@@ -176,13 +176,13 @@ impl Egress {
         media: MediaType,
         ssrc: u32,
         rtx: Option<Retransmission>,
-        copy: Copy<'_, '_>,
+        outgoing: Outgoing<'_, '_>,
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> Option<()> {
         let elapsed = self.elapsed_us(now);
         let stamps = self.stamps(elapsed, media, negotiated);
-        let Copy { packet, descriptor, kinds, rewrite } = copy;
+        let Outgoing { packet, descriptor, kinds, rewrite } = outgoing;
         let written = Written::new(packet, descriptor, &rewrite, ssrc, rtx, (kinds, negotiated), stamps)?;
         if let Some(sequence) = stamps.transport {
             self.transport_sequence = sequence.wrapping_add(1);

@@ -4,7 +4,7 @@ pub(crate) mod arrivals;
 pub(crate) mod descriptor;
 pub(crate) mod loss;
 pub(crate) mod negotiated;
-pub(crate) mod rate;
 pub(crate) mod receive;
 pub(crate) mod sequence;
 pub(crate) mod source;
+pub(crate) mod throughput;

@@ -11,9 +11,9 @@ use videobridge_rtp::Unwrapper;
 
 use super::loss::Loss;
 use super::negotiated::ExtensionKinds;
-use super::rate::{Rate, WINDOW};
 use super::receive::ReceiveStats;
 use super::sequence::Sequence;
+use super::throughput::{Throughput, WINDOW};
 use crate::media::allocation::{Layer, is_desktop};
 use crate::media::egress::projection::Projection;
 use crate::media::history::History;
@@ -79,7 +79,7 @@ pub(crate) struct Encoding {
     pub(crate) rtx: Option<u32>,
     pub(crate) sequence: Sequence,
     pub(crate) loss: Loss,
-    pub(crate) rate: Rate,
+    pub(crate) rate: Throughput,
     pub(crate) received: ReceiveStats,
     pub(crate) rtx_sequence: Unwrapper,
     pub(crate) rtx_received: ReceiveStats,
@@ -265,7 +265,7 @@ impl Encoding {
             rtx,
             sequence: Sequence::default(),
             loss: Loss::default(),
-            rate: Rate::new(now),
+            rate: Throughput::new(now),
             received: ReceiveStats::new(now),
             rtx_sequence: Unwrapper::new(),
             rtx_received: ReceiveStats::new(now),

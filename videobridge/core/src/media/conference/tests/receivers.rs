@@ -6,7 +6,7 @@ use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, SourceVideoType};
 use jitsi_xmpp::jingle::{HeaderExtension, VideoType};
 use videobridge_rtp::rtcp::{Compound, Rtcp};
 
-use super::super::routes::ALLOCATIONS_PER_TURN;
+use super::super::settle::ALLOCATIONS_PER_TURN;
 use super::room::*;
 use crate::media::{EndpointKey, MediaConfig};
 

@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 /// A sliding window of 1 s in 50 buckets of 20 ms.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub(crate) struct Throughput {
     start: Instant,
     /// Bytes per bucket and the bucket's number + 1.
     buckets: [(u32, u32); BUCKETS],
 }
 
-impl Rate {
+impl Throughput {
     pub(crate) fn new(now: Instant) -> Self {
         Self { start: now, buckets: [(0, 0); BUCKETS] }
     }
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn measures_one_second_and_forgets() {
         let t0 = Instant::now();
-        let mut rate = Rate::new(t0);
+        let mut rate = Throughput::new(t0);
         for i in 0..300 {
             rate.add(t0 + Duration::from_millis(i * 10), 1250);
         }

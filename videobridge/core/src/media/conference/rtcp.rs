@@ -10,11 +10,11 @@ use videobridge_rtp::{Extension, Extensions};
 
 use super::MediaConference;
 use crate::media::counters::DropReason;
-use crate::media::egress::Copy;
+use crate::media::egress::Outgoing;
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::negotiated::{ExtensionKind, KeyFrameRequest};
-use crate::media::ingress::rate::Rate;
 use crate::media::ingress::source::SsrcRole;
+use crate::media::ingress::throughput::Throughput;
 use crate::media::keyframes::allow_source;
 use crate::media::limits::MAX_NACKED_PER_PACKET;
 use crate::media::{EndpointKey, MediaSink};
@@ -125,7 +125,7 @@ impl MediaConference {
         let Some(SsrcRole::Media { source, encoding }) = role else { return };
         let source = self.sources.get_mut(source);
         if let Some(e) = source.and_then(|s| s.encodings.get_mut(usize::from(encoding))) {
-            e.rate = Rate::new(now);
+            e.rate = Throughput::new(now);
             e.active = false;
             self.touch_all();
         }
@@ -213,8 +213,9 @@ impl MediaConference {
             let dependency = Extensions::new(packet.profile, packet.extensions).find(is_dependency);
             let descriptor = Descriptor::parse(payload.codec, packet.payload, dependency.map(|e| e.data));
             let Some(rewrite) = epoch.rewrite(&packet, &descriptor) else { continue };
-            let copy = Copy { packet: &packet, descriptor: &descriptor, kinds: &source.kinds, rewrite };
-            if member.egress.resend(now, nack.media, copy, &member.negotiated, sink).is_some() {
+            let outgoing =
+                Outgoing { packet: &packet, descriptor: &descriptor, kinds: &source.kinds, rewrite };
+            if member.egress.resend(now, nack.media, outgoing, &member.negotiated, sink).is_some() {
                 self.counters.retransmitted += 1;
                 self.counters.forwarded += 1;
             }
