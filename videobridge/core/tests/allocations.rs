@@ -3,8 +3,6 @@
 // The helpers are shared with the other test binary, which uses all of them.
 #![allow(dead_code)]
 
-#[path = "bridge/peer.rs"]
-mod peer;
 #[path = "bridge/world.rs"]
 mod world;
 

@@ -139,7 +139,7 @@ impl Camera {
         }
     }
 
-    fn live(&mut self, now: Instant, peer: &mut crate::peer::Peer) {
+    fn live(&mut self, now: Instant, peer: &mut peer::Peer) {
         peer.rtp.clear();
         for compound in std::mem::take(&mut peer.rtcp) {
             for message in Compound::new(&compound).map(Result::unwrap) {
@@ -169,7 +169,7 @@ impl Camera {
         }
     }
 
-    fn frame(&mut self, peer: &mut crate::peer::Peer) {
+    fn frame(&mut self, peer: &mut peer::Peer) {
         self.frames += 1;
         let key = std::mem::take(&mut self.needs_key);
         for (layer, packets) in Self::PACKETS.into_iter().enumerate() {
@@ -202,7 +202,7 @@ impl Camera {
         }
     }
 
-    fn repeat(&mut self, ssrc: u32, sequence: u16, peer: &mut crate::peer::Peer) {
+    fn repeat(&mut self, ssrc: u32, sequence: u16, peer: &mut peer::Peer) {
         let Some((fields, body)) = self.sent.get(&(ssrc, sequence)) else { return };
         let layer = (ssrc - self.base) as usize;
         let fields =
@@ -262,7 +262,7 @@ impl Viewer {
         }
     }
 
-    fn live(&mut self, now: Instant, peer: &mut crate::peer::Peer) {
+    fn live(&mut self, now: Instant, peer: &mut peer::Peer) {
         peer.rtcp.clear();
         for bytes in std::mem::take(&mut peer.rtp) {
             self.receive(now, &RtpPacket::parse(&bytes).unwrap(), bytes.len());
@@ -315,7 +315,7 @@ impl Viewer {
     }
 
     /// Each packet ten times at most, every 100 ms.
-    fn ask_again(&mut self, now: Instant, peer: &mut crate::peer::Peer) {
+    fn ask_again(&mut self, now: Instant, peer: &mut peer::Peer) {
         for (ssrc, stream) in &mut self.streams {
             let mut wanted = Vec::new();
             stream.missing.retain(|number, (asked, times)| {
@@ -336,7 +336,7 @@ impl Viewer {
         }
     }
 
-    fn report(&mut self, peer: &mut crate::peer::Peer) {
+    fn report(&mut self, peer: &mut peer::Peer) {
         self.arrivals.sort_by_key(|a| a.sequence);
         // What comes later than what was reported already is not reported any more.
         let base = self.base.unwrap_or(0);

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use impairment::Link;
 use jitsi_xmpp::jingle::{Action, Jingle};
 use jitsi_xmpp::{Element, iq, ns};
+use peer::{Options, Peer};
 use serde_json::Value;
 
-use crate::peer::{Options, Peer};
 use crate::stream::Stream;
 
 /// What today's web client answers to disco#info, as far as the focus cares.
@@ -312,11 +312,11 @@ impl Client {
             ("sig".to_owned(), "signalling-only-0123456789".to_owned(), "AB:".repeat(31) + "AB");
         if self.with_media {
             let id = format!("{}{}", self.nick, self.sessions);
-            let mut peer = Peer::new(now, &id, address, bridge, Options::default());
+            let mut peer = Peer::named(now, &id, address, bridge, Options::default());
             (ufrag, pwd) = peer.credentials();
-            print = peer.fingerprint();
+            peer.fingerprint().clone_into(&mut print);
             let theirs = transport.pwd.as_ref().unwrap().reveal();
-            peer.set_remote(transport.ufrag.as_ref().unwrap(), theirs);
+            peer.set_remote(transport.ufrag.as_ref().unwrap(), theirs).unwrap();
             self.media = Some(Media { peer, bridge, cut: false, sequence: 0, wishes_told: false });
         }
         let transport = format!(

@@ -5,10 +5,6 @@
 
 mod bridge;
 mod client;
-// The bridge's own test client: ICE, DTLS, SRTP and SCTP without sockets. Not everything of it is needed here.
-#[allow(dead_code)]
-#[path = "../../../../videobridge/core/tests/bridge/peer.rs"]
-mod peer;
 mod stream;
 mod world;
 

@@ -13,12 +13,12 @@ use jitsi_xmpp::ids::{EndpointId, MediaType, MeetingId};
 use jitsi_xmpp::jingle::{
     Fingerprint, HeaderExtension, IceUdpTransport, Parameter, PayloadType, RtcpFeedback, Setup,
 };
+use peer::{Identity, Options, Peer};
 use videobridge_core::{
     Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig, SocketId,
     WebSocketConfig,
 };
 
-use super::peer::{Peer, Shared};
 use super::sender::Plain;
 use crate::counted;
 
@@ -74,8 +74,8 @@ impl Hall {
             peers: Vec::new(),
             requests: 0,
         };
-        let shared = Shared::new();
-        (0..n).for_each(|at| hall.join(&shared, at));
+        let identity = Identity::new(1150).unwrap();
+        (0..n).for_each(|at| hall.join(&identity, at));
         hall.connect();
         hall
     }
@@ -101,7 +101,7 @@ impl Hall {
         self.now += time;
         let encrypt = |(n, p): (usize, Plain)| {
             let peer = &mut self.peers[n];
-            (peer.address, peer.protect(&p.bytes, p.header_len, p.ext_seq))
+            (peer.address, peer.protect_rtp(&p.bytes, p.header_len, p.ext_seq))
         };
         let mut packets: Vec<(SocketAddr, Vec<u8>)> = packets.into_iter().map(encrypt).collect();
         let before = self.wire.rtp;
@@ -124,9 +124,14 @@ impl Hall {
         sent
     }
 
-    fn join(&mut self, shared: &Shared, n: usize) {
+    fn join(&mut self, identity: &Identity, n: usize) {
         let address = SocketAddr::from(([127, 0, 0, 1], FIRST_PORT + u16::try_from(n).unwrap()));
-        let mut peer = Peer::new(self.now, shared, address, bridge());
+        let credentials =
+            (format!("uf{}", address.port()), format!("password-of-{}-0123456789", address.port()));
+        // Nothing about DTLS 1.3, SCTP or media of theirs is measured.
+        let options = Options { dtls12: true, channel: false, keeps_media: false, ..Options::default() };
+        let mut peer =
+            Peer::new(self.now, identity, address, bridge(), credentials.clone(), options).unwrap();
         let answer = self.modify(Endpoint {
             create: true,
             capabilities: vec![capability::SOURCE_NAMES.to_owned(), capability::SSRC_REWRITING.to_owned()],
@@ -135,7 +140,7 @@ impl Hall {
             ..endpoint(n)
         });
         let ice = answer.endpoints[0].transport.as_ref().unwrap().ice.as_ref().unwrap();
-        peer.set_remote(ice.ufrag.as_ref().unwrap(), ice.pwd.as_ref().unwrap().reveal());
+        peer.set_remote(ice.ufrag.as_ref().unwrap(), ice.pwd.as_ref().unwrap().reveal()).unwrap();
         let url = ice.web_sockets[0].url.as_ref().unwrap().reveal();
         let rest = url.strip_prefix("wss://meet.example/colibri-ws/jvb1/").unwrap();
         let (conference, rest) = rest.split_once('/').unwrap();
@@ -146,9 +151,12 @@ impl Hall {
             endpoint: EndpointId::new(id(n)),
             password: Sensitive::new(password.to_owned()),
         };
-        let (ufrag, pwd) = peer.credentials();
+        let (ufrag, pwd) = credentials;
         self.peers.push(peer);
-        self.modify(Endpoint { transport: Some(remote(&ufrag, &pwd, &shared.fingerprint())), ..endpoint(n) });
+        self.modify(Endpoint {
+            transport: Some(remote(&ufrag, &pwd, identity.fingerprint())),
+            ..endpoint(n)
+        });
         self.command(open);
     }
 

@@ -2,7 +2,6 @@
 //! every receiver counted.
 
 mod hall;
-mod peer;
 mod sender;
 
 use std::time::Duration;

@@ -15,7 +15,6 @@ use jitsi_xmpp::jingle::{
 use jitsi_xmpp::{BareJid, Sensitive};
 
 use super::limits;
-use super::link::Remote;
 use super::rtp::{AUDIO_LEVEL, OPUS, RTX, TRANSPORT_CC, VP8};
 
 /// One bridge's private HTTP interface.
@@ -151,6 +150,15 @@ pub(crate) fn accept(
 }
 
 /// What the answer says about the bridge's side.
+/// What the bridge said about its side.
+pub(crate) struct Remote {
+    pub(crate) address: SocketAddr,
+    pub(crate) ufrag: String,
+    pub(crate) pwd: String,
+    /// SHA-256.
+    pub(crate) fingerprint: String,
+}
+
 pub(crate) fn remote(answer: &ConferenceModified) -> Result<Remote> {
     let transport = answer.endpoints.first().and_then(|e| e.transport.as_ref()?.ice.as_ref());
     let ice = transport.context("the bridge's answer has no transport")?;

@@ -285,8 +285,8 @@ impl Loop {
                     let all = || self.slots.iter().map(|s| &s.participant);
                     let _ = reply.send(Progress {
                         ready: all().filter(|p| p.ready()).count(),
-                        nominated: all().filter(|p| p.link.nominated).count(),
-                        connected: all().filter(|p| p.link.connected).count(),
+                        nominated: all().filter(|p| p.link.selected).count(),
+                        connected: all().filter(|p| p.link.connected()).count(),
                         failed: all().find_map(|p| p.link.failed),
                         datagrams: self.totals.datagrams,
                         refused: self.totals.refused,

@@ -7,7 +7,6 @@
 mod colibri;
 mod generator;
 pub mod limits;
-mod link;
 mod participant;
 mod report;
 mod rtp;

@@ -4,10 +4,10 @@ use std::net::UdpSocket;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use jitsi_xmpp::bridge_channel::BridgeMessage;
+use peer::Peer;
 use videobridge_rtp::rtcp::{self, Compound, ReportBlock, Rtcp, SenderInfo, feedback, report};
 use videobridge_srtp::SrtpError;
 
-use super::link::Link;
 use super::rtp::{RTX, Seen, stamp};
 use super::sender::{Camera, Common, Microphone};
 use super::sink::Sink;
@@ -71,7 +71,7 @@ impl Scratch {
 /// One participant.
 pub(crate) struct Participant {
     pub(crate) socket: UdpSocket,
-    pub(crate) link: Link,
+    pub(crate) link: Peer,
     pub(crate) camera: Option<Camera>,
     pub(crate) microphone: Option<Microphone>,
     pub(crate) sink: Sink,
@@ -95,7 +95,7 @@ pub(crate) struct Participant {
 /// What a participant is made of.
 pub(crate) struct Parts {
     pub(crate) socket: UdpSocket,
-    pub(crate) link: Link,
+    pub(crate) link: Peer,
     pub(crate) camera: Option<Camera>,
     pub(crate) microphone: Option<Microphone>,
     pub(crate) sink: Sink,
@@ -145,7 +145,7 @@ impl Participant {
 
     /// Connected, with an open data channel.
     pub(crate) fn ready(&self) -> bool {
-        self.link.connected && self.link.channel_open
+        self.link.connected() && self.link.channel_open
     }
 
     /// How much of the next datagrams to look at. Where every packet is like any other, a whole one now and then is
@@ -292,10 +292,10 @@ impl Participant {
         // Nothing in a connection that is up is more urgent than a delayed acknowledgement.
         if !self.ready() || cx.nanos >= self.last_link + 200_000_000 {
             self.last_link = cx.nanos;
-            self.link.handle_timeout(cx.now);
+            self.link.tick(cx.now);
             self.settle(cx);
         }
-        if !self.link.connected {
+        if !self.link.connected() {
             return;
         }
         let mut buf = [0; 1_300];
@@ -359,7 +359,7 @@ impl Participant {
 
     /// Sends what the transport wants to send, and reads what the bridge says.
     fn settle(&mut self, cx: &mut Context<'_>) {
-        if self.link.connected && self.up_after.is_none() {
+        if self.link.connected() && self.up_after.is_none() {
             self.up_after = Some(cx.now.duration_since(self.asked));
         }
         if self.link.channel_open
@@ -367,7 +367,7 @@ impl Participant {
         {
             self.link.say(cx.now, &wishes);
         }
-        while let Some(text) = self.link.poll_text() {
+        for text in std::mem::take(&mut self.link.texts) {
             match BridgeMessage::parse(&text) {
                 Ok(BridgeMessage::SenderSourceConstraints { max_height, .. }) => {
                     let changed = self.camera.as_mut().is_some_and(|c| c.constrain(max_height));
@@ -381,7 +381,7 @@ impl Participant {
                 _ => {}
             }
         }
-        while let Some(datagram) = self.link.poll_transmit() {
+        for datagram in std::mem::take(&mut self.link.sent) {
             send(&self.socket, &datagram, cx.totals);
         }
     }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use impairment::{Conditions, Direction, Proxy};
+use peer::{Identity, Options, Peer};
 
 use super::colibri::{self, Bridge, Capabilities};
 use super::generator::{Command, Generator, Snapshot};
 use super::limits;
-use super::link::{Identity, Link};
 use super::participant::{Participant, Parts};
 use super::scenario::{Member, Plan};
 use super::sender::{Camera, Microphone};
@@ -81,7 +81,7 @@ impl<'a> Session<'a> {
 
     /// Lets everybody join and waits until all are connected.
     pub(crate) fn join(&self) -> Result<()> {
-        let identity = Identity::new()?;
+        let identity = Identity::new(1150)?;
         let start = Instant::now();
         // The first of each room makes the conference; then the others in the order of their time.
         let (first, mut others): (Vec<_>, Vec<_>) = self
@@ -135,9 +135,9 @@ impl<'a> Session<'a> {
         let answer = self.bridge.modify(&create)?;
         lock(&self.joined).push((room, id.clone()));
 
-        let mut remote = colibri::remote(&answer)?;
-        remote.address = self.way_to(remote.address)?;
-        let socket = connect(remote.address)?;
+        let remote = colibri::remote(&answer)?;
+        let bridge = self.way_to(remote.address)?;
+        let socket = connect(bridge)?;
         let local = socket.local_addr().context("no local address")?;
         lock(&self.ports).push(local.port());
         let ssrc = 0x0100_0000 + 16 * index as u32;
@@ -148,8 +148,15 @@ impl<'a> Session<'a> {
         sources.extend(microphone.as_ref().map(|m| colibri::audio_source(&format!("{id}-a0"), m.ssrc)));
         sources.extend(camera.as_ref().map(|c| colibri::video_source(&format!("{id}-v0"), &c.ssrcs())));
         let credentials = (format!("u{seed:x}"), format!("{:024x}", u128::from(seed) * 0x1_0000_0003));
-        let link = Link::new(Instant::now(), identity, local, remote, credentials.clone())?;
-        let accept = colibri::accept(&meeting, &id, &credentials, &identity.fingerprint, sources);
+        let options = Options {
+            keeps_media: false,
+            expects: Some(remote.fingerprint),
+            max_texts: limits::TEXTS,
+            ..Options::default()
+        };
+        let mut link = Peer::new(Instant::now(), identity, local, bridge, credentials.clone(), options)?;
+        link.set_remote(&remote.ufrag, &remote.pwd)?;
+        let accept = colibri::accept(&meeting, &id, &credentials, identity.fingerprint(), sources);
         self.bridge.modify(&accept)?;
         let mut sink = Sink::new(self.plan.repair, !self.plan.repair);
         if !self.can.ssrc_rewriting {

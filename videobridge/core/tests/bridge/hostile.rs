@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use videobridge_core::{Discard, Disposition, limits};
 
-use crate::peer::Options;
 use crate::world::{Wire, World, bridge};
+use peer::Options;
 
 fn throw(world: &mut World, from: SocketAddr, mut data: Vec<u8>) -> (Disposition, usize) {
     let mut wire = Wire::default();

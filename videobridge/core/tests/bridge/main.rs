@@ -3,7 +3,6 @@
 mod colibri2;
 mod hostile;
 mod media;
-mod peer;
 mod transport;
 mod web_socket;
 mod world;

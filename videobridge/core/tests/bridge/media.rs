@@ -6,8 +6,8 @@ use serde_json::Value;
 use videobridge_core::Command;
 use videobridge_core::{Event, RequestId};
 
-use crate::peer::Options;
 use crate::world::{World, audio_source, endpoint, request, rtp};
+use peer::Options;
 
 const SSRC: u32 = 1001;
 

@@ -8,8 +8,8 @@ use jitsi_xmpp::jingle::Setup;
 use videobridge_core::{Discard, limits};
 use videobridge_srtp::Profile;
 
-use crate::peer::Options;
 use crate::world::{World, endpoint, remote_transport, request};
+use peer::Options;
 
 #[test]
 fn ice_dtls_and_channel_come_up() {

@@ -15,7 +15,7 @@ use videobridge_core::{
     Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig,
 };
 
-use crate::peer::{Options, Peer, STEP};
+use peer::{Options, Peer};
 
 /// Datagrams a peer sends in; those that arrive out.
 type Meddle = Box<dyn FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>>>;
@@ -154,17 +154,17 @@ impl World {
     ) -> usize {
         let n = self.peers.len();
         let address = SocketAddr::from(([127, 0, 0, 1], 50_000 + u16::try_from(n).unwrap()));
-        let mut peer = Peer::new(self.now, id, address, bridge(), options.clone());
+        let mut peer = Peer::named(self.now, id, address, bridge(), options.clone());
         let mut create = new_endpoint(id);
         let mut update = endpoint(id);
         let (ufrag, pwd) = peer.credentials();
         let setup = if options.passive { Setup::Passive } else { Setup::Active };
-        update.transport = Some(remote_transport(&ufrag, &pwd, &peer.fingerprint(), setup));
+        update.transport = Some(remote_transport(&ufrag, &pwd, peer.fingerprint(), setup));
         change(&mut create, &mut update);
         let exists = self.shard.load().0 > 0;
         let answer = self.modify(request(!exists, vec![create])).expect("create");
         let ice = answer.endpoints[0].transport.as_ref().unwrap().ice.as_ref().unwrap();
-        peer.set_remote(ice.ufrag.as_ref().unwrap(), ice.pwd.as_ref().unwrap().reveal());
+        peer.set_remote(ice.ufrag.as_ref().unwrap(), ice.pwd.as_ref().unwrap().reveal()).unwrap();
         self.peers.push(peer);
         self.modify(request(false, vec![update])).expect("update");
         n
@@ -189,6 +189,9 @@ impl World {
         self.events.iter().filter_map(text).collect()
     }
 }
+
+/// Virtual time moves in steps of this.
+const STEP: Duration = Duration::from_millis(10);
 
 pub(crate) fn bridge() -> SocketAddr {
     "127.0.0.1:10000".parse().unwrap()

@@ -1,0 +1,12 @@
+//! A WebRTC client without a browser, for every test and measuring tool: datagrams and time in; datagrams, SRTP keys and
+//! the texts of the bridge channel out. ICE controlled, DTLS, SRTP, and SCTP client, as a browser; no sockets, no clock.
+//!
+//! Driven like an engine: after each [`Peer::receive`], [`Peer::tick`] and [`Peer::say`] send what is in [`Peer::sent`].
+#![forbid(unsafe_code)]
+
+mod channel;
+mod identity;
+mod session;
+
+pub use identity::{Identity, PeerError};
+pub use session::{Options, Peer};
