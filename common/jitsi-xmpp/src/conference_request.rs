@@ -1,4 +1,4 @@
-//! The conference request (client-protocol §3, focus §2): the IQ or its HTTP twin in, a typed request out; a typed
+//! The conference request (client §3, focus §2): the IQ or its HTTP twin in, a typed request out; a typed
 //! reply or refusal in, the IQ payload or the HTTP answer out.
 
 use serde_json::{Map, Value, json};

@@ -112,7 +112,7 @@ impl DiscoInfo {
         let mut forms = self
             .forms
             .iter()
-            // §5.4: a form without FORM_TYPE, or with a visible one, is ignored.
+            // XEP-0115 §5.4: a form without FORM_TYPE, or with a visible one, is ignored.
             .filter(|f| {
                 f.kind == FormKind::Result
                     && f.field("FORM_TYPE").is_some_and(|t| t.kind.as_deref().is_none_or(|k| k == "hidden"))

@@ -1,4 +1,4 @@
-//! Mute IQs (client-protocol §4.9): the `mute` element in, who is to be muted out, and back.
+//! Mute IQs (client §4.9): the `mute` element in, who is to be muted out, and back.
 
 use crate::parse::{ParseError, boolean_word};
 use crate::xml::Element;

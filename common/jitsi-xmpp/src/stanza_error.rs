@@ -104,7 +104,7 @@ impl StanzaError {
         self
     }
 
-    /// The `<error/>` element. The condition and the text carry their literal `xmlns` (client-protocol §0.1).
+    /// The `<error/>` element. The condition and the text carry their literal `xmlns` (client §0.1).
     pub fn to_element(&self) -> Element {
         let mut e = Element::inherit("error").with_attr("type", self.kind.as_str());
         e.push(Element::new(self.condition.as_str(), ns::STANZA_ERRORS));

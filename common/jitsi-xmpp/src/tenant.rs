@@ -1,4 +1,4 @@
-//! Tenants in room addresses: a room's domain as a client writes it in, the tenant's name out (prosody-compat §4.13).
+//! Tenants in room addresses: a room's domain as a client writes it in, the tenant's name out (xmpp-server §4.13).
 
 /// The tenant in `<prefix>.<tenant>.<domain>`, where the meetings' own domain `muc_domain` is `<prefix>.<domain>`.
 /// A tenant is one label.

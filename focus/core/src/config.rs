@@ -73,7 +73,7 @@ impl Config {
     }
 }
 
-/// Codecs, payload types and header extensions to offer (§4.3 to §4.5). A payload type of 0 switches it off.
+/// Codecs, payload types and header extensions to offer (focus §4.3 to §4.5). A payload type of 0 switches it off.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
 pub struct OfferConfig {

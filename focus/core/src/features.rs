@@ -1,4 +1,4 @@
-//! What a client can do: the features of its disco#info answer in, the set of those that matter out (§4.1).
+//! What a client can do: the features of its disco#info answer in, the set of those that matter out (focus §4.1).
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! Rights in a room: owner election, mute requests, A/V moderation and start-muted policy (§2.4, §5.6, §5.7, §3.10).
+//! Rights in a room: owner election, mute requests, A/V moderation and start-muted policy (focus §2.4, §5.6, §5.7, §3.10).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -128,7 +128,7 @@ impl Conference {
         }
     }
 
-    /// A mute request (§5.6). It is passed on as a request; the bridge enforces only A/V moderation.
+    /// A mute request (focus §5.6). It is passed on as a request; the bridge enforces only A/V moderation.
     pub(crate) fn handle_mute(&mut self, turn: &mut Turn<'_>, from: &Jid, payload: &Element) -> Verdict {
         let error = |c| Verdict::from(StanzaError::new(c));
         let medium = Medium::of_namespace(payload.ns());
@@ -158,7 +158,7 @@ impl Conference {
             return error(Condition::NotAllowed);
         }
         if !own {
-            // The client sends no reply to this one, so none is awaited (client-protocol §4.9).
+            // The client sends no reply to this one, so none is awaited (client §4.9).
             let request = Element::new("mute", medium.namespace())
                 .with_attr("jid", occupant.as_str())
                 .with_attr("actor", from.as_str())
@@ -171,7 +171,7 @@ impl Conference {
         Verdict::Result(None)
     }
 
-    /// A message of the A/V moderation component (§11.1). An absent list is an empty one, when lists are given.
+    /// A message of the A/V moderation component (focus §11.1). An absent list is an empty one, when lists are given.
     pub(crate) fn handle_av_moderation(&mut self, turn: &mut Turn<'_>, json: &Value) {
         if let Some(lists) = json.get("whitelists").and_then(Value::as_object) {
             self.moderation.allowed = Medium::ALL
@@ -215,7 +215,7 @@ impl Conference {
         }
     }
 
-    /// Room metadata (§3.10), field by field: one odd field does not cost the others.
+    /// Room metadata (focus §3.10), field by field: one odd field does not cost the others.
     pub(crate) fn handle_metadata(&mut self, turn: &mut Turn<'_>, metadata: &Value) {
         if let Some(policy) = metadata.get("startMuted").filter(|p| p.is_object()) {
             let flag = |name| policy.get(name).and_then(Value::as_bool).unwrap_or(false);

@@ -1,4 +1,4 @@
-//! The conference request, as IQ and as HTTP: who wants which room in; ready, not yet or refused out (§2).
+//! The conference request, as IQ and as HTTP: who wants which room in; ready, not yet or refused out (focus §2).
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -44,7 +44,7 @@ pub(crate) enum JoinOutcome {
 }
 
 impl Requester {
-    /// Answers. To the unmodified sender: the proxy turns the address back (§1.4).
+    /// Answers. To the unmodified sender: the proxy turns the address back (focus §1.4).
     pub(crate) fn answer(self, turn: &mut Turn<'_>, outcome: JoinOutcome) {
         match self {
             Self::Iq { request, room } => {
@@ -95,7 +95,7 @@ impl HttpReply {
         Self { status: 400, content_type: "text/plain", body: format!("Bad request: {reason}") }
     }
 
-    /// The status codes of §2.2.
+    /// The status codes of focus §2.2.
     pub(crate) fn refusal(e: &StanzaError) -> Self {
         match e.condition {
             Condition::NotAuthorized => {
@@ -157,7 +157,7 @@ impl Request {
     }
 }
 
-/// Tokens per account, so that one sender cannot open rooms without end (§13.7).
+/// Tokens per account, so that one sender cannot open rooms without end (focus §13.7).
 #[derive(Debug, Default)]
 pub(crate) struct RequestBudgets {
     accounts: HashMap<Sensitive<String>, (Instant, u32)>,
@@ -199,7 +199,7 @@ impl Focus {
         let Ok(from) = iq.attr("from").unwrap_or_default().parse::<Jid>() else {
             return StanzaError::new(Condition::JidMalformed).into();
         };
-        // Only the proxy may speak for others (§1.4).
+        // Only the proxy may speak for others (focus §1.4).
         let proxied = self.engine.config.client_proxy.as_deref() == Some(from.domain());
         let original = if proxied { from.resource().and_then(|r| r.parse::<Jid>().ok()) } else { None };
         let account = original.as_ref().unwrap_or(&from).bare_str().to_owned();

@@ -86,7 +86,7 @@ impl Focus {
             let event = self.engine.brewery_presence(now, from, presence);
             self.bridge_events(now, event.into_iter().collect());
         } else if presence.attr("type") == Some("subscribe") {
-            // The proxy learns our resource from roster presence only; nobody else may (§1.4).
+            // The proxy learns our resource from roster presence only; nobody else may (focus §1.4).
             let proxy = self.engine.config.client_proxy.as_deref() == Some(from.domain());
             for kind in if proxy { &["subscribed", "subscribe"][..] } else { &["unsubscribed"][..] } {
                 self.engine.out.push_back(Output::Send(
@@ -100,7 +100,7 @@ impl Focus {
         }
     }
 
-    /// Only the discovered components are listened to (§3.10, §11.1).
+    /// Only the discovered components are listened to (focus §3.10, §11.1).
     fn route_message(&mut self, now: Instant, from: Option<&Jid>, message: &Element) {
         let Some(e) = message.child("json-message", ns::JITMEET) else { return };
         let components = &self.engine.components;

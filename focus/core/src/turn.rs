@@ -31,7 +31,7 @@ pub(crate) enum Waiting {
     Nobody,
 }
 
-/// How a request is answered; there is no way to return none (§13.3).
+/// How a request is answered; there is no way to return none (focus §13.3).
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// With a result and this payload.

@@ -1,4 +1,4 @@
-//! The focus' HTTP endpoints: requests in, upstream's status codes and bodies out (§2.2, §9.1).
+//! The focus' HTTP endpoints: requests in, upstream's status codes and bodies out (focus §2.2, §9.1).
 
 use axum::Router;
 use axum::body::Bytes;

@@ -109,7 +109,7 @@ pub struct Config {
     pub default_permissions: Vec<String>,
     /// STUN and TURN servers; may be empty.
     pub external_services: Vec<ExternalService>,
-    /// How long a client's session waits to be resumed. 70 s: clients try until about 65 s (client-protocol §2.5).
+    /// How long a client's session waits to be resumed. 70 s: clients try until about 65 s (client §2.5).
     pub resume_timeout: Duration,
     /// The same for accounts of `auth_domain`. 15 s, as upstream.
     pub resume_timeout_auth: Duration,

@@ -23,7 +23,7 @@ pub enum Transport {
     InProcess(FullJid),
 }
 
-/// What the URL and the headers of a WebSocket upgrade or first BOSH request say (prosody-compat §2.6). Values are
+/// What the URL and the headers of a WebSocket upgrade or first BOSH request say (xmpp-server §2.6). Values are
 /// percent-decoded by the shell.
 #[derive(Debug, Clone, Default)]
 pub struct SessionQuery {

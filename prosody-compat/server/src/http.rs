@@ -1,4 +1,4 @@
-//! The HTTP routes of this role, with upstream's CORS headers on all of them (prosody-compat §2.5).
+//! The HTTP routes of this role, with upstream's CORS headers on all of them (xmpp-server §2.5).
 
 use axum::Router;
 use axum::body::Body;

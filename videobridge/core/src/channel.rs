@@ -1,7 +1,7 @@
 //! The bridge channel: texts of clients in; what the bridge answers, relays or hands to the media part out.
 //!
 //! The same JSON goes over the SCTP data channel and the WebSocket; the one opened, or used by the client, last is
-//! where we send (videobridge.md §3.5, §8).
+//! where we send (bridge §3.5, §8).
 
 use std::time::Instant;
 
@@ -59,7 +59,7 @@ impl Shard {
         self.channel_closed(now, key, Channel::WebSocket(socket), out);
     }
 
-    /// A channel is open: greeting and state, in the order of §8.4.
+    /// A channel is open: greeting and state, in the order of bridge §8.4.
     pub(crate) fn channel_open(
         &mut self,
         now: Instant,

@@ -1,7 +1,7 @@
 //! Requests of the focus: `conference-modify` in; changes to conferences and endpoints, and the answer, out.
 //!
 //! A request is checked as a whole before anything changes, so that an error leaves nothing behind (upstream
-//! keeps half-made endpoints; nobody relies on that). Order and errors are those of videobridge.md §2.
+//! keeps half-made endpoints; nobody relies on that). Order and errors are those of bridge §2.
 
 mod describe;
 mod errors;
@@ -158,7 +158,7 @@ impl Shard {
         key
     }
 
-    /// One `endpoint` of a request that was checked: the order of §2.7.
+    /// One `endpoint` of a request that was checked: the order of bridge §2.7.
     fn modify_endpoint(
         &mut self,
         now: Instant,
@@ -191,7 +191,7 @@ impl Shard {
                 c.media.set_force_mute(now, key, mute.audio, mute.video);
             }
         }
-        // A granted restart would be answered with new credentials; none in the answer is the refusal (§3.1).
+        // A granted restart would be answered with new credentials; none in the answer is the refusal (bridge §3.1).
         if wanted.create {
             answer.transport = self.describe_transport(conference, key, wanted);
         }

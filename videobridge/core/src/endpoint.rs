@@ -55,7 +55,7 @@ impl Endpoint {
         self.last_packet.max(self.transport.last_consent())
     }
 
-    /// Whether its media arrives (videobridge.md §12).
+    /// Whether its media arrives (bridge §12).
     pub(crate) fn is_reachable(&self, now: Instant) -> bool {
         match self.last_activity() {
             None => now.saturating_duration_since(self.created) <= limits::FIRST_TRANSFER_TIMEOUT,
@@ -63,7 +63,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether it has to go (videobridge.md §12).
+    /// Whether it has to go (bridge §12).
     pub(crate) fn is_expired(&self, now: Instant) -> bool {
         if self.transport.consent() == Consent::Lost {
             return true;

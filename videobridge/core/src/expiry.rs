@@ -10,7 +10,7 @@ use crate::shard::{Shard, outlet};
 use crate::transport::Consent;
 
 impl Shard {
-    /// The rules of videobridge.md §12. Silent: the focus learns of it with its next request.
+    /// The rules of bridge §12. Silent: the focus learns of it with its next request.
     pub(crate) fn check_expiry(&mut self, now: Instant, out: &mut dyn DatagramSink) {
         let expired: Vec<_> =
             keys(self.endpoints.slab.iter().filter(|(_, e)| e.is_expired(now)).map(|(k, _)| k));

@@ -77,7 +77,7 @@ pub const MAX_CHANNEL_MESSAGES_PER_SECOND: u32 = 50;
 /// Events waiting for the shell. It polls after every input, so that this many from one input is a bug.
 pub const MAX_EVENTS: usize = 65_536;
 
-/// Open WebSockets per endpoint: a new one replaces the old one (videobridge.md §3.5).
+/// Open WebSockets per endpoint: a new one replaces the old one (bridge §3.5).
 pub const MAX_WEB_SOCKETS_PER_ENDPOINT: usize = 1;
 
 /// How often expiry is looked at (`entity-expiration.check-interval`).
@@ -104,7 +104,7 @@ pub const CONNECTIVITY_INTERVAL: Duration = Duration::from_millis(500);
 /// No answer to a consent check for this long: nothing is sent any more (RFC 7675 §5.1).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The whole DTLS handshake (videobridge.md §3.2).
+/// The whole DTLS handshake (bridge §3.2).
 pub const DTLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// No bridge channel this long after DTLS: counted, nothing else.

@@ -33,7 +33,7 @@ pub(crate) struct Outlet<'a> {
     pub(crate) now: Instant,
     pub(crate) endpoints: &'a mut Endpoints,
     pub(crate) out: &'a mut dyn DatagramSink,
-    /// Goes out before the next message about the dominant speaker: the order of §8.4.
+    /// Goes out before the next message about the dominant speaker: the order of bridge §8.4.
     pub(crate) before_dominant_speaker: Vec<(EndpointKey, String)>,
 }
 
@@ -147,7 +147,7 @@ impl Outlet<'_> {
         }
     }
 
-    /// Sends what was held back for the order of §8.4.
+    /// Sends what was held back for the order of bridge §8.4.
     pub(crate) fn flush_held(&mut self) {
         for (to, text) in std::mem::take(&mut self.before_dominant_speaker) {
             self.text(to, &text);

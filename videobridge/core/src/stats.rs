@@ -261,7 +261,7 @@ fn fraction(lost: u64, received: u64) -> f64 {
     if all == 0 { 0.0 } else { lost as f64 / all as f64 }
 }
 
-/// Published for the focus' prediction (videobridge.md §11.1).
+/// Published for the focus' prediction (bridge §11.1).
 const AVERAGE_PARTICIPANT_STRESS: f64 = 0.01;
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(crate) const REST_BODY: usize = 1 << 20;
 /// Frames waiting for a WebSocket's writer; more closes it. About 1 kB each.
 pub(crate) const SOCKET_QUEUE: usize = 256;
 
-/// Largest message taken from a WebSocket; a data channel may carry as much (client-protocol §6.1).
+/// Largest message taken from a WebSocket; a data channel may carry as much (client §6.1).
 pub(crate) const SOCKET_MESSAGE: usize = 262_144;
 
 /// Between two pings on a WebSocket (upstream's `keepalive-ping-interval`).

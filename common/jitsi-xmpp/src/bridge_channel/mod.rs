@@ -1,4 +1,4 @@
-//! The bridge channel, client ⇄ bridge (client-protocol §6, videobridge §8): one JSON text in, a typed message out,
+//! The bridge channel, client ⇄ bridge (client §6, bridge §8): one JSON text in, a typed message out,
 //! and back. The same texts travel over the SCTP data channel and the websocket.
 
 mod messages;

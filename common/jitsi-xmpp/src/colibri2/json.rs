@@ -1,4 +1,4 @@
-//! Colibri2 in the JSON form of the bridge's REST interface (videobridge §2.8): requests and answers in and out.
+//! Colibri2 in the JSON form of the bridge's REST interface (bridge §2.8): requests and answers in and out.
 //! `ice-restart` and `diarize` cannot be said in it.
 
 use serde_json::{Map, Value, json};

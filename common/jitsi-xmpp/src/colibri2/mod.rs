@@ -1,4 +1,4 @@
-//! Colibri2, focus ⇄ bridge (videobridge §2): `conference-modify` and its answer in, typed requests out, and back,
+//! Colibri2, focus ⇄ bridge (bridge §2): `conference-modify` and its answer in, typed requests out, and back,
 //! as XML and in the JSON form of the bridge's REST interface.
 
 mod json;

@@ -1,4 +1,4 @@
-//! Sources in the compact JSON form (client-protocol §5.5): `json-message` text in, sources per owner out, and back.
+//! Sources in the compact JSON form (client §5.5): `json-message` text in, sources per owner out, and back.
 
 use serde_json::{Value, json};
 

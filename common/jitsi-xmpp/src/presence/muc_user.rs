@@ -56,7 +56,7 @@ pub struct Destroy {
     pub reason: Option<String>,
 }
 
-/// `x` of muc#user. Belongs at the end of a presence (client-protocol §0.4).
+/// `x` of muc#user. Belongs at the end of a presence (client §0.4).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MucUser {
     /// Normally one.

@@ -1,6 +1,6 @@
 //! XML elements: one stanza's bytes in, a tree out; a tree in, the bytes that Jitsi's clients accept out.
 //!
-//! The clients select children by the *literal* `xmlns` attribute (client-protocol §0.1): a namespace that is
+//! The clients select children by the *literal* `xmlns` attribute (client §0.1): a namespace that is
 //! only inherited is not seen. So an [`Element`] remembers whether its namespace is *declared*:
 //! [`Element::new`] always writes `xmlns="…"`, even when it repeats the parent's; [`Element::inherit`] writes
 //! none and takes the parent's. Parsing keeps what was written. Prefixes are resolved on parsing and never

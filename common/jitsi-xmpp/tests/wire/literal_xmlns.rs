@@ -1,4 +1,4 @@
-//! client-protocol §0.1: the web client finds these elements only by an `xmlns` attribute written on them.
+//! client §0.1: the web client finds these elements only by an `xmlns` attribute written on them.
 
 use jitsi_xmpp::colibri2::{ConferenceModified, MediaSource};
 use jitsi_xmpp::disco::DiscoInfo;

@@ -1,4 +1,4 @@
-//! The bridge registry: stats presences, failures and probe answers in, which bridges are usable out (§7.1, §7.2).
+//! The bridge registry: stats presences, failures and probe answers in, which bridges are usable out (focus §7.1, §7.2).
 //!
 //! Health comes from presence (`healthy`, its age); a bridge that failed a request is probed until it answers.
 
@@ -68,7 +68,7 @@ impl Bridge {
         self.failed.is_none() && self.healthy
     }
 
-    /// Published load plus what was added since (§7.1).
+    /// Published load plus what was added since (focus §7.1).
     pub(crate) fn corrected_stress(&self, now: Instant) -> f64 {
         let recent = self.added.iter().filter(|t| now.duration_since(**t) < limits::BRIDGE_RAMP_UP).count();
         self.stress + recent as f64 * self.average_stress
@@ -210,7 +210,7 @@ impl Brewery {
     }
 
     /// Looks at the age of presences. A silent bridge is avoided but keeps its conferences: they move when a
-    /// request of their own fails (§7.2).
+    /// request of their own fails (focus §7.2).
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> Vec<BridgeEvent> {
         if self.check_at.is_none_or(|t| t > now) {
             return Vec::new();

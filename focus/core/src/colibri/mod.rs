@@ -1,4 +1,4 @@
-//! The session with one bridge (§6): what the conference wants there in; Colibri2 requests, and what their answers
+//! The session with one bridge (focus §6): what the conference wants there in; Colibri2 requests, and what their answers
 //! mean, out.
 //!
 //! The state kept in members and in the source map is the desired state. A request says all of the aspect it
@@ -49,7 +49,7 @@ pub(crate) struct Allocated {
     pub(crate) feedback: Option<SourceSet>,
 }
 
-/// Why there is no endpoint, by what has to happen (§6.6).
+/// Why there is no endpoint, by what has to happen (focus §6.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AllocationFailure {
     /// Only this participant is concerned; it is tried again after a pause.
@@ -107,7 +107,7 @@ impl Conference {
         bridge.endpoints.insert(id.clone());
         let to = bridge.bridge.clone();
         turn.brewery.endpoint_added(turn.now, &to);
-        // compat: type `get`, as upstream's bridge has always been asked (§6.1).
+        // compat: type `get`, as upstream's bridge has always been asked (focus §6.1).
         turn.ask("get", to.as_jid(), request.to_element(), wait);
     }
 
@@ -189,7 +189,7 @@ impl Conference {
         }
     }
 
-    /// The bridge session is over: everybody on it is told to end and invited again (§4.13).
+    /// The bridge session is over: everybody on it is told to end and invited again (focus §4.13).
     pub(crate) fn lose_bridge(&mut self, turn: &mut Turn<'_>, expire: bool) {
         let Some(bridge) = &self.bridge else { return };
         let affected = self.on_bridge_session(&bridge.id);
@@ -204,7 +204,7 @@ impl Conference {
         }
     }
 
-    /// The answer to an update (§6.5).
+    /// The answer to an update (focus §6.5).
     pub(crate) fn update_answer(
         &mut self,
         turn: &mut Turn<'_>,

@@ -1,4 +1,4 @@
-//! Invitations: who is due in; feature lookups, allocations and `session-initiate` out (§3.5, §3.6, §4).
+//! Invitations: who is due in; feature lookups, allocations and `session-initiate` out (focus §3.5, §3.6, §4).
 
 use std::time::Duration;
 
@@ -269,7 +269,7 @@ impl Conference {
         }
     }
 
-    /// Start-muted policy for a new participant: of the room, or because many are there already (§3.6).
+    /// Start-muted policy for a new participant: of the room, or because many are there already (focus §3.6).
     fn start_muted_of(&self, turn: &Turn<'_>, id: &EndpointId) -> presence::StartMuted {
         let joined = self.members.get(id).is_some_and(|m| m.just_joined);
         let forced = self.force_mute_of(id);

@@ -1,5 +1,5 @@
 //! Leaving: a member's unavailable presence or a session's end in; cleaned-up state, an expired endpoint and the
-//! end of a lone participant's session out (§3.7).
+//! end of a lone participant's session out (focus §3.7).
 
 use jitsi_xmpp::Element;
 use jitsi_xmpp::ids::EndpointId;
@@ -23,7 +23,7 @@ impl Conference {
             self.owner = None;
         }
         if self.members.is_empty() {
-            // Moving to a breakout room, and probably back: wait a while (§3.7).
+            // Moving to a breakout room, and probably back: wait a while (focus §3.7).
             let switching = presence.child_named("status").is_some_and(|s| s.text() == "switch_room");
             if switching {
                 self.start_timer = Some(turn.now + turn.config.conference_start);

@@ -12,7 +12,7 @@ use crate::jingle::Offer;
 use crate::limits;
 use crate::sources::{Filter, Signaling};
 
-/// Rank in the room, from affiliation and role (§2.4).
+/// Rank in the room, from affiliation and role (focus §2.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     Visitor,
@@ -21,7 +21,7 @@ pub(crate) enum Rank {
     Owner,
 }
 
-/// Who the occupant is. All but `Person` are believed of trusted domains only (§1.5).
+/// Who the occupant is. All but `Person` are believed of trusted domains only (focus §1.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Person,
@@ -135,7 +135,7 @@ impl Member {
         }
     }
 
-    /// Reads what a presence says (§3.4). Unknown and malformed parts are skipped one by one.
+    /// Reads what a presence says (focus §3.4). Unknown and malformed parts are skipped one by one.
     pub(crate) fn read(&mut self, presence: &Element, trusted_domains: &[String]) {
         let text = |name: &str| {
             presence.child_named(name).map(Element::text).filter(|t| !t.is_empty() && t.len() <= limits::TEXT)
@@ -271,7 +271,7 @@ impl Member {
     }
 }
 
-/// Spaces out invitations that keep failing (§6.6): three within 30 s, then 2, 4, 8 … 60 s apart.
+/// Spaces out invitations that keep failing (focus §6.6): three within 30 s, then 2, 4, 8 … 60 s apart.
 #[derive(Debug, Default)]
 pub(crate) struct InviteBudget {
     window: Option<Instant>,
@@ -304,7 +304,7 @@ impl InviteBudget {
     }
 }
 
-/// The restart rate limit (§4.11): 5 s apart, 5 per minute. A restart beyond it is delayed, not refused.
+/// The restart rate limit (focus §4.11): 5 s apart, 5 per minute. A restart beyond it is delayed, not refused.
 #[derive(Debug, Default)]
 pub(crate) struct RestartBudget {
     granted: VecDeque<Instant>,

@@ -1,5 +1,5 @@
 //! The life of a conference: joining its room (presence, form, submit, metadata), running, ended; and the
-//! presence that the focus shows in it (§3.1 to §3.3, §3.9).
+//! presence that the focus shows in it (focus §3.1 to §3.3, §3.9).
 
 use std::time::Instant;
 
@@ -97,7 +97,7 @@ impl Conference {
                 let wait = self.waits(Wait::ConfigForm);
                 turn.ask("get", &room, Element::new("query", ns::MUC_OWNER), wait);
             }
-            // Without ownership nothing can be moderated any more (§2.4).
+            // Without ownership nothing can be moderated any more (focus §2.4).
             Phase::Running if !owner => self.end(turn, Leave::Politely),
             _ => {}
         }
@@ -180,7 +180,7 @@ impl Conference {
         }
     }
 
-    /// The join did not work out: everybody who waits is answered, so that nobody hangs (§2.3).
+    /// The join did not work out: everybody who waits is answered, so that nobody hangs (focus §2.3).
     pub(super) fn join_failed(&mut self, turn: &mut Turn<'_>, error: Option<StanzaError>) {
         let permanent = error.filter(|e| {
             matches!(
@@ -228,7 +228,7 @@ impl Conference {
         tracing::info!(conference = self.id.0, "conference ended");
     }
 
-    /// Sends the presence if it says something new. Always all of it, never with the join marker (§3.2).
+    /// Sends the presence if it says something new. Always all of it, never with the join marker (focus §3.2).
     pub(super) fn publish(&mut self, turn: &mut Turn<'_>) {
         let bridges = usize::from(self.bridge.is_some()).to_string();
         self.presence.properties.insert("bridge-count", bridges);

@@ -1,4 +1,4 @@
-//! Deadlines of one conference: when it wants to be woken out, what is due then in (§3.8).
+//! Deadlines of one conference: when it wants to be woken out, what is due then in (focus §3.8).
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ impl Conference {
     pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
         match self.phase {
             Phase::Joining { step, until } if until <= turn.now => match step {
-                // Presets that never come: go on without (§3.2).
+                // Presets that never come: go on without (focus §3.2).
                 Step::Metadata => self.metadata_arrived(turn),
                 _ => self.join_failed(turn, None),
             },

@@ -1,5 +1,5 @@
 //! A client's answer and its changes: `session-accept`, `transport-info`, `source-add`, `source-remove` in; a
-//! verdict, an update of the bridge and news for the other receivers out (§4.10, §5).
+//! verdict, an update of the bridge and news for the other receivers out (focus §4.10, §5).
 
 use jitsi_xmpp::ids::{EndpointId, MediaType};
 use jitsi_xmpp::jingle::{IceUdpTransport, Jingle};
@@ -124,7 +124,7 @@ fn refuse(turn: &mut Turn<'_>, e: &SourceError) -> Verdict {
     StanzaError::from(e.clone()).into()
 }
 
-/// The bridge's marker is put in when missing (§4.10); candidates beyond the limit are left out.
+/// The bridge's marker is put in when missing (focus §4.10); candidates beyond the limit are left out.
 fn bounded(mut transport: IceUdpTransport) -> IceUdpTransport {
     transport.rtcp_mux = true;
     transport.sctp_map = None;

@@ -16,7 +16,7 @@ use crate::conference::Conference;
 use crate::turn::{Turn, Verdict};
 
 impl Conference {
-    /// A Jingle request: the sender must be the peer of the session it names (§4.10).
+    /// A Jingle request: the sender must be the peer of the session it names (focus §4.10).
     pub(crate) fn handle_jingle(&mut self, turn: &mut Turn<'_>, from: &Jid, payload: &Element) -> Verdict {
         let jingle = match Jingle::from_element(payload) {
             Ok(jingle) => jingle,

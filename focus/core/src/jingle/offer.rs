@@ -1,5 +1,5 @@
 //! The offer: a client's features and the configuration in, payload types, header extensions and the complete
-//! `session-initiate` out (§4).
+//! `session-initiate` out (focus §4).
 
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ impl Offer {
         of(MediaType::Audio, &self.audio).into_iter().chain(of(MediaType::Video, &self.video)).collect()
     }
 
-    /// The `session-initiate`. The bridge's transport is copied into every content (§4.8).
+    /// The `session-initiate`. The bridge's transport is copied into every content (focus §4.8).
     pub(crate) fn initiate(&self, with: &Initiate<'_>) -> Jingle {
         let mut jingle = Jingle::new(Action::SessionInitiate, with.sid.clone());
         jingle.initiator = Some(with.initiator.as_jid().clone());
@@ -139,7 +139,7 @@ impl Offer {
     }
 }
 
-/// A source of the bridge itself, with the labels that clients know (§4.6).
+/// A source of the bridge itself, with the labels that clients know (focus §4.6).
 pub(crate) fn feedback_source(media: MediaType, ssrc: Ssrc, name: SourceName) -> Source {
     let msid = match media {
         MediaType::Audio => "mixedmslabel mixedlabelaudio0",

@@ -1,5 +1,5 @@
 //! A client's wish for a new session: `session-terminate` and `session-info` in; a verdict and, for a restart, a
-//! new invitation out (§4.11, §4.12).
+//! new invitation out (focus §4.11, §4.12).
 
 use jitsi_xmpp::ids::EndpointId;
 use jitsi_xmpp::jingle::Jingle;

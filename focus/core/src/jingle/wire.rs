@@ -53,7 +53,7 @@ pub(crate) fn read_sources(contents: &[Content]) -> Result<SourceSet, SourceErro
     Ok(set)
 }
 
-/// Sources for one receiver: as contents, or as JSON that replaces them completely (§4.7).
+/// Sources for one receiver: as contents, or as JSON that replaces them completely (focus §4.7).
 pub(crate) enum SourceMessage {
     Xml(Vec<Content>),
     Json(CompactSources),
@@ -95,7 +95,7 @@ pub(crate) fn source_message(sources: &ByOwner, json: bool) -> SourceMessage {
 }
 
 /// The complete set of an endpoint for the bridge: one media source per name; streams without a name belong to the
-/// endpoint's first track of their kind. msids stay here (§6.3).
+/// endpoint's first track of their kind. msids stay here (focus §6.3).
 ///
 /// compat: clients of 2021 name nothing; the bridge needs names.
 pub(crate) fn media_sources(owner: &EndpointId, set: &SourceSet) -> Vec<MediaSource> {

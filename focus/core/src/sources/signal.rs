@@ -1,5 +1,5 @@
 //! What one receiver has been told about the others: the conference's sources in, the difference to signal out
-//! (§5.4). A source added and removed between two flushes is never mentioned.
+//! (focus §5.4). A source added and removed between two flushes is never mentioned.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The rules of §5.3: what a participant wants to add or remove in, its complete new set or the exact error out.
+//! The rules of focus §5.3: what a participant wants to add or remove in, its complete new set or the exact error out.
 
 use std::collections::{HashMap, HashSet};
 

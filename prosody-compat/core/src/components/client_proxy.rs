@@ -1,5 +1,5 @@
 //! `focus.<domain>`: conference requests of clients in; relayed to whichever session of the focus is there, and the
-//! answers back (prosody-compat §4.7). Without a focus the client is told to ask again.
+//! answers back (xmpp-server §4.7). Without a focus the client is told to ask again.
 
 use std::collections::VecDeque;
 
@@ -18,7 +18,7 @@ struct Waiting {
 }
 
 /// Conference requests under way, so that none stays without an answer when the focus goes away: clients wait for
-/// ever (client-protocol §3.1).
+/// ever (client §3.1).
 #[derive(Default)]
 pub(crate) struct Requests {
     waiting: VecDeque<Waiting>,

@@ -1,4 +1,4 @@
-//! `metadata.<domain>` (prosody-compat §4.24): a moderator's change of one key in; the whole object to everybody
+//! `metadata.<domain>` (xmpp-server §4.24): a moderator's change of one key in; the whole object to everybody
 //! out. A newcomer gets it right before its own presence, with the TURN servers.
 
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};

@@ -1,5 +1,5 @@
 //! Changing who may do what: an actor, a target and the new affiliation or role in; checked against upstream's rules
-//! (prosody-compat §3.7), done, and announced.
+//! (xmpp-server §3.7), done, and announced.
 
 use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError, ns};
 
@@ -133,7 +133,7 @@ pub(super) fn set_role(
     Ok(())
 }
 
-/// A kicked one loses its affiliation too, or it would come back as what it was (prosody-compat §12.7). As upstream,
+/// A kicked one loses its affiliation too, or it would come back as what it was (xmpp-server §4.14). As upstream,
 /// the others hear of that first.
 fn kick(room: &mut Room, world: &mut World, nick: &str, bare: &BareJid, change: Change) {
     room.permissions_due.remove(bare);

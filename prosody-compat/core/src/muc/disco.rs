@@ -1,4 +1,4 @@
-//! `disco#info` of a room (prosody-compat §3.8): for occupants only; features and a form that clients read.
+//! `disco#info` of a room (xmpp-server §3.8): for occupants only; features and a form that clients read.
 
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 

@@ -1,4 +1,4 @@
-//! Joins that wait for the focus (prosody-compat §4.14): kept in order, replayed when it is in, given up in time.
+//! Joins that wait for the focus (xmpp-server §4.14): kept in order, replayed when it is in, given up in time.
 
 use std::time::Instant;
 

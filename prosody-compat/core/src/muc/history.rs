@@ -1,4 +1,4 @@
-//! The last messages of a room, as latecomers get them (prosody-compat §3.5).
+//! The last messages of a room, as latecomers get them (xmpp-server §3.5).
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! IQs between occupants (prosody-compat §3.6): a request or an answer to `room/nick` in; the same to that occupant's
+//! IQs between occupants (xmpp-server §3.6): a request or an answer to `room/nick` in; the same to that occupant's
 //! session out, as from the sender's occupant. All Jingle signalling runs through here.
 //!
 //! The id stays as it is: the answer is addressed to the asker's occupant, so nothing has to be remembered.

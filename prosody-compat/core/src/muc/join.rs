@@ -1,5 +1,5 @@
 //! A join presence in; the room created if allowed, the rules asked in order, and then everything a newcomer and the
-//! others get, in upstream's order (prosody-compat §3.3), out.
+//! others get, in upstream's order (xmpp-server §3.3), out.
 
 use jitsi_xmpp::{BareJid, Condition, Element, StanzaError, ns};
 

@@ -200,7 +200,7 @@ fn to_iq(
     }
 }
 
-/// Errors of an occupant that mean it cannot be reached (prosody-compat §3.4).
+/// Errors of an occupant that mean it cannot be reached (xmpp-server §3.4).
 const ENDS_PRESENCE: &[Condition] = &[
     Condition::Gone,
     Condition::InternalServerError,

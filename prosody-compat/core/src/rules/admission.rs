@@ -6,7 +6,7 @@ use super::{Attempt, Verdict};
 use crate::muc::room::{Affiliation, Room};
 use crate::world::World;
 
-/// compat: clients match this text and ask the focus again (prosody-compat §1.5).
+/// compat: clients match this text and ask the focus again (xmpp-server §1.5).
 pub(crate) const CREATION_IS_RESTRICTED: &str = "Room creation is restricted";
 
 pub(super) fn creation_is_restricted(_: &World, _: &BareJid, attempt: &Attempt) -> Verdict {

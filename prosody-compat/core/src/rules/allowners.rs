@@ -1,4 +1,4 @@
-//! Upstream's `muc_allowners` (prosody-compat §4.1): everybody who joins becomes an owner. Off by default, as in
+//! Upstream's `muc_allowners` (xmpp-server §4.1): everybody who joins becomes an owner. Off by default, as in
 //! upstream's containers: there the focus grants ownership.
 
 use super::{Attempt, Verdict};

@@ -1,4 +1,4 @@
-//! Upstream's `conference_duration` (prosody-compat §4.8): when the second occupant is in, the meeting began.
+//! Upstream's `conference_duration` (xmpp-server §4.8): when the second occupant is in, the meeting began.
 
 use crate::muc::room::Room;
 use crate::world::World;

@@ -1,4 +1,4 @@
-//! Upstream's `muc_filter_access` (prosody-compat §4.17): presence in the breweries from other domains than the
+//! Upstream's `muc_filter_access` (xmpp-server §4.17): presence in the breweries from other domains than the
 //! roles' is dropped without a word, so that clients cannot look into them.
 
 use crate::hosts::Host;

@@ -1,4 +1,4 @@
-//! Part of upstream's `muc_meeting_id` (prosody-compat §4.14): group messages with only a JSON payload must be JSON,
+//! Part of upstream's `muc_meeting_id` (xmpp-server §4.14): group messages with only a JSON payload must be JSON,
 //! and transcriptions come only from the transcriber.
 
 use jitsi_xmpp::{Element, StanzaError, ns};

@@ -1,4 +1,4 @@
-//! Upstream's `muc_max_occupants` (prosody-compat §4.15): a meeting is full.
+//! Upstream's `muc_max_occupants` (xmpp-server §4.15): a meeting is full.
 
 use jitsi_xmpp::{Condition, ErrorType, StanzaError};
 

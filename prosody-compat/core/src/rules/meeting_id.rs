@@ -1,4 +1,4 @@
-//! Upstream's `muc_meeting_id` (prosody-compat §4.14): health-check rooms are the focus' own, and nobody enters a
+//! Upstream's `muc_meeting_id` (xmpp-server §4.14): health-check rooms are the focus' own, and nobody enters a
 //! meeting before the focus is in it.
 
 use jitsi_xmpp::{BareJid, Condition, ErrorType, StanzaError};

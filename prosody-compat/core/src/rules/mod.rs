@@ -1,4 +1,4 @@
-//! Jitsi's modules for rooms, one file each, and the ordered tables that say when they run (prosody-compat §3.3).
+//! Jitsi's modules for rooms, one file each, and the ordered tables that say when they run (xmpp-server §3.3).
 //!
 //! A table is walked from the top; the first rule that does not pass decides. XEP-0045's own conditions stand in the
 //! same tables, because their order among the modules matters to clients.

@@ -1,4 +1,4 @@
-//! Upstream's `muc_password_whitelist` (prosody-compat §4.16): focus and recorders come in without the password.
+//! Upstream's `muc_password_whitelist` (xmpp-server §4.16): focus and recorders come in without the password.
 
 use super::{Attempt, Verdict};
 use crate::muc::room::Room;

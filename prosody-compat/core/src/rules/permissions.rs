@@ -1,4 +1,4 @@
-//! Upstream's `jitsi_permissions` (prosody-compat §4.11): a moderator without a token is told what it may do, in the
+//! Upstream's `jitsi_permissions` (xmpp-server §4.11): a moderator without a token is told what it may do, in the
 //! first presence of its own after its affiliation was set.
 
 use jitsi_xmpp::{BareJid, Element, ns};

@@ -1,4 +1,4 @@
-//! Upstream's `muc_resource_validate` (prosody-compat §3.3): which nicks are allowed. Clients use them as endpoint
+//! Upstream's `muc_resource_validate` (xmpp-server §3.3): which nicks are allowed. Clients use them as endpoint
 //! ids.
 
 use jitsi_xmpp::{Condition, StanzaError};

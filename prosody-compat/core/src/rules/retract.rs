@@ -1,4 +1,4 @@
-//! Message deletion: clients delete on anybody's word, so the server checks who may (client-protocol §4.10). The
+//! Message deletion: clients delete on anybody's word, so the server checks who may (client §4.10). The
 //! author or a moderator.
 
 use std::collections::{HashMap, VecDeque};

@@ -1,5 +1,5 @@
 //! What clients may not say themselves: identities and names that only the server vouches for are removed
-//! (`presence_identity` §4.29, `muc_meeting_id` §4.14, XEP-0045 and XEP-0421).
+//! (xmpp-server §4.29 and §4.14, XEP-0045 and XEP-0421).
 
 use jitsi_xmpp::{Element, StanzaError, ns};
 

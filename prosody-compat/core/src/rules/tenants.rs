@@ -1,4 +1,4 @@
-//! Upstream's `muc_domain_mapper` (prosody-compat §4.13): addresses as clients write them in, as rooms are stored
+//! Upstream's `muc_domain_mapper` (xmpp-server §4.13): addresses as clients write them in, as rooms are stored
 //! out, and back. `room@muc.<tenant>.meet.jitsi` is stored as `[tenant]room@muc.meet.jitsi`.
 
 use jitsi_xmpp::{BareJid, Jid, tenant};

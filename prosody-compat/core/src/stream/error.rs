@@ -52,7 +52,7 @@ impl StreamError {
         }
     }
 
-    /// The error, complete in itself (client-protocol §0.2).
+    /// The error, complete in itself (client §0.2).
     pub(crate) fn to_xml(self) -> String {
         let mut xml = String::from(
             r#"<stream:error xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">"#,

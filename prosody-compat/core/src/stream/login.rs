@@ -46,7 +46,7 @@ impl LoginError {
     }
 
     /// compat: clients read the reason with a pattern that wants `<text>` without attributes right after the
-    /// condition (client-protocol §0.3).
+    /// condition (client §0.3).
     fn to_xml(self) -> String {
         let mut xml = format!(r#"<failure xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><{}/>"#, self.condition());
         if !self.text().is_empty() {
@@ -150,7 +150,7 @@ impl Server {
         }
     }
 
-    /// A fresh UUID, or the node of the session that this client is about to resume (prosody-compat §2.8).
+    /// A fresh UUID, or the node of the session that this client is about to resume (xmpp-server §2.8).
     fn anonymous_node(&mut self, conn: ConnId, domain: &str) -> String {
         let resumed = self
             .world

@@ -1,4 +1,4 @@
-//! What the URL and the headers say about a session (prosody-compat §2.6).
+//! What the URL and the headers say about a session (xmpp-server §2.6).
 
 use axum::extract::Query;
 use http::{HeaderMap, Uri};

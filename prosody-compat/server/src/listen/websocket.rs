@@ -46,7 +46,7 @@ pub(crate) async fn tenant(
 fn answer(shared: Arc<Shared>, mut request: Request, tenant: Option<String>) -> Response {
     let headers = request.headers();
     if !contains(headers, header::UPGRADE, "websocket") {
-        // The clients' keep-alive is a plain GET of this address; any 2xx keeps them happy (client-protocol §1.5).
+        // The clients' keep-alive is a plain GET of this address; any 2xx keeps them happy (client §1.5).
         return plain(StatusCode::NO_CONTENT);
     }
     if !contains(headers, header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {

@@ -91,7 +91,7 @@ fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Can
             let base = if shown {
                 (address.socket.ip().to_string(), address.socket.port())
             } else {
-                // The inside of the network is nobody's business (videobridge.md §3.1).
+                // The inside of the network is nobody's business (bridge §3.1).
                 ("0.0.0.0".to_owned(), 9)
             };
             add(CandidateType::Srflx, *public, index, Some((Sensitive::new(base.0), base.1)));

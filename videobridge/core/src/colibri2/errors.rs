@@ -1,4 +1,4 @@
-//! Why a request is refused: reasons in, the exact stanza errors of videobridge.md §2.5 out.
+//! Why a request is refused: reasons in, the exact stanza errors of bridge §2.5 out.
 //!
 //! The focus reacts to them (`unknown_endpoint` leads to a new invitation, `internal-server-error` marks the
 //! bridge as failing), so conditions and reasons must not change.

@@ -78,7 +78,7 @@ fn fingerprint(algorithm: &'static digest::Algorithm, der: &[u8]) -> String {
     text
 }
 
-/// Strongest first (videobridge.md §3.2).
+/// Strongest first (bridge §3.2).
 const HASHES: [(&str, &digest::Algorithm); 4] = [
     ("sha-512", &digest::SHA512),
     ("sha-384", &digest::SHA384),

@@ -189,7 +189,7 @@ fn endpoint() -> Endpoint {
             .with_max_receive_buffer_size(limits::SCTP_RECEIVE_BUFFER)
             .with_max_receive_message_size(message)
             .with_max_send_message_size(message)
-            // Unlimited retransmissions with a short back-off (videobridge.md §3.4): ICE notices a dead peer.
+            // Unlimited retransmissions with a short back-off (bridge §3.4): ICE notices a dead peer.
             .with_max_init_retransmits(None)
             .with_max_data_retransmits(None)
             .with_rto_initial_ms(500)

@@ -1,5 +1,5 @@
 //! `/colibri-ws/<server-id>/<conference>/<endpoint>?pwd=…`: the bridge channel over WebSocket. An HTTP upgrade in, text
-//! frames both ways between the client and its shard (videobridge §3.5).
+//! frames both ways between the client and its shard (bridge §3.5).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

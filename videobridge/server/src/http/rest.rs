@@ -1,4 +1,4 @@
-//! The private HTTP interface (videobridge §1.3, §1.5): a JSON request in, status and JSON out. For loopback or a private
+//! The private HTTP interface (bridge §1.3, §1.5): a JSON request in, status and JSON out. For loopback or a private
 //! network only: it has no authentication, as upstream's.
 
 use std::sync::Arc;

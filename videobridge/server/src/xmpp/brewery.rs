@@ -1,7 +1,7 @@
 //! The bridge as an occupant of its breweries: link events, stats and colibri answers in; stanzas to send and colibri
 //! requests out. No I/O of its own.
 //!
-//! A brewery is a MUC where bridges publish their load and where the focus finds them (videobridge §1.2).
+//! A brewery is a MUC where bridges publish their load and where the focus finds them (bridge §1.2).
 
 use std::collections::{HashMap, VecDeque};
 

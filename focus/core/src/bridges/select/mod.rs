@@ -1,4 +1,4 @@
-//! Which bridge a participant gets: the registry and the conference's bridge in, one bridge out (§7.3). The
+//! Which bridge a participant gets: the registry and the conference's bridge in, one bridge out (focus §7.3). The
 //! pipeline is here; what is done with the remaining candidates is one file per strategy.
 
 mod single;
