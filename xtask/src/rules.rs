@@ -1,5 +1,7 @@
 //! The rules about ourselves: the tracked files in, violations by file and line out.
 
+mod documents;
+
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -42,9 +44,16 @@ const IMPURE_CALLS: &[&str] = &[
 /// Checks all rules and prints every violation.
 pub(crate) fn check() -> Result<()> {
     let files = tracked()?;
+    let texts: Vec<(&str, String)> =
+        files.iter().filter_map(|f| Some((f.as_str(), std::fs::read_to_string(f).ok()?))).collect();
     let mut bad = Vec::new();
-    for file in files.iter().filter(|f| f.ends_with(".rs")) {
-        let Ok(text) = std::fs::read_to_string(file) else { continue };
+    let library = documents::Library::new(texts.iter().map(|(f, t)| (*f, t.as_str())));
+    for (file, text) in
+        texts.iter().filter(|(f, _)| [".rs", ".md", ".js", ".toml"].iter().any(|e| f.ends_with(e)))
+    {
+        bad.extend(library.check(file, text));
+    }
+    for (file, text) in texts.iter().filter(|(f, _)| f.ends_with(".rs")) {
         let is_test = file.contains("/tests/") || file.ends_with("/tests.rs") || file.ends_with("_tests.rs");
         let lines = text.lines().count();
         if !is_test && lines > MAX_LINES {
