@@ -460,7 +460,7 @@ fn at_10_megabits_then_500_kilobits_then_10_megabits_video_shrinks_and_grows_aga
     assert!(full < 55.0, "{full}");
     assert_eq!(v.layers(57.0, 60.0)[..2], [0, 0], "full size again and for good");
     // Speech suffers only from the queue that fills in the first seconds of the slow link.
-    let queue = &s.w.clients[BEN].network.as_ref().unwrap()[Direction::Down as usize];
+    let queue = &s.w.networks[&BEN][Direction::Down as usize];
     assert!(queue.counters().dropped > 0 && v.speech.len() as u32 + 60 > s.camera.speech);
     s.end();
 }
@@ -498,7 +498,7 @@ fn a_meeting_begins_over_20_percent_loss_and_jitter_of_300_ms() {
         w.enter(n);
     }
     w.seconds(20);
-    assert!(w.clients.iter().all(crate::client::Client::connected), "ICE, DTLS and data channel");
+    assert!(w.clients.iter().all(crate::world::Client::connected), "ICE, DTLS and data channel");
     for n in 0..3 {
         for direction in Direction::BOTH {
             w.network(n, direction, Conditions::PERFECT);

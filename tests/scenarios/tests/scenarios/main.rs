@@ -4,8 +4,6 @@
 //! Every scenario ends with [`world::World::end`]: when everybody has left, nothing is kept anywhere.
 
 mod bridge;
-mod client;
-mod stream;
 mod world;
 
 mod bad_networks;

@@ -8,11 +8,13 @@ use focus_core::Focus;
 use impairment::{Conditions, Direction, Link};
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::{Element, Sensitive, ns, xml};
+use peer::OPEN;
 use prosody_core::{CloseReason, ConnId, Output, Server, SessionQuery, Transport};
 
 use crate::bridge::Bridge;
-use crate::client::Client;
-use crate::stream::{OPEN, Stream};
+
+pub(crate) type Client = peer::Client<ConnId>;
+pub(crate) type Stream = peer::Stream<ConnId>;
 
 pub(crate) const ROOM: &str = "haushaltsausschuss-4711@muc.meet.jitsi";
 pub(crate) const FOCUS: &str = "focus@auth.meet.jitsi/focus";
@@ -40,6 +42,8 @@ pub(crate) struct World {
     pub(crate) focus_stream: Stream,
     pub(crate) bridges: Vec<Bridge>,
     pub(crate) clients: Vec<Client>,
+    /// Up and down between a client and bridges; without: datagrams are there at once.
+    pub(crate) networks: BTreeMap<usize, [Link; 2]>,
     net: BTreeMap<(Instant, u64), (To, String)>,
     pub(crate) meddle: Meddle,
     owners: HashMap<ConnId, To>,
@@ -74,6 +78,7 @@ impl World {
             focus_stream: Stream::default(),
             bridges: Vec::new(),
             clients: Vec::new(),
+            networks: BTreeMap::new(),
             net: BTreeMap::new(),
             meddle: Box::new(|_, _| vec![Duration::ZERO]),
             owners: HashMap::new(),
@@ -331,7 +336,7 @@ impl World {
     /// From now on the way between a client and the bridges is like this, in one direction.
     pub(crate) fn network(&mut self, n: usize, direction: Direction, conditions: Conditions) {
         let perfect = |d| Link::new(2 * n as u64 + d, Conditions::PERFECT);
-        let links = self.clients[n].network.get_or_insert_with(|| [perfect(0), perfect(1)]);
+        let links = self.networks.entry(n).or_insert_with(|| [perfect(0), perfect(1)]);
         links[direction as usize].set_conditions(self.now, conditions);
         self.pump();
     }
@@ -422,7 +427,7 @@ impl World {
         let bridges = self.bridges.iter().filter_map(Bridge::poll_timeout).min();
         let clients = self.clients.iter().filter_map(|c| c.ask_at).min();
         let media = self.clients.iter().any(|c| c.media.is_some()).then(|| self.last_tick + TICK);
-        let links = self.clients.iter().flat_map(|c| c.network.iter().flatten());
+        let links = self.networks.values().flatten();
         let links = links.filter_map(Link::poll_timeout).min();
         let all =
             [net, self.server.poll_timeout(), self.focus.poll_timeout(), bridges, clients, media, links];
@@ -577,19 +582,23 @@ impl World {
         for b in &mut self.bridges {
             for (to, _, data) in std::mem::take(&mut b.wire.0) {
                 any = true;
-                let is_to = |c: &&mut Client| c.media.as_ref().is_some_and(|m| m.peer.address == to);
-                let Some(c) = self.clients.iter_mut().find(is_to).filter(|_| b.alive) else { continue };
-                if let Some([_, down]) = &mut c.network {
+                let is_to = |c: &Client| c.media.as_ref().is_some_and(|m| m.peer.address == to);
+                let Some((n, c)) =
+                    self.clients.iter_mut().enumerate().find(|(_, c)| is_to(c)).filter(|_| b.alive)
+                else {
+                    continue;
+                };
+                if let Some([_, down]) = self.networks.get_mut(&n) {
                     down.handle_datagram(now, &data);
                 } else if let Some(m) = c.media.as_mut().filter(|m| !m.cut) {
                     m.peer.receive(now, &data);
                 }
             }
         }
-        for c in &mut self.clients {
+        for (n, c) in self.clients.iter_mut().enumerate() {
             let sent = c.media.as_mut().map(|m| std::mem::take(&mut m.peer.sent)).unwrap_or_default();
             any |= !sent.is_empty();
-            let (sent, received) = match &mut c.network {
+            let (sent, received) = match self.networks.get_mut(&n) {
                 None => (sent, Vec::new()),
                 Some([up, down]) => {
                     sent.iter().for_each(|data| up.handle_datagram(now, data));

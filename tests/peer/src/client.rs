@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use impairment::Link;
 use jitsi_xmpp::jingle::{Action, Jingle};
 use jitsi_xmpp::{Element, iq, ns};
-use peer::{Options, Peer};
 use serde_json::Value;
 
+use crate::session::{Options, Peer};
 use crate::stream::Stream;
 
 /// What today's web client answers to disco#info, as far as the focus cares.
@@ -28,54 +27,75 @@ const FEATURES: &[&str] = &[
 ];
 
 /// Media of one Jingle session.
-pub(crate) struct Media {
-    pub(crate) peer: Peer,
+pub struct Media {
+    /// The connection to the bridge.
+    pub peer: Peer,
     /// Where the offer said that the bridge is.
-    pub(crate) bridge: SocketAddr,
+    pub bridge: SocketAddr,
     /// The network is gone.
-    pub(crate) cut: bool,
+    pub cut: bool,
     sequence: u16,
     /// The bridge knows what the client wants to see.
     wishes_told: bool,
 }
 
-pub(crate) struct Client {
-    pub(crate) number: u8,
-    pub(crate) name: String,
-    pub(crate) room: String,
-    pub(crate) password: Option<String>,
-    pub(crate) stream: Stream,
-    pub(crate) nick: String,
+/// Somebody in a meeting; `C` is what its owner calls a connection.
+pub struct Client<C = ()> {
+    /// Tells clients and their SSRCs apart.
+    pub number: u8,
+    /// What others see.
+    pub name: String,
+    /// The address of the meeting.
+    pub room: String,
+    /// Of the room.
+    pub password: Option<String>,
+    /// The login.
+    pub stream: Stream<C>,
+    /// The endpoint id.
+    pub nick: String,
     /// Whether the client negotiates media for real or only signals.
-    pub(crate) with_media: bool,
-    pub(crate) accepts: bool,
-    pub(crate) in_room: bool,
+    pub with_media: bool,
+    /// Whether it answers offers.
+    pub accepts: bool,
+    /// It has seen its own presence.
+    pub in_room: bool,
     /// Who else is in the room.
-    pub(crate) occupants: BTreeMap<String, Element>,
+    pub occupants: BTreeMap<String, Element>,
     /// Who left, and when the client heard of it.
-    pub(crate) gone: Vec<(Instant, String)>,
-    pub(crate) refusals: Vec<Element>,
+    pub gone: Vec<(Instant, String)>,
+    /// Joins that were answered with an error.
+    pub refusals: Vec<Element>,
     asks: u32,
-    pub(crate) ask_at: Option<Instant>,
-    pub(crate) sid: Option<String>,
-    pub(crate) bridge_session: String,
+    /// When to ask the focus again.
+    pub ask_at: Option<Instant>,
+    /// The Jingle session.
+    pub sid: Option<String>,
+    /// Which session of which bridge.
+    pub bridge_session: String,
     /// Jingle actions and mutes of the focus, in order.
-    pub(crate) actions: Vec<String>,
-    pub(crate) terminate_reasons: Vec<String>,
-    pub(crate) media: Option<Media>,
-    /// Up and down between the client and bridges; `None`: datagrams are there at once.
-    pub(crate) network: Option<[Link; 2]>,
-    pub(crate) sessions: u8,
-    pub(crate) muted_by: Vec<String>,
+    pub actions: Vec<String>,
+    /// Why sessions were ended.
+    pub terminate_reasons: Vec<String>,
+    /// Of the Jingle session.
+    pub media: Option<Media>,
+    /// How many sessions there were.
+    pub sessions: u8,
+    /// Who asked it to mute.
+    pub muted_by: Vec<String>,
     /// Answers to own requests by id.
-    pub(crate) replies: HashMap<String, Element>,
-    pub(crate) chat: Vec<String>,
-    pub(crate) moderator: bool,
+    pub replies: HashMap<String, Element>,
+    /// Messages received.
+    pub chat: Vec<String>,
+    /// The role it was given.
+    pub moderator: bool,
+    /// Where media is sent from; without it an address by number, for virtual networks.
+    pub local: Option<SocketAddr>,
     next_id: u32,
 }
 
-impl Client {
-    pub(crate) fn new(number: u8, name: &str, room: &str) -> Self {
+impl<C> Client<C> {
+    /// A client that is not logged in.
+    pub fn new(number: u8, name: &str, room: &str) -> Self {
         Self {
             number,
             name: name.to_owned(),
@@ -96,27 +116,29 @@ impl Client {
             actions: Vec::new(),
             terminate_reasons: Vec::new(),
             media: None,
-            network: None,
             sessions: 0,
             muted_by: Vec::new(),
             replies: HashMap::new(),
             chat: Vec::new(),
             moderator: false,
+            local: None,
             next_id: 0,
         }
     }
 
-    pub(crate) fn ssrc(&self) -> u32 {
+    /// The first SSRC of the session at hand.
+    pub fn ssrc(&self) -> u32 {
         u32::from(self.number) * 1000 + u32::from(self.sessions) * 100
     }
 
-    pub(crate) fn id(&mut self) -> String {
+    /// An id for a request.
+    pub fn id(&mut self) -> String {
         self.next_id += 1;
         format!("{}-{}:sendIQ", self.nick, self.next_id)
     }
 
     /// Asks the focus for the conference; the rest follows by itself.
-    pub(crate) fn ask(&mut self) {
+    pub fn ask(&mut self) {
         self.ask_at = None;
         self.asks += 1;
         let id = format!("ask{}", self.asks);
@@ -126,7 +148,8 @@ impl Client {
         ));
     }
 
-    pub(crate) fn join(&mut self) {
+    /// Enters the room.
+    pub fn join(&mut self) {
         let password = self.password.as_ref().map_or(String::new(), |p| format!("<password>{p}</password>"));
         let inner = format!(
             r#"<x xmlns="http://jabber.org/protocol/muc">{password}</x>{}"#,
@@ -149,13 +172,15 @@ impl Client {
         self.stream.send(format!(r#"<presence to="{to}" xmlns="jabber:client">{inner}</presence>"#));
     }
 
-    pub(crate) fn leave(&mut self) {
+    /// Leaves the room.
+    pub fn leave(&mut self) {
         let to = format!("{}/{}", self.room, self.nick);
         self.stream.send(format!(r#"<presence to="{to}" type="unavailable" xmlns="jabber:client"/>"#));
         self.out_of_room();
     }
 
-    pub(crate) fn out_of_room(&mut self) {
+    /// Forgets the meeting.
+    pub fn out_of_room(&mut self) {
         self.in_room = false;
         self.occupants.clear();
         self.media = None;
@@ -164,7 +189,8 @@ impl Client {
         self.ask_at = None;
     }
 
-    pub(crate) fn say_in_chat(&mut self, text: &str) {
+    /// Says something to all.
+    pub fn say_in_chat(&mut self, text: &str) {
         let room = self.room.clone();
         let id = self.id();
         self.stream.send(format!(
@@ -173,7 +199,7 @@ impl Client {
     }
 
     /// Sends a request; its answer comes into `replies`.
-    pub(crate) fn request(&mut self, kind: &str, to: &str, payload: &str) -> String {
+    pub fn request(&mut self, kind: &str, to: &str, payload: &str) -> String {
         let id = self.id();
         self.stream
             .send(format!(r#"<iq id="{id}" to="{to}" type="{kind}" xmlns="jabber:client">{payload}</iq>"#));
@@ -181,7 +207,7 @@ impl Client {
     }
 
     /// A Jingle request to the focus about the own session.
-    pub(crate) fn jingle(&mut self, action: &str, inner: &str) -> String {
+    pub fn jingle(&mut self, action: &str, inner: &str) -> String {
         let sid = self.sid.clone().unwrap_or_else(|| "none".to_owned());
         let to = format!("{}/focus", self.room);
         self.request(
@@ -192,7 +218,10 @@ impl Client {
     }
 
     /// One frame of the server.
-    pub(crate) fn receive(&mut self, now: Instant, frame: &str) {
+    ///
+    /// # Panics
+    /// When the server does what a browser would not understand.
+    pub fn receive(&mut self, now: Instant, frame: &str) {
         let Some(stanza) = self.stream.receive(frame) else { return };
         match stanza.name() {
             "presence" => self.handle_presence(now, &stanza),
@@ -307,7 +336,8 @@ impl Client {
         let transport = offer.contents.iter().find_map(|c| c.transport.as_ref()).expect("a transport");
         let candidate = transport.candidates.first().expect("a candidate");
         let bridge = SocketAddr::new(candidate.ip.reveal().parse().unwrap(), candidate.port);
-        let address = SocketAddr::from(([192, 0, 2, self.number], 50_000 + u16::from(self.sessions)));
+        let virtually = ([192, 0, 2, self.number], 50_000 + u16::from(self.sessions));
+        let address = self.local.unwrap_or_else(|| virtually.into());
         let (mut ufrag, mut pwd, mut print) =
             ("sig".to_owned(), "signalling-only-0123456789".to_owned(), "AB:".repeat(31) + "AB");
         if self.with_media {
@@ -354,12 +384,13 @@ impl Client {
 
     // ---- media
 
-    pub(crate) fn connected(&self) -> bool {
+    /// Media is connected and the bridge channel open.
+    pub fn connected(&self) -> bool {
         self.media.as_ref().is_some_and(|m| m.peer.dtls_connected && m.peer.channel_open)
     }
 
     /// Time passes for media. What a client wants to see it says as soon as the channel is open.
-    pub(crate) fn tick(&mut self, now: Instant) {
+    pub fn tick(&mut self, now: Instant) {
         let Some(m) = &mut self.media else { return };
         m.peer.tick(now);
         if m.peer.channel_open && !m.wishes_told {
@@ -369,7 +400,10 @@ impl Client {
     }
 
     /// One packet of speech and one key frame of the smallest layer.
-    pub(crate) fn send_media(&mut self) {
+    ///
+    /// # Panics
+    /// Before media is connected.
+    pub fn send_media(&mut self) {
         let base = self.ssrc();
         let media = self.media.as_mut().expect("media");
         media.sequence += 1;
@@ -393,7 +427,10 @@ impl Client {
     }
 
     /// What the bridge calls the sources it forwards: name, owner and SSRC by kind of message.
-    pub(crate) fn mapped(&self, class: &str) -> BTreeMap<String, (String, u32)> {
+    ///
+    /// # Panics
+    /// When the bridge says what a browser would not understand.
+    pub fn mapped(&self, class: &str) -> BTreeMap<String, (String, u32)> {
         let mut map = BTreeMap::new();
         for text in self.media.iter().flat_map(|m| &m.peer.texts) {
             let v: Value = serde_json::from_str(text).expect("JSON");
@@ -410,13 +447,13 @@ impl Client {
     }
 
     /// RTP packets received with this SSRC.
-    pub(crate) fn heard(&self, ssrc: u32) -> usize {
+    pub fn heard(&self, ssrc: u32) -> usize {
         let packets = self.media.iter().flat_map(|m| &m.peer.rtp);
         packets.filter(|p| p[8..12] == ssrc.to_be_bytes()).count()
     }
 
     /// Jingle actions since last asked.
-    pub(crate) fn take_actions(&mut self) -> Vec<String> {
+    pub fn take_actions(&mut self) -> Vec<String> {
         std::mem::take(&mut self.actions)
     }
 }

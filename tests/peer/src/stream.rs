@@ -3,30 +3,46 @@
 use std::collections::VecDeque;
 
 use jitsi_xmpp::{Element, ns, xml};
-use prosody_core::ConnId;
 
-pub(crate) const OPEN: &str =
-    r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="DOMAIN" version="1.0"/>"#;
+/// Opens a stream to `DOMAIN` (RFC 7395).
+pub const OPEN: &str = r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="DOMAIN" version="1.0"/>"#;
 
-/// One login, over as many connections as it takes.
-#[derive(Default, Debug)]
-pub(crate) struct Stream {
-    pub(crate) conn: Option<ConnId>,
-    pub(crate) jid: String,
+/// One login, over as many connections as it takes; `C` is what its owner calls a connection.
+#[derive(Debug)]
+pub struct Stream<C = ()> {
+    /// The connection it has now.
+    pub conn: Option<C>,
+    /// The full JID, once bound.
+    pub jid: String,
     /// The resumption id, with stream management switched on.
-    pub(crate) id: Option<String>,
+    pub id: Option<String>,
     received: u32,
     acked: u32,
     unacked: VecDeque<String>,
     /// Stream elements that are no stanzas, for the login.
-    pub(crate) control: Vec<Element>,
+    pub control: Vec<Element>,
     /// Frames to send on `conn`.
-    pub(crate) out: VecDeque<String>,
+    pub out: VecDeque<String>,
 }
 
-impl Stream {
+impl<C> Default for Stream<C> {
+    fn default() -> Self {
+        Self {
+            conn: None,
+            jid: String::new(),
+            id: None,
+            received: 0,
+            acked: 0,
+            unacked: VecDeque::new(),
+            control: Vec::new(),
+            out: VecDeque::new(),
+        }
+    }
+}
+
+impl<C> Stream<C> {
     /// A stanza to send; kept until the server has acknowledged it.
-    pub(crate) fn send(&mut self, stanza: impl Into<String>) {
+    pub fn send(&mut self, stanza: impl Into<String>) {
         let stanza = stanza.into();
         if self.id.is_some() {
             self.unacked.push_back(stanza.clone());
@@ -37,7 +53,10 @@ impl Stream {
     }
 
     /// One frame of the server: a stanza to handle, if it is one.
-    pub(crate) fn receive(&mut self, frame: &str) -> Option<Element> {
+    ///
+    /// # Panics
+    /// When the frame is not well-formed, or acknowledges what was not sent.
+    pub fn receive(&mut self, frame: &str) -> Option<Element> {
         let e = xml::parse_with(frame.as_bytes(), ns::CLIENT, &Default::default())
             .unwrap_or_else(|e| panic!("{e:?}: {frame}"));
         match (e.name(), e.ns()) {
@@ -58,7 +77,11 @@ impl Stream {
         None
     }
 
-    pub(crate) fn resume_element(&self) -> String {
+    /// Asks the server to go on with this login.
+    ///
+    /// # Panics
+    /// Without stream management.
+    pub fn resume_element(&self) -> String {
         let id = self.id.as_deref().expect("stream management is on");
         format!(r#"<resume xmlns="urn:xmpp:sm:3" h="{}" previd="{id}"/>"#, self.received)
     }
@@ -72,7 +95,7 @@ impl Stream {
     }
 
     /// Whether the server has said this stream element.
-    pub(crate) fn said(&self, name: &str) -> bool {
+    pub fn said(&self, name: &str) -> bool {
         self.control.iter().any(|e| e.name() == name)
     }
 }
