@@ -1,76 +1,12 @@
 //! The built program from outside: starts, answers, drains; and what a wrong start says and exits with.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod running;
 
-fn plausch() -> Command {
-    let mut c = Command::new(env!("CARGO_BIN_EXE_plausch"));
-    c.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    c
-}
+use std::net::SocketAddr;
+use std::process::Output;
+use std::time::Duration;
 
-/// Four loopback addresses nobody uses now.
-fn free() -> [SocketAddr; 4] {
-    let tcp: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    [
-        tcp[0].local_addr().unwrap(),
-        tcp[1].local_addr().unwrap(),
-        tcp[2].local_addr().unwrap(),
-        udp.local_addr().unwrap(),
-    ]
-}
-
-fn get(address: SocketAddr, path: &str) -> Option<String> {
-    let mut c = TcpStream::connect(address).ok()?;
-    write!(c, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
-    let mut text = String::new();
-    c.read_to_string(&mut text).ok()?;
-    Some(text)
-}
-
-/// A running program; ended when the test is.
-struct Running(Child);
-
-impl Running {
-    fn healthy(command: &mut Command, admin: SocketAddr) -> Self {
-        let it = Self(command.spawn().unwrap());
-        let end = Instant::now() + Duration::from_secs(20);
-        loop {
-            match get(admin, "/about/health") {
-                Some(text) if text.starts_with("HTTP/1.1 200") => return it,
-                last => assert!(Instant::now() < end, "not healthy: {last:?}"),
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.0.id().to_string()]).status().unwrap().success());
-    }
-
-    /// Waits for the end by itself.
-    fn ended(mut self) -> Output {
-        let end = Instant::now() + Duration::from_secs(10);
-        while self.0.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < end, "still running");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let mut out = Output { status: self.0.wait().unwrap(), stdout: vec![], stderr: vec![] };
-        self.0.stdout.take().unwrap().read_to_end(&mut out.stdout).unwrap();
-        self.0.stderr.take().unwrap().read_to_end(&mut out.stderr).unwrap();
-        out
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use running::{Running, free, get, plausch};
 
 #[test]
 fn the_all_in_one_is_healthy_serves_its_page_and_ends_with_0_on_either_signal() {

@@ -1,6 +1,7 @@
 //! What every role needs around its engine: options in layers, logging, metrics, health, drain and clear start errors.
 #![forbid(unsafe_code)]
 
+pub mod body;
 pub mod entropy;
 pub mod error;
 pub mod health;
@@ -9,6 +10,7 @@ pub mod listen;
 pub mod logging;
 pub mod metrics;
 pub mod options;
+pub mod proxies;
 pub mod shutdown;
 
 pub use entropy::SystemEntropy;
@@ -16,4 +18,5 @@ pub use error::StartError;
 pub use health::{Health, State};
 pub use metrics::{Exposition, Metrics};
 pub use options::{Effective, Kind, Origin, Setting, Sources};
+pub use proxies::{Client, Proxies};
 pub use shutdown::Shutdown;

@@ -8,3 +8,18 @@ pub const MAX_CONFIG_FILE: u64 = 1024 * 1024;
 /// How long the parts may take to end after the drain began. Longer than a bridge needs to say goodbye on every
 /// session, shorter than the ten seconds after which `docker stop` kills.
 pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// From a request's head to the end of its body. A page of source updates over a bad radio link takes some seconds.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What a body's buffer begins with. Most bodies are smaller; larger ones double it as they come.
+pub const BODY_FIRST: usize = 4 * 1024;
+
+/// Bytes of all bodies of this process that are being read or used: the worst case in memory. A hundred of the largest.
+pub const BODIES_TOTAL: usize = 64 * 1024 * 1024;
+
+/// The same for one address. Sixteen of the largest BOSH requests, or two thousand usual ones, at the same moment.
+pub const BODIES_PER_ADDRESS: usize = 8 * 1024 * 1024;
+
+/// Proxies behind each other that `X-Forwarded-For` is followed through. Three are usual (provider, town, our own).
+pub const FORWARDED_HOPS: usize = 16;

@@ -1,8 +1,7 @@
 //! The focus' HTTP endpoints: requests in, upstream's status codes and bodies out (focus §2.2, §9.1).
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -31,7 +30,6 @@ impl std::fmt::Debug for Routers {
 pub fn router(handle: FocusHandle) -> Routers {
     let public = Router::new()
         .route("/conference-request/v1", post(conference_request).options(async || StatusCode::OK))
-        .layer(DefaultBodyLimit::max(limits::BODY))
         .with_state(handle.clone());
     let admin = Router::new()
         .route("/about/health", get(health))
@@ -41,8 +39,12 @@ pub fn router(handle: FocusHandle) -> Routers {
     Routers { public, admin }
 }
 
-async fn conference_request(State(focus): State<FocusHandle>, body: Bytes) -> Response {
-    let reply = focus.conference_request(HttpConferenceRequest { body: body.to_vec() }).await;
+async fn conference_request(State(focus): State<FocusHandle>, request: Request) -> Response {
+    let body = match service::body::read(request, limits::BODY).await {
+        Ok((_, whole)) => whole.to_vec(),
+        Err(refused) => return refused.into_response(),
+    };
+    let reply = focus.conference_request(HttpConferenceRequest { body }).await;
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, reply.content_type)], reply.body).into_response()
 }

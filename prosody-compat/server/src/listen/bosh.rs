@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use axum::body::{Body as HttpBody, to_bytes};
+use axum::body::Body as HttpBody;
 use axum::extract::{Path, Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use jitsi_xmpp::{Entropy, ns};
@@ -58,7 +58,7 @@ pub(crate) async fn tenant(
 impl Bosh {
     async fn answer(&self, request: Request, tenant: Option<String>) -> Response {
         match *request.method() {
-            Method::POST => xml(self.post(request, tenant).await),
+            Method::POST => self.post(request, tenant).await,
             Method::GET | Method::HEAD => {
                 let mut response =
                     Response::new(HttpBody::from("BOSH (XEP-0124) is served here: POST a <body/>.\n"));
@@ -73,44 +73,47 @@ impl Bosh {
         }
     }
 
-    /// Every answer is a 200 with a `<body/>`; refusals are of type `terminate`.
-    async fn post(&self, request: Request, tenant: Option<String>) -> Bytes {
-        let (head, body) = request.into_parts();
-        let read = time::timeout(BODY_READ, to_bytes(body, limits::BOSH_BODY_BYTES)).await;
-        let Ok(Ok(bytes)) = read else {
-            bump(&self.shared.tally.bosh_too_large);
-            return refuse(None, Condition::PolicyViolation);
+    /// An answer is a 200 with a `<body/>`; refusals are of type `terminate`. Only what never became a body is refused by HTTP.
+    async fn post(&self, request: Request, tenant: Option<String>) -> Response {
+        let (head, whole) = match service::body::read(request, limits::BOSH_BODY_BYTES).await {
+            Ok(read) => read,
+            Err(refused) => {
+                bump(&self.shared.tally.bosh_too_large);
+                return refused.into_response();
+            }
         };
-        let body = match Body::read(&bytes) {
+        let body = match Body::read(&whole) {
             Ok(body) => body,
             Err(condition) => {
                 bump(&self.shared.tally.bosh_bad_request);
-                return refuse(None, condition);
+                return xml(refuse(None, condition));
             }
         };
+        // It waits for an answer below, up to two minutes.
+        drop(whole);
         let (reply, answer) = oneshot::channel();
         let sid = body.sid.clone();
         match &sid {
             None => {
                 let query = query::read(&head.uri, &head.headers, tenant);
                 if let Err(refusal) = self.create(body, query, reply).await {
-                    return refusal;
+                    return xml(refusal);
                 }
             }
             Some(sid) => {
                 let session = self.sessions.lock().get(sid).cloned();
                 let Some(session) = session else {
                     bump(&self.shared.tally.bosh_unknown_sid);
-                    return refuse(Some(sid), Condition::ItemNotFound);
+                    return xml(refuse(Some(sid), Condition::ItemNotFound));
                 };
                 if let Err(mpsc::error::TrySendError::Full(_)) = session.try_send(Incoming { body, reply }) {
                     bump(&self.shared.tally.bosh_overactive);
-                    return refuse(Some(sid), Condition::PolicyViolation);
+                    return xml(refuse(Some(sid), Condition::PolicyViolation));
                 }
             }
         }
         // The session's task has ended without an answer: it is not there any more.
-        answer.await.unwrap_or_else(|_| refuse(sid.as_deref(), Condition::ItemNotFound))
+        xml(answer.await.unwrap_or_else(|_| refuse(sid.as_deref(), Condition::ItemNotFound)))
     }
 
     async fn create(
@@ -300,6 +303,3 @@ fn content_type(response: &mut Response, value: &'static str) {
 
 /// What a request costs beyond its stanzas, for the rate limit: headers, and the work of answering.
 const REQUEST_COST: usize = 512;
-
-/// From a request's headers to the end of its body.
-const BODY_READ: Duration = Duration::from_secs(30);

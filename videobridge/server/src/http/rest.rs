@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post};
 use jitsi_xmpp::colibri2::ConferenceModify;
 use jitsi_xmpp::ids::MeetingId;
 use serde_json::json;
+use service::body;
 
 use crate::control::Control;
 use crate::limits;
@@ -40,7 +41,6 @@ pub(crate) fn colibri(rest: Rest) -> axum::Router {
         .route("/colibri/drain", get(drain))
         .route("/colibri/drain/enable", post(drain_on))
         .route("/colibri/drain/disable", post(drain_off))
-        .layer(axum::extract::DefaultBodyLimit::max(limits::REST_BODY))
         .with_state(rest)
 }
 
@@ -59,23 +59,29 @@ async fn stats(State(rest): State<Rest>) -> Response {
     Json(rest.reporter.json().await).into_response()
 }
 
-async fn modify(State(rest): State<Rest>, body: String) -> Response {
-    match ConferenceModify::from_json(&body) {
-        Ok(modify) => apply(&rest, modify).await,
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+async fn modify(State(rest): State<Rest>, request: Request) -> Response {
+    let parsed = match body::read(request, limits::REST_BODY).await {
+        Ok((_, whole)) => whole.text().map(ConferenceModify::from_json),
+        Err(refused) => Err(refused),
+    };
+    match parsed {
+        Ok(Ok(modify)) => apply(&rest, modify).await,
+        Ok(Err(error)) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+        Err(refused) => refused.into_response(),
     }
 }
 
 /// The id in the path overrides the one in the body.
-async fn modify_known(State(rest): State<Rest>, Path(id): Path<String>, body: String) -> Response {
+async fn modify_known(State(rest): State<Rest>, Path(id): Path<String>, request: Request) -> Response {
     let meeting = MeetingId::new(&id);
     if !rest.control.knows(&meeting) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let mut value: serde_json::Value = match serde_json::from_str(&body) {
-        Ok(value) => value,
-        Err(_) => return (StatusCode::BAD_REQUEST, "not JSON").into_response(),
+    let parsed = match body::read(request, limits::REST_BODY).await {
+        Ok((_, whole)) => serde_json::from_slice::<serde_json::Value>(&whole),
+        Err(refused) => return refused.into_response(),
     };
+    let Ok(mut value) = parsed else { return (StatusCode::BAD_REQUEST, "not JSON").into_response() };
     if let Some(object) = value.as_object_mut() {
         object.insert("meeting-id".to_owned(), id.into());
     }
