@@ -24,7 +24,8 @@ cargo xtask <command>
   instructions      count instructions per packet, delivery and join; compare with the baseline
   instructions --renew
                     write the baseline
-  rules             the rules about ourselves: file length, pure cores, unsafe, words
+  rules             the rules about ourselves: file length, pure cores, unsafe, citations, links, words, licences
+  limits            every bound of every part with its reason, as tables
 ";
 
 fn main() -> ExitCode {
@@ -55,6 +56,7 @@ fn command(words: &[&str]) -> Result<()> {
         ["bench", rest @ ..] => bench::run(rest),
         ["instructions", rest @ ..] => instructions::run(rest),
         ["rules"] => rules::check(),
+        ["limits"] => rules::print_limits(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

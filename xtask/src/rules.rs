@@ -1,6 +1,9 @@
 //! The rules about ourselves: the tracked files in, violations by file and line out.
 
 mod documents;
+mod graph;
+mod limits;
+mod texts;
 
 use std::process::Command;
 
@@ -8,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 /// Longest file of code that is not a test (CONTRIBUTING.md).
 const MAX_LINES: usize = 700;
-/// Crates that must stay pure: no I/O, clock or randomness of their own.
+/// Folders of the crates that must stay pure: no I/O, clock or randomness of their own, nor of what they need.
 const PURE: &[&str] = &[
     "common/budget",
     "common/jitsi-xmpp",
@@ -17,19 +20,6 @@ const PURE: &[&str] = &[
     "videobridge/rtp",
     "videobridge/srtp",
     "videobridge/core",
-];
-/// What a pure crate may not depend on.
-const IMPURE: &[&str] = &[
-    "tokio",
-    "mio",
-    "socket2",
-    "libc",
-    "hyper",
-    "axum",
-    "rand",
-    "getrandom",
-    "reqwest",
-    "tokio-tungstenite",
 ];
 /// What a pure crate may not call.
 const IMPURE_CALLS: &[&str] = &[
@@ -52,6 +42,15 @@ pub(crate) fn check() -> Result<()> {
         texts.iter().filter(|(f, _)| [".rs", ".md", ".js", ".toml"].iter().any(|e| f.ends_with(e)))
     {
         bad.extend(library.check(file, text));
+    }
+    for (file, text) in &texts {
+        bad.extend(texts::workplaces(file, text));
+        if limits::states_limits(file) {
+            bad.extend(limits::check(file, text));
+        }
+        if *file == "plausch/web/i18n.js" {
+            bad.extend(texts::languages(file, text));
+        }
     }
     for (file, text) in texts.iter().filter(|(f, _)| f.ends_with(".rs")) {
         let is_test = file.contains("/tests/") || file.ends_with("/tests.rs") || file.ends_with("_tests.rs");
@@ -81,20 +80,46 @@ pub(crate) fn check() -> Result<()> {
             }
         }
     }
-    for part in PURE {
-        let manifest = std::fs::read_to_string(format!("{part}/Cargo.toml"))?;
-        let own = manifest.split("[dev-dependencies]").next().unwrap_or_default();
-        for line in own.lines() {
-            let name = line.split(['.', ' ', '=']).next().unwrap_or_default();
-            if IMPURE.contains(&name) {
-                bad.push(format!("{part}/Cargo.toml: a pure crate may not depend on {name}"));
-            }
-        }
-    }
+    let graph = graph::Graph::new(&metadata()?)?;
+    bad.extend(graph.impure(&pure_crates()?));
+    bad.extend(graph.supply(&graph::Policy::parse(&std::fs::read_to_string("deny.toml")?)?));
     if bad.is_empty() {
         return Ok(());
     }
     bail!("house rules:\n  {}", bad.join("\n  "))
+}
+
+/// Prints every bound with its value and its reason, as a Markdown table per part.
+pub(crate) fn print_limits() -> Result<()> {
+    for file in tracked()?.iter().filter(|f| limits::states_limits(f)) {
+        println!("\n## `{file}`\n\n| bound | value | reason |\n|---|---|---|");
+        for limit in limits::limits(&std::fs::read_to_string(file)?) {
+            let comment = limit.comment.replace('|', "\\|");
+            println!("| `{}` | {} | {comment} |", limit.name, limit.value.unwrap_or_default());
+        }
+    }
+    Ok(())
+}
+
+/// What cargo knows of every dependency that a Linux build can have.
+fn metadata() -> Result<serde_json::Value> {
+    let args = ["metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"];
+    let out = Command::new(env!("CARGO")).args(args).output().context("cannot start cargo")?;
+    if !out.status.success() {
+        bail!("cargo metadata: {}", String::from_utf8_lossy(&out.stderr).trim());
+    }
+    serde_json::from_slice(&out.stdout).context("cargo metadata")
+}
+
+/// Names of the pure crates.
+fn pure_crates() -> Result<Vec<String>> {
+    PURE.iter()
+        .map(|part| {
+            let manifest: toml::Table = std::fs::read_to_string(format!("{part}/Cargo.toml"))?.parse()?;
+            let name = manifest.get("package").and_then(|p| p.get("name")).and_then(toml::Value::as_str);
+            Ok(name.with_context(|| format!("{part}/Cargo.toml names no package"))?.to_owned())
+        })
+        .collect()
 }
 
 fn tracked() -> Result<Vec<String>> {

@@ -27,23 +27,23 @@ pub const ACK_EVERY: usize = 20;
 pub const RECEIVED: XmlLimits =
     XmlLimits { max_bytes: 2 * 1024 * 1024, max_depth: 64, max_elements: 50_000, max_attrs: 64 };
 
-/// One read from the socket.
+/// One read from the socket; a burst of presences needs few of them. One buffer per link.
 pub const READ_CHUNK: usize = 16 * 1024;
 
-/// Stanzas are gathered up to this size before one write.
+/// Stanzas are gathered up to this size before one write, so that a burst costs few system calls. One buffer per link.
 pub const WRITE_CHUNK: usize = 64 * 1024;
 
-/// From the first TCP packet to the bound session.
+/// From the first TCP packet to the bound session. Reason: a server that is starting answers within seconds; then the next attempt.
 pub const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// Between keep-alive pings; one that is not followed by any byte until the next is due ends the connection.
 pub const PING_EVERY: Duration = Duration::from_secs(30);
 
-/// Shortest wait before the next attempt.
+/// Shortest wait before the next attempt, as upstream's focus and bridge.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 
-/// Longest wait before the next attempt.
+/// Longest wait before the next attempt: meetings wait for this link.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
-/// How long [`crate::Link::close`] waits.
+/// How long [`crate::Link::close`] waits. Reason: a goodbye needs one round trip; shutting down has 5 s in all.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);

@@ -31,41 +31,44 @@ pub const REQUEST_BURST: u32 = 10;
 pub const REQUEST_REFILL: Duration = Duration::from_secs(1);
 /// Accounts whose request budget is remembered. About 200 bytes each.
 pub const REQUEST_ACCOUNTS: usize = 10_000;
-/// Conferences on bridges that still have to be told to end after a lost connection.
+/// Conferences on bridges that still have to be told to end after a lost connection: all there can be. About 100
+/// bytes each.
 pub const ORPHANS: usize = 5_000;
-/// Restart requests of one participant per [`RESTART_WINDOW`].
+/// Restart requests of one participant per [`RESTART_WINDOW`], as upstream (`restart-request-rate-limits`).
 pub const RESTARTS: usize = 5;
 /// See [`RESTARTS`].
 pub const RESTART_WINDOW: Duration = Duration::from_secs(60);
-/// Least distance between two restart requests of one participant.
+/// Least distance between two restart requests of one participant, as upstream.
 pub const RESTART_DISTANCE: Duration = Duration::from_secs(5);
-/// Invitations of one participant within [`INVITE_WINDOW`] before they are spaced out.
+/// Invitations of one participant within [`INVITE_WINDOW`] before they are spaced out. Reason: what
+/// fails three times in a row is not mended by hurry.
 pub const INVITES: u32 = 3;
 /// See [`INVITES`].
 pub const INVITE_WINDOW: Duration = Duration::from_secs(30);
-/// Longest pause between two invitations of one participant.
+/// Longest pause between two invitations of one participant: who waits for a picture does not wait longer.
 pub const INVITE_BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// Reply to any request (appendix B).
 pub const IQ_TIMEOUT: Duration = Duration::from_secs(15);
-/// From the request to the first member.
+/// From the request to the first member, as upstream (`initial-timeout`).
 pub const CONFERENCE_START: Duration = Duration::from_secs(15);
 /// One participant left: its session ends after this.
 pub const SINGLE_PARTICIPANT: Duration = Duration::from_secs(20);
-/// Wait for the first room metadata in a room with presets.
+/// Wait for the first room metadata in a room with presets, as upstream.
 pub const METADATA: Duration = Duration::from_secs(10);
-/// An invitation that is not accepted within this is repeated.
+/// An invitation that is not accepted within this is repeated: twice the time that a client has to answer any IQ.
 pub const ACCEPT: Duration = Duration::from_secs(30);
 /// Conferences outlive a lost connection by this, waiting for a resumption.
 pub const RECONNECT: Duration = Duration::from_secs(15);
-/// A failed brewery join is repeated after this.
+/// A failed brewery join is repeated after this, as upstream.
 pub const BREWERY_RETRY: Duration = Duration::from_secs(15);
-/// Component discovery is repeated after this until the room metadata component is found.
+/// Component discovery is repeated after this until the room metadata component is found; upstream never asks again.
 pub const DISCOVERY_RETRY: Duration = Duration::from_secs(60);
-/// Bridges are looked at this often.
+/// Bridges are looked at this often, as upstream (`health-checks.interval`).
 pub const BRIDGE_CHECK: Duration = Duration::from_secs(10);
-/// A bridge whose last presence is older is not used.
+/// A bridge whose last presence is older is not used, as upstream (`presence-timeout`); bridges send one every 5 s.
 pub const BRIDGE_PRESENCE: Duration = Duration::from_secs(45);
-/// A failed bridge that nobody could probe is used again after this.
+/// A failed bridge that nobody could probe is used again after this, as upstream (`failure-reset-threshold`).
 pub const BRIDGE_RESET: Duration = Duration::from_secs(60);
-/// Endpoints added within this count as load that the bridge has not yet published.
+/// Endpoints added within this count as load that the bridge has not yet published, as upstream
+/// (`participant-rampup-interval`).
 pub const BRIDGE_RAMP_UP: Duration = Duration::from_secs(20);

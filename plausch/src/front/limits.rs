@@ -23,7 +23,7 @@ pub(crate) const SSI_OUTPUT: usize = 4 * 1024 * 1024;
 /// Includes inside includes. The stock page has one level; a page that includes itself ends here.
 pub(crate) const SSI_DEPTH: usize = 8;
 
-/// Includes of one page in all.
+/// Includes of one page in all; stock pages have 8. Bounds what a page that includes itself costs.
 pub(crate) const SSI_INCLUDES: usize = 64;
 
 /// Variables that one page may set, and the length of one.

@@ -35,7 +35,7 @@ pub const MAX_BOUND_ADDRESSES: usize = 16;
 /// A roaming phone brings some dozens a day.
 pub const MAX_ADDRESSES_EVER: u32 = 512;
 
-/// Fingerprints remembered per endpoint.
+/// Fingerprints remembered per endpoint; a client signals one, upstream knows four hash functions.
 pub const MAX_FINGERPRINTS: usize = 8;
 
 /// Own checks whose answer may come from an address not yet bound: 28 bytes each, oldest dropped.
@@ -63,7 +63,7 @@ pub const SCTP_MAX_STREAMS: u16 = 64;
 /// conferences (about 30 KiB); upstream's SCTP stack stops at 256 KiB.
 pub const MAX_CHANNEL_MESSAGE: usize = 64 * 1024;
 
-/// Bytes an SCTP association may hold for reassembly.
+/// Bytes an SCTP association may hold for reassembly: four of the largest messages.
 pub const SCTP_RECEIVE_BUFFER: u32 = 256 * 1024;
 
 /// Bytes queued towards one endpoint's data channel before further messages are dropped and counted.
@@ -89,16 +89,16 @@ pub const ENDPOINT_INACTIVITY: Duration = Duration::from_secs(60);
 /// Endpoint that never was active expires this long after its creation (fixed upstream).
 pub const ENDPOINT_NEVER_ACTIVE: Duration = Duration::from_secs(120);
 
-/// An empty conference expires this long after its creation.
+/// An empty conference expires this long after its creation, as upstream: its first endpoint comes with the next request.
 pub const EMPTY_CONFERENCE: Duration = Duration::from_secs(20);
 
-/// `ep-connection-status.first-transfer-timeout`.
+/// `ep-connection-status.first-transfer-timeout`, as upstream.
 pub const FIRST_TRANSFER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// `ep-connection-status.max-inactivity-limit`.
+/// `ep-connection-status.max-inactivity-limit`, as upstream.
 pub const MAX_INACTIVITY: Duration = Duration::from_secs(8);
 
-/// How often the connectivity status is looked at.
+/// How often the connectivity status is looked at, as upstream (`ep-connection-status.check-interval`).
 pub const CONNECTIVITY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// No answer to a consent check for this long: nothing is sent any more (RFC 7675 §5.1).

@@ -20,7 +20,7 @@ pub(crate) const BATCHES_PER_TURN: usize = 8;
 /// Commands per turn, for the same reason the other way round.
 pub(crate) const COMMANDS_PER_TURN: usize = 64;
 
-/// Messages of other threads per turn.
+/// Messages of other threads per turn; the rest waits for the next one, so that no thread starves its own sockets.
 pub(crate) const PEER_MESSAGES_PER_TURN: usize = 256;
 
 /// Media threads. Reason: shard numbers are part of ids, and more threads than this have never been measured.

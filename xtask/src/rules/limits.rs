@@ -1,0 +1,113 @@
+//! Bounds: the text of a `limits.rs` in; each bound with what its comment says, or that it says nothing, out.
+
+/// One bound.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Limit {
+    pub(super) line: usize,
+    pub(super) name: String,
+    /// The value as written; `None` for a field, whose default the comment names.
+    pub(super) value: Option<String>,
+    pub(super) comment: String,
+}
+
+/// All public constants and fields of a file, tests left out.
+pub(super) fn limits(text: &str) -> Vec<Limit> {
+    let mut found = Vec::new();
+    let mut comment: Vec<&str> = Vec::new();
+    let mut lines = text.lines().enumerate().peekable();
+    while let Some((n, line)) = lines.next() {
+        let line = line.trim();
+        if line.starts_with("#[cfg(test)]") {
+            break;
+        }
+        if let Some(said) = line.strip_prefix("///") {
+            comment.push(said.trim());
+            continue;
+        }
+        if line.starts_with("#[") {
+            continue;
+        }
+        let public = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub "));
+        if let Some(item) = public {
+            let constant = item.strip_prefix("const ").filter(|c| !c.starts_with("fn "));
+            let field = item.contains(": ") && item.ends_with(',') && !item.contains('(');
+            if constant.is_some() || field {
+                let mut item = constant.unwrap_or(item).to_owned();
+                while constant.is_some() && !item.ends_with(';') {
+                    let Some((_, more)) = lines.next() else { break };
+                    item.push_str(more.trim());
+                }
+                let (name, rest) = item.split_once(':').unwrap_or((&item, ""));
+                let value =
+                    constant.and_then(|_| rest.split_once('=')).map(|(_, v)| v.trim().trim_end_matches(';'));
+                found.push(Limit {
+                    line: n + 1,
+                    name: name.to_owned(),
+                    value: value.map(str::to_owned),
+                    comment: comment.join(" "),
+                });
+            }
+        }
+        comment.clear();
+    }
+    found
+}
+
+/// Bounds without a reason. A reason is more than a name: it has a second clause, or points at the bound it belongs to.
+pub(super) fn check(path: &str, text: &str) -> Vec<String> {
+    let silent = limits(text).into_iter().filter(|l| !gives_reason(&l.comment));
+    silent.map(|l| format!("{path}:{}: {} says neither why nor what it costs", l.line, l.name)).collect()
+}
+
+fn gives_reason(comment: &str) -> bool {
+    comment.starts_with("See [")
+        || [". ", ": ", "; ", ", ", " (", "as upstream"].iter().any(|s| comment.contains(s))
+}
+
+/// Whether this file states bounds of the product.
+pub(super) fn states_limits(path: &str) -> bool {
+    path.ends_with("/limits.rs") && path.contains("/src/") && !path.starts_with("tools/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_without_a_reason_is_found() {
+        let text = "/// Rooms.\npub const ROOMS: usize = 5;\n\npub(crate) const BARE: u8 = 1;\n";
+        assert_eq!(
+            check("a/src/limits.rs", text),
+            [
+                "a/src/limits.rs:2: ROOMS says neither why nor what it costs",
+                "a/src/limits.rs:4: BARE says neither why nor what it costs"
+            ]
+        );
+    }
+
+    #[test]
+    fn constants_and_fields_are_read_with_their_values() {
+        let text = "\
+/// Rooms at once. 2 KiB each,
+/// hundreds are normal.
+#[allow(dead_code)]
+pub const ROOMS: usize =
+    5_000;
+/// The bounds. All of them.
+pub struct Limits {
+    /// Bytes of one stanza. 256 KiB, as upstream.
+    pub stanza: usize,
+}
+/// Makes one: not a bound.
+pub const fn new(a: u8) -> u8 { a }
+#[cfg(test)]
+pub const TEST: u8 = 1;
+";
+        let found = limits(text);
+        let seen: Vec<(&str, Option<&str>)> =
+            found.iter().map(|l| (l.name.as_str(), l.value.as_deref())).collect();
+        assert_eq!(seen, [("ROOMS", Some("5_000")), ("stanza", None)]);
+        assert_eq!(found[0].comment, "Rooms at once. 2 KiB each, hundreds are normal.");
+        assert_eq!(check("a", text), Vec::<String>::new());
+    }
+}
