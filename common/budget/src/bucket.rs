@@ -77,6 +77,21 @@ impl Bucket {
         (used + rate.of(amount.min(rate.burst))).saturating_sub(rate.of(rate.burst))
     }
 
+    /// Takes `amount` whether it is there or not, and says how long to wait until it would have been: for peers that are
+    /// served later rather than refused. Who asks must be bounded in number, as all that was taken has to come back.
+    #[must_use]
+    pub fn reserve(&mut self, rate: &Rate, now: Instant, amount: u32) -> Duration {
+        // Beyond all time there is nothing to wait for that could be told.
+        let full_at = self.start(now).checked_add(rate.of(amount)).unwrap_or(now);
+        self.full_at = Some(full_at);
+        full_at.saturating_duration_since(now).saturating_sub(rate.of(rate.burst))
+    }
+
+    /// Gives back what was taken and not used.
+    pub fn give_back(&mut self, rate: &Rate, amount: u32) {
+        self.full_at = self.full_at.and_then(|at| at.checked_sub(rate.of(amount)));
+    }
+
     /// Whether nothing is missing any more, so that forgetting this bucket changes nothing.
     pub fn is_full(&self, now: Instant) -> bool {
         self.full_at.is_none_or(|at| at <= now)
@@ -121,6 +136,21 @@ mod tests {
         assert!(b.take(&RATE, now, 2));
         assert!(!b.take(&RATE, now, 2));
         assert!(b.take(&RATE, now, 1));
+    }
+
+    #[test]
+    fn who_reserves_gets_turns_one_after_the_other_and_can_give_them_back() {
+        let now = Instant::now();
+        let mut b = Bucket::full();
+        assert_eq!(b.reserve(&RATE, now, 3), Duration::ZERO);
+        assert_eq!(b.reserve(&RATE, now, 1), Duration::from_millis(500));
+        assert_eq!(b.reserve(&RATE, now, 1), Duration::from_secs(1));
+        b.give_back(&RATE, 1);
+        assert_eq!(b.reserve(&RATE, now, 1), Duration::from_secs(1));
+        // More is given back than was ever taken: the bucket is full, not fuller.
+        b.give_back(&RATE, 1_000);
+        assert!(b.take(&RATE, now, 3));
+        assert!(!b.take(&RATE, now, 1));
     }
 
     #[test]

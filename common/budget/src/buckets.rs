@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{Bucket, Rate};
 
@@ -62,6 +62,25 @@ impl<K: Hash + Eq> Buckets<K> {
         taken && self.all.take(&self.total, now, amount)
     }
 
+    /// Takes `amount` from the key's bucket and from the total even if it is not there, and says how long to wait
+    /// ([`Bucket::reserve`]).
+    #[must_use]
+    pub fn reserve(&mut self, key: K, now: Instant, amount: u32) -> Duration {
+        self.make_room(now);
+        let own = if self.by_key.len() < self.most || self.by_key.contains_key(&key) {
+            self.by_key.entry(key).or_default().reserve(&self.each, now, amount)
+        } else {
+            self.rest.reserve(&self.each, now, amount)
+        };
+        own.max(self.all.reserve(&self.total, now, amount))
+    }
+
+    /// Gives back what was taken and not used.
+    pub fn give_back(&mut self, key: &K, amount: u32) {
+        self.by_key.get_mut(key).unwrap_or(&mut self.rest).give_back(&self.each, amount);
+        self.all.give_back(&self.total, amount);
+    }
+
     /// Whether [`Buckets::take`] would succeed.
     pub fn has(&self, key: &K, now: Instant, amount: u32) -> bool {
         let own = match self.by_key.get(key) {
@@ -96,8 +115,6 @@ impl<K: Hash + Eq> Buckets<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn buckets(most: usize) -> Buckets<u32> {
@@ -144,6 +161,18 @@ mod tests {
         assert!(b.take(3, later, 2));
         assert_eq!(b.len(), 2);
         assert!(!b.take(1, later, 2), "this one was not full yet");
+    }
+
+    #[test]
+    fn reserving_gives_each_key_its_own_turn_and_giving_back_shortens_the_line() {
+        let now = Instant::now();
+        let mut b = buckets(1);
+        assert_eq!(b.reserve(1, now, 2), Duration::ZERO);
+        assert_eq!(b.reserve(1, now, 1), Duration::from_secs(1));
+        b.give_back(&1, 1);
+        assert_eq!(b.reserve(1, now, 1), Duration::from_secs(1));
+        assert_eq!((b.reserve(2, now, 2), b.reserve(3, now, 1)), (Duration::ZERO, Duration::from_secs(1)));
+        assert_eq!(b.len(), 1);
     }
 
     #[test]
