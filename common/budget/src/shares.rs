@@ -47,6 +47,13 @@ impl<K: Hash + Eq> Shares<K> {
         Ok(())
     }
 
+    /// Whether [`Shares::take`] would succeed.
+    pub fn has(&self, key: &K, amount: usize) -> bool {
+        amount == 0
+            || (amount <= self.each.saturating_sub(self.held_by(key))
+                && amount <= self.total.saturating_sub(self.held))
+    }
+
     /// Gives `amount` back, or what the key holds if that is less.
     pub fn give_back(&mut self, key: &K, amount: usize) {
         let Some(own) = self.by_key.get_mut(key) else { return };
@@ -84,6 +91,7 @@ mod tests {
     fn one_key_gets_its_share_and_not_one_more() {
         let mut s = Shares::new(2, 10);
         assert_eq!((s.take('a', 1), s.take('a', 1)), (Ok(()), Ok(())));
+        assert!(!s.has(&'a', 1) && s.has(&'a', 0) && s.has(&'b', 2) && !s.has(&'b', 3));
         assert_eq!(s.take('a', 1), Err(Refused::Each));
         assert_eq!(s.take('b', 2), Ok(()));
     }

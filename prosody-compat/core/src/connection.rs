@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
+use jitsi_xmpp::Element;
 use jitsi_xmpp::sasl::ScramServer;
 
+use crate::auth::guesses::Attempt;
 use crate::hosts::Host;
 use crate::output::SessionQuery;
 use crate::session::SessionId;
@@ -30,7 +32,7 @@ pub(crate) enum Stage {
     /// The stream header is awaited.
     Opening,
     /// Features were sent, the login is awaited.
-    Login { host: Host, domain: String, scram: Option<Box<Scram>> },
+    Login { host: Host, domain: String, exchange: Exchange },
     /// Logged in, the new stream's header is awaited.
     Reopening(User),
     /// The new features were sent; bind or resume is awaited.
@@ -39,10 +41,29 @@ pub(crate) enum Stage {
     Bound(SessionId),
 }
 
+/// How far a login is that takes more than one step.
+#[derive(Default)]
+pub(crate) enum Exchange {
+    /// Nothing is under way.
+    #[default]
+    None,
+    /// A password that has to wait for its turn.
+    Waiting(Box<Waiting>),
+    /// SCRAM: the challenge is out.
+    Scram(Box<Scram>),
+}
+
+/// An `<auth/>` that is looked at later.
+pub(crate) struct Waiting {
+    pub(crate) auth: Element,
+    pub(crate) attempt: Attempt,
+}
+
 /// A SCRAM exchange whose challenge is out, and for whom it is.
 pub(crate) struct Scram {
     pub(crate) server: ScramServer,
     pub(crate) node: String,
+    pub(crate) attempt: Attempt,
 }
 
 /// A connection.

@@ -33,6 +33,10 @@ counters! {
     TooLarge = "stanzas_too_large",
     /// Failed logins.
     AuthFailed = "auth_failed",
+    /// Passwords that had to wait for their turn.
+    AuthDelayed = "auth_delayed",
+    /// Sessions refused: too many, or too many from one address.
+    SessionsRefused = "sessions_refused",
     /// Stream errors sent.
     StreamErrors = "stream_errors",
     /// Stanza errors sent.

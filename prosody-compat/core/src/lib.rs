@@ -57,6 +57,7 @@ mod rules;
 mod server;
 mod session;
 mod stream;
+mod timers;
 mod vhost;
 mod world;
 

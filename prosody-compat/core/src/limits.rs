@@ -10,6 +10,12 @@ pub struct Limits {
     pub max_connections: usize,
     /// Bytes of one stanza. 262,144, as upstream; the largest seen from a client is 60 KiB.
     pub max_stanza_bytes: usize,
+    /// Bytes of one frame of a connection that is not logged in. 8 KiB: a stream header with a token has 2 KiB.
+    pub max_login_bytes: usize,
+    /// Sessions at once, those that wait to be resumed included. 40,000: twice the connections. About 2 KiB each.
+    pub max_sessions: usize,
+    /// The same from one address. 2,000: a school of 1,000 after its network has dropped everybody once.
+    pub max_sessions_per_address: usize,
     /// Bytes of one stanza from an account of `Config::unlimited`. 10 MiB, as upstream.
     pub max_stanza_bytes_unlimited: usize,
     /// Nesting of one stanza. 32; Jingle needs 6.
@@ -27,7 +33,8 @@ pub struct Limits {
     pub max_unacked_bytes: usize,
     /// Bytes the shell keeps for one connection that reads slowly. 8 MiB: twice the join of a room of 1,000.
     pub max_send_backlog_bytes: usize,
-    /// Time until a connection must be authenticated and bound. 5 min, as upstream.
+    /// Time until a connection must be authenticated and bound; a password that waits for its turn counts from then on.
+    /// 60 s: four round trips, over the worst radio link. Upstream: 5 min.
     pub login_timeout: Duration,
     /// Silence until the server asks for a sign of life. 14 min, as upstream.
     pub idle: Duration,
@@ -66,6 +73,9 @@ impl Default for Limits {
         Self {
             max_connections: 20_000,
             max_stanza_bytes: 262_144,
+            max_login_bytes: 8 * 1024,
+            max_sessions: 40_000,
+            max_sessions_per_address: 2_000,
             max_stanza_bytes_unlimited: 10 * 1024 * 1024,
             max_depth: 32,
             max_elements: 10_000,
@@ -74,7 +84,7 @@ impl Default for Limits {
             max_unacked: 5_000,
             max_unacked_bytes: 8 * 1024 * 1024,
             max_send_backlog_bytes: 8 * 1024 * 1024,
-            login_timeout: Duration::from_secs(300),
+            login_timeout: Duration::from_secs(60),
             idle: Duration::from_secs(840),
             idle_answer: Duration::from_secs(30),
             max_rooms: 10_000,
@@ -92,4 +102,30 @@ impl Default for Limits {
             max_password_bytes: 1024,
         }
     }
+}
+
+/// How often passwords are tried (`auth/guesses.rs`). Upstream has no limit. What is beyond these waits; what succeeds
+/// costs nothing. Worst-case memory: 200 bytes for each of three times [`guesses::MOST_KEYS`], 6 MB.
+pub(crate) mod guesses {
+    use budget::Rate;
+
+    /// From one address, all accounts. 400 at once: as many as it may have connections that are not logged in, so that a
+    /// school's neighbours wait for a guesser only when it has guessed for long; then 20 a second.
+    pub(crate) const BY_ADDRESS: Rate = Rate::per_second(400, 20);
+
+    /// From one address for one account. 10 at once: a person, and a role that restarts with the wrong password; then 5 a
+    /// second: the last of 400 connections that all try the same has its turn after 80 s.
+    pub(crate) const BY_ADDRESS_AND_ACCOUNT: Rate = Rate::per_second(10, 5);
+
+    /// For one account, from everywhere it has not logged in from. 50 at once, then 20 a second.
+    pub(crate) const BY_ACCOUNT: Rate = Rate::per_second(50, 20);
+
+    /// Addresses and accounts that are told apart.
+    pub(crate) const MOST_KEYS: usize = 10_000;
+
+    /// Addresses an account is known from. 8: home, office, telephone.
+    pub(crate) const KNOWN_ADDRESSES: usize = 8;
+
+    /// Bytes of an account's name that are looked at.
+    pub(crate) const NAME_BYTES: usize = 128;
 }

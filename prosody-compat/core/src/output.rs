@@ -1,5 +1,6 @@
 //! The words between core and shell: how a connection arrives, and what the shell shall do.
 
+use budget::Network;
 use bytes::Bytes;
 use jitsi_xmpp::{FullJid, Sensitive};
 
@@ -39,6 +40,9 @@ pub struct SessionQuery {
     pub custom_username: Option<Sensitive<String>>,
     /// `X-Proxy-Region`: region of the participant.
     pub region: Option<String>,
+    /// Where the connection comes from, behind all trusted proxies, for budgets. `None`: from the machine itself, where
+    /// many people may stand behind one address; totals hold for them, shares do not.
+    pub peer: Option<Network>,
 }
 
 /// What broke in the transport's framing; the stream ends.

@@ -1,11 +1,12 @@
 //! The server as a whole: the shell's inputs in, each handed to the stream or the session it is for.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::Entropy;
 
 use crate::auth::Accounts;
+use crate::auth::guesses::Guesses;
 use crate::clock::WallClock;
 use crate::components::client_proxy::{self, Requests};
 use crate::config::Config;
@@ -16,7 +17,8 @@ use crate::output::{CloseReason, ConnId, FramingError, Output, SessionQuery, Tra
 use crate::session::{SessionId, Sessions};
 use crate::stream::error::StreamError;
 use crate::stream::sm::StreamManagement;
-use crate::world::{REQUEST, Timer, World};
+use crate::timers::{Timer, Timers};
+use crate::world::{REQUEST, World};
 
 /// How much there is right now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,8 +46,10 @@ impl Server {
     /// A server without connections.
     pub fn new(config: Config, entropy: Box<dyn Entropy>, now: Instant) -> Self {
         let accounts = Accounts::new(&config);
+        let sessions = Sessions::new(&config.limits);
         Self {
             accounts,
+
             rooms: Rooms::default(),
             world: World {
                 config,
@@ -53,11 +57,12 @@ impl Server {
                 now,
                 clock: WallClock::default(),
                 conns: HashMap::new(),
-                sessions: Sessions::default(),
+                sessions,
                 out: VecDeque::new(),
                 counters: Counters::default(),
                 entropy,
-                timers: BTreeSet::new(),
+                timers: Timers::default(),
+                guesses: Guesses::default(),
                 rooms: 0,
                 requests: Requests::default(),
                 asks: Vec::new(),
@@ -89,8 +94,8 @@ impl Server {
             Transport::InProcess(jid) => (Framing::InProcess, true, Some(jid)),
         };
         let limits = &self.world.config.limits;
-        let (login, idle, max_bytes) =
-            (now + limits.login_timeout, now + limits.idle, limits.max_stanza_bytes);
+        let max_bytes = if known.is_some() { limits.max_stanza_bytes } else { limits.max_login_bytes };
+        let (login, idle) = (now + limits.login_timeout, now + limits.idle);
         self.world.conns.insert(
             conn,
             Conn {
@@ -109,10 +114,10 @@ impl Server {
         if let Some(jid) = known {
             self.bind(conn, jid);
         } else {
-            self.world.at(login, Timer::Login(conn));
+            self.world.timers.set(login, Timer::Login(conn));
         }
         if matches!(framing, Framing::WebSocket | Framing::Tcp) {
-            self.world.at(idle, Timer::Idle(conn));
+            self.world.timers.set(idle, Timer::Idle(conn));
         }
         self.settle();
     }
@@ -153,32 +158,27 @@ impl Server {
     /// The transport is gone.
     pub fn handle_closed(&mut self, now: Instant, conn: ConnId) {
         self.world.now = now;
-        let Some(c) = self.world.conns.remove(&conn) else { return };
+        let Some(c) = self.world.forget_conn(conn) else { return };
         if let Stage::Bound(id) = c.stage {
             self.lost(id);
         }
         self.settle();
     }
 
-    /// The server stops: every stream is closed. No stream error is sent, so that clients resume or reload as they
-    /// do after a network failure.
+    /// The server stops: every stream ends with `system-shutdown`, as upstream's. Sessions do not outlive the process, so
+    /// that a client that tried to resume would only lose time.
     pub fn handle_shutdown(&mut self, now: Instant) {
         self.world.now = now;
         let conns: Vec<ConnId> = self.world.conns.keys().copied().collect();
         for conn in conns {
-            self.world.conns.remove(&conn);
-            self.world.out.push_back(Output::Close { conn, reason: CloseReason::Shutdown });
+            self.say_shutdown(conn);
         }
     }
 
     /// Time passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.world.now = now;
-        while let Some((at, _)) = self.world.timers.first() {
-            if *at > now {
-                break;
-            }
-            let Some((_, timer)) = self.world.timers.pop_first() else { break };
+        while let Some(timer) = self.world.timers.pop_due(now) {
             match timer {
                 Timer::Login(conn) => {
                     let late =
@@ -187,6 +187,7 @@ impl Server {
                         self.fail(conn, StreamError::ConnectionTimeout);
                     }
                 }
+                Timer::Turn(conn) => self.turn(conn),
                 Timer::Idle(conn) => self.check_idle(conn),
                 Timer::Hibernation(id) => {
                     let over =
@@ -210,7 +211,7 @@ impl Server {
 
     /// When to call `handle_timeout` next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.world.timers.first().map(|(at, _)| *at)
+        self.world.timers.next()
     }
 
     /// What happened so far.
@@ -250,12 +251,14 @@ impl Server {
         };
         let until = self.world.now + wait;
         self.world.sessions.hibernate(id, until);
-        self.world.at(until, Timer::Hibernation(id));
+        self.world.timers.set(until, Timer::Hibernation(id));
     }
 
     /// A session ends: its occupants leave, and it is forgotten. Its connection is not touched.
     pub(crate) fn end_session(&mut self, id: SessionId) {
         let Some(s) = self.world.sessions.remove(id) else { return };
+        self.world.timers.cancel(Timer::Hibernation(id));
+        self.world.timers.cancel(Timer::Ask(id));
         for (room, nick) in &s.rooms {
             muc::leave::lost(&mut self.rooms, &mut self.world, room, nick, id);
         }
@@ -283,10 +286,10 @@ impl Server {
         let silent_since = c.last_in;
         if now.saturating_duration_since(silent_since) < idle {
             c.asked_alive = false;
-            self.world.at(silent_since + idle, Timer::Idle(conn));
+            self.world.timers.set(silent_since + idle, Timer::Idle(conn));
         } else if c.asked_alive {
             // Not a stream error: a client that only slept may resume.
-            let stage = self.world.conns.remove(&conn).map(|c| c.stage);
+            let stage = self.world.forget_conn(conn).map(|c| c.stage);
             self.world.out.push_back(Output::Close { conn, reason: CloseReason::Timeout });
             if let Some(Stage::Bound(id)) = stage {
                 self.lost(id);
@@ -302,7 +305,7 @@ impl Server {
             } else if c.framing == Framing::Tcp {
                 self.world.send_raw(conn, " ");
             }
-            self.world.at(now + answer, Timer::Idle(conn));
+            self.world.timers.set(now + answer, Timer::Idle(conn));
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
+use budget::{Network, Shares};
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, FullJid};
 
+use crate::limits::Limits;
 use crate::outbox;
 use crate::output::{ConnId, SessionQuery};
 use crate::stream::sm::StreamManagement;
@@ -37,7 +39,6 @@ pub(crate) struct Session {
 }
 
 /// All bound sessions.
-#[derive(Default)]
 pub(crate) struct Sessions {
     next: u64,
     by_id: HashMap<SessionId, Session>,
@@ -45,14 +46,38 @@ pub(crate) struct Sessions {
     by_jid: BTreeMap<Box<str>, SessionId>,
     by_resumption: HashMap<Box<str>, SessionId>,
     hibernating: usize,
+    by_network: Shares<Network>,
+    most: usize,
 }
 
 impl Sessions {
+    /// At most so many as the limits say, of clients.
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            next: 0,
+            by_id: HashMap::new(),
+            by_jid: BTreeMap::new(),
+            by_resumption: HashMap::new(),
+            hibernating: 0,
+            by_network: Shares::new(limits.max_sessions_per_address, limits.max_sessions),
+            most: limits.max_sessions,
+        }
+    }
+
+    /// Whether there is room for another session from `peer`.
+    pub(crate) fn has_room(&self, peer: Option<Network>) -> bool {
+        self.by_id.len() < self.most && peer.is_none_or(|p| self.by_network.has(&p, 1))
+    }
+
     /// Adds a session; the address must be free.
     pub(crate) fn add(&mut self, jid: FullJid, conn: ConnId, query: SessionQuery, admin: bool) -> SessionId {
         self.next += 1;
         let id = SessionId(self.next);
         self.by_jid.insert(jid.as_str().into(), id);
+        if let Some(peer) = query.peer {
+            // Whoever must have room was asked before; a role that is let in all the same holds no place.
+            let _ = self.by_network.take(peer, 1);
+        }
         let session = Session {
             bare: jid.to_bare(),
             to: outbox::address(jid.as_str()),
@@ -82,6 +107,9 @@ impl Sessions {
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
         self.by_jid.remove(session.jid.as_str());
+        if let Some(peer) = session.query.peer {
+            self.by_network.give_back(&peer, 1);
+        }
         if let Some(sm) = &session.sm {
             self.by_resumption.remove(sm.id());
         }

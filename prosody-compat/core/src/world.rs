@@ -1,35 +1,22 @@
 //! Everything but the rooms: what a handler needs to look things up, and where it leaves its effects.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, StanzaError, iq};
 
+use crate::auth::guesses::Guesses;
 use crate::clock::WallClock;
 use crate::components::client_proxy::Requests;
 use crate::config::Config;
-use crate::connection::Conn;
+use crate::connection::{Conn, Exchange, Stage};
 use crate::counters::{Counter, Counters};
 use crate::outbox::Outgoing;
 use crate::output::{ConnId, Frame, Output};
 use crate::session::{SessionId, Sessions};
 use crate::stream::sm::Ask;
-
-/// What a moment in the future is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Timer {
-    /// The connection must be bound by now.
-    Login(ConnId),
-    /// The connection may have been silent for too long.
-    Idle(ConnId),
-    /// The session's time to resume may be over.
-    Hibernation(SessionId),
-    /// A question for an acknowledgement is due.
-    Ask(SessionId),
-    /// Joins may have waited too long for the focus in this room.
-    Held(BareJid),
-}
+use crate::timers::{Timer, Timers};
 
 /// The one who sent the stanza at hand.
 #[derive(Clone)]
@@ -49,7 +36,8 @@ pub(crate) struct World {
     pub(crate) out: VecDeque<Output>,
     pub(crate) counters: Counters,
     pub(crate) entropy: Box<dyn Entropy>,
-    pub(crate) timers: BTreeSet<(Instant, Timer)>,
+    pub(crate) timers: Timers,
+    pub(crate) guesses: Guesses,
     /// How many rooms there are.
     pub(crate) rooms: usize,
     /// Conference requests that wait for the focus.
@@ -93,7 +81,7 @@ impl World {
         match sm.ask(self.now, &self.config.limits) {
             Ask::No => {}
             Ask::Now => self.send_raw(conn, REQUEST),
-            Ask::At(at) => self.at(at, Timer::Ask(id)),
+            Ask::At(at) => self.timers.set(at, Timer::Ask(id)),
         }
     }
 
@@ -132,8 +120,18 @@ impl World {
         self.send(sender.id, iq::result(request, payload));
     }
 
-    pub(crate) fn at(&mut self, when: Instant, timer: Timer) {
-        self.timers.insert((when, timer));
+    /// Forgets a connection and all that is due for it.
+    pub(crate) fn forget_conn(&mut self, conn: ConnId) -> Option<Conn> {
+        let mut c = self.conns.remove(&conn)?;
+        for timer in [Timer::Login(conn), Timer::Turn(conn), Timer::Idle(conn)] {
+            self.timers.cancel(timer);
+        }
+        if let Stage::Login { exchange, .. } = &mut c.stage
+            && let Exchange::Waiting(w) = std::mem::take(exchange)
+        {
+            self.guesses.unused(w.attempt);
+        }
+        Some(c)
     }
 
     /// The sender as the rules need it.

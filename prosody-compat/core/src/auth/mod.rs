@@ -1,5 +1,7 @@
 //! Who may log in: a host, a name and a proof in; yes or no out.
 
+pub(crate) mod guesses;
+
 use std::collections::HashMap;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -71,12 +73,15 @@ impl Mechanism {
         }
     }
 
-    /// What a host offers, best first.
-    pub(crate) const fn offered(config: &Config, host: Host) -> &'static [Self] {
+    /// What a host offers, best first. Without encryption only what gives no password away.
+    pub(crate) const fn offered(config: &Config, host: Host, encrypted: bool) -> &'static [Self] {
         match (host, config.main_auth) {
             (Host::Guest, _) | (Host::Main, MainAuth::Anonymous) => &[Self::Anonymous],
-            (Host::Main, MainAuth::Internal) | (Host::Auth | Host::Hidden, _) => {
+            (Host::Main, MainAuth::Internal) | (Host::Auth | Host::Hidden, _) if encrypted => {
                 &[Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha1), Self::Plain]
+            }
+            (Host::Main, MainAuth::Internal) | (Host::Auth | Host::Hidden, _) => {
+                &[Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha1)]
             }
             _ => &[],
         }

@@ -9,7 +9,8 @@ use super::{Rooms, join};
 use crate::counters::Counter;
 use crate::rules::{Attempt, admission};
 use crate::session::SessionId;
-use crate::world::{Sender, Timer, World};
+use crate::timers::Timer;
+use crate::world::{Sender, World};
 
 /// One join that waits.
 pub(crate) struct Held {
@@ -44,7 +45,7 @@ pub(super) fn hold(room: &mut Room, world: &mut World, held: Held) {
     }
     world.counters.add(Counter::JoinsHeld);
     let at = held.since + world.config.limits.held_join_timeout;
-    world.at(at, Timer::Held(room.jid.clone()));
+    world.timers.set_by(at, Timer::Held(room.jid.clone()));
     if let Some(s) = world.sessions.get_mut(held.sender.id)
         && !s.waits_in.contains(&room.jid)
     {
@@ -55,6 +56,7 @@ pub(super) fn hold(room: &mut Room, world: &mut World, held: Held) {
 
 /// The focus is in: everybody who still is connected comes in, in order.
 pub(super) fn replay(room: &mut Room, world: &mut World) {
+    world.timers.cancel(Timer::Held(room.jid.clone()));
     for h in std::mem::take(&mut room.held) {
         let Some(s) = world.sessions.get_mut(h.sender.id) else { continue };
         s.waits_in.retain(|r| *r != room.jid);
@@ -73,6 +75,9 @@ pub(crate) fn expire(rooms: &mut Rooms, world: &mut World, jid: &BareJid) {
             give_up(room, world, &h);
         }
     }
+    if let Some(next) = room.held.front() {
+        world.timers.set(next.since + timeout, Timer::Held(jid.clone()));
+    }
     rooms.remove_if_empty(world, jid);
 }
 
@@ -80,6 +85,9 @@ pub(crate) fn expire(rooms: &mut Rooms, world: &mut World, jid: &BareJid) {
 pub(crate) fn forget(rooms: &mut Rooms, world: &mut World, jid: &BareJid, id: SessionId) {
     if let Some(room) = rooms.get_mut(jid) {
         room.held.retain(|h| h.sender.id != id);
+        if room.held.is_empty() {
+            world.timers.cancel(Timer::Held(jid.clone()));
+        }
     }
     if let Some(s) = world.sessions.get_mut(id) {
         s.waits_in.retain(|r| r != jid);
@@ -89,6 +97,7 @@ pub(crate) fn forget(rooms: &mut Rooms, world: &mut World, jid: &BareJid, id: Se
 
 /// The room is gone before the focus came.
 pub(super) fn abandon(room: &mut Room, world: &mut World) {
+    world.timers.cancel(Timer::Held(room.jid.clone()));
     for h in std::mem::take(&mut room.held) {
         give_up(room, world, &h);
     }

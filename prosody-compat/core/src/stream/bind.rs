@@ -9,6 +9,7 @@ use crate::disco;
 use crate::output::{CloseReason, ConnId, Output};
 use crate::server::Server;
 use crate::session::SessionId;
+use crate::timers::Timer;
 
 impl Server {
     /// An element between login and bind.
@@ -41,6 +42,14 @@ impl Server {
             self.world.send_raw(conn, iq::error(e, &StanzaError::new(Condition::BadRequest)).to_xml());
             return;
         };
+        let peer = c.query.peer;
+        // One that is replaced makes room for itself.
+        if !self.world.sessions.has_room(peer) && self.world.sessions.by_jid(jid.as_str()).is_none() {
+            self.world.counters.add(Counter::SessionsRefused);
+            self.world
+                .send_raw(conn, iq::error(e, &StanzaError::new(Condition::ResourceConstraint)).to_xml());
+            return;
+        }
         let session = self.bind(conn, jid.clone());
         // compat: the push must be the first message of the connection and come before the bind result.
         if self.world.config.push_components {
@@ -74,6 +83,7 @@ impl Server {
         let max_bytes = self.world.config.limits.max_stanza_bytes_unlimited;
         let query = self.world.conns.get(&conn).map(|c| c.query.clone()).unwrap_or_default();
         let id = self.world.sessions.add(jid, conn, query, admin);
+        self.world.timers.cancel(Timer::Login(conn));
         if let Some(c) = self.world.conns.get_mut(&conn) {
             c.stage = Stage::Bound(id);
             if unlimited {

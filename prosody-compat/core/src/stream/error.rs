@@ -4,7 +4,7 @@ use jitsi_xmpp::xml::escape_text;
 
 use crate::output::CloseReason;
 
-/// Why a stream ends. Blame: the peer, except for `Shutdown`. Consequence: the connection is closed.
+/// Why a stream ends. Blame: the peer, except for `SystemShutdown`. Consequence: the connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamError {
     AckedTooMuch { h: u32, sent: u32 },
@@ -13,6 +13,7 @@ pub(crate) enum StreamError {
     HostUnknown,
     NotAuthorized,
     NotWellFormed,
+    SystemShutdown,
     TooLarge,
     TooManyFailures,
     Unexpected,
@@ -27,6 +28,7 @@ impl StreamError {
             Self::HostUnknown => "host-unknown",
             Self::NotAuthorized => "not-authorized",
             Self::NotWellFormed => "not-well-formed",
+            Self::SystemShutdown => "system-shutdown",
             Self::TooLarge | Self::TooManyFailures => "policy-violation",
             Self::Unexpected => "unsupported-stanza-type",
         }
@@ -48,6 +50,7 @@ impl StreamError {
             Self::Conflict => CloseReason::Replaced,
             Self::ConnectionTimeout => CloseReason::Timeout,
             Self::HostUnknown => CloseReason::HostUnknown,
+            Self::SystemShutdown => CloseReason::Shutdown,
             _ => CloseReason::StreamError,
         }
     }

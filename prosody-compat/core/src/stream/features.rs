@@ -10,7 +10,7 @@ pub(super) fn before_login(config: &Config, conn: &Conn, host: Host) -> String {
     let mut inner = String::new();
     if conn.secure(config.require_encryption) {
         inner.push_str(r#"<mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl">"#);
-        for m in Mechanism::offered(config, host) {
+        for m in Mechanism::offered(config, host, conn.encrypted) {
             inner.push_str("<mechanism>");
             inner.push_str(m.as_str());
             inner.push_str("</mechanism>");

@@ -1,4 +1,5 @@
-//! STARTTLS and SASL: elements before the login in; success with a user, or a failure with its reason, out.
+//! STARTTLS and SASL: elements before the login in; success with a user, or a failure with its reason, out. Passwords
+//! that are tried too often wait for their turn.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,11 +10,12 @@ use jitsi_xmpp::{BareJid, Element, ns};
 use super::error::StreamError;
 use super::features;
 use crate::auth::Mechanism;
-use crate::connection::{Framing, Scram, Stage, User};
+use crate::auth::guesses::Attempt;
+use crate::connection::{Exchange, Framing, Scram, Stage, User, Waiting};
 use crate::counters::Counter;
-use crate::hosts::Host;
 use crate::output::{ConnId, Output};
 use crate::server::Server;
+use crate::timers::Timer;
 
 /// Why a login failed. Blame: the peer. Consequence: `<failure/>`; the stream stays for another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,12 @@ impl From<SaslError> for LoginError {
 /// What one message of an exchange leads to.
 enum Step {
     Challenge(Vec<u8>),
-    Done { node: String, data: Option<Vec<u8>> },
+    Done {
+        node: String,
+        data: Option<Vec<u8>>,
+    },
+    /// The password is looked at later.
+    Wait,
 }
 
 impl Server {
@@ -81,8 +88,19 @@ impl Server {
         let Some(c) = self.world.conns.get_mut(&conn) else { return };
         let secure = c.secure(self.world.config.require_encryption);
         let tls = features::offers_tls(&self.world.config, c);
-        let Stage::Login { host, domain, scram } = &mut c.stage else { return };
-        let (host, domain, scram) = (*host, domain.clone(), scram.take());
+        let Stage::Login { exchange, .. } = &mut c.stage else { return };
+        let exchange = match (std::mem::take(exchange), e.name(), e.ns()) {
+            (Exchange::Waiting(w), "abort", ns::SASL) => {
+                self.world.timers.cancel(Timer::Turn(conn));
+                self.world.guesses.unused(w.attempt);
+                Exchange::None
+            }
+            (Exchange::Waiting(w), ..) => {
+                *exchange = Exchange::Waiting(w);
+                return self.fail(conn, StreamError::NotAuthorized);
+            }
+            (other, ..) => other,
+        };
         let step = match (e.name(), e.ns()) {
             ("starttls", ns::TLS) if tls => {
                 c.stage = Stage::Opening;
@@ -91,11 +109,25 @@ impl Server {
                 return;
             }
             ("auth", ns::SASL) if !secure => Err(LoginError::EncryptionRequired),
-            ("auth", ns::SASL) => self.authenticate(conn, host, &domain, e),
-            ("response", ns::SASL) => respond(scram, e),
+            ("auth", ns::SASL) => self.authenticate(conn, e, None),
+            ("response", ns::SASL) => self.respond(exchange, e),
             ("abort", ns::SASL) => Err(LoginError::Aborted),
             _ => return self.fail(conn, StreamError::NotAuthorized),
         };
+        self.went(conn, step);
+    }
+
+    /// It is the turn of the password that waits here.
+    pub(crate) fn turn(&mut self, conn: ConnId) {
+        let Some(c) = self.world.conns.get_mut(&conn) else { return };
+        let Stage::Login { exchange, .. } = &mut c.stage else { return };
+        if let Exchange::Waiting(w) = std::mem::take(exchange) {
+            let step = self.authenticate(conn, &w.auth, Some(w.attempt));
+            self.went(conn, step);
+        }
+    }
+
+    fn went(&mut self, conn: ConnId, step: Result<Step, LoginError>) {
         match step {
             Ok(Step::Challenge(data)) => {
                 let data = BASE64.encode(data);
@@ -104,35 +136,44 @@ impl Server {
                     format!(r#"<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl">{data}</challenge>"#),
                 );
             }
-            Ok(Step::Done { node, data }) => self.logged_in(conn, User { node, host, domain }, data),
+            Ok(Step::Done { node, data }) => self.logged_in(conn, node, data),
+            Ok(Step::Wait) => {}
             Err(error) => self.login_failed(conn, error),
         }
     }
 
-    fn authenticate(
-        &mut self,
-        conn: ConnId,
-        host: Host,
-        domain: &str,
-        e: &Element,
-    ) -> Result<Step, LoginError> {
+    /// `turn`: it has waited, and was counted then.
+    fn authenticate(&mut self, conn: ConnId, e: &Element, turn: Option<Attempt>) -> Result<Step, LoginError> {
+        let Some(c) = self.world.conns.get(&conn) else { return Ok(Step::Wait) };
+        let Stage::Login { host, domain, .. } = &c.stage else { return Ok(Step::Wait) };
         let wanted = e.attr("mechanism").unwrap_or_default();
-        let offered = Mechanism::offered(&self.world.config, host);
-        let mechanism =
-            offered.iter().find(|m| m.as_str() == wanted).copied().ok_or(LoginError::InvalidMechanism)?;
+        let offered = Mechanism::offered(&self.world.config, *host, c.encrypted);
+        let mechanism = match offered.iter().find(|m| m.as_str() == wanted) {
+            Some(mechanism) => *mechanism,
+            None if wanted == Mechanism::Plain.as_str() && !c.encrypted => {
+                return Err(LoginError::EncryptionRequired);
+            }
+            None => return Err(LoginError::InvalidMechanism),
+        };
         match mechanism {
-            Mechanism::Anonymous => Ok(Step::Done { node: self.anonymous_node(conn, domain), data: None }),
+            Mechanism::Anonymous => {
+                let domain = domain.clone();
+                Ok(Step::Done { node: self.anonymous_node(conn, &domain), data: None })
+            }
             Mechanism::Plain => {
                 let said = Plain::parse(&decode(e)?)?;
                 let jid = account(said.username.reveal(), &said.authzid, domain)?;
+                let Some(attempt) = self.attempt(conn, &jid, e, turn) else { return Ok(Step::Wait) };
                 if !self.accounts.check(&jid, said.password.reveal()) {
                     return Err(LoginError::NotAuthorized);
                 }
+                self.world.guesses.right(attempt);
                 Ok(Step::Done { node: jid.node().unwrap_or_default().to_owned(), data: None })
             }
             Mechanism::Scram(hash) => {
                 let first = ScramFirst::parse(&decode(e)?)?;
                 let jid = account(first.username(), first.authzid().unwrap_or_default(), domain)?;
+                let Some(attempt) = self.attempt(conn, &jid, e, turn) else { return Ok(Step::Wait) };
                 let credentials = self
                     .accounts
                     .credentials(&jid, hash, self.world.entropy.as_mut())
@@ -140,14 +181,49 @@ impl Server {
                 let nonce = self.world.entropy.hex(18);
                 let (server, challenge) = first.challenge(credentials, &nonce);
                 let node = jid.node().unwrap_or_default().to_owned();
-                if let Some(Stage::Login { scram, .. }) =
+                if let Some(Stage::Login { exchange, .. }) =
                     self.world.conns.get_mut(&conn).map(|c| &mut c.stage)
                 {
-                    *scram = Some(Box::new(Scram { server, node }));
+                    *exchange = Exchange::Scram(Box::new(Scram { server, node, attempt }));
                 }
                 Ok(Step::Challenge(challenge))
             }
         }
+    }
+
+    /// Leave to look at a password now; `None`: it waits for its turn.
+    fn attempt(
+        &mut self,
+        conn: ConnId,
+        jid: &BareJid,
+        auth: &Element,
+        turn: Option<Attempt>,
+    ) -> Option<Attempt> {
+        if turn.is_some() {
+            return turn;
+        }
+        let now = self.world.now;
+        let c = self.world.conns.get_mut(&conn)?;
+        let (attempt, wait) = self.world.guesses.ask(now, c.query.peer, jid.as_str());
+        if wait.is_zero() {
+            return Some(attempt);
+        }
+        self.world.counters.add(Counter::AuthDelayed);
+        let waiting = Exchange::Waiting(Box::new(Waiting { auth: auth.clone(), attempt }));
+        if let Stage::Login { exchange, .. } = &mut c.stage {
+            *exchange = waiting;
+        }
+        self.world.timers.set(now + wait, Timer::Turn(conn));
+        self.world.timers.set(now + wait + self.world.config.limits.login_timeout, Timer::Login(conn));
+        None
+    }
+
+    /// The last message of a SCRAM exchange.
+    fn respond(&mut self, exchange: Exchange, e: &Element) -> Result<Step, LoginError> {
+        let Exchange::Scram(scram) = exchange else { return Err(LoginError::MalformedRequest) };
+        let data = scram.server.finish(&decode(e)?)?;
+        self.world.guesses.right(scram.attempt);
+        Ok(Step::Done { node: scram.node, data: Some(data) })
     }
 
     /// A fresh UUID, or the node of the session that this client is about to resume (xmpp-server §2.8).
@@ -164,17 +240,18 @@ impl Server {
         resumed.unwrap_or_else(|| self.world.entropy.uuid())
     }
 
-    fn logged_in(&mut self, conn: ConnId, user: User, data: Option<Vec<u8>>) {
+    fn logged_in(&mut self, conn: ConnId, node: String, data: Option<Vec<u8>>) {
         let config = &self.world.config;
+        let Some(c) = self.world.conns.get_mut(&conn) else { return };
+        let Stage::Login { host, domain, .. } = &c.stage else { return };
+        let user = User { node, host: *host, domain: domain.clone() };
         let unlimited =
             config.unlimited.iter().any(|j| j.node() == Some(&user.node) && j.domain() == user.domain);
-        let max_bytes = config.limits.max_stanza_bytes_unlimited;
-        let Some(c) = self.world.conns.get_mut(&conn) else { return };
+        let limits = &config.limits;
+        let max_bytes = if unlimited { limits.max_stanza_bytes_unlimited } else { limits.max_stanza_bytes };
         let framing = c.framing;
         c.stage = Stage::Reopening(user);
-        if unlimited {
-            c.max_bytes = max_bytes;
-        }
+        c.max_bytes = max_bytes;
         let success = data.map_or_else(
             || r#"<success xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>"#.to_owned(),
             |d| {
@@ -185,9 +262,7 @@ impl Server {
         if framing == Framing::Tcp {
             self.world.out.push_back(Output::ResetStream { conn });
         }
-        if unlimited {
-            self.world.out.push_back(Output::StanzaLimit { conn, max_bytes });
-        }
+        self.world.out.push_back(Output::StanzaLimit { conn, max_bytes });
     }
 
     fn login_failed(&mut self, conn: ConnId, error: LoginError) {
@@ -201,13 +276,6 @@ impl Server {
             self.fail(conn, StreamError::TooManyFailures);
         }
     }
-}
-
-/// The last message of a SCRAM exchange.
-fn respond(scram: Option<Box<Scram>>, e: &Element) -> Result<Step, LoginError> {
-    let scram = scram.ok_or(LoginError::MalformedRequest)?;
-    let data = scram.server.finish(&decode(e)?)?;
-    Ok(Step::Done { node: scram.node, data: Some(data) })
 }
 
 fn decode(e: &Element) -> Result<Vec<u8>, LoginError> {

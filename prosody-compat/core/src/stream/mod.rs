@@ -4,6 +4,7 @@ pub(crate) mod bind;
 pub(crate) mod error;
 mod features;
 mod login;
+mod oversize;
 mod resumption;
 mod sanitize;
 pub(crate) mod sm;
@@ -11,7 +12,7 @@ pub(crate) mod sm;
 use jitsi_xmpp::xml::{XmlLimits, parse_with};
 use jitsi_xmpp::{Element, ns};
 
-use crate::connection::{Conn, Framing, Stage};
+use crate::connection::{Conn, Exchange, Framing, Stage};
 use crate::counters::Counter;
 use crate::hosts::Host;
 use crate::output::{CloseReason, ConnId, Output};
@@ -42,8 +43,14 @@ impl Server {
         };
         if bytes.len() > c.max_bytes {
             self.world.counters.add(Counter::TooLarge);
-            self.fail(conn, StreamError::TooLarge);
-            return;
+            return match c.stage {
+                Stage::Bound(id) => {
+                    if !self.oversize(id, bytes) {
+                        self.malformed(conn, bytes);
+                    }
+                }
+                _ => self.fail(conn, StreamError::TooLarge),
+            };
         }
         if c.framing == Framing::Tcp {
             if bytes.starts_with(b"</") {
@@ -119,11 +126,16 @@ impl Server {
         let config = &self.world.config;
         let Some(c) = self.world.conns.get_mut(&conn) else { return };
         let to = header.attr("to").unwrap_or_default().to_ascii_lowercase();
-        let host = Host::of(config, &to).filter(|h| h.has_users());
+        // Service accounts have passwords that never change and rights that reach everywhere: nobody is offered to try
+        // them where the public comes in.
+        let public = matches!(c.framing, Framing::WebSocket | Framing::Bosh);
+        let host = Host::of(config, &to).filter(|h| h.has_users() && !(public && *h == Host::Auth));
         let features = match (&c.stage, host) {
+            // Whoever waits for its turn cannot begin anew, and not leave the line by that either.
+            (Stage::Login { exchange: Exchange::Waiting(_), .. }, _) => None,
             (Stage::Opening | Stage::Login { .. }, Some(host)) => {
                 let features = features::before_login(config, c, host);
-                c.stage = Stage::Login { host, domain: to.clone(), scram: None };
+                c.stage = Stage::Login { host, domain: to.clone(), exchange: Exchange::None };
                 Some(features)
             }
             (Stage::Reopening(user), Some(host)) if user.host == host => {
@@ -147,7 +159,7 @@ impl Server {
 
     /// The client says goodbye: its session ends at once.
     fn close_stream(&mut self, conn: ConnId) {
-        let Some(c) = self.world.conns.remove(&conn) else { return };
+        let Some(c) = self.world.forget_conn(conn) else { return };
         self.say_close(conn, c.framing);
         self.world.out.push_back(Output::Close { conn, reason: CloseReason::ClientClosed });
         if let Stage::Bound(id) = c.stage {
@@ -157,7 +169,21 @@ impl Server {
 
     /// Ends a stream with an error; its session ends too.
     pub(crate) fn fail(&mut self, conn: ConnId, error: StreamError) {
-        let Some(c) = self.world.conns.remove(&conn) else { return };
+        let Some(c) = self.world.forget_conn(conn) else { return };
+        self.say_error(conn, &c, error);
+        if let Stage::Bound(id) = c.stage {
+            self.end_session(id);
+        }
+    }
+
+    /// Ends a stream because the server stops. Nobody is told that its session ends: all do.
+    pub(crate) fn say_shutdown(&mut self, conn: ConnId) {
+        if let Some(c) = self.world.forget_conn(conn) {
+            self.say_error(conn, &c, StreamError::SystemShutdown);
+        }
+    }
+
+    fn say_error(&mut self, conn: ConnId, c: &Conn, error: StreamError) {
         self.world.counters.add(Counter::StreamErrors);
         if c.framing != Framing::InProcess {
             if !c.header_sent {
@@ -170,9 +196,6 @@ impl Server {
         }
         self.say_close(conn, c.framing);
         self.world.out.push_back(Output::Close { conn, reason: error.close_reason() });
-        if let Stage::Bound(id) = c.stage {
-            self.end_session(id);
-        }
     }
 
     fn say_close(&mut self, conn: ConnId, framing: Framing) {

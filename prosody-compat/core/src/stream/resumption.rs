@@ -9,6 +9,7 @@ use crate::counters::Counter;
 use crate::output::{CloseReason, ConnId, Frame, Output};
 use crate::server::Server;
 use crate::session::SessionId;
+use crate::timers::Timer;
 use crate::world::REQUEST;
 
 impl Server {
@@ -92,10 +93,12 @@ impl Server {
         let (received, frames) = (sm.received(), sm.unacked());
         sm.asked();
         if let Some(old) = self.world.sessions.resume(id, conn)
-            && self.world.conns.remove(&old).is_some()
+            && self.world.forget_conn(old).is_some()
         {
             self.world.out.push_back(Output::Close { conn: old, reason: CloseReason::Replaced });
         }
+        self.world.timers.cancel(Timer::Hibernation(id));
+        self.world.timers.cancel(Timer::Login(conn));
         if let Some(c) = self.world.conns.get_mut(&conn) {
             c.stage = Stage::Bound(id);
         }

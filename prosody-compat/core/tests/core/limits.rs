@@ -37,7 +37,7 @@ fn stanza_size() {
     assert!(back[0].contains("<policy-violation ") && back[0].contains("stanza too large"));
     assert_eq!(rig.server.counters().count(Counter::TooLarge), 1);
     assert_eq!(rig.ask(&focus, &message(3_000)).len(), 1, "roles may send more");
-    rig.end(&[&focus]);
+    rig.end(&[&focus, &clients[0]]);
 }
 
 #[test]

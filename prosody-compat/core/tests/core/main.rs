@@ -4,6 +4,7 @@
 mod behaviour;
 mod hostile;
 mod limits;
+mod login;
 mod replay;
 mod rig;
 mod streams;

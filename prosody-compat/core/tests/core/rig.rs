@@ -193,6 +193,11 @@ impl Rig {
         self.assert_empty();
     }
 
+    /// One says goodbye; others may still be there.
+    pub fn end_quietly(&mut self, client: &Client) {
+        self.lose(client.conn);
+    }
+
     pub fn assert_empty(&self) {
         let s = self.server.stats();
         assert_eq!((s.connections, s.sessions, s.hibernating, s.rooms, s.occupants), (0, 0, 0, 0, 0));

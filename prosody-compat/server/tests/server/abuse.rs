@@ -28,7 +28,7 @@ async fn ended(ws: &mut Ws, condition: &str) {
 }
 
 #[tokio::test]
-async fn a_frame_at_the_limit_passes_and_one_beyond_ends_the_stream() {
+async fn a_frame_at_the_limit_passes_one_beyond_is_refused_and_one_far_beyond_ends_the_stream() {
     let server = TestServer::start().await;
     server.focus(ROOM).await;
     let mut anna = Ws::session(&server).await;
@@ -39,7 +39,10 @@ async fn a_frame_at_the_limit_passes_and_one_beyond_ends_the_stream() {
     anna.send(&message(most)).await;
     ben.expect("xxxx").await;
     anna.send(&message(most + 1)).await;
-    ended(&mut anna, "policy-violation").await;
+    let refused = anna.expect("type=\"error\"").await;
+    assert!(refused.contains("policy-violation") && refused.contains("stanza too large"), "{refused}");
+    anna.send(&message(500)).await;
+    ben.expect("xxxx").await;
     // Far beyond: not even read.
     let mut cem = Ws::session(&server).await;
     cem.join().await;
