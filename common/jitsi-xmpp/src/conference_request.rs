@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::parse::{ParseError, expect};
+use crate::room::is_stored_spelling;
 use crate::sensitive::Sensitive;
 use crate::stanza_error::{Condition, StanzaError};
 use crate::xml::Element;
@@ -261,7 +262,7 @@ fn room(room: Option<&str>) -> Result<BareJid, ParseError> {
     let room =
         room.filter(|r| !r.is_empty()).ok_or(ParseError::Missing { element: "conference", what: "room" })?;
     let jid: BareJid = room.parse().map_err(|_| INVALID_ROOM)?;
-    if jid.node().is_some() { Ok(jid) } else { Err(INVALID_ROOM) }
+    if jid.node().is_some_and(|n| !is_stored_spelling(n)) { Ok(jid) } else { Err(INVALID_ROOM) }
 }
 
 fn text(e: &Element, name: &str) -> Option<Sensitive<String>> {
@@ -379,7 +380,7 @@ mod tests {
     fn bad_requests_say_what_without_saying_whose() {
         let none = ConferenceRequest::from_json("{}").unwrap_err();
         assert_eq!(ConferenceRefusal::from(none).to_http().body, "Bad request: No 'room' specified.");
-        for room in ["demo", "a@b@c", "@x", "a@b/c"] {
+        for room in ["demo", "a@b@c", "@x", "a@b/c", "[town]a@b", "[]x@b"] {
             let e = ConferenceRequest::from_json(&json!({"room": room}).to_string()).unwrap_err();
             assert_eq!(e, INVALID_ROOM, "{room}");
         }

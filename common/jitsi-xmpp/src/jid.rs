@@ -1,7 +1,9 @@
-//! Addresses: text in, checked and normalised JIDs out (RFC 7622, in the dialect that Jitsi needs).
+//! Addresses: text in, checked and prepared JIDs out (RFC 7622, in the dialect that Jitsi needs).
 
 use std::fmt;
 use std::str::FromStr;
+
+use crate::prepare;
 
 /// Why a text is not a JID. Blame: the peer. Consequence: the stanza is answered with `jid-malformed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +17,7 @@ pub enum JidError {
     /// `/` with nothing after it.
     #[error("empty resource")]
     EmptyResource,
-    /// A character that no JID part may contain.
+    /// A character that this part may not contain.
     #[error("forbidden character")]
     ForbiddenCharacter,
     /// A part is longer than 1,023 bytes (RFC 7622 §3.1).
@@ -26,7 +28,7 @@ pub enum JidError {
     WrongKind,
 }
 
-/// Any JID: `[node@]domain[/resource]`. Node and domain are lower-cased.
+/// Any JID: `[node@]domain[/resource]`, prepared: two spellings of one address are equal.
 ///
 /// compat: domain labels with `_` are accepted, because tenant hosts contain them.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,26 +39,20 @@ pub struct Jid {
 }
 
 impl Jid {
-    /// Builds a JID from checked parts.
+    /// Builds a JID from its parts and prepares them.
     pub fn new(node: Option<&str>, domain: &str, resource: Option<&str>) -> Result<Self, JidError> {
-        let mut text = String::with_capacity(domain.len() + 32);
+        let bytes = node.map_or(0, |n| n.len() + 1) + domain.len() + resource.map_or(0, |r| r.len() + 1);
+        let mut text = String::with_capacity(bytes);
         if let Some(n) = node {
-            check(n, JidError::EmptyNode, |c| {
-                c.is_whitespace() || c.is_control() || "\"&'/:<>@".contains(c)
-            })?;
-            n.chars().flat_map(char::to_lowercase).for_each(|c| text.push(c));
+            prepare::node(n, &mut text)?;
             text.push('@');
         }
         let node_end = text.len();
-        check(domain, JidError::EmptyDomain, |c| {
-            c.is_whitespace() || c.is_control() || "\"&'/<>@".contains(c)
-        })?;
-        domain.chars().flat_map(char::to_lowercase).for_each(|c| text.push(c));
+        prepare::domain(domain, &mut text)?;
         let domain_end = text.len();
         if let Some(r) = resource {
-            check(r, JidError::EmptyResource, char::is_control)?;
             text.push('/');
-            text.push_str(r);
+            prepare::resource(r, &mut text)?;
         }
         let (Ok(node_end), Ok(domain_end)) = (u16::try_from(node_end), u16::try_from(domain_end)) else {
             return Err(JidError::TooLong);
@@ -98,19 +94,6 @@ impl Jid {
     pub fn to_full(&self) -> Option<FullJid> {
         self.resource().is_some().then(|| FullJid(self.clone()))
     }
-}
-
-fn check(part: &str, empty: JidError, forbidden: impl Fn(char) -> bool) -> Result<(), JidError> {
-    if part.is_empty() {
-        return Err(empty);
-    }
-    if part.len() > MAX_PART_BYTES {
-        return Err(JidError::TooLong);
-    }
-    if part.chars().any(forbidden) {
-        return Err(JidError::ForbiddenCharacter);
-    }
-    Ok(())
 }
 
 impl FromStr for Jid {
@@ -252,9 +235,6 @@ macro_rules! redacted_debug {
 }
 redacted_debug!(Jid, BareJid, FullJid);
 
-/// RFC 7622 §3.1: each part at most 1,023 bytes.
-const MAX_PART_BYTES: usize = 1023;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,6 +266,14 @@ mod tests {
     #[test]
     fn compat_underscore_in_domain_is_accepted() {
         assert!("r@muc.stadt_x.meet.jitsi".parse::<Jid>().is_ok());
+    }
+
+    #[test]
+    fn two_spellings_of_one_address_are_equal() {
+        let (a, b): (Jid, Jid) =
+            ("Cafe\u{301}@MEET.example./x".parse().unwrap(), "café@meet.example/x".parse().unwrap());
+        assert_eq!(a, b);
+        assert!("\u{feff}@meet.example".parse::<Jid>().is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jitsi_xmpp::BareJid;
+use jitsi_xmpp::{BareJid, Jid};
 
 use crate::limits;
 
@@ -50,6 +50,8 @@ pub struct Config {
 impl Config {
     /// Upstream's defaults for one domain, in the layout of its docker setup.
     pub fn for_domain(domain: &str) -> Result<Self, jitsi_xmpp::jid::JidError> {
+        let domain: Jid = domain.parse()?;
+        let domain = domain.domain();
         Ok(Self {
             domain: domain.into(),
             muc_domain: format!("muc.{domain}"),

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use jitsi_xmpp::ids::MeetingId;
 use jitsi_xmpp::iq::{Answer, IqTracker};
-use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, health, ns, tenant};
+use jitsi_xmpp::room::is_stored_spelling;
+use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, RoomDomains, health, ns};
 
 use crate::bridges::{Brewery, BridgeEvent};
 use crate::colibri::expire_request;
@@ -150,11 +151,11 @@ impl Engine {
 
     /// Whether this can be a conference's room.
     pub(crate) fn is_room(&self, room: &BareJid) -> bool {
-        let domain = room.domain();
-        let ours = domain.eq_ignore_ascii_case(&self.config.muc_domain)
-            || tenant::tenant_of(&self.config.muc_domain, &self.config.domain, domain).is_some()
-            || self.components.breakout_rooms.as_deref() == Some(domain);
-        ours && !room.node().is_some_and(|n| n.starts_with(HEALTH_PREFIX))
+        let ours = RoomDomains::new(&self.config.domain, &self.config.muc_domain, true);
+        let breakout = self.components.breakout_rooms.as_deref() == Some(room.domain());
+        let name = room.node().unwrap_or_default();
+        (ours.read(room.as_jid()).is_ok() || breakout && !is_stored_spelling(name))
+            && !name.starts_with(HEALTH_PREFIX)
     }
 
     pub(crate) fn discovered(&mut self, answer: &Answer) {

@@ -11,9 +11,6 @@ pub(crate) const REQUEST_HEAD: Duration = Duration::from_secs(15);
 /// Bytes of one request head and of hyper's read buffer. Long tokens in query strings are about 4 kB.
 pub(crate) const REQUEST_HEAD_BYTES: usize = 32 * 1024;
 
-/// Characters of a tenant's path segment; a DNS label, as clients check it.
-pub(crate) const TENANT: usize = 63;
-
 /// A file in which directives are looked for. The stock pages are below 100 kB; larger scripts go out as they are.
 pub(crate) const SSI_DOCUMENT: u64 = 1024 * 1024;
 

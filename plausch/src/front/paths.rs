@@ -1,11 +1,11 @@
 //! A request's path in, tenant and what is meant out. Decides nothing about content and reads nothing.
 
-use super::limits::TENANT;
+use jitsi_xmpp::Tenant;
 
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The tenant, lower-case as clients write it in domains; empty without one.
+    /// The tenant in its one spelling, as it stands in domains; empty without one.
     pub(super) tenant: String,
     /// The path without the tenant, decoded, absolute, without `.` or `..`.
     pub(super) path: String,
@@ -27,8 +27,8 @@ pub(super) fn place(raw: &str) -> Option<Place> {
         // One segment is a room or a file of the root; a folder of the app is never a tenant.
         Some((first, rest)) if !rest.is_empty() && !FOLDERS.contains(first) && !ENDPOINTS.contains(first) => {
             // compat: everything before the last segment is the tenant; clients only build one segment of it.
-            is_tenant(first)
-                .then(|| Place { tenant: first.to_lowercase(), path: format!("/{}{slash}", rest.join("/")) })
+            let tenant = Tenant::from_path(first).ok()?.as_str().to_owned();
+            Some(Place { tenant, path: format!("/{}{slash}", rest.join("/")) })
         }
         _ => Some(Place { tenant: String::new(), path: whole() }),
     }
@@ -67,12 +67,6 @@ pub(super) fn service(path: &str, query: Option<&str>) -> Option<String> {
         path.get(1..)?.find('/').and_then(|i| path.get(i + 1..))?
     };
     Some(format!("{raw}{separator}{}", arguments.join("&")))
-}
-
-fn is_tenant(name: &str) -> bool {
-    !name.is_empty()
-        && name.chars().count() <= TENANT
-        && name.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c))
 }
 
 fn encode(text: &str) -> String {
@@ -115,6 +109,8 @@ const ENDPOINTS: &[&str] = &["xmpp-websocket", "http-bind", "conference-request"
 
 #[cfg(test)]
 mod tests {
+    use jitsi_xmpp::limits::MAX_TENANT_CHARS as TENANT;
+
     use super::*;
 
     fn at(path: &str) -> Option<(String, String)> {
@@ -154,6 +150,20 @@ mod tests {
         }
         // Encoded slashes become path separators before anything looks at them.
         assert_eq!(at("/libs%2f..%2fx"), None);
+    }
+
+    /// Tenants with these signs were 404 here while the XMPP server took them.
+    #[test]
+    fn a_tenant_is_what_the_xmpp_server_takes_for_one() {
+        let is = |t: &str| Some((t.to_owned(), "/r".to_owned()));
+        for sign in "+,!~(*=".chars() {
+            assert_eq!(at(&format!("/a{sign}b/r")), is(&format!("a{sign}b")));
+        }
+        assert_eq!(at("/Stadt.A/r"), is("stadt_a"));
+        assert_eq!(at("/Cafe%CC%81/r"), is("café"));
+        for bad in ["/a@b/r", "/a%20b/r", "/%EF%BB%BF/r", "/[a]/r", "/a%25/r"] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
     }
 
     #[test]

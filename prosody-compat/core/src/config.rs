@@ -126,6 +126,8 @@ pub struct Config {
 impl Config {
     /// The defaults of upstream's containers below `domain`.
     pub fn for_domain(domain: &str) -> Result<Self, ConfigError> {
+        let domain: Jid = domain.parse().map_err(|_| ConfigError::Domain)?;
+        let domain = domain.domain();
         let auth_domain = format!("auth.{domain}");
         let account = |node| BareJid::from_parts(node, &auth_domain).map_err(|_| ConfigError::Domain);
         let (focus, jvb) = (account("focus")?, account("jvb")?);

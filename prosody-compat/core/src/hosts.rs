@@ -43,7 +43,7 @@ impl Host {
         if let Some(at) = COMPONENTS.iter().position(|c| (c.address)(config) == domain) {
             return Some(Self::Component(at));
         }
-        tenants::tenant_of(config, domain).map(|_| Self::Muc)
+        tenants::domains(config).contains(domain).then_some(Self::Muc)
     }
 
     /// Whether users log in here.

@@ -26,14 +26,14 @@ impl Server {
             self.without_address(&sender, e);
             return;
         };
-        let Ok(jid) = to.parse::<Jid>() else {
+        let to = to.parse::<Jid>().map_err(drop);
+        let Ok(to) = to.and_then(|jid| tenants::stored(&self.world.config, jid).map_err(drop)) else {
             e.remove_attr("to");
             let error =
                 StanzaError::new(Condition::JidMalformed).with_text("The destination address is invalid");
             self.world.refuse(&sender, &e, &error, None);
             return;
         };
-        let to = tenants::stored(&self.world.config, jid);
         match Host::of(&self.world.config, to.domain()) {
             None => {
                 let error = StanzaError::new(Condition::NotAllowed)

@@ -71,7 +71,7 @@ impl ConferenceModified {
 pub(super) fn room_name(name: &str) -> Result<BareJid, ParseError> {
     const INVALID: ParseError = ParseError::Invalid { element: "conference-modify", what: "name" };
     let jid: BareJid = name.parse().map_err(|_| INVALID)?;
-    if jid.node().is_some() { Ok(jid) } else { Err(INVALID) }
+    if jid.node().is_some_and(|n| !crate::room::is_stored_spelling(n)) { Ok(jid) } else { Err(INVALID) }
 }
 
 fn entries(e: &Element) -> Result<(Vec<Endpoint>, Vec<Relay>), ParseError> {

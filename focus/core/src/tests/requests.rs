@@ -121,6 +121,32 @@ fn rooms_elsewhere_and_rooms_of_the_self_test_are_not_for_clients() {
     assert!(w.replies["n"].to_xml().contains("No 'room' specified."));
 }
 
+/// `[town]room@muc.meet.jitsi` was another room for the focus: it joined the meeting again, gave up and ended it.
+#[test]
+fn the_stored_spelling_of_a_tenants_room_is_refused_and_its_meeting_goes_on() {
+    let mut w = World::new();
+    let id = w.conference_request("room@muc.town.meet.jitsi");
+    assert!(w.replies[&id].to_xml().contains("ready=\"true\""));
+    let sent = w.sent.len();
+    for (n, room) in [
+        "[town]room@muc.meet.jitsi",
+        "[town]ROOM@muc.meet.jitsi",
+        "[]x@muc.meet.jitsi",
+        "[a]b@breakout.meet.jitsi",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let n = n as u64 + 1;
+        w.http_request(n, &format!("{{\"room\":\"{room}\"}}"));
+        assert_eq!(w.http[&n].status, 400, "{room}");
+        let id = w.conference_request(room);
+        assert_eq!(w.replies[&id].attr("type"), Some("error"), "{room}");
+    }
+    w.advance(Duration::from_secs(5));
+    assert!(w.sent[sent..].iter().all(|s| !s.contains("<presence")), "{:?}", &w.sent[sent..]);
+}
+
 #[test]
 fn ten_requests_at_once_are_served_the_eleventh_waits_for_its_second() {
     let mut w = World::new();

@@ -41,7 +41,7 @@ pub(crate) fn message(rooms: &mut Rooms, world: &mut World, sender: &Sender, e: 
 fn change(rooms: &mut Rooms, world: &mut World, sender: &Sender, e: &Element) -> Result<(), Condition> {
     let payload = e.child_named("room_metadata").ok_or(Condition::ServiceUnavailable)?;
     let room = payload.attr("room").and_then(|r| r.parse().ok()).ok_or(Condition::ServiceUnavailable)?;
-    let room = tenants::stored(&world.config, room).to_bare();
+    let room = tenants::stored(&world.config, room).map_err(|_| Condition::ServiceUnavailable)?.to_bare();
     let room = rooms.get_mut(&room).ok_or(Condition::ServiceUnavailable)?;
     let moderator = room.occupant_of(sender.id).is_some_and(|o| o.role.is_moderator());
     if !moderator {

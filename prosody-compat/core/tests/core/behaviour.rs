@@ -568,6 +568,51 @@ fn tenants_are_mapped_both_ways() {
     rig.end(&[&focus, &c]);
 }
 
+/// A tenant's room was entered by the spelling under which it is stored, and one room had two names.
+#[test]
+fn the_stored_spelling_of_a_tenants_room_is_no_address() {
+    let mut rig = Rig::new();
+    let focus = rig.focus();
+    let join = r#"<x xmlns="http://jabber.org/protocol/muc"/>"#;
+    rig.send(&focus, &format!(r#"<presence to="r2@muc.town.meet.jitsi/focus">{join}</presence>"#));
+    let c = rig.client();
+    for room in [
+        "[town]r2@muc.meet.jitsi",
+        "[]x@muc.meet.jitsi",
+        "[r2]x@muc.town.meet.jitsi",
+        "［town］r2@muc.meet.jitsi",
+    ] {
+        for stanza in [
+            format!(r#"<presence to="{room}/{}">{join}</presence>"#, c.nick),
+            format!(r#"<message type="groupchat" to="{room}"><body>x</body></message>"#),
+            format!(
+                r#"<iq type="get" id="1" to="{room}"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>"#
+            ),
+        ] {
+            let back = rig.ask(&c, &stanza);
+            assert!(back.len() == 1 && back[0].contains("<jid-malformed"), "{stanza}: {back:?}");
+        }
+    }
+    assert_eq!(rig.server.stats().rooms, 1);
+    rig.end(&[&focus, &c]);
+}
+
+/// `é` and `e` with an accent of its own were two rooms, and a zero-width character alone was one.
+#[test]
+fn two_spellings_of_a_rooms_name_are_one_room() {
+    let mut rig = Rig::new();
+    let focus = rig.focus();
+    let join = r#"<x xmlns="http://jabber.org/protocol/muc"/>"#;
+    rig.send(&focus, &format!(r#"<presence to="café@muc.meet.jitsi/focus">{join}</presence>"#));
+    let c = rig.client();
+    let back =
+        rig.ask(&c, &format!("<presence to=\"Cafe\u{301}@muc.meet.jitsi/{}\">{join}</presence>", c.nick));
+    assert!(back[0].contains("from=\"caf\u{e9}@muc.meet.jitsi/focus\""), "{back:?}");
+    let back = rig.ask(&c, &format!("<presence to=\"\u{feff}@muc.meet.jitsi/{}\">{join}</presence>", c.nick));
+    assert!(back[0].contains("<jid-malformed"), "{back:?}");
+    rig.end(&[&focus, &c]);
+}
+
 #[test]
 fn clients_cannot_look_into_the_brewery() {
     let mut rig = Rig::new();
