@@ -1,6 +1,7 @@
 //! The development commands: a command word in, tools run in the right order out.
 //!
 //! `cargo xtask test` is everything: it installs what the tests need, builds, and runs all tests.
+#![forbid(unsafe_code)]
 
 mod bench;
 mod browser;

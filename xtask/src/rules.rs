@@ -1,5 +1,6 @@
 //! The rules about ourselves: the tracked files in, violations by file and line out.
 
+mod code;
 mod documents;
 mod graph;
 mod limits;
@@ -8,28 +9,6 @@ mod texts;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-
-/// Longest file of code that is not a test (CONTRIBUTING.md).
-const MAX_LINES: usize = 700;
-/// Folders of the crates that must stay pure: no I/O, clock or randomness of their own, nor of what they need.
-const PURE: &[&str] = &[
-    "common/budget",
-    "common/jitsi-xmpp",
-    "focus/core",
-    "prosody-compat/core",
-    "videobridge/rtp",
-    "videobridge/srtp",
-    "videobridge/core",
-];
-/// What a pure crate may not call.
-const IMPURE_CALLS: &[&str] = &[
-    "Instant::now()",
-    "SystemTime::now()",
-    "std::fs::",
-    "std::net::UdpSocket",
-    "std::thread::",
-    "println!(",
-];
 
 /// Checks all rules and prints every violation.
 pub(crate) fn check() -> Result<()> {
@@ -53,32 +32,7 @@ pub(crate) fn check() -> Result<()> {
         }
     }
     for (file, text) in texts.iter().filter(|(f, _)| f.ends_with(".rs")) {
-        let is_test = file.contains("/tests/") || file.ends_with("/tests.rs") || file.ends_with("_tests.rs");
-        let lines = text.lines().count();
-        if !is_test && lines > MAX_LINES {
-            bad.push(format!("{file}: {lines} lines, the cap is {MAX_LINES}"));
-        }
-        if !is_test && !text.starts_with("//!") {
-            bad.push(format!(
-                "{file}: the first line must be a `//!` that says what comes in and what goes out"
-            ));
-        }
-        if file.ends_with("/src/lib.rs")
-            && !file.starts_with("videobridge/udp/")
-            && !text.contains("#![forbid(unsafe_code)]")
-        {
-            bad.push(format!("{file}: needs #![forbid(unsafe_code)]"));
-        }
-        if !is_test && PURE.iter().any(|p| file.starts_with(&format!("{p}/src/"))) {
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            for (n, line) in code.lines().enumerate() {
-                if let Some(call) =
-                    IMPURE_CALLS.iter().find(|c| line.contains(**c) && !line.trim_start().starts_with("//"))
-                {
-                    bad.push(format!("{file}:{}: `{call}` in a pure crate", n + 1));
-                }
-            }
-        }
+        bad.extend(code::check(file, text));
     }
     let graph = graph::Graph::new(&metadata()?)?;
     bad.extend(graph.impure(&pure_crates()?));
@@ -113,7 +67,8 @@ fn metadata() -> Result<serde_json::Value> {
 
 /// Names of the pure crates.
 fn pure_crates() -> Result<Vec<String>> {
-    PURE.iter()
+    code::PURE
+        .iter()
         .map(|part| {
             let manifest: toml::Table = std::fs::read_to_string(format!("{part}/Cargo.toml"))?.parse()?;
             let name = manifest.get("package").and_then(|p| p.get("name")).and_then(toml::Value::as_str);

@@ -1,4 +1,5 @@
 //! The load generator's command line: a scenario and its target in, one report out.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
