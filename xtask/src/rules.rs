@@ -37,6 +37,8 @@ pub(crate) fn check() -> Result<()> {
     let graph = graph::Graph::new(&metadata()?)?;
     bad.extend(graph.impure(&pure_crates()?));
     bad.extend(graph.supply(&graph::Policy::parse(&std::fs::read_to_string("deny.toml")?)?));
+    let read = std::fs::read_to_string::<&str>;
+    bad.extend(graph::reasons(&read("Cargo.toml")?, &read("docs/dependencies.md")?)?);
     if bad.is_empty() {
         return Ok(());
     }

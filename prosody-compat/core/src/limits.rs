@@ -120,12 +120,12 @@ pub(crate) mod guesses {
     /// For one account, from everywhere it has not logged in from. 50 at once, then 20 a second.
     pub(crate) const BY_ACCOUNT: Rate = Rate::per_second(50, 20);
 
-    /// Addresses and accounts that are told apart.
+    /// Addresses and accounts that are told apart, each in a table of its own: more than a town has people online.
     pub(crate) const MOST_KEYS: usize = 10_000;
 
     /// Addresses an account is known from. 8: home, office, telephone.
     pub(crate) const KNOWN_ADDRESSES: usize = 8;
 
-    /// Bytes of an account's name that are looked at.
+    /// Bytes of an account's name that are looked at: a longer one belongs to nobody.
     pub(crate) const NAME_BYTES: usize = 128;
 }

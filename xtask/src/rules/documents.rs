@@ -63,11 +63,14 @@ impl Library {
     fn citations(&self, path: &str, text: &str) -> Vec<String> {
         let own = page_of(path);
         let mut bad = Vec::new();
+        let mut previous = "";
         for (n, line) in text.lines().enumerate() {
             let mut last = own.map(str::to_owned);
             for (at, _) in line.match_indices('§') {
                 let Some(section) = number(line[at..].trim_start_matches('§')) else { continue };
-                let document = match document_before(&line[..at]) {
+                let wrapped = line[..at].trim_matches(['/', '!', ' ', '*', '#']).is_empty();
+                let before = if wrapped { previous } else { &line[..at] };
+                let document = match document_before(before) {
                     Named::Page(page) => Some(page.to_owned()),
                     Named::Elsewhere => None,
                     Named::Not if last.is_some() => last.clone(),
@@ -85,6 +88,7 @@ impl Library {
                 }
                 last = document.or_else(|| own.map(str::to_owned));
             }
+            previous = line;
         }
         bad
     }
@@ -232,6 +236,7 @@ mod tests {
         for good in [
             "//! The offer (client \u{a7}5.2).",
             "//! client \u{a7}5, \u{a7}5.2 and \u{a7}5",
+            "// of a name (RFC 1035\n    /// \u{a7}2.3.4)",
             "// RFC 8445 \u{a7}5.1.1, \u{a7}7.2 and \u{a7}9",
             "/// XEP-0045 \u{a7}10.1.2; XML namespaces 1.0 \u{a7}4; draft-holmer-rmcat-01 \u{a7}3.1",
         ] {

@@ -267,6 +267,25 @@ impl Policy {
     }
 }
 
+/// Dependencies of the root manifest without a line in `docs/dependencies.md`, and lines without a dependency.
+pub(super) fn reasons(manifest: &str, page: &str) -> Result<Vec<String>> {
+    let manifest: toml::Table = manifest.parse().context("Cargo.toml")?;
+    let listed =
+        manifest.get("workspace").and_then(|w| w.get("dependencies")).and_then(toml::Value::as_table);
+    let foreign = listed
+        .context("Cargo.toml: no [workspace.dependencies]")?
+        .iter()
+        .filter(|(_, v)| v.get("path").is_none());
+    let used: BTreeSet<&str> = foreign.map(|(name, _)| name.as_str()).collect();
+    let rows = page.lines().filter_map(|l| l.strip_prefix("| ")?.split(" | ").next()).skip(1);
+    let explained: BTreeSet<&str> =
+        rows.flat_map(|names| names.split(", ")).map(|n| n.trim_matches('`')).collect();
+    let missing = used.difference(&explained).map(|n| format!("docs/dependencies.md: why {n}?"));
+    let gone =
+        explained.difference(&used).map(|n| format!("docs/dependencies.md: {n} is no dependency any more"));
+    Ok(missing.chain(gone).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -325,6 +344,18 @@ mod tests {
         assert!(!activates(&manifest, &json!(["std"]), "ring"));
         assert!(activates(&manifest, &json!(["std", "ring"]), "ring"));
         assert!(activates(&manifest, &json!(["fast"]), "ring"));
+    }
+
+    #[test]
+    fn a_dependency_without_a_reason_and_a_reason_without_a_dependency_are_found() {
+        let manifest = "[workspace.dependencies]\na = '1'\nb = { version = '1' }\nours = { path = 'x' }\n";
+        let page = |names: &str| format!("# D\n\n| crate | why |\n|---|---|\n| {names} | because |\n");
+        assert_eq!(reasons(manifest, &page("a, b")).unwrap(), Vec::<String>::new());
+        assert_eq!(reasons(manifest, &page("a")).unwrap(), ["docs/dependencies.md: why b?"]);
+        assert_eq!(
+            reasons(manifest, &page("a, `b`, c")).unwrap(),
+            ["docs/dependencies.md: c is no dependency any more"]
+        );
     }
 
     #[test]
