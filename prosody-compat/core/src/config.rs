@@ -1,11 +1,13 @@
 //! What the server serves: hosts, accounts, and the options of Jitsi's modules, with the defaults of upstream's
 //! containers.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jitsi_xmpp::{BareJid, Jid, Sensitive};
 
 use crate::limits::Limits;
+use crate::policy::Policy;
 
 /// How people log in on the main domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,18 +97,10 @@ pub struct Config {
     pub push_components: bool,
     /// Serve tenants: `room@muc.<tenant>.meet.jitsi`.
     pub tenants: bool,
-    /// Everybody who joins becomes an owner (upstream's `muc_allowners`). Off: the focus grants ownership.
-    pub all_owners: bool,
-    /// Nicks must start with the first 8 characters of an anonymous user's node.
-    pub strict_nicks: bool,
-    /// Most participants of a meeting (`MAX_PARTICIPANTS`).
-    pub max_participants: Option<usize>,
-    /// Bare JIDs and domains that `max_participants` neither counts nor stops.
-    pub uncounted: Vec<Jid>,
-    /// Bare JIDs and domains that join without the room's password.
-    pub password_exempt: Vec<Jid>,
-    /// Permissions given to moderators without a token (upstream's `jitsi_default_permissions`).
-    pub default_permissions: Vec<String>,
+    /// What holds in the meetings.
+    pub policy: Policy,
+    /// What holds in the meetings of a tenant instead, by its name.
+    pub tenant_policies: BTreeMap<String, Policy>,
     /// STUN and TURN servers; may be empty.
     pub external_services: Vec<ExternalService>,
     /// How long a client's session waits to be resumed. 70 s: clients try until about 65 s (client §2.5).
@@ -142,17 +136,17 @@ impl Config {
             accounts: Vec::new(),
             admins: vec![focus.clone(), jvb.clone()],
             unlimited: vec![focus.clone(), jvb],
-            password_exempt: vec![focus.as_jid().clone()],
-            uncounted: vec![focus.as_jid().clone()],
+            policy: Policy {
+                password_exempt: vec![focus.as_jid().clone()],
+                uncounted: vec![focus.as_jid().clone()],
+                ..Policy::default()
+            },
+            tenant_policies: BTreeMap::new(),
             focus,
             require_encryption: true,
             offer_tls: true,
             push_components: true,
             tenants: true,
-            all_owners: false,
-            strict_nicks: false,
-            max_participants: None,
-            default_permissions: DEFAULT_PERMISSIONS.iter().map(|p| (*p).to_owned()).collect(),
             external_services: Vec::new(),
             resume_timeout: Duration::from_secs(70),
             resume_timeout_auth: Duration::from_secs(15),
@@ -180,13 +174,3 @@ pub enum ConfigError {
     #[error("the XMPP domain is not valid")]
     Domain,
 }
-
-const DEFAULT_PERMISSIONS: &[&str] = &[
-    "livestreaming",
-    "recording",
-    "transcription",
-    "outbound-call",
-    "create-polls",
-    "send-groupchat",
-    "flip",
-];

@@ -6,7 +6,7 @@ use jitsi_xmpp::Element;
 use jitsi_xmpp::sasl::ScramServer;
 
 use crate::auth::guesses::Attempt;
-use crate::hosts::Host;
+use crate::identity::HostId;
 use crate::output::SessionQuery;
 use crate::session::SessionId;
 
@@ -23,7 +23,7 @@ pub(crate) enum Framing {
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) node: String,
-    pub(crate) host: Host,
+    pub(crate) host: HostId,
     pub(crate) domain: String,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum Stage {
     /// The stream header is awaited.
     Opening,
     /// Features were sent, the login is awaited.
-    Login { host: Host, domain: String, exchange: Exchange },
+    Login { host: HostId, domain: String, exchange: Exchange },
     /// Logged in, the new stream's header is awaited.
     Reopening(User),
     /// The new features were sent; bind or resume is awaited.

@@ -56,10 +56,12 @@ pub struct Limits {
     pub max_history_bytes: usize,
     /// Message ids whose author is remembered, so that only the author or a moderator can retract. 1,000; 100 KiB.
     pub max_retractable: usize,
-    /// Joins of one room waiting for the focus. 500, as upstream.
+    /// Joins of one room that wait, mostly for the focus. 500, as upstream.
     pub max_held_joins: usize,
-    /// Time a join waits for the focus. 60 s; a client has no join timeout, and a focus is back sooner.
+    /// Time a join waits. 60 s; a client has no join timeout, and a focus is back sooner.
     pub held_join_timeout: Duration,
+    /// Questions to outside without an answer. 1,000: one per room that is being opened. About 1 KiB each.
+    pub max_questions: usize,
     /// Bytes of one room's metadata. 256 KiB.
     pub max_metadata_bytes: usize,
     /// Bytes of a room's subject. 4 KiB.
@@ -97,6 +99,7 @@ impl Default for Limits {
             max_retractable: 1_000,
             max_held_joins: 500,
             held_join_timeout: Duration::from_secs(60),
+            max_questions: 1_000,
             max_metadata_bytes: 256 * 1024,
             max_subject_bytes: 4 * 1024,
             max_password_bytes: 1024,

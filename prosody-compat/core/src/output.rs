@@ -108,6 +108,37 @@ impl std::fmt::Debug for Frame {
     }
 }
 
+/// A question to outside, numbered by the core; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QuestionId(pub u64);
+
+/// Something that only a service outside knows. Nothing is asked that the admin did not configure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// `GET`, `POST` …
+    pub method: &'static str,
+    /// Where.
+    pub url: Sensitive<String>,
+    /// Names and values.
+    pub headers: Vec<(&'static str, Sensitive<String>)>,
+    /// What is sent along.
+    pub body: Sensitive<Vec<u8>>,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The service answered.
+    Response {
+        /// HTTP's.
+        status: u16,
+        /// As it came.
+        body: Sensitive<Vec<u8>>,
+    },
+    /// It did not, or not in time.
+    Unreachable,
+}
+
 /// What the shell shall do, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -135,6 +166,13 @@ pub enum Output {
         conn: ConnId,
         /// The limit.
         max_bytes: usize,
+    },
+    /// Ask this outside, and report with `handle_answer` in any case.
+    Ask {
+        /// Goes back with the answer.
+        id: QuestionId,
+        /// What to ask.
+        question: Question,
     },
     /// Close, once everything before is written. The core has already forgotten the connection; `handle_closed` may
     /// be called and does nothing.

@@ -1,14 +1,17 @@
 //! A session's stanza in; stamped, checked, and handed to the room, component, host or session it is for.
 
-use jitsi_xmpp::{Condition, Element, ErrorType, Jid, StanzaError, ns};
+use std::sync::Arc;
 
-use crate::components::{self, COMPONENTS, client_proxy};
-use crate::hosts::Host;
+use jitsi_xmpp::{Condition, Element, ErrorType, Jid, StanzaError};
+
+use crate::component;
+use crate::hosts::Serves;
+use crate::identity::HostId;
 use crate::muc;
 use crate::outbox::Outgoing;
-use crate::rules::tenants;
 use crate::server::Server;
 use crate::session::SessionId;
+use crate::tenants;
 use crate::vhost;
 use crate::world::Sender;
 
@@ -34,27 +37,24 @@ impl Server {
             self.world.refuse(&sender, &e, &error, None);
             return;
         };
-        match Host::of(&self.world.config, to.domain()) {
-            None => {
-                let error = StanzaError::new(Condition::NotAllowed)
-                    .with_text("Communication with remote domains is not enabled");
-                self.world.refuse(&sender, &e, &error, None);
-            }
-            Some(host) if host.has_rooms() => {
-                muc::handle(&mut self.rooms, &mut self.world, &sender, host, &to, e);
-            }
-            Some(Host::Focus) => client_proxy::handle(&mut self.world, &sender, &to, e),
-            Some(Host::Component(at)) => match COMPONENTS.get(at) {
-                Some(c) if e.name() == "message" => {
-                    (c.message)(&mut self.rooms, &mut self.world, &sender, &e)
-                }
-                _ => components::fallback(&mut self.world, &sender, &e),
-            },
-            Some(host) => match to.node() {
-                None => vhost::handle(&mut self.world, &sender, host, to.domain(), &e),
-                Some(_) => self.account_stanza(&sender, &to, e),
-            },
+        let hosts = Arc::clone(&self.hosts);
+        let found = hosts.of(&self.world.config, to.domain()).and_then(|id| Some((id, hosts.get(id)?)));
+        let Some((host, def)) = found else {
+            let error = StanzaError::new(Condition::NotAllowed)
+                .with_text("Communication with remote domains is not enabled");
+            self.world.refuse(&sender, &e, &error, None);
+            return;
+        };
+        match &def.serves {
+            Serves::Rooms(rooms) => muc::handle(&mut self.muc(), &sender, host, rooms, &to, e),
+            Serves::Component(c) => component::handle(&mut self.muc(), &sender, host, c, &to, e),
+            Serves::Users(_) if to.node().is_none() => self.host_stanza(&sender, host, to.domain(), &e),
+            Serves::Users(_) => self.account_stanza(&sender, &to, e),
         }
+    }
+
+    fn host_stanza(&mut self, sender: &Sender, host: HostId, domain: &str, e: &Element) {
+        vhost::handle(&self.hosts, &mut self.world, sender, host, domain, e);
     }
 
     /// Without an address: presence is about the session itself, everything else is for the own account.
@@ -70,15 +70,12 @@ impl Server {
                     s.available = !gone;
                 }
                 if gone {
-                    muc::leave::everywhere(&mut self.rooms, &mut self.world, sender, &e);
+                    muc::leave::everywhere(&mut self.muc(), sender, &e);
                 }
                 self.world.send(sender.id, e);
             }
             "iq" => {
-                let domain = sender.bare.domain();
-                if let Some(host) = Host::of(&self.world.config, domain) {
-                    vhost::handle(&mut self.world, sender, host, domain, &e);
-                }
+                self.host_stanza(sender, sender.identity.host, sender.bare.domain(), &e);
             }
             _ => {
                 let own = sender.bare.as_jid().clone();
@@ -90,10 +87,7 @@ impl Server {
     /// To somebody's account or session.
     fn account_stanza(&mut self, sender: &Sender, to: &Jid, e: Element) {
         if to.resource().is_none() && e.name() == "iq" && to.bare_str() == sender.bare.as_str() {
-            if let Some(host) = Host::of(&self.world.config, to.domain()) {
-                vhost::handle(&mut self.world, sender, host, to.domain(), &e);
-            }
-            return;
+            return self.host_stanza(sender, sender.identity.host, to.domain(), &e);
         }
         let target = match to.resource() {
             Some(_) => self.world.sessions.by_jid(to.as_str()),
@@ -129,13 +123,5 @@ fn check_iq(e: &Element) -> Result<(), StanzaError> {
         Some("get" | "set") if e.children().count() != 1 => bad("Incorrect number of children for IQ stanza"),
         Some("get" | "set" | "result" | "error") => Ok(()),
         _ => bad("Invalid IQ type"),
-    }
-}
-
-/// The request's payload, if `e` is a request.
-pub(crate) fn payload(e: &Element) -> Option<(&str, &Element)> {
-    match e.attr("type") {
-        Some(kind @ ("get" | "set")) if e.is("iq", ns::CLIENT) => Some((kind, e.first_child()?)),
-        _ => None,
     }
 }

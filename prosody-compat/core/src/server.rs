@@ -1,6 +1,7 @@
 //! The server as a whole: the shell's inputs in, each handed to the stream or the session it is for.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::Entropy;
@@ -8,13 +9,15 @@ use jitsi_xmpp::Entropy;
 use crate::auth::Accounts;
 use crate::auth::guesses::Guesses;
 use crate::clock::WallClock;
-use crate::components::client_proxy::{self, Requests};
 use crate::config::Config;
 use crate::connection::{Conn, Framing, Stage};
 use crate::counters::{Counter, Counters};
-use crate::muc::{self, Rooms};
-use crate::output::{CloseReason, ConnId, FramingError, Output, SessionQuery, Transport};
+use crate::hosts::Hosts;
+use crate::muc::{self, Muc, later};
+use crate::output::{Answer, CloseReason, ConnId, FramingError, Output, QuestionId, SessionQuery, Transport};
+use crate::rooms::Rooms;
 use crate::session::{SessionId, Sessions};
+use crate::slots::Slots;
 use crate::stream::error::StreamError;
 use crate::stream::sm::StreamManagement;
 use crate::timers::{Timer, Timers};
@@ -37,6 +40,7 @@ pub struct Stats {
 
 /// The XMPP server; see the crate's documentation for how to drive it.
 pub struct Server {
+    pub(crate) hosts: Arc<Hosts>,
     pub(crate) world: World,
     pub(crate) rooms: Rooms,
     pub(crate) accounts: Accounts,
@@ -45,11 +49,17 @@ pub struct Server {
 impl Server {
     /// A server without connections.
     pub fn new(config: Config, entropy: Box<dyn Entropy>, now: Instant) -> Self {
+        let hosts = Hosts::new(&config);
+        Self::with_hosts(config, hosts, entropy, now)
+    }
+
+    /// A server whose hosts are these.
+    pub(crate) fn with_hosts(config: Config, hosts: Hosts, entropy: Box<dyn Entropy>, now: Instant) -> Self {
         let accounts = Accounts::new(&config);
         let sessions = Sessions::new(&config.limits);
         Self {
             accounts,
-
+            hosts: Arc::new(hosts),
             rooms: Rooms::default(),
             world: World {
                 config,
@@ -64,7 +74,10 @@ impl Server {
                 timers: Timers::default(),
                 guesses: Guesses::default(),
                 rooms: 0,
-                requests: Requests::default(),
+                slots: Slots::default(),
+                effects: VecDeque::new(),
+                questions: BTreeMap::new(),
+                next_question: 0,
                 asks: Vec::new(),
                 doomed: Vec::new(),
             },
@@ -175,6 +188,13 @@ impl Server {
         }
     }
 
+    /// What came of [`Output::Ask`].
+    pub fn handle_answer(&mut self, now: Instant, id: QuestionId, answer: &Answer) {
+        self.world.now = now;
+        later::answer(&mut self.muc(), id, answer);
+        self.settle();
+    }
+
     /// Time passed.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.world.now = now;
@@ -198,7 +218,7 @@ impl Server {
                     }
                 }
                 Timer::Ask(id) => self.world.ask(id),
-                Timer::Held(room) => muc::held::expire(&mut self.rooms, &mut self.world, &room),
+                Timer::Room(room, module) => later::wake(&mut self.muc(), &room, module),
             }
         }
         self.settle();
@@ -237,18 +257,13 @@ impl Server {
 
     /// A session lost its transport: it waits to be resumed, or ends.
     pub(crate) fn lost(&mut self, id: SessionId) {
-        let config = &self.world.config;
         let Some(s) = self.world.sessions.get_mut(id) else { return };
         s.conn = None;
         if !s.sm.as_ref().is_some_and(StreamManagement::can_resume) {
             self.end_session(id);
             return;
         }
-        let wait = if s.bare.domain() == config.auth_domain {
-            config.resume_timeout_auth
-        } else {
-            config.resume_timeout
-        };
+        let wait = self.hosts.users(s.identity.host).map(|users| users.resume).unwrap_or_default();
         let until = self.world.now + wait;
         self.world.sessions.hibernate(id, until);
         self.world.timers.set(until, Timer::Hibernation(id));
@@ -260,17 +275,27 @@ impl Server {
         self.world.timers.cancel(Timer::Hibernation(id));
         self.world.timers.cancel(Timer::Ask(id));
         for (room, nick) in &s.rooms {
-            muc::leave::lost(&mut self.rooms, &mut self.world, room, nick, id);
+            muc::leave::lost(&mut self.muc(), room, nick, id);
         }
         for room in &s.waits_in {
-            muc::held::forget(&mut self.rooms, &mut self.world, room, id);
+            muc::leave::forget_waiting(&mut self.muc(), room, id);
         }
-        client_proxy::session_ended(&mut self.world, s.bare.as_str(), id);
+        for hook in self.hosts.components().filter_map(|(_, c)| c.module.session_ended) {
+            hook(&mut self.world, id, &s);
+        }
     }
 
-    /// Ends what the last input doomed, which may doom more; then asks who has much unacknowledged.
+    /// The engine of rooms, with all that it works on.
+    pub(crate) fn muc(&mut self) -> Muc<'_> {
+        Muc { hosts: &self.hosts, rooms: &mut self.rooms, world: &mut self.world }
+    }
+
+    /// Does what rules left to be done and ends what the last input doomed, which may leave and doom more; then asks
+    /// who has much unacknowledged.
     fn settle(&mut self) {
-        while let Some(id) = self.world.doomed.pop() {
+        loop {
+            later::carry_out(&mut self.muc());
+            let Some(id) = self.world.doomed.pop() else { break };
             self.end_session(id);
         }
         while let Some(id) = self.world.asks.pop() {

@@ -1,15 +1,17 @@
 //! Bound sessions: an address in, the session with its transport, resumption state and rooms out.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use budget::{Network, Shares};
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, FullJid};
 
+use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::outbox;
-use crate::output::{ConnId, SessionQuery};
+use crate::output::ConnId;
 use crate::stream::sm::StreamManagement;
 
 /// A session, numbered by the core; never used again.
@@ -25,12 +27,10 @@ pub(crate) struct Session {
     /// `None` while it waits to be resumed.
     pub(crate) conn: Option<ConnId>,
     pub(crate) sm: Option<StreamManagement>,
-    pub(crate) query: SessionQuery,
-    /// Owner of every room, may create rooms.
-    pub(crate) admin: bool,
+    pub(crate) identity: Arc<Identity>,
     /// The rooms it is in, with its nick there.
     pub(crate) rooms: Vec<(BareJid, Box<str>)>,
-    /// The rooms where its join waits for the focus.
+    /// The rooms where its join waits.
     pub(crate) waits_in: Vec<BareJid>,
     /// Has not sent unavailable presence without address.
     pub(crate) available: bool,
@@ -70,11 +70,11 @@ impl Sessions {
     }
 
     /// Adds a session; the address must be free.
-    pub(crate) fn add(&mut self, jid: FullJid, conn: ConnId, query: SessionQuery, admin: bool) -> SessionId {
+    pub(crate) fn add(&mut self, jid: FullJid, conn: ConnId, identity: Identity) -> SessionId {
         self.next += 1;
         let id = SessionId(self.next);
         self.by_jid.insert(jid.as_str().into(), id);
-        if let Some(peer) = query.peer {
+        if let Some(peer) = identity.peer {
             // Whoever must have room was asked before; a role that is let in all the same holds no place.
             let _ = self.by_network.take(peer, 1);
         }
@@ -84,8 +84,7 @@ impl Sessions {
             jid,
             conn: Some(conn),
             sm: None,
-            query,
-            admin,
+            identity: Arc::new(identity),
             rooms: Vec::new(),
             waits_in: Vec::new(),
             available: true,
@@ -107,7 +106,7 @@ impl Sessions {
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
         self.by_jid.remove(session.jid.as_str());
-        if let Some(peer) = session.query.peer {
+        if let Some(peer) = session.identity.peer {
             self.by_network.give_back(&peer, 1);
         }
         if let Some(sm) = &session.sm {

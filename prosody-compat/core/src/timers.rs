@@ -23,8 +23,8 @@ pub(crate) enum Timer {
     Hibernation(SessionId),
     /// A question for an acknowledgement is due.
     Ask(SessionId),
-    /// Joins may have waited too long for the focus in this room.
-    Held(BareJid),
+    /// A module wanted to be woken in this room.
+    Room(BareJid, &'static str),
 }
 
 /// One moment for each [`Timer`] at most.

@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::hmac;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 
-use crate::clock::iso;
 use crate::config::{Credentials, ExternalService};
 use crate::disco;
-use crate::hosts::Host;
-use crate::router::payload;
+use crate::external_services::attributes;
+use crate::hosts::Hosts;
+use crate::identity::HostId;
+use crate::stanza::payload;
 use crate::world::{Sender, World};
 
 /// A stanza to a host's bare domain, or an IQ to the own account.
-pub(crate) fn handle(world: &mut World, sender: &Sender, host: Host, domain: &str, e: &Element) {
+pub(crate) fn handle(
+    hosts: &Hosts,
+    world: &mut World,
+    sender: &Sender,
+    host: HostId,
+    domain: &str,
+    e: &Element,
+) {
     if e.name() == "presence" {
         return;
     }
@@ -29,7 +34,7 @@ pub(crate) fn handle(world: &mut World, sender: &Sender, host: Host, domain: &st
         ("get", "ping", ns::PING) | ("set", "session", ns::SESSION) => Some(None),
         ("get", "query", ns::VERSION) => Some(Some(version())),
         ("get", "query", ns::DISCO_INFO) => {
-            Some(Some(disco::info(&world.config, host, domain, p.attr("node"))))
+            Some(Some(disco::info(hosts, &world.config, host, domain, p.attr("node"))))
         }
         ("get", "query", ns::DISCO_ITEMS) => Some(Some(disco::items(&world.config, p.attr("node")))),
         ("get", "query", ns::ROSTER) => Some(Some(Element::new("query", ns::ROSTER))),
@@ -89,30 +94,4 @@ fn element(s: &ExternalService, unix: Duration) -> Element {
         e.set_attr(name, value);
     }
     e
-}
-
-/// A service as attributes (XEP-0215) or JSON members (room metadata): the same data on both ways.
-pub(crate) fn attributes(s: &ExternalService, unix: Duration) -> Vec<(&'static str, String)> {
-    let mut all = vec![
-        ("type", s.kind.clone()),
-        ("host", s.host.clone()),
-        ("port", s.port.to_string()),
-        ("transport", s.transport.clone()),
-    ];
-    let expires = unix + s.ttl;
-    let (username, password) = match &s.credentials {
-        Credentials::None => return all,
-        Credentials::Static { username, password } => (username.reveal().clone(), password.reveal().clone()),
-        Credentials::Secret(secret) => {
-            let username = expires.as_secs().to_string();
-            let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, secret.reveal().as_bytes());
-            let password = BASE64.encode(hmac::sign(&key, username.as_bytes()));
-            (username, password)
-        }
-    };
-    all.push(("username", username));
-    all.push(("password", password));
-    all.push(("expires", iso(expires)));
-    all.push(("restricted", "1".to_owned()));
-    all
 }

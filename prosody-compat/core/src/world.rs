@@ -1,6 +1,7 @@
 //! Everything but the rooms: what a handler needs to look things up, and where it leaves its effects.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,15 +9,42 @@ use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, StanzaError, iq};
 
 use crate::auth::guesses::Guesses;
 use crate::clock::WallClock;
-use crate::components::client_proxy::Requests;
 use crate::config::Config;
 use crate::connection::{Conn, Exchange, Stage};
 use crate::counters::{Counter, Counters};
+use crate::identity::Identity;
 use crate::outbox::Outgoing;
-use crate::output::{ConnId, Frame, Output};
+use crate::output::{ConnId, Frame, Output, Question, QuestionId};
 use crate::session::{SessionId, Sessions};
+use crate::slots::Slots;
 use crate::stream::sm::Ask;
 use crate::timers::{Timer, Timers};
+
+/// Something that a rule wants done and cannot do itself, because it would need the engine or another room. Carried
+/// out after the stanza or timer at hand, in order.
+pub(crate) enum Effect {
+    /// The room ends; everybody is told why.
+    Destroy {
+        /// Which.
+        room: BareJid,
+        /// Shown to people.
+        reason: &'static str,
+    },
+    /// Joins that wait in this room for this reason are asked again.
+    Release {
+        /// Where.
+        room: BareJid,
+        /// What they waited for; see `room::waiting`.
+        reason: &'static str,
+    },
+}
+
+/// Who wants to know the answer of a question to outside.
+pub(crate) struct Asker {
+    pub(crate) room: BareJid,
+    /// The module's name.
+    pub(crate) module: &'static str,
+}
 
 /// The one who sent the stanza at hand.
 #[derive(Clone)]
@@ -24,7 +52,7 @@ pub(crate) struct Sender {
     pub(crate) id: SessionId,
     pub(crate) jid: FullJid,
     pub(crate) bare: BareJid,
-    pub(crate) admin: bool,
+    pub(crate) identity: Arc<Identity>,
 }
 
 pub(crate) struct World {
@@ -40,8 +68,13 @@ pub(crate) struct World {
     pub(crate) guesses: Guesses,
     /// How many rooms there are.
     pub(crate) rooms: usize,
-    /// Conference requests that wait for the focus.
-    pub(crate) requests: Requests,
+    /// What modules remember beyond rooms.
+    pub(crate) slots: Slots,
+    /// What rules want done after the input at hand.
+    pub(crate) effects: VecDeque<Effect>,
+    /// Questions to outside that are not answered yet.
+    pub(crate) questions: BTreeMap<QuestionId, Asker>,
+    pub(crate) next_question: u64,
     /// Sessions to be asked for an acknowledgement, once the current input is handled.
     pub(crate) asks: Vec<SessionId>,
     /// Sessions that must end, once the current input is handled.
@@ -134,24 +167,29 @@ impl World {
         Some(c)
     }
 
+    /// Asks outside; the answer comes to the asker's `answer` hook. `None`: too many are open.
+    #[cfg_attr(not(test), expect(dead_code, reason = "reservations will be the first module that asks"))]
+    pub(crate) fn ask_outside(&mut self, asker: Asker, question: Question) -> Option<QuestionId> {
+        if self.questions.len() >= self.config.limits.max_questions {
+            return None;
+        }
+        self.next_question += 1;
+        let id = QuestionId(self.next_question);
+        self.questions.insert(id, asker);
+        self.out.push_back(Output::Ask { id, question });
+        Some(id)
+    }
+
     /// The sender as the rules need it.
     pub(crate) fn sender(&self, id: SessionId) -> Option<Sender> {
         let s = self.sessions.get(id)?;
-        Some(Sender { id, jid: s.jid.clone(), bare: s.bare.clone(), admin: s.admin })
+        Some(Sender { id, jid: s.jid.clone(), bare: s.bare.clone(), identity: s.identity.clone() })
     }
 
     /// Whether this account owns every room.
     pub(crate) fn is_admin(&self, bare: &BareJid) -> bool {
         self.config.admins.contains(bare)
     }
-}
-
-/// Whether a list of bare JIDs and domains contains an account.
-pub(crate) fn lists(list: &[jitsi_xmpp::Jid], bare: &BareJid) -> bool {
-    list.iter().any(|j| match j.node() {
-        Some(_) => j.bare_str() == bare.as_str(),
-        None => j.domain() == bare.domain(),
-    })
 }
 
 /// XEP-0198: please acknowledge.

@@ -123,8 +123,8 @@ impl Config {
         let jvb = account(raw.jvb_user.as_deref().unwrap_or("jvb"), &core)?;
         core.admins = vec![focus.clone(), jvb.clone()];
         core.unlimited = core.admins.clone();
-        core.uncounted = vec![focus.as_jid().clone()];
-        core.password_exempt = vec![focus.as_jid().clone()];
+        core.policy.uncounted = vec![focus.as_jid().clone()];
+        core.policy.password_exempt = vec![focus.as_jid().clone()];
         core.focus = focus.clone();
         let mut core = core
             .with_account(focus, raw.focus_password.unwrap_or_else(random_password))
@@ -145,7 +145,7 @@ impl Config {
         if let Some(max) = raw.max_connections {
             core.limits.max_connections = max;
         }
-        core.max_participants = raw.max_participants;
+        core.policy.max_participants = raw.max_participants;
         core.region = raw.region;
         let certificate = match (raw.certificate, raw.key) {
             (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use prosody_core::{ConnId, Counters, FramingError, Output, Server, SessionQuery, Stats, Transport};
+use prosody_core::{Answer, ConnId, Counters, FramingError, Output, Server, SessionQuery, Stats, Transport};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::{task, time};
 
@@ -188,7 +188,7 @@ impl Owner {
 
     fn carry_out(&mut self, now: Instant) {
         loop {
-            let mut slow = Vec::new();
+            let (mut slow, mut unanswered) = (Vec::new(), Vec::new());
             while let Some(output) = self.server.poll_output() {
                 let (id, order) = match output {
                     Output::Send { conn, frame } => (conn, Order::Send(frame)),
@@ -196,6 +196,10 @@ impl Owner {
                     Output::ResetStream { conn } => (conn, Order::ResetStream),
                     Output::StanzaLimit { conn, max_bytes } => (conn, Order::StanzaLimit(max_bytes)),
                     Output::Close { conn, reason } => (conn, Order::Close(reason)),
+                    Output::Ask { id, .. } => {
+                        unanswered.push(id);
+                        continue;
+                    }
                 };
                 let closes = matches!(order, Order::Close(_));
                 let Some(sink) = self.sinks.get(&id) else { continue };
@@ -214,8 +218,12 @@ impl Owner {
                     self.sinks.remove(&id);
                 }
             }
-            if slow.is_empty() {
+            if slow.is_empty() && unanswered.is_empty() {
                 return;
+            }
+            // No option names a service outside, so there is nobody to ask.
+            for id in unanswered {
+                self.server.handle_answer(now, id, &Answer::Unreachable);
             }
             // The server hears of it after all effects of the input are out, as its contract wants.
             for id in slow {

@@ -8,8 +8,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jitsi_xmpp::sasl::{Credentials, Hash};
 use jitsi_xmpp::{BareJid, Entropy, Sensitive};
 
-use crate::config::{Config, MainAuth};
-use crate::hosts::Host;
+use crate::config::Config;
 
 struct Account {
     password: Sensitive<String>,
@@ -73,19 +72,9 @@ impl Mechanism {
         }
     }
 
-    /// What a host offers, best first. Without encryption only what gives no password away.
-    pub(crate) const fn offered(config: &Config, host: Host, encrypted: bool) -> &'static [Self] {
-        match (host, config.main_auth) {
-            (Host::Guest, _) | (Host::Main, MainAuth::Anonymous) => &[Self::Anonymous],
-            (Host::Main, MainAuth::Internal) | (Host::Auth | Host::Hidden, _) if encrypted => {
-                &[Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha1), Self::Plain]
-            }
-            (Host::Main, MainAuth::Internal) | (Host::Auth | Host::Hidden, _) => {
-                &[Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha1)]
-            }
-            _ => &[],
-        }
-    }
+    /// What a host with accounts offers, best first.
+    pub(crate) const WITH_PASSWORD: &[Self] =
+        &[Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha1), Self::Plain];
 }
 
 #[cfg(test)]

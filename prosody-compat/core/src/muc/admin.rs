@@ -3,26 +3,27 @@
 use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, Jid, StanzaError, ns};
 
 use super::affiliations::{set_affiliation, set_role};
-use super::room::{Affiliation, Role, Room};
-use crate::router::payload;
+use super::turn::Turn;
+use crate::room::Room;
+use crate::room::rank::{Affiliation, Role};
+use crate::stanza::payload;
 use crate::world::{Sender, World};
 
-pub(super) fn handle(room: &mut Room, world: &mut World, sender: &Sender, e: &Element) {
+pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, e: &Element) {
     let Some((kind, query)) = payload(e) else { return };
     let outcome = if kind == "set" {
-        set(room, world, sender, query).map(|()| None)
+        set(t, sender, query).map(|()| None)
     } else {
-        get(room, world, sender, query).map(Some)
+        get(t.room, t.world, sender, query).map(Some)
     };
-    let shown = room.shown().to_owned();
     match outcome {
-        Ok(payload) => world.answer(sender, e, payload),
-        Err(error) => world.refuse(sender, e, &error, Some(&shown)),
+        Ok(payload) => t.world.answer(sender, e, payload),
+        Err(error) => t.world.refuse(sender, e, &error, Some(t.room.shown())),
     }
 }
 
 /// The lobby sets several items in one query; the first that fails ends it.
-fn set(room: &mut Room, world: &mut World, sender: &Sender, query: &Element) -> Result<(), StanzaError> {
+fn set(t: &mut Turn<'_>, sender: &Sender, query: &Element) -> Result<(), StanzaError> {
     let bad = || StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify);
     let items: Vec<&Element> = query.children_of("item", ns::MUC_ADMIN).collect();
     if items.is_empty() {
@@ -33,14 +34,15 @@ fn set(room: &mut Room, world: &mut World, sender: &Sender, query: &Element) -> 
         let nick = item.attr("nick");
         if let Some(affiliation) = item.attr("affiliation") {
             let affiliation = Affiliation::parse(affiliation).ok_or_else(bad)?;
-            let target = target_account(room, item, nick)?;
-            set_affiliation(room, world, sender, &target, affiliation, reason)?;
+            let target = target_account(t.room, item, nick)?;
+            set_affiliation(t, sender, &target, affiliation, reason)?;
         } else {
             let role = item.attr("role").and_then(Role::parse).ok_or_else(bad)?;
             let nick = match (nick, item.attr("jid")) {
                 (Some(nick), _) => nick.to_owned(),
                 (None, Some(jid)) => {
-                    let found = room
+                    let found = t
+                        .room
                         .occupants()
                         .find(|o| o.sessions.iter().any(|s| s.jid.as_str() == jid) || o.bare.as_str() == jid);
                     found.map(|o| o.nick.to_string()).ok_or_else(|| {
@@ -49,7 +51,7 @@ fn set(room: &mut Room, world: &mut World, sender: &Sender, query: &Element) -> 
                 }
                 (None, None) => return Err(bad()),
             };
-            set_role(room, world, sender, &nick, role, reason)?;
+            set_role(t, sender, &nick, role, reason)?;
         }
     }
     Ok(())

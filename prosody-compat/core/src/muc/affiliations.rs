@@ -5,9 +5,11 @@ use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError, ns};
 
 use super::leave;
 use super::presence::{self, Actor, Change};
-use super::room::{Affiliation, Role, Room};
+use super::turn::Turn;
+use crate::module::Affiliated;
 use crate::outbox::Outgoing;
-use crate::rules::permissions;
+use crate::room::Room;
+use crate::room::rank::{Affiliation, Role};
 use crate::world::{Sender, World};
 
 fn actor(room: &Room, sender: &Sender) -> Actor {
@@ -23,12 +25,58 @@ fn not_allowed() -> StanzaError {
 
 /// Sets the affiliation of an account.
 pub(super) fn set_affiliation(
-    room: &mut Room,
-    world: &mut World,
+    t: &mut Turn<'_>,
     sender: &Sender,
     target: &BareJid,
     affiliation: Affiliation,
     reason: Option<String>,
+) -> Result<(), StanzaError> {
+    may_set(t.room, t.world, sender, target, affiliation)?;
+    if !t.room.affiliate(target, affiliation, t.world.config.limits.max_affiliations) {
+        return Err(StanzaError::new(Condition::ResourceConstraint));
+    }
+    let set = Affiliated { account: target, affiliation };
+    for m in t.modules {
+        if let Some(hook) = m.affiliation {
+            hook(t.room, t.world, &set);
+        }
+    }
+    let actor = Some(actor(t.room, sender));
+    let nicks = t.room.nicks_of(target);
+    if nicks.is_empty() {
+        announce_absent(t.room, t.world, target, affiliation, reason.as_deref());
+    }
+    for nick in nicks {
+        let change = Change { actor: actor.clone(), reason: reason.clone(), ..Change::default() };
+        let code = match affiliation {
+            Affiliation::Outcast => Some(301),
+            Affiliation::None if t.room.config.members_only => Some(321),
+            _ => None,
+        };
+        if let Some(code) = code {
+            leave::remove(t, &nick, None, None, &Change { codes: vec![code], ..change });
+            continue;
+        }
+        if let Some(o) = t.room.occupant_mut(&nick) {
+            o.role = affiliation.role();
+        }
+        presence::announce(t, &nick, &change);
+    }
+    for m in t.modules {
+        if let Some(hook) = m.affiliated {
+            hook(t.room, t.world, &set);
+        }
+    }
+    Ok(())
+}
+
+/// Upstream's conditions (xmpp-server §3.7).
+fn may_set(
+    room: &Room,
+    world: &World,
+    sender: &Sender,
+    target: &BareJid,
+    affiliation: Affiliation,
 ) -> Result<(), StanzaError> {
     let own = room.affiliation(&world.config, &sender.bare);
     let current = room.affiliation(&world.config, target);
@@ -44,32 +92,6 @@ pub(super) fn set_affiliation(
         }
         Affiliation::Admin if current < Affiliation::Admin && affiliation < Affiliation::Admin => {}
         _ => return Err(not_allowed()),
-    }
-    if !room.affiliate(target, affiliation, world.config.limits.max_affiliations) {
-        return Err(StanzaError::new(Condition::ResourceConstraint));
-    }
-    permissions::affiliation_set(room, &world.config, target);
-    let actor = Some(actor(room, sender));
-    let nicks = room.nicks_of(target);
-    if nicks.is_empty() {
-        announce_absent(room, world, target, affiliation, reason.as_deref());
-        return Ok(());
-    }
-    for nick in nicks {
-        let change = Change { actor: actor.clone(), reason: reason.clone(), ..Change::default() };
-        let code = match affiliation {
-            Affiliation::Outcast => Some(301),
-            Affiliation::None if room.config.members_only => Some(321),
-            _ => None,
-        };
-        if let Some(code) = code {
-            leave::remove(room, world, &nick, None, None, &Change { codes: vec![code], ..change });
-            continue;
-        }
-        if let Some(o) = room.occupant_mut(&nick) {
-            o.role = affiliation.role();
-        }
-        presence::announce(room, world, &nick, &change);
     }
     Ok(())
 }
@@ -101,45 +123,49 @@ fn announce_absent(
 
 /// Sets the role of an occupant; `none` is a kick.
 pub(super) fn set_role(
-    room: &mut Room,
-    world: &mut World,
+    t: &mut Turn<'_>,
     sender: &Sender,
     nick: &str,
     role: Role,
     reason: Option<String>,
 ) -> Result<(), StanzaError> {
-    let moderator = room.occupant_of(sender.id).is_some_and(|o| o.role.is_moderator());
-    let Some(target) = room.occupant(nick) else {
+    let moderator = t.room.occupant_of(sender.id).is_some_and(|o| o.role.is_moderator());
+    let Some(target) = t.room.occupant(nick) else {
         return Err(StanzaError::new(Condition::ItemNotFound).with_type(ErrorType::Modify));
     };
     let (target_bare, target_role) = (target.bare.clone(), target.role);
-    let own = room.affiliation(&world.config, &sender.bare);
-    let theirs = room.affiliation(&world.config, &target_bare);
+    let own = t.room.affiliation(&t.world.config, &sender.bare);
+    let theirs = t.room.affiliation(&t.world.config, &target_bare);
     // A person who kicks the focus ends the meeting for all: only another role's account may.
-    let protected = world.is_admin(&target_bare) && !sender.admin;
+    let protected = t.world.is_admin(&target_bare) && !sender.identity.admin;
     let touches_moderator = role.is_moderator() || (target_role.is_moderator() && role != Role::None);
     if !moderator || own < theirs || protected || (touches_moderator && own < Affiliation::Admin) {
         return Err(not_allowed());
     }
-    let change = Change { actor: Some(actor(room, sender)), reason, ..Change::default() };
+    let change = Change { actor: Some(actor(t.room, sender)), reason, ..Change::default() };
     if role == Role::None {
-        kick(room, world, nick, &target_bare, change);
+        kick(t, nick, &target_bare, change);
         return Ok(());
     }
-    if let Some(o) = room.occupant_mut(nick) {
+    if let Some(o) = t.room.occupant_mut(nick) {
         o.role = role;
     }
-    presence::announce(room, world, nick, &change);
+    presence::announce(t, nick, &change);
     Ok(())
 }
 
 /// A kicked one loses its affiliation too, or it would come back as what it was (xmpp-server §4.14). As upstream,
 /// the others hear of that first.
-fn kick(room: &mut Room, world: &mut World, nick: &str, bare: &BareJid, change: Change) {
-    room.permissions_due.remove(bare);
-    if !world.is_admin(bare) {
-        room.affiliate(bare, Affiliation::None, world.config.limits.max_affiliations);
-        announce_absent(room, world, bare, Affiliation::None, None);
+fn kick(t: &mut Turn<'_>, nick: &str, bare: &BareJid, change: Change) {
+    if !t.world.is_admin(bare) {
+        t.room.affiliate(bare, Affiliation::None, t.world.config.limits.max_affiliations);
+        let set = Affiliated { account: bare, affiliation: Affiliation::None };
+        for m in t.modules {
+            if let Some(hook) = m.affiliation {
+                hook(t.room, t.world, &set);
+            }
+        }
+        announce_absent(t.room, t.world, bare, Affiliation::None, None);
     }
-    leave::remove(room, world, nick, None, None, &Change { codes: vec![307], ..change });
+    leave::remove(t, nick, None, None, &Change { codes: vec![307], ..change });
 }

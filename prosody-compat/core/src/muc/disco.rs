@@ -2,11 +2,12 @@
 
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 
-use super::owner::field;
-use super::room::Room;
-use crate::world::{Sender, World};
+use super::turn::Turn;
+use crate::room::form::field;
+use crate::world::Sender;
 
-pub(super) fn handle(room: &Room, world: &mut World, sender: &Sender, e: &Element) {
+pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, e: &Element) {
+    let (room, world) = (&*t.room, &mut *t.world);
     // Upstream's `muc_hide_all`: to everybody else the room tells nothing.
     if room.occupant_of(sender.id).is_none() {
         world.refuse(sender, e, &StanzaError::new(Condition::Forbidden), Some(room.shown()));
@@ -29,23 +30,21 @@ pub(super) fn handle(room: &Room, world: &mut World, sender: &Sender, e: &Elemen
     for var in features {
         query.push(Element::inherit("feature").with_attr("var", var));
     }
-    let created = room.created_at_ms.map(|ms| ms.to_string()).unwrap_or_default();
     let flag = |on: bool| if on { "1" } else { "0" };
-    query.push(
-        Element::new("x", ns::DATA_FORMS)
-            .with_attr("type", "result")
-            .with_child(field("hidden", "FORM_TYPE", "http://jabber.org/protocol/muc#roominfo"))
-            .with_child(field("text-single", "muc#roominfo_meetingId", &room.meeting_id))
-            .with_child(field("text-single", "muc#roominfo_created_timestamp", &created))
-            .with_child(field("text-single", "muc#roominfo_description", c.description.reveal()))
-            .with_child(field("text-single", "muc#roominfo_occupants", &room.len().to_string()))
-            .with_child(field("boolean", "muc#roomconfig_changesubject", flag(c.anybody_changes_subject)))
-            .with_child(field(
-                "boolean",
-                "muc#roomconfig_allowinvites",
-                flag(!c.members_only || c.members_invite),
-            ))
-            .with_child(field("text-single", "muc#roomconfig_roomname", c.name.reveal())),
-    );
+    let invites = flag(!c.members_only || c.members_invite);
+    let mut form = Element::new("x", ns::DATA_FORMS)
+        .with_attr("type", "result")
+        .with_child(field("hidden", "FORM_TYPE", "http://jabber.org/protocol/muc#roominfo"))
+        .with_child(field("text-single", "muc#roominfo_description", c.description.reveal()))
+        .with_child(field("text-single", "muc#roominfo_occupants", &room.len().to_string()))
+        .with_child(field("boolean", "muc#roomconfig_changesubject", flag(c.anybody_changes_subject)))
+        .with_child(field("boolean", "muc#roomconfig_allowinvites", invites))
+        .with_child(field("text-single", "muc#roomconfig_roomname", c.name.reveal()));
+    for m in t.modules {
+        if let Some(disco) = m.disco {
+            disco(room, &mut form);
+        }
+    }
+    query.push(form);
     world.answer(sender, e, Some(query));
 }

@@ -3,31 +3,37 @@
 //!
 //! The id stays as it is: the answer is addressed to the asker's occupant, so nothing has to be remembered.
 
-use jitsi_xmpp::{Condition, Element, ErrorType, StanzaError, ns};
+use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 
-use super::room::Room;
+use super::turn::Turn;
+use crate::counters::Counter;
+use crate::module::Relay;
 use crate::outbox::Outgoing;
-use crate::router::payload;
-use crate::world::{Sender, World};
+use crate::stanza::{not_in, payload};
+use crate::world::Sender;
 
-pub(super) fn handle(room: &Room, world: &mut World, sender: &Sender, nick: &str, mut e: Element) {
-    let Some(own) = room.occupant_of(sender.id) else {
-        let error = StanzaError::new(Condition::NotAcceptable)
-            .with_type(ErrorType::Cancel)
-            .with_text("You are not currently connected to this chat");
-        world.refuse(sender, &e, &error, Some(room.shown()));
+pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) {
+    let Some(own) = t.room.occupant_of(sender.id).map(|o| o.nick.clone()) else {
+        t.world.refuse(sender, &e, &not_in(), Some(t.room.shown()));
         return;
     };
     // XEP-0410: the room itself says that one is still in.
-    if *own.nick == *nick && payload(&e).is_some_and(|(kind, p)| kind == "get" && p.is("ping", ns::PING)) {
-        world.answer(sender, &e, None);
+    if *own == *nick && payload(&e).is_some_and(|(kind, p)| kind == "get" && p.is("ping", ns::PING)) {
+        t.world.answer(sender, &e, None);
         return;
     }
-    let Some(target) = room.occupant(nick).and_then(|o| o.primary()) else {
+    let Some(target) = t.room.occupant(nick).and_then(|o| o.primary()).map(|s| s.id) else {
         let error = StanzaError::new(Condition::ItemNotFound).with_text("Recipient not in room");
-        world.refuse(sender, &e, &error, Some(room.shown()));
+        t.world.refuse(sender, &e, &error, Some(t.room.shown()));
         return;
     };
-    e.set_attr("from", room.occupant_jid(&own.nick));
-    world.deliver(target.id, &Outgoing::new(e));
+    for rule in t.modules.iter().filter_map(|m| m.iq) {
+        match rule(t.room, t.world, sender, &mut e) {
+            Ok(Relay::Pass) => {}
+            Ok(Relay::Drop) => return t.world.counters.add(Counter::RuleDropped),
+            Err(error) => return t.world.refuse(sender, &e, &error, Some(t.room.shown())),
+        }
+    }
+    e.set_attr("from", t.room.occupant_jid(&own));
+    t.world.deliver(target, &Outgoing::new(e));
 }

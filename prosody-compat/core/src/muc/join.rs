@@ -1,108 +1,125 @@
 //! A join presence in; the room created if allowed, the rules asked in order, and then everything a newcomer and the
 //! others get, in upstream's order (xmpp-server §3.3), out.
 
+use jitsi_xmpp::room::Tenant;
 use jitsi_xmpp::{BareJid, Condition, Element, StanzaError, ns};
 
-use super::Rooms;
-use super::held::{self, Held};
-use super::history::Wanted;
 use super::presence::{self, Change};
-use super::room::{Affiliation, Occupant, OccupantSession, Room, RoomKind};
-use crate::components::metadata;
+use super::turn::{Muc, Turn};
 use crate::counters::Counter;
-use crate::hosts::Host;
+use crate::identity::HostId;
+use crate::module::{Attempt, Verdict};
 use crate::outbox::Outgoing;
-use crate::rules::meeting_id::FOCUS_NICK;
-use crate::rules::{self, Attempt, Verdict, conference_duration};
+use crate::room::history::Wanted;
+use crate::room::rank::Affiliation;
+use crate::room::{Occupant, OccupantSession, Room, waiting};
+use crate::stanza::NOT_IN;
+use crate::tenants;
 use crate::world::{Sender, World};
 
 /// Available presence of somebody who is not in the room.
 pub(super) fn presence(
-    rooms: &mut Rooms,
-    world: &mut World,
+    muc: &mut Muc<'_>,
     sender: &Sender,
-    host: Host,
+    host: HostId,
     room_jid: &BareJid,
     nick: &str,
     e: Element,
 ) {
-    let host_domain = room_jid.domain().to_owned();
     let Some(x) = e.child("x", ns::MUC) else {
-        let (error, by) = match rooms.get(room_jid) {
-            Some(room) => (
-                StanzaError::new(Condition::ItemNotFound)
-                    .with_text("You are not currently connected to this chat"),
-                room.shown().to_owned(),
-            ),
-            None => (StanzaError::new(Condition::ItemNotFound), host_domain),
+        let error = StanzaError::new(Condition::ItemNotFound);
+        let (error, by) = match muc.rooms.get(room_jid) {
+            Some(room) => (error.with_text(NOT_IN), room.shown()),
+            None => (error, room_jid.domain()),
         };
-        world.refuse(sender, &e, &error, Some(&by));
+        muc.world.refuse(sender, &e, &error, Some(by));
         return;
     };
     let password = x.child_named("password").map(Element::text);
-    let mut attempt = Attempt { sender: sender.clone(), nick: nick.into(), presence: e, password };
-    let created = rooms.get(room_jid).is_none();
-    if created {
-        let verdict = rules::CREATE
-            .iter()
-            .map(|rule| rule(world, room_jid, &attempt))
-            .find(|v| !matches!(v, Verdict::Pass));
-        if let Some(Verdict::Refuse { error, .. }) = verdict {
-            world.counters.add(Counter::JoinsRefused);
-            world.refuse(sender, &attempt.presence, &error, Some(&host_domain));
-            return;
-        }
-        let kind = if host == Host::InternalMuc { RoomKind::Brewery } else { RoomKind::Meeting };
-        let meeting_id = world.entropy.uuid();
-        let mut room = Room::new(&world.config, room_jid.clone(), kind, meeting_id);
-        room.affiliate(&sender.bare, Affiliation::Owner, world.config.limits.max_affiliations);
-        rooms.insert(world, room);
+    let attempt = Attempt { sender: sender.clone(), nick: nick.into(), presence: e, password };
+    let created = muc.rooms.get(room_jid).is_none();
+    if created && !create(muc, host, room_jid, &attempt) {
+        return;
     }
-    let Some(room) = rooms.get_mut(room_jid) else { return };
-    try_join(room, world, &mut attempt, created);
-    rooms.remove_if_empty(world, room_jid);
+    if let Some(mut t) = muc.turn(room_jid) {
+        try_join(&mut t, attempt, created);
+    }
+    muc.sweep(room_jid);
+}
+
+/// Makes the room, if the rules let this one make it.
+fn create(muc: &mut Muc<'_>, host: HostId, room_jid: &BareJid, attempt: &Attempt) -> bool {
+    let Some(def) = muc.hosts.rooms(host) else { return false };
+    let rules = def.modules.iter().filter_map(|m| m.create);
+    let verdict = rules.map(|rule| rule(muc.world, room_jid, attempt)).find(|v| !matches!(v, Verdict::Pass));
+    if let Some(Verdict::Refuse { error, .. }) = verdict {
+        muc.world.counters.add(Counter::JoinsRefused);
+        muc.world.refuse(&attempt.sender, &attempt.presence, &error, Some(room_jid.domain()));
+        return false;
+    }
+    let tenant = tenants::of_room(&muc.world.config, room_jid);
+    let policy = def.policy(tenant.as_ref().map(Tenant::as_str)).clone();
+    let mut room = Room::new(&muc.world.config, room_jid.clone(), host, policy);
+    room.affiliate(&attempt.sender.bare, Affiliation::Owner, muc.world.config.limits.max_affiliations);
+    muc.rooms.insert(muc.world, room);
+    if let Some(t) = muc.turn(room_jid) {
+        for m in t.modules {
+            if let Some(created) = m.created {
+                created(t.room, t.world);
+            }
+        }
+    }
+    true
+}
+
+/// What they waited for is here: everybody who still is connected asks again, in order.
+pub(super) fn release(muc: &mut Muc<'_>, room_jid: &BareJid, reason: &str) {
+    let Some(mut t) = muc.turn(room_jid) else { return };
+    for attempt in waiting::take(t.room, t.world, reason) {
+        try_join(&mut t, attempt, false);
+    }
+    muc.sweep(room_jid);
 }
 
 /// Asks the rules and admits, holds or refuses.
-pub(super) fn try_join(room: &mut Room, world: &mut World, attempt: &mut Attempt, created: bool) {
-    for rule in rules::JOIN {
-        match rule(world, room, attempt) {
+fn try_join(t: &mut Turn<'_>, mut attempt: Attempt, created: bool) {
+    for rule in t.modules.iter().filter_map(|m| m.join) {
+        match rule(t.room, t.world, &mut attempt) {
             Verdict::Pass => {}
-            Verdict::Hold => {
-                held::hold(room, world, Held::new(world.now, attempt));
-                return;
-            }
+            Verdict::Hold(reason) => return waiting::hold(t.room, t.world, attempt, reason),
             Verdict::Refuse { error, by_host } => {
-                world.counters.add(Counter::JoinsRefused);
-                let by = if by_host { room.jid.domain().to_owned() } else { room.shown().to_owned() };
-                world.refuse(&attempt.sender, &attempt.presence, &error, Some(&by));
+                t.world.counters.add(Counter::JoinsRefused);
+                let by = if by_host { t.room.jid.domain() } else { t.room.shown() };
+                t.world.refuse(&attempt.sender, &attempt.presence, &error, Some(by));
                 return;
             }
         }
     }
-    admit(room, world, attempt, created);
+    admit(t, attempt, created);
 }
 
-fn admit(room: &mut Room, world: &mut World, attempt: &Attempt, created: bool) {
+fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
     let Attempt { sender, nick, presence: said, .. } = attempt;
     let wanted = Wanted::read(said.child("x", ns::MUC));
-    let kept = presence::clean(world, sender, said.clone(), true);
-    for o in room.occupants().filter(|o| o.nick != *nick) {
-        world.deliver(sender.id, &o.seen);
+    let kept = presence::clean(t, &sender, said, true);
+    for o in t.room.occupants().filter(|o| o.nick != nick) {
+        t.world.deliver(sender.id, &o.seen);
     }
-    if room.kind == RoomKind::Meeting {
-        metadata::welcome(room, world, sender);
+    for m in t.modules {
+        if let Some(welcome) = m.welcome {
+            welcome(t.room, t.world, &sender);
+        }
     }
     let session = OccupantSession { id: sender.id, jid: sender.jid.clone() };
-    if room.occupant(nick).is_some() {
-        room.add_session(nick, session);
-        if let Some(o) = room.occupant_mut(nick) {
+    if t.room.occupant(&nick).is_some() {
+        t.room.add_session(&nick, session);
+        if let Some(o) = t.room.occupant_mut(&nick) {
             o.presence = kept;
         }
     } else {
-        let role = room.affiliation(&world.config, &sender.bare).role();
+        let role = t.room.affiliation(&t.world.config, &sender.bare).role();
         let seen = Outgoing::new(kept.clone());
-        room.insert(Occupant {
+        t.room.insert(Occupant {
             nick: nick.clone(),
             bare: sender.bare.clone(),
             role,
@@ -111,29 +128,29 @@ fn admit(room: &mut Room, world: &mut World, attempt: &Attempt, created: bool) {
             seen,
         });
     }
-    if let Some(s) = world.sessions.get_mut(sender.id) {
-        s.rooms.push((room.jid.clone(), nick.clone()));
+    if let Some(s) = t.world.sessions.get_mut(sender.id) {
+        s.rooms.push((t.room.jid.clone(), nick.clone()));
     }
     let mut own_codes = if created { vec![201] } else { Vec::new() };
     own_codes.push(100);
-    presence::announce(room, world, nick, &Change { own_codes, ..Change::default() });
-    conference_duration::joined(room, world);
-    replay(room, world, sender, wanted);
-    rules::start_muted::presence(room, world, nick);
-    if &**nick == FOCUS_NICK && sender.admin {
-        room.focus_was_in = true;
-        held::replay(room, world);
+    presence::announce(t, &nick, &Change { own_codes, ..Change::default() });
+    for m in t.modules {
+        if let Some(joined) = m.joined {
+            joined(t.room, t.world, &sender, &nick);
+        }
     }
+    replay(t.room, t.world, &sender, wanted);
+    presence::relayed(t, &nick);
 }
 
 /// A join of somebody who already is in: the client lost track, it gets everything again.
-pub(super) fn again(room: &mut Room, world: &mut World, sender: &Sender, nick: &str, e: Element) {
+pub(super) fn again(t: &mut Turn<'_>, sender: &Sender, nick: &str, e: Element) {
     let wanted = Wanted::read(e.child("x", ns::MUC));
-    for o in room.occupants().filter(|o| *o.nick != *nick) {
-        world.deliver(sender.id, &o.seen);
+    for o in t.room.occupants().filter(|o| *o.nick != *nick) {
+        t.world.deliver(sender.id, &o.seen);
     }
-    presence::update(room, world, sender, nick, e);
-    replay(room, world, sender, wanted);
+    presence::update(t, sender, nick, e);
+    replay(t.room, t.world, sender, wanted);
 }
 
 /// History, then the subject, which ends the join (XEP-0045 §7.2.15).

@@ -4,58 +4,58 @@
 use jitsi_xmpp::{BareJid, Element};
 
 use super::presence::{self, Change};
-use super::room::Room;
-use super::{Rooms, held};
+use super::turn::{Muc, Turn};
+use crate::room::waiting;
 use crate::session::SessionId;
 use crate::world::{Sender, World};
 
 /// Somebody left by itself; the reflection keeps id and children.
-pub(super) fn by_itself(
-    rooms: &mut Rooms,
-    world: &mut World,
-    sender: &Sender,
-    room_jid: &BareJid,
-    e: &Element,
-) {
-    let Some(room) = rooms.get_mut(room_jid) else { return };
-    let Some(nick) = room.occupant_of(sender.id).map(|o| o.nick.clone()) else {
-        held::forget(rooms, world, room_jid, sender.id);
+pub(super) fn by_itself(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: &Element) {
+    let Some(mut t) = muc.turn(room_jid) else { return };
+    let Some(nick) = t.room.occupant_of(sender.id).map(|o| o.nick.clone()) else {
+        forget_waiting(muc, room_jid, sender.id);
         return;
     };
-    let said = presence::clean(world, sender, e.clone(), false);
-    remove(room, world, &nick, Some(sender.id), Some(&said), &Change::default());
-    rooms.remove_if_empty(world, room_jid);
+    let said = presence::clean(&t, sender, e.clone(), false);
+    remove(&mut t, &nick, Some(sender.id), Some(&said), &Change::default());
+    muc.sweep(room_jid);
 }
 
 /// Unavailable presence without address: everything is left.
-pub(crate) fn everywhere(rooms: &mut Rooms, world: &mut World, sender: &Sender, e: &Element) {
-    let joined: Vec<BareJid> = world
+pub(crate) fn everywhere(muc: &mut Muc<'_>, sender: &Sender, e: &Element) {
+    let joined: Vec<BareJid> = muc
+        .world
         .sessions
         .get(sender.id)
         .map(|s| s.rooms.iter().map(|(r, _)| r.clone()).collect())
         .unwrap_or_default();
     for room in joined {
-        by_itself(rooms, world, sender, &room, e);
+        by_itself(muc, sender, &room, e);
     }
 }
 
 /// The session is gone, nothing can be sent to it any more.
-pub(crate) fn lost(rooms: &mut Rooms, world: &mut World, room_jid: &BareJid, nick: &str, id: SessionId) {
-    let Some(room) = rooms.get_mut(room_jid) else { return };
-    remove(room, world, nick, Some(id), None, &Change::default());
-    rooms.remove_if_empty(world, room_jid);
+pub(crate) fn lost(muc: &mut Muc<'_>, room_jid: &BareJid, nick: &str, id: SessionId) {
+    let Some(mut t) = muc.turn(room_jid) else { return };
+    remove(&mut t, nick, Some(id), None, &Change::default());
+    muc.sweep(room_jid);
+}
+
+/// A session does not want to come in any more.
+pub(crate) fn forget_waiting(muc: &mut Muc<'_>, room_jid: &BareJid, id: SessionId) {
+    waiting::forget(muc.rooms.get_mut(room_jid), muc.world, room_jid, id);
+    muc.sweep(room_jid);
 }
 
 /// Removes an occupant, or only one of its sessions, and tells everybody.
 pub(super) fn remove(
-    room: &mut Room,
-    world: &mut World,
+    t: &mut Turn<'_>,
     nick: &str,
     only: Option<SessionId>,
     said: Option<&Element>,
     change: &Change,
 ) {
-    let Some(o) = room.occupant(nick) else { return };
+    let Some(o) = t.room.occupant(nick) else { return };
     if let Some(id) = only
         && !o.sessions.iter().any(|s| s.id == id)
     {
@@ -63,16 +63,21 @@ pub(super) fn remove(
     }
     let others_remain = only.is_some() && o.sessions.len() > 1;
     if let (Some(id), true) = (only, others_remain) {
-        room.remove_session(nick, id);
-        forget(world, id, &room.jid);
-        presence::announce(room, world, nick, &Change::default());
+        t.room.remove_session(nick, id);
+        forget(t.world, id, &t.room.jid);
+        presence::announce(t, nick, &Change::default());
         return;
     }
-    let Some(gone) = room.remove(nick) else { return };
+    let Some(gone) = t.room.remove(nick) else { return };
     for s in &gone.sessions {
-        forget(world, s.id, &room.jid);
+        forget(t.world, s.id, &t.room.jid);
     }
-    presence::announce_gone(room, world, &gone, said, change);
+    presence::announce_gone(t.room, t.world, &gone, said, change);
+    for m in t.modules {
+        if let Some(left) = m.left {
+            left(t.room, t.world, &gone);
+        }
+    }
 }
 
 fn forget(world: &mut World, id: SessionId, room: &BareJid) {
@@ -82,8 +87,8 @@ fn forget(world: &mut World, id: SessionId, room: &BareJid) {
 }
 
 /// Ends a room: everybody gets its own unavailable presence with the reason.
-pub(crate) fn destroy(rooms: &mut Rooms, world: &mut World, room_jid: &BareJid, destroy: Element) {
-    let Some(mut room) = rooms.take(world, room_jid) else { return };
+pub(crate) fn destroy(muc: &mut Muc<'_>, room_jid: &BareJid, destroy: Element) {
+    let Some(mut room) = muc.take(room_jid) else { return };
     let nicks: Vec<Box<str>> = room.occupants().map(|o| o.nick.clone()).collect();
     let change = Change { destroy: Some(destroy), ..Change::default() };
     let mut gone = Vec::new();
@@ -92,10 +97,10 @@ pub(crate) fn destroy(rooms: &mut Rooms, world: &mut World, room_jid: &BareJid, 
     }
     for o in &gone {
         for s in &o.sessions {
-            forget(world, s.id, &room.jid);
+            forget(muc.world, s.id, &room.jid);
         }
         // The room is empty by now, so this reaches only the occupant itself.
-        presence::announce_gone(&room, world, o, None, &change);
+        presence::announce_gone(&room, muc.world, o, None, &change);
     }
-    held::abandon(&mut room, world);
+    waiting::abandon(&mut room, muc.world);
 }

@@ -2,86 +2,71 @@
 
 use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError, ns};
 
-use super::Rooms;
-use super::room::{Role, Room, Subject};
+use super::turn::{Muc, Turn};
 use crate::counters::Counter;
+use crate::module::Relay;
 use crate::outbox::Outgoing;
-use crate::rules;
+use crate::room::rank::Role;
+use crate::room::{Room, Subject};
+use crate::stanza::not_in;
 use crate::world::{Sender, World};
 
-const NOT_IN: &str = "You are not currently connected to this chat";
-
-pub(super) fn handle(
-    rooms: &mut Rooms,
-    world: &mut World,
-    sender: &Sender,
-    room_jid: &BareJid,
-    nick: Option<&str>,
-    e: Element,
-) {
-    let Some(room) = rooms.get_mut(room_jid) else {
-        world.refuse(sender, &e, &StanzaError::new(Condition::ItemNotFound), Some(room_jid.domain()));
+pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nick: Option<&str>, e: Element) {
+    let Some(mut t) = muc.turn(room_jid) else {
+        muc.world.refuse(sender, &e, &StanzaError::new(Condition::ItemNotFound), Some(room_jid.domain()));
         return;
     };
-    let shown = room.shown().to_owned();
     let outcome = match (nick, e.attr("type")) {
         (_, Some("error")) => Ok(()),
-        (Some(nick), _) => private(room, world, sender, nick, e.clone()),
-        (None, Some("groupchat")) => group(room, world, sender, e.clone()),
+        (Some(nick), _) => private(&mut t, sender, nick, e.clone()),
+        (None, Some("groupchat")) => group(&mut t, sender, e.clone()),
         // Invitations and voice requests: not offered.
         (None, _) => Err(StanzaError::new(Condition::ServiceUnavailable)),
     };
     if let Err(error) = outcome {
-        world.refuse(sender, &e, &error, Some(&shown));
+        t.world.refuse(sender, &e, &error, Some(t.room.shown()));
     }
 }
 
 /// To everybody, the sender included.
-fn group(room: &mut Room, world: &mut World, sender: &Sender, mut e: Element) -> Result<(), StanzaError> {
-    let Some(own) = room.occupant_of(sender.id) else {
-        return Err(StanzaError::new(Condition::NotAcceptable)
-            .with_type(ErrorType::Cancel)
-            .with_text(NOT_IN));
-    };
+fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), StanzaError> {
+    let own = t.room.occupant_of(sender.id).ok_or_else(not_in)?;
     let (nick, role) = (own.nick.clone(), own.role);
     if role < Role::Participant {
         return Err(StanzaError::new(Condition::Forbidden));
     }
     let name = own.presence.child("nick", ns::NICK).map(Element::text);
-    for rule in rules::MESSAGE {
-        if !rule(world, room, sender, &mut e)? {
-            world.counters.add(Counter::RuleDropped);
+    // XEP-0045 §8.1: a subject alone sets the subject.
+    let has = |name| e.child_named(name).is_some();
+    let is_subject = has("subject") && !has("body") && !has("thread");
+    if !is_subject && e.attr("id").is_none_or(str::is_empty) {
+        let id = t.world.entropy.hex(12);
+        e.set_attr("id", id);
+    }
+    for rule in t.modules.iter().filter_map(|m| m.message) {
+        if rule(t.room, t.world, sender, &mut e)? == Relay::Drop {
+            t.world.counters.add(Counter::RuleDropped);
             return Ok(());
         }
     }
     e.remove_attr("to");
-    e.set_attr("from", room.occupant_jid(&nick));
-    // XEP-0045 §8.1: a subject alone sets the subject.
-    if e.child_named("subject").is_some()
-        && e.child_named("body").is_none()
-        && e.child_named("thread").is_none()
-    {
-        return subject(room, world, role, e);
-    }
-    if e.attr("id").is_none_or(str::is_empty) {
-        let id = world.entropy.hex(12);
-        e.set_attr("id", id);
+    e.set_attr("from", t.room.occupant_jid(&nick));
+    if is_subject {
+        return subject(t.room, t.world, role, e);
     }
     if e.child_named("body").is_some() || e.child("store", ns::HINTS).is_some() {
-        if let Some(id) = e.attr("id") {
-            room.authors.remember(id, &sender.bare, world.config.limits.max_retractable);
-        }
         let mut kept = e.clone();
         // Latecomers cannot look up the name of somebody who has left.
-        if let Some(name) = name {
+        let vouched = sender.identity.user.as_ref().map(|user| ("token", user.name.reveal().clone()));
+        if let Some((source, name)) = vouched.or_else(|| name.map(|name| ("guest", name))) {
             kept.push(
-                Element::new("display-name", ns::DISPLAY_NAME).with_attr("source", "guest").with_text(name),
+                Element::new("display-name", ns::DISPLAY_NAME).with_attr("source", source).with_text(name),
             );
         }
-        kept.push(delay(room, world));
-        room.history.keep(world.now, kept, &world.config.limits);
+        kept.push(delay(t.room, t.world));
+        t.room.history.keep(t.world.now, kept, &t.world.config.limits);
     }
-    room.broadcast(world, &Outgoing::new(e));
+    t.room.broadcast(t.world, &Outgoing::new(e));
     Ok(())
 }
 
@@ -111,32 +96,27 @@ fn delay(room: &Room, world: &World) -> Element {
 }
 
 /// To one occupant.
-fn private(
-    room: &mut Room,
-    world: &mut World,
-    sender: &Sender,
-    nick: &str,
-    mut e: Element,
-) -> Result<(), StanzaError> {
-    let Some(own) = room.occupant_of(sender.id) else {
-        return Err(StanzaError::new(Condition::NotAcceptable)
-            .with_type(ErrorType::Cancel)
-            .with_text(NOT_IN));
-    };
+fn private(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) -> Result<(), StanzaError> {
+    let own = t.room.occupant_of(sender.id).ok_or_else(not_in)?;
     if e.attr("type") == Some("groupchat") {
         return Err(StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify));
     }
-    let from = room.occupant_jid(&own.nick);
-    let Some(target) = room.occupant(nick) else {
+    let from = t.room.occupant_jid(&own.nick);
+    let Some(target) = t.room.occupant(nick) else {
         return Err(StanzaError::new(Condition::ItemNotFound).with_text("Recipient not in room"));
     };
     let targets: Vec<_> = target.sessions.iter().map(|s| s.id).collect();
-    rules::strip_message(world, room, sender, &mut e)?;
+    for rule in t.modules.iter().filter_map(|m| m.private) {
+        if rule(t.room, t.world, sender, &mut e)? == Relay::Drop {
+            t.world.counters.add(Counter::RuleDropped);
+            return Ok(());
+        }
+    }
     e.set_attr("from", from);
     e.push(Element::new("x", ns::MUC_USER));
     let out = Outgoing::new(e);
     for id in targets {
-        world.deliver(id, &out);
+        t.world.deliver(id, &out);
     }
     Ok(())
 }

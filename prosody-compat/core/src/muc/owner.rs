@@ -3,24 +3,25 @@
 
 use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, Sensitive, StanzaError, ns};
 
+use super::leave;
 use super::presence::Change;
-use super::room::{Affiliation, Room};
-use super::{Rooms, leave};
+use super::turn::{Muc, Turn};
 use crate::outbox::Outgoing;
-use crate::router::payload;
-use crate::world::{Sender, World};
+use crate::room::form::field;
+use crate::room::rank::Affiliation;
+use crate::stanza::payload;
+use crate::world::Sender;
 
-pub(super) fn handle(rooms: &mut Rooms, world: &mut World, sender: &Sender, room_jid: &BareJid, e: &Element) {
-    let (Some(room), Some((kind, query))) = (rooms.get_mut(room_jid), payload(e)) else { return };
-    let shown = room.shown().to_owned();
-    if room.affiliation(&world.config, &sender.bare) != Affiliation::Owner {
+pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: &Element) {
+    let (Some(mut t), Some((kind, query))) = (muc.turn(room_jid), payload(e)) else { return };
+    if t.room.affiliation(&t.world.config, &sender.bare) != Affiliation::Owner {
         let error = StanzaError::new(Condition::Forbidden).with_text("Only owners can configure rooms");
-        world.refuse(sender, e, &error, Some(&shown));
+        t.world.refuse(sender, e, &error, Some(t.room.shown()));
         return;
     }
     if kind == "get" {
-        let form = form(room);
-        world.answer(sender, e, Some(Element::new("query", ns::MUC_OWNER).with_child(form)));
+        let form = form(&t);
+        t.world.answer(sender, e, Some(Element::new("query", ns::MUC_OWNER).with_child(form)));
         return;
     }
     if let Some(d) = query.child("destroy", ns::MUC_OWNER) {
@@ -28,29 +29,29 @@ pub(super) fn handle(rooms: &mut Rooms, world: &mut World, sender: &Sender, room
         if let Some(reason) = d.child_named("reason") {
             destroy.push(Element::inherit("reason").with_text(reason.text()));
         }
-        leave::destroy(rooms, world, room_jid, destroy);
-        world.answer(sender, e, None);
+        leave::destroy(muc, room_jid, destroy);
+        muc.world.answer(sender, e, None);
         return;
     }
     match query.child("x", ns::DATA_FORMS) {
-        Some(form) if form.attr("type") == Some("cancel") => world.answer(sender, e, None),
-        Some(form) if form.attr("type") == Some("submit") => match apply(room, world, sender, form) {
+        Some(form) if form.attr("type") == Some("cancel") => t.world.answer(sender, e, None),
+        Some(form) if form.attr("type") == Some("submit") => match apply(&mut t, sender, form) {
             Ok(codes) => {
-                world.answer(sender, e, None);
-                announce(room, world, &codes);
-                rooms.remove_if_empty(world, room_jid);
+                t.world.answer(sender, e, None);
+                announce(&mut t, &codes);
+                muc.sweep(room_jid);
             }
-            Err(error) => world.refuse(sender, e, &error, Some(&shown)),
+            Err(error) => t.world.refuse(sender, e, &error, Some(t.room.shown())),
         },
         _ => {
             let error = StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify);
-            world.refuse(sender, e, &error, Some(&shown));
+            t.world.refuse(sender, e, &error, Some(t.room.shown()));
         }
     }
 }
 
 /// What the fields change. Fields that are not there keep their value, unknown ones are ignored.
-fn apply(room: &mut Room, world: &World, sender: &Sender, form: &Element) -> Result<Vec<u16>, StanzaError> {
+fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<Vec<u16>, StanzaError> {
     let bad =
         |text: &str| StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify).with_text(text);
     let fields: Vec<(&str, String)> = form
@@ -62,7 +63,7 @@ fn apply(room: &mut Room, world: &World, sender: &Sender, form: &Element) -> Res
         return Err(bad("Form is not of type room configuration"));
     }
     // Checked before anything is changed, so that a refused form changes nothing.
-    let limits = &world.config.limits;
+    let limits = &t.world.config.limits;
     for (var, value) in &fields {
         let most = match *var {
             SECRET => limits.max_password_bytes,
@@ -76,7 +77,7 @@ fn apply(room: &mut Room, world: &World, sender: &Sender, form: &Element) -> Res
     let on = |v: &str| matches!(v, "1" | "true");
     let (mut codes, mut changed) = (Vec::new(), false);
     for (var, value) in fields {
-        let c = &mut room.config;
+        let c = &mut t.room.config;
         changed |= match var {
             WHOIS => {
                 let code = if value == "moderators" { 173 } else { 172 };
@@ -92,10 +93,7 @@ fn apply(room: &mut Room, world: &World, sender: &Sender, form: &Element) -> Res
             DESCRIPTION => replace(&mut c.description, Sensitive::new(value)),
             CHANGE_SUBJECT => replace(&mut c.anybody_changes_subject, on(&value)),
             MEMBER_INVITES => replace(&mut c.members_invite, on(&value)),
-            MEETING_ID if sender.admin && !value.is_empty() && value.len() <= 128 => {
-                replace(&mut room.meeting_id, value)
-            }
-            _ => false,
+            _ => t.modules.iter().find_map(|m| m.config?(t.room, sender, var, &value)).unwrap_or(false),
         };
     }
     if changed {
@@ -111,18 +109,19 @@ fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
 }
 
 /// Tells everybody that the configuration changed, after those who lost their right to be here are gone.
-fn announce(room: &mut Room, world: &mut World, codes: &[u16]) {
+fn announce(t: &mut Turn<'_>, codes: &[u16]) {
     if codes.is_empty() {
         return;
     }
-    if room.config.members_only {
-        let strangers: Vec<Box<str>> = room
+    if t.room.config.members_only {
+        let strangers: Vec<Box<str>> = t
+            .room
             .occupants()
-            .filter(|o| room.affiliation(&world.config, &o.bare) == Affiliation::None)
+            .filter(|o| t.room.affiliation(&t.world.config, &o.bare) == Affiliation::None)
             .map(|o| o.nick.clone())
             .collect();
         for nick in strangers {
-            leave::remove(room, world, &nick, None, None, &Change { codes: vec![322], ..Change::default() });
+            leave::remove(t, &nick, None, None, &Change { codes: vec![322], ..Change::default() });
         }
     }
     let mut x = Element::new("x", ns::MUC_USER);
@@ -131,12 +130,13 @@ fn announce(room: &mut Room, world: &mut World, codes: &[u16]) {
     }
     let message = Element::new("message", ns::CLIENT)
         .with_attr("type", "groupchat")
-        .with_attr("from", room.shown())
+        .with_attr("from", t.room.shown())
         .with_child(x);
-    room.broadcast(world, &Outgoing::new(message));
+    t.room.broadcast(t.world, &Outgoing::new(message));
 }
 
-fn form(room: &Room) -> Element {
+fn form(t: &Turn<'_>) -> Element {
+    let room = &*t.room;
     let c = &room.config;
     let flag = |on: bool| if on { "1" } else { "0" };
     let mut whois = field("list-single", WHOIS, if c.semi_anonymous { "moderators" } else { "anyone" });
@@ -145,7 +145,7 @@ fn form(room: &Room) -> Element {
         whois.push(Element::inherit("option").with_attr("label", option).with_child(value));
     }
     let secret = c.password.as_ref().map_or("", |p| p.reveal().as_str());
-    Element::new("x", ns::DATA_FORMS)
+    let mut form = Element::new("x", ns::DATA_FORMS)
         .with_attr("type", "form")
         .with_child(Element::inherit("title").with_text(format!("Configuration for {}", room.shown())))
         .with_child(field("hidden", "FORM_TYPE", ROOM_CONFIG))
@@ -154,18 +154,15 @@ fn form(room: &Room) -> Element {
         .with_child(field("text-private", SECRET, secret))
         .with_child(field("boolean", MEMBERS_ONLY, flag(c.members_only)))
         .with_child(field("boolean", MEMBER_INVITES, flag(c.members_invite)))
-        .with_child(field("text-single", MEETING_ID, &room.meeting_id))
         .with_child(field("boolean", CHANGE_SUBJECT, flag(c.anybody_changes_subject)))
         .with_child(field("boolean", "muc#roomconfig_moderatedroom", "0"))
-        .with_child(whois)
-}
-
-/// One field of a form.
-pub(super) fn field(kind: &'static str, var: &str, value: &str) -> Element {
-    Element::inherit("field")
-        .with_attr("type", kind)
-        .with_attr("var", var)
-        .with_child(Element::inherit("value").with_text(value))
+        .with_child(whois);
+    for m in t.modules {
+        if let Some(fields) = m.form {
+            fields(room, &mut form);
+        }
+    }
+    form
 }
 
 const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
@@ -176,4 +173,3 @@ const MEMBERS_ONLY: &str = "muc#roomconfig_membersonly";
 const MEMBER_INVITES: &str = "{http://prosody.im/protocol/muc}roomconfig_allowmemberinvites";
 const CHANGE_SUBJECT: &str = "muc#roomconfig_changesubject";
 const WHOIS: &str = "muc#roomconfig_whois";
-const MEETING_ID: &str = "muc#roominfo_meetingId";

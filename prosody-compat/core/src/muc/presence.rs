@@ -5,10 +5,10 @@
 
 use jitsi_xmpp::{Element, ns};
 
-use super::room::{Affiliation, Occupant, Role, Room};
+use super::turn::Turn;
 use crate::outbox::Outgoing;
-use crate::rules::{self, permissions};
-use crate::session::SessionId;
+use crate::room::rank::{Affiliation, Role};
+use crate::room::{Occupant, Room};
 use crate::world::{Sender, World};
 
 /// Who did it, for `<actor/>`. The real address is shown to others only.
@@ -93,47 +93,40 @@ fn seen(room: &Room, world: &World, occupant: &Occupant, change: &Change) -> Out
 }
 
 /// Refreshes what newcomers see of an occupant and tells everybody; its own sessions last.
-pub(crate) fn announce(room: &mut Room, world: &mut World, nick: &str, change: &Change) {
-    let Some(o) = room.occupant(nick) else { return };
-    let told = seen(room, world, o, change);
+pub(crate) fn announce(t: &mut Turn<'_>, nick: &str, change: &Change) {
+    let Some(o) = t.room.occupant(nick) else { return };
+    let told = seen(t.room, t.world, o, change);
     let kept = if change.actor.is_none() && change.reason.is_none() && change.codes.is_empty() {
         told.clone()
     } else {
-        seen(room, world, o, &Change::default())
+        seen(t.room, t.world, o, &Change::default())
     };
-    for other in room.occupants().filter(|other| *other.nick != *nick) {
+    for other in t.room.occupants().filter(|other| *other.nick != *nick) {
         for s in &other.sessions {
-            world.deliver(s.id, &told);
+            t.world.deliver(s.id, &told);
         }
     }
-    if let Some(o) = room.occupant_mut(nick) {
+    if let Some(o) = t.room.occupant_mut(nick) {
         o.seen = kept;
     }
-    tell_itself(room, world, nick, change, None);
+    tell_itself(t, nick, change);
 }
 
-/// Tells the occupant how it is seen, with 110 and, when due, its permissions; `only` one of its sessions.
-pub(crate) fn tell_itself(
-    room: &mut Room,
-    world: &mut World,
-    nick: &str,
-    change: &Change,
-    only: Option<SessionId>,
-) {
-    let Some(o) = room.occupant(nick) else { return };
-    let (bare, role) = (o.bare.clone(), o.role);
-    let due = permissions::take(room, &world.config, &bare, role);
-    let Some(o) = room.occupant(nick) else { return };
+/// Tells the occupant how it is seen, with 110 and what modules add.
+fn tell_itself(t: &mut Turn<'_>, nick: &str, change: &Change) {
+    let added: Vec<Element> =
+        t.modules.iter().filter_map(|m| m.own).filter_map(|own| own(t.room, t.world, nick)).collect();
+    let Some(o) = t.room.occupant(nick) else { return };
     let mut own = o.presence.clone();
-    own.set_attr("from", room.occupant_jid(nick));
-    if let Some(p) = due {
-        own.push(p);
+    own.set_attr("from", t.room.occupant_jid(nick));
+    for e in added {
+        own.push(e);
     }
-    let affiliation = room.affiliation(&world.config, &bare);
-    own.push(x(items(o, affiliation, role), change, Reader::Itself));
+    let affiliation = t.room.affiliation(&t.world.config, &o.bare);
+    own.push(x(items(o, affiliation, o.role), change, Reader::Itself));
     let own = Outgoing::new(own);
-    for s in o.sessions.iter().filter(|s| only.is_none_or(|id| id == s.id)) {
-        world.deliver(s.id, &own);
+    for s in &o.sessions {
+        t.world.deliver(s.id, &own);
     }
 }
 
@@ -170,22 +163,31 @@ pub(crate) fn announce_gone(
 }
 
 /// Removes the rules' no-gos and the server's own attributes from a presence that will be kept.
-pub(crate) fn clean(world: &World, sender: &Sender, mut presence: Element, joining: bool) -> Element {
+pub(crate) fn clean(t: &Turn<'_>, sender: &Sender, mut presence: Element, joining: bool) -> Element {
     presence.remove_attr("to");
     presence.remove_attr("from");
     presence.remove_attr("type");
-    for rule in rules::PRESENCE {
-        rule(world, sender, &mut presence, joining);
+    for rule in t.modules.iter().filter_map(|m| m.presence) {
+        rule(t.world, sender, &mut presence, joining);
     }
     presence
 }
 
 /// A new full presence of an occupant.
-pub(crate) fn update(room: &mut Room, world: &mut World, sender: &Sender, nick: &str, presence: Element) {
-    let presence = clean(world, sender, presence, false);
-    if let Some(o) = room.occupant_mut(nick) {
+pub(crate) fn update(t: &mut Turn<'_>, sender: &Sender, nick: &str, presence: Element) {
+    let presence = clean(t, sender, presence, false);
+    if let Some(o) = t.room.occupant_mut(nick) {
         o.presence = presence;
     }
-    announce(room, world, nick, &Change::default());
-    rules::start_muted::presence(room, world, nick);
+    announce(t, nick, &Change::default());
+    relayed(t, nick);
+}
+
+/// Modules look at what everybody has just been told.
+pub(super) fn relayed(t: &mut Turn<'_>, nick: &str) {
+    for m in t.modules {
+        if let Some(relayed) = m.relayed {
+            relayed(t.room, t.world, nick);
+        }
+    }
 }

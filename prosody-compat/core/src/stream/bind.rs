@@ -6,6 +6,7 @@ use super::error::StreamError;
 use crate::connection::Stage;
 use crate::counters::Counter;
 use crate::disco;
+use crate::identity::{HostId, Identity};
 use crate::output::{CloseReason, ConnId, Output};
 use crate::server::Server;
 use crate::session::SessionId;
@@ -53,7 +54,7 @@ impl Server {
         let session = self.bind(conn, jid.clone());
         // compat: the push must be the first message of the connection and come before the bind result.
         if self.world.config.push_components {
-            let push = disco::push(&self.world.config, &user.domain);
+            let push = disco::push(&self.hosts, &self.world.config, &user.domain);
             self.world.send(session, push);
         }
         let result =
@@ -78,11 +79,10 @@ impl Server {
                 None => self.end_session(old),
             }
         }
-        let admin = self.world.is_admin(&jid.to_bare());
         let unlimited = self.world.config.unlimited.contains(&jid.to_bare());
         let max_bytes = self.world.config.limits.max_stanza_bytes_unlimited;
-        let query = self.world.conns.get(&conn).map(|c| c.query.clone()).unwrap_or_default();
-        let id = self.world.sessions.add(jid, conn, query, admin);
+        let identity = self.identity(conn, &jid);
+        let id = self.world.sessions.add(jid, conn, identity);
         self.world.timers.cancel(Timer::Login(conn));
         if let Some(c) = self.world.conns.get_mut(&conn) {
             c.stage = Stage::Bound(id);
@@ -91,5 +91,25 @@ impl Server {
             }
         }
         id
+    }
+
+    /// Who this is: by its account, and by what the URL of its connection says.
+    fn identity(&self, conn: ConnId, jid: &FullJid) -> Identity {
+        let config = &self.world.config;
+        let query = self.world.conns.get(&conn).map(|c| c.query.clone()).unwrap_or_default();
+        // Every session has a host with users; a role of the same process with an odd address has no more than that.
+        let host = self.hosts.of(config, jid.to_bare().domain()).unwrap_or(HostId(0));
+        Identity {
+            host,
+            anonymous: self.hosts.users(host).is_some_and(|users| users.anonymous),
+            admin: self.world.is_admin(&jid.to_bare()),
+            room: query.room,
+            tenant: query.prefix,
+            region: query.region,
+            peer: query.peer,
+            user: None,
+            features: None,
+            moderator: false,
+        }
     }
 }

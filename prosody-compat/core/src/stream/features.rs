@@ -1,16 +1,15 @@
 //! What a stream offers at each step: the connection in, `<stream:features/>` out.
 
-use crate::auth::Mechanism;
 use crate::config::Config;
 use crate::connection::{Conn, Framing};
-use crate::hosts::Host;
+use crate::hosts::Users;
 
 /// Before the login: mechanisms, or the demand to encrypt first.
-pub(super) fn before_login(config: &Config, conn: &Conn, host: Host) -> String {
+pub(super) fn before_login(config: &Config, conn: &Conn, users: &Users) -> String {
     let mut inner = String::new();
     if conn.secure(config.require_encryption) {
         inner.push_str(r#"<mechanisms xmlns="urn:ietf:params:xml:ns:xmpp-sasl">"#);
-        for m in Mechanism::offered(config, host, conn.encrypted) {
+        for m in users.offered(conn.encrypted) {
             inner.push_str("<mechanism>");
             inner.push_str(m.as_str());
             inner.push_str("</mechanism>");

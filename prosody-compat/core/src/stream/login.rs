@@ -147,9 +147,9 @@ impl Server {
         let Some(c) = self.world.conns.get(&conn) else { return Ok(Step::Wait) };
         let Stage::Login { host, domain, .. } = &c.stage else { return Ok(Step::Wait) };
         let wanted = e.attr("mechanism").unwrap_or_default();
-        let offered = Mechanism::offered(&self.world.config, *host, c.encrypted);
-        let mechanism = match offered.iter().find(|m| m.as_str() == wanted) {
-            Some(mechanism) => *mechanism,
+        let users = self.hosts.users(*host).ok_or(LoginError::InvalidMechanism)?;
+        let mechanism = match users.offered(c.encrypted).find(|m| m.as_str() == wanted) {
+            Some(mechanism) => mechanism,
             None if wanted == Mechanism::Plain.as_str() && !c.encrypted => {
                 return Err(LoginError::EncryptionRequired);
             }

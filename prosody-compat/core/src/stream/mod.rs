@@ -14,7 +14,6 @@ use jitsi_xmpp::{Element, ns};
 
 use crate::connection::{Conn, Exchange, Framing, Stage};
 use crate::counters::Counter;
-use crate::hosts::Host;
 use crate::output::{CloseReason, ConnId, Output};
 use crate::server::Server;
 use error::StreamError;
@@ -129,30 +128,32 @@ impl Server {
         // Service accounts have passwords that never change and rights that reach everywhere: nobody is offered to try
         // them where the public comes in.
         let public = matches!(c.framing, Framing::WebSocket | Framing::Bosh);
-        let host = Host::of(config, &to).filter(|h| h.has_users() && !(public && *h == Host::Auth));
+        let host = self.hosts.of(config, &to).and_then(|id| Some((id, self.hosts.users(id)?)));
+        let host = host.filter(|(_, users)| !(public && users.services));
         let features = match (&c.stage, host) {
             // Whoever waits for its turn cannot begin anew, and not leave the line by that either.
             (Stage::Login { exchange: Exchange::Waiting(_), .. }, _) => None,
-            (Stage::Opening | Stage::Login { .. }, Some(host)) => {
-                let features = features::before_login(config, c, host);
+            (Stage::Opening | Stage::Login { .. }, Some((host, users))) => {
+                let features = features::before_login(config, c, users);
                 c.stage = Stage::Login { host, domain: to.clone(), exchange: Exchange::None };
                 Some(features)
             }
-            (Stage::Reopening(user), Some(host)) if user.host == host => {
+            (Stage::Reopening(user), Some((host, _))) if user.host == host => {
                 let user = user.clone();
                 c.stage = Stage::Binding(user);
                 Some(features::after_login(config, c))
             }
             _ => None,
         };
-        let from = if host.is_some() { to } else { config.domain.clone() };
+        let known = host.is_some();
+        let from = if known { to } else { config.domain.clone() };
         c.header_sent = true;
         if let Some(header) = header_xml(c.framing, &from, &id) {
             self.world.send_raw(conn, header);
         }
         match features {
             Some(f) => self.world.send_raw(conn, f),
-            None if host.is_none() => self.fail(conn, StreamError::HostUnknown),
+            None if !known => self.fail(conn, StreamError::HostUnknown),
             None => self.fail(conn, StreamError::Unexpected),
         }
     }

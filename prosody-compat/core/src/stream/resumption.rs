@@ -44,12 +44,7 @@ impl Server {
             return;
         }
         let resumable = matches!(e.attr("resume"), Some("true" | "1"));
-        let config = &self.world.config;
-        let wait = if s.bare.domain() == config.auth_domain {
-            config.resume_timeout_auth
-        } else {
-            config.resume_timeout
-        };
+        let wait = self.hosts.users(s.identity.host).map(|users| users.resume).unwrap_or_default();
         let token = self.world.entropy.hex(16);
         let enabled = if resumable {
             format!(r#"<enabled xmlns="urn:xmpp:sm:3" id="{token}" max="{}" resume="true"/>"#, wait.as_secs())

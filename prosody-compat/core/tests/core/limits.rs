@@ -128,7 +128,7 @@ fn occupants() {
 
 #[test]
 fn participants_by_configuration() {
-    let mut rig = Rig::with(|c| c.max_participants = Some(2));
+    let mut rig = Rig::with(|c| c.policy.max_participants = Some(2));
     let (focus, clients) = rig.meeting(2);
     let third = rig.client();
     let back = rig.join(&third);

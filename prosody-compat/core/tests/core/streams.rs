@@ -56,7 +56,7 @@ fn compat_websocket_frames_are_what_the_client_library_wants() {
         .filter(|i| i.attr("category") == Some("component"))
         .map(|i| i.attr("type").unwrap())
         .collect();
-    assert_eq!(components, ["room_metadata"], "only what exists is advertised");
+    assert_eq!(components, ["end_conference", "room_metadata"], "only what exists is advertised");
     let jid = between(&back[1], "<jid>", "</jid>").unwrap();
     let node = jid.split('@').next().unwrap();
     assert!(

@@ -3,12 +3,14 @@
 use jitsi_xmpp::ns;
 use serde_json::json;
 
-use crate::components::metadata;
-use crate::muc::room::Room;
+use super::metadata;
+use crate::module::Module;
+use crate::room::Room;
 use crate::world::World;
 
-/// Called after an occupant's presence was relayed.
-pub(crate) fn presence(room: &mut Room, world: &mut World, nick: &str) {
+pub(super) static MODULE: Module = Module { name: "start_muted", relayed: Some(relayed), ..Module::NONE };
+
+fn relayed(room: &mut Room, world: &mut World, nick: &str) {
     let Some(o) = room.occupant(nick).filter(|o| o.role.is_moderator()) else { return };
     let Some(policy) = o.presence.child("startmuted", ns::START_MUTED) else { return };
     let on = |name| policy.attr(name) == Some("true");

@@ -5,11 +5,19 @@ use std::collections::VecDeque;
 
 use jitsi_xmpp::{Condition, Element, Jid, StanzaError, iq, ns};
 
-use super::fallback;
 use crate::counters::Counter;
+use crate::module::{Component, Module};
 use crate::outbox::Outgoing;
-use crate::session::SessionId;
+use crate::session::{Session, SessionId};
 use crate::world::{Sender, World};
+
+pub(super) static MODULE: Module = Module {
+    name: "client_proxy",
+    component: Some(Component { identity: None, address: |config| config.focus_domain.clone() }),
+    stanza: Some(stanza),
+    session_ended: Some(session_ended),
+    ..Module::NONE
+};
 
 /// A conference request that the focus has not answered yet.
 struct Waiting {
@@ -20,7 +28,7 @@ struct Waiting {
 /// Conference requests under way, so that none stays without an answer when the focus goes away: clients wait for
 /// ever (client §3.1).
 #[derive(Default)]
-pub(crate) struct Requests {
+struct Requests {
     waiting: VecDeque<Waiting>,
 }
 
@@ -29,21 +37,20 @@ impl Requests {
     const MAX: usize = 2_000;
 }
 
-/// A stanza to the proxy.
-pub(crate) fn handle(world: &mut World, sender: &Sender, to: &Jid, e: Element) {
+fn stanza(world: &mut World, sender: &Sender, to: &Jid, e: Element) -> Option<Element> {
     let from_focus = sender.bare == world.config.focus;
     match (e.name(), e.attr("type")) {
         ("iq", Some("result" | "error")) if from_focus => answer(world, to, e),
         ("iq", Some("result" | "error")) | ("presence", _) => {}
-        ("iq", _) if from_focus => {
-            world.refuse(sender, &e, &StanzaError::new(Condition::FeatureNotImplemented), None);
+        ("iq", _) if !from_focus => {
+            if e.first_child().is_some_and(|p| matches!(p.ns(), ns::DISCO_INFO | ns::DISCO_ITEMS)) {
+                return Some(e);
+            }
+            ask(world, sender, e);
         }
-        ("iq", _) if e.first_child().is_some_and(|p| matches!(p.ns(), ns::DISCO_INFO | ns::DISCO_ITEMS)) => {
-            fallback(world, sender, &e);
-        }
-        ("iq", _) => ask(world, sender, e),
         _ => world.refuse(sender, &e, &StanzaError::new(Condition::FeatureNotImplemented), None),
     }
+    None
 }
 
 /// The focus' session that answers now: the newest with a transport.
@@ -59,12 +66,13 @@ fn ask(world: &mut World, sender: &Sender, mut e: Element) {
         return;
     };
     if is_conference(&e) {
-        if world.requests.waiting.len() >= Requests::MAX
-            && let Some(oldest) = world.requests.waiting.pop_front()
+        let waiting = &mut world.slots.entry::<Requests>().waiting;
+        waiting.push_back(Waiting { from: sender.id, request: e.clone() });
+        if waiting.len() > Requests::MAX
+            && let Some(oldest) = waiting.pop_front()
         {
             ask_again(world, &oldest);
         }
-        world.requests.waiting.push_back(Waiting { from: sender.id, request: e.clone() });
     }
     e.set_attr("from", format!("{}/{}", world.config.focus_domain, sender.jid.as_str()));
     world.deliver(focus, &Outgoing::new(e));
@@ -72,7 +80,7 @@ fn ask(world: &mut World, sender: &Sender, mut e: Element) {
 
 fn answer(world: &mut World, to: &Jid, mut e: Element) {
     let Some(target) = to.resource().and_then(|r| world.sessions.by_jid(r)) else { return };
-    let requests = &mut world.requests.waiting;
+    let requests = &mut world.slots.entry::<Requests>().waiting;
     match requests.iter().position(|w| w.from == target && w.request.attr("id") == e.attr("id")) {
         Some(at) => drop(requests.remove(at)),
         // Answered already, with the advice to ask again: the focus was away in between.
@@ -83,13 +91,14 @@ fn answer(world: &mut World, to: &Jid, mut e: Element) {
     world.deliver(target, &Outgoing::new(e));
 }
 
-/// Called when a session ended: if it was the focus', everybody who waits for it is told to ask again.
-pub(crate) fn session_ended(world: &mut World, bare: &str, id: SessionId) {
-    world.requests.waiting.retain(|w| w.from != id);
-    if bare != world.config.focus.as_str() || focus_session(world).is_some() {
+/// If it was the focus', everybody who waits for it is told to ask again.
+fn session_ended(world: &mut World, id: SessionId, session: &Session) {
+    let Some(requests) = world.slots.get_mut::<Requests>() else { return };
+    requests.waiting.retain(|w| w.from != id);
+    if session.bare != world.config.focus || focus_session(world).is_some() {
         return;
     }
-    for w in std::mem::take(&mut world.requests.waiting) {
+    for w in std::mem::take(&mut world.slots.entry::<Requests>().waiting) {
         ask_again(world, &w);
     }
 }

@@ -1,92 +1,27 @@
-//! One room: who is in it, who may do what, and what latecomers are told.
+//! One room: who is in it, who may do what, and what latecomers are told. Only state: the engine (`muc/`) changes it,
+//! modules ask it and keep theirs in its slots.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+pub(crate) mod form;
+pub(crate) mod history;
+pub(crate) mod rank;
+pub(crate) mod waiting;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
 use jitsi_xmpp::{BareJid, Element, FullJid, Sensitive};
-use serde_json::{Map, Value};
 
-use super::held::Held;
-use super::history::History;
 use crate::config::Config;
+use crate::identity::HostId;
 use crate::outbox::Outgoing;
-use crate::rules::retract::Authors;
-use crate::rules::tenants;
+use crate::policy::Policy;
 use crate::session::SessionId;
+use crate::slots::Slots;
+use crate::tenants;
 use crate::world::World;
-
-/// Long-lived right of an account in a room (XEP-0045 §5.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Affiliation {
-    Outcast,
-    None,
-    Member,
-    Admin,
-    Owner,
-}
-
-impl Affiliation {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Outcast => "outcast",
-            Self::None => "none",
-            Self::Member => "member",
-            Self::Admin => "admin",
-            Self::Owner => "owner",
-        }
-    }
-
-    pub(crate) fn parse(s: &str) -> Option<Self> {
-        [Self::Outcast, Self::None, Self::Member, Self::Admin, Self::Owner]
-            .into_iter()
-            .find(|a| a.as_str() == s)
-    }
-
-    /// The role that comes with it.
-    pub(crate) const fn role(self) -> Role {
-        match self {
-            Self::Owner | Self::Admin => Role::Moderator,
-            Self::Member | Self::None => Role::Participant,
-            Self::Outcast => Role::None,
-        }
-    }
-}
-
-/// Right of an occupant while it is there (XEP-0045 §5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Role {
-    None,
-    Visitor,
-    Participant,
-    Moderator,
-}
-
-impl Role {
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Visitor => "visitor",
-            Self::Participant => "participant",
-            Self::Moderator => "moderator",
-        }
-    }
-
-    pub(crate) fn parse(s: &str) -> Option<Self> {
-        [Self::None, Self::Visitor, Self::Participant, Self::Moderator].into_iter().find(|r| r.as_str() == s)
-    }
-
-    pub(crate) const fn is_moderator(self) -> bool {
-        matches!(self, Self::Moderator)
-    }
-}
-
-/// Which rules apply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RoomKind {
-    /// People meet here.
-    Meeting,
-    /// Roles publish their load here.
-    Brewery,
-}
+use history::History;
+use rank::{Affiliation, Role};
+use waiting::Held;
 
 /// One connection of an occupant.
 #[derive(Clone)]
@@ -137,41 +72,36 @@ pub(crate) struct Subject {
 pub(crate) struct Room {
     pub(crate) jid: BareJid,
     shown: String,
-    pub(crate) kind: RoomKind,
+    /// Decides which modules it has.
+    pub(crate) host: HostId,
+    pub(crate) policy: Arc<Policy>,
     occupants: BTreeMap<Box<str>, Occupant>,
     by_session: HashMap<SessionId, Box<str>>,
     affiliations: HashMap<BareJid, Affiliation>,
     pub(crate) config: RoomConfig,
     pub(crate) subject: Option<Subject>,
     pub(crate) history: History,
-    pub(crate) authors: Authors,
-    pub(crate) meeting_id: String,
-    pub(crate) created_at_ms: Option<u64>,
-    pub(crate) metadata: Map<String, Value>,
-    pub(crate) permissions_due: HashSet<BareJid>,
-    pub(crate) focus_was_in: bool,
+    /// Joins that wait for something.
     pub(crate) held: VecDeque<Held>,
+    /// What modules remember of this room.
+    pub(crate) slots: Slots,
 }
 
 impl Room {
-    pub(crate) fn new(config: &Config, jid: BareJid, kind: RoomKind, meeting_id: String) -> Self {
+    pub(crate) fn new(config: &Config, jid: BareJid, host: HostId, policy: Arc<Policy>) -> Self {
         Self {
             shown: tenants::shown(config, &jid),
             jid,
-            kind,
+            host,
+            policy,
             occupants: BTreeMap::new(),
             by_session: HashMap::new(),
             affiliations: HashMap::new(),
             config: RoomConfig::default(),
             subject: None,
             history: History::default(),
-            authors: Authors::default(),
-            meeting_id,
-            created_at_ms: None,
-            metadata: Map::new(),
-            permissions_due: HashSet::new(),
-            focus_was_in: false,
             held: VecDeque::new(),
+            slots: Slots::default(),
         }
     }
 
@@ -273,6 +203,11 @@ impl Room {
         self.affiliations.iter().map(|(j, a)| (j, *a))
     }
 
+    /// Whether this session is here and moderates.
+    pub(crate) fn is_moderator(&self, id: SessionId) -> bool {
+        self.occupant_of(id).is_some_and(|o| o.role.is_moderator())
+    }
+
     /// Sends one stanza to everybody; serialised once.
     pub(crate) fn broadcast(&self, world: &mut World, stanza: &Outgoing) {
         for o in self.occupants.values() {
@@ -285,3 +220,6 @@ impl Room {
 
 /// Rooms of this name are the focus' health check.
 pub(crate) const HEALTH_CHECK_PREFIX: &str = "__jicofo-health-check";
+
+/// The focus' nick in every room; clients tell the focus by it.
+pub(crate) const FOCUS_NICK: &str = "focus";

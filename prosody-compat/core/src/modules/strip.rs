@@ -3,17 +3,26 @@
 
 use jitsi_xmpp::{Element, StanzaError, ns};
 
-use crate::muc::room::Room;
+use crate::module::{Module, Relay};
+use crate::room::Room;
 use crate::world::{Sender, World};
 
-pub(super) fn presence(_: &World, _: &Sender, presence: &mut Element, _: bool) {
+pub(super) static MODULE: Module = Module {
+    name: "strip",
+    presence: Some(presence),
+    message: Some(message),
+    private: Some(message),
+    ..Module::NONE
+};
+
+fn presence(_: &World, _: &Sender, presence: &mut Element, _: bool) {
     presence.retain_children(|c| {
         !matches!((c.name(), c.ns()), ("x", ns::MUC | ns::MUC_USER) | ("occupant-id", OCCUPANT_ID))
             && !matches!(c.name(), "identity" | "permissions")
     });
 }
 
-pub(crate) fn message(_: &World, _: &mut Room, _: &Sender, e: &mut Element) -> Result<bool, StanzaError> {
+fn message(_: &mut Room, _: &World, _: &Sender, e: &mut Element) -> Result<Relay, StanzaError> {
     e.retain_children(|c| {
         !matches!(
             (c.name(), c.ns()),
@@ -21,7 +30,7 @@ pub(crate) fn message(_: &World, _: &mut Room, _: &Sender, e: &mut Element) -> R
         ) && !c.is("x", ns::MUC_USER)
             && !c.is("addresses", "http://jabber.org/protocol/address")
     });
-    Ok(true)
+    Ok(Relay::Pass)
 }
 
 const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";

@@ -1,10 +1,11 @@
 //! Upstream's `muc_domain_mapper` (xmpp-server §4.13): addresses as clients write them in, as rooms are stored
 //! out, and back. `room@muc.<tenant>.meet.jitsi` is stored as `[tenant]room@muc.meet.jitsi`.
 
-use jitsi_xmpp::room::{self, RoomDomains, RoomError};
+use jitsi_xmpp::room::{self, RoomDomains, RoomError, Tenant};
 use jitsi_xmpp::{BareJid, Jid};
 
 use crate::config::Config;
+use crate::identity::Identity;
 
 /// Where the meetings are.
 pub(crate) fn domains(config: &Config) -> RoomDomains<'_> {
@@ -28,6 +29,26 @@ pub(crate) fn stored(config: &Config, jid: Jid) -> Result<Jid, RoomError> {
     }
     let room = domains.stored(&domains.read(&jid)?)?;
     Ok(Jid::new(room.node(), room.domain(), jid.resource())?)
+}
+
+/// The stored room that a connection's URL names.
+pub(crate) fn meant(config: &Config, identity: &Identity) -> Option<BareJid> {
+    let room = identity.room.as_ref()?.reveal();
+    let tenant = identity.tenant.as_ref().filter(|_| config.tenants);
+    let domain = match tenant {
+        Some(tenant) => {
+            let tenant = Tenant::from_path(tenant.reveal()).ok()?;
+            let prefix = config.muc_domain.strip_suffix(config.domain.as_str())?;
+            format!("{prefix}{}.{}", tenant.as_str(), config.domain)
+        }
+        None => config.muc_domain.clone(),
+    };
+    Some(stored(config, Jid::new(Some(room), &domain, None).ok()?).ok()?.to_bare())
+}
+
+/// The tenant of a stored room.
+pub(crate) fn of_room(config: &Config, room: &BareJid) -> Option<Tenant> {
+    domains(config).from_stored(room).ok()?.tenant().cloned()
 }
 
 /// The address of a stored room as clients see it.

@@ -4,22 +4,20 @@
 use jitsi_xmpp::{Element, StanzaError, ns};
 use serde_json::Value;
 
-use crate::muc::room::Room;
+use crate::module::{Module, Relay};
+use crate::room::Room;
 use crate::world::{Sender, World};
 
-pub(super) fn check(
-    world: &World,
-    _: &mut Room,
-    sender: &Sender,
-    e: &mut Element,
-) -> Result<bool, StanzaError> {
+pub(super) static MODULE: Module = Module { name: "json_message", message: Some(check), ..Module::NONE };
+
+fn check(_: &mut Room, world: &World, sender: &Sender, e: &mut Element) -> Result<Relay, StanzaError> {
     if e.child_named("body").is_some() {
-        return Ok(true);
+        return Ok(Relay::Pass);
     }
-    let Some(json) = e.child("json-message", ns::JITMEET) else { return Ok(true) };
-    let Ok(value) = serde_json::from_str::<Value>(&json.text()) else { return Ok(false) };
+    let Some(json) = e.child("json-message", ns::JITMEET) else { return Ok(Relay::Pass) };
+    let Ok(value) = serde_json::from_str::<Value>(&json.text()) else { return Ok(Relay::Drop) };
     let transcription = value.get("type").and_then(Value::as_str) == Some("transcription-result");
     let transcriber = sender.bare.node() == Some("transcriber")
         && world.config.hidden_domain.as_deref() == Some(sender.bare.domain());
-    Ok(!transcription || transcriber)
+    Ok(if transcription && !transcriber { Relay::Drop } else { Relay::Pass })
 }

@@ -1,32 +1,30 @@
 //! Upstream's `muc_resource_validate` (xmpp-server §3.3): which nicks are allowed. Clients use them as endpoint
-//! ids.
+//! ids. Not in the breweries: there roles name themselves, e.g. by a container's host name with dashes.
 
 use jitsi_xmpp::{Condition, StanzaError};
 
-use super::meeting_id::FOCUS_NICK;
-use super::{Attempt, Verdict};
-use crate::hosts::Host;
-use crate::muc::room::{Room, RoomKind};
+use crate::module::{Attempt, Module, Verdict};
+use crate::room::{FOCUS_NICK, Room};
 use crate::world::World;
 
-pub(super) fn check(world: &World, room: &mut Room, attempt: &mut Attempt) -> Verdict {
-    // The roles name themselves in the breweries, e.g. by a container's host name with dashes.
-    if room.kind != RoomKind::Meeting || room.is_health_check() {
+pub(super) static MODULE: Module = Module { name: "resource_validate", join: Some(check), ..Module::NONE };
+
+fn check(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
+    if room.is_health_check() {
         return Verdict::Pass;
     }
+    let identity = &attempt.sender.identity;
     let refuse = |text| Verdict::refuse(StanzaError::new(Condition::NotAllowed).with_text(text));
     let mut chars = attempt.nick.chars();
     let valid = chars.next().is_some_and(|c| c.is_ascii_alphanumeric())
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
     // Clients trust whoever has the focus' nick.
-    if !valid || (&*attempt.nick == FOCUS_NICK && !attempt.sender.admin) {
+    if !valid || (&*attempt.nick == FOCUS_NICK && !identity.admin) {
         return refuse("Invalid resource");
     }
-    if world.config.strict_nicks && !attempt.sender.admin {
-        let anonymous =
-            matches!(Host::of(&world.config, attempt.sender.bare.domain()), Some(Host::Main | Host::Guest));
+    if room.policy.strict_nicks && identity.anonymous && !identity.admin {
         let expected = attempt.sender.bare.node().and_then(|n| n.get(..8));
-        if anonymous && expected != Some(&*attempt.nick) {
+        if expected != Some(&*attempt.nick) {
             return refuse("Invalid anonymous user ID");
         }
     }

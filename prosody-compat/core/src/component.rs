@@ -1,0 +1,65 @@
+//! A message to a module's own domain in; the room it is about found, and the module's `command` asked.
+//!
+//! The room is never taken on the sender's word: only one that the sender is in counts
+//! (client §8).
+
+use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError};
+
+use crate::disco;
+use crate::hosts::ComponentDef;
+use crate::identity::HostId;
+use crate::module::Command;
+use crate::muc::Muc;
+use crate::tenants;
+use crate::world::Sender;
+
+/// A stanza to a component.
+pub(crate) fn handle(
+    muc: &mut Muc<'_>,
+    sender: &Sender,
+    host: HostId,
+    def: &ComponentDef,
+    to: &Jid,
+    mut e: Element,
+) {
+    if let Some(stanza) = def.module.stanza {
+        match stanza(muc.world, sender, to, e) {
+            Some(back) => e = back,
+            None => return,
+        }
+    }
+    let Some(command) = def.module.command.filter(|_| e.name() == "message") else {
+        return disco::answer(muc.hosts, muc.world, sender, host, e.attr("to").unwrap_or_default(), &e);
+    };
+    if e.attr("type") == Some("error") {
+        return;
+    }
+    let nothing_here = || StanzaError::new(Condition::ServiceUnavailable);
+    let outcome = match place(muc, sender, def.rooms, &e) {
+        Some(room) => match muc.turn(&room) {
+            Some(t) => command(t.room, t.world, &Command { sender, message: &e }),
+            None => Err(nothing_here()),
+        },
+        None => Err(nothing_here()),
+    };
+    if let Err(error) = outcome {
+        muc.world.refuse(sender, &e, &error, None);
+    }
+}
+
+/// The room that the sender is in and means: the one it names, or the one its connection is for, or the only one.
+fn place(muc: &Muc<'_>, sender: &Sender, host: HostId, e: &Element) -> Option<BareJid> {
+    let session = muc.world.sessions.get(sender.id)?;
+    let here = |r: &&BareJid| muc.rooms.get(r).is_some_and(|r| r.host == host);
+    let mut joined = session.rooms.iter().map(|(r, _)| r).filter(here);
+    if let Some(named) = e.children().find_map(|c| c.attr("room")) {
+        let named = tenants::stored(&muc.world.config, named.parse().ok()?).ok()?.to_bare();
+        return joined.find(|r| **r == named).cloned();
+    }
+    let first = joined.next()?;
+    if joined.clone().next().is_none() {
+        return Some(first.clone());
+    }
+    let meant = tenants::meant(&muc.world.config, &sender.identity)?;
+    std::iter::once(first).chain(joined).find(|r| **r == meant).cloned()
+}

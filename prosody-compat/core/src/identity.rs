@@ -1,0 +1,45 @@
+//! Who a session is: what its login and the URL of its connection said in, one shared record that every rule asks out.
+
+use std::collections::BTreeMap;
+
+use budget::Network;
+use jitsi_xmpp::Sensitive;
+
+/// A local domain, by its place in the table of hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct HostId(pub(crate) usize);
+
+/// What is known of somebody who is logged in. It never comes from a stanza.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// Where it logged in.
+    pub(crate) host: HostId,
+    /// Has no account: the name means nothing.
+    pub(crate) anonymous: bool,
+    /// A role's account: owner of every room, may create rooms.
+    pub(crate) admin: bool,
+    /// The room that it said it was heading to, as its URL spells it.
+    pub(crate) room: Option<Sensitive<String>>,
+    /// The tenant whose page it came from.
+    pub(crate) tenant: Option<Sensitive<String>>,
+    /// Region of the server that it came through, from the proxy.
+    pub(crate) region: Option<String>,
+    /// The network that it came from, for budgets; `None`: this machine.
+    pub(crate) peer: Option<Network>,
+    /// The person, as a token vouches for it.
+    pub(crate) user: Option<User>,
+    /// What it may do, if a token says so.
+    pub(crate) features: Option<Features>,
+    /// A token says that it moderates every room that it comes into.
+    pub(crate) moderator: bool,
+}
+
+/// The person a token was made for.
+#[derive(Debug, Clone)]
+pub(crate) struct User {
+    /// Display name.
+    pub(crate) name: Sensitive<String>,
+}
+
+/// Named permissions, as `context.features` of a token has them.
+pub(crate) type Features = BTreeMap<String, bool>;

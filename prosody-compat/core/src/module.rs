@@ -1,0 +1,171 @@
+//! What a module can hook into. A module is one file in `modules/` with one [`Module`]; the lists in `modules/mod.rs`
+//! say which host has it, and in which order modules are asked.
+//!
+//! A hook sees one room and the [`World`]. What it wants beyond (another room, the end of this one) it leaves as an
+//! [`Effect`](crate::world::Effect), which is carried out when the stanza at hand is done with.
+
+use std::sync::Arc;
+
+use jitsi_xmpp::{BareJid, Element, Jid, StanzaError};
+
+use crate::config::Config;
+use crate::output::{Answer, QuestionId};
+use crate::room::rank::Affiliation;
+pub(crate) use crate::room::waiting::{Attempt, Reason};
+use crate::room::{Occupant, Room};
+use crate::session::{Session, SessionId};
+use crate::world::{Sender, World};
+
+/// The modules of a host, in the order in which they are asked.
+pub(crate) type Modules = Arc<[&'static Module]>;
+
+/// What a rule about coming in says.
+pub(crate) enum Verdict {
+    /// The next rule decides.
+    Pass,
+    /// The join is answered with this error; `by` the MUC host instead of the room if set.
+    Refuse { error: StanzaError, by_host: bool },
+    /// The join waits until somebody releases those who wait for this.
+    Hold(&'static Reason),
+}
+
+impl Verdict {
+    pub(crate) fn refuse(error: StanzaError) -> Self {
+        Self::Refuse { error, by_host: false }
+    }
+}
+
+/// What a rule about a message or IQ says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relay {
+    /// The next rule decides, in the end it is relayed.
+    Pass,
+    /// It disappears without a word.
+    Drop,
+}
+
+/// An account's new affiliation.
+pub(crate) struct Affiliated<'a> {
+    pub(crate) account: &'a BareJid,
+    pub(crate) affiliation: Affiliation,
+}
+
+/// A command to a component from somebody who is in a room of its host.
+pub(crate) struct Command<'a> {
+    pub(crate) sender: &'a Sender,
+    pub(crate) message: &'a Element,
+}
+
+/// A domain of the module's own, beside the host that has it.
+pub(crate) struct Component {
+    /// `type` of its identity in discovery; clients switch their user interface on by it. `None`: not advertised.
+    pub(crate) identity: Option<&'static str>,
+    /// Its domain.
+    pub(crate) address: fn(&Config) -> String,
+}
+
+/// One module: its name and the places where it has a say.
+#[expect(clippy::type_complexity, reason = "names for the hooks' types would hide what a hook gets")]
+pub(crate) struct Module {
+    /// For timers and answers.
+    pub(crate) name: &'static str,
+    /// Whether the configuration wants it.
+    pub(crate) enabled: fn(&Config) -> bool,
+    pub(crate) component: Option<Component>,
+
+    // ---- before a room is looked at
+    /// May this sender talk to rooms of the host at all?
+    pub(crate) access: Option<fn(&World, &Sender) -> bool>,
+    /// Any stanza to the module's own domain, before commands; given back if the module does not take it.
+    pub(crate) stanza: Option<fn(&mut World, &Sender, &Jid, Element) -> Option<Element>>,
+    /// A message to the module's own domain, from an occupant. An error is answered, with the command's id.
+    pub(crate) command: Option<fn(&mut Room, &mut World, &Command<'_>) -> Result<(), StanzaError>>,
+    /// A session is gone for good.
+    pub(crate) session_ended: Option<fn(&mut World, SessionId, &Session)>,
+
+    // ---- coming in
+    /// May this room come into being?
+    pub(crate) create: Option<fn(&World, &BareJid, &Attempt) -> Verdict>,
+    /// It does; nobody is in yet.
+    pub(crate) created: Option<fn(&mut Room, &mut World)>,
+    /// May this one come in?
+    pub(crate) join: Option<fn(&mut Room, &mut World, &mut Attempt) -> Verdict>,
+    /// It does, and knows the others; right before its own presence.
+    pub(crate) welcome: Option<fn(&mut Room, &mut World, &Sender)>,
+    /// It is in, and history and subject follow.
+    pub(crate) joined: Option<fn(&mut Room, &mut World, &Sender, nick: &str)>,
+
+    // ---- while it is in
+    /// A presence before it is kept and relayed.
+    pub(crate) presence: Option<fn(&World, &Sender, &mut Element, joining: bool)>,
+    /// An occupant's presence was relayed.
+    pub(crate) relayed: Option<fn(&mut Room, &mut World, nick: &str)>,
+    /// What is added to the presence that an occupant gets of itself.
+    pub(crate) own: Option<fn(&mut Room, &World, nick: &str) -> Option<Element>>,
+    /// A message to all, before it is kept and relayed.
+    pub(crate) message: Option<MessageHook>,
+    /// A message to one.
+    pub(crate) private: Option<MessageHook>,
+    /// An IQ to another occupant.
+    pub(crate) iq: Option<MessageHook>,
+    /// An affiliation was set and nobody knows yet.
+    pub(crate) affiliation: Option<fn(&mut Room, &mut World, &Affiliated<'_>)>,
+    /// An affiliation was set, and everybody was told.
+    pub(crate) affiliated: Option<fn(&mut Room, &mut World, &Affiliated<'_>)>,
+
+    // ---- configuration and discovery
+    /// Adds fields to the form that owners fill in.
+    pub(crate) form: Option<fn(&Room, &mut Element)>,
+    /// A field of that form; `Some(whether it changed anything)` if it is the module's.
+    pub(crate) config: Option<fn(&mut Room, &Sender, var: &str, value: &str) -> Option<bool>>,
+    /// Adds fields to the form in the room's information.
+    pub(crate) disco: Option<fn(&Room, &mut Element)>,
+
+    // ---- going
+    /// An occupant is gone, and everybody was told.
+    pub(crate) left: Option<fn(&mut Room, &mut World, &Occupant)>,
+    /// The room is gone.
+    pub(crate) destroyed: Option<fn(&Room, &mut World)>,
+
+    // ---- later
+    /// The time of a `Timer::Room` with the module's name.
+    pub(crate) timer: Option<fn(&mut Room, &mut World)>,
+    /// The answer to a question that the module asked in this room.
+    pub(crate) answer: Option<fn(&mut Room, &mut World, QuestionId, &Answer)>,
+}
+
+/// Changes a stanza before it is relayed, or drops or refuses it.
+pub(crate) type MessageHook = fn(&mut Room, &World, &Sender, &mut Element) -> Result<Relay, StanzaError>;
+
+impl Module {
+    /// A module that has no say anywhere: what a row does not name.
+    pub(crate) const NONE: Self = Self {
+        name: "",
+        enabled: |_| true,
+        component: None,
+        access: None,
+        stanza: None,
+        command: None,
+        session_ended: None,
+        create: None,
+        created: None,
+        join: None,
+        welcome: None,
+        joined: None,
+        presence: None,
+        relayed: None,
+        own: None,
+        message: None,
+        private: None,
+        iq: None,
+        affiliation: None,
+        affiliated: None,
+        form: None,
+        config: None,
+        disco: None,
+        left: None,
+        destroyed: None,
+        timer: None,
+        answer: None,
+    };
+}

@@ -1,0 +1,22 @@
+//! Upstream's `conference_duration` (xmpp-server §4.8): when the second occupant is in, the meeting began.
+
+use crate::module::Module;
+use crate::room::{Room, form};
+use crate::world::{Sender, World};
+
+pub(super) static MODULE: Module =
+    Module { name: "conference_duration", joined: Some(joined), disco: Some(disco), ..Module::NONE };
+
+/// Milliseconds since 1970.
+struct Began(u64);
+
+fn joined(room: &mut Room, world: &mut World, _: &Sender, _: &str) {
+    if room.slots.get::<Began>().is_none() && room.len() >= 2 {
+        room.slots.put(Began(world.clock.unix(world.now).as_secs() * 1000));
+    }
+}
+
+fn disco(room: &Room, form: &mut jitsi_xmpp::Element) {
+    let began = room.slots.get::<Began>().map(|b| b.0.to_string()).unwrap_or_default();
+    form.push(form::field("text-single", "muc#roominfo_created_timestamp", &began));
+}

@@ -1,0 +1,23 @@
+//! Upstream's `muc_max_occupants` (xmpp-server §4.15): a meeting is full.
+
+use jitsi_xmpp::{Condition, ErrorType, StanzaError};
+
+use crate::module::{Attempt, Module, Verdict};
+use crate::policy::lists;
+use crate::room::Room;
+use crate::world::World;
+
+pub(super) static MODULE: Module = Module { name: "max_occupants", join: Some(check), ..Module::NONE };
+
+fn check(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
+    let Some(most) = room.policy.max_participants else { return Verdict::Pass };
+    let uncounted = &room.policy.uncounted;
+    if room.is_health_check() || lists(uncounted, &attempt.sender.bare) {
+        return Verdict::Pass;
+    }
+    if room.occupants().filter(|o| !lists(uncounted, &o.bare)).count() >= most {
+        // compat: clients show "maximum participants reached" for this condition.
+        return Verdict::refuse(StanzaError::new(Condition::ServiceUnavailable).with_type(ErrorType::Cancel));
+    }
+    Verdict::Pass
+}

@@ -1,0 +1,87 @@
+//! Upstream's `muc_meeting_id` (xmpp-server §4.14): a meeting has an id that the focus may set, health-check rooms
+//! are the focus' own, and nobody enters a meeting before the focus is in it.
+
+use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError};
+
+use super::admission::CREATION_IS_RESTRICTED;
+use crate::module::{Attempt, Module, Reason, Verdict};
+use crate::room::{FOCUS_NICK, HEALTH_CHECK_PREFIX, Room, form};
+use crate::world::{Effect, Sender, World};
+
+pub(super) static MODULE: Module = Module {
+    name: "meeting_id",
+    create: Some(create),
+    created: Some(created),
+    join: Some(join),
+    joined: Some(joined),
+    config: Some(config),
+    form: Some(|room, form| form.push(field(room))),
+    disco: Some(|room, form| form.push(field(room))),
+    ..Module::NONE
+};
+
+/// compat: clients ask the focus again after this answer.
+static FOCUS: Reason = Reason {
+    name: "focus",
+    refusal: || StanzaError::new(Condition::NotAllowed).with_text(CREATION_IS_RESTRICTED),
+};
+
+#[derive(Default)]
+struct Meeting {
+    id: String,
+    focus_was_in: bool,
+}
+
+fn create(_: &World, room: &BareJid, attempt: &Attempt) -> Verdict {
+    let health_check = room.node().is_some_and(|n| n.starts_with(HEALTH_CHECK_PREFIX));
+    if health_check && &*attempt.nick != FOCUS_NICK { Verdict::refuse(unavailable()) } else { Verdict::Pass }
+}
+
+fn created(room: &mut Room, world: &mut World) {
+    room.slots.put(Meeting { id: world.entropy.uuid(), focus_was_in: false });
+}
+
+fn join(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
+    let focus = &*attempt.nick == FOCUS_NICK;
+    if room.is_health_check() {
+        return if focus { Verdict::Pass } else { Verdict::refuse(unavailable()) };
+    }
+    if focus || room.slots.get::<Meeting>().is_some_and(|m| m.focus_was_in) {
+        return Verdict::Pass;
+    }
+    Verdict::Hold(&FOCUS)
+}
+
+fn joined(room: &mut Room, world: &mut World, sender: &Sender, nick: &str) {
+    if nick == FOCUS_NICK && sender.identity.admin {
+        room.slots.entry::<Meeting>().focus_was_in = true;
+        world.effects.push_back(Effect::Release { room: room.jid.clone(), reason: FOCUS.name });
+    }
+}
+
+fn config(room: &mut Room, sender: &Sender, var: &str, value: &str) -> Option<bool> {
+    if var != MEETING_ID {
+        return None;
+    }
+    let meeting = room.slots.entry::<Meeting>();
+    let changes = sender.identity.admin
+        && !value.is_empty()
+        && value.len() <= MAX_MEETING_ID_BYTES
+        && meeting.id != value;
+    if changes {
+        value.clone_into(&mut meeting.id);
+    }
+    Some(changes)
+}
+
+fn field(room: &Room) -> Element {
+    form::field("text-single", MEETING_ID, room.slots.get::<Meeting>().map_or("", |m| &m.id))
+}
+
+fn unavailable() -> StanzaError {
+    StanzaError::new(Condition::ServiceUnavailable).with_type(ErrorType::Cancel)
+}
+
+const MEETING_ID: &str = "muc#roominfo_meetingId";
+/// The focus' ids are UUIDs.
+const MAX_MEETING_ID_BYTES: usize = 128;

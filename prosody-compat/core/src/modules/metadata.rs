@@ -1,0 +1,140 @@
+//! `metadata.<domain>` (xmpp-server §4.24): a moderator's change of one key in; the whole object to everybody
+//! out. A newcomer gets it right before its own presence, with the TURN servers.
+
+use jitsi_xmpp::{Condition, Element, StanzaError, ns};
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::external_services;
+use crate::module::{Command, Component, Module};
+use crate::outbox::Outgoing;
+use crate::room::Room;
+use crate::session::SessionId;
+use crate::world::{Sender, World};
+
+pub(super) static MODULE: Module = Module {
+    name: "metadata",
+    component: Some(Component {
+        identity: Some("room_metadata"),
+        address: |config| config.metadata_domain.clone(),
+    }),
+    command: Some(command),
+    welcome: Some(welcome),
+    ..Module::NONE
+};
+
+/// The room's object.
+#[derive(Default)]
+struct Metadata(Map<String, Value>);
+
+/// Keys that only the server and the focus set.
+const BLOCKED: &[&str] = &[
+    "allownersEnabled",
+    "asyncTranscription",
+    "conferencePresetsServiceEnabled",
+    "dialinEnabled",
+    "moderators",
+    "participants",
+    "participantsSoftLimit",
+    "services",
+    "transcriberType",
+    "transcription",
+    "visitorsEnabled",
+];
+
+fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), StanzaError> {
+    let refuse = |condition| Err(StanzaError::new(condition));
+    let Some(payload) = c.message.child_named("room_metadata") else {
+        return refuse(Condition::ServiceUnavailable);
+    };
+    if !room.is_moderator(c.sender.id) {
+        return refuse(Condition::Forbidden);
+    }
+    let Ok(json) = serde_json::from_str::<Value>(&payload.text()) else {
+        return refuse(Condition::BadRequest);
+    };
+    let key = json.get("key").and_then(Value::as_str);
+    let data = json.get("data").filter(|d| !d.is_null());
+    let (Some(key), Some(data)) = (key, data) else { return refuse(Condition::BadRequest) };
+    if BLOCKED.contains(&key) {
+        return refuse(Condition::Forbidden);
+    }
+    set(room, world, key, data.clone()).map_err(StanzaError::new)
+}
+
+/// Sets one key and tells everybody, unless nothing changes.
+pub(super) fn set(room: &mut Room, world: &mut World, key: &str, data: Value) -> Result<(), Condition> {
+    if !set_silently(room, world, key, data)? {
+        return Ok(());
+    }
+    let (ordinary, admin) = (push(&world.config, room, None, false), push(&world.config, room, None, true));
+    let recipients: Vec<(SessionId, bool)> = room
+        .occupants()
+        .flat_map(|o| {
+            let is_admin = world.is_admin(&o.bare);
+            o.sessions.iter().map(move |s| (s.id, is_admin))
+        })
+        .collect();
+    for (id, is_admin) in recipients {
+        world.deliver(id, if is_admin { &admin } else { &ordinary });
+    }
+    Ok(())
+}
+
+/// Sets one key, which newcomers learn; whether it was a change.
+pub(super) fn set_silently(
+    room: &mut Room,
+    world: &World,
+    key: &str,
+    data: Value,
+) -> Result<bool, Condition> {
+    let metadata = &mut room.slots.entry::<Metadata>().0;
+    if metadata.get(key) == Some(&data) {
+        return Ok(false);
+    }
+    let old = metadata.insert(key.to_owned(), data);
+    let size = serde_json::to_string(&metadata).map_or(usize::MAX, |s| s.len());
+    if size > world.config.limits.max_metadata_bytes {
+        match old {
+            Some(old) => metadata.insert(key.to_owned(), old),
+            None => metadata.remove(key),
+        };
+        return Err(Condition::ResourceConstraint);
+    }
+    Ok(true)
+}
+
+/// What a newcomer gets, right before its own presence.
+fn welcome(room: &mut Room, world: &mut World, sender: &Sender) {
+    let message = if sender.identity.admin {
+        push(&world.config, room, None, true)
+    } else {
+        let unix = world.clock.unix(world.now);
+        let services = world.config.external_services.iter().map(|s| {
+            let members = external_services::attributes(s, unix)
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), Value::String(v)));
+            Value::Object(members.collect())
+        });
+        push(&world.config, room, Some(services.collect()), false)
+    };
+    world.deliver(sender.id, &message);
+}
+
+/// The message. compat: the focus needs the `room` attribute.
+fn push(config: &Config, room: &Room, services: Option<Value>, admin: bool) -> Outgoing {
+    let mut metadata = room.slots.get::<Metadata>().map(|m| m.0.clone()).unwrap_or_default();
+    if let Some(services) = services {
+        metadata.insert("services".into(), services);
+    }
+    if admin {
+        metadata.insert("moderators".into(), json!([]));
+    }
+    let text = json!({"type": "room_metadata", "metadata": metadata}).to_string();
+    let json = Element::new("json-message", ns::JITMEET).with_attr("room", room.shown()).with_text(text);
+    Outgoing::new(
+        Element::new("message", ns::CLIENT)
+            .with_attr("from", config.metadata_domain.as_str())
+            .with_child(json),
+    )
+}

@@ -1,0 +1,65 @@
+//! Which host has which modules, in the order in which they are asked (xmpp-server §3.3).
+//!
+//! A new module is one file and one line here. A list is walked from the top at every hook; the first rule that does
+//! not pass decides. A module with a domain of its own is advertised exactly when it stands here, in this order.
+
+mod admission;
+mod allowners;
+mod client_proxy;
+mod conference_duration;
+mod end_conference;
+mod filter_access;
+mod json_message;
+mod max_occupants;
+mod meeting_id;
+mod metadata;
+mod password_whitelist;
+mod permissions;
+mod region;
+mod resource_validate;
+mod retract;
+mod start_muted;
+mod strip;
+mod waiting;
+
+use crate::module::Module;
+
+/// Where people meet.
+pub(crate) static MEETINGS: &[&Module] = &[
+    &waiting::MODULE,
+    &strip::MODULE,
+    &json_message::MODULE,
+    &retract::MODULE,
+    &resource_validate::MODULE,
+    &max_occupants::MODULE,
+    &meeting_id::MODULE,
+    &allowners::MODULE,
+    &region::MODULE,
+    &admission::CREATION,
+    &admission::MEMBERS_ONLY,
+    &password_whitelist::MODULE,
+    &admission::OUTCAST,
+    &admission::PASSWORD,
+    &admission::NICK,
+    &admission::LIMITS,
+    &permissions::MODULE,
+    &conference_duration::MODULE,
+    &start_muted::MODULE,
+    &client_proxy::MODULE,
+    &end_conference::MODULE,
+    &metadata::MODULE,
+];
+
+/// Where roles publish their load.
+pub(crate) static BREWERIES: &[&Module] = &[
+    &waiting::MODULE,
+    &filter_access::MODULE,
+    &strip::MODULE,
+    &admission::CREATION,
+    &admission::MEMBERS_ONLY,
+    &password_whitelist::MODULE,
+    &admission::OUTCAST,
+    &admission::PASSWORD,
+    &admission::NICK,
+    &admission::LIMITS,
+];

@@ -1,0 +1,55 @@
+//! What the engine works with: everything, or one room of it.
+
+use jitsi_xmpp::BareJid;
+
+use crate::hosts::Hosts;
+use crate::module::Module;
+use crate::room::Room;
+use crate::rooms::Rooms;
+use crate::timers::Timer;
+use crate::world::World;
+
+/// All rooms and all else, while one input is handled.
+pub(crate) struct Muc<'a> {
+    pub(crate) hosts: &'a Hosts,
+    pub(crate) rooms: &'a mut Rooms,
+    pub(crate) world: &'a mut World,
+}
+
+/// One room with its modules, and all else but rooms.
+pub(crate) struct Turn<'a> {
+    /// In the order in which they are asked.
+    pub(crate) modules: &'a [&'static Module],
+    pub(crate) room: &'a mut Room,
+    pub(crate) world: &'a mut World,
+}
+
+impl Muc<'_> {
+    /// The room, if it exists.
+    pub(crate) fn turn(&mut self, jid: &BareJid) -> Option<Turn<'_>> {
+        let room = self.rooms.get_mut(jid)?;
+        let modules = &self.hosts.rooms(room.host)?.modules;
+        Some(Turn { modules, room, world: self.world })
+    }
+
+    /// A room ends with its last occupant, unless others wait to come in.
+    pub(super) fn sweep(&mut self, jid: &BareJid) {
+        if self.rooms.get(jid).is_some_and(|r| r.len() == 0 && r.held.is_empty()) {
+            self.take(jid);
+        }
+    }
+
+    /// Takes a room out, and tells its modules.
+    pub(super) fn take(&mut self, jid: &BareJid) -> Option<Room> {
+        let room = self.rooms.take(self.world, jid)?;
+        for m in self.hosts.rooms(room.host).iter().flat_map(|def| def.modules.iter()) {
+            if let Some(destroyed) = m.destroyed {
+                destroyed(&room, self.world);
+            }
+            if m.timer.is_some() {
+                self.world.timers.cancel(Timer::Room(jid.clone(), m.name));
+            }
+        }
+        Some(room)
+    }
+}
