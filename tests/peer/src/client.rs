@@ -417,13 +417,13 @@ impl<C> Client<C> {
         };
         let mut speech = header(111, base + 50, 960);
         speech.extend([7; 40]);
-        media.peer.send_rtp(&speech, 12, u64::from(n));
+        media.peer.send_rtp(&speech);
         let mut picture = header(0x80 | 100, base, 3000);
         let [hi, lo] = n.to_be_bytes();
         // VP8: start of a frame with picture id, layer zero index and temporal layer; then a key frame of 320x180.
         picture.extend([0x90, 0xe0, 0x80 | hi, lo, n as u8, 0, 0x10, 0, 0, 0x9d, 0x01, 0x2a, 64, 1, 180, 0]);
         picture.extend([3; 400]);
-        media.peer.send_rtp(&picture, 12, u64::from(n));
+        media.peer.send_rtp(&picture);
     }
 
     /// What the bridge calls the sources it forwards: name, owner and SSRC by kind of message.

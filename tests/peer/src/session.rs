@@ -211,12 +211,12 @@ impl Peer {
         said
     }
 
-    /// Sends an RTP packet whose header is `header_len` long.
+    /// Sends an RTP packet.
     ///
     /// # Panics
     /// Before there are keys.
-    pub fn send_rtp(&mut self, packet: &[u8], header_len: usize, ext_seq: u64) {
-        let protected = self.protect_rtp(packet, header_len, ext_seq);
+    pub fn send_rtp(&mut self, packet: &[u8]) {
+        let protected = self.protect_rtp(packet);
         self.sent.push(protected);
     }
 
@@ -224,11 +224,11 @@ impl Peer {
     ///
     /// # Panics
     /// Before there are keys.
-    pub fn protect_rtp(&mut self, packet: &[u8], header_len: usize, ext_seq: u64) -> Vec<u8> {
+    pub fn protect_rtp(&mut self, packet: &[u8]) -> Vec<u8> {
         let mut buf = packet.to_vec();
         buf.resize(packet.len() + Profile::MAX_OVERHEAD, 0);
         let Some((sender, _)) = &mut self.srtp else { panic!("no keys yet") };
-        let len = sender.protect_rtp(&mut buf, packet.len(), header_len, ext_seq).expect("an RTP packet");
+        let len = sender.protect_rtp(&mut buf, packet.len()).expect("an RTP packet");
         buf.truncate(len);
         buf
     }
@@ -308,7 +308,7 @@ impl Peer {
                     };
                     self.profile = Some(profile);
                     let keys = SrtpKeys::from_dtls_exporter(profile, &material, self.options.passive);
-                    self.srtp = keys.ok().and_then(|k| Some((k.sender().ok()?, k.receiver().ok()?)));
+                    self.srtp = keys.ok().and_then(|k| k.split().ok());
                 }
                 Output::Connected => self.dtls_connected = true,
                 Output::ApplicationData(data) => {

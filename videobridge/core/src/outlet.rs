@@ -132,18 +132,28 @@ impl Endpoints {
 impl Outlet<'_> {
     /// Sends a text on an endpoint's channel, if it has one.
     pub(crate) fn text(&mut self, to: EndpointKey, text: &str) {
+        self.offer(to, text);
+    }
+
+    /// As [`Self::text`]; returns whether it was taken.
+    fn offer(&mut self, to: EndpointKey, text: &str) -> bool {
         let endpoints = &mut *self.endpoints;
-        let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else { return };
+        let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else { return false };
         match endpoint.channel {
             Some(Channel::WebSocket(socket)) => {
                 endpoints.counters.web_socket_messages_sent += 1;
                 endpoints.event(Event::WebSocketText { socket, text: text.to_owned() });
+                true
             }
             Some(Channel::Data) if endpoint.transport.send_text(text) => {
                 endpoints.counters.data_channel_messages_sent += 1;
                 endpoints.pump(self.now, to, self.out);
+                true
             }
-            _ => endpoints.counters.drop(Discard::ChannelUnavailable),
+            _ => {
+                endpoints.counters.drop(Discard::ChannelUnavailable);
+                false
+            }
         }
     }
 
@@ -156,9 +166,9 @@ impl Outlet<'_> {
 }
 
 impl MediaSink for Outlet<'_> {
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8], ext_seq: u64) {
+    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]) {
         let sent = match self.endpoints.slab.get_mut(to.0 as usize) {
-            Some(endpoint) => endpoint.transport.send_rtp(self.out, header, prefix, payload, ext_seq),
+            Some(endpoint) => endpoint.transport.send_rtp(self.out, header, prefix, payload),
             None => 0,
         };
         self.endpoints.counters.sent(sent);
@@ -172,12 +182,12 @@ impl MediaSink for Outlet<'_> {
         self.endpoints.counters.sent(sent);
     }
 
-    fn message(&mut self, to: EndpointKey, message: &BridgeMessage) {
+    fn message(&mut self, to: EndpointKey, message: &BridgeMessage) -> bool {
         if matches!(message, BridgeMessage::DominantSpeaker { .. })
             && !self.before_dominant_speaker.is_empty()
         {
             self.flush_held();
         }
-        self.text(to, &message.to_json());
+        self.offer(to, &message.to_json())
     }
 }

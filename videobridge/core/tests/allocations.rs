@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, ReceiverVideoConstraints, VideoConstraints};
 use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
-use jitsi_xmpp::jingle::{HeaderExtension, Parameter, PayloadType, RtcpFeedback, Source};
+use jitsi_xmpp::jingle::{
+    HeaderExtension, Parameter, PayloadType, RtcpFeedback, Semantics, Source, SsrcGroup,
+};
 use videobridge_core::DatagramSink;
 use videobridge_core::media::{
     EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink,
@@ -77,15 +79,19 @@ impl DatagramSink for Slab {
 struct Count(usize, u16, u16);
 
 impl MediaSink for Count {
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], _: &[u8], _: &[u8], ext_seq: u64) {
+    fn rtp(&mut self, to: EndpointKey, header: &[u8], _: &[u8], _: &[u8]) {
         self.0 += 1;
         if to == EndpointKey(1) {
-            self.1 = ext_seq as u16;
+            if header[11] == 7 {
+                self.1 = u16::from_be_bytes([header[2], header[3]]);
+            }
             self.2 = u16::from_be_bytes([header[17], header[18]]);
         }
     }
     fn rtcp(&mut self, _: EndpointKey, _: &[u8]) {}
-    fn message(&mut self, _: EndpointKey, _: &BridgeMessage) {}
+    fn message(&mut self, _: EndpointKey, _: &BridgeMessage) -> bool {
+        true
+    }
 }
 
 /// One VP8 packet of 1,100 bytes; the first is a key frame.
@@ -125,7 +131,8 @@ fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
         media.handle_channel_message(now, key, &ClientMessage::ReceiverVideoConstraints(wish), &mut out);
     }
     let mut source = MediaSource::new(MediaType::Video, SourceName::new("endpoint0-v0"));
-    source.sources.push(Source::new(Ssrc(7)));
+    source.sources.extend([Source::new(Ssrc(7)), Source::new(Ssrc(8))]);
+    source.ssrc_groups.push(SsrcGroup { semantics: Semantics::Fid, ssrcs: vec![Ssrc(7), Ssrc(8)] });
     media.set_sources(now, EndpointKey(0), &[source], &mut out);
 
     let mut before = (0, 0);
@@ -181,12 +188,11 @@ fn a_forwarded_packet_costs_no_allocation() {
 
     // Warm-up: SSRC tables, histories, timers.
     for seq in 1..301 {
-        world.peers[0].send_rtp(&rtp(1001, seq, &[3; 80]), 12, u64::from(seq));
+        world.peers[0].send_rtp(&rtp(1001, seq, &[3; 80]));
         world.run(Duration::from_millis(20));
     }
-    let mut packets: Vec<_> = (301..601)
-        .map(|seq| world.peers[0].protect_rtp(&rtp(1001, seq, &[3; 80]), 12, u64::from(seq)))
-        .collect();
+    let mut packets: Vec<_> =
+        (301..601).map(|seq| world.peers[0].protect_rtp(&rtp(1001, seq, &[3; 80]))).collect();
     let mut slab = Slab { buf: [0; 2048], datagrams: 0 };
     let src = world.peers[0].address;
     let mut worst = 0;

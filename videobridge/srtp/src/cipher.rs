@@ -8,6 +8,7 @@ use ctr::flavors::Ctr128BE;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
+use crate::indices::{NextIndex, NextRtcpIndex};
 use crate::wire::{ENCRYPTED, RTCP_HEADER, split_back, split_back_mut};
 use crate::{KeyError, SrtpError};
 
@@ -58,9 +59,9 @@ impl Cipher {
         buf: &mut [u8],
         len: usize,
         header_len: usize,
-        ssrc: u32,
-        index: u64,
+        index: NextIndex,
     ) -> Result<usize, SrtpError> {
+        let (ssrc, index) = index.spend();
         let (packet, room) = buf.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
         match self {
             Self::Gcm(gcm) => {
@@ -84,9 +85,9 @@ impl Cipher {
         &self,
         buf: &mut [u8],
         len: usize,
-        ssrc: u32,
-        index: u32,
+        index: NextRtcpIndex,
     ) -> Result<usize, SrtpError> {
+        let (ssrc, index) = index.spend();
         let (packet, room) = buf.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
         let word = (ENCRYPTED | index).to_be_bytes();
         match self {

@@ -23,9 +23,12 @@ pub enum SrtpError {
     /// Our fault: the buffer has no room for the authentication tag.
     #[error("no room for the authentication tag")]
     NoRoom,
-    /// Our fault: the extended sequence number does not belong to the packet.
-    #[error("extended sequence number does not match the packet")]
-    SequenceMismatch,
+    /// Our fault: a packet with this SSRC and sequence number was protected before, or may have been.
+    #[error("packet index was used before")]
+    IndexUsed,
+    /// Our fault, or that of very many participants who came and went: no further SSRC is kept.
+    #[error("too many SSRCs were sent with")]
+    TooManySsrcs,
     /// Nobody's fault: the key has protected as many packets as it may.
     #[error("key is used up")]
     Exhausted,
@@ -41,7 +44,8 @@ impl SrtpError {
             Self::TooOld => "too_old",
             Self::NotEncrypted => "not_encrypted",
             Self::NoRoom => "no_room",
-            Self::SequenceMismatch => "sequence_mismatch",
+            Self::IndexUsed => "index_used",
+            Self::TooManySsrcs => "too_many_ssrcs",
             Self::Exhausted => "exhausted",
         }
     }

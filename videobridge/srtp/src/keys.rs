@@ -63,20 +63,14 @@ impl SrtpKeys {
         self.profile
     }
 
-    /// The context that protects what we send.
+    /// The contexts that protect what we send and unprotect what we receive: one of each, because a second sender
+    /// with the same keys would use the same indices.
     ///
     /// # Errors
     /// When the crypto library refuses a key.
-    pub fn sender(&self) -> Result<Sender, KeyError> {
-        Ok(Sender::new(self.profile, self.local.rtp()?, self.local.rtcp()?))
-    }
-
-    /// The context that unprotects what we receive.
-    ///
-    /// # Errors
-    /// When the crypto library refuses a key.
-    pub fn receiver(&self) -> Result<Receiver, KeyError> {
-        Ok(Receiver::new(self.profile, self.remote.rtp()?, self.remote.rtcp()?))
+    pub fn split(self) -> Result<(Sender, Receiver), KeyError> {
+        let sender = Sender::new(self.profile, self.local.rtp()?, self.local.rtcp()?);
+        Ok((sender, Receiver::new(self.profile, self.remote.rtp()?, self.remote.rtcp()?)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! RTP and RTCP packets in, the same packets encrypted (or authenticated and decrypted) in place, out. Pure.
 //!
-//! [`SrtpKeys`] takes what DTLS exported, [`Sender`] protects and [`Receiver`] unprotects. Nothing is
+//! [`SrtpKeys`] takes what DTLS exported and becomes one [`Sender`], which protects, and one [`Receiver`], which
+//! unprotects. No index is used twice by construction. Nothing is
 //! allocated per packet and nothing is remembered about an SSRC before one of its packets authenticated.
 //! RFC 3711 (AES-CM with HMAC-SHA1) and RFC 7714 (AES-GCM).
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@
 
 mod cipher;
 mod error;
+mod indices;
 mod keys;
 pub mod limits;
 mod profile;

@@ -7,6 +7,17 @@
 /// Worst case 2 × 1024 × 48 bytes = 96 KiB per endpoint.
 pub const MAX_SSRCS: usize = 1024;
 
+/// SSRCs one [`crate::Sender`] sends with in its life; packets of further ones are refused. Nothing is forgotten, as a
+/// forgotten index could be used again.
+///
+/// Upstream keeps 1024 and forgets. Twice that lasts for some 680 participants who come and go with camera and
+/// microphone, each with SSRCs of their own. Worst case 2048 × 104 bytes = 208 KiB per endpoint, usually some 5 KiB.
+pub const MAX_SENT_SSRCS: usize = 2048;
+
+/// How far behind the newest a packet may still be sent for the first time: 1.8 s of a full camera, more than a packet
+/// that was lost on its way to us is waited for. A multiple of 64.
+pub const SEND_WINDOW: u64 = 512;
+
 /// Packets behind the newest one that are still accepted once each (RFC 3711 §3.3.2 asks for at least 64).
 pub const REPLAY_WINDOW: u64 = 128;
 

@@ -45,13 +45,18 @@ impl ReplayWindow {
 
     /// The 48-bit index that `sequence` most likely stands for: the one nearest to the newest (RFC 3711 §3.3.1).
     pub(crate) const fn estimate(&self, sequence: u16) -> u64 {
-        #[allow(clippy::cast_possible_truncation)]
-        let delta = sequence.wrapping_sub(self.newest as u16);
-        if delta < 0x8000 {
-            return self.newest + delta as u64;
-        }
-        let back = 0x1_0000 - delta as u64;
-        // Before the first roll-over there is nothing to go back to: the packet is far ahead.
-        if self.newest >= back { self.newest - back } else { self.newest + delta as u64 }
+        nearest(self.newest, sequence)
     }
+}
+
+/// The index with this sequence number that is nearest to `newest`; both ends of a stream have to agree on it.
+pub(crate) const fn nearest(newest: u64, sequence: u16) -> u64 {
+    #[allow(clippy::cast_possible_truncation)]
+    let delta = sequence.wrapping_sub(newest as u16);
+    if delta < 0x8000 {
+        return newest + delta as u64;
+    }
+    let back = 0x1_0000 - delta as u64;
+    // Before the first roll-over there is nothing to go back to: the packet is far ahead.
+    if newest >= back { newest - back } else { newest + delta as u64 }
 }

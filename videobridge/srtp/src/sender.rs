@@ -3,26 +3,24 @@
 use std::fmt;
 
 use crate::cipher::Cipher;
-use crate::limits::{RTCP_INDEX_END, RTP_INDEX_END};
+use crate::indices::Indices;
 use crate::wire::{rtcp_ssrc, rtp_header};
 use crate::{Profile, SrtpError};
 
-/// Protects what we send to one peer.
+/// Protects what we send to one peer, for as long as the keys live.
 ///
-/// RTP keeps no state here: the caller knows the extended sequence number. **The caller must never protect two
-/// different packets with the same SSRC and extended sequence number**, else AES-GCM loses all its strength;
-/// a retransmission on the same SSRC has to be byte for byte the same packet.
+/// A packet whose SSRC and sequence number were sent before is refused, so a lost packet can only be repeated on another
+/// SSRC (RFC 4588), and a stream that ends and begins again has to go on counting.
 pub struct Sender {
     profile: Profile,
     rtp: Cipher,
     rtcp: Cipher,
-    /// One counter for all SSRCs; receivers only ask that it grows per SSRC.
-    next_rtcp_index: u32,
+    indices: Indices,
 }
 
 impl Sender {
-    pub(crate) const fn new(profile: Profile, rtp: Cipher, rtcp: Cipher) -> Self {
-        Self { profile, rtp, rtcp, next_rtcp_index: 1 }
+    pub(crate) fn new(profile: Profile, rtp: Cipher, rtcp: Cipher) -> Self {
+        Self { profile, rtp, rtcp, indices: Indices::new() }
     }
 
     /// The negotiated profile.
@@ -30,30 +28,18 @@ impl Sender {
         self.profile
     }
 
-    /// Protects the RTP packet `buf[..len]` whose header with extensions is `header_len` long; `ext_seq` is
-    /// roll-over counter and sequence number (ROC·2^16 + SEQ). Returns the length to send.
+    /// Protects the RTP packet `buf[..len]`. Returns the length to send.
     ///
     /// # Errors
     /// [`SrtpError::NoRoom`] unless [`Profile::tag_len`] bytes follow the packet; see there for the others.
     /// After an error nothing may be sent.
-    pub fn protect_rtp(
-        &mut self,
-        buf: &mut [u8],
-        len: usize,
-        header_len: usize,
-        ext_seq: u64,
-    ) -> Result<usize, SrtpError> {
+    pub fn protect_rtp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let header = rtp_header(buf.get(..len).ok_or(SrtpError::NoRoom)?)?;
-        if header.len != header_len {
-            return Err(SrtpError::Malformed);
+        if buf.len() - len < self.profile.tag_len() {
+            return Err(SrtpError::NoRoom);
         }
-        if u64::from(header.sequence) != ext_seq & 0xffff {
-            return Err(SrtpError::SequenceMismatch);
-        }
-        if ext_seq >= RTP_INDEX_END {
-            return Err(SrtpError::Exhausted);
-        }
-        self.rtp.seal_rtp(buf, len, header_len, header.ssrc, ext_seq)
+        let index = self.indices.rtp(header.ssrc, header.sequence)?;
+        self.rtp.seal_rtp(buf, len, header.len, index)
     }
 
     /// Protects the compound RTCP packet `buf[..len]`. Returns the length to send.
@@ -62,17 +48,16 @@ impl Sender {
     /// [`SrtpError::NoRoom`] unless [`Profile::rtcp_overhead`] bytes follow the packet; see there for the others.
     pub fn protect_rtcp(&mut self, buf: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let ssrc = rtcp_ssrc(buf.get(..len).ok_or(SrtpError::NoRoom)?)?;
-        if self.next_rtcp_index >= RTCP_INDEX_END {
-            return Err(SrtpError::Exhausted);
+        if buf.len() - len < self.profile.rtcp_overhead() {
+            return Err(SrtpError::NoRoom);
         }
-        let len = self.rtcp.seal_rtcp(buf, len, ssrc, self.next_rtcp_index)?;
-        self.next_rtcp_index += 1;
-        Ok(len)
+        let index = self.indices.rtcp(ssrc)?;
+        self.rtcp.seal_rtcp(buf, len, index)
     }
 
     #[cfg(test)]
-    pub(crate) fn set_next_rtcp_index(&mut self, index: u32) {
-        self.next_rtcp_index = index;
+    pub(crate) fn skip_to(&mut self, ssrc: u32, index: u64, rtcp: u32) {
+        self.indices.skip_to(ssrc, index, rtcp);
     }
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use crate::cipher::Cipher;
+use crate::indices::{NextIndex, NextRtcpIndex};
 use crate::keys::{Label, Master};
 use crate::limits::{MAX_SSRCS, REPLAY_WINDOW, RTCP_INDEX_END, RTP_INDEX_END};
 use crate::{KeyError, Profile, Receiver, Sender, SrtpError, SrtpKeys};
@@ -15,10 +16,8 @@ fn hex(s: &str) -> Vec<u8> {
 /// Client and server of one handshake.
 fn pair(profile: Profile) -> ((Sender, Receiver), (Sender, Receiver)) {
     let material: Vec<u8> = (0..profile.keying_material_len()).map(|i| (i * 7 + 3) as u8).collect();
-    let end = |is_server| {
-        let keys = SrtpKeys::from_dtls_exporter(profile, &material, is_server).unwrap();
-        (keys.sender().unwrap(), keys.receiver().unwrap())
-    };
+    let end =
+        |is_server| SrtpKeys::from_dtls_exporter(profile, &material, is_server).unwrap().split().unwrap();
     (end(false), end(true))
 }
 
@@ -38,10 +37,10 @@ fn rtcp(ssrc: u32) -> Vec<u8> {
     packet
 }
 
-fn protect(sender: &mut Sender, packet: &[u8], header_len: usize, ext_seq: u64) -> Vec<u8> {
+fn protect(sender: &mut Sender, packet: &[u8]) -> Vec<u8> {
     let mut buf = packet.to_vec();
     buf.resize(packet.len() + Profile::MAX_OVERHEAD, 0);
-    let len = sender.protect_rtp(&mut buf, packet.len(), header_len, ext_seq).unwrap();
+    let len = sender.protect_rtp(&mut buf, packet.len()).unwrap();
     buf.truncate(len);
     buf
 }
@@ -143,7 +142,10 @@ fn rfc_7714_section_16_rtp() {
         let plain = hex(RFC7714_RTP);
         let mut buf = plain.clone();
         buf.resize(plain.len() + 16, 0);
-        assert_eq!(cipher.seal_rtp(&mut buf, plain.len(), 12, 0x5501_a0b2, 0xf17b), Ok(plain.len() + 16));
+        assert_eq!(
+            cipher.seal_rtp(&mut buf, plain.len(), 12, NextIndex::forge(0x5501_a0b2, 0xf17b)),
+            Ok(plain.len() + 16)
+        );
         assert_eq!(buf[..12], plain[..12]);
         assert_eq!(buf[12..], hex(sealed), "{key_len}");
         assert_eq!(cipher.open_rtp(&mut buf, 12, 0x5501_a0b2, 0xf17b), Ok(plain.len()));
@@ -166,7 +168,10 @@ fn rfc_7714_section_17_rtcp() {
         let cipher = rfc7714(key_len);
         let mut buf = plain.clone();
         buf.resize(plain.len() + 20, 0);
-        assert_eq!(cipher.seal_rtcp(&mut buf, plain.len(), 0x4d61_7273, 0x05d4), Ok(plain.len() + 20));
+        assert_eq!(
+            cipher.seal_rtcp(&mut buf, plain.len(), NextRtcpIndex::forge(0x4d61_7273, 0x05d4)),
+            Ok(plain.len() + 20)
+        );
         assert_eq!(buf, hex(sealed), "{key_len}");
         assert_eq!(cipher.rtcp_word(&buf), Ok(0x8000_05d4));
         assert_eq!(cipher.open_rtcp(&mut buf, 0x4d61_7273, 0x05d4), Ok(plain.len()));
@@ -181,7 +186,7 @@ fn what_one_end_protects_the_other_unprotects() {
     for profile in PROFILES {
         let ((mut client_tx, mut client_rx), (mut server_tx, mut server_rx)) = pair(profile);
         let packet = rtp(5, 100, b"hello");
-        let sealed = protect(&mut client_tx, &packet, 12, 100);
+        let sealed = protect(&mut client_tx, &packet);
         assert_eq!(sealed.len(), packet.len() + profile.tag_len());
         assert!(!sealed.windows(5).any(|w| w == b"hello"));
         assert_eq!(unprotect(&mut client_rx, &sealed), Err(SrtpError::Unauthentic), "directions differ");
@@ -205,7 +210,7 @@ fn header_extensions_and_csrcs_stay_readable_and_are_authenticated() {
         packet.extend([0xbe, 0xde, 0, 1, 0x10, 0x55, 0, 0]);
         let header_len = packet.len();
         packet.extend(b"payload");
-        let sealed = protect(&mut tx, &packet, header_len, 7);
+        let sealed = protect(&mut tx, &packet);
         assert_eq!(sealed[..header_len], packet[..header_len]);
         let mut touched = sealed.clone();
         touched[header_len - 3] ^= 1;
@@ -218,7 +223,7 @@ fn header_extensions_and_csrcs_stay_readable_and_are_authenticated() {
 fn tampering_with_any_byte_is_noticed_and_leaves_no_state() {
     for profile in PROFILES {
         let ((mut tx, _), (_, mut rx)) = pair(profile);
-        let sealed = protect(&mut tx, &rtp(5, 1, b"some payload"), 12, 1);
+        let sealed = protect(&mut tx, &rtp(5, 1, b"some payload"));
         for at in 0..sealed.len() {
             let mut touched = sealed.clone();
             touched[at] ^= 0x20;
@@ -247,11 +252,12 @@ fn tampering_with_any_byte_is_noticed_and_leaves_no_state() {
 fn a_forged_packet_does_not_move_the_window_of_a_known_ssrc() {
     for profile in PROFILES {
         let ((mut tx, _), (_, mut rx)) = pair(profile);
-        unprotect(&mut rx, &protect(&mut tx, &rtp(5, 10, b"a"), 12, 10)).unwrap();
-        let mut forged = protect(&mut tx, &rtp(5, 30_000, b"b"), 12, 30_000);
+        unprotect(&mut rx, &protect(&mut tx, &rtp(5, 10, b"a"))).unwrap();
+        let late = protect(&mut tx, &rtp(5, 9, b"c"));
+        let mut forged = protect(&mut tx, &rtp(5, 30_000, b"b"));
         *forged.last_mut().unwrap() ^= 1;
         assert_eq!(unprotect(&mut rx, &forged), Err(SrtpError::Unauthentic));
-        assert!(unprotect(&mut rx, &protect(&mut tx, &rtp(5, 9, b"c"), 12, 9)).is_ok());
+        assert!(unprotect(&mut rx, &late).is_ok());
     }
 }
 
@@ -261,7 +267,9 @@ fn a_forged_packet_does_not_move_the_window_of_a_known_ssrc() {
 fn every_packet_is_accepted_once_within_the_window_and_not_beyond() {
     for profile in PROFILES {
         let ((mut tx, _), (_, mut rx)) = pair(profile);
-        let mut send = |seq: u16| protect(&mut tx, &rtp(5, seq, b"x"), 12, seq.into());
+        let mut sent = std::collections::HashMap::new();
+        let mut send =
+            |seq: u16| sent.entry(seq).or_insert_with(|| protect(&mut tx, &rtp(5, seq, b"x"))).clone();
         let window = REPLAY_WINDOW as u16;
         unprotect(&mut rx, &send(1000)).unwrap();
         assert_eq!(unprotect(&mut rx, &send(1000)), Err(SrtpError::Replayed));
@@ -285,7 +293,7 @@ fn every_packet_is_accepted_once_within_the_window_and_not_beyond() {
 fn the_sequence_number_may_roll_over_with_loss_and_reordering() {
     for profile in PROFILES {
         let ((mut tx, _), (_, mut rx)) = pair(profile);
-        let mut send = |index: u64| protect(&mut tx, &rtp(5, index as u16, b"x"), 12, index);
+        let mut send = |index: u64| protect(&mut tx, &rtp(5, index as u16, b"x"));
         for index in
             [65_000, 65_534, 65_536, 65_535, 65_537, 98_000, 98_001 + 32_000, 131_072, 131_071, 1 << 17 | 9]
         {
@@ -297,7 +305,7 @@ fn the_sequence_number_may_roll_over_with_loss_and_reordering() {
 #[test]
 fn a_stream_that_starts_reordered_before_the_first_roll_over_goes_on() {
     let ((mut tx, _), (_, mut rx)) = pair(Profile::AeadAes128Gcm);
-    let mut send = |index: u64| protect(&mut tx, &rtp(5, index as u16, b"x"), 12, index);
+    let mut send = |index: u64| protect(&mut tx, &rtp(5, index as u16, b"x"));
     assert!(unprotect(&mut rx, &send(3)).is_ok());
     assert!(unprotect(&mut rx, &send(60_000)).is_ok(), "far ahead, not before zero");
     assert!(unprotect(&mut rx, &send(65_536)).is_ok());
@@ -307,15 +315,14 @@ fn a_stream_that_starts_reordered_before_the_first_roll_over_goes_on() {
 fn keys_end_exactly_at_their_limit() {
     for profile in PROFILES {
         let ((mut tx, _), _) = pair(profile);
-        let last = RTP_INDEX_END - 1;
-        let mut buf = rtp(5, last as u16, b"x");
+        tx.skip_to(5, RTP_INDEX_END - 2, RTCP_INDEX_END - 1);
+        let mut buf = rtp(5, 0xffff, b"x");
         let len = buf.len();
         buf.resize(len + 16, 0);
-        assert!(tx.protect_rtp(&mut buf.clone(), len, 12, last).is_ok());
+        assert!(tx.protect_rtp(&mut buf.clone(), len).is_ok());
         buf[2..4].copy_from_slice(&[0, 0]);
-        assert_eq!(tx.protect_rtp(&mut buf, len, 12, RTP_INDEX_END), Err(SrtpError::Exhausted));
+        assert_eq!(tx.protect_rtp(&mut buf, len), Err(SrtpError::Exhausted));
 
-        tx.set_next_rtcp_index(RTCP_INDEX_END - 1);
         let mut buf = rtcp(5);
         buf.resize(12 + 20, 0);
         assert!(tx.protect_rtcp(&mut buf.clone(), 12).is_ok());
@@ -326,16 +333,17 @@ fn keys_end_exactly_at_their_limit() {
 #[test]
 fn ssrc_table_is_bounded_and_forgets_the_least_recently_used() {
     let ((mut tx, _), (_, mut rx)) = pair(Profile::AeadAes128Gcm);
-    let mut send = |ssrc: u32, seq: u16| protect(&mut tx, &rtp(ssrc, seq, b"x"), 12, seq.into());
-    for ssrc in 0..MAX_SSRCS as u32 {
-        unprotect(&mut rx, &send(ssrc, 1)).unwrap();
+    let mut send = |ssrc: u32, seq: u16| protect(&mut tx, &rtp(ssrc, seq, b"x"));
+    let first: Vec<_> = (0..MAX_SSRCS as u32).map(|ssrc| send(ssrc, 1)).collect();
+    for packet in &first {
+        unprotect(&mut rx, packet).unwrap();
     }
     assert_eq!(rx.ssrc_counts().0, MAX_SSRCS);
     unprotect(&mut rx, &send(0, 2)).unwrap();
     unprotect(&mut rx, &send(70_000, 1)).unwrap();
     assert_eq!(rx.ssrc_counts().0, MAX_SSRCS, "one beyond the limit");
-    assert_eq!(unprotect(&mut rx, &send(0, 1)), Err(SrtpError::Replayed), "0 was used recently");
-    assert!(unprotect(&mut rx, &send(1, 1)).is_ok(), "1 was forgotten");
+    assert_eq!(unprotect(&mut rx, &first[0]), Err(SrtpError::Replayed), "0 was used recently");
+    assert!(unprotect(&mut rx, &first[1]).is_ok(), "1 was forgotten");
 }
 
 // --- our own mistakes ---
@@ -346,14 +354,14 @@ fn misuse_is_an_error_and_never_a_packet() {
         let ((mut tx, _), _) = pair(profile);
         let mut buf = rtp(5, 1, b"x");
         let len = buf.len();
-        assert_eq!(tx.protect_rtp(&mut buf, len, 12, 1), Err(SrtpError::NoRoom));
+        assert_eq!(tx.protect_rtp(&mut buf, len), Err(SrtpError::NoRoom));
         buf.resize(len + profile.tag_len() - 1, 0);
-        assert_eq!(tx.protect_rtp(&mut buf, len, 12, 1), Err(SrtpError::NoRoom));
+        assert_eq!(tx.protect_rtp(&mut buf, len), Err(SrtpError::NoRoom));
         buf.push(0);
-        assert_eq!(tx.protect_rtp(&mut buf, len, 12, 2), Err(SrtpError::SequenceMismatch));
-        assert_eq!(tx.protect_rtp(&mut buf, len, 16, 1), Err(SrtpError::Malformed));
-        assert_eq!(tx.protect_rtp(&mut buf, len + 99, 12, 1), Err(SrtpError::NoRoom));
-        assert!(tx.protect_rtp(&mut buf, len, 12, 1).is_ok());
+        assert_eq!(tx.protect_rtp(&mut buf, 11), Err(SrtpError::Malformed));
+        assert_eq!(tx.protect_rtp(&mut buf, len + 99), Err(SrtpError::NoRoom));
+        assert!(tx.protect_rtp(&mut buf.clone(), len).is_ok());
+        assert_eq!(tx.protect_rtp(&mut buf, len), Err(SrtpError::IndexUsed));
         let mut buf = rtcp(5);
         buf.resize(12 + profile.rtcp_overhead() - 1, 0);
         assert_eq!(tx.protect_rtcp(&mut buf, 12), Err(SrtpError::NoRoom));
@@ -397,7 +405,7 @@ proptest! {
         for profile in PROFILES {
             let ((mut tx, _), (_, mut rx)) = pair(profile);
             let packet = rtp(ssrc, seq, &payload);
-            let sealed = protect(&mut tx, &packet, 12, seq.into());
+            let sealed = protect(&mut tx, &packet);
             prop_assert_eq!(unprotect(&mut rx, &sealed), Ok(packet));
         }
     }

@@ -94,13 +94,13 @@ fn repeats(texts: &[String]) -> HashMap<u32, u32> {
         .collect()
 }
 
-fn packet(fields: &RtpFields, transport: &mut u16, payload: &[u8]) -> (Vec<u8>, usize) {
+fn packet(fields: &RtpFields, transport: &mut u16, payload: &[u8]) -> Vec<u8> {
     let mut header = [0; 64];
     let mut writer = HeaderWriter::new(&mut header, fields, ExtensionForm::OneByte).unwrap();
     writer.extension(TRANSPORT_CC, &transport.to_be_bytes()).unwrap();
     *transport = transport.wrapping_add(1);
     let len = writer.finish();
-    ([&header[..len], payload].concat(), len)
+    [&header[..len], payload].concat()
 }
 
 /// Simulcast VP8 of 200 kbit/s, 500 kbit/s and 1.9 Mbit/s, and speech; repeats what is asked for.
@@ -160,8 +160,8 @@ impl Camera {
                 timestamp: self.speech * 960,
                 ssrc: self.base + 50,
             };
-            let (bytes, header) = packet(&fields, &mut self.transport, &[7; 80]);
-            peer.send_rtp(&bytes, header, u64::from(self.speech));
+            let bytes = packet(&fields, &mut self.transport, &[7; 80]);
+            peer.send_rtp(&bytes);
         }
         if self.next_frame <= now {
             self.next_frame += FRAME;
@@ -194,8 +194,8 @@ impl Camera {
                 // The last byte tells the viewer which layer it sees.
                 body.resize(if layer == 0 { 800 } else { 1000 }, 3);
                 body.push(layer as u8);
-                let (bytes, header) = packet(&fields, &mut self.transport, &body);
-                peer.send_rtp(&bytes, header, u64::from(fields.sequence));
+                let bytes = packet(&fields, &mut self.transport, &body);
+                peer.send_rtp(&bytes);
                 self.sent.insert((fields.ssrc, fields.sequence), (fields, body));
                 self.seq[layer] += 1;
             }
@@ -208,8 +208,8 @@ impl Camera {
         let fields =
             RtpFields { payload_type: RTX, sequence: self.rtx_seq[layer], ssrc: ssrc + 3, ..*fields };
         let body = [&sequence.to_be_bytes()[..], body].concat();
-        let (bytes, header) = packet(&fields, &mut self.transport, &body);
-        peer.send_rtp(&bytes, header, u64::from(fields.sequence));
+        let bytes = packet(&fields, &mut self.transport, &body);
+        peer.send_rtp(&bytes);
         self.rtx_seq[layer] += 1;
         self.repeated += 1;
     }

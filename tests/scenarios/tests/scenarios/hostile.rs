@@ -302,7 +302,7 @@ fn media_and_channel_of_somebody_hostile_reach_nobody_under_another_name() {
         packet.extend([0; 4]);
         packet.extend(anna.to_be_bytes());
         packet.extend([9; 30]);
-        peer.send_rtp(&packet, 12, u64::from(n));
+        peer.send_rtp(&packet);
         // BYE in the name of somebody else, and noise.
         let mut bye = vec![0x81, 203, 0, 1];
         bye.extend(anna.to_be_bytes());

@@ -101,7 +101,7 @@ impl Hall {
         self.now += time;
         let encrypt = |(n, p): (usize, Plain)| {
             let peer = &mut self.peers[n];
-            (peer.address, peer.protect_rtp(&p.bytes, p.header_len, p.ext_seq))
+            (peer.address, peer.protect_rtp(&p.bytes))
         };
         let mut packets: Vec<(SocketAddr, Vec<u8>)> = packets.into_iter().map(encrypt).collect();
         let before = self.wire.rtp;

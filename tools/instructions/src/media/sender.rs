@@ -9,8 +9,6 @@ use videobridge_rtp::{ExtensionForm, HeaderWriter, RtpFields};
 /// A packet before encryption.
 pub(crate) struct Plain {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) header_len: usize,
-    pub(crate) ext_seq: u64,
 }
 
 /// Packets and bytes per packet of one frame of each encoding: 720p in three layers at about 2.7 Mbit/s.
@@ -109,6 +107,6 @@ impl Sender {
         let mut bytes = header[..header_len].to_vec();
         bytes.extend(body);
         bytes.resize(size, 7);
-        Plain { bytes, header_len, ext_seq }
+        Plain { bytes }
     }
 }

@@ -241,8 +241,8 @@ impl Participant {
         let Self { camera: Some(camera), link, socket, common, .. } = self else { return };
         let Some((sender, _)) = &mut link.srtp else { return };
         let Context { totals, scratch, .. } = cx;
-        let mut emit = |buf: &mut [u8], len: usize, header: usize, extended: u64| {
-            if let Ok(len) = sender.protect_rtp(buf, len, header, extended) {
+        let mut emit = |buf: &mut [u8], len: usize, _: usize, _: u64| {
+            if let Ok(len) = sender.protect_rtp(buf, len) {
                 send(socket, buf.get(..len).unwrap_or_default(), totals);
             }
         };
@@ -259,8 +259,8 @@ impl Participant {
         let Self { camera: Some(camera), link, socket, common, .. } = self else { return 0 };
         let Some((sender, _)) = &mut link.srtp else { return 0 };
         let Context { totals, scratch, .. } = cx;
-        let mut emit = |buf: &mut [u8], len: usize, header: usize, extended: u64| {
-            if let Ok(len) = sender.protect_rtp(buf, len, header, extended) {
+        let mut emit = |buf: &mut [u8], len: usize, _: usize, _: u64| {
+            if let Ok(len) = sender.protect_rtp(buf, len) {
                 send(socket, buf.get(..len).unwrap_or_default(), totals);
             }
         };
@@ -278,8 +278,8 @@ impl Participant {
         let Self { microphone: Some(microphone), link, socket, common, .. } = self else { return };
         let Some((sender, _)) = &mut link.srtp else { return };
         let Context { totals, scratch, .. } = cx;
-        let mut emit = |buf: &mut [u8], len: usize, header: usize, extended: u64| {
-            if let Ok(len) = sender.protect_rtp(buf, len, header, extended) {
+        let mut emit = |buf: &mut [u8], len: usize, _: usize, _: u64| {
+            if let Ok(len) = sender.protect_rtp(buf, len) {
                 send(socket, buf.get(..len).unwrap_or_default(), totals);
             }
         };

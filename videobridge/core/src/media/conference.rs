@@ -112,6 +112,7 @@ impl MediaConference {
         for source in owned {
             self.remove_source(source);
         }
+        self.members.iter_mut().for_each(|(_, member)| member.egress.left(index));
         let told: Vec<usize> =
             self.sources.iter_mut().filter_map(|(i, s)| s.forget(index).then_some(i)).collect();
         self.members.try_remove(index);
@@ -207,6 +208,7 @@ impl MediaConference {
         self.settle(now, sink);
         if let Some(member) = self.members.get_mut(index) {
             member.channel = open;
+            member.behind = false;
         }
         if open {
             self.announce_everything(index, sink);

@@ -51,6 +51,8 @@ drops! {
     NotNegotiated => "not_negotiated",
     /// A retransmission was asked for that is not stored any more.
     NotInHistory => "not_in_history",
+    /// A retransmission was asked for by a receiver that knows no RTX; a key frame is asked for instead.
+    NoRtx => "no_rtx",
     /// RTCP that cannot be read.
     MalformedRtcp => "malformed_rtcp",
     /// A limit of `limits.rs` was reached.

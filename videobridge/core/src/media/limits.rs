@@ -50,6 +50,11 @@ pub const RESENT: usize = 32;
 /// Sequence numbers honoured of one NACK packet; a browser asks for at most about 250.
 pub const MAX_NACKED_PER_PACKET: usize = 300;
 
+/// SSRCs one receiver is sent in its life, of slots whose owners left included: what SRTP's sender keeps, less a few for
+/// the bridge's own. When all are used up (some 680 participants came and went), slots get the SSRCs of those who left
+/// first. 16 bytes each.
+pub const MAX_SSRCS_PER_RECEIVER: usize = videobridge_srtp::limits::MAX_SENT_SSRCS - 16;
+
 /// SSRC slots per receiver when SSRC rewriting is on (upstream: `ssrc-limit.{audio,video}` = 50).
 pub const SSRC_SLOTS: usize = 50;
 

@@ -34,14 +34,13 @@ pub struct EndpointKey(pub u32);
 pub trait MediaSink {
     /// One RTP packet for `to`: `header` is complete with extensions; the bytes on the wire are `header`, `prefix`
     /// (a retransmission's original sequence number, a rewritten payload descriptor) and `payload` in this order.
-    /// `ext_seq` is `roll-over counter << 16 | sequence number`, for SRTP.
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8], ext_seq: u64);
+    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]);
 
     /// One RTCP compound packet for `to`.
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]);
 
-    /// One message for `to` on its bridge channel.
-    fn message(&mut self, to: EndpointKey, message: &BridgeMessage);
+    /// One message for `to` on its bridge channel. Returns whether it was taken: what was not is told again later.
+    fn message(&mut self, to: EndpointKey, message: &BridgeMessage) -> bool;
 }
 
 /// The SSRCs the bridge itself sends with: the same for all endpoints of a conference, announced to clients.

@@ -228,14 +228,13 @@ impl Transport {
         header: &[u8],
         prefix: &[u8],
         payload: &[u8],
-        ext_seq: u64,
     ) -> usize {
         let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
         let len = header.len() + prefix.len() + payload.len();
         let mut sent = 0;
         out.send(path.remote, path.local, len + srtp.sender.profile().tag_len(), &mut |buf| {
             sent = copy(buf, [header, prefix, payload])
-                .and_then(|len| srtp.sender.protect_rtp(buf, len, header.len(), ext_seq).ok())
+                .and_then(|len| srtp.sender.protect_rtp(buf, len).ok())
                 .unwrap_or(0);
             sent
         });
@@ -354,9 +353,9 @@ impl Transport {
                         sctp.handle_packet(now, packet);
                     }
                 }
-                Polled::Keys(keys) => match (keys.receiver(), keys.sender()) {
-                    (Ok(receiver), Ok(sender)) => self.srtp = Some(Box::new(Srtp { receiver, sender })),
-                    _ => self.events.push_back(TransportEvent::DtlsFailed(DtlsError::NoProfile)),
+                Polled::Keys(keys) => match keys.split() {
+                    Ok((sender, receiver)) => self.srtp = Some(Box::new(Srtp { receiver, sender })),
+                    Err(_) => self.events.push_back(TransportEvent::DtlsFailed(DtlsError::NoProfile)),
                 },
                 Polled::Connected => self.dtls_connected_at = Some(now),
                 Polled::Failed(error) => {

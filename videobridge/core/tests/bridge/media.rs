@@ -27,7 +27,7 @@ fn three() -> World {
 
 fn send(world: &mut World, packets: std::ops::Range<u16>) {
     for seq in packets {
-        world.peers[0].send_rtp(&rtp(SSRC, seq, &[seq as u8; 40]), 12, u64::from(seq));
+        world.peers[0].send_rtp(&rtp(SSRC, seq, &[seq as u8; 40]));
         world.run(Duration::from_millis(20));
     }
 }
@@ -114,7 +114,7 @@ fn nothing_goes_to_an_endpoint_that_left_or_is_silent() {
     world.run(Duration::from_secs(40));
     let sent = world.shard.counters().packets_sent;
     for seq in 6..11 {
-        world.peers[0].send_rtp(&rtp(SSRC, seq, &[1; 40]), 12, u64::from(seq));
+        world.peers[0].send_rtp(&rtp(SSRC, seq, &[1; 40]));
         world.settle(Default::default());
     }
     assert_eq!(world.shard.counters().packets_sent, sent, "consent is lost, so nothing is sent (RFC 7675)");

@@ -147,7 +147,7 @@ fn another_certificate_than_the_signalled_one_gets_no_keys() {
         assert!(!world.peers[0].channel_open);
         if world.peers[0].profile.is_some() {
             // The client may believe in its keys; the bridge has none.
-            world.peers[0].send_rtp(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9], 12, 1);
+            world.peers[0].send_rtp(&[0x80, 111, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9]);
             world.run(Duration::from_millis(20));
             assert_eq!(world.shard.counters().dropped(Discard::NoKeys), 1);
         }

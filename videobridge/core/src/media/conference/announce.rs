@@ -1,32 +1,56 @@
 //! What clients are told over the bridge channel: changes as they happen, everything when the channel opens.
 
+use std::time::Instant;
+
 use jitsi_xmpp::bridge_channel::{AudioSourceMapping, BridgeMessage, VideoSourceMapping};
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
 
+use smallvec::SmallVec;
+
 use super::MediaConference;
+use super::member::Member;
 use crate::media::MediaSink;
+use crate::media::limits::SSRC_SLOTS;
 
 impl MediaConference {
     /// The full state for a channel that just opened, in upstream's order.
     pub(super) fn announce_everything(&mut self, index: usize, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get(index) else { return };
         let (key, rewriting) = (member.key, member.rewriting);
+        let mut behind = false;
         for at in &member.sources {
             let source = self.sources.get_mut(*at).filter(|s| s.signalled.media == MediaType::Video);
             let Some(source) = source else { continue };
             let max_height = source.wished_height();
             source.told = Some(max_height);
             let source_name = source.signalled.name.clone();
-            sink.message(key, &BridgeMessage::SenderSourceConstraints { source_name, max_height });
+            let message = BridgeMessage::SenderSourceConstraints { source_name, max_height };
+            behind |= !sink.message(key, &message);
         }
         let forwarded_sources = member.forwarded.clone();
-        sink.message(key, &BridgeMessage::ForwardedSources { forwarded_sources });
+        behind |= !sink.message(key, &BridgeMessage::ForwardedSources { forwarded_sources });
         if rewriting {
             self.announce_video(index, true, sink);
             self.announce_audio(index, sink);
         }
         if let Some(message) = self.speakers_message() {
-            sink.message(key, &message);
+            behind |= !sink.message(key, &message);
+        }
+        if let Some(member) = self.members.get_mut(index) {
+            member.behind |= behind;
+        }
+    }
+
+    /// Tells those everything again whose channel did not take something.
+    pub(super) fn catch_up(&mut self, now: Instant, sink: &mut dyn MediaSink) {
+        let due = |m: &Member| m.behind && m.channel && m.next_report <= now;
+        let behind: SmallVec<[usize; 8]> =
+            self.members.iter().filter(|(_, m)| due(m)).map(|(i, _)| i).collect();
+        for index in behind {
+            if let Some(member) = self.members.get_mut(index) {
+                member.behind = false;
+            }
+            self.announce_everything(index, sink);
         }
     }
 
@@ -34,36 +58,38 @@ impl MediaConference {
     pub(super) fn announce_video(&mut self, receiver: usize, all: bool, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.channel) else { return };
         let mut mapped_sources = Vec::new();
-        let egress = &mut member.egress;
+        let egress = &member.egress;
+        let mut told: SmallVec<[usize; SSRC_SLOTS]> = SmallVec::new();
         for slot in egress.video.iter() {
-            let Some(stream) = egress.streams.get_mut(slot).filter(|s| all || !s.announced) else { continue };
+            let Some(stream) = egress.stream(slot).filter(|s| all || !s.announced) else { continue };
             let Some(source) = stream.source.and_then(|(_, at)| self.sources.get(at)) else { continue };
-            stream.announced = true;
+            told.push(slot);
             mapped_sources.push(VideoSourceMapping {
                 source: source.signalled.name.clone(),
                 owner: source.owner_id.clone(),
                 ssrc: Ssrc(stream.ssrc),
-                rtx: Ssrc(stream.rtx.unwrap_or_default()),
+                rtx: Ssrc(stream.rtx_ssrc().unwrap_or_default()),
                 video_type: source.kind,
                 mid: None,
             });
         }
         if !mapped_sources.is_empty() {
-            sink.message(member.key, &BridgeMessage::VideoSourcesMap { mapped_sources });
+            member.tell(&told, &BridgeMessage::VideoSourcesMap { mapped_sources }, sink);
         }
     }
 
     fn announce_audio(&mut self, receiver: usize, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         let mut mapped_sources = Vec::new();
+        let mut told: SmallVec<[usize; SSRC_SLOTS]> = SmallVec::new();
         for slot in member.egress.audio.iter() {
-            let Some(stream) = member.egress.streams.get_mut(slot) else { continue };
+            let Some(stream) = member.egress.stream(slot) else { continue };
             let Some(source) = stream.source.and_then(|(_, at)| self.sources.get(at)) else { continue };
-            stream.announced = true;
+            told.push(slot);
             mapped_sources.push(one_audio(&source.signalled.name, &source.owner_id, stream.ssrc));
         }
         if !mapped_sources.is_empty() {
-            sink.message(member.key, &BridgeMessage::AudioSourcesMap { mapped_sources });
+            member.tell(&told, &BridgeMessage::AudioSourcesMap { mapped_sources }, sink);
         }
     }
 
@@ -85,15 +111,15 @@ impl MediaConference {
         member.forwarded = names().cloned().collect();
         if member.channel {
             let forwarded_sources = member.forwarded.clone();
-            sink.message(member.key, &BridgeMessage::ForwardedSources { forwarded_sources });
+            member.tell(&[], &BridgeMessage::ForwardedSources { forwarded_sources }, sink);
         }
     }
 
     /// The dominant speaker, to everybody.
-    pub(super) fn announce_speakers(&self, sink: &mut dyn MediaSink) {
+    pub(super) fn announce_speakers(&mut self, sink: &mut dyn MediaSink) {
         let Some(message) = self.speakers_message() else { return };
-        for (_, member) in self.members.iter().filter(|(_, m)| m.channel) {
-            sink.message(member.key, &message);
+        for (_, member) in self.members.iter_mut().filter(|(_, m)| m.channel) {
+            member.tell(&[], &message, sink);
         }
     }
 

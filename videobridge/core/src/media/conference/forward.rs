@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use jitsi_xmpp::ids::MediaType;
-use slab::Slab;
 use smallvec::SmallVec;
 use videobridge_rtp::extension::{AudioLevel, transport_sequence};
 use videobridge_rtp::rtcp::feedback;
@@ -13,9 +12,9 @@ use super::MediaConference;
 use super::announce::audio_mapping;
 use super::member::Member;
 use crate::media::counters::{Counters, DropReason};
-use crate::media::egress::Outgoing;
 use crate::media::egress::projection::Projection;
-use crate::media::egress::stream::Stream;
+use crate::media::egress::slots::Claim;
+use crate::media::egress::{Egress, Outgoing};
 use crate::media::history::History;
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::loss::Arrival;
@@ -110,7 +109,7 @@ impl MediaConference {
 
         let seq = e.sequence.accept(sequence).ok_or(DropReason::Duplicate)?;
         if payload.repeats.is_none() {
-            let highest = e.sequence.highest().unwrap_or(seq);
+            let highest = e.sequence.reported().unwrap_or(seq);
             e.received.packet(now, highest, view.timestamp(), payload.clock_rate);
         }
         source.last_packet = Some(now);
@@ -210,31 +209,32 @@ impl MediaConference {
                 continue;
             }
             let egress = &mut member.egress;
-            if route.stream.is_none_or(|s| !carries(&egress.streams, s, uid)) {
+            if route.stream.is_none_or(|s| !carries(egress, s, uid)) {
                 route.stream = None;
                 route.suspend();
                 // Audio gets its slot with its first packet; video has one or will not get one now.
                 if media == MediaType::Audio && member.rewriting {
-                    let slot = egress.assign(now, media, (uid, at), &mut self.entropy, |_| false);
+                    let ssrc = source.encodings.first().map_or(0, |e| e.ssrc);
+                    let claim = Claim { source: (uid, at), owner: source.owner, ssrc };
+                    let slot = egress.assign(now, media, claim, &mut self.entropy, |_| false);
                     route.stream = slot.map(|(slot, _)| slot);
                 }
             }
-            let stream = route.stream.and_then(|slot| Some((slot, egress.streams.get_mut(slot)?)));
+            let stream = route.stream.and_then(|slot| Some((slot, egress.stream_mut(slot)?)));
             let Some((slot, stream)) = stream else {
                 self.counters.drop(DropReason::NoSlot);
                 continue;
             };
             if !stream.announced {
                 // The client has to know what an SSRC carries before it sees a packet of it.
-                if !member.channel || media == MediaType::Video {
+                let may_tell = member.channel && media == MediaType::Audio && !member.behind;
+                let mapping = || audio_mapping(&source.signalled.name, &source.owner_id, stream.ssrc);
+                stream.announced = may_tell && sink.message(member.key, &mapping());
+                member.behind |= may_tell && !stream.announced;
+                if !stream.announced {
                     self.counters.drop(DropReason::NoSlot);
                     continue;
                 }
-                stream.announced = true;
-                sink.message(
-                    member.key,
-                    &audio_mapping(&source.signalled.name, &source.owner_id, stream.ssrc),
-                );
             }
             match route.project(now, stream, (uid, encoding), packet, descriptor, gated) {
                 Ok(rewrite) => {
@@ -259,8 +259,8 @@ impl MediaConference {
 }
 
 /// Whether a stream of a receiver is the one for this source now.
-pub(super) fn carries(streams: &Slab<Stream>, stream: usize, source: u64) -> bool {
-    streams.get(stream).is_some_and(|s| s.source.is_some_and(|(uid, _)| uid == source))
+pub(super) fn carries(egress: &Egress, stream: usize, source: u64) -> bool {
+    egress.stream(stream).is_some_and(|s| s.source.is_some_and(|(uid, _)| uid == source))
 }
 
 /// Asks the owner for everything of an encoding that is missing and due.

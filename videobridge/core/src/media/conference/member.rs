@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use foldhash::HashMap;
+use jitsi_xmpp::bridge_channel::BridgeMessage;
 use jitsi_xmpp::ids::{EndpointId, SourceName};
 use jitsi_xmpp::jingle::VideoType;
 
@@ -11,7 +12,7 @@ use crate::media::egress::Egress;
 use crate::media::ingress::arrivals::Arrivals;
 use crate::media::ingress::negotiated::Negotiated;
 use crate::media::ingress::source::SsrcRole;
-use crate::media::{EndpointInit, EndpointKey, MediaConfig};
+use crate::media::{EndpointInit, EndpointKey, MediaConfig, MediaSink};
 
 /// An endpoint.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) struct Member {
     pub(crate) rewriting: bool,
     pub(crate) up: bool,
     pub(crate) channel: bool,
+    /// Whether the channel did not take something the client has to know.
+    pub(crate) behind: bool,
     /// Force-muted audio, video.
     pub(crate) muted: [bool; 2],
     pub(crate) negotiated: Negotiated,
@@ -59,6 +62,7 @@ impl Member {
             rewriting: init.ssrc_rewriting,
             up: false,
             channel: false,
+            behind: false,
             muted: [false; 2],
             negotiated: Negotiated::default(),
             ssrcs: HashMap::default(),
@@ -76,6 +80,17 @@ impl Member {
             ideal: None,
             forwarded: Vec::new(),
             next_stats: config.connection_stats_interval.map(|i| now + i),
+        }
+    }
+
+    /// Says something the client has to know; `slots` are those it is about. They count as told when it was taken.
+    pub(crate) fn tell(&mut self, slots: &[usize], message: &BridgeMessage, sink: &mut dyn MediaSink) {
+        let taken = sink.message(self.key, message);
+        self.behind |= !taken;
+        for slot in slots {
+            if let Some(stream) = self.egress.stream_mut(*slot).filter(|_| taken) {
+                stream.announced = true;
+            }
         }
     }
 }

@@ -103,7 +103,7 @@ impl MediaConference {
                         continue;
                     };
                     let Some(at) = route.stream else { continue };
-                    let stream = member.egress.streams.get(at);
+                    let stream = member.egress.stream(at);
                     if let Some(epoch) = stream.and_then(|s| s.epoch(source.uid, encoding)) {
                         member.egress.report(now, at, &epoch, info, sink);
                     }
@@ -203,6 +203,11 @@ impl MediaConference {
                 self.counters.drop(DropReason::NotInHistory);
                 continue;
             };
+            if !member.egress.can_resend(nack.media, packet.payload_type, &member.negotiated) {
+                self.counters.drop(DropReason::NoRtx);
+                return self.key_frame_wanted(now, receiver, nack.media, sink);
+            }
+            let Some(stream) = member.egress.stream_by_ssrc(nack.media) else { return };
             if !stream.may_resend(now, out, rtt) {
                 continue;
             }

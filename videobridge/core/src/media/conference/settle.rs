@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::Entropy as _;
 use jitsi_xmpp::bridge_channel::BridgeMessage;
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::MediaType;
@@ -16,7 +15,9 @@ use crate::media::allocation::allocate::{INFINITE, Share, allocate};
 use crate::media::allocation::effective::{Offered, Wanted, effective};
 use crate::media::allocation::{Layer, enabled};
 use crate::media::bwe::padding;
+use crate::media::egress::numbers;
 use crate::media::egress::projection::Projection;
+use crate::media::egress::slots::Claim;
 use crate::media::ingress::source::Source;
 
 impl MediaConference {
@@ -173,21 +174,20 @@ impl MediaConference {
     fn route(&mut self, receiver: usize, at: usize, encoding: u8) {
         let Some(source) = self.sources.get_mut(at) else { return };
         let Some(member) = self.members.get_mut(receiver) else { return };
-        let streams = &member.egress.streams;
         let known = source.route_at(receiver).ok().and_then(|at| source.routes.get_mut(at));
         // Mostly it goes on in its slot, and slots are long to search.
         if let Some(route) = known
-            && route.stream.is_some_and(|s| carries(streams, s, source.uid))
+            && route.stream.is_some_and(|s| carries(&member.egress, s, source.uid))
         {
             route.set_target(encoding);
             return;
         }
         let stream = if member.rewriting {
-            member.egress.video.of(streams, source.uid)
+            member.egress.video_slot(source.uid)
         } else {
-            let first = self.entropy.u32() as u16;
+            let first = numbers::first(&mut self.entropy);
             let own = source.encodings.first().map(|e| (e.ssrc, e.rtx));
-            own.map(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Video, ssrcs, first))
+            own.and_then(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Video, ssrcs, first))
         };
         source.unpark(receiver);
         match source.route_at(receiver) {
@@ -207,21 +207,21 @@ impl MediaConference {
     /// get when it looks at them; tells it what changed.
     fn assign_video(&mut self, now: Instant, receiver: usize, all: &[Wanted], sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.rewriting) else { return };
-        let mut chosen: SmallVec<[(u64, usize); 64]> = SmallVec::new();
+        let mut chosen: SmallVec<[Claim; 64]> = SmallVec::new();
         for wanted in [true, false] {
             for one in all.iter().filter(|w| enabled(w.kind) && (w.max_height != 0) == wanted) {
                 if chosen.len() >= self.config.video_slots {
                     break;
                 }
-                chosen.extend(self.sources.get(one.source).map(|s| (s.uid, one.source)));
+                chosen.extend(self.sources.get(one.source).map(|s| s.claim(one.source)));
             }
         }
         let mut have: SmallVec<[u64; 64]> = member.egress.carried_video().collect();
         have.sort_unstable();
         let mut changed = false;
-        for source in chosen.iter().filter(|(uid, _)| have.binary_search(uid).is_err()) {
-            let keep = |uid| chosen.iter().any(|(u, _)| *u == uid);
-            let slot = member.egress.assign(now, MediaType::Video, *source, &mut self.entropy, keep);
+        for claim in chosen.iter().filter(|c| have.binary_search(&c.source.0).is_err()) {
+            let keep = |uid| chosen.iter().any(|c| c.source.0 == uid);
+            let slot = member.egress.assign(now, MediaType::Video, *claim, &mut self.entropy, keep);
             changed |= slot.is_some_and(|(_, new)| new);
         }
         if changed {
@@ -234,12 +234,13 @@ impl MediaConference {
         let Some(source) = self.sources.get_mut(at) else { return };
         // Whoever has no channel yet is told everything when it opens.
         source.wishes_changed = false;
-        let owner = self.members.get(source.owner).filter(|m| m.channel);
+        let owner = self.members.get_mut(source.owner).filter(|m| m.channel);
         let Some(owner) = owner.filter(|_| source.signalled.media == MediaType::Video) else { return };
         let max_height = source.wished_height();
         if source.told.replace(max_height) != Some(max_height) {
             let source_name = source.signalled.name.clone();
-            sink.message(owner.key, &BridgeMessage::SenderSourceConstraints { source_name, max_height });
+            let message = BridgeMessage::SenderSourceConstraints { source_name, max_height };
+            owner.behind |= !sink.message(owner.key, &message);
         }
     }
 }
@@ -262,9 +263,9 @@ fn hear(
     match source.route_at(receiver) {
         Err(place) if wanted => {
             let own = source.encodings.first().filter(|_| !member.rewriting).map(|e| (e.ssrc, None));
-            let first = entropy.u32() as u16;
-            let stream =
-                own.map(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Audio, ssrcs, first));
+            let first = numbers::first(entropy);
+            let stream = own
+                .and_then(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Audio, ssrcs, first));
             source.routes.insert(place, Projection::new(receiver, stream, 0));
         }
         Ok(place) if !wanted => {

@@ -75,6 +75,7 @@ impl MediaConference {
         if fell_silent {
             self.touch_all();
         }
+        self.catch_up(now, sink);
         self.report(now, sink);
         self.settle(now, sink);
     }

@@ -1,6 +1,7 @@
 //! What one receiver is sent: packets of the sources routed to it in; rewritten packets, retransmissions and sender
 //! reports out.
 
+pub(crate) mod numbers;
 pub(crate) mod projection;
 pub(crate) mod slots;
 pub(crate) mod stream;
@@ -13,11 +14,11 @@ use std::time::{Duration, Instant};
 use foldhash::HashMap;
 use jitsi_xmpp::Entropy;
 use jitsi_xmpp::ids::MediaType;
-use slab::Slab;
 use videobridge_rtp::RtpFields;
 use videobridge_rtp::rtcp::{SenderInfo, report};
 
-use self::slots::Slots;
+use self::numbers::{FIRST_RTX, Numbered};
+use self::slots::{Claim, Slots, Supply};
 use self::stream::{Epoch, Rewrite, Stream};
 use self::write::{Retransmission, Stamps, Written};
 use super::bwe::Estimator;
@@ -33,7 +34,7 @@ use super::{EndpointKey, MediaConfig, MediaSink};
 pub(crate) struct Egress {
     to: EndpointKey,
     start: Instant,
-    pub(crate) streams: Slab<Stream>,
+    supply: Supply,
     by_ssrc: HashMap<u32, usize>,
     pub(crate) video: Slots,
     pub(crate) audio: Slots,
@@ -61,7 +62,7 @@ impl Egress {
         Self {
             to,
             start: now,
-            streams: Slab::new(),
+            supply: Supply::new(),
             by_ssrc: HashMap::default(),
             video: Slots::new(MediaType::Video, config.video_slots),
             audio: Slots::new(MediaType::Audio, config.audio_slots),
@@ -80,13 +81,13 @@ impl Egress {
         &mut self,
         now: Instant,
         media: MediaType,
-        source: (u64, usize),
+        claim: Claim,
         entropy: &mut dyn Entropy,
         keep: impl Fn(u64) -> bool,
     ) -> Option<(usize, bool)> {
         let slots = if media == MediaType::Video { &mut self.video } else { &mut self.audio };
-        let (slot, new) = slots.assign(now, &mut self.streams, source, entropy, keep)?;
-        if let Some(stream) = self.streams.get(slot).filter(|_| new) {
+        let (slot, new) = slots.assign(now, &mut self.supply, claim, entropy, keep)?;
+        if let Some(stream) = self.supply.streams.get(slot).filter(|_| new) {
             self.by_ssrc.insert(stream.ssrc, slot);
         }
         Some((slot, new))
@@ -94,48 +95,86 @@ impl Egress {
 
     /// The `uid`s of the sources that have a video slot.
     pub(crate) fn carried_video(&self) -> impl Iterator<Item = u64> + '_ {
-        self.video.iter().filter_map(|slot| self.streams.get(slot)?.source).map(|(uid, _)| uid)
+        self.video.iter().filter_map(|slot| self.stream(slot)?.source).map(|(uid, _)| uid)
     }
 
-    /// The stream that carries a source under its own SSRCs.
+    /// The outgoing streams.
+    pub(crate) fn stream(&self, at: usize) -> Option<&Stream> {
+        self.supply.streams.get(at)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn streams(&self) -> impl Iterator<Item = &Stream> {
+        self.supply.streams.iter().map(|(_, s)| s)
+    }
+
+    /// See [`Self::stream`].
+    pub(crate) fn stream_mut(&mut self, at: usize) -> Option<&mut Stream> {
+        self.supply.streams.get_mut(at)
+    }
+
+    /// The video slot that carries a source.
+    pub(crate) fn video_slot(&self, source: u64) -> Option<usize> {
+        self.video.of(&self.supply.streams, source)
+    }
+
+    /// The stream that carries a source under its own SSRCs; `None` when another one uses them, as it was first.
     pub(crate) fn own_stream(
         &mut self,
         source: (u64, usize),
         media: MediaType,
-        ssrcs: (u32, Option<u32>),
-        first: u16,
-    ) -> usize {
-        if let Some((at, _)) = self.streams.iter().find(|(_, s)| s.source == Some(source)) {
-            return at;
+        (ssrc, rtx): (u32, Option<u32>),
+        first: u64,
+    ) -> Option<usize> {
+        let Supply { streams, numbers, .. } = &mut self.supply;
+        if let Some((at, _)) = streams.iter().find(|(_, s)| s.source == Some(source)) {
+            return Some(at);
         }
-        let mut stream = Stream::new(media, ssrcs.0, ssrcs.1, first);
+        if streams.iter().any(|(_, s)| s.uses(ssrc) || rtx.is_some_and(|rtx| s.uses(rtx))) {
+            return None;
+        }
+        let rtx = rtx.map(|rtx| numbers.begin(rtx, FIRST_RTX));
+        let mut stream = Stream::new(media, numbers.begin(ssrc, first), rtx);
         stream.source = Some(source);
         stream.announced = true;
-        let at = self.streams.insert(stream);
-        self.by_ssrc.insert(ssrcs.0, at);
-        at
+        let at = streams.insert(stream);
+        self.by_ssrc.insert(ssrc, at);
+        Some(at)
     }
 
-    /// Frees what carried a source: a slot can be used again, a stream under the source's own SSRC is gone.
+    /// A source is gone: its slot waits for it to come back, a stream under its own SSRC ends.
     pub(crate) fn release(&mut self, source: u64) {
-        let found = self.streams.iter().find(|(_, s)| s.source.is_some_and(|(uid, _)| uid == source));
+        let Supply { streams, numbers, .. } = &mut self.supply;
+        let found = streams.iter().find(|(_, s)| s.source.is_some_and(|(uid, _)| uid == source));
         let Some(at) = found.map(|(at, _)| at) else { return };
         if self.video.iter().chain(self.audio.iter()).any(|slot| slot == at) {
-            if let Some(stream) = self.streams.get_mut(at) {
+            if let Some(stream) = streams.get_mut(at) {
                 (stream.source, stream.announced) = (None, false);
             }
         } else {
-            let stream = self.streams.remove(at);
+            let stream = streams.remove(at);
+            stream.end().for_each(|at| numbers.end(at));
             self.by_ssrc.remove(&stream.ssrc);
+        }
+    }
+
+    /// Somebody left whose sources were released before: nobody else gets their slots.
+    pub(crate) fn left(&mut self, owner: usize) {
+        for slots in [&mut self.video, &mut self.audio] {
+            for stream in slots.take_of(owner) {
+                if let Some(stream) = self.supply.give_up(stream) {
+                    self.by_ssrc.remove(&stream.ssrc);
+                }
+            }
         }
     }
 
     /// The stream with this SSRC.
     pub(crate) fn stream_by_ssrc(&mut self, ssrc: u32) -> Option<&mut Stream> {
-        self.streams.get_mut(*self.by_ssrc.get(&ssrc)?)
+        self.supply.streams.get_mut(*self.by_ssrc.get(&ssrc)?)
     }
 
-    /// The SSRC of an outgoing stream, and the payload type and SSRC of its retransmissions if it can have any.
+    /// Sends a packet on an outgoing stream.
     pub(crate) fn send(
         &mut self,
         now: Instant,
@@ -144,12 +183,19 @@ impl Egress {
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> Option<()> {
-        let stream = self.streams.get(stream)?;
+        let stream = self.stream(stream)?;
         let (media, ssrc) = (stream.media, stream.ssrc);
         self.emit(now, media, ssrc, None, outgoing, negotiated, sink)
     }
 
-    /// Repeats what was sent as `out`: as RTX if the receiver knows how, else once more as it was.
+    /// Whether packets of this payload type can be repeated on a stream. Only beside it (RFC 4588): on the same SSRC the
+    /// same index would be used for other bytes, as stamps differ.
+    pub(crate) fn can_resend(&self, ssrc: u32, payload_type: u8, negotiated: &Negotiated) -> bool {
+        let stream = self.by_ssrc.get(&ssrc).and_then(|at| self.stream(*at));
+        negotiated.rtx(payload_type).is_some() && stream.is_some_and(|s| s.rtx_ssrc().is_some())
+    }
+
+    /// Repeats a packet beside the stream with this SSRC.
     pub(crate) fn resend(
         &mut self,
         now: Instant,
@@ -158,15 +204,12 @@ impl Egress {
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> Option<()> {
-        let stream = self.streams.get_mut(*self.by_ssrc.get(&ssrc)?)?;
+        let payload_type = negotiated.rtx(outgoing.packet.payload_type)?;
+        let stream = self.supply.streams.get_mut(*self.by_ssrc.get(&ssrc)?)?;
         let media = stream.media;
-        let rtx = match (negotiated.rtx(outgoing.packet.payload_type), stream.rtx) {
-            (Some(payload_type), Some(ssrc)) => {
-                Some(Retransmission { payload_type, ssrc, seq: stream.next_rtx() })
-            }
-            _ => None,
-        };
-        self.emit(now, media, ssrc, rtx, outgoing, negotiated, sink)
+        let at = stream.next_rtx()?;
+        let rtx = Retransmission { payload_type, ssrc: at.ssrc, seq: at.next };
+        self.emit(now, media, ssrc, Some(rtx), outgoing, negotiated, sink)
     }
 
     #[allow(clippy::too_many_arguments)] // one private place where all parts of a packet meet
@@ -191,8 +234,7 @@ impl Egress {
         if media == MediaType::Video {
             self.padding.sent(written.len());
         }
-        let seq = rtx.map_or(rewrite.seq, |r| r.seq);
-        sink.rtp(self.to, written.header(), written.prefix(), written.rest(), seq);
+        sink.rtp(self.to, written.header(), written.prefix(), written.rest());
         Some(())
     }
 
@@ -222,17 +264,22 @@ impl Egress {
     ) -> Option<()> {
         let elapsed = self.elapsed_us(now);
         let stamps = self.stamps(elapsed, MediaType::Video, negotiated);
-        let video = self.streams.iter_mut().map(|(_, s)| s).filter(|s| s.media == MediaType::Video);
-        let repeats = video.filter(|s| s.announced).find_map(|s| Some((s.rtx?, s.last_timestamp()?, s)));
-        let (payload_type, ssrc, timestamp, seq) = match (repeats, negotiated.any_rtx()) {
-            (Some((ssrc, timestamp, stream)), Some(pt)) => (pt, ssrc, timestamp, stream.next_rtx()),
-            _ => {
-                let seq = self.next_padding;
+        let streams = self.supply.streams.iter_mut().map(|(_, s)| s);
+        let mut video = streams.filter(|s| s.media == MediaType::Video && s.announced);
+        let repeats = video.find_map(|s| {
+            let (timestamp, payload_type) = s.last_sent()?;
+            Some((negotiated.rtx(payload_type)?, timestamp, s.next_rtx()?))
+        });
+        let (payload_type, timestamp, at) = match repeats {
+            Some(beside) => beside,
+            None => {
+                let at = Numbered { ssrc: own_ssrc, next: self.next_padding };
                 self.next_padding += 1;
-                (negotiated.any_video()?, own_ssrc, (elapsed * 9 / 100) as u32, seq)
+                (negotiated.any_video()?, (elapsed * 9 / 100) as u32, at)
             }
         };
-        let fields = RtpFields { marker: false, payload_type, sequence: seq as u16, timestamp, ssrc };
+        let sequence = at.next as u16;
+        let fields = RtpFields { marker: false, payload_type, sequence, timestamp, ssrc: at.ssrc };
         let mut header = [0; PADDING_HEADER];
         let len = write::padding_header(&mut header, &fields, negotiated, stamps)?;
         if let Some(sequence) = stamps.transport {
@@ -240,7 +287,7 @@ impl Egress {
             self.estimator.sent(sequence, elapsed, len + MAX_PADDING);
         }
         self.padding.sent(len + MAX_PADDING);
-        sink.rtp(self.to, header.get(..len)?, &[], &PADDING, seq);
+        sink.rtp(self.to, header.get(..len)?, &[], &PADDING);
         Some(())
     }
 
@@ -270,7 +317,7 @@ impl Egress {
         info: &SenderInfo,
         sink: &mut dyn MediaSink,
     ) {
-        let Some(stream) = self.streams.get(stream) else { return };
+        let Some(stream) = self.supply.streams.get(stream) else { return };
         let Some((packets, octets)) = stream.totals() else { return };
         let rtp_timestamp = info.rtp_timestamp.wrapping_add(epoch.timestamp_shift);
         let mapped = SenderInfo { ntp: info.ntp, rtp_timestamp, packets, octets };

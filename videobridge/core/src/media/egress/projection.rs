@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::stream::{Rewrite, Stream};
+use super::stream::{Rewrite, Stream, Unsent};
 use crate::media::counters::DropReason;
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::keyframes::RequestLimit;
@@ -101,9 +101,13 @@ impl Projection {
             }
         }
         match self.current {
-            Some(current) if current == encoding => {
-                stream.forward(now, packet, d).ok_or(DropReason::BeforeSwitch)
-            }
+            Some(current) if current == encoding => stream.forward(now, packet, d).map_err(|why| match why {
+                Unsent::BeforeEpoch => DropReason::BeforeSwitch,
+                Unsent::Jump => {
+                    self.suspend();
+                    DropReason::AwaitingKeyFrame
+                }
+            }),
             Some(current) => {
                 let settled = self.last_group.is_none_or(|at| now.duration_since(at) > GROUP);
                 if settled && nearer(encoding, current, self.target) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::ids::MediaType;
 use smallvec::SmallVec;
 
+use super::numbers::Numbered;
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::limits::{EPOCHS, RESENT};
 use crate::media::packet::Packet;
@@ -19,7 +20,7 @@ pub(crate) struct Stream {
     pub(crate) media: MediaType,
     pub(crate) ssrc: u32,
     /// Where retransmissions go.
-    pub(crate) rtx: Option<u32>,
+    rtx: Option<Numbered>,
     /// The `uid` and index of the source it carries now.
     pub(crate) source: Option<(u64, usize)>,
     /// Whether the receiver knows what it carries.
@@ -28,7 +29,6 @@ pub(crate) struct Stream {
     first: u64,
     newest: Option<Newest>,
     epochs: SmallVec<[Epoch; EPOCHS]>,
-    next_rtx: u64,
     packets: u32,
     octets: u32,
     resent: [(u64, Option<Instant>); RESENT],
@@ -39,10 +39,20 @@ pub(crate) struct Stream {
 struct Newest {
     seq: u64,
     timestamp: u32,
+    payload_type: u8,
     marker: bool,
     picture_id: u16,
     tl0: u8,
     frame_number: u16,
+}
+
+/// Why a packet cannot be sent on a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// It is from before the present epoch.
+    BeforeEpoch,
+    /// The sender's numbers jumped further than SRTP's receivers can follow: a new epoch is needed.
+    Jump,
 }
 
 /// A stretch of one encoding.
@@ -70,20 +80,18 @@ pub(crate) struct Rewrite {
 }
 
 impl Stream {
-    /// A stream that has sent nothing; `first` is its first sequence number.
-    pub(crate) fn new(media: MediaType, ssrc: u32, rtx: Option<u32>, first: u16) -> Self {
+    /// A stream that has sent nothing yet.
+    pub(crate) fn new(media: MediaType, at: Numbered, rtx: Option<Numbered>) -> Self {
         Self {
             media,
-            ssrc,
+            ssrc: at.ssrc,
             rtx,
             source: None,
             announced: false,
             last_used: None,
-            // SRTP starts with roll-over counter 0; half a lap of room lets both sides agree on it.
-            first: u64::from(first & 0x7fff),
+            first: at.next,
             newest: None,
             epochs: SmallVec::new(),
-            next_rtx: 1,
             packets: 0,
             octets: 0,
             resent: [(0, None); RESENT],
@@ -147,9 +155,17 @@ impl Stream {
         self.epochs.last().copied().filter(|e| e.source == source && e.encoding == encoding)
     }
 
-    /// Numbers a packet of the present epoch and counts it as sent. `None`: it is from before the epoch.
-    pub(crate) fn forward(&mut self, now: Instant, packet: &Packet<'_>, d: &Descriptor) -> Option<Rewrite> {
-        let rewrite = self.epochs.last()?.rewrite(packet, d)?;
+    /// Numbers a packet of the present epoch and counts it as sent.
+    pub(crate) fn forward(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        d: &Descriptor,
+    ) -> Result<Rewrite, Unsent> {
+        let rewrite = self.epochs.last().and_then(|e| e.rewrite(packet, d)).ok_or(Unsent::BeforeEpoch)?;
+        if self.newest.is_some_and(|n| rewrite.seq > n.seq + MAX_JUMP) {
+            return Err(Unsent::Jump);
+        }
         self.last_used = Some(now);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
@@ -158,13 +174,14 @@ impl Stream {
             self.newest = Some(Newest {
                 seq: rewrite.seq,
                 timestamp: rewrite.timestamp,
+                payload_type: packet.payload_type,
                 marker: packet.marker,
                 picture_id: rewrite.picture_id.or_else(|| before.map(|n| n.picture_id)).unwrap_or(0),
                 tl0: rewrite.tl0.or_else(|| before.map(|n| n.tl0)).unwrap_or(0),
                 frame_number: rewrite.frame_number.or_else(|| before.map(|n| n.frame_number)).unwrap_or(0),
             });
         }
-        Some(rewrite)
+        Ok(rewrite)
     }
 
     /// What a receiver lost: the epoch it was sent in, its extended number out and the sender's number in.
@@ -190,16 +207,33 @@ impl Stream {
         true
     }
 
-    /// The next sequence number of the RTX stream.
-    pub(crate) fn next_rtx(&mut self) -> u64 {
-        let seq = self.next_rtx;
-        self.next_rtx += 1;
-        seq
+    /// The SSRC of the RTX stream.
+    pub(crate) fn rtx_ssrc(&self) -> Option<u32> {
+        self.rtx.map(|r| r.ssrc)
     }
 
-    /// The timestamp of the newest packet sent.
-    pub(crate) fn last_timestamp(&self) -> Option<u32> {
-        self.newest.map(|n| n.timestamp)
+    /// The SSRC and next sequence number of the RTX stream, which is used up by that.
+    pub(crate) fn next_rtx(&mut self) -> Option<Numbered> {
+        let rtx = self.rtx.as_mut()?;
+        let used = *rtx;
+        rtx.next += 1;
+        Some(used)
+    }
+
+    /// Whether it uses an SSRC.
+    pub(crate) fn uses(&self, ssrc: u32) -> bool {
+        self.ssrc == ssrc || self.rtx_ssrc() == Some(ssrc)
+    }
+
+    /// Where its SSRCs have to go on should they come back.
+    pub(crate) fn end(&self) -> impl Iterator<Item = Numbered> + use<> {
+        let next = self.newest.map_or(self.first, |n| n.seq + 1);
+        [Some(Numbered { ssrc: self.ssrc, next }), self.rtx].into_iter().flatten()
+    }
+
+    /// Timestamp and payload type of the newest packet sent.
+    pub(crate) fn last_sent(&self) -> Option<(u32, u8)> {
+        self.newest.map(|n| (n.timestamp, n.payload_type))
     }
 
     /// Packets and payload bytes sent, for sender reports; `None` before the first packet.
@@ -225,5 +259,7 @@ impl Epoch {
 
 const VIDEO_FRAME: Duration = Duration::from_millis(33);
 const AUDIO_FRAME: Duration = Duration::from_millis(20);
+/// Half of what roll-over counters can follow.
+const MAX_JUMP: u64 = 0x4000;
 /// An hour of video: longer pauses look like this, so that the timestamp stays within half its range.
 const MAX_FRAMES_IDLE: u128 = 110_000;

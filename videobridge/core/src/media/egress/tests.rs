@@ -6,6 +6,7 @@ use jitsi_xmpp::ids::MediaType;
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, RtcpFeedback};
 use videobridge_rtp::RtpPacket;
 
+use super::numbers::Numbered;
 use super::projection::Projection;
 use super::stream::Stream;
 use super::write::{Stamps, Written};
@@ -52,7 +53,7 @@ fn through(
 #[test]
 fn av1_frame_numbers_go_on_across_switches_and_long_descriptors_use_the_two_byte_form() {
     let (sender, to) = (negotiated(&[(11, DD)]), negotiated(&[(12, DD)]));
-    let mut stream = Stream::new(MediaType::Video, 7, None, 1);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 1 }, None);
     let mut key = vec![11, 23, 0x80, 0x01, 0x00, 0x80];
     key.resize(25, 0xaa);
     let first = through(&mut stream, &packet(5, 0x1000, &key, b"obu"), Codec::Av1, &sender, &to);
@@ -74,7 +75,7 @@ fn av1_frame_numbers_go_on_across_switches_and_long_descriptors_use_the_two_byte
 #[test]
 fn vp9_picture_ids_go_on_across_switches() {
     let none = Negotiated::default();
-    let mut stream = Stream::new(MediaType::Video, 7, None, 1);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 1 }, None);
     let key = |id: u16, tl0: u8| {
         let [hi, lo] = (0x8000 | id).to_be_bytes();
         vec![0xa8, hi, lo, 0x00, tl0, 1, 2, 3]
@@ -87,7 +88,7 @@ fn vp9_picture_ids_go_on_across_switches() {
 #[test]
 fn short_picture_ids_are_left_alone() {
     let none = Negotiated::default();
-    let mut stream = Stream::new(MediaType::Video, 7, None, 1);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 1 }, None);
     let key = |id: u8| vec![0x90, 0x80, id, 0x10, 0, 0, 0x9d, 1, 0x2a, 0, 1, 0, 1];
     through(&mut stream, &packet(5, 0, &[], &key(100)), Codec::Vp8, &none, &none);
     let next = through(&mut stream, &packet(900, 0, &[], &key(3)), Codec::Vp8, &none, &none);
@@ -97,7 +98,7 @@ fn short_picture_ids_are_left_alone() {
 #[test]
 fn extensions_that_do_not_fit_the_header_are_left_out() {
     let (sender, to) = (negotiated(&[(11, DD)]), negotiated(&[(11, DD)]));
-    let mut stream = Stream::new(MediaType::Video, 7, None, 1);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 1 }, None);
     for (len, kept) in [(200, true), (201, false)] {
         let mut key = vec![11, len, 0x80, 0x01, 0x00, 0x80];
         key.resize(2 + usize::from(len), 0);
@@ -111,7 +112,7 @@ fn extensions_that_do_not_fit_the_header_are_left_out() {
 #[test]
 fn codecs_without_insight_start_and_resume_at_once_and_time_goes_on() {
     let now = Instant::now();
-    let mut stream = Stream::new(MediaType::Video, 7, None, 10);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 10 }, None);
     let mut projection = Projection::new(0, Some(0), 0);
     let d = Descriptor::default();
     let a = projection.project(now, &mut stream, (1, 0), &packet(500, 0, &[], b"x"), &d, false).unwrap();
@@ -127,11 +128,11 @@ fn codecs_without_insight_start_and_resume_at_once_and_time_goes_on() {
 #[test]
 fn switches_further_back_than_the_limit_are_forgotten() {
     let now = Instant::now();
-    let mut stream = Stream::new(MediaType::Video, 7, None, 10);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 10 }, None);
     for n in 0..=EPOCHS as u64 {
         let p = packet(1000 * (n + 1), 0, &[], b"x");
         stream.switch(now, 1, 0, &p, &Descriptor::default());
-        stream.forward(now, &p, &Descriptor::default());
+        stream.forward(now, &p, &Descriptor::default()).unwrap();
     }
     assert!(stream.sent(10).is_none(), "one beyond the limit");
     let (_, out, seq) = stream.sent(11).unwrap();

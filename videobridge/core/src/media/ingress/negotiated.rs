@@ -117,11 +117,6 @@ impl Negotiated {
         self.rtx.get(usize::from(payload_type)).copied().flatten()
     }
 
-    /// A payload type of retransmissions.
-    pub(crate) fn any_rtx(&self) -> Option<u8> {
-        self.rtx.iter().find_map(|pt| *pt)
-    }
-
     /// A payload type of video itself.
     pub(crate) fn any_video(&self) -> Option<u8> {
         let is = |p: &Option<Payload>| p.is_some_and(|p| p.media == MediaType::Video && p.repeats.is_none());

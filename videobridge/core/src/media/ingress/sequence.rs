@@ -33,7 +33,7 @@ impl Sequence {
     pub(crate) fn accept(&mut self, seq: u16) -> Option<u64> {
         let Some(highest) = self.highest else {
             // One lap of headroom, so that late packets do not go below zero.
-            let first = (1 << 16) | u64::from(seq);
+            let first = LAP | u64::from(seq);
             self.highest = Some(first);
             self.mark(first);
             return Some(first);
@@ -59,9 +59,9 @@ impl Sequence {
         self.mark(ext).then_some(ext)
     }
 
-    /// The highest extended number so far.
-    pub(crate) fn highest(&self) -> Option<u64> {
-        self.highest
+    /// The highest number so far as reports give it: with the laps since the first packet (RFC 3550 §6.4.1).
+    pub(crate) fn reported(&self) -> Option<u64> {
+        self.highest.map(|highest| highest - LAP)
     }
 
     /// Closes the gap of `ext`, which is not forwarded. Only the newest packet leaves no trace: after later ones went
@@ -116,6 +116,7 @@ fn place(ext: u64) -> (usize, u64) {
     ((at / 64) as usize, 1 << (at % 64))
 }
 
+const LAP: u64 = 1 << 16;
 /// Further behind than this is not lateness; smaller than the duplicate window.
 const MAX_LATE: u64 = 1500;
 

@@ -16,6 +16,7 @@ use super::sequence::Sequence;
 use super::throughput::{Throughput, WINDOW};
 use crate::media::allocation::{Layer, is_desktop};
 use crate::media::egress::projection::Projection;
+use crate::media::egress::slots::Claim;
 use crate::media::history::History;
 use crate::media::limits::MAX_ENCODINGS;
 
@@ -161,6 +162,12 @@ impl Source {
             measured: (0, SmallVec::new()),
             last_packet: None,
         }
+    }
+
+    /// What gets it a slot; `at` is its index.
+    pub(crate) fn claim(&self, at: usize) -> Claim {
+        let ssrc = self.encodings.first().map_or(0, |e| e.ssrc);
+        Claim { source: (self.uid, at), owner: self.owner, ssrc }
     }
 
     /// How long an encoding may pause before it counts as stopped. A screen share that shows nothing new sends a

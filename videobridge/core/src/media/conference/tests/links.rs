@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage};
+use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::jingle::{Parameter, PayloadType, RtcpFeedback};
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 use videobridge_rtp::rtcp::{Compound, Rtcp, feedback};
 use videobridge_rtp::{RtpFields, Unwrapper};
@@ -268,6 +270,23 @@ fn padding_is_numbered_tagged_and_only_on_announced_ssrcs() {
         assert_eq!(pair[1].seq, pair[0].seq + 1);
         assert!(pair[1].payload.is_empty() && pair[1].extensions.len() == 1 && known.contains(&pair[1].ssrc));
     }
+}
+
+#[test]
+fn padding_had_the_rtx_payload_type_of_another_codec() {
+    let mut room = two_senders_one_viewer(true);
+    let rtx = |id: u8, of: &str| {
+        let mut rtx = PayloadType::new(id, "rtx", 90_000, 1);
+        rtx.parameters = vec![Parameter::new("apt", of)];
+        rtx
+    };
+    let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
+    vp8.rtcp_fbs = vec![RtcpFeedback::new("transport-cc", None)];
+    let av1 = PayloadType::new(41, "AV1", 90_000, 1);
+    room.media.set_payload_types(C, MediaType::Video, &[av1, rtx(42, "41"), vp8, rtx(96, "100")]);
+    let mut link = Link::new(&room, C, 60_000);
+    link.run(&mut room, 20);
+    assert!(link.padding.len() > 50 && link.padding.iter().all(|p| p.pt == 96));
 }
 
 #[test]

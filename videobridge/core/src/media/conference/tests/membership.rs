@@ -1,13 +1,13 @@
 //! Joining, leaving, changing sources, limits, and clients that fall silent.
 
-use jitsi_xmpp::bridge_channel::{ClientMessage, SourceVideoType};
+use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, SourceVideoType};
 use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{Source, VideoType};
 
 use super::room::*;
 use crate::media::limits::{MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT};
-use crate::media::{DropReason, EndpointInit};
+use crate::media::{DropReason, EndpointInit, EndpointKey};
 
 #[test]
 fn leaving_removes_everything() {
@@ -26,7 +26,7 @@ fn leaving_removes_everything() {
     }
     for (_, member) in &room.media.members {
         assert!(member.forwarded.iter().all(|n| *n != video_name(A)));
-        assert!(member.egress.streams.iter().all(|(_, s)| {
+        assert!(member.egress.streams().all(|s| {
             s.source.is_none_or(|(uid, at)| room.media.sources.get(at).is_some_and(|x| x.uid == uid))
         }));
     }
@@ -51,6 +51,91 @@ fn a_newcomer_in_the_place_of_a_leaver_starts_fresh() {
     let got = room.take(B, 100);
     assert!(got.len() > 60);
     assert_continuous(&got);
+}
+
+/// The SSRCs a receiver was told, of one owner.
+fn told(room: &Room, to: EndpointKey, owner: EndpointKey) -> Vec<u32> {
+    let id = EndpointId::new(name(owner));
+    let mut out = Vec::new();
+    for message in room.messages(to) {
+        match message {
+            BridgeMessage::VideoSourcesMap { mapped_sources } => {
+                out.extend(mapped_sources.iter().filter(|m| m.owner == id).flat_map(|m| [m.ssrc.0, m.rtx.0]));
+            }
+            BridgeMessage::AudioSourcesMap { mapped_sources } => {
+                out.extend(mapped_sources.iter().filter(|m| m.owner == id).map(|m| m.ssrc.0));
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+#[test]
+fn a_newcomer_was_given_the_ssrcs_of_somebody_who_left() {
+    let mut room = Room::new();
+    [A, B].into_iter().for_each(|k| room.join(k, true));
+    room.want(B, 720, None);
+    room.audio(A, 1, 20);
+    room.frames(10);
+    room.leave(A);
+    room.join(C, true);
+    room.audio(C, 1, 20);
+    room.frames(60);
+    let (before, after) = (told(&room, B, A), told(&room, B, C));
+    assert_eq!((before.len(), after.len()), (3, 3));
+    assert!(after.iter().all(|ssrc| !before.contains(ssrc)), "the client has forgotten what they are");
+    assert!(room.take(B, 100).len() > 100 && room.take(B, 111).len() == 2);
+    // Somebody who only stops and starts a camera goes on with the same.
+    room.media.set_sources(room.now, C, &[microphone(C)], &mut room.out);
+    room.frames(5);
+    room.media.set_sources(room.now, C, &[microphone(C), camera(C, 3)], &mut room.out);
+    room.frames(60);
+    let again = told(&room, B, C);
+    assert!(again.len() > 3 && again.iter().all(|ssrc| after.contains(ssrc)));
+}
+
+#[test]
+fn what_a_channel_did_not_take_is_told_again() {
+    let mut room = Room::new();
+    room.out.deaf = Some(B);
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
+    room.want(B, 720, None);
+    room.want(C, 360, None);
+    for n in 0..40 {
+        room.audio(A, n, 20);
+        room.frame();
+    }
+    assert_eq!(room.take(B, 100).len() + room.take(B, 111).len(), 0, "it would not know what that is");
+    let messages = room.out.messages.len();
+    room.out.deaf = None;
+    for n in 40..100 {
+        room.audio(A, n, 20);
+        room.frame();
+    }
+    assert!(room.take(B, 100).len() > 50 && room.take(B, 111).len() > 30);
+    let said = room.out.messages[messages..].iter().filter(|(to, _)| *to == B).map(|(_, m)| m);
+    let kinds: std::collections::HashSet<_> = said.map(std::mem::discriminant).collect();
+    assert_eq!(kinds.len(), 5, "constraints, forwarded sources, both maps, speaker");
+    let messages = room.out.messages.len();
+    room.frames(60);
+    assert_eq!(room.out.messages.len(), messages, "once is enough");
+}
+
+#[test]
+fn a_sender_that_starts_its_numbers_anew_was_lost_to_receivers_for_good() {
+    let mut room = Room::new();
+    [A, B].into_iter().for_each(|k| room.join(k, true));
+    for n in 0..50 {
+        room.audio(A, 40_000 + n, 20);
+    }
+    for n in 0..50 {
+        room.audio(A, 10_000 + n, 20);
+    }
+    let got = room.take(B, 111);
+    assert!(got.len() >= 97);
+    // Further than half the space ahead the receiver's roll-over counter would be another.
+    assert!(got.windows(2).all(|w| w[1].seq > w[0].seq && w[1].seq - w[0].seq < 0x4000));
 }
 
 #[test]

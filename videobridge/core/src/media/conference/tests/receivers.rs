@@ -269,6 +269,25 @@ fn senders_get_feedback_and_reports() {
 }
 
 #[test]
+fn reports_counted_the_laps_of_sequence_numbers_from_one() {
+    let mut room = Room::new();
+    [A, B].into_iter().for_each(|k| room.join(k, true));
+    room.frames(60);
+    let sent = |layer| u32::from(room.media_camera(A).sequence(layer));
+    let reports = room.out.rtcp.iter().filter(|(to, _)| *to == A).flat_map(|(_, b)| Compound::new(b));
+    let mut highest = [0; 3];
+    for packet in reports {
+        let Ok(Rtcp::ReceiverReport { blocks, .. }) = packet else { continue };
+        for block in blocks {
+            highest[(block.ssrc - ssrc(A, 0)) as usize] = block.extended_highest;
+        }
+    }
+    // The first began shortly before the end of its first lap.
+    assert!((0x1_0000..=0x1_0000 + sent(0)).contains(&highest[0]), "{highest:?}");
+    assert!((100..=sent(1)).contains(&highest[1]) && (30_000..=sent(2)).contains(&highest[2]), "{highest:?}");
+}
+
+#[test]
 fn assumed_bandwidth_limits_what_is_sent() {
     let config = MediaConfig { assumed_bandwidth_limit: Some(10_000_000), ..MediaConfig::default() };
     let mut room = Room::with(config);

@@ -1,5 +1,6 @@
 //! The rig: a conference, clients that send synthetic packets, and a record of everything that came out.
 
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, ReceiverVideoConstraints, VideoConstraints};
@@ -9,7 +10,7 @@ use jitsi_xmpp::jingle::{
     HeaderExtension, Parameter, PayloadType, RtcpFeedback, Semantics, Source, SsrcGroup,
 };
 use videobridge_rtp::rtcp::{Compound, Rtcp};
-use videobridge_rtp::{ExtensionForm, HeaderWriter, RtpFields, RtpPacket};
+use videobridge_rtp::{ExtensionForm, HeaderWriter, RtpFields, RtpPacket, Unwrapper};
 
 use crate::media::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink};
 
@@ -51,13 +52,23 @@ pub(super) struct Out {
     pub(super) rtp: Vec<(EndpointKey, Got)>,
     pub(super) rtcp: Vec<(EndpointKey, Vec<u8>)>,
     pub(super) messages: Vec<(EndpointKey, BridgeMessage)>,
+    /// Whose channel takes nothing.
+    pub(super) deaf: Option<EndpointKey>,
+    /// Every receiver, SSRC and index there was, and those that came twice: with AES-GCM that gives the key away.
+    indices: HashSet<(EndpointKey, u32, u64)>,
+    numbers: HashMap<(EndpointKey, u32), Unwrapper>,
+    pub(super) twice: Vec<(EndpointKey, u32, u64)>,
 }
 
 impl MediaSink for Out {
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8], ext_seq: u64) {
+    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]) {
         let bytes = [header, prefix, payload].concat();
         let p = RtpPacket::parse(&bytes).unwrap();
-        assert_eq!(p.sequence(), ext_seq as u16);
+        // As SRTP counts it.
+        let ext_seq = self.numbers.entry((to, p.ssrc())).or_default().unwrap(p.sequence());
+        if !self.indices.insert((to, p.ssrc(), ext_seq)) {
+            self.twice.push((to, p.ssrc(), ext_seq));
+        }
         let got = Got {
             at: self.now.unwrap(),
             pt: p.payload_type(),
@@ -77,8 +88,19 @@ impl MediaSink for Out {
         self.rtcp.push((to, compound.to_vec()));
     }
 
-    fn message(&mut self, to: EndpointKey, message: &BridgeMessage) {
-        self.messages.push((to, message.clone()));
+    fn message(&mut self, to: EndpointKey, message: &BridgeMessage) -> bool {
+        if self.deaf != Some(to) {
+            self.messages.push((to, message.clone()));
+        }
+        self.deaf != Some(to)
+    }
+}
+
+impl Out {
+    /// An endpoint is gone, and its keys with it.
+    pub(super) fn forget(&mut self, key: EndpointKey) {
+        self.indices.retain(|(to, ..)| *to != key);
+        self.numbers.retain(|(to, _), _| *to != key);
     }
 }
 
@@ -190,6 +212,10 @@ impl Room {
 
     pub(super) fn camera(&mut self, key: EndpointKey) -> &mut Camera {
         self.senders.iter_mut().find(|s| s.key == key).unwrap()
+    }
+
+    pub(super) fn media_camera(&self, key: EndpointKey) -> &Camera {
+        self.senders.iter().find(|s| s.key == key).unwrap()
     }
 
     pub(super) fn say(&mut self, key: EndpointKey, message: ClientMessage) {
