@@ -120,17 +120,26 @@ impl Library {
     fn paths(&self, path: &str, text: &str) -> Vec<String> {
         let mut bad = Vec::new();
         for (n, line) in outside_code(text) {
-            for code in line.split('`').skip(1).step_by(2) {
+            for code in line.split('`').skip(1).step_by(2).flat_map(braces) {
                 let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-');
-                if FOLDERS.iter().any(|f| code.starts_with(f))
-                    && code.chars().all(plain)
-                    && !self.exists(code.trim_end_matches('/'))
-                {
+                let absolute = FOLDERS.iter().any(|f| code.starts_with(f));
+                let there = match code.strip_suffix('/') {
+                    Some(folder) if absolute => self.exists(folder),
+                    None if absolute => self.exists(&code),
+                    Some(_) if code.contains("src/") => self.ends(|f| f.contains(&format!("/{code}"))),
+                    None if code.ends_with(".rs") => self.ends(|f| f.ends_with(&format!("/{code}"))),
+                    _ => true,
+                };
+                if code.chars().all(plain) && !there {
                     bad.push(format!("{path}:{n}: `{code}` is not there"));
                 }
             }
         }
         bad
+    }
+
+    fn ends(&self, like: impl Fn(&str) -> bool) -> bool {
+        self.files.iter().any(|f| like(f))
     }
 
     fn exists(&self, path: &str) -> bool {
@@ -202,6 +211,15 @@ fn anchors(headings: &[&str]) -> BTreeSet<String> {
     all
 }
 
+/// `a/{b,c}.rs` is `a/b.rs` and `a/c.rs`.
+fn braces(code: &str) -> Vec<String> {
+    let parts = code.split_once('{').and_then(|(head, rest)| Some((head, rest.split_once('}')?)));
+    match parts {
+        Some((head, (choice, tail))) => choice.split(',').map(|c| format!("{head}{c}{tail}")).collect(),
+        None => vec![code.to_owned()],
+    }
+}
+
 /// `../a.md` seen from `docs/b/c.md` is `docs/a.md`.
 fn resolve(from: &str, link: &str) -> String {
     let mut parts: Vec<&str> = from.split('/').collect();
@@ -268,5 +286,13 @@ mod tests {
         );
         assert_eq!(check("docs/b.md", "[a](a.md#two)"), ["docs/b.md:1: link to `a.md#two`: no such heading"]);
         assert_eq!(check("docs/b.md", "see `focus/core/src/gone.rs`").len(), 1);
+        assert_eq!(
+            check("docs/b.md", "see `core/src/lib.rs`, `src/lib.rs` and `core/src/`"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            check("docs/b.md", "see `core/src/{lib,gone}.rs` and `core/src/gone/`"),
+            ["docs/b.md:1: `core/src/gone.rs` is not there", "docs/b.md:1: `core/src/gone/` is not there"]
+        );
     }
 }
