@@ -6,6 +6,7 @@
 //! none and takes the parent's. Parsing keeps what was written. Prefixes are resolved on parsing and never
 //! written; attributes keep their name as written (`xml:lang`).
 
+mod chars;
 mod read;
 mod splitter;
 mod write;

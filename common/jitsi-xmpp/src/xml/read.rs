@@ -1,7 +1,8 @@
 //! Parsing: the bytes of one complete element in, an [`Element`] or the reason why not out.
 //!
 //! XMPP's subset of XML (RFC 6120 §11.1): no document type, no processing instruction, no comment, no entity
-//! but the five predefined ones. Bounded in size, depth, children and attributes.
+//! but the five predefined ones. Bounded in size, depth, children and attributes. Taken is what every client's parser
+//! takes (`chars`), since most of it is passed on.
 
 use std::borrow::Cow;
 
@@ -9,6 +10,7 @@ use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
+use super::chars::{are_chars, is_name, is_namespace, is_space};
 use super::{Element, Node};
 use crate::ns;
 
@@ -88,12 +90,16 @@ pub fn parse_with(bytes: &[u8], default_ns: &str, limits: &XmlLimits) -> Result<
         return Err(XmlError::TooLarge);
     }
     let text = std::str::from_utf8(bytes).map_err(|_| XmlError::Utf8)?;
+    if !are_chars(text) {
+        return Err(XmlError::Malformed);
+    }
     let mut reader = Reader::from_str(text);
     let config = reader.config_mut();
     config.check_end_names = true;
     config.expand_empty_elements = false;
     let mut state = State { open: Vec::new(), scopes: Vec::new(), elements: 0, limits: *limits, done: None };
     let default_ns = intern(default_ns);
+    let mut first = true;
     loop {
         match reader.read_event().map_err(|_| XmlError::Malformed)? {
             Event::Start(s) => {
@@ -110,13 +116,31 @@ pub fn parse_with(bytes: &[u8], default_ns: &str, limits: &XmlLimits) -> Result<
                 let Some(e) = state.open.pop() else { return Err(XmlError::Malformed) };
                 state.close(e);
             }
-            Event::Text(t) => state.text(&t.xml10_content())?,
+            Event::Text(t) => {
+                // XML 1.0 §2.4.
+                if t.contains('>') && t.contains("]]>") {
+                    return Err(XmlError::Malformed);
+                }
+                state.text(&t.xml10_content())?;
+            }
+            Event::CData(_) | Event::GeneralRef(_) if state.open.is_empty() => {
+                return Err(if state.done.is_some() {
+                    XmlError::ContentAfterEnd
+                } else {
+                    XmlError::Malformed
+                });
+            }
             Event::CData(t) => state.text(&t.xml10_content())?,
             Event::GeneralRef(r) => {
                 if r.is_char_ref() {
                     let c =
                         r.resolve_char_ref().map_err(|_| XmlError::Malformed)?.ok_or(XmlError::Malformed)?;
-                    state.text(c.encode_utf8(&mut [0; 4]))?;
+                    let mut bytes = [0; 4];
+                    let text = &*c.encode_utf8(&mut bytes);
+                    if !are_chars(text) {
+                        return Err(XmlError::Malformed);
+                    }
+                    state.text(text)?;
                 } else {
                     state.text(match r.into_inner().as_ref() {
                         "amp" => "&",
@@ -129,12 +153,13 @@ pub fn parse_with(bytes: &[u8], default_ns: &str, limits: &XmlLimits) -> Result<
                 }
             }
             // A declaration is tolerated at the very start only, where some clients write one.
-            Event::Decl(_) if state.elements == 0 => {}
+            Event::Decl(d) if first && is_declaration(&d) => {}
             Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::DocType(_) => {
                 return Err(XmlError::Restricted);
             }
             Event::Eof => break,
         }
+        first = false;
     }
     if !state.open.is_empty() {
         return Err(XmlError::Malformed);
@@ -167,6 +192,7 @@ impl State {
         let mut declared = None;
         let mut scope = Vec::new();
         let mut attrs: Vec<(Cow<'static, str>, String)> = Vec::new();
+        let mut prefixed = false;
         for a in s.attributes() {
             let a = a.map_err(|_| XmlError::Malformed)?;
             if attrs.len() + scope.len() >= self.limits.max_attrs {
@@ -174,16 +200,35 @@ impl State {
             }
             let key: &str = a.key.as_ref();
             let value = a.normalized_value(XmlVersion::Implicit1_0).map_err(|_| XmlError::Restricted)?;
-            if key == "xmlns" {
-                declared = Some(intern(&value));
-            } else {
-                if let Some(prefix) = key.strip_prefix("xmlns:") {
-                    scope.push((prefix.to_owned(), intern(&value)));
-                }
-                attrs.push((intern_name(key), value.into_owned()));
+            if !follows_space(s, key) || a.value.contains('<') || a.value.contains('&') && !are_chars(&value)
+            {
+                return Err(XmlError::Malformed);
             }
+            if key == "xmlns" {
+                declared = Some(namespace(&value)?);
+                continue;
+            }
+            let name = intern_name(key);
+            if let Cow::Owned(_) = name {
+                match key.split_once(':') {
+                    None if is_name(key) => {}
+                    Some(("xmlns", prefix))
+                        if is_name(prefix) && !matches!(prefix, "xml" | "xmlns") && !value.is_empty() =>
+                    {
+                        scope.push((prefix.to_owned(), namespace(&value)?));
+                    }
+                    Some(("xmlns", _)) => return Err(XmlError::Malformed),
+                    Some(("xml", local)) if is_name(local) => {}
+                    Some((_, local)) if is_name(local) => prefixed = true,
+                    _ => return Err(XmlError::Malformed),
+                }
+            }
+            attrs.push((name, value.into_owned()));
         }
         self.scopes.push(scope);
+        if prefixed {
+            self.complete(&mut attrs)?;
+        }
         let full_name = s.name();
         let full_name: &str = full_name.as_ref();
         let (name, ns, declared) = match full_name.split_once(':') {
@@ -207,10 +252,42 @@ impl State {
                 }
             },
         };
-        if name.is_empty() {
+        let name = intern_name(name);
+        if matches!(&name, Cow::Owned(name) if !is_name(name)) {
             return Err(XmlError::Malformed);
         }
-        Ok(Element { name: intern_name(name), ns, declared, attrs, nodes: Vec::new() })
+        Ok(Element { name, ns, declared, attrs, nodes: Vec::new() })
+    }
+
+    /// Makes an element with prefixed attributes complete in itself: prefixes that are declared further out are declared
+    /// here as well, because the elements around it may be replaced before it is passed on. Two attributes that have
+    /// the same name once their prefixes are resolved are no XML for a parser that knows namespaces.
+    fn complete(&self, attrs: &mut Vec<(Cow<'static, str>, String)>) -> Result<(), XmlError> {
+        let mut seen: Vec<(&str, String)> = Vec::new();
+        let mut missing = Vec::new();
+        for (name, _) in attrs.iter() {
+            let Some((prefix, local)) = name.split_once(':') else { continue };
+            if matches!(prefix, "xml" | "xmlns") {
+                continue;
+            }
+            let mut places = self.scopes.iter().rev().enumerate();
+            let found =
+                places.find_map(|(at, s)| s.iter().find(|(p, _)| p == prefix).map(|(_, ns)| (at, ns)));
+            let (at, ns) = found.ok_or(XmlError::UnboundPrefix)?;
+            if seen.iter().any(|(n, l)| n == ns && l == local) {
+                return Err(XmlError::Malformed);
+            }
+            seen.push((ns, local.to_owned()));
+            let declaration = format!("xmlns:{prefix}");
+            if at > 0 && !missing.iter().any(|(d, _)| *d == declaration) {
+                missing.push((Cow::Owned(declaration), ns.clone().into_owned()));
+            }
+        }
+        if attrs.len() + missing.len() > self.limits.max_attrs {
+            return Err(XmlError::TooLarge);
+        }
+        attrs.append(&mut missing);
+        Ok(())
     }
 
     fn close(&mut self, e: Element) {
@@ -230,10 +307,32 @@ impl State {
                 }
                 Ok(())
             }
-            None if t.trim().is_empty() => Ok(()),
+            None if is_space(t) => Ok(()),
             None => Err(XmlError::ContentAfterEnd),
         }
     }
+}
+
+/// Whether white space stands before an attribute's name, which the tag's text contains.
+fn follows_space(tag: &str, name: &str) -> bool {
+    let at = (name.as_ptr() as usize).checked_sub(tag.as_ptr() as usize).and_then(|at| at.checked_sub(1));
+    at.and_then(|at| tag.as_bytes().get(at)).is_some_and(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
+}
+
+/// The declarations that every parser takes for UTF-8 text.
+fn is_declaration(text: &str) -> bool {
+    let text = text.trim_end().replace('"', "'").to_ascii_lowercase();
+    matches!(text.as_str(), "xml version='1.0'" | "xml version='1.0' encoding='utf-8'")
+}
+
+/// A declared namespace; those of XML itself cannot be declared (Namespaces in XML §3).
+fn namespace(uri: &str) -> Result<Cow<'static, str>, XmlError> {
+    const RESERVED: [&str; 2] = ["http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2000/xmlns/"];
+    let uri = intern(uri);
+    if matches!(&uri, Cow::Owned(uri) if !is_namespace(uri) || RESERVED.contains(&uri.as_str())) {
+        return Err(XmlError::Malformed);
+    }
+    Ok(uri)
 }
 
 fn intern(uri: &str) -> Cow<'static, str> {

@@ -1,5 +1,6 @@
 //! Serialising: an element in, text out, with the literal-`xmlns` rule of the parent module.
 
+use super::chars::is_char;
 use super::{Element, Node};
 
 pub(super) fn element(e: &Element, parent_ns: Option<&str>, out: &mut String) {
@@ -45,7 +46,7 @@ pub fn escape_attr(text: &str, out: &mut String) {
             '\n' => out.push_str("&#10;"),
             '\r' => out.push_str("&#13;"),
             '\t' => out.push_str("&#9;"),
-            c if allowed(c) => out.push(c),
+            c if is_char(c) => out.push(c),
             _ => {}
         }
     }
@@ -59,13 +60,8 @@ pub fn escape_text(text: &str, out: &mut String) {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '\r' => out.push_str("&#13;"),
-            c if allowed(c) => out.push(c),
+            c if is_char(c) => out.push(c),
             _ => {}
         }
     }
-}
-
-/// XML 1.0 §2.2.
-fn allowed(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }

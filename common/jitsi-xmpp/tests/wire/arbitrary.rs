@@ -15,7 +15,11 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn namespace() -> impl Strategy<Value = String> {
-    prop_oneof![Just("jabber:client".to_owned()), Just("urn:xmpp:jingle:1".to_owned()), "[ -~äß€]{1,12}"]
+    prop_oneof![
+        Just("jabber:client".to_owned()),
+        Just("urn:xmpp:jingle:1".to_owned()),
+        "urn:x:[a-z0-9:._/-]{1,12}(#[a-z]{1,4})?"
+    ]
 }
 
 /// Text as XML 1.0 allows it, with everything that must be escaped.

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod colibri2;
+mod independent_parser;
 mod jingle;
 mod literal_xmlns;
 mod recorded;
