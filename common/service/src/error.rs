@@ -28,6 +28,14 @@ pub enum StartError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A variable of upstream's that keeps people out, and would not here. The value is not repeated.
+    #[error("{name}: {text}")]
+    Restriction {
+        /// The variable.
+        name: &'static str,
+        /// What would be open, and the ways on, in the admin's language.
+        text: String,
+    },
     /// A file or folder that cannot be read.
     #[error("cannot read {}: {reason}", path.display())]
     Unreadable {
@@ -82,6 +90,7 @@ impl StartError {
         match self {
             Self::UnknownOption { .. } => "unknown_option",
             Self::BadValue { .. } => "bad_value",
+            Self::Restriction { .. } => "restriction",
             Self::Unreadable { .. } => "unreadable",
             Self::NotToml { .. } => "not_toml",
             Self::AddressInUse { .. } => "address_in_use",
@@ -95,6 +104,7 @@ impl StartError {
         match self {
             Self::UnknownOption { .. }
             | Self::BadValue { .. }
+            | Self::Restriction { .. }
             | Self::NotToml { .. }
             | Self::Unreadable { .. } => 78,
             Self::AddressInUse { .. } | Self::Listen { .. } | Self::Part { .. } => 69,

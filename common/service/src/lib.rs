@@ -10,6 +10,7 @@ pub mod listen;
 pub mod logging;
 pub mod metrics;
 pub mod options;
+pub mod output;
 pub mod proxies;
 pub mod shutdown;
 

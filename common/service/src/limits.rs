@@ -23,3 +23,15 @@ pub const BODIES_PER_ADDRESS: usize = 8 * 1024 * 1024;
 
 /// Proxies behind each other that `X-Forwarded-For` is followed through. Three are usual (provider, town, our own).
 pub const FORWARDED_HOPS: usize = 16;
+
+/// Lines that wait to be written. A burst of warnings when a link breaks is some hundreds.
+pub const LOG_LINES: usize = 4096;
+
+/// Bytes of these lines: the worst case in memory. At `trace` a line can be as long as a stanza.
+pub const LOG_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long the process' end waits for its last lines.
+pub const LOG_FLUSH: Duration = Duration::from_secs(1);
+
+/// How long a start waits for its greeting to be read.
+pub const OUTPUT_WAIT: Duration = Duration::from_secs(1);

@@ -1,9 +1,21 @@
 //! Level and format in, a process-wide `tracing` subscriber out. Writes to standard error, one line per event.
+//!
+//! Nobody waits for a log: lines go over a bounded queue to a thread of their own, and what cannot be written (a full disk, a
+//! reader that sleeps or is gone) is lost and counted. Crates that are not ours say nothing below `info`, whatever is asked
+//! for: at `trace` they print what they read, passwords included.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+
+use crate::limits::{LOG_BYTES, LOG_FLUSH, LOG_LINES};
 
 /// How events are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,14 +48,111 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 
 /// Installs the subscriber. A second call in one process changes nothing, so that tests may call it freely.
 pub fn init(filter: &str, format: Format) {
+    if QUEUE.get().is_some() {
+        return;
+    }
+    let (sender, lines) = sync_channel(LOG_LINES);
+    if QUEUE.set(sender).is_err() {
+        return;
+    }
+    // Without a thread there is no log; the service itself does not need it.
+    let _ = std::thread::Builder::new().name("log".into()).spawn(move || write_out(&lines));
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(filter);
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
-    // An error here means that a subscriber is installed already.
-    let _ = match format {
-        Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        Format::Json => builder.json().flatten_event(true).try_init(),
+    let filter = filter.and(filter_fn(may_speak));
+    let layer = fmt::layer().with_writer(|| Line).with_target(true).log_internal_errors(false);
+    let layer = match format {
+        Format::Text => layer.with_ansi(io::stderr().is_terminal()).with_filter(filter).boxed(),
+        Format::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
     };
+    // An error here means that a subscriber is installed already.
+    let _ = tracing_subscriber::registry().with(layer).try_init();
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::capture();
+        match backtrace.status() {
+            std::backtrace::BacktraceStatus::Captured => tracing::error!("{panic}\n{backtrace}"),
+            _ => tracing::error!("{panic}"),
+        }
+    }));
+}
+
+/// Waits until everything that was logged before is written, but not for long.
+pub fn flush() {
+    let Some(queue) = QUEUE.get() else { return };
+    let (done, wait) = sync_channel(1);
+    if queue.try_send(Entry::Flush(done)).is_ok() {
+        let _ = wait.recv_timeout(LOG_FLUSH);
+    }
+}
+
+/// Lines that could not be written since the start.
+pub fn lost() -> u64 {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// Ours at any level, others from `info` on.
+fn may_speak(event: &Metadata<'_>) -> bool {
+    *event.level() <= Level::INFO || may_speak_below_info(event.target())
+}
+
+/// Whether a target is one of ours.
+pub fn may_speak_below_info(target: &str) -> bool {
+    let krate = target.split("::").next().unwrap_or_default();
+    OURS.iter().any(|ours| krate.starts_with(ours))
+}
+
+/// How the names of our crates begin.
+const OURS: &[&str] =
+    &["plausch", "service", "focus_", "videobridge_", "prosody_", "xmpp_link", "jitsi_xmpp", "budget"];
+
+enum Entry {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+static QUEUE: OnceLock<SyncSender<Entry>> = OnceLock::new();
+static QUEUED_BYTES: AtomicUsize = AtomicUsize::new(0);
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// One event; `tracing-subscriber` writes it in one piece.
+struct Line;
+
+impl Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let before = QUEUED_BYTES.fetch_add(line.len(), Ordering::Relaxed);
+        let fits = before.saturating_add(line.len()) <= LOG_BYTES;
+        let sent =
+            fits && QUEUE.get().is_some_and(|queue| queue.try_send(Entry::Line(line.to_vec())).is_ok());
+        if !sent {
+            QUEUED_BYTES.fetch_sub(line.len(), Ordering::Relaxed);
+            LOST.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn write_out(lines: &Receiver<Entry>) {
+    let mut told = 0;
+    while let Ok(entry) = lines.recv() {
+        match entry {
+            Entry::Flush(done) => drop(done.send(())),
+            Entry::Line(line) => {
+                let lost = lost();
+                if lost > told
+                    && writeln!(io::stderr(), "{} log lines were lost before this one", lost - told).is_ok()
+                {
+                    told = lost;
+                }
+                if io::stderr().write_all(&line).is_err() {
+                    LOST.fetch_add(1, Ordering::Relaxed);
+                }
+                QUEUED_BYTES.fetch_sub(line.len(), Ordering::Relaxed);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +165,16 @@ mod tests {
         assert!(check_filter("info,focus_core=lots").is_err());
         assert_eq!("json".parse::<Format>(), Ok(Format::Json));
         assert!("xml".parse::<Format>().is_err());
+    }
+
+    /// A crate of the workspace that is missing in the list would be silent at `debug`.
+    #[test]
+    fn every_crate_of_ours_may_speak_at_every_level() {
+        let manifest = include_str!("../../../Cargo.toml");
+        let ours = manifest.lines().filter_map(|l| l.split_once(" = { path = ")).map(|(name, _)| name);
+        for name in ours.filter(|n| *n != "impairment") {
+            let krate = name.replace('-', "_");
+            assert!(OURS.iter().any(|o| krate.starts_with(o)), "{krate}");
+        }
     }
 }

@@ -52,6 +52,8 @@ pub enum Origin {
     File,
     /// This environment variable.
     Env(String),
+    /// The environment, which has a name that nobody knows.
+    Environment,
     /// The command line.
     Flag,
 }
@@ -62,6 +64,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("the defaults"),
             Self::File => f.write_str("the configuration file"),
             Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Environment => f.write_str("the environment"),
             Self::Flag => f.write_str("the command line"),
         }
     }
@@ -289,14 +292,30 @@ fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
         Kind::Number => {
             Value::One(text.trim().parse::<i64>().map_err(|_| "must be a whole number")?.to_string())
         }
-        Kind::Bool => Value::One(truth(text).to_string()),
+        Kind::Bool => Value::One(truth(text)?.to_string()),
         Kind::List => Value::Many(split(text)),
     })
 }
 
-// compat: upstream's templates know these spellings of false and take every other text for true, `no` and `off` included.
-fn truth(text: &str) -> bool {
-    !matches!(text.trim_matches(['"', '\'']), "" | "0" | "f" | "F" | "false" | "False" | "FALSE")
+/// Whether upstream's templates read this as no.
+pub fn is_no(text: &str) -> bool {
+    matches!(text.trim_matches(['"', '\'']), "" | "0" | "f" | "F" | "false" | "False" | "FALSE")
+}
+
+/// Whether everybody reads this as yes.
+pub fn is_yes(text: &str) -> bool {
+    let text = text.trim_matches(['"', '\'']).to_ascii_lowercase();
+    matches!(text.as_str(), "1" | "t" | "true" | "y" | "yes" | "on" | "enable" | "enabled")
+}
+
+// compat: upstream takes every other text for true, `no` and `off` included. Who writes that means something else, so it is
+// no value at all here.
+fn truth(text: &str) -> Result<bool, String> {
+    match (is_no(text), is_yes(text)) {
+        (true, _) => Ok(false),
+        (false, true) => Ok(true),
+        (false, false) => Err("must be true or false (1 or 0)".into()),
+    }
 }
 
 // compat: upstream splits at commas, drops empty items and does not trim.

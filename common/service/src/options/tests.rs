@@ -137,11 +137,16 @@ fn secrets_never_reach_the_print_or_an_error() {
 #[test]
 fn compat_environment_values_read_as_upstream_reads_them() {
     let on = |v: &str| load(None, &[("ENABLE_OCTO", v)], &[]).unwrap().is_on("media.relay");
-    for v in ["1", "true", "T", "\"true\"", "yes", "off", "no"] {
+    for v in ["1", "true", "T", "\"true\"", "yes", "on"] {
         assert!(on(v), "{v}");
     }
     for v in ["0", "false", "'False'", "F", ""] {
         assert!(!on(v), "{v}");
+    }
+    // Upstream reads these as yes, which nobody means who writes them.
+    for v in ["no", "off", "disabled", "flase", " 0"] {
+        let e = load(None, &[("ENABLE_OCTO", v)], &[]).unwrap_err();
+        assert!(e.to_string().contains("ENABLE_OCTO"), "{v}: {e}");
     }
     let e = load(None, &[("JVB_ADVERTISE_IPS", "192.0.2.1,,192.0.2.2#10001")], &[]).unwrap();
     assert_eq!(e.list("media.advertise"), ["192.0.2.1", "192.0.2.2#10001"]);
