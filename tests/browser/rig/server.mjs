@@ -13,7 +13,8 @@ export class Server {
     const server = new Server();
     server.log = path.join(os.tmpdir(), `plausch-${process.pid}-${Date.now()}.log`);
     const out = fs.openSync(server.log, 'w');
-    const all = [...(web ? ['--web', web] : []), ...args];
+    // Without the public address the bridge tells nobody where its WebSocket is.
+    const all = ['--public-url', `http://localhost:${PORTS.http}`, ...(web ? ['--web', web] : []), ...args];
     server.child = spawn(BINARY, all, { stdio: ['ignore', out, out], env: { ...process.env, RUST_LOG: process.env.RUST_LOG ?? 'info', ...env } });
     server.exited = new Promise((resolve) => server.child.on('exit', (code, signal) => { server.exit = { code, signal }; resolve(server.exit); }));
     server.base = `http://localhost:${PORTS.http}`;

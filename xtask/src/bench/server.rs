@@ -36,6 +36,7 @@ impl Server {
     pub(crate) fn ours(binary: &Path, place: &Place, role: Role, gso: bool) -> Result<Self> {
         let mut command = place.command(binary);
         command.stdout(Stdio::null()).env("JICOFO_AUTH_PASSWORD", FOCUS_PASSWORD).env("PLAUSCH_WEB", "none");
+        command.env("PLAUSCH_ADMIN_TOKEN_FILE", token_file());
         if role == Role::Xmpp {
             command.arg("xmpp");
         }
@@ -158,6 +159,11 @@ fn healthy(port: u16) -> bool {
         Ok(head.ends_with(b" 200"))
     };
     ask().unwrap_or(false)
+}
+
+/// Where our server finds, or leaves, the token for changes over HTTP; the load generator reads it there.
+pub(crate) fn token_file() -> PathBuf {
+    std::env::temp_dir().join(format!("plausch-bench-{}.token", std::process::id()))
 }
 
 /// Admin interface, as by default.

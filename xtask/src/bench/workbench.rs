@@ -86,7 +86,9 @@ impl Workbench<'_> {
         }
         let gso = subject != Subject::OursWithoutGso;
         let server = self.ours(Role::AllInOne, gso)?;
-        self.load(server, &[&all[..], &["--bridge", server::BRIDGE]].concat(), most)
+        let token = server::token_file().display().to_string();
+        let ours = ["--bridge", server::BRIDGE, "--token-file", &token];
+        self.load(server, &[&all[..], &ours].concat(), most)
     }
 
     fn signalling(

@@ -22,19 +22,28 @@ use super::rtp::{AUDIO_LEVEL, OPUS, RTX, TRANSPORT_CC, VP8};
 pub(crate) struct Bridge {
     agent: ureq::Agent,
     base: String,
+    /// The value of `Authorization`; a stock bridge reads none.
+    authorization: String,
 }
 
 impl Bridge {
-    pub(crate) fn new(base: &str) -> Result<Self> {
+    pub(crate) fn new(base: &str, token_file: Option<&std::path::Path>) -> Result<Self> {
         if !base.starts_with("http://") {
             bail!("--bridge takes a URL that starts with http://");
         }
-        Ok(Self { agent: agent(limits::REQUEST), base: base.trim_end_matches('/').to_owned() })
+        let token = match token_file {
+            Some(file) => {
+                std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?
+            }
+            None => "none".to_owned(),
+        };
+        let authorization = format!("Bearer {}", token.trim());
+        Ok(Self { agent: agent(limits::REQUEST), base: base.trim_end_matches('/').to_owned(), authorization })
     }
 
     /// The same bridge, with less patience.
     pub(crate) fn hurried(&self) -> Self {
-        Self { agent: agent(limits::LAST_REQUEST), base: self.base.clone() }
+        Self { agent: agent(limits::LAST_REQUEST), ..self.clone() }
     }
 
     /// One request and its answer.
@@ -43,12 +52,14 @@ impl Bridge {
         let response = if modify.create {
             self.agent
                 .post(format!("{}/colibri/v2/conferences", self.base))
+                .header("Authorization", &self.authorization)
                 .content_type("application/json")
                 .send(body)
         } else {
             let id = modify.meeting_id.as_str();
             self.agent
                 .patch(format!("{}/colibri/v2/conferences/{id}", self.base))
+                .header("Authorization", &self.authorization)
                 .content_type("application/json")
                 .send(body)
         };

@@ -41,6 +41,9 @@ pub struct Arguments {
     /// The bridge's private HTTP interface, http://HOST:PORT.
     #[arg(long)]
     pub bridge: String,
+    /// File with the token that this interface asks for, if it does.
+    #[arg(long)]
+    pub token_file: Option<std::path::PathBuf>,
     /// What to simulate.
     #[arg(long, value_enum)]
     pub scenario: Scenario,
@@ -148,7 +151,7 @@ pub fn run_until(arguments: &Arguments, stop: &Stop) -> Result<Value> {
         bail!("--rate and --max-rate take 0 to {}", limits::RATE);
     }
     raise_file_limit();
-    let bridge = Bridge::new(&a.bridge)?;
+    let bridge = Bridge::new(&a.bridge, a.token_file.as_deref())?;
     let rss_before = a.pid.map(Usage::of).transpose()?.map(|u| u.resident);
     let can = Capabilities { ssrc_rewriting: !a.no_ssrc_rewriting, transport_cc: !a.no_transport_cc };
     let generator = Generator::start(Some(a.core), a.pid)?;
