@@ -8,20 +8,22 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 use service::{Effective, Kind, Origin, Sources, StartError};
 
+use crate::options::environment::{self, Findings};
 use crate::options::{Role, SETTINGS};
 
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    /// Run.
-    Run(Role, Box<Effective>),
+    /// Run, and what the environment holds that has no effect.
+    Run(Role, Box<Effective>, Findings),
     /// Print this and end well: help, version, sample configuration.
     Print(String),
 }
 
-/// Reads arguments, file and environment.
+/// Reads arguments, file and environment (its names, and a value by name).
 pub(crate) fn read(
     args: impl Iterator<Item = OsString>,
+    names: &[String],
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Asked, StartError> {
     let matches = match command().try_get_matches_from(args) {
@@ -55,7 +57,10 @@ pub(crate) fn read(
         .cloned()
         .or_else(|| env("PLAUSCH_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
     let effective = Effective::load(SETTINGS, &Sources { file: file.as_deref(), env, flags })?;
-    Ok(Asked::Run(role, Box::new(effective)))
+    let names = names.iter().map(String::as_str);
+    let accepted = effective.list("start.accept");
+    let findings = environment::check(role, names, env, accepted, environment::is_german(env))?;
+    Ok(Asked::Run(role, Box::new(effective), findings))
 }
 
 fn command() -> Command {
@@ -120,7 +125,7 @@ mod tests {
 
     fn run(args: &[&str]) -> Result<Asked, StartError> {
         let args = std::iter::once("plausch").chain(args.iter().copied()).map(OsString::from);
-        read(args, &|_| None)
+        read(args, &[], &|_| None)
     }
 
     #[test]
@@ -131,7 +136,7 @@ mod tests {
             (&["videobridge", "--http=127.0.0.1:9"], Role::Videobridge),
             (&["xmpp", "--http", "127.0.0.1:9"], Role::Xmpp),
         ] {
-            let Ok(Asked::Run(r, e)) = run(args) else { panic!("{args:?}") };
+            let Ok(Asked::Run(r, e, _)) = run(args) else { panic!("{args:?}") };
             assert_eq!(
                 (r, e.text("http.listen"), e.origin("http.listen")),
                 (role, "127.0.0.1:9", &Origin::Flag)

@@ -39,12 +39,12 @@ pub(crate) fn text(role: Role, s: &Settings, effective: &Effective) -> String {
     }
     line(
         "admin",
-        format!("http://{}", s.admin),
+        format!("http://{}", s.admin.listen),
         "/about/health, /metrics, /colibri/stats, /colibri/v2/conferences",
     );
     let _ = write!(
         out,
-        "\neffective configuration (change with flags, environment or --config FILE; see --help)\n{}",
+        "\neffective configuration (change with flags, environment or --config FILE; see --help)\n{}\n",
         effective.print()
     );
     out

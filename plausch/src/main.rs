@@ -6,6 +6,7 @@ mod cli;
 mod front;
 mod greeting;
 mod options;
+mod patience;
 mod serve;
 mod wiring;
 
@@ -14,30 +15,39 @@ use std::process::ExitCode;
 use service::{Effective, StartError};
 
 use crate::cli::Asked;
-use crate::options::{Role, Settings};
+use crate::options::environment::Findings;
+use crate::options::{Role, Settings, useless};
 
 fn main() -> ExitCode {
     let env = |name: &str| std::env::var(name).ok();
-    let done = cli::read(std::env::args_os(), &env).and_then(|asked| match asked {
+    // Names that are no UTF-8 are none of ours.
+    let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    let done = cli::read(std::env::args_os(), &names, &env).and_then(|asked| match asked {
         Asked::Print(text) => {
-            print!("{text}");
+            service::output::say(text);
             Ok(true)
         }
-        Asked::Run(role, effective) => run(role, &effective),
+        Asked::Run(role, effective, findings) => run(role, &effective, &findings),
     });
+    service::logging::flush();
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {
-            eprintln!("plausch: {e}");
+            service::output::complain(format!("plausch: {e}"));
             ExitCode::from(e.exit_code())
         }
     }
 }
 
-fn run(role: Role, effective: &Effective) -> Result<bool, StartError> {
+fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, StartError> {
     let settings = Settings::check(effective)?;
     service::logging::init(effective.text("log.filter"), effective.parse("log.format")?);
+    findings.log();
+    for line in useless::lines(role, effective) {
+        tracing::warn!("{line}");
+    }
+    front::limits::raise_open_files();
     // Parts name the provider where they can; this is for those that ask the process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,11 +1,18 @@
 //! The table of every option of every role, and the checked settings the parts are started with.
 
+pub(crate) mod environment;
+pub(crate) mod useless;
+mod values;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use http::HeaderValue;
 use jitsi_xmpp::Sensitive;
 use service::logging::{Format, check_filter};
-use service::{Effective, Kind, Setting, StartError};
+use service::{Effective, Kind, Proxies, Setting, StartError};
+
+use self::values::{admin_hosts, admin_token, header, stun_servers, xmpp_server};
 
 const fn text(
     key: &'static str,
@@ -60,11 +67,48 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "A file that is appended to config.js, so that it has the last word.",
     ),
     text(
+        "http.allow_origin",
+        "",
+        &["CORS_HEADER_ACCESS_CONTROL_ALLOW_ORIGIN"],
+        "*",
+        "Whose pages may read config.js and the app's files, as the header Access-Control-Allow-Origin says it; `none` for nobody's.",
+    ),
+    text(
+        "http.csp",
+        "",
+        &["CSP_HEADER"],
+        "",
+        "Content-Security-Policy of the app's pages; the test-call page has its own.",
+    ),
+    of(
+        Kind::List,
+        "http.trusted_proxies",
+        "",
+        &["PROSODY_TRUSTED_PROXIES"],
+        "127.0.0.1,::1,172.16.0.0/12",
+        "Web servers in front, addresses or ranges, whose X-Forwarded-For is believed.",
+    ),
+    text(
         "admin.listen",
         "admin",
         &["PLAUSCH_ADMIN"],
         "127.0.0.1:8888",
         "Address of health, metrics and statistics. Not for the public.",
+    ),
+    of(
+        Kind::List,
+        "admin.hosts",
+        "",
+        &["PLAUSCH_ADMIN_HOSTS"],
+        "",
+        "Names under which admin.listen may be asked, besides localhost and IP addresses: a container's, for Prometheus.",
+    ),
+    text(
+        "admin.token_file",
+        "admin-token-file",
+        &["PLAUSCH_ADMIN_TOKEN_FILE"],
+        "",
+        "File with the token that changing requests to admin.listen need; made if it is not there. Without it they are refused.",
     ),
     text("media.listen", "media", &["PLAUSCH_MEDIA"], "127.0.0.1:10000", "UDP address for audio and video."),
     of(Kind::Text, "media.port", "", &["JVB_PORT"], "", "Port of media.listen, when only that differs."),
@@ -144,12 +188,57 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Domain of the bridges' room; without it, internal-muc.<domain>.",
     ),
     of(
+        Kind::Bool,
+        "xmpp.require_encryption",
+        "",
+        &["PROSODY_C2S_REQUIRE_ENCRYPTION"],
+        "true",
+        "Focus and bridges outside this process connect with TLS or not at all.",
+    ),
+    text(
+        "xmpp.max_participants",
+        "",
+        &["MAX_PARTICIPANTS"],
+        "",
+        "Most people in one meeting; without it, what the server can carry.",
+    ),
+    of(
         Kind::Secret,
         "focus.password",
         "",
         &["JICOFO_AUTH_PASSWORD"],
         "",
         "Password of the account focus. Without it nobody logs in as focus over TCP.",
+    ),
+    of(
+        Kind::Bool,
+        "focus.auto_owner",
+        "",
+        &["ENABLE_AUTO_OWNER"],
+        "true",
+        "Who comes first is moderator. Otherwise nobody is.",
+    ),
+    text(
+        "focus.max_audio_senders",
+        "",
+        &["JICOFO_CONF_MAX_AUDIO_SENDERS"],
+        "999999",
+        "Open microphones of one meeting; beyond that people come muted and stay so.",
+    ),
+    text(
+        "focus.max_video_senders",
+        "",
+        &["JICOFO_CONF_MAX_VIDEO_SENDERS"],
+        "999999",
+        "The same for cameras.",
+    ),
+    of(
+        Kind::Bool,
+        "focus.opus_red",
+        "",
+        &["ENABLE_CODEC_OPUS_RED"],
+        "false",
+        "Speech is sent with redundancy to those whose client can take it.",
     ),
     text("bridge.user", "", &["JVB_AUTH_USER"], "jvb", "Account name of bridges."),
     of(
@@ -228,11 +317,19 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text(
         "log.filter",
         "log",
-        &["PLAUSCH_LOG", "RUST_LOG"],
+        &["PLAUSCH_LOG", "RUST_LOG", "LOG_LEVEL"],
         "info",
-        "What is logged: off, error, warn, info, debug, trace, or target=level.",
+        "What is logged: off, error, warn, info, debug, trace, or target=level. Libraries say nothing below info.",
     ),
     text("log.format", "log-format", &["PLAUSCH_LOG_FORMAT"], "text", "`text` or `json`."),
+    of(
+        Kind::List,
+        "start.accept",
+        "",
+        &["PLAUSCH_ACCEPT"],
+        "",
+        "Variables of upstream's that keep people out, whose absence is accepted.",
+    ),
 ];
 
 /// What the process was asked to be.
@@ -252,7 +349,8 @@ pub(crate) enum Role {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) http: SocketAddr,
-    pub(crate) admin: SocketAddr,
+    pub(crate) trusted_proxies: Proxies,
+    pub(crate) admin: Admin,
     pub(crate) media: SocketAddr,
     pub(crate) advertise: Vec<SocketAddr>,
     pub(crate) media_threads: usize,
@@ -262,7 +360,9 @@ pub(crate) struct Settings {
     pub(crate) xmpp_server: String,
     pub(crate) verify_certificate: bool,
     pub(crate) domains: Domains,
-    pub(crate) focus_password: Option<Sensitive<String>>,
+    pub(crate) require_encryption: bool,
+    pub(crate) max_participants: Option<usize>,
+    pub(crate) focus: Focus,
     pub(crate) bridge: Bridge,
     pub(crate) web: Web,
     pub(crate) client: Client,
@@ -275,6 +375,26 @@ pub(crate) struct Domains {
     pub(crate) auth: String,
     pub(crate) muc: String,
     pub(crate) internal_muc: String,
+}
+
+/// The admin's own listener.
+#[derive(Debug, Clone)]
+pub(crate) struct Admin {
+    pub(crate) listen: SocketAddr,
+    /// Lower-case.
+    pub(crate) hosts: Vec<String>,
+    /// Without one, nothing is changed over HTTP.
+    pub(crate) token: Option<Sensitive<String>>,
+}
+
+/// What the focus is told.
+#[derive(Debug, Clone)]
+pub(crate) struct Focus {
+    pub(crate) password: Option<Sensitive<String>>,
+    pub(crate) auto_owner: bool,
+    pub(crate) max_audio_senders: usize,
+    pub(crate) max_video_senders: usize,
+    pub(crate) opus_red: bool,
 }
 
 /// How this process' bridge, or bridges outside, appear.
@@ -295,6 +415,9 @@ pub(crate) struct Web {
     pub(crate) public_url: Option<String>,
     pub(crate) config_js: Option<PathBuf>,
     pub(crate) custom_config_js: Option<PathBuf>,
+    /// `None`: other sites' pages read nothing.
+    pub(crate) allow_origin: Option<HeaderValue>,
+    pub(crate) csp: Option<HeaderValue>,
 }
 
 /// What the generated config.js tells clients.
@@ -326,13 +449,15 @@ impl Settings {
         let port: u16 = e.parse("xmpp.port")?;
         Ok(Self {
             http: e.parse("http.listen")?,
-            admin: e.parse("admin.listen")?,
+            trusted_proxies: Proxies::new(e.list("http.trusted_proxies").iter().map(String::as_str))
+                .map_err(|r| e.bad("http.trusted_proxies", r))?,
+            admin: Admin { listen: e.parse("admin.listen")?, hosts: admin_hosts(e)?, token: admin_token(e)? },
             media,
             advertise: advertised(e, media.port())?,
             media_threads: e.parse("media.threads")?,
             media_gso: e.is_on("media.gso"),
             xmpp: e.parse("xmpp.listen")?,
-            xmpp_server: if has_port(server) { server.to_owned() } else { format!("{server}:{port}") },
+            xmpp_server: xmpp_server(e, server, port)?,
             verify_certificate: e.is_on("xmpp.verify_certificate"),
             domains: Domains {
                 auth: domain(e, "xmpp.auth_domain", &format!("auth.{main}"))?,
@@ -340,7 +465,15 @@ impl Settings {
                 internal_muc: domain(e, "xmpp.internal_muc_domain", &format!("internal-muc.{main}"))?,
                 main,
             },
-            focus_password: secret(e, "focus.password"),
+            require_encryption: e.is_on("xmpp.require_encryption"),
+            max_participants: e.parse_optional("xmpp.max_participants")?,
+            focus: Focus {
+                password: secret(e, "focus.password"),
+                auto_owner: e.is_on("focus.auto_owner"),
+                max_audio_senders: e.parse("focus.max_audio_senders")?,
+                max_video_senders: e.parse("focus.max_video_senders")?,
+                opus_red: e.is_on("focus.opus_red"),
+            },
             bridge: Bridge {
                 user: e.text("bridge.user").to_owned(),
                 password: secret(e, "bridge.password"),
@@ -353,13 +486,15 @@ impl Settings {
                 public_url: public_url(e)?,
                 config_js: file(e, "http.config_js")?,
                 custom_config_js: file(e, "http.custom_config_js")?,
+                allow_origin: header(e, "http.allow_origin")?.filter(|v| v != "none"),
+                csp: header(e, "http.csp")?,
             },
             client: Client {
                 websocket: e.is_on("client.websocket"),
                 http_conference_request: e.is_on("client.http_conference_request"),
                 prefer_sctp: e.is_on("client.prefer_sctp"),
                 p2p: e.is_on("client.p2p"),
-                p2p_stun_servers: e.list("client.p2p_stun_servers").to_vec(),
+                p2p_stun_servers: stun_servers(e)?,
                 prejoin: e.is_on("client.prejoin"),
                 welcome_page: e.is_on("client.welcome_page"),
             },
@@ -369,12 +504,6 @@ impl Settings {
 
 fn secret(e: &Effective, key: &str) -> Option<Sensitive<String>> {
     Some(e.text(key)).filter(|v| !v.is_empty()).map(|v| Sensitive::new(v.to_owned()))
-}
-
-fn has_port(server: &str) -> bool {
-    server.rsplit_once(':').is_some_and(|(host, port)| {
-        port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
-    })
 }
 
 fn domain(e: &Effective, key: &str, default: &str) -> Result<String, StartError> {

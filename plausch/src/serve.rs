@@ -1,49 +1,84 @@
-//! A listening socket and a service in, HTTP/1.1 connections served until the drain; bounded in number and patience.
+//! A listening socket and a service in, HTTP/1.1 connections served until the drain; bounded in number, share and patience.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use budget::{Network, Shares};
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use service::{Client, Proxies};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt as _;
 use tracing::debug;
 
 use crate::front::limits;
+use crate::patience::Patient;
 
 /// What happens to a request before it is routed.
 pub(crate) type Before = fn(Request<Body>) -> Request<Body>;
+
+/// How one listener is served.
+#[derive(Debug, Clone)]
+pub(crate) struct Serving {
+    pub(crate) before: Before,
+    pub(crate) proxies: Proxies,
+    pub(crate) connections: usize,
+    pub(crate) per_address: usize,
+    /// For a request's head, and for the pause before it.
+    pub(crate) head: Duration,
+}
+
+impl Serving {
+    /// As many connections as this process may open.
+    pub(crate) fn new(before: Before, proxies: Proxies) -> Self {
+        let connections = limits::CONNECTIONS.min(limits::open_files() / 4 * 3);
+        Self {
+            before,
+            proxies,
+            connections,
+            per_address: limits::CONNECTIONS_PER_ADDRESS.min(connections / 4),
+            head: limits::REQUEST_HEAD,
+        }
+    }
+}
 
 /// Serves `router` until told to end. Answers that are under way get a moment; WebSockets end with their parts.
 pub(crate) async fn http(
     listener: TcpListener,
     router: Router,
-    before: Before,
+    serving: Serving,
     mut end: watch::Receiver<bool>,
 ) {
-    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let room = Arc::new(Semaphore::new(serving.connections));
+    let shares = Arc::new(Mutex::new(Shares::new(serving.per_address, serving.connections)));
+    let serving = Arc::new(serving);
     loop {
         // A permit first: while all are taken, new connections wait in the kernel's queue.
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let permit = tokio::select! {
+            p = room.clone().acquire_owned() => p,
+            _ = end.wait_for(|e| *e) => break,
+        };
+        let Ok(permit) = permit else { return };
         let accepted = tokio::select! {
             a = listener.accept() => a,
             _ = end.wait_for(|e| *e) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (router, end) = (router.clone(), end.clone());
-                tokio::spawn(async move {
-                    connection(stream, peer, router, before, end).await;
-                    drop(permit);
-                });
+                let Some(share) = Share::take(&shares, &serving.proxies, peer) else {
+                    debug!("an address has its share of connections");
+                    continue;
+                };
+                let stream = Patient::new(stream, limits::WRITE_STALL, (permit, share));
+                tokio::spawn(connection(stream, peer, router.clone(), Arc::clone(&serving), end.clone()));
             }
             Err(e) => {
                 // Out of file descriptors, mostly: waiting is all that helps.
@@ -52,26 +87,57 @@ pub(crate) async fn http(
             }
         }
     }
-    let all = u32::try_from(limits::CONNECTIONS).unwrap_or(u32::MAX);
+    let all = u32::try_from(serving.connections).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(LAST_ANSWERS, room.acquire_many(all)).await;
 }
 
+/// A connection's part of what its address may hold; given back with the connection, also when that became a WebSocket.
+struct Share {
+    shares: Arc<Mutex<Shares<Network>>>,
+    network: Option<Network>,
+}
+
+impl Share {
+    /// `None`: the address has all it may have. A proxy, or the machine itself, speaks for many.
+    fn take(shares: &Arc<Mutex<Shares<Network>>>, proxies: &Proxies, peer: SocketAddr) -> Option<Self> {
+        let network = Client::direct(peer.ip()).network().filter(|_| !proxies.trusts(peer.ip()));
+        if let Some(network) = network {
+            shares.lock().unwrap_or_else(PoisonError::into_inner).take(network, 1).ok()?;
+        }
+        Some(Self { shares: Arc::clone(shares), network })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Some(network) = &self.network {
+            self.shares.lock().unwrap_or_else(PoisonError::into_inner).give_back(network, 1);
+        }
+    }
+}
+
+type Connection = Patient<TcpStream, (OwnedSemaphorePermit, Share)>;
+
 async fn connection(
-    stream: TcpStream,
+    stream: Connection,
     peer: SocketAddr,
     router: Router,
-    before: Before,
+    serving: Arc<Serving>,
     mut end: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
+    let _ = stream.get().set_nodelay(true);
+    let head = serving.head;
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = before(request.map(Body::new));
+        let mut request = (serving.before)(request.map(Body::new));
+        let client = serving.proxies.client(peer.ip(), request.headers());
+        request.extensions_mut().insert(client);
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().into_service::<Body>().oneshot(request)
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::REQUEST_HEAD)
+        // Also the longest time between two requests of a connection.
+        .header_read_timeout(head)
         .max_buf_size(limits::REQUEST_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
@@ -105,7 +171,7 @@ mod tests {
         let router = Router::new()
             .route("/x", get(|ConnectInfo(p): ConnectInfo<SocketAddr>| async move { p.ip().to_string() }));
         let (tell, end) = watch::channel(false);
-        let server = tokio::spawn(http(listener, router, |r| r, end));
+        let server = tokio::spawn(http(listener, router, Serving::new(|r| r, Proxies::default()), end));
         let mut c = TcpStream::connect(address).await.unwrap();
         c.write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         let mut got = vec![0; 1024];
@@ -124,7 +190,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (_tell, end) = watch::channel(false);
-        tokio::spawn(http(listener, Router::new().route("/x", get(|| async { "ok" })), |r| r, end));
+        tokio::spawn(http(listener, ok(), Serving::new(|r| r, Proxies::default()), end));
         // hyper notices between two reads, so the border itself is soft.
         for (padding, fits) in
             [(limits::REQUEST_HEAD_BYTES - 256, true), (4 * limits::REQUEST_HEAD_BYTES, false)]
@@ -139,6 +205,96 @@ mod tests {
             let _ = c.read_to_string(&mut text).await;
             // Beyond it there is a 431, or nothing when the refusal overtakes what the client still sends.
             assert_eq!(text.starts_with("HTTP/1.1 200"), fits, "{padding}: {text}");
+        }
+    }
+
+    fn ok() -> Router {
+        Router::new().route("/x", get(|| async { "ok" }))
+    }
+
+    const GET: &[u8] = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n";
+
+    async fn answered(stream: &mut TcpStream) -> bool {
+        let _ = stream.write_all(GET).await;
+        let mut head = [0; 12];
+        let read = tokio::time::timeout(Duration::from_secs(1), stream.read_exact(&mut head)).await;
+        matches!(read, Ok(Ok(_)))
+    }
+
+    #[tokio::test]
+    async fn an_address_has_its_share_of_connections_and_others_still_come_in() {
+        let listener = TcpListener::bind("[::]:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (_tell, end) = watch::channel(false);
+        // 10.0.0.0/8 is no address of this machine, so the machine's own are used, as if they were a stranger's.
+        let mine = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        let stranger = mine.connect("192.0.2.1:9").and_then(|()| mine.local_addr()).map(|a| a.ip());
+        let Some(stranger) = stranger.ok().filter(|a| !a.is_loopback()) else {
+            // Without a network there is only loopback, which has no share.
+            return;
+        };
+        let serving = Serving {
+            before: |r| r,
+            proxies: Proxies::default(),
+            connections: 8,
+            per_address: 2,
+            head: limits::REQUEST_HEAD,
+        };
+        tokio::spawn(http(listener, ok(), serving, end));
+        let mut open = Vec::new();
+        for n in 0..3 {
+            let mut c = TcpStream::connect((stranger, port)).await.unwrap();
+            assert_eq!(answered(&mut c).await, n < 2, "{n}");
+            open.push(c);
+        }
+        assert!(answered(&mut TcpStream::connect(("127.0.0.1", port)).await.unwrap()).await);
+        open.clear();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(answered(&mut TcpStream::connect((stranger, port)).await.unwrap()).await, "given back");
+    }
+
+    #[tokio::test]
+    async fn the_client_behind_a_trusted_proxy_reaches_the_routes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_tell, end) = watch::channel(false);
+        let router = Router::new().route(
+            "/x",
+            get(|request: Request<Body>| async move {
+                Client::of(request.extensions()).unwrap().address().to_string()
+            }),
+        );
+        let proxies = Proxies::new(["127.0.0.1"]).unwrap();
+        tokio::spawn(http(listener, router, Serving::new(|r| r, proxies), end));
+        let mut c = TcpStream::connect(address).await.unwrap();
+        c.write_all(
+            b"GET /x HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-forwarded-for: 203.0.113.7\r\n\r\n",
+        )
+        .await
+        .unwrap();
+        let mut text = String::new();
+        c.read_to_string(&mut text).await.unwrap();
+        assert!(text.ends_with("203.0.113.7"), "{text}");
+    }
+
+    /// Both cases of a connection that does nothing: before its first request, and between two.
+    #[tokio::test]
+    async fn a_silent_connection_is_closed() {
+        for first in [None, Some(GET)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (_tell, end) = watch::channel(false);
+            let serving =
+                Serving { head: Duration::from_millis(300), ..Serving::new(|r| r, Proxies::default()) };
+            tokio::spawn(http(listener, ok(), serving, end));
+            let mut c = TcpStream::connect(address).await.unwrap();
+            if let Some(first) = first {
+                c.write_all(first).await.unwrap();
+            }
+            let began = std::time::Instant::now();
+            let mut text = String::new();
+            let closed = tokio::time::timeout(Duration::from_secs(5), c.read_to_string(&mut text)).await;
+            assert!(closed.is_ok(), "still open after {:?}: {text}", began.elapsed());
         }
     }
 }

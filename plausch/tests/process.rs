@@ -99,6 +99,19 @@ fn a_wrong_start_is_one_line_and_no_zero() {
     }
 }
 
+/// A server with somebody's `.env` from upstream let everybody in without a word.
+#[test]
+fn a_start_without_what_keeps_people_out_is_one_line_and_no_zero() {
+    for (name, value, words) in [
+        ("ENABLE_AUTH", "1", &["ENABLE_AUTH", "PLAUSCH_ACCEPT"][..]),
+        ("XMPP_MUC_MODULES", "muc_wait_for_host", &["XMPP_MUC_MODULES"]),
+        ("ENABLE_P2P", "off", &["ENABLE_P2P", "client.p2p"]),
+        ("PLAUSCH_HTPP", "127.0.0.1:1", &["PLAUSCH_HTPP", "PLAUSCH_HTTP"]),
+    ] {
+        one_line(&plausch().env(name, value).output().unwrap(), 78, words);
+    }
+}
+
 fn one_line(out: &Output, code: i32, words: &[&str]) {
     let text = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(code), "{text}");

@@ -1,7 +1,13 @@
 //! Responses in, the same with the headers every answer carries.
 
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, Request};
+use axum::body::Body;
+use axum::extract::State;
+use axum::middleware::Next;
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, Request, Response};
 
 /// How long a browser may keep an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +42,32 @@ pub(super) fn add(headers: &mut HeaderMap, keep: Keep) {
             Keep::Forever => "public, max-age=31536000, immutable",
         }),
     );
+}
+
+/// Lets pages of `origin` read the answer.
+pub(super) fn allow(headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
+    if let Some(origin) = origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+    }
+}
+
+/// The same for conference requests, which are POSTs of JSON and so are asked for before. compat: the focus itself answers
+/// without these headers, the web server in front of it adds them.
+pub(super) async fn conference_requests(
+    State(origin): State<Option<HeaderValue>>,
+    request: Request<Body>,
+    next: Next,
+) -> Response<Body> {
+    let theirs = request.uri().path().starts_with("/conference-request/");
+    let mut response = next.run(request).await;
+    if theirs && origin.is_some() {
+        let headers = response.headers_mut();
+        allow(headers, origin.as_ref());
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, OPTIONS"));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type, Authorization"));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("7200"));
+    }
+    response
 }
 
 /// `http://host` or `https://host` as the client sees us: the public address if configured, else what it asked for.

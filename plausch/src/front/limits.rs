@@ -5,7 +5,33 @@ use std::time::Duration;
 /// Open connections. Each costs about 20 kB while it waits: 330 MB in the worst case. More are accepted when one ends.
 pub(crate) const CONNECTIONS: usize = 16_384;
 
-/// Time for a client to send a request's head. Slower ones hold a connection for nothing.
+/// The same from one address (one /64 of IPv6). Two hundred tablets behind one NAT have some seven each. Web servers in
+/// front that are trusted, and the machine itself, have no share: they speak for many.
+pub(crate) const CONNECTIONS_PER_ADDRESS: usize = 2_048;
+
+/// One write to a client that does not read. Then its connection ends.
+pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
+
+/// What the process may have open. Asked for once; the soft limit is raised to the hard one at the start.
+pub(crate) fn open_files() -> usize {
+    use nix::sys::resource::{Resource, getrlimit};
+    let soft = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, _)| soft);
+    usize::try_from(soft).unwrap_or(usize::MAX)
+}
+
+/// Raises what the process may have open as far as it may without rights. Shells give 1,024, which is one class.
+pub(crate) fn raise_open_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Without it, fewer people find room; that is no reason not to start.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Time for a client to send a request's head. Slower ones hold a connection for nothing. Also the longest pause
+/// between two requests.
 pub(crate) const REQUEST_HEAD: Duration = Duration::from_secs(15);
 
 /// Bytes of one request head and of hyper's read buffer. Long tokens in query strings are about 4 kB.

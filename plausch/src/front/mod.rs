@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri};
 
@@ -45,13 +46,22 @@ impl Front {
     /// The roles' routes, and this for everything else.
     pub(crate) fn router(&self, roles: Router) -> Router {
         let front = self.clone();
-        roles.fallback(move |request: Request<Body>| {
+        let origin = self.inner.web.allow_origin.clone();
+        let answer = move |request: Request<Body>| {
             let front = front.clone();
             async move { front.answer(request).await }
-        })
+        };
+        roles.fallback(answer).layer(middleware::from_fn_with_state(origin, headers::conference_requests))
     }
 
+    /// Everything here may be read from other sites' pages that the admin allows: apps and pages that embed a meeting do.
     async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let mut response = self.answer_own(request).await;
+        headers::allow(response.headers_mut(), self.inner.web.allow_origin.as_ref());
+        response
+    }
+
+    async fn answer_own(&self, request: Request<Body>) -> Response<Body> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET here");
         }
@@ -110,8 +120,13 @@ impl Front {
         match page {
             Ok(Some(text)) => {
                 // Includes and variables depend on the tenant.
-                let keep = if path.ends_with(".html") { Keep::Check } else { keep };
-                respond(content_type(&path), text, keep)
+                let is_page = path.ends_with(".html");
+                let keep = if is_page { Keep::Check } else { keep };
+                let mut response = respond(content_type(&path), text, keep);
+                if is_page && let Some(csp) = &self.inner.web.csp {
+                    response.headers_mut().insert(CONTENT_SECURITY_POLICY, csp.clone());
+                }
+                response
             }
             Ok(None) => match folder.serve(&path, request).await {
                 Some(mut response) => {

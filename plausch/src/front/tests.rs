@@ -43,6 +43,8 @@ impl Site {
             public_url: None,
             config_js: None,
             custom_config_js: Some(self.dir.join("custom.js")),
+            allow_origin: Some(HeaderValue::from_static("*")),
+            csp: Some(HeaderValue::from_static("frame-ancestors 'none'")),
         };
         let domains = Domains {
             main: "meet.jitsi".into(),
@@ -179,6 +181,62 @@ async fn without_a_folder_the_test_call_page_is_every_room() {
     for path in ["/favicon.ico", "/_plausch/none.js", "/libs/x.js"] {
         assert_eq!(get(&front, path).await.status, 404, "{path}");
     }
+}
+
+/// Debian's web server and docker's answer pages of other sites on these; only the roles' own routes did here.
+#[tokio::test]
+async fn the_same_server_seen_from_another_origin() {
+    let site = Site::new("origin");
+    let front = site.front(true);
+    for path in [
+        "/config.js",
+        "/stadt-a/config.js",
+        "/libs/app.bundle.min.js",
+        "/static/x.txt",
+        "/external_api.js",
+        "/_unlock",
+        "/",
+        "/libs/none",
+    ] {
+        assert_eq!(get(&front, path).await.headers["access-control-allow-origin"], "*", "{path}");
+    }
+    let roles = || {
+        Router::new()
+            .route("/conference-request/v1", axum::routing::post(|| async { "{}" }).options(|| async {}))
+            .route("/http-bind", axum::routing::get(|| async {}))
+    };
+    for (method, path, with) in [
+        ("OPTIONS", "/conference-request/v1", true),
+        ("POST", "/conference-request/v1", true),
+        ("GET", "/http-bind", false),
+    ] {
+        let request = Request::builder().method(method).uri(path).header("origin", "https://other.example");
+        let response = front.router(roles()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let headers = response.headers();
+        assert_eq!(
+            (response.status().as_u16(), headers.contains_key("access-control-allow-origin")),
+            (200, with),
+            "{path}"
+        );
+        if with {
+            assert_eq!(headers["access-control-allow-methods"], "GET, POST, OPTIONS");
+            assert!(headers["access-control-allow-headers"].to_str().unwrap().contains("Content-Type"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_sites_read_nothing_when_the_admin_says_so_and_pages_get_the_admin_s_policy() {
+    let site = Site::new("no-origin");
+    let mut inner = Front::clone(&site.front(true)).inner.web.clone();
+    inner.allow_origin = None;
+    let base = site.front(true);
+    let front = Front::new(inner, base.inner.domains.clone(), base.inner.client.clone());
+    for path in ["/config.js", "/static/x.txt", "/"] {
+        assert!(!get(&front, path).await.headers.contains_key("access-control-allow-origin"), "{path}");
+    }
+    assert_eq!(get(&front, "/rathaus").await.headers["content-security-policy"], "frame-ancestors 'none'");
+    assert!(!get(&front, "/static/x.txt").await.headers.contains_key("content-security-policy"));
 }
 
 #[test]

@@ -25,14 +25,17 @@ fn every_key_flag_and_variable_exists_once() {
 #[test]
 fn without_configuration_everything_listens_on_loopback_and_names_are_docker_s() {
     let s = load(&[]).unwrap();
-    for a in [s.http, s.admin, s.media, s.xmpp] {
+    for a in [s.http, s.admin.listen, s.media, s.xmpp] {
         assert!(a.ip().is_loopback(), "{a}");
     }
-    assert_eq!((s.http.port(), s.media.port(), s.admin.port(), s.xmpp.port()), (8000, 10000, 8888, 5222));
+    assert_eq!(
+        (s.http.port(), s.media.port(), s.admin.listen.port(), s.xmpp.port()),
+        (8000, 10000, 8888, 5222)
+    );
     assert_eq!(s.domains.auth, "auth.meet.jitsi");
     assert_eq!(s.domains.muc, "muc.meet.jitsi");
     assert_eq!(s.domains.internal_muc, "internal-muc.meet.jitsi");
-    assert!(s.focus_password.is_none() && s.bridge.password.is_none());
+    assert!(s.focus.password.is_none() && s.bridge.password.is_none());
     assert!(s.client.p2p_stun_servers.is_empty());
 }
 
@@ -73,6 +76,16 @@ fn a_value_without_meaning_names_its_option_and_its_origin() {
         ("JVB_ADVERTISE_IPS", "meet.example", "media.advertise"),
         ("RUST_LOG", "loud=very", "log.filter"),
         ("JVB_MUC_NICKNAME", "a/b", "bridge.name"),
+        ("ENABLE_P2P", "off", "client.p2p"),
+        ("ENABLE_AUTO_OWNER", "no", "focus.auto_owner"),
+        ("MAX_PARTICIPANTS", "many", "xmpp.max_participants"),
+        ("MAX_PARTICIPANTS", "-1", "xmpp.max_participants"),
+        ("JICOFO_CONF_MAX_VIDEO_SENDERS", "few", "focus.max_video_senders"),
+        ("PROSODY_TRUSTED_PROXIES", "web", "http.trusted_proxies"),
+        ("XMPP_SERVER", "one,two", "xmpp.server"),
+        ("P2P_STUN_SERVERS", "stun:x", "client.p2p_stun_servers"),
+        ("CSP_HEADER", "a\nb", "http.csp"),
+        ("PLAUSCH_ADMIN_HOSTS", "http://plausch", "admin.hosts"),
     ] {
         let e = load(&[(name, value)]).unwrap_err().to_string();
         assert!(e.contains(option) && e.contains(name) && !e.contains('\n'), "{e}");
@@ -80,6 +93,125 @@ fn a_value_without_meaning_names_its_option_and_its_origin() {
     let e = load(&[("PLAUSCH_WEB", "/nonexistent")]).unwrap_err();
     assert_eq!(e.reason(), "unreadable");
     assert_eq!(load(&[("PLAUSCH_CUSTOM_CONFIG_JS", "/nonexistent")]).unwrap_err().reason(), "unreadable");
+}
+
+/// A value for each option that is none of its default; what cannot be wrong is only looked at in other tests.
+const OTHER: &[(&str, &str)] = &[
+    ("http.listen", "127.0.0.1:1"),
+    ("http.public_url", "https://meet.example"),
+    ("http.web", "none"),
+    ("http.config_js", "/etc/hostname"),
+    ("http.custom_config_js", "/etc/hostname"),
+    ("http.allow_origin", "none"),
+    ("http.csp", "default-src 'self'"),
+    ("http.trusted_proxies", "192.0.2.1"),
+    ("admin.listen", "127.0.0.1:1"),
+    ("admin.hosts", "plausch"),
+    ("admin.token_file", ""),
+    ("media.listen", "127.0.0.1:1"),
+    ("media.port", "1"),
+    ("media.advertise", "192.0.2.1"),
+    ("media.threads", "3"),
+    ("media.gso", "false"),
+    ("xmpp.listen", "127.0.0.1:1"),
+    ("xmpp.server", "other"),
+    ("xmpp.port", "1"),
+    ("xmpp.verify_certificate", "true"),
+    ("xmpp.domain", "other.example"),
+    ("xmpp.auth_domain", "other.example"),
+    ("xmpp.muc_domain", "other.example"),
+    ("xmpp.internal_muc_domain", "other.example"),
+    ("xmpp.require_encryption", "false"),
+    ("xmpp.max_participants", "7"),
+    ("focus.password", "x"),
+    ("focus.auto_owner", "false"),
+    ("focus.max_audio_senders", "7"),
+    ("focus.max_video_senders", "7"),
+    ("focus.opus_red", "true"),
+    ("bridge.user", "other"),
+    ("bridge.password", "x"),
+    ("bridge.name", "other"),
+    ("bridge.region", "other"),
+    ("bridge.brewery", "other"),
+    ("client.websocket", "false"),
+    ("client.http_conference_request", "false"),
+    ("client.prefer_sctp", "false"),
+    ("client.p2p", "false"),
+    ("client.p2p_stun_servers", "stun.example:3478"),
+    ("client.prejoin", "false"),
+    ("client.welcome_page", "false"),
+];
+
+#[test]
+fn every_option_reaches_the_settings() {
+    // Read by the process itself, or by the environment's check.
+    const ELSEWHERE: &[&str] = &["log.filter", "log.format", "start.accept"];
+    let with = |flags: BTreeMap<&'static str, String>| {
+        let e = Effective::load(SETTINGS, &Sources { file: None, env: &|_| None, flags }).unwrap();
+        format!("{:?}", Settings::check(&e).unwrap())
+    };
+    let token = std::env::temp_dir().join(format!("plausch-token-{}", std::process::id()));
+    let default = with(BTreeMap::new());
+    for s in SETTINGS.iter().filter(|s| !ELSEWHERE.contains(&s.key)) {
+        let (_, other) = OTHER.iter().find(|(key, _)| *key == s.key).unwrap_or_else(|| panic!("{}", s.key));
+        let other = if s.key == "admin.token_file" { token.to_str().unwrap() } else { other };
+        // Without the web app installed, there is none by default either.
+        if s.key != "http.web" || Path::new(DEBIAN_WEB).exists() {
+            assert_ne!(
+                with(BTreeMap::from([(s.key, other.to_owned())])),
+                default,
+                "{} changes nothing",
+                s.key
+            );
+        }
+    }
+    let _ = std::fs::remove_file(token);
+}
+
+#[test]
+fn a_token_is_made_for_its_owner_alone_and_kept() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = std::env::temp_dir().join(format!("plausch-token-made-{}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let token = |text: &str| {
+        load(&[("PLAUSCH_ADMIN_TOKEN_FILE", text)]).map(|s| s.admin.token.map(|t| t.reveal().clone()))
+    };
+    let made = token(path.to_str().unwrap()).unwrap().unwrap();
+    assert_eq!((made.len(), std::fs::metadata(&path).unwrap().permissions().mode() & 0o777), (64, 0o600));
+    assert_eq!(token(path.to_str().unwrap()).unwrap(), Some(made));
+    for bad in ["", "short", "two words, which no header takes", "zweiundzwanzig\nZeichen"] {
+        std::fs::write(&path, bad).unwrap();
+        let e = token(path.to_str().unwrap()).unwrap_err().to_string();
+        assert!(e.contains("admin.token_file") && (bad.is_empty() || !e.contains(bad)), "{e}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(token("/nonexistent/token").is_err());
+}
+
+#[test]
+fn what_was_set_and_changes_nothing_is_said() {
+    let lines = |role, flags: &[(&'static str, &str)]| {
+        let flags = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
+        let e = Effective::load(SETTINGS, &Sources { file: None, env: &|_| None, flags }).unwrap();
+        useless::lines(role, &e)
+    };
+    let says = |role, flags: &[(&'static str, &str)], key: &str| {
+        let lines = lines(role, flags);
+        assert!(lines.len() == 1 && lines[0].contains(key), "{lines:?}");
+    };
+    assert!(
+        lines(Role::AllInOne, &[("media.listen", "0.0.0.0:1"), ("log.filter", "debug,focus_core=trace")])
+            .is_empty()
+    );
+    says(Role::Focus, &[("media.listen", "0.0.0.0:1")], "media.listen");
+    says(Role::AllInOne, &[("xmpp.server", "other")], "xmpp.server");
+    says(Role::Focus, &[("xmpp.server", "other:5"), ("xmpp.port", "6")], "xmpp.port");
+    says(Role::AllInOne, &[("client.p2p", "0"), ("client.p2p_stun_servers", "a:1")], "p2p_stun_servers");
+    says(Role::AllInOne, &[("http.config_js", "/x"), ("client.prejoin", "0")], "client.prejoin");
+    says(Role::AllInOne, &[("log.filter", "info,tungstenite=trace")], "log.filter");
+    for s in SETTINGS {
+        assert!(!useless::used_by(s.key).is_empty(), "{}", s.key);
+    }
 }
 
 #[test]

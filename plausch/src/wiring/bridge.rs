@@ -1,5 +1,7 @@
 //! The bridge started from settings, on a link.
 
+use std::net::SocketAddr;
+
 use service::StartError;
 use videobridge_server::{Config, Raw};
 use xmpp_link::Link;
@@ -15,9 +17,10 @@ pub(super) async fn start(p: &mut Process<'_>, link: Option<Link>) -> Result<Rou
     } else {
         Vec::new()
     };
-    let (domain, tls) = match &s.web.public_url {
-        Some(url) => (url.split("://").nth(1).unwrap_or_default().to_owned(), url.starts_with("https")),
-        None => (greeting::browsable(s.http), false),
+    let channel = channel(&s.web.public_url, s.http, s.client.prefer_sctp);
+    let (domain, tls) = match channel {
+        Channel::At { domain, tls } => (vec![domain], tls),
+        Channel::Nowhere => (Vec::new(), false),
     };
     let raw = Raw {
         media: s.media,
@@ -25,7 +28,7 @@ pub(super) async fn start(p: &mut Process<'_>, link: Option<Link>) -> Result<Rou
         breweries: vec![format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)],
         nick: s.bridge.name.clone(),
         region: s.bridge.region.clone(),
-        web_socket_domains: vec![domain],
+        web_socket_domains: domain,
         web_socket_tls: tls,
         threads: s.media_threads,
         gso: s.media_gso,
@@ -41,4 +44,49 @@ pub(super) async fn start(p: &mut Process<'_>, link: Option<Link>) -> Result<Rou
     p.health.add("videobridge", move || health.health());
     p.metrics.add(move |out| numbers.expose(out));
     Ok(Routes { public: handle.public_router(), admin: handle.colibri_router() })
+}
+
+/// Where clients reach the bridge channel as WebSocket.
+#[derive(Debug, PartialEq, Eq)]
+enum Channel {
+    At { domain: String, tls: bool },
+    Nowhere,
+}
+
+/// An address of the machine itself is told to nobody: behind a web server it would be the client's own machine. Only an
+/// admin who turned the data channel off for a try on one machine gets it.
+fn channel(public_url: &Option<String>, http: SocketAddr, prefer_sctp: bool) -> Channel {
+    let at = |domain: String, tls| Channel::At { domain, tls };
+    match public_url.as_deref().and_then(|url| url.split_once("://")) {
+        Some((scheme, domain)) => at(domain.to_owned(), scheme == "https"),
+        None if !http.ip().is_loopback() && !http.ip().is_unspecified() => at(http.to_string(), false),
+        None if !prefer_sctp => {
+            tracing::warn!(
+                "the bridge channel as WebSocket is reachable from this machine alone: http.public_url is not set"
+            );
+            at(greeting::browsable(http), false)
+        }
+        None => Channel::Nowhere,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clients behind a web server were told `ws://localhost`.
+    #[test]
+    fn nobody_is_told_an_address_of_the_machine_itself() {
+        let at = |domain: &str, tls| Channel::At { domain: domain.into(), tls };
+        for http in ["127.0.0.1:8000", "[::1]:8000", "0.0.0.0:8000", "[::]:8000"] {
+            let http = http.parse().unwrap();
+            assert_eq!(channel(&None, http, true), Channel::Nowhere);
+            assert_eq!(channel(&None, http, false), at("localhost:8000", false));
+            let url = Some("https://meet.example".to_owned());
+            assert_eq!(channel(&url, http, true), at("meet.example", true));
+        }
+        let here = "192.0.2.7:8000".parse().unwrap();
+        assert_eq!(channel(&None, here, true), at("192.0.2.7:8000", false));
+        assert_eq!(channel(&Some("http://localhost:8000".into()), here, true), at("localhost:8000", false));
+    }
 }

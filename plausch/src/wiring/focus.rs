@@ -25,11 +25,16 @@ pub(super) fn start(p: &mut Process<'_>, link: Link, alone: Alone) -> Result<Rou
         auth_domain: Some(s.domains.auth.clone()),
         muc_domain: Some(s.domains.muc.clone()),
         bridge_brewery: Some(format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)),
+        auto_owner: s.focus.auto_owner,
+        opus_red: s.focus.opus_red,
         ..RawConfig::default()
     }
     .check()
     .map_err(|e| part("the focus", e))?;
-    let (handle, task) = focus_server::focus(config.engine, link, p.shutdown.watch());
+    let mut engine = config.engine;
+    engine.max_audio_senders = s.focus.max_audio_senders;
+    engine.max_video_senders = s.focus.max_video_senders;
+    let (handle, task) = focus_server::focus(engine, link, p.shutdown.watch());
     p.shutdown.spawn("focus", task);
 
     let seen = Arc::new(Seen::default());

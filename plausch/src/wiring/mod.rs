@@ -8,12 +8,12 @@ mod xmpp;
 
 use axum::Router;
 use jitsi_xmpp::{FullJid, Sensitive};
-use service::{Effective, Health, Metrics, Shutdown, StartError, listen};
+use service::{Effective, Health, Metrics, Proxies, Shutdown, StartError, listen};
 use xmpp_link::{Link, LinkConfig, TlsMode};
 
 use crate::front::{self, Front};
 use crate::options::{Role, Settings};
-use crate::serve::Before;
+use crate::serve::{Before, Serving};
 use crate::{admin, greeting, serve};
 
 /// What the parts are started with and report to.
@@ -42,7 +42,7 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
     let shutdown = Shutdown::new().map_err(|e| part("signal handling", e))?;
     // The ports first: a taken one must end the start before any part has begun.
     let http = listen::tcp("http.listen", settings.http).await?;
-    let private = listen::tcp("admin.listen", settings.admin).await?;
+    let private = listen::tcp("admin.listen", settings.admin.listen).await?;
     let mut process =
         Process { settings: &settings, shutdown, health: Health::new(), metrics: Metrics::new() };
     let p = &mut process;
@@ -68,7 +68,7 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
         }
         Role::Focus => {
             let link =
-                connect(p, "focus.password", "focus", "focus", settings.focus_password.as_ref(), effective)?;
+                connect(p, "focus.password", "focus", "focus", settings.focus.password.as_ref(), effective)?;
             (focus::start(p, link, focus::Alone::Yes)?, as_it_is)
         }
         Role::Videobridge => {
@@ -79,11 +79,20 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
             (bridge, as_it_is)
         }
     };
+    p.metrics.add(|out| {
+        out.counter(
+            "plausch_log_lines_lost",
+            "Log lines that could not be written.",
+            service::logging::lost(),
+        );
+    });
     let mut shutdown = process.shutdown;
-    shutdown.spawn("web front", serve::http(http, routes.public, before, shutdown.watch()));
-    let admin = admin::router(process.metrics, routes.admin);
-    shutdown.spawn("admin", serve::http(private, admin, as_it_is, shutdown.watch()));
-    println!("{}", greeting::text(role, &settings, effective));
+    let front = Serving::new(before, settings.trusted_proxies.clone());
+    shutdown.spawn("web front", serve::http(http, routes.public, front, shutdown.watch()));
+    let admin = admin::router(&settings.admin, process.metrics, routes.admin);
+    let private_too = Serving::new(as_it_is, Proxies::default());
+    shutdown.spawn("admin", serve::http(private, admin, private_too, shutdown.watch()));
+    service::output::say(greeting::text(role, &settings, effective));
     Ok(shutdown.wait().await)
 }
 

@@ -1,4 +1,5 @@
 //! Starts the built program for tests and talks to it over plain sockets.
+#![allow(dead_code, reason = "each test crate uses a part of it")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -73,14 +74,12 @@ impl Drop for Running {
 }
 
 /// The all-in-one on its own addresses: front and admin.
-#[allow(dead_code)]
 pub(crate) struct Whole {
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) running: Running,
 }
 
-#[allow(dead_code)]
 impl Whole {
     pub(crate) fn start(change: impl FnOnce(&mut Command)) -> Self {
         let [http, admin, xmpp, media] = free();

@@ -1,0 +1,242 @@
+//! The names and values of the environment in; what has no effect, and a refusal when that would leave a meeting open, out.
+//!
+//! Upstream's containers are configured by 503 variables. Each is an option of ours, or stands here: ignored for a reason,
+//! not there yet, or restricting. Whoever wrote a restricting one relies on it, so without it there is no start.
+
+mod upstream;
+
+use service::{Origin, StartError};
+
+use self::upstream::UPSTREAM;
+use super::{Role, SETTINGS};
+
+/// Why a variable of upstream's has no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// It means nothing here, or the same is so without it.
+    Ignored(&'static str),
+    /// Something that upstream offers and we do not yet.
+    Missing(&'static str),
+}
+
+/// A variable that keeps somebody or something out.
+struct Restriction {
+    name: &'static str,
+    /// When a value does.
+    when: When,
+    /// Which roles would be without it.
+    roles: &'static [Role],
+    english: &'static str,
+    german: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// Any value but upstream's spellings of no.
+    On,
+    /// Upstream's spellings of no, and words that look like one.
+    Off,
+    /// Any value.
+    Set,
+    /// Any value but this one.
+    Not(&'static str),
+}
+
+impl When {
+    fn holds(self, value: &str) -> bool {
+        let value = value.trim_matches(['"', '\'']);
+        let no = service::options::is_no(value);
+        match self {
+            Self::On => !value.is_empty() && !no,
+            Self::Off => !value.is_empty() && !service::options::is_yes(value),
+            Self::Set => !value.is_empty(),
+            Self::Not(usual) => !value.is_empty() && value != usual,
+        }
+    }
+}
+
+const SIGNALLING: &[Role] = &[Role::AllInOne, Role::Xmpp, Role::Focus];
+const XMPP: &[Role] = &[Role::AllInOne, Role::Xmpp];
+const FOCUS: &[Role] = &[Role::AllInOne, Role::Focus];
+const BRIDGE: &[Role] = &[Role::AllInOne, Role::Videobridge];
+
+const fn restricts(
+    name: &'static str,
+    when: When,
+    roles: &'static [Role],
+    english: &'static str,
+    german: &'static str,
+) -> Restriction {
+    Restriction { name, when, roles, english, german }
+}
+
+const fn modules(name: &'static str) -> Restriction {
+    restricts(
+        name,
+        When::Set,
+        XMPP,
+        "Lua modules cannot be loaded, and many of them keep people out",
+        "Lua-Module können nicht geladen werden, und viele von ihnen halten Leute draußen",
+    )
+}
+
+const fn lua(name: &'static str) -> Restriction {
+    restricts(
+        name,
+        When::Set,
+        XMPP,
+        "Lua settings cannot be read, and they may keep people out",
+        "Lua-Einstellungen können nicht gelesen werden, und sie können Leute draußen halten",
+    )
+}
+
+const LOGIN: (&str, &str) = (
+    "people cannot log in yet, so that everybody could open a meeting",
+    "eine Anmeldung gibt es noch nicht, so dass alle eine Besprechung öffnen könnten",
+);
+
+const RESTRICTIONS: &[Restriction] = &[
+    restricts("ENABLE_AUTH", When::On, SIGNALLING, LOGIN.0, LOGIN.1),
+    restricts("JICOFO_ENABLE_AUTH", When::On, FOCUS, LOGIN.0, LOGIN.1),
+    restricts(
+        "PROSODY_MODE",
+        When::Not("client"),
+        XMPP,
+        "this server can only be the main one",
+        "dieser Server kann nur der Hauptserver sein",
+    ),
+    restricts(
+        "PROSODY_RESERVATION_ENABLED",
+        When::On,
+        XMPP,
+        "rooms cannot be reserved yet, so that everybody could open one",
+        "Räume können noch nicht reserviert werden, so dass alle einen öffnen könnten",
+    ),
+    restricts(
+        "PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT",
+        When::On,
+        XMPP,
+        "nicks of anonymous people are not yet bound to their address",
+        "Namen anonymer Teilnehmender sind noch nicht an ihre Adresse gebunden",
+    ),
+    restricts(
+        "WAIT_FOR_HOST_DISABLE_AUTO_OWNERS",
+        When::On,
+        XMPP,
+        "waiting for a host is not there yet; ENABLE_AUTO_OWNER=0 keeps moderator rights from everybody",
+        "Warten auf die Gastgeberin gibt es noch nicht; ENABLE_AUTO_OWNER=0 gibt niemandem Moderationsrechte",
+    ),
+    modules("GLOBAL_MODULES"),
+    modules("XMPP_MODULES"),
+    modules("XMPP_MUC_MODULES"),
+    modules("XMPP_INTERNAL_MUC_MODULES"),
+    modules("XMPP_LOBBY_MUC_MODULES"),
+    modules("XMPP_BREAKOUT_MUC_MODULES"),
+    modules("XMPP_SPEAKERSTATS_MODULES"),
+    lua("GLOBAL_CONFIG"),
+    lua("XMPP_CONFIGURATION"),
+    lua("XMPP_MUC_CONFIGURATION"),
+    restricts(
+        "JVB_ADVERTISE_PRIVATE_CANDIDATES",
+        When::Off,
+        BRIDGE,
+        "inner addresses of the bridge cannot be kept from clients yet",
+        "innere Adressen der Bridge können noch nicht vor Clients verborgen werden",
+    ),
+    restricts(
+        "JVB_DISABLE_XMPP",
+        When::On,
+        BRIDGE,
+        "the bridge would be led over XMPP all the same",
+        "die Bridge würde trotzdem über XMPP geführt",
+    ),
+];
+
+/// What the environment holds that has no effect.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Names that mean nothing here.
+    pub(crate) ignored: Vec<&'static str>,
+    /// Names and what is not there yet.
+    pub(crate) missing: Vec<(&'static str, &'static str)>,
+}
+
+impl Findings {
+    /// Says what was found: one line for all that means nothing, one for each that is missing.
+    pub(crate) fn log(&self) {
+        if !self.ignored.is_empty() {
+            tracing::info!("without effect here, see docs/admin/environment.md: {}", self.ignored.join(", "));
+        }
+        for (name, what) in &self.missing {
+            tracing::warn!("{name} has no effect: {what}");
+        }
+    }
+}
+
+/// Looks at all names. `accepted`: restricting ones that the admin knows to be without effect. `german`: the language of
+/// refusals.
+pub(crate) fn check<'a>(
+    role: Role,
+    names: impl Iterator<Item = &'a str>,
+    value: &dyn Fn(&str) -> Option<String>,
+    accepted: &[String],
+    german: bool,
+) -> Result<Findings, StartError> {
+    for name in names.filter(|n| n.starts_with("PLAUSCH_")) {
+        let known = || SETTINGS.iter().flat_map(|s| s.env).copied().chain(["PLAUSCH_CONFIG"]);
+        if !known().any(|k| k == name) && !DEVELOPMENT.contains(&name) {
+            let hint = service::options::closest(name, known().filter(|k| k.starts_with("PLAUSCH_")));
+            return Err(StartError::UnknownOption {
+                name: name.to_owned(),
+                origin: Origin::Environment,
+                hint,
+            });
+        }
+    }
+    let known = |name: &str| RESTRICTIONS.iter().any(|r| r.name == name);
+    if let Some(name) = accepted.iter().find(|name| !known(name)) {
+        let hint = service::options::closest(name, RESTRICTIONS.iter().map(|r| r.name));
+        return Err(StartError::UnknownOption {
+            name: name.clone(),
+            origin: Origin::Env("PLAUSCH_ACCEPT".into()),
+            hint,
+        });
+    }
+    let set = |name: &str| value(name).filter(|v| !v.is_empty());
+    for r in RESTRICTIONS.iter().filter(|r| r.roles.contains(&role)) {
+        let holds = set(r.name).is_some_and(|v| r.when.holds(&v));
+        if holds && !accepted.iter().any(|a| a == r.name) {
+            let (reason, way) = if german { (r.german, WAY_GERMAN) } else { (r.english, WAY_ENGLISH) };
+            return Err(StartError::Restriction { name: r.name, text: format!("{reason}; {way}") });
+        }
+    }
+    let mut findings = Findings::default();
+    for (meaning, names) in UPSTREAM {
+        for name in names.split_whitespace().filter(|n| set(n).is_some()) {
+            match meaning {
+                Meaning::Ignored(_) => findings.ignored.push(name),
+                Meaning::Missing(what) => findings.missing.push((name, *what)),
+            }
+        }
+    }
+    Ok(findings)
+}
+
+/// Whether the locale is a German one, by the order of POSIX.
+pub(crate) fn is_german(value: &dyn Fn(&str) -> Option<String>) -> bool {
+    ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|n| value(n).filter(|v| !v.is_empty()))
+        .is_some_and(|v| v.starts_with("de"))
+}
+
+const WAY_ENGLISH: &str =
+    "remove it, or name it in PLAUSCH_ACCEPT if meetings may go without (docs/admin/environment.md)";
+const WAY_GERMAN: &str =
+    "entfernen, oder in PLAUSCH_ACCEPT nennen, wenn es ohne gehen darf (docs/admin/environment.md)";
+
+/// Names of the project's own tools, which start this program with their environment.
+const DEVELOPMENT: &[&str] = &["PLAUSCH_BIN", "PLAUSCH_BLESS", "PLAUSCH_TEST_NAMESPACE"];
+
+#[cfg(test)]
+mod tests;

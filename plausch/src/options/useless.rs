@@ -1,0 +1,62 @@
+//! The effective values in; a line for each that was set and changes nothing out, so that no option is silent.
+
+use service::{Effective, Origin};
+
+use super::{Role, SETTINGS};
+
+/// The lines, for the log.
+pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
+    let set = |key: &str| *e.origin(key) != Origin::Default;
+    let mut lines: Vec<String> = SETTINGS
+        .iter()
+        // Containers of one compose file share an environment; nobody meant it for all of them.
+        .filter(|s| matches!(e.origin(s.key), Origin::File | Origin::Flag) && !used_by(s.key).contains(&role))
+        .map(|s| format!("`{}` from {} means nothing in this role", s.key, e.origin(s.key)))
+        .collect();
+    let mut useless = |key: &str, because: &str| {
+        if set(key) {
+            lines.push(format!("`{key}` from {} changes nothing: {because}", e.origin(key)));
+        }
+    };
+    if !e.text("http.config_js").is_empty() {
+        for s in SETTINGS.iter().filter(|s| s.key.starts_with("client.")) {
+            useless(s.key, "http.config_js replaces what it is for");
+        }
+    } else if !e.is_on("client.p2p") {
+        useless("client.p2p_stun_servers", "client.p2p is off");
+    }
+    if super::values::has_port(e.text("xmpp.server")) {
+        useless("xmpp.port", "xmpp.server names a port");
+    }
+    let beyond = |part: &str| {
+        part.rsplit_once('=').is_some_and(|(target, level)| {
+            let ours = service::logging::may_speak_below_info(target);
+            !ours && matches!(level.trim().to_ascii_lowercase().as_str(), "debug" | "trace")
+        })
+    };
+    if e.text("log.filter").split(',').any(beyond) {
+        useless("log.filter", "a library in it says nothing below info, as it would print passwords");
+    }
+    lines
+}
+
+/// The roles in which an option has an effect.
+pub(crate) fn used_by(key: &str) -> &'static [Role] {
+    use Role::{AllInOne, Focus, Videobridge, Xmpp};
+    match key {
+        "http.listen" | "http.trusted_proxies" => &[AllInOne, Xmpp, Focus, Videobridge],
+        "http.public_url" => &[AllInOne, Videobridge],
+        "xmpp.server" | "xmpp.port" | "xmpp.verify_certificate" => &[Focus, Videobridge],
+        "xmpp.listen" | "xmpp.require_encryption" | "xmpp.max_participants" => &[AllInOne, Xmpp],
+        "xmpp.muc_domain" => &[AllInOne, Xmpp, Focus],
+        "focus.password" => &[AllInOne, Xmpp, Focus],
+        "bridge.user" | "bridge.password" => &[AllInOne, Xmpp, Videobridge],
+        "bridge.brewery" => &[AllInOne, Focus, Videobridge],
+        _ => match key.split('.').next().unwrap_or_default() {
+            "admin" | "log" | "start" | "xmpp" => &[AllInOne, Xmpp, Focus, Videobridge],
+            "media" | "bridge" => &[AllInOne, Videobridge],
+            "focus" => &[AllInOne, Focus],
+            _ => &[AllInOne],
+        },
+    }
+}

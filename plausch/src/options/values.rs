@@ -1,0 +1,81 @@
+//! Values of single options as written in; checked ones, or the error that names the option, out.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use http::HeaderValue;
+use jitsi_xmpp::{Entropy as _, Sensitive};
+use service::{Effective, StartError, SystemEntropy};
+
+pub(super) fn xmpp_server(e: &Effective, server: &str, port: u16) -> Result<String, StartError> {
+    // compat: upstream's bridge takes a list; ours has one server, and half a list would be silence.
+    if server.is_empty() || server.contains([',', '/', ' ']) {
+        return Err(e.bad("xmpp.server", "must be one `host` or `host:port`"));
+    }
+    Ok(if has_port(server) { server.to_owned() } else { format!("{server}:{port}") })
+}
+
+pub(super) fn header(e: &Effective, key: &str) -> Result<Option<HeaderValue>, StartError> {
+    let text = e.text(key);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| e.bad(key, "must be text that fits into an HTTP header"))
+}
+
+pub(super) fn stun_servers(e: &Effective) -> Result<Vec<String>, StartError> {
+    let key = "client.p2p_stun_servers";
+    let all = e.list(key);
+    let plain = |s: &String| {
+        !s.starts_with("stun:") && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+    };
+    if !all.iter().all(plain) {
+        return Err(e.bad(key, "must be `host:port` each, without `stun:`"));
+    }
+    Ok(all.to_vec())
+}
+
+pub(super) fn admin_hosts(e: &Effective) -> Result<Vec<String>, StartError> {
+    let key = "admin.hosts";
+    let plain =
+        |h: &String| !h.is_empty() && h.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+    if !e.list(key).iter().all(plain) {
+        return Err(e.bad(key, "must be host names without a port"));
+    }
+    Ok(e.list(key).iter().map(|h| h.to_ascii_lowercase()).collect())
+}
+
+/// The token of the file, which is made (readable by its owner alone) when it is not there.
+pub(super) fn admin_token(e: &Effective) -> Result<Option<Sensitive<String>>, StartError> {
+    let path = PathBuf::from(e.text("admin.token_file"));
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let unreadable = |x: std::io::Error| StartError::Unreadable { path: path.clone(), reason: x.to_string() };
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    match made {
+        Ok(mut file) => {
+            let token = SystemEntropy.hex(32);
+            file.write_all(format!("{token}\n").as_bytes()).map_err(unreadable)?;
+            Ok(Some(Sensitive::new(token)))
+        }
+        Err(x) if x.kind() == std::io::ErrorKind::AlreadyExists => {
+            let token = std::fs::read_to_string(&path).map_err(unreadable)?.trim().to_owned();
+            if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+                return Err(e.bad(
+                    "admin.token_file",
+                    "its file must hold 16 or more letters and digits in one line",
+                ));
+            }
+            Ok(Some(Sensitive::new(token)))
+        }
+        Err(x) => Err(unreadable(x)),
+    }
+}
+
+pub(super) fn has_port(server: &str) -> bool {
+    server.rsplit_once(':').is_some_and(|(host, port)| {
+        port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
+    })
+}
