@@ -36,7 +36,9 @@ pub(crate) fn check() -> Result<()> {
     }
     let graph = graph::Graph::new(&metadata()?)?;
     bad.extend(graph.impure(&pure_crates()?));
-    bad.extend(graph.supply(&graph::Policy::parse(&std::fs::read_to_string("deny.toml")?)?));
+    bad.extend(
+        graph.supply(&graph::used(&tree()?), &graph::Policy::parse(&std::fs::read_to_string("deny.toml")?)?),
+    );
     let read = std::fs::read_to_string::<&str>;
     bad.extend(graph::reasons(&read("Cargo.toml")?, &read("docs/dependencies.md")?)?);
     if bad.is_empty() {
@@ -59,12 +61,23 @@ pub(crate) fn print_limits() -> Result<()> {
 
 /// What cargo knows of every dependency that a Linux build can have.
 fn metadata() -> Result<serde_json::Value> {
-    let args = ["metadata", "--format-version=1", "--locked", "--filter-platform=x86_64-unknown-linux-gnu"];
-    let out = Command::new(env!("CARGO")).args(args).output().context("cannot start cargo")?;
+    let text = cargo(&["metadata", "--format-version=1", "--filter-platform=x86_64-unknown-linux-gnu"])?;
+    serde_json::from_str(&text).context("cargo metadata")
+}
+
+/// Everything that a build, its build scripts and its tests use.
+fn tree() -> Result<String> {
+    let target = "--target=x86_64-unknown-linux-gnu";
+    cargo(&["tree", "--workspace", target, "--edges=normal,build,dev", "--prefix=none", "--format={p}"])
+}
+
+fn cargo(args: &[&str]) -> Result<String> {
+    let out =
+        Command::new(env!("CARGO")).args(args).arg("--locked").output().context("cannot start cargo")?;
     if !out.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&out.stderr).trim());
+        bail!("cargo {}: {}", args.join(" "), String::from_utf8_lossy(&out.stderr).trim());
     }
-    serde_json::from_slice(&out.stdout).context("cargo metadata")
+    String::from_utf8(out.stdout).context("cargo")
 }
 
 /// Names of the pure crates.

@@ -30,8 +30,8 @@ pub const LOG_LINES: usize = 4096;
 /// Bytes of these lines: the worst case in memory. At `trace` a line can be as long as a stanza.
 pub const LOG_BYTES: usize = 4 * 1024 * 1024;
 
-/// How long the process' end waits for its last lines.
+/// How long the process' end waits for its last lines: who reads at all reads them in that time.
 pub const LOG_FLUSH: Duration = Duration::from_secs(1);
 
-/// How long a start waits for its greeting to be read.
+/// How long a start waits for its greeting to be read: a pipe that nobody reads must not hold meetings up.
 pub const OUTPUT_WAIT: Duration = Duration::from_secs(1);

@@ -31,9 +31,16 @@ const OUTWARD: &[(&str, &str)] = &[
     ("lookup_host", ""),
     ("to_socket_addrs", ""),
 ];
-/// Calls that leave something on the disk. Nothing of a meeting may.
-const TO_DISK: &[&str] =
-    &["fs::write", "File::create", "OpenOptions", "create_dir", "fs::rename", "fs::copy"];
+/// Calls that leave something on the disk, with the one file that may: the admin's token, when a file for it is named.
+/// Nothing of a meeting may.
+const TO_DISK: &[(&str, &str)] = &[
+    ("OpenOptions", "plausch/src/options/values.rs"),
+    ("fs::write", ""),
+    ("File::create", ""),
+    ("create_dir", ""),
+    ("fs::rename", ""),
+    ("fs::copy", ""),
+];
 
 pub(super) fn check(file: &str, text: &str) -> Vec<String> {
     let mut bad = Vec::new();
@@ -63,7 +70,7 @@ pub(super) fn check(file: &str, text: &str) -> Vec<String> {
         if product && let Some((call, _)) = OUTWARD.iter().find(|(c, may)| line.contains(c) && *may != file) {
             found(call, "reaches out: only the link to the XMPP server may");
         }
-        if product && let Some(call) = TO_DISK.iter().find(|c| line.contains(**c)) {
+        if product && let Some((call, _)) = TO_DISK.iter().find(|(c, may)| line.contains(c) && *may != file) {
             found(call, "leaves something on the disk");
         }
     }

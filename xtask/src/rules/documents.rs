@@ -166,7 +166,8 @@ fn document_before(text: &str) -> Named<'_> {
         return Named::Page(page);
     }
     let before = words.find(|w| !w.is_empty()).unwrap_or_default();
-    if before == "RFC" || last.starts_with("XEP-") || last.starts_with("draft-") || last == "1.0" {
+    let xml = text.contains("XML 1.0") || text.contains("Namespaces in XML");
+    if xml || before == "RFC" || last.starts_with("XEP-") || last.starts_with("draft-") || last == "1.0" {
         return Named::Elsewhere;
     }
     Named::Not

@@ -49,8 +49,6 @@ const ACCEPTED: &[(&str, &str, &str)] = &[
 pub(super) struct Graph {
     /// Package id → name, licence, source.
     packages: BTreeMap<String, Package>,
-    /// Our own packages.
-    members: Vec<String>,
     /// Package id → ids of what it needs.
     needs: BTreeMap<String, Vec<(String, Kind)>>,
 }
@@ -73,9 +71,7 @@ enum Kind {
 impl Graph {
     /// From `cargo metadata --format-version 1`.
     pub(super) fn new(metadata: &Value) -> Result<Self> {
-        let ids = metadata["workspace_members"].as_array().context("cargo metadata without members")?;
-        let members = ids.iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
-        let mut graph = Self { members, ..Self::default() };
+        let mut graph = Self::default();
         let text = |v: &Value, key: &str| v[key].as_str().map(str::to_owned);
         for p in metadata["packages"].as_array().context("cargo metadata without packages")? {
             let package = Package {
@@ -148,19 +144,19 @@ impl Graph {
         self.packages.get(id).map_or("?", |p| p.name.as_str())
     }
 
-    /// Licences, banned crates and sources, against `deny.toml`. What only tests use counts as well.
-    pub(super) fn supply(&self, policy: &Policy) -> Vec<String> {
+    /// Licences, banned crates, versions and sources of what is `used` (`name v1.2.3`), against `deny.toml`.
+    pub(super) fn supply(&self, used: &BTreeSet<String>, policy: &Policy) -> Vec<String> {
         let mut bad = Vec::new();
-        let mut used: BTreeSet<&str> = self.members.iter().map(String::as_str).collect();
-        let mut left: Vec<&str> = used.iter().copied().collect();
-        while let Some(id) = left.pop() {
-            for (next, _) in self.needs.get(id).into_iter().flatten() {
-                if used.insert(next) {
-                    left.push(next);
-                }
-            }
+        let used: Vec<&Package> =
+            self.packages.values().filter(|p| used.contains(&format!("{} v{}", p.name, p.version))).collect();
+        let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for package in used.iter().filter(|p| !policy.may_be_twice(p)) {
+            versions.entry(&package.name).or_default().push(&package.version);
         }
-        for package in used.into_iter().filter_map(|id| self.packages.get(id)) {
+        for (name, versions) in versions.into_iter().filter(|(_, v)| v.len() > 1) {
+            bad.push(format!("deny.toml: {name} more than once: {}", versions.join(", ")));
+        }
+        for package in used {
             let name = format!("{} {}", package.name, package.version);
             if let Some(reason) = policy.banned.get(&package.name) {
                 bad.push(format!("deny.toml: {name} is banned: {reason}"));
@@ -179,6 +175,17 @@ impl Graph {
         }
         bad
     }
+}
+
+/// What a build really uses, from `cargo tree --prefix none`: `cargo metadata` also lists what no feature asks for.
+pub(super) fn used(tree: &str) -> BTreeSet<String> {
+    tree.lines()
+        .filter_map(|l| l.split_once(" v"))
+        .map(|(name, rest)| {
+            let version = rest.split(' ').next().unwrap_or_default();
+            format!("{name} v{version}")
+        })
+        .collect()
 }
 
 /// Whether a package with these features needs `dependency`: cargo lists optional ones that only a weak feature
@@ -211,6 +218,8 @@ const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 pub(super) struct Policy {
     licenses: BTreeSet<String>,
     banned: BTreeMap<String, String>,
+    /// Name and beginning of the version of crates that may be there beside a newer one.
+    twice: Vec<(String, String)>,
 }
 
 impl Policy {
@@ -219,6 +228,7 @@ impl Policy {
         let list = |a: &str, b: &str| table.get(a).and_then(|t| t.get(b)).and_then(|v| v.as_array()).cloned();
         let licenses = list("licenses", "allow").context("deny.toml: [licenses] allow")?;
         let banned = list("bans", "deny").unwrap_or_default();
+        let skipped = list("bans", "skip").unwrap_or_default();
         let field = |v: &toml::Value, key: &str| v.get(key).and_then(toml::Value::as_str).map(str::to_owned);
         Ok(Self {
             licenses: licenses.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
@@ -226,7 +236,21 @@ impl Policy {
                 .iter()
                 .filter_map(|v| Some((field(v, "name")?, field(v, "reason").unwrap_or_default())))
                 .collect(),
+            twice: skipped
+                .iter()
+                .filter_map(|v| field(v, "crate"))
+                .filter_map(|c| {
+                    c.split_once('@').map(|(name, version)| (name.to_owned(), version.to_owned()))
+                })
+                .collect(),
         })
+    }
+
+    fn may_be_twice(&self, package: &Package) -> bool {
+        let of = |version: &str| {
+            package.version.strip_prefix(version).is_some_and(|r| r.is_empty() || r.starts_with('.'))
+        };
+        self.twice.iter().any(|(name, version)| *name == package.name && of(version))
     }
 
     /// SPDX: `OR` binds weaker than `AND`; `/` is an old `OR`.
@@ -304,8 +328,7 @@ mod tests {
         let package = |name: &&str| json!({"id": name, "name": name, "version": "1.0.0", "license": license, "source": source});
         let packages: Vec<Value> = names.iter().map(package).collect();
         let nodes: Vec<Value> = names.iter().map(node).collect();
-        Graph::new(&json!({"packages": packages, "resolve": {"nodes": nodes}, "workspace_members": names}))
-            .unwrap()
+        Graph::new(&json!({"packages": packages, "resolve": {"nodes": nodes}})).unwrap()
     }
 
     #[test]
@@ -373,13 +396,33 @@ mod tests {
     }
 
     #[test]
+    fn a_second_version_without_a_reason_is_found() {
+        let packages = [("a 1", "a", "1.2.0"), ("a 2", "a", "2.0.0"), ("ours", "ours", "0.1.0")];
+        let package = |(id, name, version): &(&str, &str, &str)| json!({"id": id, "name": name, "version": version, "license": "MIT", "source": REGISTRY});
+        let packages: Vec<Value> = packages.iter().map(package).collect();
+        let deps = json!([{"pkg": "a 1", "dep_kinds": [{"kind": null}]}, {"pkg": "a 2", "dep_kinds": [{"kind": "dev"}]}]);
+        let metadata = json!({"packages": packages,
+            "resolve": {"nodes": [{"id": "ours", "deps": deps}, {"id": "a 1", "deps": []}, {"id": "a 2", "deps": []}]}});
+        let graph = Graph::new(&metadata).unwrap();
+        let used = used("ours v0.1.0 (x)\na v1.2.0\na v2.0.0 (*)\n");
+        let with = |skip: &str| {
+            Policy::parse(&format!("[licenses]\nallow = ['MIT']\n[bans]\nskip = [{skip}]")).unwrap()
+        };
+        assert_eq!(graph.supply(&used, &with("")), ["deny.toml: a more than once: 1.2.0, 2.0.0"]);
+        assert_eq!(graph.supply(&used, &with("{ crate = 'a@1', reason = 'x' }")), Vec::<String>::new());
+        assert_eq!(graph.supply(&used, &with("{ crate = 'a@1.20', reason = 'x' }")).len(), 1);
+    }
+
+    #[test]
     fn a_wrong_licence_a_foreign_source_and_a_banned_crate_are_found() {
         let policy = Policy::parse(
             "[licenses]\nallow = ['MIT']\n[bans]\ndeny = [{ name = 'ring', reason = 'one is enough' }]",
         )
         .unwrap();
-        let one =
-            |name, license, source| graph(&[(name, name, Value::Null)], license, source).supply(&policy);
+        let one = |name, license, source| {
+            graph(&[(name, name, Value::Null)], license, source)
+                .supply(&used("a v1.0.0\nring v1.0.0 (*)\n"), &policy)
+        };
         assert_eq!(one("a", "MIT", REGISTRY), Vec::<String>::new());
         assert_eq!(one("a", "AGPL-3.0", REGISTRY), ["deny.toml: a 1.0.0: AGPL-3.0 is not on the list"]);
         assert_eq!(one("a", "MIT", "git+https://x"), ["deny.toml: a 1.0.0 comes from git+https://x"]);

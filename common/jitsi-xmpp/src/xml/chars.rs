@@ -19,7 +19,7 @@ pub(super) fn are_chars(text: &str) -> bool {
     !text.as_bytes().chunks(64).any(any) || text.chars().all(is_char)
 }
 
-/// White space as XML has it (§2.3), not as Unicode has it.
+/// White space as XML has it (XML 1.0 §2.3), not as Unicode has it.
 pub(super) fn is_space(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'))
 }
