@@ -1,7 +1,5 @@
 //! From nothing to a usable session: address and account in; connected, encrypted, authenticated, bound stream out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use bytes::Bytes;
 use jitsi_xmpp::{Element, FullJid, Jid, ns};
 use rustls::pki_types::ServerName;
@@ -101,7 +99,7 @@ async fn new_session(
     if !config.resource.is_empty() {
         bind.push(Element::inherit("resource").with_text(config.resource.clone()));
     }
-    let answer = request(&mut stream, &mut early, bind).await?;
+    let answer = request(&mut stream, &mut early, config, bind).await?;
     let jid: FullJid = answer
         .child("bind", ns::BIND)
         .and_then(|b| b.child("jid", ns::BIND))
@@ -112,7 +110,8 @@ async fn new_session(
     if let Some(session) = features.child("session", ns::SESSION)
         && session.child("optional", ns::SESSION).is_none()
     {
-        let answer = request(&mut stream, &mut early, Element::new("session", ns::SESSION)).await?;
+        let session = Element::new("session", ns::SESSION);
+        let answer = request(&mut stream, &mut early, config, session).await?;
         if answer.attr("type") != Some("result") {
             return Err(LinkError::Bind(refusal(&answer)));
         }
@@ -137,14 +136,31 @@ async fn new_session(
     Ok(Session { stream, jid, sm, resumed: false, early })
 }
 
-/// Sends an IQ of type set and returns its answer.
+/// An id that nobody can guess.
+pub(crate) fn random_id() -> String {
+    let mut bits = [0; 12];
+    // Without randomness nothing else of the link works either: TLS and SCRAM have failed before.
+    let _ = aws_lc_rs::rand::fill(&mut bits);
+    bits.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Sends an IQ of type set to the server and returns its answer: from nobody, the server or the own account (RFC 6120
+/// §8.1.2.1), not from whoever else can reach us by now.
 async fn request(
     stream: &mut XmlStream,
     early: &mut Vec<Element>,
+    config: &LinkConfig,
     payload: Element,
 ) -> Result<Element, LinkError> {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    let id = format!("link-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let id = random_id();
+    let ours = |from: &str| {
+        from.parse::<Jid>().is_ok_and(|from| {
+            let account = from
+                .node()
+                .is_none_or(|n| config.username.is_empty() || n.eq_ignore_ascii_case(&config.username));
+            from.domain().eq_ignore_ascii_case(&config.domain) && account
+        })
+    };
     let iq = Element::new("iq", ns::CLIENT)
         .with_attr("type", "set")
         .with_attr("id", id.clone())
@@ -153,6 +169,7 @@ async fn request(
     expect(stream, early, |e| {
         e.is("iq", ns::CLIENT)
             && e.attr("id") == Some(&id)
+            && e.attr("from").is_none_or(ours)
             && matches!(e.attr("type"), Some("result" | "error"))
     })
     .await

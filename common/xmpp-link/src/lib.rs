@@ -2,13 +2,15 @@
 //!
 //! A [`Link`] connects, authenticates, binds, and carries stanzas, over TCP ([`Link::connect`]) or over channels
 //! inside one process ([`Link::in_process`]). It understands none of them: joining rooms and matching replies to
-//! requests is done by the pure cores (`jitsi_xmpp::iq::IqTracker`).
+//! requests is done by the pure cores.
 //!
 //! What a user of a link has to know:
 //! - after `Up { resumed: false }` the session is new: rooms must be joined again, requests under way are lost;
 //! - after `Down` a TCP link reconnects by itself, with jittered backoff from 1 to 10 seconds. Stanzas sent in
 //!   between are kept if the session can be resumed (XEP-0198) and dropped if a new one has to be made;
 //! - `send` never waits: a full queue is an error, and what happens then is the sender's decision;
+//! - stanzas come by weight: presence, answers and words of components first, then requests and chat, their senders in
+//!   turn; a flood of those is refused, never what the user needs;
 //! - initial available presence is sent by the link, so that the server counts the account as online.
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -21,6 +23,7 @@ mod backoff;
 mod error;
 mod handshake;
 mod in_process;
+mod inbox;
 pub mod limits;
 mod outbox;
 mod run;
@@ -33,7 +36,7 @@ use jitsi_xmpp::{Element, FullJid, Sensitive};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-pub use in_process::ServerEnd;
+pub use in_process::{Attach, ServerEnd};
 pub use outbox::{LinkFull, LinkSender};
 
 /// Whether the TCP connection is encrypted (STARTTLS, RFC 6120 §5).
@@ -98,7 +101,7 @@ pub struct Link {
 #[derive(Debug)]
 enum Events {
     Tcp(mpsc::Receiver<LinkEvent>),
-    InProcess(in_process::ClientEnd),
+    InProcess(Box<in_process::ClientEnd>, Option<in_process::Again>),
 }
 
 impl Link {
@@ -114,7 +117,19 @@ impl Link {
     /// stanzas waiting in either direction.
     pub fn in_process(jid: FullJid, capacity: usize) -> (Self, ServerEnd) {
         let (sender, end, server) = in_process::pair(jid, capacity);
-        (Self { sender, events: Events::InProcess(end), task: None }, server)
+        (Self { sender, events: Events::InProcess(Box::new(end), None), task: None }, server)
+    }
+
+    /// The same; and when the server drops the link, it is attached again, as a new session. `None`: the server does
+    /// not take it even once.
+    pub async fn in_process_again(jid: FullJid, capacity: usize, attach: Attach) -> Option<Self> {
+        let (sender, end, server) = in_process::pair(jid, capacity);
+        let again = in_process::Again::new(attach, capacity);
+        (again.attach)(server).await.then(|| Self {
+            sender,
+            events: Events::InProcess(Box::new(end), Some(again)),
+            task: None,
+        })
     }
 
     /// Queues a stanza. Never waits; an error means the queue is full or the link has ended.
@@ -122,11 +137,26 @@ impl Link {
         self.sender.send(stanza)
     }
 
+    /// Queues a stanza that is already serialised. Never waits.
+    pub fn send_bytes(&self, stanza: Bytes) -> Result<(), LinkFull> {
+        self.sender.send_bytes(stanza)
+    }
+
     /// The next event; `None` when the link has ended for good. Cancel-safe.
     pub async fn recv(&mut self) -> Option<LinkEvent> {
         match &mut self.events {
             Events::Tcp(events) => events.recv().await,
-            Events::InProcess(end) => end.recv().await,
+            Events::InProcess(end, again) => loop {
+                if let Some(event) = end.recv().await {
+                    return Some(event);
+                }
+                let again = again.as_mut()?;
+                again.wait().await;
+                let (sender, new, server) = in_process::pair(end.jid().clone(), again.capacity);
+                if (again.attach)(server).await {
+                    (self.sender, **end) = (sender, new);
+                }
+            },
         }
     }
 

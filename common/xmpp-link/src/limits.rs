@@ -1,4 +1,4 @@
-//! Every bound of a link: default, reason, worst-case memory. One link holds at most about 40 MiB, in practice
+//! Every bound of a link: default, reason, worst-case memory. One link holds at most about 70 MiB, in practice
 //! some kilobytes; a process has one to three links.
 
 use std::time::Duration;
@@ -11,8 +11,20 @@ pub const OUTGOING_STANZAS: usize = 8_192;
 /// Most bytes waiting to be sent; a single larger stanza is refused. Reason: 500 offers of 30 kB.
 pub const OUTGOING_BYTES: usize = 16 * 1024 * 1024;
 
-/// Most events waiting for the link's user; then reading from the server pauses.
-pub const EVENTS: usize = 1_024;
+/// Most events handed to the link's user and not yet taken. Reason: few, as order among them is fixed; what waits
+/// behind them in the inbox comes by weight.
+pub const EVENTS: usize = 64;
+
+/// Most stanzas in the inbox: as many that the link's user needs, then reading from the server pauses; and as many
+/// others, of which one sender may hold no more than is still free. Reason: a room of 1,000 that comes at once; a focus
+/// handles so many in a tenth of a second.
+pub const INBOX_STANZAS: usize = 4_096;
+
+/// Most bytes of either kind. Reason: as for what is to be sent.
+pub const INBOX_BYTES: usize = 16 * 1024 * 1024;
+
+/// So many needed stanzas are taken before one of the others has its turn.
+pub const INBOX_STREAK: usize = 16;
 
 /// Most stanzas sent and not yet acknowledged; then sending pauses until the server acknowledges.
 pub const UNACKED_STANZAS: usize = 4_096;

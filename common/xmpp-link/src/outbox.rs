@@ -43,6 +43,23 @@ impl LinkSender {
         Self { queue, waiting: None }
     }
 
+    /// Whether half of the queue is free.
+    pub(crate) fn is_half_free(&self) -> bool {
+        self.queue.capacity() * 2 >= self.queue.max_capacity()
+    }
+
+    /// Waits until there is a place in the queue, or the link has ended.
+    pub async fn has_place(&self) {
+        while self.queue.reserve().await.is_ok() && self.is_heavy() {
+            // By bytes, of which nobody tells when they are gone.
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn is_heavy(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|w| w.load(Ordering::Relaxed) > limits::OUTGOING_BYTES / 2)
+    }
+
     /// Queues a stanza. Never waits.
     pub fn send(&self, stanza: &Element) -> Result<(), LinkFull> {
         self.send_bytes(crate::wire(stanza))
@@ -107,6 +124,8 @@ impl Outgoing {
         dropped
     }
 }
+
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

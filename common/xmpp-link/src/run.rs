@@ -1,6 +1,5 @@
 //! A link's life: connect, carry stanzas until the connection is lost, wait, connect again.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use jitsi_xmpp::xml::StreamItem;
@@ -12,6 +11,8 @@ use tokio::time::{self, MissedTickBehavior};
 use crate::backoff::Backoff;
 use crate::error::LinkError;
 use crate::handshake::{self, Session};
+use crate::in_process::refusal;
+use crate::inbox::{Inbox, Outside};
 use crate::outbox::Outgoing;
 use crate::sm::StreamManagement;
 use crate::stream::{self, XmlStream};
@@ -60,6 +61,12 @@ pub(crate) async fn run(config: LinkConfig, mut outgoing: Outgoing, events: mpsc
                 match carrier.carry(&mut outgoing, &events).await {
                     Ok(()) => return,
                     Err(error) => {
+                        // The server has been told that these are handled; a resumed session does not bring them again.
+                        while let Some(stanza) = carrier.inbox.take() {
+                            if events.send(LinkEvent::Stanza(stanza)).await.is_err() {
+                                return;
+                            }
+                        }
                         kept = carrier.into_kept();
                         error
                     }
@@ -95,16 +102,17 @@ struct Carrier {
     jid: FullJid,
     domain: String,
     sm: Option<StreamManagement>,
-    /// Received, not yet taken by the link's user. At most one read's worth: reading pauses until it is empty.
-    pending: VecDeque<LinkEvent>,
+    /// Received, not yet taken by the link's user. Reading pauses when it is full.
+    inbox: Inbox<Element>,
+    shed: u64,
     /// To be written.
     unwritten: Vec<u8>,
     written: usize,
     flush: bool,
     /// Something arrived since the last tick.
     heard: bool,
-    pinged: bool,
-    pings: u64,
+    /// The id of the last ping.
+    ping: Option<String>,
 }
 
 impl Carrier {
@@ -117,18 +125,22 @@ impl Carrier {
                 unwritten.extend_from_slice(stanza);
             }
         }
+        let mut inbox = Inbox::default();
+        for stanza in session.early {
+            let _ = inbox.put(OWN, 0, stanza);
+        }
         Self {
             stream: Some(session.stream),
             jid: session.jid,
             domain: config.domain.clone(),
             sm: session.sm,
-            pending: session.early.into_iter().map(LinkEvent::Stanza).collect(),
+            inbox,
+            shed: 0,
             unwritten,
             written: 0,
             flush: false,
             heard: true,
-            pinged: false,
-            pings: 0,
+            ping: None,
         }
     }
 
@@ -169,7 +181,7 @@ impl Carrier {
                     }
                     None => return self.end(outgoing, writer).await,
                 },
-                n = reader.read(&mut chunk), if self.pending.is_empty() => {
+                n = reader.read(&mut chunk), if !self.inbox.is_full() => {
                     let n = n?;
                     if n == 0 {
                         return Err(LinkError::Closed);
@@ -179,10 +191,10 @@ impl Carrier {
                     let items = drain(&mut splitter)?;
                     self.received(items)?;
                 }
-                permit = events.reserve(), if !self.pending.is_empty() => match permit {
+                permit = events.reserve(), if !self.inbox.is_empty() => match permit {
                     Ok(permit) => {
-                        if let Some(event) = self.pending.pop_front() {
-                            permit.send(event);
+                        if let Some(stanza) = self.inbox.take() {
+                            permit.send(LinkEvent::Stanza(stanza));
                         }
                     }
                     Err(_) => return self.end(outgoing, writer).await,
@@ -223,18 +235,18 @@ impl Carrier {
     }
 
     fn tick(&mut self) -> Result<(), LinkError> {
-        // With events waiting, reading is paused by our own user, not by the server.
-        let heard = std::mem::take(&mut self.heard) || !self.pending.is_empty();
-        if self.pinged && !heard {
+        // With a full inbox, reading is paused by our own user, not by the server.
+        let heard = std::mem::take(&mut self.heard) || self.inbox.is_full();
+        if self.ping.is_some() && !heard {
             return Err(LinkError::PingTimeout);
         }
-        self.pinged = true;
-        self.pings += 1;
+        let id = handshake::random_id();
         let ping = Element::new("iq", ns::CLIENT)
             .with_attr("type", "get")
             .with_attr("to", self.domain.clone())
-            .with_attr("id", format!("{PING_ID}{}", self.pings))
+            .with_attr("id", id.clone())
             .with_child(Element::new("ping", ns::PING));
+        self.ping = Some(id);
         self.queue(crate::wire(&ping));
         self.request_ack(true);
         Ok(())
@@ -275,11 +287,26 @@ impl Carrier {
         }
         let pong = element.name() == "iq"
             && matches!(element.attr("type"), Some("result" | "error"))
-            && element.attr("id").is_some_and(|id| id.starts_with(PING_ID));
+            && element.attr("id").is_some_and(|id| self.ping.as_deref() == Some(id));
         if !pong {
-            self.pending.push_back(LinkEvent::Stanza(element));
+            self.put(bytes.len(), element);
         }
         Ok(())
+    }
+
+    fn put(&mut self, bytes: usize, element: Element) {
+        let from = element.attr("from").map(str::to_owned);
+        let kind = element.attr("type").map(str::to_owned);
+        let name = element.name().to_owned();
+        let outside = Outside { name: &name, kind: kind.as_deref(), from: from.as_deref() };
+        let Err(element) = self.inbox.put(outside, bytes, element) else { return };
+        self.shed += 1;
+        if self.shed.is_power_of_two() {
+            tracing::warn!(shed = self.shed, "a flood: stanzas refused");
+        }
+        if outside.is_request() && self.backlog() < limits::WRITE_CHUNK {
+            self.queue(crate::wire(&refusal(&element)));
+        }
     }
 
     fn management(&mut self, element: &Element) -> Result<(), LinkError> {
@@ -343,5 +370,6 @@ fn drain(splitter: &mut jitsi_xmpp::xml::Splitter) -> Result<Vec<StreamItem>, Li
     Ok(items)
 }
 
-const PING_ID: &str = "link-ping-";
+/// What came during the handshake is the server's.
+const OWN: Outside<'static> = Outside { name: "", kind: None, from: None };
 const GOODBYE: Duration = Duration::from_secs(1);

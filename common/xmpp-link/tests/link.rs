@@ -281,3 +281,50 @@ async fn an_oversized_stanza_costs_the_connection_and_a_broken_one_only_itself()
     let _ = peer.socket.write_all(large.replace("id='c'", "id='cd'").as_bytes()).await;
     assert_eq!(down(&mut link).await, "broken stream: element too large");
 }
+
+#[tokio::test]
+async fn answers_come_before_a_flood_of_chat_which_does_not_stop_the_reading() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let mut peer = script.bound().await;
+    assert!(!up(&mut link).await);
+    let chat = "<message type='groupchat' from='r@m/evil' to='f'><body>x</body></message>";
+    for _ in 0..100 {
+        timeout(Duration::from_secs(10), peer.say(&chat.repeat(1_000))).await.expect("is read");
+    }
+    peer.say("<iq type='result' id='c1' from='b@m/jvb' to='f'/><r xmlns='urn:xmpp:sm:3'/>").await;
+    // All of it has been read, and counts as handled.
+    peer.expect(" h=\"100001\"/>").await;
+    for place in 0..100 {
+        if let LinkEvent::Stanza(stanza) = next(&mut link).await
+            && stanza.attr("id") == Some("c1")
+        {
+            assert!(place < 100, "behind {place}");
+            return;
+        }
+    }
+    panic!("the answer waits behind the chat");
+}
+
+#[tokio::test]
+async fn what_was_received_before_the_connection_broke_is_delivered() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let mut peer = script.bound().await;
+    assert!(!up(&mut link).await);
+    for n in 0..3_000 {
+        peer.say(&format!("<presence from='r@m/{n}' to='f'/>")).await;
+    }
+    peer.say("<r xmlns='urn:xmpp:sm:3'/>").await;
+    peer.expect(" h=\"3000\"/>").await;
+    drop(peer);
+    let mut got = 0;
+    loop {
+        match next(&mut link).await {
+            LinkEvent::Stanza(stanza) => got += usize::from(stanza.name() == "presence"),
+            LinkEvent::Down { .. } => break,
+            other @ LinkEvent::Up { .. } => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(got, 3_000);
+}

@@ -4,7 +4,7 @@ use jitsi_xmpp::FullJid;
 use prosody_core::Counter;
 use prosody_server::{Config, Raw, ServerHandle};
 use service::{Exposition, StartError, State};
-use xmpp_link::Link;
+use xmpp_link::{Attach, Link};
 
 use super::{Process, Routes, part};
 
@@ -40,9 +40,13 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
 
 /// A link for a role of this process, logged in as `jid` without a password.
 pub(super) async fn attach(server: &ServerHandle, jid: &FullJid) -> Result<Link, StartError> {
-    let (link, end) = Link::in_process(jid.clone(), LINK_CAPACITY);
-    server.attach_in_process(end).await.map_err(|e| part(PART, e))?;
-    Ok(link)
+    let server = server.clone();
+    let attach: Attach = Box::new(move |end| {
+        let server = server.clone();
+        Box::pin(async move { server.attach_in_process(end).await.is_ok() })
+    });
+    let link = Link::in_process_again(jid.clone(), LINK_CAPACITY, attach).await;
+    link.ok_or_else(|| part(PART, "has no place for a role of its own process"))
 }
 
 fn expose(server: &ServerHandle, out: &mut Exposition) {

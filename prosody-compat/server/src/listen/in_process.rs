@@ -26,16 +26,24 @@ async fn carry(mut connection: Connection, mut end: ServerEnd) {
                 None => return,
             },
             order = connection.order() => match order {
-                // A full channel holds this task up, not the server: what waits is bounded by the connection.
+                // A full channel holds this task up, not the server: what waits is bounded by the connection. What comes
+                // the other way is still taken, or the two would wait for each other.
                 Some(Order::Send(frame)) => {
                     let dropped = connection.dropped();
-                    tokio::select! {
-                        sent = end.to_client.send(frame.to_bytes()) => {
-                            if sent.is_err() {
-                                return;
+                    tokio::pin!(dropped);
+                    loop {
+                        tokio::select! {
+                            place = end.to_client.reserve() => {
+                                let Ok(place) = place else { return };
+                                place.send(frame.to_bytes());
+                                break;
                             }
+                            stanza = end.from_client.recv() => match stanza {
+                                Some(stanza) => connection.frame(stanza).await,
+                                None => return,
+                            },
+                            () = &mut dropped => return,
                         }
-                        () = dropped => return,
                     }
                 }
                 Some(Order::Close(reason)) => {
