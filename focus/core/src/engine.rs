@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use jitsi_xmpp::conference_request::HttpAnswer;
 use jitsi_xmpp::ids::MeetingId;
-use jitsi_xmpp::iq::{Answer, IqTracker};
 use jitsi_xmpp::room::is_stored_spelling;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, RoomDomains, health, ns};
 
@@ -14,10 +14,12 @@ use crate::colibri::expire_request;
 use crate::conference::{Conference, NICK};
 use crate::config::Config;
 use crate::features::CapsCache;
+use crate::iqs::{Answer, Iqs};
 use crate::request::HEALTH_PREFIX;
 use crate::stats::{Counters, Stats};
+use crate::timers::Timers;
 use crate::turn::{Turn, Waiting};
-use crate::{HttpReply, HttpRequestId, Output, disco, limits};
+use crate::{HttpRequestId, Output, disco, limits};
 
 /// See the module.
 pub(crate) struct Engine {
@@ -32,11 +34,11 @@ pub(crate) struct Engine {
     discover_at: Option<Instant>,
     pub(crate) components: Components,
     caps: CapsCache,
-    pub(crate) iqs: IqTracker<Waiting>,
+    pub(crate) iqs: Iqs,
+    pub(crate) timers: Timers,
     pub(crate) counters: Counters,
     pub(crate) out: VecDeque<Output>,
-    pub(crate) refused: Vec<Waiting>,
-    /// Conferences that ended while the link was away: their bridges are told when they are back.
+    /// Conferences that ended while the link or their bridge was away: the bridges are told when they are back.
     orphans: Vec<(FullJid, MeetingId)>,
 }
 
@@ -49,8 +51,7 @@ pub(crate) struct Components {
 }
 
 impl Engine {
-    pub(crate) fn new(config: Config, mut entropy: Box<dyn Entropy>) -> Self {
-        let iqs = IqTracker::new(format!("f{}-", entropy.hex(4)));
+    pub(crate) fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
         Self {
             config,
             entropy,
@@ -62,10 +63,10 @@ impl Engine {
             discover_at: None,
             components: Components::default(),
             caps: CapsCache::default(),
-            iqs,
+            iqs: Iqs::default(),
+            timers: Timers::default(),
             counters: Counters::default(),
             out: VecDeque::new(),
-            refused: Vec::new(),
             orphans: Vec::new(),
         }
     }
@@ -86,24 +87,24 @@ impl Engine {
             entropy: self.entropy.as_mut(),
             counters: &mut self.counters,
             iqs: &mut self.iqs,
+            timers: &mut self.timers,
             out: &mut self.out,
-            refused: &mut self.refused,
+            orphans: &mut self.orphans,
         })
     }
 
-    pub(crate) fn reply_http(&mut self, request: HttpRequestId, reply: HttpReply) {
+    pub(crate) fn reply_http(&mut self, request: HttpRequestId, reply: HttpAnswer) {
         self.out.push_back(Output::HttpReply { request, reply });
     }
 
     pub(crate) fn link_up(&mut self, now: Instant, jid: FullJid, resumed: bool) {
         self.down_since = None;
-        self.jid = Some(jid);
+        self.jid = Some(jid.clone());
         if resumed {
             return;
         }
         // Replies of the old session will not come; conferences that waited for them are gone.
-        self.iqs = IqTracker::new(format!("f{}-", self.entropy.hex(4)));
-        self.refused.clear();
+        self.iqs.restart(&mut self.timers, Some(jid));
         self.brewery.clear();
         self.brewery_joined = false;
         self.components = Components::default();
@@ -124,7 +125,7 @@ impl Engine {
         if expired {
             self.jid = None;
             self.brewery.clear();
-            self.iqs.drain();
+            self.iqs.restart(&mut self.timers, None);
             (self.brewery_join_at, self.discover_at) = (None, None);
         }
         expired
@@ -134,7 +135,7 @@ impl Engine {
         self.discover_at = Some(now + limits::DISCOVERY_RETRY);
         let Ok(domain) = self.config.domain.parse::<Jid>() else { return };
         if let Some(mut turn) = self.turn(now) {
-            turn.ask("get", &domain, Element::new("query", ns::DISCO_INFO), Waiting::Discovery);
+            let _ = turn.ask("get", &domain, Element::new("query", ns::DISCO_INFO), Waiting::Discovery);
         }
     }
 
@@ -221,7 +222,7 @@ impl Engine {
             let form = Element::new("x", ns::DATA_FORMS).with_attr("type", "submit");
             let query = Element::new("query", ns::MUC_OWNER).with_child(form);
             if let Some(mut turn) = self.turn(now) {
-                turn.ask("set", &to, query, Waiting::Nobody);
+                turn.tell("set", &to, query);
             }
         }
     }
@@ -232,7 +233,7 @@ impl Engine {
         let told: Vec<(FullJid, MeetingId)> = told;
         if let Some(mut turn) = self.turn(now) {
             for (bridge, meeting) in told {
-                turn.ask("get", bridge.as_jid(), expire_request(&meeting), Waiting::Nobody);
+                turn.tell("get", bridge.as_jid(), expire_request(&meeting));
             }
         }
     }
@@ -241,7 +242,7 @@ impl Engine {
         if let Some(bridge) = &conference.bridge
             && self.orphans.len() < limits::ORPHANS
         {
-            self.orphans.push((bridge.bridge.clone(), conference.meeting.clone()));
+            self.orphans.push((bridge.bridge.clone(), bridge.meeting.clone()));
         }
     }
 
@@ -259,7 +260,7 @@ impl Engine {
         let events = self.brewery.handle_timeout(now);
         for bridge in self.brewery.take_probes(now) {
             if let Some(mut turn) = self.turn(now) {
-                turn.ask("get", bridge.as_jid(), health::request(), Waiting::Probe(bridge.clone()));
+                let _ = turn.ask("get", bridge.as_jid(), health::request(), Waiting::Probe(bridge.clone()));
             }
         }
         events
@@ -267,11 +268,11 @@ impl Engine {
 
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let down = self.jid.as_ref().and(self.down_since).map(|t| t + limits::RECONNECT);
-        let iqs = self.iqs.poll_timeout();
+        let table = self.timers.next();
         if self.me().is_none() {
-            return [down, iqs].into_iter().flatten().min();
+            return [down, table].into_iter().flatten().min();
         }
-        [down, iqs, self.brewery_join_at, self.discover_at, self.brewery.poll_timeout()]
+        [down, table, self.brewery_join_at, self.discover_at, self.brewery.poll_timeout()]
             .into_iter()
             .flatten()
             .min()

@@ -89,3 +89,33 @@ impl CapsCache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(before: usize) -> Element {
+        let feature = |var: String| Element::inherit("feature").with_attr("var", var);
+        Element::new("query", ns::DISCO_INFO)
+            .with_children((0..before).map(|n| feature(format!("x{n}"))))
+            .with_child(feature("http://jitsi.org/tcc".into()))
+    }
+
+    #[test]
+    fn so_many_features_are_read_and_not_one_more() {
+        assert!(Features::read(&answer(limits::FEATURES - 1)).tcc);
+        assert!(!Features::read(&answer(limits::FEATURES)).tcc);
+    }
+
+    #[test]
+    fn so_many_clients_are_remembered_and_the_oldest_is_forgotten() {
+        let mut cache = CapsCache::default();
+        for n in 0..limits::CAPS_CACHE {
+            cache.insert(&n.to_string(), Features::assumed());
+        }
+        assert!(cache.features("0").is_some());
+        cache.insert("one more", Features::assumed());
+        assert!(cache.features("0").is_none() && cache.features("1").is_some());
+        assert_eq!((cache.known.len(), cache.order.len()), (limits::CAPS_CACHE, limits::CAPS_CACHE));
+    }
+}

@@ -2,7 +2,7 @@
 //! Pure: no sockets, no clock, no randomness of its own.
 //!
 //! ```text
-//! stanza ──► Focus ──► request.rs      conference requests (IQ and HTTP)
+//! stanza ──► Focus ──► request.rs      conference requests (IQ and HTTP); budgets.rs: who may how often
 //! route.rs         ├──► conference/     one room: members, invitations, leaving, deadlines
 //!                 │      ├─ jingle/    a client's session: offer, answer, restart
 //!                 │      ├─ sources/   who sends what, who is told
@@ -19,12 +19,14 @@
 )]
 
 mod bridges;
+mod budgets;
 mod colibri;
 mod conference;
 mod config;
 mod disco;
 mod engine;
 mod features;
+mod iqs;
 mod jingle;
 pub mod limits;
 mod moderation;
@@ -33,6 +35,7 @@ mod rooms;
 mod route;
 mod sources;
 mod stats;
+mod timers;
 mod turn;
 
 use std::collections::HashMap;
@@ -40,27 +43,18 @@ use std::time::Instant;
 
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid};
 
+pub use budget::Network;
 pub use config::{Config, OfferConfig, VideoCodec};
+pub use jitsi_xmpp::conference_request::HttpAnswer;
 pub use stats::{Counters, Stats};
 
+use budgets::Budgets;
 use conference::{Conference, Leave};
 use engine::Engine;
-use request::RequestBudgets;
 
 /// An HTTP request that waits for its reply; the shell's own number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HttpRequestId(pub u64);
-
-/// The answer to `POST /conference-request/v1`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpReply {
-    /// Status code.
-    pub status: u16,
-    /// `application/json` or `text/plain`.
-    pub content_type: &'static str,
-    /// Body.
-    pub body: String,
-}
 
 /// What the shell has to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +66,7 @@ pub enum Output {
         /// Which.
         request: HttpRequestId,
         /// With what.
-        reply: HttpReply,
+        reply: HttpAnswer,
     },
 }
 
@@ -80,7 +74,11 @@ pub enum Output {
 pub struct Focus {
     engine: Engine,
     rooms: HashMap<BareJid, Conference>,
-    budgets: RequestBudgets,
+    budgets: Budgets,
+    /// How many living breakout rooms a main room has.
+    breakouts: HashMap<BareJid, usize>,
+    /// Rooms that may be over; looked at after each input.
+    over: Vec<BareJid>,
     next_conference: u64,
     stopping: bool,
 }
@@ -97,7 +95,9 @@ impl Focus {
         Self {
             engine: Engine::new(config, entropy),
             rooms: HashMap::new(),
-            budgets: RequestBudgets::default(),
+            budgets: Budgets::default(),
+            breakouts: HashMap::new(),
+            over: Vec::new(),
             next_conference: 0,
             stopping: false,
         }
@@ -122,9 +122,16 @@ impl Focus {
         self.after(now);
     }
 
-    /// The body of a `POST /conference-request/v1`.
-    pub fn handle_http_request(&mut self, now: Instant, request: HttpRequestId, body: &[u8]) {
-        self.conference_http(now, request, body);
+    /// The body of a `POST /conference-request/v1`, and the network it came from. `None`: many people may stand behind
+    /// the address, so they have no share of their own.
+    pub fn handle_http_request(
+        &mut self,
+        now: Instant,
+        request: HttpRequestId,
+        from: Option<Network>,
+        body: &[u8],
+    ) {
+        self.conference_http(now, request, from, body);
         self.after(now);
     }
 
@@ -140,18 +147,9 @@ impl Focus {
         if self.engine.link_expired(now) {
             self.end_all(now, Leave::Silently);
         }
-        self.requests_expired(now);
         let events = self.engine.handle_timeout(now);
         self.bridge_events(now, events);
-        let due: Vec<BareJid> = self
-            .rooms
-            .values()
-            .filter(|c| c.poll_timeout().is_some_and(|t| t <= now))
-            .map(|c| c.room.clone())
-            .collect();
-        for room in due {
-            self.with_room(now, &room, |conference, turn| conference.handle_timeout(turn));
-        }
+        self.timers_due(now);
         self.after(now);
     }
 
@@ -162,8 +160,7 @@ impl Focus {
 
     /// When to call [`Focus::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let rooms = self.rooms.values().filter_map(Conference::poll_timeout).min();
-        [rooms, self.engine.poll_timeout()].into_iter().flatten().min()
+        self.engine.poll_timeout()
     }
 
     /// A picture of now.

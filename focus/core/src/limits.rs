@@ -3,8 +3,18 @@
 
 use std::time::Duration;
 
-/// Conferences at once. Reason: a town has hundreds, a region thousands. About 4 KiB each without members.
-pub const CONFERENCES: usize = 5_000;
+use budget::Rate;
+
+/// Conferences at once. Reason: as many as the XMPP server has rooms; a region has thousands. About 4 KiB each without
+/// members.
+pub const CONFERENCES: usize = 10_000;
+/// Rooms in which fewer than two are, opened by clients of all kinds together. Reason: far more than wait for company at
+/// a time; it leaves most of [`CONFERENCES`] to those who meet. From half of it on, each opener's share is a tenth.
+pub const LONELY_ROOMS: usize = 3_000;
+/// Of those, opened by one account. Reason: a client needs one, and one for each breakout room it looks into.
+pub const ROOMS_PER_ACCOUNT: usize = 10;
+/// Of those, opened over HTTP from one network. Reason: 200 tablets behind one NAT, each the first in its room, twice.
+pub const ROOMS_PER_NETWORK: usize = 500;
 /// Members followed in one room; further ones are ignored. Reason: the largest room upstream supports has 500
 /// senders and some hundred listeners. About 8 KiB each with a session.
 pub const MEMBERS_PER_CONFERENCE: usize = 2_000;
@@ -25,14 +35,30 @@ pub const GROUPS_PER_PARTICIPANT: usize = 20;
 pub const TEXT: usize = 256;
 /// ICE candidates taken from one transport. Reason: hosts with many interfaces send 20.
 pub const CANDIDATES: usize = 64;
-/// Conference requests of one account: burst, then one per [`REQUEST_REFILL`]. The client itself waits 1, 2, 4 … s.
-pub const REQUEST_BURST: u32 = 10;
-/// See [`REQUEST_BURST`].
-pub const REQUEST_REFILL: Duration = Duration::from_secs(1);
-/// Accounts whose request budget is remembered. About 200 bytes each.
-pub const REQUEST_ACCOUNTS: usize = 10_000;
-/// Conferences on bridges that still have to be told to end after a lost connection: all there can be. About 100
-/// bytes each.
+/// Conference requests of one account. Reason: the client itself waits 1, 2, 4 … s.
+pub const REQUESTS_PER_ACCOUNT: Rate = Rate::per_second(10, 1);
+/// Conference requests over HTTP from one network. Reason: 200 tablets behind one NAT start at once, and some retry.
+pub const REQUESTS_PER_NETWORK: Rate = Rate::per_second(400, 40);
+/// Conference requests of all. Reason: some 10 µs each, so a tenth of one core; upstream has none.
+pub const REQUESTS: Rate = Rate::per_second(10_000, 10_000);
+/// Accounts, and networks, whose request budget is remembered. About 200 bytes each.
+pub const REQUEST_ASKERS: usize = 10_000;
+/// Requests (IQs) of one sender to the focus. Reason: muting everybody in the largest room is one request for each; a
+/// join needs ten. Upstream leaves it to the XMPP server's 10 kB/s, which are some 40 of them.
+pub const IQS_PER_SENDER: Rate = Rate::per_second(1_000, 50);
+/// Requests of all senders. Reason: what one core can answer.
+pub const IQS_OF_ALL: Rate = Rate::per_second(50_000, 50_000);
+/// Senders whose budget is remembered. About 200 bytes each.
+pub const IQ_SENDERS: usize = 20_000;
+/// Our own requests under way. Reason: three for each of several thousand who join at once. About 400 bytes each.
+pub const IQS: usize = 20_000;
+/// Of those, about one room. Reason: two for each member of the largest room.
+pub const IQS_PER_ROOM: usize = 4_000;
+/// Of those, to one occupant. Reason: its features and an offer; twice that when it comes back under the same name.
+pub const IQS_PER_PEER: usize = 8;
+/// A request that found no place is tried again after this.
+pub const BUSY: Duration = Duration::from_secs(1);
+/// Conferences on bridges that still have to be told to end after a lost connection. About 100 bytes each.
 pub const ORPHANS: usize = 5_000;
 /// Restart requests of one participant per [`RESTART_WINDOW`], as upstream (`restart-request-rate-limits`).
 pub const RESTARTS: usize = 5;

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jitsi_xmpp::colibri2::ForceMute;
 use jitsi_xmpp::ids::EndpointId;
-use jitsi_xmpp::iq::Answer;
 use jitsi_xmpp::{Condition, Element, Jid, StanzaError, ns};
 use serde_json::Value;
 
+use crate::colibri::Change;
 use crate::conference::member::{Kind, Member, Rank};
 use crate::conference::{Conference, Wait};
+use crate::iqs::Answer;
 use crate::limits;
-use crate::turn::{Turn, Verdict, Waiting};
+use crate::turn::{Turn, Verdict};
 
 /// The room's policy for those who join.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl Conference {
             Element::inherit("item").with_attr("affiliation", "owner").with_attr("jid", real.bare_str());
         let query = Element::new("query", ns::MUC_ADMIN).with_child(item);
         let wait = self.waits(Wait::Grant { member: id.clone(), again });
-        turn.ask("set", self.room.as_jid(), query, wait);
+        let _ = turn.ask("set", self.room.as_jid(), query, wait);
     }
 
     /// A grant that failed is tried once more, then given up with a line in the log.
@@ -163,10 +164,10 @@ impl Conference {
                 .with_attr("jid", occupant.as_str())
                 .with_attr("actor", from.as_str())
                 .with_text("true");
-            turn.ask("set", occupant.as_jid(), request, Waiting::Nobody);
+            turn.tell("set", occupant.as_jid(), request);
         }
         if !self.moderation.enabled.is_empty() {
-            self.force_mute(turn, &[id]);
+            self.tell_bridge(&id, Change { force_mute: true, ..Change::default() });
         }
         Verdict::Result(None)
     }
@@ -211,7 +212,7 @@ impl Conference {
                 continue;
             }
             let request = Element::new("mute", medium.namespace()).with_text("true");
-            turn.ask("set", m.occupant.as_jid(), request, Waiting::Nobody);
+            turn.tell("set", m.occupant.as_jid(), request);
         }
     }
 

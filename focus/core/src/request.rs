@@ -1,15 +1,16 @@
 //! The conference request, as IQ and as HTTP: who wants which room in; ready, not yet or refused out (focus §2).
 
-use std::collections::HashMap;
 use std::time::Instant;
 
-use jitsi_xmpp::{BareJid, Condition, Element, Jid, Sensitive, StanzaError, iq, ns};
-use serde_json::{Map, Value, json};
+use budget::Network;
+use jitsi_xmpp::conference_request::{ConferenceRefusal, ConferenceReply, ConferenceRequest, HttpAnswer};
+use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError, iq, ns};
 
+use crate::budgets::Asker;
 use crate::conference::{Conference, NewConference, Phase};
 use crate::limits;
 use crate::turn::{ConferenceId, Turn, Verdict};
-use crate::{Focus, HttpReply, HttpRequestId};
+use crate::{Focus, HttpRequestId};
 
 /// Properties of the request that creates a conference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,148 +49,55 @@ impl Requester {
     pub(crate) fn answer(self, turn: &mut Turn<'_>, outcome: JoinOutcome) {
         match self {
             Self::Iq { request, room } => {
-                let reply = match outcome {
+                let answer = match outcome {
                     JoinOutcome::Refused(e) => iq::error(&request, &e),
-                    o => iq::result(&request, Some(reply_element(turn, &room, o == JoinOutcome::Ready))),
+                    o => iq::result(&request, Some(reply(turn, room, o == JoinOutcome::Ready).to_element())),
                 };
-                turn.send(reply);
+                turn.send(answer);
             }
             Self::Http { request, room } => {
-                let reply = match outcome {
-                    JoinOutcome::Refused(e) => HttpReply::refusal(&e),
-                    o => reply_json(turn, &room, o == JoinOutcome::Ready),
+                let answer = match outcome {
+                    JoinOutcome::Refused(e) => refusal(&e).to_http(),
+                    o => reply(turn, room, o == JoinOutcome::Ready).to_http(),
                 };
-                turn.http(request, reply);
+                turn.http(request, answer);
             }
         }
     }
 }
 
-/// What to answer about authentication, gateways and visitors: none of them here.
-const PROPERTIES: [(&str, &str); 2] = [("authentication", "false"), ("visitors-supported", "false")];
-
-fn reply_element(turn: &Turn<'_>, room: &BareJid, ready: bool) -> Element {
-    Element::new("conference", ns::FOCUS)
-        .with_attr("room", room.as_str())
-        .with_attr("ready", ready.to_string())
-        .with_attr("focusjid", turn.me.as_jid().bare_str())
-        .with_children(PROPERTIES.iter().map(|(name, value)| {
-            Element::inherit("property").with_attr("name", *name).with_attr("value", *value)
-        }))
+/// Nothing of authentication, gateways and visitors here.
+fn reply(turn: &Turn<'_>, room: BareJid, ready: bool) -> ConferenceReply {
+    let mut reply = ConferenceReply::new(room, ready)
+        .with_property("authentication", false)
+        .with_property("visitors-supported", false);
+    reply.focus_jid = Some(turn.me.as_jid().to_bare());
+    reply
 }
 
-fn reply_json(turn: &Turn<'_>, room: &BareJid, ready: bool) -> HttpReply {
-    let properties: Map<String, Value> =
-        PROPERTIES.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
-    let body = json!({
-        "room": room.as_str(),
-        "ready": ready,
-        "focusJid": turn.me.as_jid().bare_str(),
-        "properties": properties,
-    });
-    HttpReply { status: 200, content_type: "application/json", body: body.to_string() }
+/// While the link is down: the client asks again.
+pub(crate) fn not_ready(room: &BareJid) -> HttpAnswer {
+    ConferenceReply::new(room.clone(), false).to_http()
 }
 
-impl HttpReply {
-    pub(crate) fn bad_request(reason: &str) -> Self {
-        Self { status: 400, content_type: "text/plain", body: format!("Bad request: {reason}") }
+/// The status codes of §2.2.
+fn refusal(e: &StanzaError) -> ConferenceRefusal {
+    match (e.condition, &e.text) {
+        (Condition::NotAuthorized, _) => ConferenceRefusal::NotAuthorized,
+        (Condition::NotAcceptable, _) => ConferenceRefusal::SessionInvalid,
+        (_, Some(text)) => ConferenceRefusal::BadRequest(text.clone()),
+        (condition, None) => ConferenceRefusal::Other(condition),
     }
+}
 
-    /// The status codes of focus §2.2.
-    pub(crate) fn refusal(e: &StanzaError) -> Self {
-        match e.condition {
-            Condition::NotAuthorized => {
-                Self { status: 403, content_type: "text/plain", body: "Error".into() }
-            }
-            // compat: the client looks for this text after the first character.
-            Condition::NotAcceptable => Self::bad_request("400 invalid-session"),
-            _ => Self::bad_request(e.text.as_deref().unwrap_or(e.condition.as_str())),
+impl RoomProperties {
+    fn of(request: &ConferenceRequest) -> Self {
+        let number = |name| request.property(name).and_then(|v| v.parse().ok());
+        Self {
+            start_audio_muted: number("startAudioMuted"),
+            start_video_muted: number("startVideoMuted"),
+            rtcstats: request.property("rtcstatsEnabled") != Some("false"),
         }
-    }
-
-    /// While the link is down: the client asks again.
-    pub(crate) fn not_ready(room: &BareJid) -> Self {
-        let body = json!({"room": room.as_str(), "ready": false, "properties": {}});
-        Self { status: 200, content_type: "application/json", body: body.to_string() }
-    }
-}
-
-/// A request as read from either form.
-struct Request {
-    room: BareJid,
-    properties: RoomProperties,
-}
-
-impl Request {
-    fn from_element(e: &Element) -> Result<Self, StanzaError> {
-        let bad = |text: &str| StanzaError::new(Condition::BadRequest).with_text(text);
-        let room = e.attr("room").filter(|r| !r.is_empty()).ok_or_else(|| bad("No 'room' specified."))?;
-        let properties = e
-            .children()
-            .filter(|c| c.name() == "property")
-            .filter_map(|p| Some((p.attr("name")?.to_owned(), p.attr("value")?.to_owned())));
-        Self::new(room, properties).ok_or_else(|| bad("Invalid room."))
-    }
-
-    fn from_json(body: &[u8]) -> Result<Self, &'static str> {
-        let value: Value = serde_json::from_slice(body).map_err(|_| "not JSON")?;
-        let room = value.get("room").and_then(Value::as_str).filter(|r| !r.is_empty()).ok_or("no room")?;
-        let empty = Map::new();
-        let properties = value.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-        // Clients send numbers and booleans as well as texts.
-        let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
-        Self::new(room, properties.iter().map(|(k, v)| (k.clone(), text(v)))).ok_or("invalid room")
-    }
-
-    fn new(room: &str, properties: impl Iterator<Item = (String, String)>) -> Option<Self> {
-        let room: BareJid = room.parse().ok()?;
-        room.node()?;
-        let mut p = RoomProperties { start_audio_muted: None, start_video_muted: None, rtcstats: true };
-        for (name, value) in properties {
-            match name.as_str() {
-                "startAudioMuted" => p.start_audio_muted = value.parse().ok(),
-                "startVideoMuted" => p.start_video_muted = value.parse().ok(),
-                "rtcstatsEnabled" => p.rtcstats = value != "false",
-                _ => {}
-            }
-        }
-        Some(Self { room, properties: p })
-    }
-}
-
-/// Tokens per account, so that one sender cannot open rooms without end (focus §13.7).
-#[derive(Debug, Default)]
-pub(crate) struct RequestBudgets {
-    accounts: HashMap<Sensitive<String>, (Instant, u32)>,
-}
-
-impl RequestBudgets {
-    /// Takes a token; `false` when there is none.
-    pub(crate) fn spend(&mut self, now: Instant, account: &str) -> bool {
-        let refilled = |(since, used): (Instant, u32)| {
-            let back = now.duration_since(since).as_secs() / limits::REQUEST_REFILL.as_secs().max(1);
-            u32::try_from(back).map_or(0, |back| used.saturating_sub(back))
-        };
-        if self.accounts.len() >= limits::REQUEST_ACCOUNTS {
-            self.accounts.retain(|_, budget| refilled(*budget) > 0);
-        }
-        let full = self.accounts.len() >= limits::REQUEST_ACCOUNTS;
-        let key = Sensitive::new(account.to_owned());
-        let Some(budget) = self.accounts.get_mut(&key) else {
-            if !full {
-                self.accounts.insert(key, (now, 1));
-            }
-            return !full;
-        };
-        let used = refilled(*budget);
-        if used >= limits::REQUEST_BURST {
-            return false;
-        }
-        if used < budget.1 {
-            budget.0 = now;
-        }
-        budget.1 = used + 1;
-        true
     }
 }
 
@@ -202,10 +110,10 @@ impl Focus {
         // Only the proxy may speak for others (focus §1.4).
         let proxied = self.engine.config.client_proxy.as_deref() == Some(from.domain());
         let original = if proxied { from.resource().and_then(|r| r.parse::<Jid>().ok()) } else { None };
-        let account = original.as_ref().unwrap_or(&from).bare_str().to_owned();
-        let request = match Request::from_element(payload) {
+        let asker = Asker::Account(original.as_ref().unwrap_or(&from).to_bare());
+        let request = match ConferenceRequest::from_element(payload) {
             Ok(request) => request,
-            Err(e) => return e.into(),
+            Err(e) => return ConferenceRefusal::from(e).to_stanza_error().into(),
         };
         let mut shell = Element::new("iq", ns::CLIENT);
         for name in ["type", "id", "from", "to"] {
@@ -214,61 +122,79 @@ impl Focus {
             }
         }
         let requester = Requester::Iq { request: shell, room: request.room.clone() };
-        self.conference_request(now, request, requester, Some(&account));
+        self.conference_request(now, &request, requester, asker);
         Verdict::Later
     }
 
     /// The HTTP form, `POST /conference-request/v1`.
-    pub(crate) fn conference_http(&mut self, now: Instant, id: HttpRequestId, body: &[u8]) {
-        let request = match Request::from_json(body) {
+    pub(crate) fn conference_http(
+        &mut self,
+        now: Instant,
+        id: HttpRequestId,
+        from: Option<Network>,
+        body: &[u8],
+    ) {
+        let request = str::from_utf8(body)
+            .map_err(|_| jitsi_xmpp::ParseError::Json)
+            .and_then(ConferenceRequest::from_json);
+        let request = match request {
             Ok(request) => request,
-            Err(reason) => return self.engine.reply_http(id, HttpReply::bad_request(reason)),
+            Err(e) => return self.engine.reply_http(id, ConferenceRefusal::from(e).to_http()),
         };
         if self.engine.me().is_none() {
-            return self.engine.reply_http(id, HttpReply::not_ready(&request.room));
+            return self.engine.reply_http(id, not_ready(&request.room));
         }
         let requester = Requester::Http { request: id, room: request.room.clone() };
-        self.conference_request(now, request, requester, None);
+        let asker = from.map_or(Asker::Unknown, Asker::Network);
+        self.conference_request(now, &request, requester, asker);
     }
 
     fn conference_request(
         &mut self,
         now: Instant,
-        request: Request,
+        request: &ConferenceRequest,
         requester: Requester,
-        account: Option<&str>,
+        asker: Asker,
     ) {
         self.engine.counters.conference_requests += 1;
-        let in_budget = account.is_none_or(|a| self.budgets.spend(now, a));
-        let full = self.rooms.len() >= limits::CONFERENCES || self.stopping;
-        let allowed = self.engine.is_room(&request.room);
-        let known = self.rooms.get_mut(&request.room);
-        let Some(mut turn) = self.engine.turn(now) else { return };
-        if !allowed {
+        let known = self.rooms.contains_key(&request.room);
+        let refused = if !self.engine.is_room(&request.room) {
             let e = StanzaError::new(Condition::NotAllowed).with_text("Not a conference room.");
-            return requester.answer(&mut turn, JoinOutcome::Refused(e));
-        }
-        if !in_budget {
-            turn.counters.requests_rate_limited += 1;
-            return requester.answer(&mut turn, JoinOutcome::TryAgain);
-        }
-        if let Some(conference) = known {
-            return conference.requested(&mut turn, requester);
-        }
-        if full {
-            return requester.answer(&mut turn, JoinOutcome::TryAgain);
-        }
-        turn.counters.conference_requests_new += 1;
-        turn.counters.conferences_created += 1;
-        self.next_conference += 1;
-        let new = NewConference {
-            id: ConferenceId(self.next_conference),
-            room: request.room.clone(),
-            properties: request.properties,
+            Some(JoinOutcome::Refused(e))
+        } else if !self.budgets.may_ask(now, &asker) {
+            self.engine.counters.requests_rate_limited += 1;
+            Some(JoinOutcome::TryAgain)
+        } else if !known && (self.stopping || self.rooms.len() >= limits::CONFERENCES) {
+            Some(JoinOutcome::TryAgain)
+        } else if !known && !self.budgets.open(&asker) {
+            self.engine.counters.requests_rate_limited += 1;
+            Some(JoinOutcome::TryAgain)
+        } else {
+            None
         };
-        let mut conference = Conference::start(&mut turn, new);
-        conference.requested(&mut turn, requester);
-        self.rooms.insert(request.room, conference);
+        let Some(mut turn) = self.engine.turn(now) else { return };
+        if let Some(outcome) = refused {
+            return requester.answer(&mut turn, outcome);
+        }
+        if !known {
+            turn.counters.conference_requests_new += 1;
+            turn.counters.conferences_created += 1;
+            self.next_conference += 1;
+            let new = NewConference {
+                id: ConferenceId(self.next_conference),
+                room: request.room.clone(),
+                properties: RoomProperties::of(request),
+                opened_by: asker,
+            };
+            let conference = Conference::new(&mut turn, new);
+            self.rooms.insert(request.room.clone(), conference);
+        }
+        self.with_room(now, &request.room, |conference, turn| {
+            if !known {
+                conference.join(turn);
+            }
+            conference.requested(turn, requester);
+        });
     }
 }
 

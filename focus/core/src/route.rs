@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use jitsi_xmpp::iq::{self, Answer};
+use jitsi_xmpp::iq;
 use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError, ns};
 use serde_json::Value;
 
 use crate::bridges::BridgeEvent;
+use crate::conference::Conference;
+use crate::iqs::Answer;
 use crate::turn::{Verdict, Waiting};
 use crate::{Focus, Output, disco};
 
@@ -28,7 +30,7 @@ impl Focus {
     fn route_iq(&mut self, now: Instant, from: Option<&Jid>, iq: &Element) {
         match iq.attr("type") {
             Some("result" | "error") => {
-                if let Some((waiting, answer)) = self.engine.iqs.take(iq) {
+                if let Some((waiting, answer)) = self.engine.iqs.take(&mut self.engine.timers, iq) {
                     self.answered(now, waiting, &answer);
                 }
             }
@@ -48,6 +50,10 @@ impl Focus {
 
     fn request(&mut self, now: Instant, from: Option<&Jid>, kind: &str, iq: &Element) -> Verdict {
         let Some(payload) = iq.first_child() else { return StanzaError::new(Condition::BadRequest).into() };
+        if from.is_some_and(|from| !self.budgets.may_request(now, from)) {
+            self.engine.counters.iqs_rate_limited += 1;
+            return StanzaError::new(Condition::ResourceConstraint).into();
+        }
         match (kind, payload.name(), payload.ns()) {
             ("get", "query", ns::DISCO_INFO) => Verdict::Result(Some(disco::info(payload.attr("node")))),
             ("get", "ping", ns::PING) => Verdict::Result(None),
@@ -128,7 +134,6 @@ impl Focus {
 
     pub(crate) fn answered(&mut self, now: Instant, waiting: Waiting, answer: &Answer) {
         match waiting {
-            Waiting::Nobody => {}
             Waiting::Discovery => self.engine.discovered(answer),
             Waiting::Probe(bridge) => {
                 let ok = matches!(answer, Answer::Result(_));
@@ -145,24 +150,20 @@ impl Focus {
         }
     }
 
-    pub(crate) fn requests_expired(&mut self, now: Instant) {
-        while let Some(waiting) = self.engine.iqs.take_expired(now) {
-            self.answered(now, waiting, &Answer::Timeout);
-        }
-    }
-
     pub(crate) fn bridge_events(&mut self, now: Instant, events: Vec<BridgeEvent>) {
         for event in events {
-            let rooms: Vec<BareJid> = self.rooms.keys().cloned().collect();
+            let concerned = |c: &&Conference| match &event {
+                BridgeEvent::Usable => c.presence.bridge_not_available,
+                BridgeEvent::Lost(bridge) => c.bridge.as_ref().is_some_and(|b| b.bridge == *bridge),
+            };
+            let rooms: Vec<BareJid> = self.rooms.values().filter(concerned).map(|c| c.room.clone()).collect();
             for room in rooms {
                 self.with_room(now, &room, |c, turn| match &event {
                     BridgeEvent::Usable => c.bridge_usable(now),
                     BridgeEvent::Lost(bridge) => {
-                        if c.bridge.as_ref().is_some_and(|b| b.bridge == *bridge) {
-                            // A bridge that says it is sick is told; one that left cannot be.
-                            let expire = turn.brewery.bridge(bridge).is_some();
-                            c.lose_bridge(turn, expire);
-                        }
+                        // A bridge that says it is sick is told; one that left cannot be.
+                        let expire = turn.brewery.bridge(bridge).is_some();
+                        c.lose_bridge(turn, expire);
                     }
                 });
             }

@@ -20,6 +20,12 @@ pub struct Counters {
     pub iq_timeouts: u64,
     pub iqs_unknown: u64,
     pub stanzas_ignored: u64,
+    /// Requests to the focus beyond their sender's budget.
+    pub iqs_rate_limited: u64,
+    /// Requests of the focus that found no place; they are repeated.
+    pub requests_postponed: u64,
+    /// Bugs that ended one conference.
+    pub panics: u64,
     pub xmpp_disconnects: u64,
 }
 

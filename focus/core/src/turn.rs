@@ -4,15 +4,19 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use jitsi_xmpp::iq::{self, IqTracker};
+use jitsi_xmpp::conference_request::HttpAnswer;
+use jitsi_xmpp::ids::MeetingId;
+use jitsi_xmpp::iq;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, StanzaError};
 
 use crate::bridges::Brewery;
 use crate::config::Config;
 use crate::features::CapsCache;
+use crate::iqs::{self, Iqs};
 use crate::limits;
 use crate::stats::Counters;
-use crate::{HttpReply, HttpRequestId, Output};
+use crate::timers::Timers;
+use crate::{HttpRequestId, Output};
 
 /// The conference a reply belongs to. Unique per run, so that a late reply never reaches a room's successor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,8 +31,6 @@ pub(crate) enum Waiting {
     Probe(FullJid),
     /// A conference, see [`conference`](crate::conference).
     Conference { id: ConferenceId, room: BareJid, what: crate::conference::Wait },
-    /// Nobody: the reply is taken off the stream and dropped.
-    Nobody,
 }
 
 /// How a request is answered; there is no way to return none (focus §13.3).
@@ -58,10 +60,11 @@ pub(crate) struct Turn<'a> {
     pub(crate) caps: &'a mut CapsCache,
     pub(crate) entropy: &'a mut dyn Entropy,
     pub(crate) counters: &'a mut Counters,
-    pub(crate) iqs: &'a mut IqTracker<Waiting>,
+    pub(crate) iqs: &'a mut Iqs,
+    pub(crate) timers: &'a mut Timers,
     pub(crate) out: &'a mut VecDeque<Output>,
-    /// Requests that found no place in the tracker: answered as timed out after the turn.
-    pub(crate) refused: &'a mut Vec<Waiting>,
+    /// Conferences left behind on bridges that could not be told.
+    pub(crate) orphans: &'a mut Vec<(FullJid, MeetingId)>,
 }
 
 impl Turn<'_> {
@@ -69,15 +72,32 @@ impl Turn<'_> {
         self.out.push_back(Output::Send(stanza));
     }
 
-    pub(crate) fn http(&mut self, request: HttpRequestId, reply: HttpReply) {
+    pub(crate) fn http(&mut self, request: HttpRequestId, reply: HttpAnswer) {
         self.out.push_back(Output::HttpReply { request, reply });
     }
 
-    /// Sends a request; the reply, or its absence, comes back as `then`.
-    pub(crate) fn ask(&mut self, kind: &str, to: &Jid, payload: Element, then: Waiting) {
-        match self.iqs.register(self.now, to, limits::IQ_TIMEOUT, then.clone()) {
-            Some(id) => self.send(iq::request(kind, to, &id, payload)),
-            None => self.refused.push(then),
+    /// Sends a request; the reply, or its absence, comes back as `then`. `false`: too many are under way, nothing was
+    /// sent, and the asker tries again after [`limits::BUSY`](crate::limits::BUSY).
+    #[must_use]
+    pub(crate) fn ask(&mut self, kind: &str, to: &Jid, payload: Element, then: Waiting) -> bool {
+        let id = self.iqs.register(self.now, self.timers, self.entropy, to, then);
+        match &id {
+            Some(id) => self.send(iq::request(kind, to, id, payload)),
+            None => self.counters.requests_postponed += 1,
         }
+        id.is_some()
+    }
+
+    /// A bridge that is away still has this meeting: it is told to end it when it is back.
+    pub(crate) fn orphan(&mut self, bridge: FullJid, meeting: MeetingId) {
+        if self.orphans.len() < limits::ORPHANS {
+            self.orphans.push((bridge, meeting));
+        }
+    }
+
+    /// Sends a request whose reply changes nothing: it is not waited for.
+    pub(crate) fn tell(&mut self, kind: &str, to: &Jid, payload: Element) {
+        let id = iqs::new_id(self.entropy);
+        self.send(iq::request(kind, to, &id, payload));
     }
 }

@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use focus_core::Stats;
+use service::proxies::Client;
 
 use crate::limits;
 use crate::run::{FocusHandle, HttpConferenceRequest};
@@ -26,7 +27,7 @@ impl std::fmt::Debug for Routers {
     }
 }
 
-/// The routers of a running focus.
+/// The routers of a running focus. Other origins are let in by the web server in front, as upstream's is configured.
 pub fn router(handle: FocusHandle) -> Routers {
     let public = Router::new()
         .route("/conference-request/v1", post(conference_request).options(async || StatusCode::OK))
@@ -40,11 +41,14 @@ pub fn router(handle: FocusHandle) -> Routers {
 }
 
 async fn conference_request(State(focus): State<FocusHandle>, request: Request) -> Response {
-    let body = match service::body::read(request, limits::BODY).await {
-        Ok((_, whole)) => whole.to_vec(),
+    let request = match service::body::read(request, limits::BODY).await {
+        Ok((head, whole)) => HttpConferenceRequest {
+            body: whole.to_vec(),
+            from: Client::of(&head.extensions).and_then(|c| c.network()),
+        },
         Err(refused) => return refused.into_response(),
     };
-    let reply = focus.conference_request(HttpConferenceRequest { body }).await;
+    let reply = focus.conference_request(request).await;
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, reply.content_type)], reply.body).into_response()
 }

@@ -12,6 +12,6 @@ pub mod limits;
 mod run;
 
 pub use config::{ConfigError, FocusConfig, RawConfig};
-pub use focus_core::{Config, HttpReply as HttpConferenceReply, Stats};
+pub use focus_core::{Config, HttpAnswer as HttpConferenceReply, Stats};
 pub use http::router;
 pub use run::{FocusHandle, HttpConferenceRequest, focus};

@@ -10,3 +10,9 @@ pub const BODY: usize = 16 * 1024;
 pub const REPLY: Duration = Duration::from_secs(60);
 /// A question about figures is answered after at most this; otherwise the engine hangs.
 pub const STATS: Duration = Duration::from_secs(5);
+/// Stanzas that wait for a place on the link. Reason: a bridge that goes with 2,000 people on it makes five for each.
+pub const UNSENT: usize = 16_384;
+/// Bytes of those: the worst case in memory.
+pub const UNSENT_BYTES: usize = 32 * 1024 * 1024;
+/// A link that takes nothing for so long is given up on what waits. Reason: longer than its own ping.
+pub const STALLED: Duration = Duration::from_secs(75);

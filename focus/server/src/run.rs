@@ -1,14 +1,16 @@
 //! The one task that owns the engine: link events, commands and deadlines in; stanzas and answers out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use focus_core::{Config, Focus, HttpReply, HttpRequestId, Output, Stats};
+use focus_core::{Config, Focus, HttpAnswer, HttpRequestId, Network, Output, Stats};
 use service::SystemEntropy;
-use xmpp_link::{Link, LinkEvent};
+use xmpp_link::{Link, LinkEvent, LinkFull};
 
 use crate::limits;
 
@@ -17,6 +19,8 @@ use crate::limits;
 pub struct HttpConferenceRequest {
     /// As received; the engine parses it.
     pub body: Vec<u8>,
+    /// Whose budget it takes from; `None` if that cannot be known.
+    pub from: Option<Network>,
 }
 
 /// The room is personal: nothing of it is shown.
@@ -34,20 +38,20 @@ pub struct FocusHandle {
 
 #[derive(Debug)]
 enum Command {
-    Conference(Vec<u8>, oneshot::Sender<HttpReply>),
+    Conference(HttpConferenceRequest, oneshot::Sender<HttpAnswer>),
     Stats(oneshot::Sender<Stats>),
 }
 
 impl FocusHandle {
     /// Passes a conference request to the engine. Always answers: 503 when the engine is overloaded or gone.
-    pub async fn conference_request(&self, request: HttpConferenceRequest) -> HttpReply {
+    pub async fn conference_request(&self, request: HttpConferenceRequest) -> HttpAnswer {
         let (reply, answer) = oneshot::channel();
-        if self.commands.try_send(Command::Conference(request.body, reply)).is_ok()
+        if self.commands.try_send(Command::Conference(request, reply)).is_ok()
             && let Ok(Ok(answer)) = tokio::time::timeout(limits::REPLY, answer).await
         {
             return answer;
         }
-        HttpReply { status: 503, content_type: "text/plain", body: "Focus is not available".into() }
+        HttpAnswer { status: 503, content_type: "text/plain", body: "Focus is not available".into() }
     }
 
     /// A picture of now; `None` when the engine does not answer.
@@ -83,6 +87,10 @@ pub fn focus(
         commands: receiver,
         replies: HashMap::new(),
         next_request: 0,
+        unsent: VecDeque::new(),
+        unsent_bytes: 0,
+        full_since: None,
+        panics: 0,
     };
     (FocusHandle { commands }, task.run(shutdown))
 }
@@ -91,8 +99,15 @@ struct Task {
     focus: Focus,
     link: Link,
     commands: mpsc::Receiver<Command>,
-    replies: HashMap<HttpRequestId, oneshot::Sender<HttpReply>>,
+    replies: HashMap<HttpRequestId, oneshot::Sender<HttpAnswer>>,
     next_request: u64,
+    /// Stanzas that found no place on the link yet.
+    unsent: VecDeque<Bytes>,
+    unsent_bytes: usize,
+    /// Since when the link takes nothing.
+    full_since: Option<Instant>,
+    /// Inputs that a bug made the engine stumble over.
+    panics: u64,
 }
 
 impl Task {
@@ -107,15 +122,27 @@ impl Task {
                     None => std::future::pending().await,
                 }
             };
+            let sender = self.link.sender();
+            let full_since = self.full_since;
+            let stalled = async {
+                match full_since {
+                    Some(since) => tokio::time::sleep_until((since + limits::STALLED).into()).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                event = self.link.recv() => match event {
+                // While the server does not take what we say, we do not listen either: what waits is sorted by the link.
+                event = self.link.recv(), if self.unsent.len() < limits::UNSENT / 2 => match event {
                     Some(event) => self.event(event),
                     None => break,
                 },
+                // Nobody takes anything: the link itself is about to say so.
+                () = stalled => self.forget_unsent(),
+                () = sender.has_place(), if !self.unsent.is_empty() => {}
                 Some(command) = self.commands.recv() => self.command(command),
-                () = wake => self.focus.handle_timeout(Instant::now()),
+                () = wake => self.step(|focus, now| focus.handle_timeout(now)),
                 _ = shutdown.wait_for(|stop| *stop) => {
-                    self.focus.handle_shutdown(Instant::now());
+                    self.step(Focus::handle_shutdown);
                     break;
                 }
             }
@@ -124,33 +151,47 @@ impl Task {
         self.link.close().await;
     }
 
-    fn event(&mut self, event: LinkEvent) {
+    /// One input. A panic in a conference costs that one and is dealt with in the engine; what comes up to here costs
+    /// the input.
+    fn step(&mut self, handle: impl FnOnce(&mut Focus, Instant)) {
         let now = Instant::now();
+        if catch_unwind(AssertUnwindSafe(|| handle(&mut self.focus, now))).is_err() {
+            self.panics += 1;
+            tracing::error!("an input made the focus panic; it is dropped");
+        }
+    }
+
+    fn event(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up { jid, resumed } => {
                 tracing::info!(resumed, "XMPP link up");
-                self.focus.handle_link_up(now, jid, resumed);
+                if !resumed {
+                    self.forget_unsent();
+                }
+                self.step(|focus, now| focus.handle_link_up(now, jid, resumed));
             }
-            LinkEvent::Stanza(stanza) => self.focus.handle_stanza(now, &stanza),
+            LinkEvent::Stanza(stanza) => self.step(|focus, now| focus.handle_stanza(now, &stanza)),
             LinkEvent::Down { reason } => {
                 tracing::warn!(%reason, "XMPP link down");
-                self.focus.handle_link_down(now);
+                self.step(Focus::handle_link_down);
             }
         }
     }
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Conference(body, reply) => {
+            Command::Conference(request, reply) => {
                 self.replies.retain(|_, waiting| !waiting.is_closed());
                 self.next_request += 1;
                 let id = HttpRequestId(self.next_request);
                 self.replies.insert(id, reply);
-                self.focus.handle_http_request(Instant::now(), id, &body);
+                self.step(|focus, now| focus.handle_http_request(now, id, request.from, &request.body));
             }
             Command::Stats(reply) => {
                 // Whoever asked may have gone.
-                let _ = reply.send(self.focus.stats());
+                let mut stats = self.focus.stats();
+                stats.counters.panics += self.panics;
+                let _ = reply.send(stats);
             }
         }
     }
@@ -159,10 +200,16 @@ impl Task {
         while let Some(output) = self.focus.poll_output() {
             match output {
                 Output::Send(stanza) => {
-                    // A stanza that finds no place is lost; the engine's deadlines notice and repair it.
-                    if let Err(full) = self.link.send(&stanza) {
-                        tracing::warn!(reason = full.reason(), "stanza not sent");
+                    let stanza = Bytes::from(stanza.to_xml());
+                    if self.unsent.len() >= limits::UNSENT
+                        || self.unsent_bytes + stanza.len() > limits::UNSENT_BYTES
+                    {
+                        // The engine's deadlines notice and repair it.
+                        tracing::warn!("the server takes nothing: stanza not sent");
+                        continue;
                     }
+                    self.unsent_bytes += stanza.len();
+                    self.unsent.push_back(stanza);
                 }
                 Output::HttpReply { request, reply } => {
                     if let Some(waiting) = self.replies.remove(&request) {
@@ -171,6 +218,26 @@ impl Task {
                 }
             }
         }
+        while let Some(stanza) = self.unsent.front() {
+            match self.link.send_bytes(stanza.clone()) {
+                Ok(()) => {
+                    self.full_since = None;
+                    self.unsent_bytes -= stanza.len();
+                    self.unsent.pop_front();
+                }
+                Err(LinkFull::Full) => {
+                    self.full_since.get_or_insert_with(Instant::now);
+                    return;
+                }
+                Err(LinkFull::Closed) => return self.forget_unsent(),
+            }
+        }
+    }
+
+    fn forget_unsent(&mut self) {
+        self.full_since = None;
+        self.unsent.clear();
+        self.unsent_bytes = 0;
     }
 }
 

@@ -141,6 +141,9 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         ("iq_timeouts", c.iq_timeouts),
         ("iqs_unknown", c.iqs_unknown),
         ("stanzas_ignored", c.stanzas_ignored),
+        ("iqs_rate_limited", c.iqs_rate_limited),
+        ("requests_postponed", c.requests_postponed),
+        ("panics", c.panics),
     ];
     out.counters("plausch_focus_events", "What happened in the focus.", "event", rows);
 }

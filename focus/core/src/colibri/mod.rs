@@ -3,7 +3,10 @@
 //!
 //! The state kept in members and in the source map is the desired state. A request says all of the aspect it
 //! changes, so repeating it after a lost answer is harmless; what cannot be repeated fails the whole session, and
-//! its participants are invited again.
+//! its participants are invited again. One update per endpoint is under way at a time (`news.rs`): a client that
+//! changes its mind a thousand times makes two requests.
+
+mod news;
 
 use std::collections::BTreeSet;
 
@@ -11,21 +14,25 @@ use jitsi_xmpp::colibri2::{
     Colibri2Error, ConferenceModified, ConferenceModify, Endpoint, ErrorReason, ForceMute, Sctp, Transport,
     capability,
 };
-use jitsi_xmpp::ids::EndpointId;
-use jitsi_xmpp::iq::Answer;
+use jitsi_xmpp::ids::{EndpointId, MeetingId};
 use jitsi_xmpp::jingle::IceUdpTransport;
 use jitsi_xmpp::{Condition, Element, FullJid, Sensitive, StanzaError};
 
-use crate::conference::member::{Media, Member};
-use crate::conference::{Conference, Wait};
+use crate::conference::member::Media;
+use crate::conference::{Conference, Phase, Wait};
+use crate::iqs::Answer;
 use crate::jingle::{Offer, feedback_source, media_sources};
 use crate::sources::SourceSet;
-use crate::turn::{Turn, Waiting};
+use crate::turn::Turn;
+
+pub(crate) use news::{Change, News};
 
 /// A conference on one bridge.
 #[derive(Debug)]
 pub(crate) struct BridgeSession {
     pub(crate) bridge: FullJid,
+    /// What the bridge knows the conference by.
+    pub(crate) meeting: MeetingId,
     /// Clients echo it; it tells late messages about an earlier session apart.
     pub(crate) id: String,
     pub(crate) region: Option<String>,
@@ -33,14 +40,6 @@ pub(crate) struct BridgeSession {
     /// The bridge's own sources, from its first answer.
     pub(crate) feedback: SourceSet,
     endpoints: BTreeSet<EndpointId>,
-}
-
-/// Which aspects of an endpoint to tell the bridge.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Change {
-    pub(crate) transport: bool,
-    pub(crate) sources: bool,
-    pub(crate) last_n: Option<i32>,
 }
 
 /// What an allocation brought.
@@ -63,9 +62,10 @@ pub(crate) enum AllocationFailure {
 }
 
 impl BridgeSession {
-    pub(crate) fn new(bridge: FullJid, id: String, region: Option<String>) -> Self {
+    pub(crate) fn new(bridge: FullJid, meeting: MeetingId, id: String, region: Option<String>) -> Self {
         Self {
             bridge,
+            meeting,
             id,
             region,
             created: false,
@@ -76,11 +76,17 @@ impl BridgeSession {
 }
 
 impl Conference {
-    /// Asks the bridge for an endpoint. The answer comes back as [`Wait::Allocation`].
-    pub(crate) fn allocate(&mut self, turn: &mut Turn<'_>, id: &EndpointId, offer: &Offer, attempt: u64) {
+    /// Asks the bridge for an endpoint. The answer comes back as [`Wait::Allocation`]. `false`: could not be asked.
+    pub(crate) fn allocate(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &EndpointId,
+        offer: &Offer,
+        attempt: u64,
+    ) -> bool {
         let force_mute = self.force_mute_of(id);
         let wait = self.waits(Wait::Allocation { member: id.clone(), attempt });
-        let (Some(bridge), Some(member)) = (&mut self.bridge, self.members.get(id)) else { return };
+        let (Some(bridge), Some(member)) = (&mut self.bridge, self.members.get(id)) else { return false };
         let mut endpoint = Endpoint::new(id.clone());
         endpoint.create = true;
         endpoint.stats_id = member.stats_id.clone().map(Sensitive::new);
@@ -96,47 +102,22 @@ impl Conference {
         if offer.rewriting {
             endpoint.capabilities.push(capability::SSRC_REWRITING.into());
         }
-        let mut request = ConferenceModify::new(self.meeting.clone());
+        let mut request = ConferenceModify::new(bridge.meeting.clone());
         if !bridge.created {
-            bridge.created = true;
             request.create = true;
             request.name = Some(self.room.clone());
             request.rtcstats_enabled = self.properties.rtcstats;
         }
         request.endpoints.push(endpoint);
-        bridge.endpoints.insert(id.clone());
         let to = bridge.bridge.clone();
-        turn.brewery.endpoint_added(turn.now, &to);
         // compat: type `get`, as upstream's bridge has always been asked (focus §6.1).
-        turn.ask("get", to.as_jid(), request.to_element(), wait);
-    }
-
-    /// Tells the bridge what changed about an endpoint.
-    pub(crate) fn update_bridge(
-        &mut self,
-        turn: &mut Turn<'_>,
-        id: &EndpointId,
-        change: Change,
-        again: bool,
-    ) {
-        let (Some(bridge), Some(member)) = (&self.bridge, self.members.get(id)) else { return };
-        if !bridge.endpoints.contains(id) {
-            return;
+        if !turn.ask("get", to.as_jid(), request.to_element(), wait) {
+            return false;
         }
-        let mut endpoint = Endpoint::new(id.clone());
-        endpoint.stats_id = member.stats_id.clone().map(Sensitive::new);
-        if change.transport {
-            endpoint.transport = member
-                .session()
-                .and_then(|s| s.transport.clone())
-                .map(|ice| Transport { ice: Some(ice), ..Transport::default() });
-        }
-        if change.sources {
-            endpoint.sources = Some(media_sources(id, &self.sources.of(id)));
-        }
-        endpoint.initial_last_n = change.last_n;
-        let wait = Wait::Update { session: bridge.id.clone(), member: Some(id.clone()), again };
-        self.modify(turn, vec![endpoint], wait);
+        bridge.created = true;
+        bridge.endpoints.insert(id.clone());
+        turn.brewery.endpoint_added(turn.now, &to);
+        true
     }
 
     /// Tells the bridge whose audio and video to discard.
@@ -151,18 +132,24 @@ impl Conference {
                 e
             })
             .collect();
-        if !endpoints.is_empty() {
-            let wait = Wait::Update { session: bridge.id.clone(), member: None, again: false };
-            self.modify(turn, endpoints, wait);
+        if endpoints.is_empty() {
+            return;
+        }
+        let wait = Wait::Update { session: bridge.id.clone(), member: None };
+        if !self.modify(turn, endpoints, wait) {
+            // One by one, as soon as there is a place.
+            for id in ids {
+                self.tell_bridge(id, Change { force_mute: true, ..Change::default() });
+            }
         }
     }
 
-    fn modify(&self, turn: &mut Turn<'_>, endpoints: Vec<Endpoint>, wait: Wait) {
-        let Some(bridge) = &self.bridge else { return };
-        let mut request = ConferenceModify::new(self.meeting.clone());
+    fn modify(&self, turn: &mut Turn<'_>, endpoints: Vec<Endpoint>, wait: Wait) -> bool {
+        let Some(bridge) = &self.bridge else { return false };
+        let mut request = ConferenceModify::new(bridge.meeting.clone());
         request.endpoints = endpoints;
         let wait = self.waits(wait);
-        turn.ask("get", bridge.bridge.as_jid(), request.to_element(), wait);
+        turn.ask("get", bridge.bridge.as_jid(), request.to_element(), wait)
     }
 
     /// Expires an endpoint; with the last one, the conference on the bridge.
@@ -177,15 +164,42 @@ impl Conference {
         }
         let mut endpoint = Endpoint::new(id.clone());
         endpoint.expire = true;
-        let mut request = ConferenceModify::new(self.meeting.clone());
+        let mut request = ConferenceModify::new(bridge.meeting.clone());
         request.endpoints.push(endpoint);
-        turn.ask("get", bridge.bridge.as_jid(), request.to_element(), Waiting::Nobody);
+        turn.tell("get", bridge.bridge.as_jid(), request.to_element());
     }
 
     /// Expires the conference on its bridge.
     pub(crate) fn expire_bridge(&mut self, turn: &mut Turn<'_>) {
-        if let Some(bridge) = self.bridge.take() {
-            turn.ask("get", bridge.bridge.as_jid(), expire_request(&self.meeting), Waiting::Nobody);
+        let Some(bridge) = self.bridge.take() else { return };
+        if !bridge.created {
+            self.meeting_is_free(&bridge.meeting);
+            return;
+        }
+        let wait = self.waits(Wait::Expired { meeting: bridge.meeting.clone() });
+        if self.phase == Phase::Ended
+            || !turn.ask("get", bridge.bridge.as_jid(), expire_request(&bridge.meeting), wait)
+        {
+            turn.tell("get", bridge.bridge.as_jid(), expire_request(&bridge.meeting));
+        }
+    }
+
+    /// The bridge says that the meeting is over there, or that it knows of none.
+    pub(crate) fn expired_answer(&mut self, meeting: &MeetingId, answer: &Answer) {
+        let gone = match answer {
+            Answer::Result(_) => true,
+            Answer::Error(e) => Colibri2Error::from_stanza_error(e)
+                .is_some_and(|e| e.reason == ErrorReason::ConferenceNotFound),
+            Answer::Timeout => false,
+        };
+        if gone && self.bridge.as_ref().is_none_or(|b| b.meeting != *meeting) {
+            self.meeting_is_free(meeting);
+        }
+    }
+
+    fn meeting_is_free(&mut self, meeting: &MeetingId) {
+        if *meeting == self.meeting {
+            self.meeting_on = None;
         }
     }
 
@@ -197,47 +211,11 @@ impl Conference {
         turn.counters.participants_moved += affected.len() as u64;
         if expire {
             self.expire_bridge(turn);
+        } else if let Some(bridge) = self.bridge.take() {
+            turn.orphan(bridge.bridge, bridge.meeting);
         }
-        self.bridge = None;
         for id in affected {
             self.move_member(turn, &id);
-        }
-    }
-
-    /// The answer to an update (focus §6.5).
-    pub(crate) fn update_answer(
-        &mut self,
-        turn: &mut Turn<'_>,
-        session: &str,
-        member: Option<&EndpointId>,
-        again: bool,
-        answer: &Answer,
-    ) {
-        if self.bridge.as_ref().is_none_or(|b| b.id != session) {
-            return;
-        }
-        let error = match (answer, member) {
-            (Answer::Result(_), _) => return,
-            // Saying it once more is harmless, and a lost update would leave client and bridge out of step.
-            (Answer::Timeout, Some(id)) if !again => {
-                let change = Change { transport: true, sources: true, last_n: None };
-                return self.update_bridge(turn, &id.clone(), change, true);
-            }
-            (Answer::Timeout, _) => {
-                if let Some(bridge) = &self.bridge {
-                    turn.brewery.failed(turn.now, &bridge.bridge);
-                }
-                return self.lose_bridge(turn, true);
-            }
-            (Answer::Error(e, _), _) => Colibri2Error::from_stanza_error(e),
-        };
-        match error {
-            Some(Colibri2Error { reason: ErrorReason::UnknownEndpoint, endpoint: Some(id) }) => {
-                if self.members.get(&id).and_then(Member::bridge_session) == Some(session) {
-                    self.move_member(turn, &id);
-                }
-            }
-            _ => self.lose_bridge(turn, true),
         }
     }
 }
@@ -251,7 +229,7 @@ pub(crate) fn allocated(
     let iq = match answer {
         Answer::Result(iq) => iq,
         Answer::Timeout => return Err(AllocationFailure::Bridge),
-        Answer::Error(e, _) => return Err(failure(e)),
+        Answer::Error(e) => return Err(failure(e)),
     };
     let Some(Ok(modified)) = ConferenceModified::from_iq(iq) else { return Err(AllocationFailure::Bridge) };
     let transport = modified.endpoints.into_iter().find(|e| e.id == *id).and_then(|e| e.transport);
@@ -286,7 +264,7 @@ fn failure(e: &StanzaError) -> AllocationFailure {
 }
 
 /// The request that ends a conference on a bridge.
-pub(crate) fn expire_request(meeting: &jitsi_xmpp::ids::MeetingId) -> Element {
+pub(crate) fn expire_request(meeting: &MeetingId) -> Element {
     let mut request = ConferenceModify::new(meeting.clone());
     request.expire = true;
     request.to_element()

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jitsi_xmpp::ids::{EndpointId, SessionId};
-use jitsi_xmpp::iq::Answer;
+use jitsi_xmpp::ids::{EndpointId, MeetingId, SessionId};
 use jitsi_xmpp::jingle::{Action, Jingle, Reason, ReasonKind};
 use jitsi_xmpp::{Element, ns, presence};
 
@@ -12,10 +11,11 @@ use super::{Conference, Wait};
 use crate::bridges::select::{Wish, select};
 use crate::colibri::{AllocationFailure, BridgeSession, allocated};
 use crate::features::Features;
+use crate::iqs::Answer;
 use crate::jingle::{Initiate, Offer, SourceMessage, source_message};
 use crate::limits;
 use crate::sources::wanted;
-use crate::turn::{Turn, Waiting};
+use crate::turn::Turn;
 
 impl Conference {
     /// Somebody new is in the room.
@@ -24,6 +24,7 @@ impl Conference {
         if self.participant_count() == 0 {
             for m in self.members.values_mut().filter(|m| matches!(m.media, Media::Ended)) {
                 m.set_media(Media::Wanted);
+                self.dirty.insert(m.seq);
             }
         }
         if self.phase == super::Phase::Running {
@@ -33,8 +34,9 @@ impl Conference {
 
     /// Looks the features up: in the cache, else by asking the client. Nothing else waits for the answer.
     pub(super) fn ask_features(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
-        let Some(m) = self.members.get_mut(id) else { return };
-        let Lookup::Asking { caps } = &m.features else { return };
+        let Some(m) = self.member_mut(id) else { return };
+        let Lookup::Asking { caps, again } = &mut m.features else { return };
+        *again = None;
         if let Some(known) = caps.as_ref().and_then(|key| turn.caps.features(key)) {
             m.features = Lookup::Known(known);
             return;
@@ -42,7 +44,21 @@ impl Conference {
         let query = Element::new("query", ns::DISCO_INFO).with_opt_attr("node", caps.as_ref());
         let (to, seq) = (m.occupant.clone(), m.seq);
         let wait = self.waits(Wait::Features { member: id.clone(), seq });
-        turn.ask("get", to.as_jid(), query, wait);
+        if !turn.ask("get", to.as_jid(), query, wait)
+            && let Some(Lookup::Asking { again, .. }) = self.member_mut(id).map(|m| &mut m.features)
+        {
+            *again = Some(turn.now + limits::BUSY);
+        }
+    }
+
+    pub(super) fn ask_features_again(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let again = match self.members.get(id).map(|m| &m.features) {
+            Some(Lookup::Asking { again, .. }) => *again,
+            _ => None,
+        };
+        if again.is_some_and(|at| at <= turn.now) {
+            self.ask_features(turn, id);
+        }
     }
 
     pub(super) fn features_answer(
@@ -52,8 +68,8 @@ impl Conference {
         seq: u64,
         answer: &Answer,
     ) {
-        let Some(m) = self.members.get_mut(id).filter(|m| m.seq == seq) else { return };
-        let Lookup::Asking { caps } = &m.features else { return };
+        let Some(m) = self.member_mut(id).filter(|m| m.seq == seq) else { return };
+        let Lookup::Asking { caps, .. } = &m.features else { return };
         let query = match answer {
             Answer::Result(iq) => iq.child("query", ns::DISCO_INFO),
             _ => None,
@@ -67,22 +83,19 @@ impl Conference {
         m.features = Lookup::Known(features);
     }
 
-    /// Invites everybody whose time has come.
-    pub(super) fn invite_due(&mut self, turn: &mut Turn<'_>) {
-        let enough = self.member_count() >= turn.config.min_participants;
-        for id in self.by_arrival() {
-            let due = self.members.get(&id).is_some_and(|m| {
-                m.counts()
-                    && m.known_features().is_some()
-                    && match m.media {
-                        Media::Wanted => enough,
-                        Media::Delayed(at) | Media::NoBridge(at) => at <= turn.now,
-                        _ => false,
-                    }
-            });
-            if due {
-                self.invite(turn, &id);
-            }
+    /// Invites a member whose time has come.
+    pub(super) fn invite_if_due(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let due = self.members.get(id).is_some_and(|m| {
+            m.counts()
+                && m.known_features().is_some()
+                && match m.media {
+                    Media::Wanted => self.is_enough(),
+                    Media::Delayed(at) | Media::NoBridge(at) => at <= turn.now,
+                    _ => false,
+                }
+        });
+        if due {
+            self.invite(turn, id);
         }
     }
 
@@ -95,7 +108,7 @@ impl Conference {
         let Some((bridge, region)) = picked else {
             turn.counters.bridge_not_available += 1;
             self.presence.bridge_not_available = true;
-            if let Some(m) = self.members.get_mut(id) {
+            if let Some(m) = self.member_mut(id) {
                 m.set_media(Media::NoBridge(turn.now + NO_BRIDGE_RETRY));
             }
             return;
@@ -107,16 +120,40 @@ impl Conference {
         }
         let offer = Offer::new(turn.config, features);
         let attempt = turn.entropy.u64();
-        let session = self
-            .bridge
-            .get_or_insert_with(|| BridgeSession::new(bridge, turn.entropy.uuid(), region))
-            .id
-            .clone();
-        self.allocate(turn, id, &offer, attempt);
-        if let Some(m) = self.members.get_mut(id) {
-            m.invites.spend(turn.now);
-            m.set_media(Media::Allocating(Allocating { attempt, bridge_session: session, offer }));
+        let session = self.session_on(turn, bridge, region);
+        let asked = self.allocate(turn, id, &offer, attempt);
+        if let Some(m) = self.member_mut(id) {
+            if asked {
+                m.invites.spend(turn.now);
+                m.set_media(Media::Allocating(Allocating { attempt, bridge_session: session, offer }));
+            } else {
+                // Nobody's fault: too much is under way.
+                m.set_media(Media::Delayed(turn.now + limits::BUSY));
+            }
         }
+    }
+
+    /// The id of the session with the conference's bridge, a new one if there is none.
+    ///
+    /// compat: a bridge that has been told to end a meeting refuses to make one of the same id until it has got round
+    /// to it, a slow one for minutes. So the room's own id is used only where nothing of it can be left.
+    fn session_on(
+        &mut self,
+        turn: &mut Turn<'_>,
+        bridge: jitsi_xmpp::FullJid,
+        region: Option<String>,
+    ) -> String {
+        if let Some(session) = &self.bridge {
+            return session.id.clone();
+        }
+        let meeting = if self.meeting_on.as_ref() == Some(&bridge) {
+            MeetingId::new(turn.entropy.uuid())
+        } else {
+            self.meeting_on = Some(bridge.clone());
+            self.meeting.clone()
+        };
+        let session = BridgeSession::new(bridge, meeting, turn.entropy.uuid(), region);
+        self.bridge.insert(session).id.clone()
     }
 
     pub(super) fn allocation_answer(
@@ -126,7 +163,7 @@ impl Conference {
         attempt: u64,
         answer: &Answer,
     ) {
-        let Some(m) = self.members.get_mut(id) else { return };
+        let Some(m) = self.member_mut(id) else { return };
         if !matches!(&m.media, Media::Allocating(a) if a.attempt == attempt) {
             return;
         }
@@ -139,8 +176,8 @@ impl Conference {
                 self.initiate(turn, id, &allocating, &allocated.transport);
             }
             Err(failure) => {
-                tracing::warn!(conference = self.id.0, ?failure, "no endpoint on the bridge");
                 m.set_media(Media::Allocating(allocating));
+                tracing::warn!(conference = self.id.0, ?failure, "no endpoint on the bridge");
                 self.allocation_failed(turn, id, failure);
             }
         }
@@ -151,7 +188,7 @@ impl Conference {
         match (failure, bridge) {
             (AllocationFailure::Endpoint, _) | (_, None) => {
                 self.expire_endpoint(turn, id);
-                if let Some(m) = self.members.get_mut(id) {
+                if let Some(m) = self.member_mut(id) {
                     let pause = m.invites.pause().max(Duration::from_secs(2));
                     m.set_media(Media::Delayed(turn.now + pause));
                 }
@@ -172,6 +209,7 @@ impl Conference {
         transport: &jitsi_xmpp::jingle::IceUdpTransport,
     ) {
         let start_muted = self.start_muted_of(turn, id);
+        self.touch(id);
         let (Some(bridge), Some(member)) = (&self.bridge, self.members.get_mut(id)) else { return };
         let offer = &allocating.offer;
         let sid = SessionId::new(base32(turn.entropy.u64()));
@@ -188,13 +226,13 @@ impl Conference {
             start_muted,
         });
         member.signaling.offered(others);
-        member.just_joined = false;
         let repeat_at = (!member.repeated).then(|| turn.now + limits::ACCEPT);
         member.set_media(Media::Session(Session {
             sid: sid.clone(),
             bridge_session: bridge.id.clone(),
             offered: Some(Offered { repeat_at }),
             transport: None,
+            last_n: None,
             rewriting: offer.rewriting,
             json: offer.json,
             filter: offer.filter(),
@@ -202,7 +240,11 @@ impl Conference {
         let to = member.occupant.clone();
         turn.counters.sessions_initiated += 1;
         let wait = self.waits(Wait::Offer { member: id.clone(), sid: sid.as_str().to_owned() });
-        turn.ask("set", to.as_jid(), jingle.to_element(), wait);
+        let offer = jingle.to_element();
+        // Only an error would tell something: without a place the answer is done without.
+        if !turn.ask("set", to.as_jid(), offer.clone(), wait) {
+            turn.tell("set", to.as_jid(), offer);
+        }
     }
 
     /// A missing reply counts as success: only `session-accept` proves anything. An error ends the session.
@@ -221,7 +263,7 @@ impl Conference {
         let mut jingle = Jingle::new(Action::SessionTerminate, session.sid.clone());
         jingle.initiator = Some(turn.me.as_jid().clone());
         jingle.reason = Some(reason);
-        turn.ask("set", member.occupant.as_jid(), jingle.to_element(), Waiting::Nobody);
+        turn.tell("set", member.occupant.as_jid(), jingle.to_element());
     }
 
     /// Invited anew: others forget its sources, its client ends the old session, a new one follows at once or,
@@ -229,7 +271,7 @@ impl Conference {
     pub(crate) fn move_member(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
         self.terminate(turn, id, Reason::new(ReasonKind::Success, "moving"));
         self.end_session(turn, id);
-        if let Some(m) = self.members.get_mut(id) {
+        if let Some(m) = self.member_mut(id) {
             let at = turn.now + m.invites.pause();
             m.set_media(Media::Delayed(at));
         }
@@ -241,46 +283,48 @@ impl Conference {
         for m in self.members.values_mut().filter(|m| m.id != *owner) {
             if m.session().is_some_and(|s| !s.rewriting) {
                 m.signaling.changed(at);
+                self.dirty.insert(m.seq);
             }
         }
     }
 
     /// Tells receivers what has changed since they were told last; one that has not accepted yet is told after.
-    pub(super) fn flush_sources(&mut self, turn: &mut Turn<'_>) {
-        for id in self.by_arrival() {
-            let Some(m) = self.members.get_mut(&id) else { continue };
-            let Media::Session(session) = &m.media else { continue };
-            if session.offered.is_some() || m.signaling.flush_at().is_none_or(|at| at > turn.now) {
+    pub(super) fn flush_sources(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let Some(m) = self.members.get_mut(id) else { return };
+        let Media::Session(session) = &m.media else { return };
+        if session.offered.is_some() || m.signaling.flush_at().is_none_or(|at| at > turn.now) {
+            return;
+        }
+        let (remove, add) = m.signaling.flush(wanted(&self.sources, id, session.filter));
+        for (action, sources) in [(Action::SourceRemove, remove), (Action::SourceAdd, add)] {
+            if sources.is_empty() {
                 continue;
             }
-            let (remove, add) = m.signaling.flush(wanted(&self.sources, &id, session.filter));
-            for (action, sources) in [(Action::SourceRemove, remove), (Action::SourceAdd, add)] {
-                if sources.is_empty() {
-                    continue;
-                }
-                let mut jingle = Jingle::new(action, session.sid.clone());
-                jingle.initiator = Some(turn.me.as_jid().clone());
-                match source_message(&sources, session.json) {
-                    SourceMessage::Json(json) => jingle.json_sources = Some(json),
-                    SourceMessage::Xml(contents) => jingle.contents = contents,
-                }
-                turn.ask("set", m.occupant.as_jid(), jingle.to_element(), Waiting::Nobody);
+            let mut jingle = Jingle::new(action, session.sid.clone());
+            jingle.initiator = Some(turn.me.as_jid().clone());
+            match source_message(&sources, session.json) {
+                SourceMessage::Json(json) => jingle.json_sources = Some(json),
+                SourceMessage::Xml(contents) => jingle.contents = contents,
             }
+            turn.tell("set", m.occupant.as_jid(), jingle.to_element());
         }
     }
 
-    /// Start-muted policy for a new participant: of the room, or because many are there already (focus §3.6).
+    /// Start-muted policy for a new participant: of the room, or because many came before (focus §3.6). Upstream applies the
+    /// second part at every invitation: a bridge that moves then switches off cameras that were on.
     fn start_muted_of(&self, turn: &Turn<'_>, id: &EndpointId) -> presence::StartMuted {
-        let joined = self.members.get(id).is_some_and(|m| m.just_joined);
         let forced = self.force_mute_of(id);
-        let count = self.participant_count();
-        let beyond = |limit: Option<usize>, max: usize| count > limit.unwrap_or(usize::MAX).min(max);
+        if !self.members.get(id).is_some_and(|m| m.just_joined) {
+            return presence::StartMuted { audio: forced.audio, video: forced.video };
+        }
+        let place = self.place(id);
+        let beyond = |limit: Option<usize>, max: usize| place > limit.unwrap_or(usize::MAX).min(max);
         presence::StartMuted {
             audio: forced.audio
-                || (self.start_muted.audio && joined)
+                || self.start_muted.audio
                 || beyond(self.properties.start_audio_muted, turn.config.max_audio_senders),
             video: forced.video
-                || (self.start_muted.video && joined)
+                || self.start_muted.video
                 || beyond(self.properties.start_video_muted, turn.config.max_video_senders),
         }
     }

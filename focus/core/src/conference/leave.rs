@@ -18,7 +18,7 @@ impl Conference {
             return;
         }
         self.end_session(turn, id);
-        self.members.remove(id);
+        self.remove_member(turn, id);
         if self.owner.as_ref() == Some(id) {
             self.owner = None;
         }
@@ -35,9 +35,10 @@ impl Conference {
 
     /// Ends a member's session on our side: endpoint, sources and signalling state go; the member stays.
     pub(crate) fn end_session(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
-        let Some(m) = self.members.get_mut(id) else { return };
+        let Some(m) = self.member_mut(id) else { return };
         let old = m.set_media(Media::Ended);
         m.signaling.offered(Default::default());
+        m.news.forget();
         if has_endpoint(&old) {
             self.expire_endpoint(turn, id);
         }

@@ -7,6 +7,7 @@ use jitsi_xmpp::ids::{EndpointId, SessionId};
 use jitsi_xmpp::jingle::IceUdpTransport;
 use jitsi_xmpp::{Element, FullJid, Jid, ns};
 
+use crate::colibri::News;
 use crate::features::Features;
 use crate::jingle::Offer;
 use crate::limits;
@@ -33,7 +34,11 @@ pub(crate) enum Kind {
 /// Feature discovery never holds anything up but this member's own invitation.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Lookup {
-    Asking { caps: Option<String> },
+    Asking {
+        caps: Option<String>,
+        /// Could not be asked; is asked again then.
+        again: Option<Instant>,
+    },
     Known(Features),
 }
 
@@ -70,8 +75,10 @@ pub(crate) struct Session {
     pub(crate) bridge_session: String,
     /// `Some` while the invitation has not been accepted: when to repeat it.
     pub(crate) offered: Option<Offered>,
-    /// The client's transport, kept to repeat an update that the bridge did not answer.
+    /// The client's transport and its wish for the first pictures, kept to repeat an update that the bridge did not
+    /// answer.
     pub(crate) transport: Option<IceUdpTransport>,
+    pub(crate) last_n: Option<i32>,
     pub(crate) rewriting: bool,
     pub(crate) json: bool,
     pub(crate) filter: Filter,
@@ -107,8 +114,24 @@ pub(crate) struct Member {
     pub(crate) restarts: RestartBudget,
     /// The invitation was repeated once already.
     pub(crate) repeated: bool,
-    /// Not invited before: start-muted policy applies.
+    /// Has not accepted an invitation yet: the policies for joining apply. Afterwards it is the person who decides
+    /// what is muted, also when the session is moved or restarted.
     pub(crate) just_joined: bool,
+    /// What its bridge still has to hear.
+    pub(crate) news: News,
+    /// Its deadline in the table.
+    pub(crate) armed: Option<Instant>,
+    /// What the conference has counted it as.
+    pub(crate) counted: Counted,
+}
+
+/// What a member is for the conference's numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) member: bool,
+    pub(crate) participant: bool,
+    pub(crate) audio: bool,
+    pub(crate) video: bool,
 }
 
 impl Member {
@@ -120,7 +143,7 @@ impl Member {
             real: None,
             rank: Rank::Participant,
             kind: Kind::Person,
-            features: Lookup::Asking { caps: None },
+            features: Lookup::Asking { caps: None, again: None },
             stats_id: None,
             region: None,
             sends_audio: false,
@@ -132,6 +155,9 @@ impl Member {
             restarts: RestartBudget::default(),
             repeated: false,
             just_joined: true,
+            news: News::default(),
+            armed: None,
+            counted: Counted::default(),
         }
     }
 
@@ -223,6 +249,16 @@ impl Member {
         )
     }
 
+    /// What it is now.
+    pub(crate) fn counts_as(&self) -> Counted {
+        Counted {
+            member: self.counts(),
+            participant: self.is_participant(),
+            audio: self.sends_audio,
+            video: self.sends_video,
+        }
+    }
+
     /// Whether an endpoint on a bridge belongs to it, and to which bridge session.
     pub(crate) fn bridge_session(&self) -> Option<&str> {
         match &self.media {
@@ -267,7 +303,11 @@ impl Member {
             _ => (None, false),
         };
         let flush = if accepted { self.signaling.flush_at() } else { None };
-        [due, flush].into_iter().flatten().min()
+        let ask = match &self.features {
+            Lookup::Asking { again, .. } => *again,
+            Lookup::Known(_) => None,
+        };
+        [due, flush, ask, self.news.due()].into_iter().flatten().min()
     }
 }
 

@@ -3,30 +3,34 @@
 //!
 //! Handlers only change state; [`Conference::settle`] then brings the world in line with it: elects an owner,
 //! invites who is due, tells receivers about sources, publishes the focus' presence. So a failure anywhere needs
-//! no repair of its own: it changes the state back, and the next `settle` tries again.
+//! no repair of its own: it changes the state back, and the next `settle` tries again. `settle` looks only at members
+//! that something happened to, so a stanza costs the same in a room of two and in one of five hundred.
 
 mod invite;
 mod leave;
 pub(crate) mod member;
+mod order;
 mod state;
 mod timeouts;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 use jitsi_xmpp::ids::{EndpointId, MeetingId};
-use jitsi_xmpp::iq::Answer;
 use jitsi_xmpp::{BareJid, Condition, Element, FullJid, Jid, StanzaError, ns};
 
 pub(crate) use state::{Leave, Phase, PublishedPresence};
 
+use crate::budgets::Asker;
 use crate::colibri::BridgeSession;
+use crate::iqs::Answer;
 use crate::limits;
 use crate::moderation::{AvModeration, StartMuted};
 use crate::request::{Requester, RoomProperties};
 use crate::sources::SourceMap;
 use crate::turn::{ConferenceId, Turn, Verdict, Waiting};
 use member::{Lookup, Media, Member};
+use order::Numbers;
 
 /// What a conference waits for.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +40,8 @@ pub(crate) enum Wait {
     Features { member: EndpointId, seq: u64 },
     Grant { member: EndpointId, again: bool },
     Allocation { member: EndpointId, attempt: u64 },
-    Update { session: String, member: Option<EndpointId>, again: bool },
+    Update { session: String, member: Option<(EndpointId, u64)> },
+    Expired { meeting: MeetingId },
     Offer { member: EndpointId, sid: String },
 }
 
@@ -46,12 +51,30 @@ pub(crate) struct Conference {
     pub(crate) room: BareJid,
     pub(crate) phase: Phase,
     pub(crate) meeting: MeetingId,
+    /// The bridge that may still know the meeting by its id: it was told to end it and has not confirmed.
+    pub(crate) meeting_on: Option<FullJid>,
     pub(crate) breakout_of: Option<BareJid>,
     /// Properties of the request that created it.
     pub(crate) properties: RoomProperties,
     /// Who is answered when the room has been joined.
     pub(crate) waiting: Vec<Requester>,
+    /// Who opened it, as long as there are not two who meet: it counts as that asker's.
+    pub(crate) opened_by: Option<Asker>,
+    /// Whether its main room has been told of it.
+    pub(crate) breakout_noted: bool,
     pub(crate) members: HashMap<EndpointId, Member>,
+    /// Members in the order in which they came, by [`Member::seq`].
+    order: BTreeMap<u64, EndpointId>,
+    /// Members that something happened to since the last [`Conference::settle`].
+    dirty: BTreeSet<u64>,
+    numbers: Numbers,
+    /// Whether there were enough members for media when last looked.
+    was_enough: bool,
+    /// Its deadline in the table.
+    armed: Option<Instant>,
+    /// The next input makes it panic.
+    #[cfg(test)]
+    trap: bool,
     pub(crate) sources: SourceMap,
     pub(crate) bridge: Option<BridgeSession>,
     pub(crate) start_muted: StartMuted,
@@ -67,29 +90,12 @@ pub(crate) struct Conference {
 }
 
 impl Conference {
-    /// All members but the focus, in the order in which they came.
-    pub(crate) fn by_arrival(&self) -> Vec<EndpointId> {
-        let mut ids: Vec<_> = self.members.values().map(|m| (m.seq, m.id.clone())).collect();
-        ids.sort_unstable_by_key(|(seq, _)| *seq);
-        ids.into_iter().map(|(_, id)| id).collect()
-    }
-
-    /// Members that count for starting media.
-    pub(crate) fn member_count(&self) -> usize {
-        self.members.values().filter(|m| m.counts()).count()
-    }
-
-    /// Members with a media session or one on its way.
-    pub(crate) fn participant_count(&self) -> usize {
-        self.members.values().filter(|m| m.is_participant()).count()
-    }
-
     /// The member behind an occupant JID of this room.
-    pub(crate) fn member_at(&mut self, occupant: &Jid) -> Option<&mut Member> {
+    pub(crate) fn member_at(&self, occupant: &Jid) -> Option<&Member> {
         if occupant.bare_str() != self.room.as_str() {
             return None;
         }
-        self.members.get_mut(occupant.resource()?)
+        self.members.get(occupant.resource()?)
     }
 
     pub(crate) fn waits(&self, what: Wait) -> Waiting {
@@ -121,13 +127,14 @@ impl Conference {
                 return;
             }
             self.next_seq += 1;
+            self.order.insert(self.next_seq, id.clone());
             self.members.insert(id.clone(), Member::new(id.clone(), occupant, self.next_seq));
         }
-        let Some(m) = self.members.get_mut(&id) else { return };
+        let Some(m) = self.member_mut(&id) else { return };
         let was_visitor = !is_new && !m.counts();
         m.read(presence, &turn.config.trusted_domains);
         if is_new {
-            if let Lookup::Asking { caps } = &mut m.features {
+            if let Lookup::Asking { caps, .. } = &mut m.features {
                 *caps = Member::caps_of(presence);
             }
             self.deserted = false;
@@ -150,9 +157,8 @@ impl Conference {
             Wait::Features { member, seq } => self.features_answer(turn, &member, seq, answer),
             Wait::Grant { member, again } => self.grant_answer(turn, &member, again, answer),
             Wait::Allocation { member, attempt } => self.allocation_answer(turn, &member, attempt, answer),
-            Wait::Update { session, member, again } => {
-                self.update_answer(turn, &session, member.as_ref(), again, answer);
-            }
+            Wait::Update { session, member } => self.update_answer(turn, &session, member, answer),
+            Wait::Expired { meeting } => self.expired_answer(&meeting, answer),
             Wait::Offer { member, sid } => self.offer_answer(turn, &member, &sid, answer),
         }
     }
@@ -170,21 +176,30 @@ impl Conference {
 
     /// Brings everything in line with the state. See the module.
     pub(crate) fn settle(&mut self, turn: &mut Turn<'_>) {
-        if self.phase != Phase::Running {
-            return;
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.trap), "sprung by a test");
+        if self.phase == Phase::Running {
+            self.count_dirty();
+            self.elect_owner(turn);
+            self.look_at_number(turn);
+            for id in self.dirty_members() {
+                self.ask_features_again(turn, &id);
+                self.invite_if_due(turn, &id);
+                self.tell_bridge_if_due(turn, &id);
+                self.flush_sources(turn, &id);
+            }
+            self.count_dirty();
+            self.watch_single_participant(turn);
+            self.count_dirty();
+            self.publish(turn);
         }
-        self.elect_owner(turn);
-        self.invite_due(turn);
-        self.flush_sources(turn);
-        self.watch_single_participant(turn);
-        self.publish(turn);
+        self.arm(turn);
     }
 
     /// Members whose media is on bridge session `session`.
     pub(crate) fn on_bridge_session(&self, session: &str) -> Vec<EndpointId> {
-        let mut ids = self.by_arrival();
-        ids.retain(|id| self.members.get(id).and_then(Member::bridge_session) == Some(session));
-        ids
+        let on = |id: &&EndpointId| self.members.get(*id).and_then(Member::bridge_session) == Some(session);
+        self.order.values().filter(on).cloned().collect()
     }
 
     /// Bridges are usable again: who found none tries at once.
@@ -192,6 +207,7 @@ impl Conference {
         for m in self.members.values_mut() {
             if matches!(m.media, Media::NoBridge(_)) {
                 m.set_media(Media::NoBridge(now));
+                self.dirty.insert(m.seq);
             }
         }
     }
@@ -205,20 +221,32 @@ pub(crate) struct NewConference {
     pub(crate) id: ConferenceId,
     pub(crate) room: BareJid,
     pub(crate) properties: RoomProperties,
+    /// Who asked for it.
+    pub(crate) opened_by: Asker,
 }
 
 impl Conference {
-    /// Creates the conference and starts joining its room.
-    pub(crate) fn start(turn: &mut Turn<'_>, new: NewConference) -> Self {
-        let conference = Self {
+    /// Creates the conference; it joins its room with [`Conference::join`].
+    pub(crate) fn new(turn: &mut Turn<'_>, new: NewConference) -> Self {
+        Self {
             id: new.id,
             room: new.room,
             phase: Phase::joining(turn.now),
             meeting: MeetingId::new(turn.entropy.uuid()),
+            meeting_on: None,
             breakout_of: None,
             properties: new.properties,
             waiting: Vec::new(),
+            opened_by: Some(new.opened_by),
+            breakout_noted: false,
             members: HashMap::new(),
+            order: BTreeMap::new(),
+            dirty: BTreeSet::new(),
+            numbers: Numbers::default(),
+            was_enough: false,
+            armed: None,
+            #[cfg(test)]
+            trap: false,
             sources: SourceMap::default(),
             bridge: None,
             start_muted: StartMuted::default(),
@@ -229,11 +257,16 @@ impl Conference {
             single_timer: None,
             deserted: false,
             next_seq: 0,
-        };
-        conference.join(turn);
-        conference
+        }
     }
 }
 
 /// Property names and values as one `conference-properties` element carries them.
 pub(crate) type Properties = BTreeMap<&'static str, String>;
+
+#[cfg(test)]
+impl Conference {
+    pub(crate) fn spring_a_trap(&mut self) {
+        self.trap = true;
+    }
+}

@@ -4,12 +4,12 @@
 use std::time::Instant;
 
 use jitsi_xmpp::ids::MeetingId;
-use jitsi_xmpp::iq::Answer;
 use jitsi_xmpp::{BareJid, Condition, Element, FullJid, StanzaError, ns};
 
 use super::member::Lookup;
 use super::{Conference, NICK, Properties, Wait};
 use crate::disco;
+use crate::iqs::Answer;
 use crate::limits;
 use crate::request::JoinOutcome;
 use crate::turn::Turn;
@@ -53,7 +53,7 @@ impl Conference {
         self.room.with_resource(NICK).ok()
     }
 
-    pub(super) fn join(&self, turn: &mut Turn<'_>) {
+    pub(crate) fn join(&self, turn: &mut Turn<'_>) {
         let Some(me) = self.occupant() else { return };
         turn.send(
             Element::new("presence", ns::CLIENT)
@@ -95,7 +95,7 @@ impl Conference {
                 *until = turn.now + limits::IQ_TIMEOUT;
                 let room = self.room.as_jid().clone();
                 let wait = self.waits(Wait::ConfigForm);
-                turn.ask("get", &room, Element::new("query", ns::MUC_OWNER), wait);
+                let _ = turn.ask("get", &room, Element::new("query", ns::MUC_OWNER), wait);
             }
             // Without ownership nothing can be moderated any more (focus §2.4).
             Phase::Running if !owner => self.end(turn, Leave::Politely),
@@ -107,7 +107,7 @@ impl Conference {
         let Phase::Joining { step: step @ Step::Form, until } = &mut self.phase else { return };
         let iq = match answer {
             Answer::Result(iq) => iq,
-            Answer::Error(e, _) => return self.join_failed(turn, Some(e.clone())),
+            Answer::Error(e) => return self.join_failed(turn, Some(e.clone())),
             Answer::Timeout => return self.join_failed(turn, None),
         };
         let field = |name: &str| {
@@ -136,14 +136,14 @@ impl Conference {
             .with_child(value("muc#roomconfig_whois", "anyone"));
         let room = self.room.as_jid().clone();
         let wait = self.waits(Wait::ConfigSubmit);
-        turn.ask("set", &room, Element::new("query", ns::MUC_OWNER).with_child(form), wait);
+        let _ = turn.ask("set", &room, Element::new("query", ns::MUC_OWNER).with_child(form), wait);
     }
 
     pub(super) fn config_submitted(&mut self, turn: &mut Turn<'_>, answer: &Answer) {
         let Phase::Joining { step: step @ Step::Submit { .. }, until } = &mut self.phase else { return };
         match answer {
             Answer::Result(_) => {}
-            Answer::Error(e, _) => return self.join_failed(turn, Some(e.clone())),
+            Answer::Error(e) => return self.join_failed(turn, Some(e.clone())),
             Answer::Timeout => return self.join_failed(turn, None),
         }
         if *step == (Step::Submit { presets: true }) {
@@ -163,6 +163,7 @@ impl Conference {
 
     fn joined(&mut self, turn: &mut Turn<'_>) {
         self.phase = Phase::Running;
+        self.touch_all();
         tracing::info!(conference = self.id.0, "conference started");
         self.presence.properties.insert("support-terminate-restart", "true".into());
         for requester in std::mem::take(&mut self.waiting) {
@@ -214,7 +215,7 @@ impl Conference {
         if leave != Leave::Silently {
             self.expire_bridge(turn);
         }
-        self.members.clear();
+        self.remove_all(turn);
         self.sources = crate::sources::SourceMap::default();
         if leave == Leave::Politely
             && let Some(me) = self.occupant()
@@ -233,10 +234,13 @@ impl Conference {
         let bridges = usize::from(self.bridge.is_some()).to_string();
         self.presence.properties.insert("bridge-count", bridges);
         self.limit_properties(turn);
-        let now = (self.presence.properties.clone(), self.presence.bridge_not_available);
-        if self.presence.sent.as_ref() == Some(&now) {
+        let says = |sent: &(Properties, bool)| {
+            sent.0 == self.presence.properties && sent.1 == self.presence.bridge_not_available
+        };
+        if self.presence.sent.as_ref().is_some_and(says) {
             return;
         }
+        let now = (self.presence.properties.clone(), self.presence.bridge_not_available);
         let Some(me) = self.occupant() else { return };
         let mut presence =
             Element::new("presence", ns::CLIENT).with_attr("to", me.as_str()).with_child(disco::caps());
@@ -268,12 +272,6 @@ impl Conference {
                 self.presence.properties.insert(key, reached.to_string());
             }
         }
-    }
-
-    /// Members whose presence says that they send audio, and video.
-    pub(crate) fn senders(&self) -> (usize, usize) {
-        let count = |f: fn(&super::Member) -> bool| self.members.values().filter(|m| f(m)).count();
-        (count(|m| m.sends_audio), count(|m| m.sends_video))
     }
 }
 

@@ -34,36 +34,34 @@ impl Conference {
         };
         let transport = jingle.contents.iter().find_map(|c| c.transport.clone()).map(bounded);
         let last_n = jingle.contents.iter().find_map(|c| c.initial_last_n);
-        let Some(member) = self.members.get_mut(id) else { return Verdict::Result(None) };
+        let Some(member) = self.member_mut(id) else { return Verdict::Result(None) };
         member.invites.reset();
         member.repeated = false;
+        member.just_joined = false;
         let Some(session) = member.session_mut() else { return Verdict::Result(None) };
         session.offered = None;
+        session.last_n = last_n;
         if transport.is_some() {
             session.transport = transport;
         }
         turn.counters.sessions_accepted += 1;
         self.sources.replace(id, sources);
-        self.update_bridge(turn, id, Change { transport: true, sources: true, last_n }, false);
+        let all = Change { transport: true, sources: true, last_n: true, ..Change::default() };
+        self.tell_bridge(id, all);
         if any {
             self.sources_changed(turn, id);
         }
         Verdict::Result(None)
     }
 
-    pub(super) fn transport_info(
-        &mut self,
-        turn: &mut Turn<'_>,
-        id: &EndpointId,
-        jingle: &Jingle,
-    ) -> Verdict {
+    pub(super) fn transport_info(&mut self, id: &EndpointId, jingle: &Jingle) -> Verdict {
         let Some(transport) = jingle.contents.first().and_then(|c| c.transport.clone()) else {
             return StanzaError::new(Condition::BadRequest).with_text("missing transport").into();
         };
         let transport = bounded(transport);
-        if let Some(session) = self.members.get_mut(id).and_then(|m| m.session_mut()) {
+        if let Some(session) = self.member_mut(id).and_then(|m| m.session_mut()) {
             session.transport = Some(merged(session.transport.take(), transport));
-            self.update_bridge(turn, id, Change { transport: true, ..Change::default() }, false);
+            self.tell_bridge(id, Change { transport: true, ..Change::default() });
         }
         Verdict::Result(None)
     }
@@ -97,7 +95,7 @@ impl Conference {
 
     fn sources_are(&mut self, turn: &mut Turn<'_>, id: &EndpointId, whole: SourceSet) -> Verdict {
         self.sources.replace(id, whole);
-        self.update_bridge(turn, id, Change { sources: true, ..Change::default() }, false);
+        self.tell_bridge(id, Change { sources: true, ..Change::default() });
         self.sources_changed(turn, id);
         Verdict::Result(None)
     }

@@ -40,7 +40,7 @@ impl Conference {
         }
         match jingle.action {
             Action::SessionAccept => self.session_accept(turn, &id, &jingle),
-            Action::TransportInfo | Action::TransportAccept => self.transport_info(turn, &id, &jingle),
+            Action::TransportInfo | Action::TransportAccept => self.transport_info(&id, &jingle),
             Action::TransportReject => Verdict::Result(None),
             Action::SourceAdd => self.source_add(turn, &id, &jingle),
             Action::SourceRemove => self.source_remove(turn, &id, &jingle),

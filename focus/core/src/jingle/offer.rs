@@ -112,7 +112,8 @@ impl Offer {
             groups: Vec::new(),
         };
         if !feedback.is_empty() {
-            sources.insert(EndpointId::new(BRIDGE), feedback);
+            // Somebody may be called like the bridge: it keeps its own sources beside the bridge's.
+            sources.entry(EndpointId::new(BRIDGE)).or_default().sources.extend(feedback.sources);
         }
         match source_message(&sources, self.json) {
             SourceMessage::Json(json) => jingle.json_sources = Some(json),

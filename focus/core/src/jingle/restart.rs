@@ -26,7 +26,7 @@ impl Conference {
         }
         let restart = jingle.bridge_session.as_ref().is_some_and(|b| b.restart);
         self.end_session(turn, id);
-        if restart && let Some(member) = self.members.get_mut(id) {
+        if restart && let Some(member) = self.member_mut(id) {
             turn.counters.participants_restart_requested += 1;
             let at = member.restarts.grant(turn.now);
             if at > turn.now {

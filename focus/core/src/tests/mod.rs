@@ -1,8 +1,12 @@
 //! Whole meetings in virtual time: the focus against a scripted server, bridges and clients, without a socket.
 
+mod bounds;
 mod faults;
 mod hostile;
 mod meeting;
+mod neighbours;
+mod policies;
 mod requests;
 mod sources;
+mod work;
 mod world;

@@ -150,13 +150,13 @@ fn the_stored_spelling_of_a_tenants_room_is_refused_and_its_meeting_goes_on() {
 #[test]
 fn ten_requests_at_once_are_served_the_eleventh_waits_for_its_second() {
     let mut w = World::new();
-    for i in 0..limits::REQUEST_BURST {
-        let id = w.conference_request(&format!("r{i}@muc.meet.jitsi"));
+    for i in 0..limits::REQUESTS_PER_ACCOUNT.burst() {
+        let id = w.conference_request(&format!("r{}@muc.meet.jitsi", i % 5));
         assert!(w.replies[&id].to_xml().contains("ready=\"true\""), "request {i}");
     }
     let id = w.conference_request(ROOM);
     assert!(w.replies[&id].to_xml().contains("ready=\"false\""));
-    w.advance(limits::REQUEST_REFILL);
+    w.advance(Duration::from_secs(1));
     let id = w.conference_request(ROOM);
     assert!(w.replies[&id].to_xml().contains("ready=\"true\""));
 }

@@ -16,7 +16,9 @@ use jitsi_xmpp::jingle::{
 use jitsi_xmpp::xml::parse;
 use jitsi_xmpp::{Condition, Element, Sensitive, StanzaError, iq, ns};
 
-use crate::{Config, Focus, HttpReply, HttpRequestId, Output, Stats};
+use jitsi_xmpp::conference_request::HttpAnswer;
+
+use crate::{Config, Focus, HttpRequestId, Network, Output, Stats};
 
 pub(super) const ROOM: &str = "demo@muc.meet.jitsi";
 pub(super) const ME: &str = "focus@auth.meet.jitsi/focus";
@@ -28,6 +30,8 @@ const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
 pub(super) enum Mood {
     Works,
     Silent,
+    /// Does what it is told to make, too slowly to answer, and never gets to what it is told to end.
+    Cold,
     Refuses(Condition, Option<ErrorReason>),
     /// A result without a transport.
     Empty,
@@ -40,6 +44,8 @@ pub(super) struct Bridge {
     /// Endpoints by meeting id.
     pub(super) conferences: BTreeMap<String, BTreeSet<String>>,
     pub(super) requests: Vec<ConferenceModify>,
+    /// Meetings of its cold time.
+    stuck: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -89,7 +95,7 @@ pub(super) struct World {
     pub(super) focus_in: HashMap<String, Element>,
     /// Replies by id.
     pub(super) replies: HashMap<String, Element>,
-    pub(super) http: HashMap<u64, HttpReply>,
+    pub(super) http: HashMap<u64, HttpAnswer>,
     /// Everything the focus sent, as bytes.
     pub(super) sent: Vec<String>,
     /// What the server answers to a join instead of a self-presence.
@@ -153,8 +159,13 @@ impl World {
     // ---- bridges
 
     pub(super) fn add_bridge(&mut self, nick: &str) {
-        let bridge =
-            Bridge { mood: Mood::Works, healthy: true, conferences: BTreeMap::new(), requests: Vec::new() };
+        let bridge = Bridge {
+            mood: Mood::Works,
+            healthy: true,
+            conferences: BTreeMap::new(),
+            requests: Vec::new(),
+            stuck: BTreeSet::new(),
+        };
         self.bridges.insert(nick.into(), bridge);
         self.bridge_presence(nick);
     }
@@ -192,6 +203,13 @@ impl World {
         };
         match &bridge.mood {
             Mood::Silent => return None,
+            Mood::Cold => {
+                let meeting = modify.meeting_id.as_str().to_owned();
+                if modify.create && bridge.stuck.insert(meeting.clone()) {
+                    bridge.conferences.insert(meeting, BTreeSet::new());
+                }
+                return None;
+            }
             Mood::Refuses(c, reason) => return error(*c, reason.map(Colibri2Error::new)),
             Mood::Empty => {
                 return Some(iq::result(request, Some(ConferenceModified::default().to_element())));
@@ -228,7 +246,8 @@ impl World {
             }
             modified.endpoints.push(answer);
         }
-        if modify.expire || (!modify.create && endpoints.is_empty()) {
+        if bridge.stuck.contains(&meeting) {
+        } else if modify.expire || (!modify.create && endpoints.is_empty()) {
             bridge.conferences.remove(&meeting);
         }
         Some(iq::result(request, Some(modified.to_element())))
@@ -367,7 +386,12 @@ impl World {
     }
 
     pub(super) fn http_request(&mut self, id: u64, body: &str) {
-        self.focus.handle_http_request(self.now, HttpRequestId(id), body.as_bytes());
+        self.http_request_from("192.0.2.7", id, body);
+    }
+
+    pub(super) fn http_request_from(&mut self, from: &str, id: u64, body: &str) {
+        let from = Some(Network::of(from.parse().unwrap()));
+        self.focus.handle_http_request(self.now, HttpRequestId(id), from, body.as_bytes());
         self.pump();
     }
 

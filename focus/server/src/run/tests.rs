@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use jitsi_xmpp::xml::parse;
 use jitsi_xmpp::{Element, iq, ns};
+use service::proxies::Client;
 use tokio::sync::watch;
 use tower::ServiceExt;
 use xmpp_link::{Link, ServerEnd};
 
 use super::focus;
-use crate::{RawConfig, router};
+use crate::{HttpConferenceRequest, RawConfig, router};
 
 /// Answers everything with an empty result or, for joins, a self-presence.
 async fn serve(mut end: ServerEnd) -> Vec<String> {
@@ -110,4 +111,67 @@ async fn the_task_ends_when_the_link_ends_for_good() {
     drop(end);
     task.await;
     assert!(handle.stats().await.is_none());
+}
+
+#[tokio::test]
+async fn one_address_has_its_budget_of_conference_requests_and_nobody_elses() {
+    let config = RawConfig::default().check().unwrap();
+    let (link, end) = Link::in_process("focus@auth.meet.jitsi/focus".parse().unwrap(), 64);
+    let (_stop, shutdown) = watch::channel(false);
+    tokio::spawn(serve(end));
+    let (handle, task) = focus(config.engine, link, shutdown);
+    tokio::spawn(task);
+    while !handle.stats().await.unwrap().connected {
+        tokio::task::yield_now().await;
+    }
+    let router = router(handle).public;
+    let ask = async |from: &str| {
+        let mut request = Request::post("/conference-request/v1")
+            .body(Body::from(r#"{"room":"demo@muc.meet.jitsi"}"#))
+            .unwrap();
+        request.extensions_mut().insert(Client::direct(from.parse().unwrap()));
+        let response = router.clone().oneshot(request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        str::from_utf8(&body).unwrap().contains(r#""ready":true"#)
+    };
+    let mut refused = 0;
+    // Time goes on, so that some more than the burst get through.
+    for _ in 0..1_000 {
+        refused += usize::from(!ask("192.0.2.1").await);
+    }
+    assert!(refused > 100, "{refused}");
+    assert!(ask("192.0.2.2").await, "another address");
+    assert!(ask("127.0.0.1").await, "a web server beside us that names nobody is many people");
+}
+
+#[tokio::test]
+async fn what_finds_no_place_on_the_link_waits_for_one() {
+    let config = RawConfig::default().check().unwrap();
+    let (link, mut end) = Link::in_process("focus@auth.meet.jitsi/focus".parse().unwrap(), 2);
+    let (_stop, shutdown) = watch::channel(false);
+    let (handle, task) = focus(config.engine, link, shutdown);
+    tokio::spawn(task);
+    while !handle.stats().await.unwrap().connected {
+        tokio::task::yield_now().await;
+    }
+    // The server takes nothing while twenty rooms are asked for.
+    for n in 0..20 {
+        let handle = handle.clone();
+        let body = format!(r#"{{"room":"raum{n}@muc.meet.jitsi"}}"#).into_bytes();
+        tokio::spawn(
+            async move { handle.conference_request(HttpConferenceRequest { body, from: None }).await },
+        );
+    }
+    while handle.stats().await.unwrap().conferences < 20 {
+        tokio::task::yield_now().await;
+    }
+    let mut joined = 0;
+    while joined < 20 {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(5), end.from_client.recv());
+        let stanza = next.await.expect("nothing is lost").unwrap();
+        joined += usize::from(
+            str::from_utf8(&stanza).unwrap().contains("/focus\"")
+                && stanza.starts_with(b"<presence xmlns=\"jabber:client\" to=\"raum"),
+        );
+    }
 }

@@ -1,0 +1,168 @@
+//! What a bridge has to hear about an endpoint: changes in; one request at a time, with all that has changed since the
+//! last one, out; and what their answers mean (focus §6.3, §6.5).
+
+use std::time::Instant;
+
+use jitsi_xmpp::Sensitive;
+use jitsi_xmpp::colibri2::{Colibri2Error, Endpoint, ErrorReason, Transport};
+use jitsi_xmpp::ids::EndpointId;
+
+use crate::conference::member::Member;
+use crate::conference::{Conference, Wait};
+use crate::iqs::Answer;
+use crate::jingle::media_sources;
+use crate::limits;
+use crate::turn::Turn;
+
+/// Which aspects of an endpoint to tell the bridge.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) transport: bool,
+    pub(crate) sources: bool,
+    pub(crate) last_n: bool,
+    pub(crate) force_mute: bool,
+}
+
+impl Change {
+    fn and(self, other: Self) -> Self {
+        Self {
+            transport: self.transport || other.transport,
+            sources: self.sources || other.sources,
+            last_n: self.last_n || other.last_n,
+            force_mute: self.force_mute || other.force_mute,
+        }
+    }
+}
+
+/// Where the bridge stands in what it knows of one endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    /// Not said yet.
+    waiting: Change,
+    /// Not before this moment: there was no place for the request.
+    at: Option<Instant>,
+    said: Option<Said>,
+    next: u64,
+}
+
+/// An update that the bridge has not answered.
+#[derive(Debug)]
+struct Said {
+    number: u64,
+    what: Change,
+    again: bool,
+}
+
+impl News {
+    /// The endpoint is gone. The numbers go on, so that a late answer finds nothing.
+    pub(crate) fn forget(&mut self) {
+        *self = Self { next: self.next, ..Self::default() };
+    }
+
+    /// When it has to be tried again to say them.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.at.filter(|_| self.said.is_none() && self.waiting != Change::default())
+    }
+}
+
+impl Conference {
+    /// Something about an endpoint has changed; its bridge hears of it when the conference settles.
+    pub(crate) fn tell_bridge(&mut self, id: &EndpointId, change: Change) {
+        if let Some(m) = self.member_mut(id) {
+            m.news.waiting = m.news.waiting.and(change);
+        }
+    }
+
+    /// Says what is to be said, unless the last update is still under way.
+    pub(crate) fn tell_bridge_if_due(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let Some(m) = self.members.get(id) else { return };
+        let (news, what) = (&m.news, m.news.waiting);
+        if what == Change::default() || news.said.is_some() || news.at.is_some_and(|at| at > turn.now) {
+            return;
+        }
+        self.say(turn, id, what, false);
+    }
+
+    fn say(&mut self, turn: &mut Turn<'_>, id: &EndpointId, what: Change, again: bool) {
+        let (Some(bridge), Some(member)) = (&self.bridge, self.members.get(id)) else { return };
+        if !bridge.endpoints.contains(id) {
+            if let Some(m) = self.members.get_mut(id) {
+                m.news.waiting = Change::default();
+            }
+            return;
+        }
+        let mut endpoint = Endpoint::new(id.clone());
+        endpoint.stats_id = member.stats_id.clone().map(Sensitive::new);
+        if what.transport {
+            endpoint.transport = member
+                .session()
+                .and_then(|s| s.transport.clone())
+                .map(|ice| Transport { ice: Some(ice), ..Transport::default() });
+        }
+        if what.sources {
+            endpoint.sources = Some(media_sources(id, &self.sources.of(id)));
+        }
+        if what.last_n {
+            endpoint.initial_last_n = member.session().and_then(|s| s.last_n);
+        }
+        endpoint.force_mute = what.force_mute.then(|| self.force_mute_of(id));
+        let number = member.news.next + 1;
+        let wait = Wait::Update { session: bridge.id.clone(), member: Some((id.clone(), number)) };
+        let sent = self.modify(turn, vec![endpoint], wait);
+        let Some(m) = self.member_mut(id) else { return };
+        m.news.next = number;
+        if sent {
+            m.news.waiting = Change::default();
+            m.news.at = None;
+            m.news.said = Some(Said { number, what, again });
+        } else {
+            m.news.waiting = what;
+            m.news.at = Some(turn.now + limits::BUSY);
+        }
+    }
+
+    /// The answer to an update (focus §6.5).
+    pub(crate) fn update_answer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        session: &str,
+        member: Option<(EndpointId, u64)>,
+        answer: &Answer,
+    ) {
+        if self.bridge.as_ref().is_none_or(|b| b.id != session) {
+            return;
+        }
+        let of_one = member.is_some();
+        let said = member.and_then(|(id, number)| {
+            let m = self.member_mut(&id)?;
+            let said = m.news.said.take_if(|s| s.number == number)?;
+            Some((id, said))
+        });
+        let error = match (answer, said) {
+            (Answer::Result(_), _) => return,
+            // Saying it once more is harmless, and a lost update would leave client and bridge out of step.
+            (Answer::Timeout, Some((id, said))) if !said.again => {
+                let waiting = self.members.get(&id).map(|m| m.news.waiting).unwrap_or_default();
+                let all = Change { transport: true, sources: true, ..said.what.and(waiting) };
+                return self.say(turn, &id, all, true);
+            }
+            // The endpoint is gone already.
+            (Answer::Timeout, None) if of_one => return,
+            (Answer::Timeout, _) => {
+                if let Some(bridge) = &self.bridge {
+                    turn.brewery.failed(turn.now, &bridge.bridge);
+                }
+                return self.lose_bridge(turn, true);
+            }
+            (Answer::Error(e), _) => Colibri2Error::from_stanza_error(e),
+        };
+        match error {
+            Some(Colibri2Error { reason: ErrorReason::UnknownEndpoint, endpoint: Some(id) }) => {
+                if self.members.get(&id).and_then(Member::bridge_session) == Some(session) {
+                    self.move_member(turn, &id);
+                }
+            }
+            _ => self.lose_bridge(turn, true),
+        }
+    }
+}
