@@ -1,5 +1,7 @@
 //! Somebody hostile in the room, or outside of it, while two others keep meeting undisturbed.
 
+mod focus;
+
 use jitsi_xmpp::Element;
 
 use crate::bridge::BREWERY;
