@@ -30,6 +30,8 @@ pub(super) struct Library {
     anchors: BTreeMap<String, BTreeSet<String>>,
     /// Every tracked file.
     files: BTreeSet<String>,
+    /// Names of all functions: documents for auditors name tests.
+    functions: BTreeSet<String>,
 }
 
 impl Library {
@@ -37,6 +39,10 @@ impl Library {
         let mut library = Self::default();
         for (path, text) in files {
             library.files.insert(path.to_owned());
+            if path.ends_with(".rs") {
+                let names = text.split("fn ").skip(1).filter_map(|rest| rest.split(['(', '<']).next());
+                library.functions.extend(names.map(str::to_owned));
+            }
             if !path.ends_with(".md") {
                 continue;
             }
@@ -56,6 +62,9 @@ impl Library {
         if path.ends_with(".md") {
             bad.extend(self.links(path, text));
             bad.extend(self.paths(path, text));
+        }
+        if path.starts_with("docs/auditor/") {
+            bad.extend(self.tests(path, text));
         }
         bad
     }
@@ -136,6 +145,20 @@ impl Library {
             }
         }
         bad
+    }
+
+    /// Names of tests: a sentence with underscores, as code.
+    fn tests(&self, path: &str, text: &str) -> Vec<String> {
+        let sentence = |c: &str| {
+            c.matches('_').count() > 2
+                && c.chars().all(|c| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit())
+        };
+        let named =
+            outside_code(text).flat_map(|(n, l)| l.split('`').skip(1).step_by(2).map(move |c| (n, c)));
+        named
+            .filter(|(_, c)| sentence(c) && !self.functions.contains(*c))
+            .map(|(n, c)| format!("{path}:{n}: there is no test `{c}`"))
+            .collect()
     }
 
     fn ends(&self, like: impl Fn(&str) -> bool) -> bool {
@@ -245,8 +268,11 @@ mod tests {
         "# The client\n\n## 5. Jingle\n\n### 5.2 The offer\n\n```text\n### 9.9 no heading\n```\n";
 
     fn check(path: &str, text: &str) -> Vec<String> {
-        let files =
-            [("docs/protocol/client.md", PAGE), ("docs/a.md", "# One two\n"), ("focus/core/src/lib.rs", "")];
+        let files = [
+            ("docs/protocol/client.md", PAGE),
+            ("docs/a.md", "# One two\n"),
+            ("focus/core/src/lib.rs", "fn a_flood_costs_nobody_else() {"),
+        ];
         Library::new(files.into_iter()).check(path, text)
     }
 
@@ -275,6 +301,16 @@ mod tests {
         assert_eq!(check("a.rs", "// the order of \u{a7}5.2"), ["a.rs:1: \u{a7}5.2 of which document?"]);
         assert_eq!(check("a.rs", "// client \u{a7}5 and \u{a7}6").len(), 1);
         assert_eq!(check("docs/protocol/client.md", "see \u{a7}7").len(), 1);
+    }
+
+    #[test]
+    fn a_test_that_an_auditor_is_pointed_at_exists() {
+        let page = "`a_flood_costs_nobody_else`, `some_word`, `a_flood_that_is_gone`";
+        assert_eq!(
+            check("docs/auditor/x.md", page),
+            ["docs/auditor/x.md:1: there is no test `a_flood_that_is_gone`"]
+        );
+        assert_eq!(check("docs/x.md", page), Vec::<String>::new());
     }
 
     #[test]
