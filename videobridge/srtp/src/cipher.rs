@@ -48,7 +48,7 @@ impl Cipher {
     }
 
     pub(crate) fn cm_sha1(key: &[u8; 16], salt: [u8; 14], auth: &[u8; 20]) -> Result<Self, KeyError> {
-        let mac = <Hmac<Sha1> as Mac>::new_from_slice(auth).map_err(|_| KeyError::Refused)?;
+        let mac = Hmac::<Sha1>::new_from_slice(auth).map_err(|_| KeyError::Refused)?;
         let salt = salt.iter().fold(0, |n, b| (n << 8) | u128::from(*b)) << 16;
         Ok(Self::CmSha1(CmSha1 { key: Box::new(Aes128Enc::new(key.into())), salt, mac: Box::new(mac) }))
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use aes::cipher::{BlockEncrypt, KeyInit};
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128Enc, Aes256Enc};
 
 use crate::cipher::Cipher;
