@@ -60,7 +60,9 @@ impl Shard {
     }
 }
 
-/// One `host` candidate per socket and one `srflx` per public address in front of it.
+/// One `host` candidate per socket and one `srflx` per public address in front of it. Loopback and link-local addresses
+/// are for nobody else, as upstream; they are told only when there is nothing else, so that a machine without a network
+/// can talk to itself.
 fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Candidate> {
     let mut out: Vec<Candidate> = Vec::new();
     let mut add = |kind, address: SocketAddr, index: u32, base: Option<(Sensitive<String>, u16)>| {
@@ -82,7 +84,8 @@ fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Can
             tcptype: None,
         });
     };
-    for (index, address) in (0..).zip(addresses) {
+    let alone = addresses.iter().all(|a| is_local(a.socket.ip()));
+    for (index, address) in (0..).zip(addresses.iter().filter(|a| alone || !is_local(a.socket.ip()))) {
         let shown = private || !is_private(address.socket.ip());
         if shown {
             add(CandidateType::Host, address.socket, index, None);
@@ -104,6 +107,14 @@ fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Can
 fn priority(kind: CandidateType, index: u32) -> u32 {
     let kind = if kind == CandidateType::Host { 126 } else { 100 };
     kind << 24 | 65535_u32.saturating_sub(index) << 8 | 255
+}
+
+/// Of use on this machine or on its next cable only.
+fn is_local(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
+    }
 }
 
 /// RFC 1918, fec0::/10, fc00::/7.
@@ -167,6 +178,22 @@ mod tests {
             (c[1].rel_addr.as_ref().unwrap().reveal().as_str(), c[1].rel_port),
             ("10.0.0.5", Some(10000))
         );
+    }
+
+    #[test]
+    fn compat_loopback_and_link_local_addresses_are_told_only_when_there_is_nothing_else() {
+        let told = |sockets: &[&str]| -> Vec<String> {
+            let addresses: Vec<_> = sockets.iter().map(|s| address(s, &[])).collect();
+            candidates(&addresses, true, "x").iter().map(|c| c.ip.reveal().clone()).collect()
+        };
+        let local = ["127.0.0.1:1", "[::1]:1", "169.254.7.7:1", "[fe80::1]:1"];
+        assert_eq!(told(&local).len(), 4, "a machine by itself");
+        assert_eq!(
+            told(&[&local[..], &["192.0.2.1:1", "[2001:db8::1]:1"]].concat()),
+            ["192.0.2.1", "2001:db8::1"]
+        );
+        // The address of a bridge of docker is like any other, as with a stock bridge.
+        assert_eq!(told(&["127.0.0.1:1", "172.17.0.1:1"]), ["172.17.0.1"]);
     }
 
     #[test]
