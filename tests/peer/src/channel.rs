@@ -104,7 +104,10 @@ fn client() -> ClientConfig {
             .with_max_data_retransmits(None)
             .with_rto_initial_ms(500)
             .with_rto_min_ms(400)
-            .with_rto_max_ms(3_000),
+            .with_rto_max_ms(3_000)
+            // As browsers' SDP says.
+            .with_max_receive_message_size(262_144)
+            .with_max_send_message_size(262_144),
     );
     config
 }

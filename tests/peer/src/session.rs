@@ -47,8 +47,9 @@ impl Default for Options {
 
 /// A participant's side of the connection.
 pub struct Peer {
-    /// Where it sends from.
+    /// Where the bridge sees it: a NAT may change it.
     pub address: SocketAddr,
+    local: SocketAddr,
     bridge: SocketAddr,
     options: Options,
     fingerprint: String,
@@ -110,6 +111,7 @@ impl Peer {
         }
         Ok(Self {
             address,
+            local: address,
             bridge,
             fingerprint: identity.fingerprint().to_owned(),
             ice,
@@ -177,7 +179,7 @@ impl Peer {
                 let packet = StunPacket {
                     proto: Protocol::Udp,
                     source: self.bridge,
-                    destination: self.address,
+                    destination: self.local,
                     message,
                 };
                 self.ice.handle_packet(now, packet);

@@ -19,7 +19,7 @@ use crate::transport::Path;
 pub(crate) struct Addresses {
     paths: HashMap<Path, EndpointKey, foldhash::quality::RandomState>,
     ufrags: HashMap<String, EndpointKey, foldhash::quality::RandomState>,
-    checks: HashMap<Transaction, EndpointKey, foldhash::quality::RandomState>,
+    checks: HashMap<Transaction, (EndpointKey, Path), foldhash::quality::RandomState>,
     /// The order of `checks`, oldest first.
     check_order: VecDeque<Transaction>,
 }
@@ -49,8 +49,8 @@ impl Addresses {
         self.ufrags.get(ufrag).copied()
     }
 
-    /// Whose check this answers, if it went to an address that was not bound.
-    pub(crate) fn check_owner(&self, transaction: &Transaction) -> Option<EndpointKey> {
+    /// Whose check this answers, and where it was sent, if that address was not bound.
+    pub(crate) fn check(&self, transaction: &Transaction) -> Option<(EndpointKey, Path)> {
         self.checks.get(transaction).copied()
     }
 
@@ -60,13 +60,13 @@ impl Addresses {
     }
 
     /// Remembers a check to an address that is not bound yet.
-    pub(crate) fn add_check(&mut self, transaction: Transaction, key: EndpointKey) {
+    pub(crate) fn add_check(&mut self, transaction: Transaction, key: EndpointKey, path: Path) {
         if self.check_order.len() >= limits::MAX_PENDING_CHECKS
             && let Some(oldest) = self.check_order.pop_front()
         {
             self.checks.remove(&oldest);
         }
-        if self.checks.insert(transaction, key).is_none() {
+        if self.checks.insert(transaction, (key, path)).is_none() {
             self.check_order.push_back(transaction);
         }
     }
@@ -107,8 +107,19 @@ impl Addresses {
                 self.paths.remove(path);
             }
         }
-        self.check_order.retain(|t| self.checks.get(t) != Some(&key));
-        self.checks.retain(|_, owner| *owner != key);
+        self.forget_checks(key);
+    }
+
+    /// The same when it is not known any more what was the endpoint's. Searches everything.
+    pub(crate) fn forget(&mut self, key: EndpointKey) {
+        self.ufrags.retain(|_, owner| *owner != key);
+        self.paths.retain(|_, owner| *owner != key);
+        self.forget_checks(key);
+    }
+
+    fn forget_checks(&mut self, key: EndpointKey) {
+        self.checks.retain(|_, (owner, _)| *owner != key);
+        self.check_order.retain(|t| self.checks.contains_key(t));
     }
 
     /// Whether nothing is left.
@@ -177,11 +188,11 @@ mod tests {
             t
         };
         for n in 0..=limits::MAX_PENDING_CHECKS {
-            table.add_check(id(n), A);
+            table.add_check(id(n), A, path(1));
         }
-        assert_eq!(table.check_owner(&id(0)), None);
-        assert_eq!(table.check_owner(&id(1)), Some(A));
-        assert_eq!(table.check_owner(&id(limits::MAX_PENDING_CHECKS)), Some(A));
+        assert_eq!(table.check(&id(0)), None);
+        assert_eq!(table.check(&id(1)), Some((A, path(1))));
+        assert_eq!(table.check(&id(limits::MAX_PENDING_CHECKS)), Some((A, path(1))));
         table.remove(A, "", &[]);
         assert!(table.is_empty());
     }

@@ -13,6 +13,7 @@ use crate::command::{DatagramSink, Event, SocketId};
 use crate::counters::Discard;
 use crate::endpoint::Channel;
 use crate::limits;
+use crate::mailbox::ChannelMessage;
 use crate::media::EndpointKey;
 use crate::shard::{Shard, outlet};
 
@@ -69,7 +70,10 @@ impl Shard {
     ) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         endpoint.channel = Some(channel);
+        // What waited for the channel before is part of what follows.
+        endpoint.mailbox.clear();
         let conference_key = endpoint.conference;
+        self.at_work = Some(conference_key);
         let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) else { return };
         let inactive: Vec<_> = conference
             .others(None)
@@ -80,7 +84,7 @@ impl Shard {
         let mut outlet = outlet(now, &mut self.endpoints, out);
         if matches!(channel, Channel::WebSocket(_)) {
             // compat: upstream greets on a WebSocket only; on the data channel only when asked.
-            outlet.text(key, &hello(self.config.announced_version.as_deref()));
+            outlet.state(key, &hello(self.config.announced_version.as_deref()));
         }
         outlet.before_dominant_speaker = inactive;
         conference.media.set_channel_open(now, key, true, &mut outlet);
@@ -88,7 +92,8 @@ impl Shard {
         self.arm_conference(conference_key);
     }
 
-    /// A channel is closed; another one of the same endpoint is used from now on.
+    /// A channel is closed; another one of the same endpoint is used from now on. What was on its way is lost, so it
+    /// begins with the full state, too.
     pub(crate) fn channel_closed(
         &mut self,
         now: Instant,
@@ -97,17 +102,23 @@ impl Shard {
         out: &mut dyn DatagramSink,
     ) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        self.at_work = Some(endpoint.conference);
+        if channel == Channel::Data {
+            endpoint.mailbox.clear();
+        }
         if endpoint.channel != Some(channel) {
             return;
         }
-        endpoint.channel = match (channel, endpoint.socket) {
+        let other = match (channel, endpoint.socket) {
             (Channel::Data, Some(socket)) => Some(Channel::WebSocket(socket)),
             (Channel::WebSocket(_), _) if endpoint.transport.is_channel_open() => Some(Channel::Data),
             _ => None,
         };
-        if endpoint.channel.is_none()
-            && let Some(conference) = self.conferences.get_mut(endpoint.conference.0 as usize)
-        {
+        if let Some(other) = other {
+            return self.channel_open(now, key, other, out);
+        }
+        endpoint.channel = None;
+        if let Some(conference) = self.conferences.get_mut(endpoint.conference.0 as usize) {
             conference.media.set_channel_open(now, key, false, &mut outlet(now, &mut self.endpoints, out));
         }
     }
@@ -135,19 +146,31 @@ impl Shard {
         out: &mut dyn DatagramSink,
     ) -> Result<(), Discard> {
         let endpoint = self.endpoints.get_mut(key).ok_or(Discard::ChannelUnavailable)?;
-        if text.len() > limits::MAX_CHANNEL_MESSAGE || !endpoint.messages.take(now) {
+        if text.len() > limits::MAX_CHANNEL_MESSAGE
+            || !endpoint.messages.take(&limits::CHANNEL_MESSAGES, now, 1)
+        {
             return Err(Discard::MessageLimit);
         }
         endpoint.channel = Some(channel);
         let (from, visitor, conference_key) = (endpoint.id.clone(), endpoint.visitor, endpoint.conference);
+        self.at_work = Some(conference_key);
         let conference =
             self.conferences.get_mut(conference_key.0 as usize).ok_or(Discard::ChannelUnavailable)?;
         let message = ClientMessage::parse(text).map_err(|_| Discard::MalformedMessage)?;
+        if matches!(message, ClientMessage::EndpointMessage(_) | ClientMessage::EndpointStats(_)) {
+            if visitor {
+                return Err(Discard::VisitorMessage);
+            }
+            // By sender, so that nobody can fill the others' mailboxes.
+            let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
+            if !endpoint.relayed.take(&limits::CHANNEL_RELAYED_BYTES, now, bytes) {
+                return Err(Discard::MessageLimit);
+            }
+        }
         let mut outlet = outlet(now, &mut self.endpoints, out);
         match message {
-            ClientMessage::ClientHello => outlet.text(key, &hello(self.config.announced_version.as_deref())),
-            ClientMessage::EndpointMessage(_) | ClientMessage::EndpointStats(_) if visitor => {
-                return Err(Discard::VisitorMessage);
+            ClientMessage::ClientHello => {
+                outlet.state(key, &hello(self.config.announced_version.as_deref()));
             }
             ClientMessage::EndpointMessage(mut message) => {
                 message.from = Some(from);
@@ -155,20 +178,26 @@ impl Shard {
                 let target = conference.endpoints.get(to.as_str()).copied();
                 message.to = to;
                 let everybody = message.to.is_empty();
-                let text = BridgeMessage::EndpointMessage(message).to_json();
+                let text = relayed(&BridgeMessage::EndpointMessage(message))?;
                 match target {
-                    Some(target) => outlet.text(target, &text),
-                    None if everybody => conference.others(Some(key)).for_each(|to| outlet.text(to, &text)),
+                    Some(target) => {
+                        outlet.send(target, text);
+                    }
+                    None if everybody => {
+                        for to in conference.others(Some(key)) {
+                            outlet.send(to, text.clone());
+                        }
+                    }
                     None => return Err(Discard::ChannelUnavailable),
                 }
             }
             ClientMessage::EndpointStats(mut stats) => {
                 stats.from = Some(from);
-                let text = BridgeMessage::EndpointStats(stats).to_json();
+                let text = relayed(&BridgeMessage::EndpointStats(stats))?;
                 let everybody = conference.endpoints.len() <= self.config.stats_filter_threshold;
                 for to in conference.others(Some(key)) {
                     if everybody || conference.media.wants_stats(to, key) {
-                        outlet.text(to, &text);
+                        outlet.send(to, text.clone());
                     }
                 }
             }
@@ -189,21 +218,31 @@ impl Shard {
         out: &mut dyn DatagramSink,
     ) {
         let Some(endpoint) = self.endpoints.get(key) else { return };
-        let text = connectivity(&endpoint.id, endpoint.reachable);
+        let status = connectivity(&endpoint.id, endpoint.reachable);
+        self.at_work = Some(endpoint.conference);
         let Some(conference) = self.conferences.get(endpoint.conference.0 as usize) else { return };
         let mut outlet = outlet(now, &mut self.endpoints, out);
         for to in conference.others(None) {
             if outlet.endpoints.get(to).is_some_and(|e| e.channel.is_some()) {
-                outlet.text(to, &text);
+                outlet.state(to, &status);
             }
         }
     }
 }
 
-fn connectivity(endpoint: &EndpointId, active: bool) -> String {
-    BridgeMessage::EndpointConnectivityStatus { endpoint: endpoint.clone(), active }.to_json()
+fn connectivity(endpoint: &EndpointId, active: bool) -> BridgeMessage {
+    BridgeMessage::EndpointConnectivityStatus { endpoint: endpoint.clone(), active }
 }
 
-fn hello(version: Option<&str>) -> String {
-    BridgeMessage::ServerHello { version: version.map(str::to_owned) }.to_json()
+fn hello(version: Option<&str>) -> BridgeMessage {
+    BridgeMessage::ServerHello { version: version.map(str::to_owned) }
+}
+
+/// What a client said to others. With the sender's name it may be larger than any client's stack takes.
+fn relayed(message: &BridgeMessage) -> Result<ChannelMessage, Discard> {
+    let text = message.to_json();
+    if text.len() > limits::MAX_CHANNEL_MESSAGE {
+        return Err(Discard::MessageLimit);
+    }
+    Ok(ChannelMessage::Chatter(text.into()))
 }

@@ -8,6 +8,7 @@ mod errors;
 
 use std::time::Instant;
 
+use budget::Bucket;
 use jitsi_xmpp::colibri2::{
     self, ConferenceModified, ConferenceModify, Endpoint as Wanted, MediaSource, SctpRole, capability,
 };
@@ -18,7 +19,8 @@ use jitsi_xmpp::{Sensitive, StanzaError, ids};
 use crate::command::{ConferenceKey, DatagramSink, Event};
 use crate::conference::Conference;
 use crate::counters::Discard;
-use crate::endpoint::{Allowance, Endpoint};
+use crate::endpoint::Endpoint;
+use crate::mailbox::Mailbox;
 use crate::media::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference};
 use crate::shard::{Shard, outlet};
 use crate::timers::Armed;
@@ -39,6 +41,7 @@ impl Shard {
             Some(key) => *key,
             None => self.create_conference(now, &request.meeting_id),
         };
+        self.at_work = Some(key);
         let mut answer = ConferenceModified::default();
         let mut created = request.create;
         for wanted in &request.endpoints {
@@ -236,7 +239,9 @@ impl Shard {
             socket: None,
             channel: None,
             no_channel_checked: false,
-            messages: Allowance::new(now),
+            mailbox: Mailbox::default(),
+            messages: Bucket::full(),
+            relayed: Bucket::full(),
             armed: Armed::default(),
             is_dirty: false,
         });

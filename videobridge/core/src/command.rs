@@ -6,6 +6,8 @@ use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify};
 use jitsi_xmpp::ids::{EndpointId, MeetingId};
 use jitsi_xmpp::{Sensitive, StanzaError};
 
+use crate::config::LocalAddress;
+use crate::mailbox::ChannelMessage;
 use crate::stats::ShardStats;
 
 /// Names a conference of one shard.
@@ -58,6 +60,10 @@ pub enum Command {
     RefuseNewConferences(bool),
     /// Expires a conference, e.g. because handling it failed.
     ExpireConference(MeetingId),
+    /// Media arrives at this address, too: endpoints that are created from now on are told.
+    AddAddress(LocalAddress),
+    /// Nothing arrives at this address any more. Endpoints that were told go on with the others they were told.
+    RemoveAddress(SocketAddr),
     /// Asks for [`Event::Stats`].
     Stats {
         /// Whose answer it will be.
@@ -87,12 +93,12 @@ pub enum Event {
         /// Which.
         socket: SocketId,
     },
-    /// Send this text frame.
-    WebSocketText {
+    /// Send this as a text frame; until it can be sent it belongs into a [`crate::Mailbox`].
+    WebSocketMessage {
         /// Where.
         socket: SocketId,
         /// The frame.
-        text: String,
+        message: ChannelMessage,
     },
     /// Close the WebSocket. No [`Command::WebSocketClosed`] is expected, but one does no harm.
     CloseWebSocket {
@@ -124,6 +130,12 @@ pub enum Event {
     },
     /// A conference is gone; upstream tells nobody else.
     ConferenceExpired {
+        /// Which.
+        meeting: MeetingId,
+    },
+    /// A conference is gone because handling it failed: whoever asked for it should be told, so that its people get
+    /// another one.
+    ConferenceFailed {
         /// Which.
         meeting: MeetingId,
     },

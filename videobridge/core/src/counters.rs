@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::mailbox::Lost;
+
 macro_rules! drops {
     ($($(#[$doc:meta])* $name:ident => $label:literal,)*) => {
         /// Why a datagram or a message was dropped before it reached the media part.
@@ -55,6 +57,10 @@ drops! {
     MessageLimit => "message_limit",
     /// A channel message for an endpoint without an open channel, or with a full one.
     ChannelUnavailable => "channel_unavailable",
+    /// A channel message of another client that had to make room in a full mailbox.
+    ChannelFull => "channel_full",
+    /// A state that had to make room: the client reads nothing while hundreds come and go.
+    ChannelState => "channel_state",
     /// A channel message a visitor may not send.
     VisitorMessage => "visitor_message",
     /// A remote candidate that is of no use, or one too many.
@@ -71,6 +77,8 @@ pub struct Counters {
     pub bytes_sent: u64,
     pub conferences_created: u64,
     pub conferences_completed: u64,
+    /// Removed because handling them failed.
+    pub conferences_failed: u64,
     /// Milliseconds all completed conferences lasted.
     pub conference_milliseconds: u64,
     pub endpoints_created: u64,
@@ -98,6 +106,15 @@ impl Counters {
         }
     }
 
+    /// Counts what a full mailbox gave up.
+    pub fn add_lost(&mut self, lost: Lost) {
+        for (reason, count) in [(Discard::ChannelFull, lost.chatter), (Discard::ChannelState, lost.state)] {
+            if let Some(n) = self.dropped.get_mut(reason as usize) {
+                *n += count;
+            }
+        }
+    }
+
     /// Counts one datagram handed to the sink, or its loss if nothing could be sent.
     pub(crate) fn sent(&mut self, bytes: usize) {
         if bytes == 0 {
@@ -117,7 +134,7 @@ impl Counters {
         macro_rules! sum {
             ($($field:ident)*) => {$(self.$field += other.$field;)*};
         }
-        sum!(packets_received bytes_received packets_sent bytes_sent conferences_created conferences_completed
+        sum!(packets_received bytes_received packets_sent bytes_sent conferences_created conferences_completed conferences_failed
             conference_milliseconds endpoints_created visitors_created ice_succeeded ice_failed dtls_failed
             no_message_transport endpoints_disconnected endpoints_reconnected data_channel_messages_received
             data_channel_messages_sent rejected_data_channels web_socket_messages_received web_socket_messages_sent);

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use budget::Bucket;
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::ids::EndpointId;
 
 use crate::addresses::Bound;
+use crate::counters::{Counters, Discard};
+use crate::mailbox::Mailbox;
 use crate::timers::Armed;
 use crate::transport::{Consent, Transport};
 use crate::{ConferenceKey, SocketId, limits};
@@ -29,7 +32,11 @@ pub(crate) struct Endpoint {
     /// Which channel is used: the one that was opened or delivered something last.
     pub(crate) channel: Option<Channel>,
     pub(crate) no_channel_checked: bool,
-    pub(crate) messages: Allowance,
+    /// What waits for room on the data channel. A WebSocket's mailbox is the shell's.
+    pub(crate) mailbox: Mailbox,
+    /// What it may still say; see [`limits::CHANNEL_MESSAGES`] and [`limits::CHANNEL_RELAYED_BYTES`].
+    pub(crate) messages: Bucket,
+    pub(crate) relayed: Bucket,
     pub(crate) armed: Armed,
     /// Its transport has news for the conference.
     pub(crate) is_dirty: bool,
@@ -42,14 +49,24 @@ pub(crate) enum Channel {
     WebSocket(SocketId),
 }
 
-/// How many more messages a client may send in this second.
-#[derive(Debug)]
-pub(crate) struct Allowance {
-    since: Instant,
-    left: u32,
-}
-
 impl Endpoint {
+    /// Hands what waits to the data channel, as far as it has room. Whether anything was handed over.
+    pub(crate) fn fill_channel(&mut self, counters: &mut Counters) -> bool {
+        let mut any = false;
+        while !self.mailbox.is_empty()
+            && self.transport.has_channel_room()
+            && let Some(text) = self.mailbox.pop()
+        {
+            any = true;
+            if self.transport.send_text(&text) {
+                counters.data_channel_messages_sent += 1;
+            } else {
+                counters.drop(Discard::ChannelUnavailable);
+            }
+        }
+        any
+    }
+
     /// The last sign of life: a media packet or an answered check.
     pub(crate) fn last_activity(&self) -> Option<Instant> {
         self.last_packet.max(self.transport.last_consent())
@@ -72,37 +89,5 @@ impl Endpoint {
             None => now.saturating_duration_since(self.created) >= limits::ENDPOINT_NEVER_ACTIVE,
             Some(at) => now.saturating_duration_since(at) >= limits::ENDPOINT_INACTIVITY,
         }
-    }
-}
-
-impl Allowance {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { since: now, left: limits::MAX_CHANNEL_MESSAGES_PER_SECOND }
-    }
-
-    /// Whether one more is allowed.
-    pub(crate) fn take(&mut self, now: Instant) -> bool {
-        if now.saturating_duration_since(self.since).as_secs() >= 1 {
-            *self = Self::new(now);
-        }
-        let allowed = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        allowed
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn the_message_limit_and_one_beyond() {
-        let now = Instant::now();
-        let mut allowance = Allowance::new(now);
-        assert!((0..limits::MAX_CHANNEL_MESSAGES_PER_SECOND).all(|_| allowance.take(now)));
-        assert!(!allowance.take(now));
-        assert!(allowance.take(now + Duration::from_secs(1)));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::command::{ConferenceKey, DatagramSink, Event};
+use crate::conference::Conference;
 use crate::endpoint::Endpoint;
 use crate::limits;
 use crate::media::EndpointKey;
@@ -20,7 +21,7 @@ impl Shard {
             }
             self.expire_endpoint(now, key, out);
         }
-        let empty = |c: &crate::conference::Conference| {
+        let empty = |c: &Conference| {
             c.endpoints.is_empty() && now.saturating_duration_since(c.created) >= limits::EMPTY_CONFERENCE
         };
         let empty: Vec<_> = self.conferences.iter().filter(|(_, c)| empty(c)).map(|(k, _)| k).collect();
@@ -34,6 +35,7 @@ impl Shard {
         let mut changed = Vec::new();
         let counters = &mut self.endpoints.counters;
         for (key, endpoint) in &mut self.endpoints.slab {
+            self.at_work = Some(endpoint.conference);
             if !endpoint.no_channel_checked
                 && endpoint
                     .transport
@@ -65,6 +67,7 @@ impl Shard {
 
     /// Removes one endpoint and tells those who are concerned.
     pub(crate) fn expire_endpoint(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) {
+        self.at_work = self.endpoints.get(key).map(|e| e.conference);
         let Some(endpoint) = self.disconnect(now, key, out) else { return };
         let conference_key = endpoint.conference;
         if let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) {
@@ -88,6 +91,7 @@ impl Shard {
 
     /// Removes a conference with everybody in it.
     pub(crate) fn expire_conference(&mut self, now: Instant, key: ConferenceKey, out: &mut dyn DatagramSink) {
+        self.at_work = Some(key);
         let Some(conference) = self.conferences.get(key.0 as usize) else { return };
         let all: Vec<_> = conference.others(None).collect();
         for endpoint in all {
@@ -97,12 +101,47 @@ impl Shard {
         let Some(conference) = self.conferences.try_remove(key.0 as usize) else { return };
         self.by_meeting.remove(&conference.meeting);
         self.by_id.remove(&conference.id);
+        self.count_past(now, &conference);
+        self.endpoints.event(Event::ConferenceExpired { meeting: conference.meeting });
+    }
+
+    /// Call this after another call panicked, before anything else. The conference it was about is in an unknown state
+    /// and is removed with everybody in it, without being asked anything; its channels are closed. Returns whether there
+    /// was one.
+    pub fn recover(&mut self, now: Instant) -> bool {
+        let Some(key) = self.at_work.take() else { return false };
+        // By what each endpoint says of itself: the conference's own list may be half changed.
+        let all = keys(self.endpoints.slab.iter().filter(|(_, e)| e.conference == key).map(|(k, _)| k));
+        for endpoint in &all {
+            self.endpoints.abandon(*endpoint);
+        }
+        self.endpoints.dirty.retain(|key| !all.contains(key));
+        self.sockets.retain(|socket, endpoint| {
+            let stays = !all.contains(endpoint);
+            if !stays {
+                self.endpoints.event(Event::CloseWebSocket {
+                    socket: *socket,
+                    code: 1011,
+                    reason: "internal error",
+                });
+            }
+            stays
+        });
+        self.by_meeting.retain(|_, conference| *conference != key);
+        self.by_id.retain(|_, conference| *conference != key);
+        let Some(conference) = self.conferences.try_remove(key.0 as usize) else { return false };
+        self.count_past(now, &conference);
+        self.endpoints.counters.conferences_failed += 1;
+        self.endpoints.event(Event::ConferenceFailed { meeting: conference.meeting });
+        true
+    }
+
+    fn count_past(&mut self, now: Instant, conference: &Conference) {
         self.past_media.add(conference.media.counters());
         let counters = &mut self.endpoints.counters;
         counters.conferences_completed += 1;
         let lasted = now.saturating_duration_since(conference.created).as_millis();
         counters.conference_milliseconds += u64::try_from(lasted).unwrap_or(u64::MAX);
-        self.endpoints.event(Event::ConferenceExpired { meeting: conference.meeting });
     }
 }
 

@@ -8,7 +8,7 @@
 //!              Command::Colibri2 ───────▶ colibri2 ──▶ conferences, endpoints ──▶ Event::Colibri2Reply
 //!              Command::WebSocket… ─────────┐
 //!                                           ▼
-//!  datagram ─▶ demux ─┬─ STUN ─▶ transport/ice          channel ──▶ Event::WebSocketText
+//!  datagram ─▶ demux ─┬─ STUN ─▶ transport/ice          channel ──▶ Event::WebSocketMessage
 //!                     ├─ DTLS ─▶ transport/dtls ─▶ sctp ──▲ ▲│
 //!                     │              │ keys                │ │▼
 //!                     └─ SRTP ─▶ decrypt in place ───────▶ media (one per conference)
@@ -27,6 +27,11 @@
 //! [`ShardConfig::addresses`]. Datagrams a shard can not attribute are reported as [`Disposition::Unknown`]: a
 //! shell with several shards asks [`shard_of_request`] (first packets) and its own table of
 //! [`Event::AddressBound`] before handing a datagram to a shard.
+//!
+//! # When a call panics
+//!
+//! Catch it and call [`Shard::recover`]: the conference the call was about is removed whole, and everything else goes
+//! on. What is left of one call for others (timers that are due, endpoints with news) is done in the next.
 //!
 //! # What an unauthenticated datagram can do
 //!
@@ -50,6 +55,7 @@ mod demux;
 mod endpoint;
 mod expiry;
 pub mod limits;
+mod mailbox;
 pub mod media;
 mod outlet;
 mod shard;
@@ -61,6 +67,7 @@ pub use command::{Command, ConferenceKey, DatagramSink, Event, RequestId, Socket
 pub use config::{LocalAddress, ShardConfig, WebSocketConfig};
 pub use counters::{Counters, Discard};
 pub use demux::{Kind, classify, shard_of_conference, shard_of_request};
+pub use mailbox::{ChannelMessage, Lost, Mailbox};
 pub use media::EndpointKey;
 pub use shard::{Disposition, Shard, ShardError};
 pub use stats::ShardStats;

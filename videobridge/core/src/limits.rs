@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use budget::Rate;
+
 /// Conferences on one shard. Upstream has no limit; memory per empty conference is below 4 KiB, so 20 MiB.
 pub const MAX_CONFERENCES: usize = 5_000;
 
@@ -21,6 +23,9 @@ pub const MAX_ID_LEN: usize = 128;
 /// Bytes of a remote `ufrag` or `pwd` (RFC 8839 §5.4 allows 256).
 pub const MAX_ICE_CREDENTIAL_LEN: usize = 256;
 
+/// Addresses of this machine media is received on; each is a candidate for every endpoint.
+pub const MAX_LOCAL_ADDRESSES: usize = 64;
+
 /// Remote candidates taken from signalling per endpoint; more are counted and ignored. Browsers send up to 15.
 pub const MAX_REMOTE_CANDIDATES: usize = 32;
 
@@ -31,9 +36,19 @@ pub const MAX_CANDIDATE_PAIRS: usize = 64;
 /// Two table entries of 64 bytes each.
 pub const MAX_BOUND_ADDRESSES: usize = 16;
 
-/// New remote addresses one endpoint may bring in its life (each costs the ICE agent about 300 bytes for good).
-/// A roaming phone brings some dozens a day.
+/// New remote addresses from which one endpoint may answer a check in its life (each costs the ICE agent about 300 bytes
+/// for good). A roaming phone brings some dozens a day. Requests that nobody answered for do not count: they can be
+/// replayed from any address.
 pub const MAX_ADDRESSES_EVER: u32 = 512;
+
+/// New remote addresses an endpoint may claim with a request: so many at once, then one every ten seconds. Each costs the
+/// ICE agent 300 bytes for good, so at most 2.6 MB a day for one endpoint under attack all day; a client that changes
+/// networks claims one to eight.
+pub const ADDRESS_CLAIMS: Rate = Rate::new(64, 1, Duration::from_secs(10));
+
+/// Claims remembered per endpoint, so that a replayed one brings nothing, and so that an answer to one is noticed:
+/// 12 and 64 bytes each.
+pub const CLAIMS_REMEMBERED: usize = 64;
 
 /// Fingerprints remembered per endpoint; a client signals one, upstream knows four hash functions.
 pub const MAX_FINGERPRINTS: usize = 8;
@@ -47,6 +62,19 @@ pub const MAX_EARLY_DTLS: usize = 12;
 /// Fresh starts of a DTLS handshake that failed before it authenticated anybody (a forged record can fail it).
 pub const MAX_DTLS_RESTARTS: u32 = 8;
 
+/// Handshakes tried side by side for one endpoint that is the DTLS client: one for each ClientHello, as only the
+/// certificate tells which of them is not forged. Some 30 kB each until the first is complete.
+pub const MAX_DTLS_ATTEMPTS: usize = 3;
+
+/// Further ClientHellos of one endpoint that start a handshake of their own. Each costs a signature: 0.1 ms.
+pub const DTLS_HELLOS: Rate = Rate::per_second(8, 1);
+
+/// Endpoints of a shard whose handshake is under way; others wait for their turn. 100 MB at the worst.
+pub const MAX_HANDSHAKES: usize = 1_024;
+
+/// Of these, endpoints behind one address: more than two classes and a care home that join in the same moment.
+pub const MAX_HANDSHAKES_PER_ADDRESS: usize = 512;
+
 /// Largest datagram accepted; what an Ethernet carries. Larger ones are counted and dropped.
 pub const MAX_DATAGRAM: usize = 1_500;
 
@@ -59,20 +87,36 @@ pub const SCTP_MAX_PAYLOAD: u32 = 1_124;
 /// Streams accepted per association. Jitsi uses one channel; browsers number them 0, 2, 4 …
 pub const SCTP_MAX_STREAMS: u16 = 64;
 
-/// Largest message on a bridge channel, either direction. The largest real ones are source maps of big
-/// conferences (about 30 KiB); upstream's SCTP stack stops at 256 KiB.
-pub const MAX_CHANNEL_MESSAGE: usize = 64 * 1024;
+/// Largest message on a bridge channel, either direction: what the clients' SDP says, and where upstream's SCTP stack
+/// stops. A client's own stack refuses to send more.
+pub const MAX_CHANNEL_MESSAGE: usize = jitsi_xmpp::bridge_channel::MAX_MESSAGE_BYTES;
 
-/// Bytes an SCTP association may hold for reassembly: four of the largest messages.
-pub const SCTP_RECEIVE_BUFFER: u32 = 256 * 1024;
+/// Bytes an SCTP association may hold for reassembly: the largest message and the beginning of the next.
+pub const SCTP_RECEIVE_BUFFER: u32 = 320 * 1024;
 
-/// Bytes queued towards one endpoint's data channel before further messages are dropped and counted.
-/// Upstream: 1024 messages.
-pub const MAX_CHANNEL_BACKLOG: usize = 256 * 1024;
+/// Bytes handed to one endpoint's data channel ahead of its acknowledgements; the rest waits in its mailbox, where state
+/// is replaced by newer state. One message of the largest size may go beyond.
+pub const CHANNEL_WINDOW: usize = 64 * 1024;
 
-/// Client messages relayed per second and endpoint (burst: the same number); more are dropped and counted.
-/// A client sends a few per second at most; one costs a copy for every other participant.
-pub const MAX_CHANNEL_MESSAGES_PER_SECOND: u32 = 50;
+/// Bytes of other clients' messages waiting for one endpoint; the oldest are dropped and counted. Upstream: 1024 messages.
+/// The texts are shared by all who wait for them.
+pub const MAILBOX_CHATTER: usize = 512 * 1024;
+
+/// States waiting for one endpoint: one for every other endpoint of the largest conference, and what else there is.
+/// About 100 bytes each.
+pub const MAILBOX_STATE: usize = 1_200;
+
+/// Slots in a source map that waits: twice as many as one medium has. About 150 bytes each.
+pub const MAX_MAPPINGS_WAITING: usize = 100;
+
+/// Messages of one client on its bridge channel: so many at once, then so many per second. More are dropped and counted.
+/// A client sends a few per second; with end-to-end encryption one to each other participant when somebody joins or
+/// leaves.
+pub const CHANNEL_MESSAGES: Rate = Rate::per_second(300, 100);
+
+/// Bytes one client may send to others on the bridge channel: so many at once, then so many per second. What it may
+/// send at once fits into everybody's mailbox.
+pub const CHANNEL_RELAYED_BYTES: Rate = Rate::per_second(512 * 1024, 64 * 1024);
 
 /// Events waiting for the shell. It polls after every input, so that this many from one input is a bug.
 pub const MAX_EVENTS: usize = 65_536;

@@ -10,6 +10,7 @@ use slab::Slab;
 use crate::addresses::{Addresses, Binding};
 use crate::counters::{Counters, Discard};
 use crate::endpoint::{Channel, Endpoint};
+use crate::mailbox::ChannelMessage;
 use crate::media::{EndpointKey, MediaSink};
 use crate::timers::{Timer, Timers};
 use crate::transport::{Consent, Path, Shared};
@@ -34,7 +35,7 @@ pub(crate) struct Outlet<'a> {
     pub(crate) endpoints: &'a mut Endpoints,
     pub(crate) out: &'a mut dyn DatagramSink,
     /// Goes out before the next message about the dominant speaker: the order of bridge §8.4.
-    pub(crate) before_dominant_speaker: Vec<(EndpointKey, String)>,
+    pub(crate) before_dominant_speaker: Vec<(EndpointKey, BridgeMessage)>,
 }
 
 impl Endpoints {
@@ -60,13 +61,19 @@ impl Endpoints {
         let Some(endpoint) = self.slab.get_mut(key.0 as usize) else { return };
         let addresses = &mut self.addresses;
         let before = endpoint.transport.selected();
-        endpoint.transport.pump(now, &mut self.shared.scratch, out, &mut |path, message| {
-            if addresses.owner(path) != Some(key)
-                && let Some(transaction) = demux::transaction(message)
-            {
-                addresses.add_check(transaction, key);
+        loop {
+            endpoint.transport.pump(now, &mut self.shared, out, &mut |path, message| {
+                if addresses.owner(path) != Some(key)
+                    && let Some(transaction) = demux::transaction(message)
+                {
+                    addresses.add_check(transaction, key, path);
+                }
+            });
+            // Acknowledgements made room.
+            if !endpoint.fill_channel(&mut self.counters) {
+                break;
             }
-        });
+        }
         self.timers.arm(Timer::Endpoint(key), &mut endpoint.armed, endpoint.transport.poll_timeout());
         if endpoint.transport.has_events() && !endpoint.is_dirty {
             endpoint.is_dirty = true;
@@ -117,40 +124,68 @@ impl Endpoints {
         out: &mut dyn DatagramSink,
     ) -> Option<Endpoint> {
         let mut endpoint = self.slab.try_remove(key.0 as usize)?;
-        endpoint.transport.close(now, &mut self.shared.scratch, out);
+        // Nothing leads to it any more, even if saying goodbye fails.
         self.addresses.remove(key, endpoint.transport.local_credentials().0, &endpoint.addresses);
+        endpoint.transport.close(now, &mut self.shared, out);
         self.counters.rejected_data_channels += endpoint.transport.rejected_channels();
+        self.release(&mut endpoint);
+        Some(endpoint)
+    }
+
+    /// Removes an endpoint that is in an unknown state: nothing of it is called.
+    pub(crate) fn abandon(&mut self, key: EndpointKey) -> Option<Endpoint> {
+        let mut endpoint = self.slab.try_remove(key.0 as usize)?;
+        endpoint.transport.give_back(&mut self.shared);
+        self.addresses.forget(key);
+        self.release(&mut endpoint);
+        Some(endpoint)
+    }
+
+    fn release(&mut self, endpoint: &mut Endpoint) {
         if self.report_addresses {
             for path in std::mem::take(&mut endpoint.addresses) {
                 self.event(Event::AddressReleased { remote: path.remote, local: path.local });
             }
         }
-        Some(endpoint)
     }
 }
 
 impl Outlet<'_> {
-    /// Sends a text on an endpoint's channel, if it has one.
-    pub(crate) fn text(&mut self, to: EndpointKey, text: &str) {
-        self.offer(to, text);
+    /// Tells an endpoint a state on its channel; it is never lost there. Returns whether there is a channel.
+    pub(crate) fn state(&mut self, to: EndpointKey, message: &BridgeMessage) -> bool {
+        let endpoints = &mut *self.endpoints;
+        let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else { return false };
+        if endpoint.channel == Some(Channel::Data)
+            && endpoint.mailbox.is_empty()
+            && endpoint.transport.has_channel_room()
+            && endpoint.transport.send_text(&message.to_json())
+        {
+            endpoints.counters.data_channel_messages_sent += 1;
+            endpoints.pump(self.now, to, self.out);
+            return true;
+        }
+        self.send(to, ChannelMessage::state(message.clone()))
     }
 
-    /// As [`Self::text`]; returns whether it was taken.
-    fn offer(&mut self, to: EndpointKey, text: &str) -> bool {
+    /// Sends a message on an endpoint's channel. Returns whether there is one.
+    pub(crate) fn send(&mut self, to: EndpointKey, message: ChannelMessage) -> bool {
         let endpoints = &mut *self.endpoints;
         let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else { return false };
         match endpoint.channel {
             Some(Channel::WebSocket(socket)) => {
                 endpoints.counters.web_socket_messages_sent += 1;
-                endpoints.event(Event::WebSocketText { socket, text: text.to_owned() });
+                endpoints.event(Event::WebSocketMessage { socket, message });
                 true
             }
-            Some(Channel::Data) if endpoint.transport.send_text(text) => {
-                endpoints.counters.data_channel_messages_sent += 1;
-                endpoints.pump(self.now, to, self.out);
+            Some(Channel::Data) => {
+                let lost = endpoint.mailbox.push(message);
+                endpoints.counters.add_lost(lost);
+                if endpoint.fill_channel(&mut endpoints.counters) {
+                    endpoints.pump(self.now, to, self.out);
+                }
                 true
             }
-            _ => {
+            None => {
                 endpoints.counters.drop(Discard::ChannelUnavailable);
                 false
             }
@@ -159,8 +194,8 @@ impl Outlet<'_> {
 
     /// Sends what was held back for the order of bridge §8.4.
     pub(crate) fn flush_held(&mut self) {
-        for (to, text) in std::mem::take(&mut self.before_dominant_speaker) {
-            self.text(to, &text);
+        for (to, message) in std::mem::take(&mut self.before_dominant_speaker) {
+            self.state(to, &message);
         }
     }
 }
@@ -188,6 +223,6 @@ impl MediaSink for Outlet<'_> {
         {
             self.flush_held();
         }
-        self.offer(to, &message.to_json())
+        self.state(to, message)
     }
 }

@@ -34,6 +34,8 @@ pub struct Shard {
     pub(crate) refuse_new: bool,
     pub(crate) expiry: Armed,
     pub(crate) connectivity: Armed,
+    /// The conference the present call is about; see [`Shard::recover`].
+    pub(crate) at_work: Option<ConferenceKey>,
     /// What the media of conferences that are gone had counted.
     pub(crate) past_media: crate::media::Counters,
 }
@@ -95,6 +97,7 @@ impl Shard {
             refuse_new: false,
             expiry: Armed::default(),
             connectivity: Armed::default(),
+            at_work: None,
             past_media: Default::default(),
         })
     }
@@ -108,6 +111,7 @@ impl Shard {
         data: &mut [u8],
         out: &mut dyn DatagramSink,
     ) -> Disposition {
+        self.at_work = None;
         let path = Path { local, remote: src };
         let counters = &mut self.endpoints.counters;
         counters.packets_received += 1;
@@ -117,8 +121,7 @@ impl Shard {
             return Disposition::Taken;
         }
         let result = match demux::classify(data) {
-            Some(Kind::Rtp) => self.rtp(now, path, data, out),
-            Some(Kind::Rtcp) => self.rtcp(now, path, data, out),
+            Some(kind @ (Kind::Rtp | Kind::Rtcp)) => self.srtp(now, path, kind, data, out),
             Some(Kind::Stun) => self.stun(now, path, data, out),
             Some(Kind::Dtls) => self.dtls(now, path, data, out),
             None => Err(Discard::UnknownProtocol),
@@ -140,6 +143,7 @@ impl Shard {
 
     /// A request of the shell.
     pub fn handle_command(&mut self, now: Instant, command: Command, out: &mut dyn DatagramSink) {
+        self.at_work = None;
         self.start_timers(now);
         match command {
             Command::Colibri2 { request, modify } => {
@@ -163,6 +167,13 @@ impl Shard {
                     self.expire_conference(now, key, out);
                 }
             }
+            Command::AddAddress(address) => {
+                let known = self.config.addresses.iter().any(|a| a.socket == address.socket);
+                if !known && self.config.addresses.len() < limits::MAX_LOCAL_ADDRESSES {
+                    self.config.addresses.push(address);
+                }
+            }
+            Command::RemoveAddress(address) => self.config.addresses.retain(|a| a.socket != address),
             Command::Stats { request } => {
                 let stats = Box::new(stats::collect(self, now));
                 self.endpoints.event(Event::Stats { request, stats });
@@ -183,10 +194,12 @@ impl Shard {
         self.endpoints.timers.begin(now);
         self.start_timers(now);
         while let Some((at, timer)) = self.endpoints.timers.due(now) {
+            self.at_work = None;
             match timer {
                 Timer::Endpoint(key) => {
                     if self.endpoints.get_mut(key).is_some_and(|e| e.armed.fired(at)) {
                         if let Some(endpoint) = self.endpoints.get_mut(key) {
+                            self.at_work = Some(endpoint.conference);
                             endpoint.transport.handle_timeout(now);
                         }
                         self.endpoints.pump(now, key, out);
@@ -195,6 +208,7 @@ impl Shard {
                 Timer::Conference(key) => {
                     let Some(conference) = self.conferences.get_mut(key.0 as usize) else { continue };
                     if conference.armed.fired(at) {
+                        self.at_work = Some(key);
                         let mut outlet = outlet(now, &mut self.endpoints, out);
                         conference.media.handle_timeout(now, &mut outlet);
                         self.arm_conference(key);
@@ -202,21 +216,22 @@ impl Shard {
                 }
                 Timer::Connectivity => {
                     if self.connectivity.fired(at) {
-                        self.check_connectivity(now, out);
                         let next = Some(now + limits::CONNECTIVITY_INTERVAL);
                         self.endpoints.timers.arm(timer, &mut self.connectivity, next);
+                        self.check_connectivity(now, out);
                     }
                 }
                 Timer::Expiry => {
                     if self.expiry.fired(at) {
-                        self.check_expiry(now, out);
                         let next = Some(now + limits::EXPIRY_CHECK_INTERVAL);
                         self.endpoints.timers.arm(timer, &mut self.expiry, next);
+                        self.check_expiry(now, out);
                     }
                 }
             }
             self.settle(now, out);
         }
+        // Timers of those who are gone fire for nobody; when there are too many of them they go, too.
         if self.endpoints.timers.is_bloated(2 + self.endpoints.slab.len() + self.conferences.len()) {
             self.rearm_all(now);
         }
@@ -251,40 +266,32 @@ impl Shard {
         &self.endpoints.counters
     }
 
-    fn rtp(
+    /// Media of either kind: decrypted in place, then for its conference.
+    fn srtp(
         &mut self,
         now: Instant,
         path: Path,
+        kind: Kind,
         data: &mut [u8],
         out: &mut dyn DatagramSink,
     ) -> Result<(), Discard> {
         let key = self.endpoints.addresses.owner(path).ok_or(Discard::UnknownAddress)?;
         let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownAddress)?;
-        let packet = endpoint.transport.unprotect_rtp(data).ok_or(Discard::NoKeys)?.map_err(srtp_drop)?;
-        endpoint.last_packet = Some(now);
         let conference_key = endpoint.conference;
+        self.at_work = Some(conference_key);
+        let is_rtcp = kind == Kind::Rtcp;
+        let transport = &mut endpoint.transport;
+        let plain = if is_rtcp { transport.unprotect_rtcp(data) } else { transport.unprotect_rtp(data) };
+        let plain = plain.ok_or(Discard::NoKeys)?.map_err(srtp_drop)?;
+        endpoint.last_packet = Some(now);
         let conference =
             self.conferences.get_mut(conference_key.0 as usize).ok_or(Discard::UnknownAddress)?;
-        conference.media.handle_rtp(now, key, packet, &mut outlet(now, &mut self.endpoints, out));
-        self.arm_conference(conference_key);
-        Ok(())
-    }
-
-    fn rtcp(
-        &mut self,
-        now: Instant,
-        path: Path,
-        data: &mut [u8],
-        out: &mut dyn DatagramSink,
-    ) -> Result<(), Discard> {
-        let key = self.endpoints.addresses.owner(path).ok_or(Discard::UnknownAddress)?;
-        let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownAddress)?;
-        let compound = endpoint.transport.unprotect_rtcp(data).ok_or(Discard::NoKeys)?.map_err(srtp_drop)?;
-        endpoint.last_packet = Some(now);
-        let conference_key = endpoint.conference;
-        let conference =
-            self.conferences.get_mut(conference_key.0 as usize).ok_or(Discard::UnknownAddress)?;
-        conference.media.handle_rtcp(now, key, compound, &mut outlet(now, &mut self.endpoints, out));
+        let mut outlet = outlet(now, &mut self.endpoints, out);
+        if is_rtcp {
+            conference.media.handle_rtcp(now, key, plain, &mut outlet);
+        } else {
+            conference.media.handle_rtp(now, key, plain, &mut outlet);
+        }
         self.arm_conference(conference_key);
         Ok(())
     }
@@ -298,6 +305,7 @@ impl Shard {
     ) -> Result<(), Discard> {
         let key = self.endpoints.addresses.owner(path).ok_or(Discard::UnknownAddress)?;
         let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownAddress)?;
+        self.at_work = Some(endpoint.conference);
         let taken = endpoint.transport.handle_dtls(now, data);
         self.endpoints.pump(now, key, out);
         if taken { Ok(()) } else { Err(Discard::Dtls) }
@@ -314,15 +322,19 @@ impl Shard {
         let addresses = &self.endpoints.addresses;
         let (key, proof) = match demux::peek_stun(data).ok_or(Discard::MalformedStun)? {
             demux::Stun::Request { local_ufrag } => (addresses.ufrag_owner(local_ufrag), false),
-            demux::Stun::Response { transaction } => {
-                (addresses.check_owner(&transaction).or_else(|| addresses.owner(path)), true)
-            }
+            demux::Stun::Response { transaction } => match addresses.check(&transaction) {
+                // RFC 8445 §7.2.5.2.1: an answer from elsewhere than was asked proves nothing.
+                Some((_, asked)) if asked != path => return Err(Discard::RefusedStun),
+                Some((key, _)) => (Some(key), true),
+                None => (addresses.owner(path), true),
+            },
             // Indications only keep NAT bindings open.
             demux::Stun::Other => return Ok(()),
         };
         let key = key.ok_or(Discard::UnknownUfrag)?;
         let known = addresses.owner(path) == Some(key);
         let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownUfrag)?;
+        self.at_work = Some(endpoint.conference);
         if endpoint.transport.handle_stun(now, path, data, known) == Stun::Refused {
             return Err(Discard::RefusedStun);
         }
@@ -338,6 +350,7 @@ impl Shard {
         while let Some(key) = self.endpoints.dirty.pop() {
             if let Some(endpoint) = self.endpoints.get_mut(key) {
                 endpoint.is_dirty = false;
+                self.at_work = Some(endpoint.conference);
             }
             while let Some(endpoint) = self.endpoints.get_mut(key)
                 && let Some(event) = endpoint.transport.poll_event()

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use crate::Counters;
 use crate::media;
 use crate::shard::Shard;
+use crate::{ConferenceKey, Counters};
 
 /// One shard, or several added up, at one moment.
 #[derive(Debug, Clone, Default)]
@@ -61,14 +61,15 @@ pub struct BridgeState {
     pub mucs_joined: u64,
 }
 
-pub(crate) fn collect(shard: &Shard, now: Instant) -> ShardStats {
+pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
     let mut stats = ShardStats {
         totals: shard.endpoints.counters.clone(),
         media: shard.past_media.clone(),
         ..ShardStats::default()
     };
     stats.conference_milliseconds = stats.totals.conference_milliseconds;
-    for (_, conference) in &shard.conferences {
+    for (key, conference) in &shard.conferences {
+        shard.at_work = u32::try_from(key).ok().map(ConferenceKey);
         let size = conference.endpoints.len() as u64;
         let (mut audio, mut video, mut either) = (0, 0, 0);
         for key in conference.others(None) {

@@ -53,6 +53,8 @@ pub struct Config {
     pub(crate) port: u16,
     /// Real addresses, never a wildcard.
     pub(crate) addresses: Vec<IpAddr>,
+    /// Whether these are all the machine has, so that new ones are used, too: of IPv4, or of both families.
+    pub(crate) follow: Option<Family>,
     pub(crate) public: Vec<SocketAddr>,
     pub(crate) breweries: Vec<BareJid>,
     pub(crate) nick: String,
@@ -65,13 +67,27 @@ pub struct Config {
     pub(crate) load_threshold: f64,
 }
 
+/// Which of the machine's addresses are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    Both,
+}
+
+impl Family {
+    pub(crate) fn has(self, address: &IpAddr) -> bool {
+        self == Self::Both || address.is_ipv4()
+    }
+}
+
 impl Config {
     /// Checks `raw`. `machine`: the machine's own addresses, for a wildcard; `cores`: its processors.
     pub fn check(raw: Raw, machine: &[IpAddr], cores: usize) -> Result<Self, ConfigError> {
-        let addresses: Vec<IpAddr> = if raw.media.ip().is_unspecified() {
-            machine.iter().copied().filter(|a| raw.media.is_ipv6() || a.is_ipv4()).collect()
-        } else {
-            vec![raw.media.ip()]
+        let family = if raw.media.is_ipv6() { Family::Both } else { Family::V4 };
+        let follow = raw.media.ip().is_unspecified().then_some(family);
+        let addresses: Vec<IpAddr> = match follow {
+            Some(family) => machine.iter().copied().filter(|a| family.has(a)).collect(),
+            None => vec![raw.media.ip()],
         };
         if addresses.is_empty() {
             return Err(ConfigError::NoAddress);
@@ -93,6 +109,7 @@ impl Config {
         Ok(Self {
             port: raw.media.port(),
             addresses,
+            follow,
             public,
             breweries,
             nick: raw.nick,

@@ -4,9 +4,12 @@
 //! ```text
 //!  XMPP · REST ──colibri()──┐                       ┌── shard 0 (thread)
 //!  WebSocket ──socket_*()───┼─ Control ──ShardPort──┼── shard 1
-//!  admin ──stats()──────────┘     ▲                 └── …
+//!  admin ──stats()──────────┘     ▲                 └── …  ──▶ Sockets (what clients get)
 //!                                 └───── handle_event(index, event) ◄── bounded channel
 //! ```
+//!
+//! What clients say goes through a queue of its own, in which a socket waits for room. So no client can fill the one that
+//! the focus uses.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,35 +23,54 @@ use tokio::sync::{mpsc, oneshot};
 use videobridge_core::{Command, Event, RequestId, ShardStats, SocketId};
 
 use crate::limits;
+use crate::shards::Order;
+use crate::sockets::{Outbound, Sockets};
 
 /// How the control plane reaches one media thread.
 #[derive(Debug, Clone)]
 pub(crate) struct ShardPort {
-    commands: SyncSender<Command>,
+    orders: SyncSender<Order>,
+    /// From clients, by WebSocket.
+    clients: mpsc::Sender<Command>,
     waker: Arc<mio::Waker>,
 }
 
 impl ShardPort {
-    pub(crate) fn new(commands: SyncSender<Command>, waker: Arc<mio::Waker>) -> Self {
-        Self { commands, waker }
+    pub(crate) fn new(
+        orders: SyncSender<Order>,
+        clients: mpsc::Sender<Command>,
+        waker: Arc<mio::Waker>,
+    ) -> Self {
+        Self { orders, clients, waker }
     }
 
-    /// Hands over a command and wakes the thread; `false` when its queue is full or it is gone.
-    fn send(&self, command: Command) -> bool {
-        match self.commands.try_send(command) {
+    /// Hands over an order and wakes the thread; `false` when its queue is full or it is gone.
+    fn send(&self, order: Order) -> bool {
+        match self.orders.try_send(order) {
             Ok(()) => self.waker.wake().is_ok(),
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
         }
     }
+
+    /// Hands over what a client said, as soon as there is room; `false` when the thread is gone.
+    async fn send_for_client(&self, command: Command) -> bool {
+        self.clients.send(command).await.is_ok() && self.waker.wake().is_ok()
+    }
 }
 
-/// What a bridge-channel WebSocket has to do.
-#[derive(Debug)]
-pub(crate) enum SocketOrder {
-    /// Send this text frame.
-    Text(String),
-    /// Close with this code and reason.
-    Close(u16, &'static str),
+/// A conference that is gone because of a fault here, and who had asked for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) meeting: MeetingId,
+    pub(crate) asked_by: String,
+}
+
+/// Where a conference is.
+#[derive(Debug, Clone)]
+struct Place {
+    shard: usize,
+    /// The address that asked for it last; `None`: over HTTP.
+    asked_by: Option<String>,
 }
 
 /// A shard's answer to come.
@@ -58,7 +80,7 @@ type Answer = oneshot::Receiver<Result<ConferenceModified, StanzaError>>;
 #[derive(Debug)]
 pub(crate) struct AcceptedSocket {
     pub(crate) id: SocketId,
-    pub(crate) orders: mpsc::Receiver<SocketOrder>,
+    pub(crate) outbound: Arc<Outbound>,
     shard: usize,
 }
 
@@ -66,8 +88,11 @@ pub(crate) struct AcceptedSocket {
 #[derive(Debug)]
 pub(crate) struct Control {
     ports: Vec<ShardPort>,
+    sockets: Arc<Sockets>,
     next: AtomicU64,
     state: Mutex<State>,
+    /// Who has to be told that a conference failed.
+    failures: mpsc::Sender<Failure>,
     /// Commands that found a shard's queue full.
     overflows: AtomicU64,
 }
@@ -75,28 +100,39 @@ pub(crate) struct Control {
 #[derive(Debug, Default)]
 struct State {
     /// Which shard has the conference, and how many conferences each shard has.
-    conferences: HashMap<MeetingId, usize>,
+    conferences: HashMap<MeetingId, Place>,
     colibri: HashMap<RequestId, oneshot::Sender<Result<ConferenceModified, StanzaError>>>,
     stats: HashMap<RequestId, oneshot::Sender<ShardStats>>,
     opening: HashMap<SocketId, oneshot::Sender<bool>>,
-    sockets: HashMap<SocketId, mpsc::Sender<SocketOrder>>,
 }
 
 impl Control {
-    pub(crate) fn new(ports: Vec<ShardPort>) -> Self {
-        Self { ports, next: AtomicU64::new(1), state: Mutex::default(), overflows: AtomicU64::new(0) }
+    /// Also returns what has to be told to those who asked for conferences.
+    pub(crate) fn new(ports: Vec<ShardPort>, sockets: Arc<Sockets>) -> (Self, mpsc::Receiver<Failure>) {
+        let (failures, failed) = mpsc::channel(limits::FAILURES);
+        let this = Self {
+            ports,
+            sockets,
+            next: AtomicU64::new(1),
+            state: Mutex::default(),
+            failures,
+            overflows: AtomicU64::new(0),
+        };
+        (this, failed)
     }
 
     /// Has the conference's shard do what the focus wants. A new conference goes to the shard with the fewest. The
-    /// request is on its way when this returns, so requests are handled in the order of the calls.
+    /// request is on its way when this returns, so requests are handled in the order of the calls. `asked_by` is told
+    /// when the conference fails.
     pub(crate) fn colibri(
         self: &Arc<Self>,
         modify: ConferenceModify,
+        asked_by: Option<String>,
     ) -> impl Future<Output = Result<ConferenceModified, StanzaError>> + Send + use<> {
         let this = Arc::clone(self);
         let request = RequestId(self.number());
         let (meeting, create) = (modify.meeting_id.clone(), modify.create);
-        let sent = self.request(request, modify);
+        let sent = self.request(request, modify, asked_by);
         async move {
             let wait = sent?;
             let result = tokio::time::timeout(limits::ANSWER_WAIT, wait).await;
@@ -114,17 +150,22 @@ impl Control {
         }
     }
 
-    fn request(&self, request: RequestId, modify: ConferenceModify) -> Result<Answer, StanzaError> {
+    fn request(
+        &self,
+        request: RequestId,
+        modify: ConferenceModify,
+        asked_by: Option<String>,
+    ) -> Result<Answer, StanzaError> {
         let (answer, wait) = oneshot::channel();
         let (shard, new) = {
             let mut state = self.state();
-            let known = state.conferences.get(&modify.meeting_id).copied();
+            let known = state.conferences.get(&modify.meeting_id).map(|p| p.shard);
             let Some(shard) = known.or_else(|| modify.create.then(|| self.emptiest(&state))) else {
                 return Err(Colibri2Error::new(ErrorReason::ConferenceNotFound)
                     .add_to(StanzaError::new(Condition::ItemNotFound)));
             };
             // Noted now, so that the next request of the same conference finds it before the shard has answered.
-            state.conferences.insert(modify.meeting_id.clone(), shard);
+            state.conferences.insert(modify.meeting_id.clone(), Place { shard, asked_by });
             state.colibri.insert(request, answer);
             (shard, known.is_none().then(|| modify.meeting_id.clone()))
         };
@@ -148,34 +189,57 @@ impl Control {
     ) -> Option<AcceptedSocket> {
         let shard = usize::from(videobridge_core::shard_of_conference(&conference)?);
         let id = SocketId(self.number());
+        let port = self.ports.get(shard)?;
         let (decision, decided) = oneshot::channel();
-        let (orders_tx, orders) = mpsc::channel(limits::SOCKET_QUEUE);
         {
             let mut state = self.state();
+            if state.opening.len() >= limits::SOCKETS_OPENING {
+                return None;
+            }
             state.opening.insert(id, decision);
-            state.sockets.insert(id, orders_tx);
         }
-        let sent = self.send(shard, Command::WebSocketOpen { socket: id, conference, endpoint, password });
-        let accepted =
-            sent && matches!(tokio::time::timeout(limits::ANSWER_WAIT, decided).await, Ok(Ok(true)));
-        let mut state = self.state();
-        state.opening.remove(&id);
+        let outbound = self.sockets.add(id);
+        let open = Command::WebSocketOpen { socket: id, conference, endpoint, password };
+        let wait = tokio::time::timeout(limits::ANSWER_WAIT, async {
+            port.send_for_client(open).await && matches!(decided.await, Ok(true))
+        });
+        let result = wait.await;
+        let accepted = result == Ok(true);
+        self.state().opening.remove(&id);
         if accepted {
-            return Some(AcceptedSocket { id, orders, shard });
+            return Some(AcceptedSocket { id, outbound, shard });
         }
-        state.sockets.remove(&id);
+        self.sockets.remove(id);
+        if result.is_err() {
+            // The shard may accept it yet.
+            port.send_for_client(Command::WebSocketClosed { socket: id }).await;
+        }
         None
     }
 
-    /// A text frame arrived.
-    pub(crate) fn socket_text(&self, socket: &AcceptedSocket, text: String) -> bool {
-        self.send(socket.shard, Command::WebSocketText { socket: socket.id, text })
+    /// A text frame arrived. Waits for room.
+    pub(crate) async fn socket_text(&self, socket: &AcceptedSocket, text: String) -> bool {
+        self.send_for_client(socket, Command::WebSocketText { socket: socket.id, text }).await
     }
 
     /// The WebSocket is gone.
-    pub(crate) fn socket_closed(&self, socket: &AcceptedSocket) {
-        if self.state().sockets.remove(&socket.id).is_some() {
-            self.send(socket.shard, Command::WebSocketClosed { socket: socket.id });
+    pub(crate) async fn socket_closed(&self, socket: &AcceptedSocket) {
+        if self.sockets.remove(socket.id) {
+            self.send_for_client(socket, Command::WebSocketClosed { socket: socket.id }).await;
+        }
+    }
+
+    async fn send_for_client(&self, socket: &AcceptedSocket, command: Command) -> bool {
+        match self.ports.get(socket.shard) {
+            Some(port) => port.send_for_client(command).await,
+            None => false,
+        }
+    }
+
+    /// Hands each media thread an order of its own, in the order of their numbers.
+    pub(crate) fn order_all(&self, orders: impl IntoIterator<Item = Order>) {
+        for (shard, order) in orders.into_iter().enumerate() {
+            self.order(shard, order);
         }
     }
 
@@ -240,29 +304,24 @@ impl Control {
                     let _ = waiting.send(false);
                 }
             }
-            Event::WebSocketText { socket, text } => {
-                let slow =
-                    state.sockets.get(&socket).is_some_and(|s| s.try_send(SocketOrder::Text(text)).is_err());
-                if slow {
-                    // A reader that does not keep up is closed, never waited for: dropping the sender ends its task.
-                    state.sockets.remove(&socket);
-                    drop(state);
-                    self.send(shard, Command::WebSocketClosed { socket });
-                }
-            }
-            Event::CloseWebSocket { socket, code, reason } => {
-                if let Some(s) = state.sockets.remove(&socket) {
-                    let _ = s.try_send(SocketOrder::Close(code, reason));
-                }
-            }
             Event::ConferenceCreated { meeting } => {
-                state.conferences.insert(meeting, shard);
+                state.conferences.entry(meeting).or_insert(Place { shard, asked_by: None }).shard = shard;
             }
             Event::ConferenceExpired { meeting } => {
                 state.conferences.remove(&meeting);
             }
-            // The media threads tell each other about addresses; nothing to do here.
-            Event::AddressBound { .. } | Event::AddressReleased { .. } => {}
+            Event::ConferenceFailed { meeting } => {
+                let asked_by = state.conferences.remove(&meeting).and_then(|place| place.asked_by);
+                if let Some(asked_by) = asked_by {
+                    // When nobody takes them there is no link, and whoever asked finds out by itself.
+                    let _ = self.failures.try_send(Failure { meeting, asked_by });
+                }
+            }
+            // The media threads pass these on themselves.
+            Event::AddressBound { .. }
+            | Event::AddressReleased { .. }
+            | Event::WebSocketMessage { .. }
+            | Event::CloseWebSocket { .. } => {}
         }
     }
 
@@ -273,8 +332,8 @@ impl Control {
 
     fn emptiest(&self, state: &State) -> usize {
         let mut load = vec![0_usize; self.ports.len()];
-        for shard in state.conferences.values() {
-            if let Some(n) = load.get_mut(*shard) {
+        for place in state.conferences.values() {
+            if let Some(n) = load.get_mut(place.shard) {
                 *n += 1;
             }
         }
@@ -282,7 +341,11 @@ impl Control {
     }
 
     fn send(&self, shard: usize, command: Command) -> bool {
-        let sent = self.ports.get(shard).is_some_and(|p| p.send(command));
+        self.order(shard, Order::Command(command))
+    }
+
+    fn order(&self, shard: usize, order: Order) -> bool {
+        let sent = self.ports.get(shard).is_some_and(|p| p.send(order));
         if !sent {
             self.overflows.fetch_add(1, Ordering::Relaxed);
         }
@@ -310,17 +373,17 @@ mod tests {
     use super::*;
 
     /// Control planes of shards whose threads never take anything.
-    fn stuck(shards: usize) -> (Arc<Control>, Vec<Receiver<Command>>, Vec<mio::Poll>) {
+    fn stuck(shards: usize) -> (Arc<Control>, Vec<Receiver<Order>>, Vec<mio::Poll>) {
         let (mut ports, mut commands, mut polls) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..shards {
             let poll = mio::Poll::new().unwrap();
             let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
             let (tx, rx) = sync_channel(limits::COMMANDS);
-            ports.push(ShardPort::new(tx, waker));
+            ports.push(ShardPort::new(tx, mpsc::channel(1).0, waker));
             commands.push(rx);
             polls.push(poll);
         }
-        (Arc::new(Control::new(ports)), commands, polls)
+        (Arc::new(Control::new(ports, Arc::default()).0), commands, polls)
     }
 
     fn create(meeting: &str) -> ConferenceModify {
@@ -330,12 +393,12 @@ mod tests {
     #[test]
     fn new_conferences_go_where_there_are_fewest_and_stay_there() {
         let (control, commands, _polls) = stuck(2);
-        let waiting: Vec<_> = (0..4).map(|n| control.colibri(create(&format!("m{n}")))).collect();
+        let waiting: Vec<_> = (0..4).map(|n| control.colibri(create(&format!("m{n}")), None)).collect();
         assert!(commands.iter().all(|c| c.try_iter().count() == 2));
         drop(waiting);
         control.handle_event(0, Event::ConferenceExpired { meeting: MeetingId::new("m0") });
-        let _again = [control.colibri(create("m1")), control.colibri(create("m5"))];
-        let shard_of = |m: &str| control.state().conferences.get(&MeetingId::new(m)).copied();
+        let _again = [control.colibri(create("m1"), None), control.colibri(create("m5"), None)];
+        let shard_of = |m: &str| control.state().conferences.get(&MeetingId::new(m)).map(|p| p.shard);
         assert_eq!((shard_of("m0"), shard_of("m1"), shard_of("m5")), (None, Some(1), Some(0)));
     }
 
@@ -343,9 +406,9 @@ mod tests {
     async fn commands_are_bounded_and_what_finds_no_room_is_answered_and_forgotten() {
         let (control, _commands, _polls) = stuck(1);
         let at_limit: Vec<_> =
-            (0..limits::COMMANDS).map(|n| control.colibri(create(&format!("m{n}")))).collect();
+            (0..limits::COMMANDS).map(|n| control.colibri(create(&format!("m{n}")), None)).collect();
         assert_eq!(control.overflows(), 0);
-        let error = control.colibri(create("beyond")).await.unwrap_err();
+        let error = control.colibri(create("beyond"), None).await.unwrap_err();
         assert_eq!((error.condition, control.overflows()), (Condition::ResourceConstraint, 1));
         assert!(!control.knows(&MeetingId::new("beyond")));
         assert_eq!(at_limit.len(), control.state().colibri.len());
@@ -355,7 +418,7 @@ mod tests {
     async fn a_failed_creation_is_forgotten_but_a_conflict_is_not() {
         let (control, _commands, _polls) = stuck(1);
         for (condition, known) in [(Condition::BadRequest, false), (Condition::Conflict, true)] {
-            let answer = control.colibri(create("m"));
+            let answer = control.colibri(create("m"), None);
             let request = *control.state().colibri.keys().next().unwrap();
             let result = Err(Box::new(StanzaError::new(condition)));
             control.handle_event(0, Event::Colibri2Reply { request, result });
@@ -365,19 +428,47 @@ mod tests {
         assert!(control.state().colibri.is_empty());
     }
 
-    #[test]
-    fn a_web_socket_that_reads_too_slowly_is_closed() {
-        let (control, commands, _polls) = stuck(1);
-        let socket = SocketId(7);
-        let (orders_tx, _orders) = mpsc::channel(limits::SOCKET_QUEUE);
-        control.state().sockets.insert(socket, orders_tx);
-        let text = || Event::WebSocketText { socket, text: "{}".to_owned() };
-        for _ in 0..limits::SOCKET_QUEUE {
-            control.handle_event(0, text());
+    #[tokio::test]
+    async fn who_asked_for_a_conference_is_told_when_it_fails() {
+        let (control, mut failures) = Control::new(Vec::new(), Arc::default());
+        let place = |asked_by: Option<&str>| Place { shard: 0, asked_by: asked_by.map(str::to_owned) };
+        for (meeting, asked_by) in [("by-http", None), ("by-focus", Some("brewery/focus"))] {
+            let meeting = MeetingId::new(meeting);
+            control.state().conferences.insert(meeting.clone(), place(asked_by));
+            control.handle_event(0, Event::ConferenceFailed { meeting });
         }
-        assert!(commands[0].try_recv().is_err(), "at the limit");
-        control.handle_event(0, text());
-        assert!(matches!(commands[0].try_recv(), Ok(Command::WebSocketClosed { socket: SocketId(7) })));
-        assert!(control.state().sockets.is_empty());
+        assert!(control.state().conferences.is_empty());
+        let told = failures.try_recv().unwrap();
+        assert_eq!((told.meeting.as_str(), told.asked_by.as_str()), ("by-focus", "brewery/focus"));
+        assert!(failures.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_clients_waits_and_takes_no_place_of_the_focus() {
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (orders_tx, orders) = sync_channel(limits::COMMANDS);
+        let (clients_tx, mut clients) = mpsc::channel(2);
+        let port = ShardPort::new(orders_tx, clients_tx, waker);
+        let (control, _failures) = Control::new(vec![port], Arc::default());
+        let control = Arc::new(control);
+        let flood = tokio::spawn({
+            let control = Arc::clone(&control);
+            async move {
+                let socket = AcceptedSocket { id: SocketId(7), outbound: Arc::default(), shard: 0 };
+                for _ in 0..100 {
+                    assert!(control.socket_text(&socket, "{}".to_owned()).await);
+                }
+            }
+        });
+        tokio::task::yield_now().await;
+        let _asked = control.colibri(create("m"), None);
+        assert!(matches!(orders.try_recv(), Ok(Order::Command(Command::Colibri2 { .. }))));
+        assert!(!flood.is_finished(), "it waits for room");
+        for _ in 0..100 {
+            clients.recv().await.unwrap();
+        }
+        flood.await.unwrap();
+        assert_eq!(control.overflows(), 0);
     }
 }

@@ -4,11 +4,13 @@
 //! text (XML, JSON, HTTP) is on the control plane ([`control`]).
 #![forbid(unsafe_code)]
 
+mod addresses;
 mod config;
 mod control;
 mod http;
 mod limits;
 mod shards;
+mod sockets;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use axum::routing::get;
 use service::{Exposition, StartError, State};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use videobridge_core::{Certificate, Command, LocalAddress, ShardConfig, WebSocketConfig};
 use xmpp_link::Link;
@@ -28,7 +30,8 @@ use xmpp_link::Link;
 pub use config::{Config, ConfigError, Raw};
 pub use xmpp::BreweryConfig;
 
-use crate::control::Control;
+use crate::addresses::Machine;
+use crate::control::{Control, Failure};
 use crate::http::{colibri_ws, rest};
 use crate::stats::{Identity, Reporter};
 
@@ -51,6 +54,16 @@ pub async fn start(
     link: Option<Link>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(BridgeHandle, JoinHandle<()>), StartError> {
+    start_on(config, link, shutdown, Machine::this()).await
+}
+
+/// The same with another way to find out the machine's addresses.
+async fn start_on(
+    config: Config,
+    link: Option<Link>,
+    shutdown: watch::Receiver<bool>,
+    machine: Machine,
+) -> Result<(BridgeHandle, JoinHandle<()>), StartError> {
     let failed = |reason: String| StartError::Part { part: "videobridge", reason };
     let certificate = Certificate::generate().map_err(|e| failed(e.to_string()))?;
     let addresses: Vec<LocalAddress> = config
@@ -68,8 +81,11 @@ pub async fn start(
             tls: config.web_socket_tls,
         });
     }
-    let (threads, ports, events) = shards::start(&shard, config.threads, config.gso)?;
-    let control = Arc::new(Control::new(ports));
+    let web_sockets = Arc::default();
+    let shards::Started { threads, ports, events, addresses } =
+        shards::start(&shard, config.threads, config.gso, &web_sockets)?;
+    let (control, failures) = Control::new(ports, web_sockets);
+    let control = Arc::new(control);
     let identity = Identity {
         version: VERSION.to_owned(),
         region: config.region.clone(),
@@ -91,12 +107,18 @@ pub async fn start(
             }
         });
     }
+    if let Some(family) = config.follow {
+        let watch = addresses::Watch::new(family, addresses);
+        let (control, reporter) = (Arc::clone(&control), Arc::clone(&reporter));
+        let until = shutdown.clone();
+        tokio::spawn(addresses::follow(watch, config.clone(), control, reporter, machine, until));
+    }
     let brewery = BreweryConfig {
         rooms: config.breweries.clone(),
         nick: config.nick.clone(),
         presence_interval: config.presence_interval,
     };
-    let task = tokio::spawn(run(brewery, link, control, reporter, threads, shutdown));
+    let task = tokio::spawn(run(brewery, link, control, reporter, failures, threads, shutdown));
     Ok((handle, task))
 }
 
@@ -105,6 +127,7 @@ async fn run(
     link: Option<Link>,
     control: Arc<Control>,
     reporter: Arc<Reporter>,
+    failures: mpsc::Receiver<Failure>,
     threads: shards::Threads,
     shutdown: watch::Receiver<bool>,
 ) {
@@ -120,7 +143,8 @@ async fn run(
     });
     match link {
         Some(link) => {
-            xmpp::run(brewery, link, Arc::clone(&control), Arc::clone(&reporter), shutdown.clone()).await;
+            let (control, reporter) = (Arc::clone(&control), Arc::clone(&reporter));
+            xmpp::run(brewery, link, control, reporter, failures, shutdown.clone()).await;
         }
         None => service::shutdown::told(shutdown.clone()).await,
     }

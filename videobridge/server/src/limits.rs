@@ -6,9 +6,19 @@ use std::time::Duration;
 /// all that wait within a few turns. Worst case 1,024 × ~100 kB.
 pub(crate) const COMMANDS: usize = 1024;
 
-/// Events of a media thread waiting for the control plane. Reason: every endpoint of a full shard gets a channel text
-/// at once. Worst case 8,192 × ~1 kB.
+/// Events of a media thread waiting for the control plane: answers to the focus and news of conferences, never what
+/// clients say. None is lost; with this many unsent no further commands are taken. Worst case 8,192 × ~10 kB.
 pub(crate) const EVENTS: usize = 8192;
+
+/// What clients say by WebSocket, waiting for a media thread; each socket waits for room here. Worst case 256 × 256 kB
+/// per thread.
+pub(crate) const FROM_CLIENTS: usize = 256;
+
+/// WebSockets that wait for their thread's word at the same time; more are refused and come again.
+pub(crate) const SOCKETS_OPENING: usize = 1024;
+
+/// Failed conferences waiting to be told to the focus; who is not told finds out with its next request.
+pub(crate) const FAILURES: usize = 1024;
 
 /// Datagrams and notices waiting for a media thread from the others; beyond it datagrams are dropped, as everywhere in
 /// the network. Worst case 512 × 1.5 kB per thread.
@@ -29,14 +39,29 @@ pub(crate) const THREADS: usize = 64;
 /// Longest wait for a shard's answer. A shard answers within one turn of its loop; the focus waits 15 s.
 pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(5);
 
-/// Colibri requests under way per link. Reason: one per conference; at most ~10 kB each.
+/// Colibri requests under way per link, answers that wait for the link included. Reason: one per conference; at most
+/// ~10 kB each.
 pub(crate) const COLIBRI_UNDER_WAY: usize = 1000;
+
+/// Of these, by one focus: several may share a bridge.
+pub(crate) const COLIBRI_UNDER_WAY_EACH: usize = 800;
+
+/// How soon a full link is tried again with an answer.
+pub(crate) const LINK_RETRY: Duration = Duration::from_millis(20);
+
+/// Other stanzas that wait for a full link. Reason: answers to pings and the like; about 500 bytes each.
+pub(crate) const LINK_BACKLOG: usize = 64;
+
+/// How often the machine's addresses are looked at (one system call), and how often one has to be missing to be gone: a
+/// renewed lease may take it away for a moment.
+pub(crate) const ADDRESS_CHECK: Duration = Duration::from_secs(5);
+pub(crate) const ADDRESS_MISSES: u32 = 2;
+
+/// Addresses media is received on. Reason: one socket per thread each; a machine with docker has some dozens.
+pub(crate) const MEDIA_ADDRESSES: usize = 64;
 
 /// JSON bodies of the REST interface: a conference-modify with 500 sources is about 100 kB.
 pub(crate) const REST_BODY: usize = 1 << 20;
-
-/// Frames waiting for a WebSocket's writer; more closes it. About 1 kB each.
-pub(crate) const SOCKET_QUEUE: usize = 256;
 
 /// Largest message taken from a WebSocket; a data channel may carry as much (client §6.1).
 pub(crate) const SOCKET_MESSAGE: usize = 262_144;

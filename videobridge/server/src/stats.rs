@@ -38,6 +38,8 @@ pub(crate) struct Reporter {
     draining: AtomicBool,
     stopping: AtomicBool,
     refusals: [AtomicU64; 4],
+    /// Addresses media is received on.
+    addresses: AtomicU64,
 }
 
 /// The newest numbers, and those they are compared with for rates.
@@ -80,6 +82,7 @@ impl Reporter {
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             refusals: Default::default(),
+            addresses: AtomicU64::new(1),
         }
     }
 
@@ -101,6 +104,10 @@ impl Reporter {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_addresses(&self, n: usize) {
+        self.addresses.store(n as u64, Ordering::Relaxed);
     }
 
     pub(crate) fn set_stopping(&self) {
@@ -153,6 +160,9 @@ impl Reporter {
 
     /// Whether the bridge can take conferences. Does not wait.
     pub(crate) fn health(&self) -> Result<(), String> {
+        if self.addresses.load(Ordering::Relaxed) == 0 {
+            return Err("this machine has no network address for media any more".to_owned());
+        }
         if self.latest().answered { Ok(()) } else { Err("a media thread does not answer".to_owned()) }
     }
 
@@ -183,6 +193,8 @@ impl Reporter {
         out.counters("plausch_bridge_dropped", "Datagrams dropped, by reason.", "reason", drops);
         let drops = DropReason::ALL.iter().map(|d| (d.reason(), s.media.dropped(*d)));
         out.counters("plausch_bridge_media_dropped", "Media packets dropped, by reason.", "reason", drops);
+        let addresses = self.addresses.load(Ordering::Relaxed);
+        out.gauge("plausch_bridge_media_addresses", "Addresses media is received on.", addresses as f64);
         let thread_rows = self.threads.rows();
         out.counters("plausch_bridge_thread", "Events of the media threads.", "event", thread_rows);
         out.counter(

@@ -1,6 +1,7 @@
 //! A whole bridge on loopback: real sockets, real HTTP, an in-process XMPP link.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
@@ -20,7 +21,8 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use xmpp_link::{Link, ServerEnd};
 
-use crate::{BridgeHandle, Config, Raw, start};
+use crate::addresses::Machine;
+use crate::{BridgeHandle, Config, Raw, start, start_on};
 
 const ROOM: &str = "jvbbrewery@internal-muc.meet.jitsi";
 const WAIT: Duration = Duration::from_secs(10);
@@ -99,10 +101,10 @@ fn ice(answer: &Value) -> &Value {
     &answer["endpoints"][0]["transport"]["transport"]
 }
 
-/// A Binding request as a browser sends it: authenticated with the bridge's password.
-fn binding_request(ufrag: &str, password: &str) -> Vec<u8> {
+/// A Binding request as a browser sends it: authenticated with the bridge's password. `n` makes it another one.
+fn binding_request(n: u8, ufrag: &str, password: &str) -> Vec<u8> {
     let mut m = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
-    m.extend([5; 12]);
+    m.extend([n; 12]);
     let mut attribute = |kind: u16, value: &[u8]| {
         m.extend(kind.to_be_bytes());
         m.extend((value.len() as u16).to_be_bytes());
@@ -141,11 +143,11 @@ async fn first_packets_reach_the_right_thread_wherever_the_kernel_puts_them() {
                 "xmlns": ns::JINGLE_ICE_UDP, "ufrag": "peer", "pwd": "peerpeerpeerpeerpeerpeer",
             }}}]});
             bridge.json("PATCH", &format!("/colibri/v2/conferences/m{n}"), &peer).await;
-            let request = binding_request(ice["ufrag"].as_str().unwrap(), ice["pwd"].as_str().unwrap());
+            let (ufrag, pwd) = (ice["ufrag"].as_str().unwrap(), ice["pwd"].as_str().unwrap());
             let sockets: Vec<_> = (0..8).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-            for socket in &sockets {
+            for (n, socket) in (1..).zip(&sockets) {
                 socket.set_read_timeout(Some(WAIT)).unwrap();
-                socket.send_to(&request, ("127.0.0.1", port)).unwrap();
+                socket.send_to(&binding_request(n, ufrag, pwd), ("127.0.0.1", port)).unwrap();
             }
             answers += tokio::task::spawn_blocking(move || {
                 let is_answer = |socket: &UdpSocket| {
@@ -330,6 +332,75 @@ async fn the_focus_finds_the_bridge_in_the_brewery_and_is_answered_in_order() {
     server.request("q", "eve@meet.jitsi/x", unknown.to_element()).await;
     let error = StanzaError::from_stanza(&server.receive_iq().await).unwrap();
     assert_eq!(error.condition, Condition::Forbidden);
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
+    let ip = |n: u8| IpAddr::from([127, 0, 0, n]);
+    let machine = Arc::new(Mutex::new(vec![ip(1)]));
+    let raw = Raw {
+        media: "0.0.0.0:0".parse().unwrap(),
+        advertise: Vec::new(),
+        breweries: Vec::new(),
+        nick: "jvb".into(),
+        region: None,
+        web_socket_domains: Vec::new(),
+        web_socket_tls: false,
+        threads: 2,
+        gso: true,
+    };
+    let stop = watch::Sender::new(false);
+    let told = Arc::clone(&machine);
+    let watched = Machine {
+        addresses: Box::new(move || Some(told.lock().unwrap().clone())),
+        every: Duration::from_millis(20),
+    };
+    let config = Config::check(raw, &[ip(1)], 2).unwrap();
+    let (handle, task) = start_on(config, None, stop.subscribe(), watched).await.unwrap();
+    let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bridge = Bridge { http: http.local_addr().unwrap(), handle, task, stop };
+    let router = bridge.handle.admin_router();
+    tokio::spawn(async move { axum::serve(http, router).await });
+    let mut meeting = 0;
+    // A new session, and whether a request to its address number `n` is answered.
+    let mut session = async |n: usize| {
+        meeting += 1;
+        let name = format!("m{meeting}");
+        let answer = bridge.json("POST", "/colibri/v2/conferences", &create(&name, "abcd")).await;
+        let ice = ice(&answer).clone();
+        let peer = json!({"endpoints": [{"id": "abcd", "transport": {"transport": {
+            "xmlns": ns::JINGLE_ICE_UDP, "ufrag": "peer", "pwd": "peerpeerpeerpeerpeerpeer",
+        }}}]});
+        bridge.json("PATCH", &format!("/colibri/v2/conferences/{name}"), &peer).await;
+        let of = |c: &Value| c["ip"].as_str().unwrap().to_owned();
+        let told: Vec<_> = ice["candidates"].as_array().unwrap().iter().map(of).collect();
+        let port: u16 = ice["candidates"][0]["port"].to_string().trim_matches('"').parse().unwrap();
+        let request = binding_request(1, ice["ufrag"].as_str().unwrap(), ice["pwd"].as_str().unwrap());
+        let to = told[n].clone();
+        let answered = tokio::task::spawn_blocking(move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_read_timeout(Some(WAIT)).unwrap();
+            socket.send_to(&request, (to.as_str(), port)).unwrap();
+            socket.recv(&mut [0; 1500]).is_ok()
+        });
+        (told, answered.await.unwrap())
+    };
+    assert_eq!(session(0).await, (vec!["127.0.0.1".to_owned()], true));
+    machine.lock().unwrap().push(ip(2));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(session(1).await, (vec!["127.0.0.1".to_owned(), "127.0.0.2".to_owned()], true));
+    machine.lock().unwrap().remove(0);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(session(0).await, (vec!["127.0.0.2".to_owned()], true), "the first one is closed");
+    assert_eq!(bridge.handle.health(), State::Healthy);
+    machine.lock().unwrap().clear();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(matches!(bridge.handle.health(), State::Hard(why) if why.contains("no network address")));
+    machine.lock().unwrap().push(ip(3));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(session(0).await, (vec!["127.0.0.3".to_owned()], true));
+    assert_eq!(bridge.handle.health(), State::Healthy);
     bridge.end().await;
 }
 

@@ -1,11 +1,16 @@
 //! Key agreement: DTLS records in; records to send, SRTP keys and decrypted SCTP packets out.
 //!
-//! Over the crate `dimpl`, DTLS 1.2 and 1.3. Nothing is handed out before the peer's certificate matched a
-//! signalled fingerprint: no keys, no data.
+//! Over the crate `dimpl`. Nothing is handed out before the peer's certificate matched a signalled fingerprint: no
+//! keys, no data.
+//!
+//! Whoever can forge the peer's address can send a ClientHello in its name. So every ClientHello gets an attempt of its
+//! own, a few at a time, and the first one whose certificate fits is the peer's. An attempt that has seen nothing but
+//! its ClientHello answers it and repeats nothing by itself: the peer repeats its own.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use budget::Bucket;
 use dimpl::{Config, Dtls as Engine, Output, SrtpProfile};
 use videobridge_srtp::{Profile, SrtpKeys};
 
@@ -23,6 +28,7 @@ pub(crate) struct Dtls {
     /// Came before we knew whom to expect.
     early: Vec<Box<[u8]>>,
     restarts: u32,
+    hellos: Bucket,
     wake: Option<Instant>,
 }
 
@@ -40,15 +46,31 @@ enum State {
     /// Role, fingerprint or a path to answer on are not known yet.
     Waiting,
     Handshake {
-        engine: Box<Engine>,
+        /// Never empty.
+        attempts: Vec<Attempt>,
         started: Instant,
-        verified: bool,
     },
     Open(Box<Engine>),
     /// Over, and [`Dtls::poll`] has yet to say so: with the error, or `None` if it was open before.
     Ending(Option<DtlsError>),
-    Failed,
+    /// `again`: somebody came with a wrong certificate, which need not have been the peer.
+    Failed {
+        again: bool,
+    },
 }
+
+/// One handshake under way.
+#[derive(Debug)]
+struct Attempt {
+    engine: Box<Engine>,
+    /// The random of the ClientHello it answers; `None` before there was one, or when we are the client.
+    hello: Option<Random>,
+    /// The peer has shown the signalled certificate.
+    verified: bool,
+}
+
+/// What a ClientHello is known by.
+type Random = [u8; 32];
 
 /// What [`Dtls::poll`] found.
 pub(crate) enum Polled<'a> {
@@ -107,6 +129,7 @@ impl Dtls {
             state: State::Waiting,
             early: Vec::new(),
             restarts: 0,
+            hellos: Bucket::full(),
             wake: None,
         }
     }
@@ -144,9 +167,19 @@ impl Dtls {
         self.role
     }
 
+    /// Whether role and fingerprint are known and the handshake has not begun.
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.state, State::Waiting) && !self.fingerprints.is_empty() && self.role.is_some()
+    }
+
+    /// Whether it has begun and is not over.
+    pub(crate) const fn is_handshaking(&self) -> bool {
+        matches!(self.state, State::Handshake { .. })
+    }
+
     /// Starts as soon as role and fingerprint are known; the caller knows that there is a path to send on.
     pub(crate) fn start_if_ready(&mut self, now: Instant) {
-        if matches!(self.state, State::Waiting) && !self.fingerprints.is_empty() && self.role.is_some() {
+        if self.is_ready() {
             self.start(now);
             for datagram in std::mem::take(&mut self.early) {
                 self.handle_datagram(now, &datagram);
@@ -156,44 +189,55 @@ impl Dtls {
 
     /// A DTLS datagram. Returns false when it had to be dropped.
     pub(crate) fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> bool {
-        let role = self.role;
-        let result = match &mut self.state {
+        match &mut self.state {
             State::Waiting => {
                 if self.early.len() >= limits::MAX_EARLY_DTLS {
                     return false;
                 }
                 self.early.push(datagram.into());
-                return true;
+                true
             }
-            State::Handshake { engine, .. } => {
-                // Before the version is settled the engine takes any other record for a fatal error, and datagrams
-                // of a flight do arrive out of order. The server repeats them.
-                if role == Some(Role::Client)
-                    && engine.protocol_version().is_none()
-                    && !starts_handshake(datagram)
-                {
-                    return false;
+            State::Handshake { .. } => self.handle_handshake(now, datagram),
+            State::Open(engine) => {
+                let taken = engine.handle_timeout(now).and_then(|()| engine.handle_packet(datagram)).is_ok();
+                if !taken {
+                    self.state = State::Ending(None);
                 }
-                engine.handle_timeout(now).and_then(|()| engine.handle_packet(datagram))
+                taken
             }
-            State::Open(engine) => engine.handle_timeout(now).and_then(|()| engine.handle_packet(datagram)),
-            State::Ending(_) | State::Failed => return false,
-        };
-        if result.is_err() {
-            self.engine_failed(now);
-            return false;
+            State::Failed { again: true } if client_hello(datagram).is_some() => {
+                let may = self.restarts < limits::MAX_DTLS_RESTARTS;
+                if may {
+                    self.restarts += 1;
+                    self.start(now);
+                    self.handle_handshake(now, datagram);
+                }
+                may
+            }
+            State::Ending(_) | State::Failed { .. } => false,
         }
-        true
     }
 
     /// Lets retransmissions happen.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        let result = match &mut self.state {
-            State::Handshake { engine, .. } | State::Open(engine) => engine.handle_timeout(now),
-            State::Waiting | State::Ending(_) | State::Failed => Ok(()),
-        };
-        if result.is_err() {
-            self.engine_failed(now);
+        let client = self.role == Some(Role::Client);
+        match &mut self.state {
+            State::Handshake { attempts, .. } => {
+                attempts.retain_mut(|a| {
+                    // Else somebody else's ClientHello would have us send to the peer again and again.
+                    let silent = !client && !a.verified && a.hello.is_some();
+                    silent || a.engine.handle_timeout(now).is_ok()
+                });
+                if attempts.is_empty() {
+                    self.start_afresh(now);
+                }
+            }
+            State::Open(engine) => {
+                if engine.handle_timeout(now).is_err() {
+                    self.state = State::Ending(None);
+                }
+            }
+            State::Waiting | State::Ending(_) | State::Failed { .. } => {}
         }
     }
 
@@ -205,7 +249,7 @@ impl Dtls {
                 Some(self.wake.map_or(end, |wake| wake.min(end)))
             }
             State::Open(_) => self.wake,
-            State::Waiting | State::Ending(_) | State::Failed => None,
+            State::Waiting | State::Ending(_) | State::Failed { .. } => None,
         }
     }
 
@@ -218,20 +262,28 @@ impl Dtls {
 
     /// What there is to do now; poll until [`Polled::Idle`]. Grows `buf` when needed.
     pub(crate) fn poll<'a>(&mut self, now: Instant, buf: &'a mut Vec<u8>) -> Polled<'a> {
+        let (mut at, mut wake) = (0, None::<Instant>);
         loop {
-            let (engine, verified) = match &mut self.state {
+            let (engine, verified, silent) = match &mut self.state {
                 State::Handshake { started, .. } if now >= *started + limits::DTLS_HANDSHAKE_TIMEOUT => {
-                    self.state = State::Failed;
-                    return Polled::Failed(DtlsError::Timeout);
+                    return self.fail(DtlsError::Timeout);
                 }
-                State::Handshake { engine, verified, .. } => (engine, Some(verified)),
-                State::Open(engine) => (engine, None),
+                State::Handshake { attempts, .. } => {
+                    let Some(attempt) = attempts.get_mut(at) else {
+                        self.wake = wake;
+                        return Polled::Idle;
+                    };
+                    let silent =
+                        self.role == Some(Role::Server) && !attempt.verified && attempt.hello.is_some();
+                    (&mut attempt.engine, Some(&mut attempt.verified), silent)
+                }
+                State::Open(engine) => (engine, None, false),
                 State::Ending(error) => {
                     let polled = error.map_or(Polled::Closed, Polled::Failed);
-                    self.state = State::Failed;
+                    self.state = State::Failed { again: false };
                     return polled;
                 }
-                State::Waiting | State::Failed => return Polled::Idle,
+                State::Waiting | State::Failed { .. } => return Polled::Idle,
             };
             // The borrow checker does not see that no arm below keeps the borrow when it loops, so lengths are
             // carried instead of slices.
@@ -255,30 +307,48 @@ impl Dtls {
                 (Found::TooSmall(_), _) => return self.fail(DtlsError::Handshake),
                 (Found::Certificate(true), Some(verified)) => *verified = true,
                 (Found::Certificate(true), None) => {}
-                (Found::Certificate(false), _) => return self.fail(DtlsError::WrongFingerprint),
+                (Found::Certificate(false), None) => return self.fail(DtlsError::WrongFingerprint),
+                (Found::Certificate(false), Some(_)) | (Found::Keys(_) | Found::Connected, Some(false)) => {
+                    if self.only(at) {
+                        return self.fail(DtlsError::WrongFingerprint);
+                    }
+                }
                 // Some versions export before they report the connection, some after.
                 (Found::Keys(keys), Some(true) | None) => {
+                    self.decide(at);
                     return match keys {
                         Some(keys) => Polled::Keys(Box::new(keys)),
                         None => self.fail(DtlsError::NoProfile),
                     };
                 }
-                (Found::Keys(_) | Found::Connected, Some(false)) => {
-                    return self.fail(DtlsError::WrongFingerprint);
-                }
                 (Found::Connected, Some(true)) => {
-                    if let State::Handshake { engine, .. } = std::mem::replace(&mut self.state, State::Failed)
+                    self.decide(at);
+                    let decided = std::mem::replace(&mut self.state, State::Failed { again: false });
+                    if let State::Handshake { attempts, .. } = decided
+                        && let Some(attempt) = attempts.into_iter().next()
                     {
-                        self.state = State::Open(engine);
+                        self.state = State::Open(attempt.engine);
                     }
                     return Polled::Connected;
                 }
                 (Found::Connected, None) => {}
-                (Found::Closed, _) => {
-                    self.state = State::Failed;
+                // Not encrypted yet, so anybody could have said it.
+                (Found::Closed, Some(_)) => {
+                    if self.only(at) {
+                        self.start_afresh(now);
+                        at = 0;
+                    }
+                }
+                (Found::Closed, None) => {
+                    self.state = State::Failed { again: false };
                     return Polled::Closed;
                 }
-                (Found::Idle(at), _) => {
+                (Found::Idle(_), Some(_)) if silent => at += 1,
+                (Found::Idle(next), Some(_)) => {
+                    wake = Some(wake.map_or(next, |w| w.min(next)));
+                    at += 1;
+                }
+                (Found::Idle(at), None) => {
                     self.wake = Some(at);
                     return Polled::Idle;
                 }
@@ -294,37 +364,121 @@ impl Dtls {
     }
 
     fn start(&mut self, now: Instant) {
+        let started = match self.state {
+            State::Handshake { started, .. } => started,
+            _ => now,
+        };
+        self.state = match self.attempt(now) {
+            Some(attempt) => State::Handshake { attempts: vec![attempt], started },
+            None => State::Ending(Some(DtlsError::Handshake)),
+        };
+    }
+
+    fn attempt(&self, now: Instant) -> Option<Attempt> {
         // DTLS 1.2 and not "whatever comes": with 1.3 the engine takes the client's first SRTP profile, and Chromium
         // names AES-CM with HMAC-SHA1 first, at five times the CPU of GCM (decision 0001).
         let mut engine = Box::new(Engine::new_12(self.config.clone(), self.certificate.dtls(), now));
         if self.role == Some(Role::Client) {
             engine.set_active(true);
         }
-        let started = match self.state {
-            State::Handshake { started, .. } => started,
-            _ => now,
-        };
-        self.state = match engine.handle_timeout(now) {
-            Ok(()) => State::Handshake { engine, started, verified: false },
-            Err(_) => State::Ending(Some(DtlsError::Handshake)),
-        };
+        engine.handle_timeout(now).ok()?;
+        Some(Attempt { engine, hello: None, verified: false })
     }
 
-    /// The engine can not go on. Before the peer is authenticated anybody who can forge an address could have done
-    /// that, so the handshake starts afresh a few times.
-    fn engine_failed(&mut self, now: Instant) {
-        match &self.state {
-            State::Handshake { verified: false, .. } if self.restarts < limits::MAX_DTLS_RESTARTS => {
-                self.restarts += 1;
-                self.start(now);
+    fn handle_handshake(&mut self, now: Instant, datagram: &[u8]) -> bool {
+        let hello = if self.role == Some(Role::Server) { client_hello(datagram) } else { None };
+        let hello = match hello {
+            Some(hello) => match self.attempt_for(now, hello) {
+                Some(at) => Some(at),
+                None => return false,
+            },
+            None => None,
+        };
+        let client = self.role == Some(Role::Client);
+        let State::Handshake { attempts, .. } = &mut self.state else { return false };
+        let (mut at, mut taken) = (0, false);
+        attempts.retain_mut(|attempt| {
+            let concerned = hello.is_none_or(|only| only == at);
+            at += 1;
+            if !concerned {
+                return true;
             }
-            State::Open(_) => self.state = State::Ending(None),
-            _ => self.state = State::Ending(Some(DtlsError::Handshake)),
+            let engine = &mut attempt.engine;
+            // Before the version is settled the engine takes any other record for a fatal error, and datagrams of a
+            // flight do arrive out of order. The server repeats them.
+            if client && engine.protocol_version().is_none() && !starts_handshake(datagram) {
+                return true;
+            }
+            let handled = engine.handle_timeout(now).and_then(|()| engine.handle_packet(datagram)).is_ok();
+            taken |= handled;
+            handled
+        });
+        if attempts.is_empty() {
+            self.start_afresh(now);
+        }
+        taken
+    }
+
+    /// The attempt that answers this ClientHello, a new one if there is none. `None`: there may not be another one.
+    fn attempt_for(&mut self, now: Instant, hello: Random) -> Option<usize> {
+        let State::Handshake { attempts, .. } = &mut self.state else { return None };
+        if let Some(at) = attempts.iter().position(|a| a.hello == Some(hello)) {
+            return Some(at);
+        }
+        if let Some(at) = attempts.iter().position(|a| a.hello.is_none()) {
+            attempts.get_mut(at)?.hello = Some(hello);
+            return Some(at);
+        }
+        // The one that waits for longest without a certificate makes room.
+        let room = attempts.len() < limits::MAX_DTLS_ATTEMPTS;
+        let oldest = attempts.iter().position(|a| !a.verified);
+        if !room && oldest.is_none() || !self.hellos.take(&limits::DTLS_HELLOS, now, 1) {
+            return None;
+        }
+        let mut attempt = self.attempt(now)?;
+        attempt.hello = Some(hello);
+        let State::Handshake { attempts, .. } = &mut self.state else { return None };
+        if !room && let Some(oldest) = oldest {
+            attempts.remove(oldest);
+        }
+        attempts.push(attempt);
+        Some(attempts.len() - 1)
+    }
+
+    /// Gives up the attempt at `at` if there are others. Returns whether it is the only one.
+    fn only(&mut self, at: usize) -> bool {
+        let State::Handshake { attempts, .. } = &mut self.state else { return true };
+        if attempts.len() > 1 && at < attempts.len() {
+            attempts.remove(at);
+            return false;
+        }
+        true
+    }
+
+    /// The attempt at `at` is the peer's; the others were not.
+    fn decide(&mut self, at: usize) {
+        if let State::Handshake { attempts, .. } = &mut self.state
+            && at < attempts.len()
+        {
+            attempts.swap(0, at);
+            attempts.truncate(1);
+        }
+    }
+
+    /// No attempt can go on. Before the peer is authenticated anybody who can forge an address could have done that, so
+    /// the handshake starts afresh a few times.
+    fn start_afresh(&mut self, now: Instant) {
+        if self.restarts < limits::MAX_DTLS_RESTARTS {
+            self.restarts += 1;
+            self.start(now);
+        } else {
+            self.state = State::Ending(Some(DtlsError::Handshake));
         }
     }
 
     fn fail<'a>(&mut self, error: DtlsError) -> Polled<'a> {
-        self.state = State::Failed;
+        let again = error == DtlsError::WrongFingerprint && self.role == Some(Role::Server);
+        self.state = State::Failed { again };
         Polled::Failed(error)
     }
 }
@@ -351,12 +505,24 @@ fn keys(material: &[u8], profile: SrtpProfile, role: Option<Role>) -> Option<Srt
     SrtpKeys::from_dtls_exporter(profile, material, role == Some(Role::Server)).ok()
 }
 
+/// The random of the ClientHello a datagram begins with; `None` for everything else, later fragments included
+/// (RFC 6347 §4.2.2, RFC 5246 §7.4.1.2).
+fn client_hello(datagram: &[u8]) -> Option<Random> {
+    let handshake = datagram.strip_prefix(&[HANDSHAKE_RECORD])?.get(12..)?;
+    let (&[CLIENT_HELLO, _, _, _, _, _, 0, 0, 0, _, _, _], body) = handshake.split_first_chunk::<12>()?
+    else {
+        return None;
+    };
+    body.get(2..)?.first_chunk().copied()
+}
+
 /// Whether a datagram begins with a ServerHello or a HelloVerifyRequest.
 fn starts_handshake(datagram: &[u8]) -> bool {
     datagram.first() == Some(&HANDSHAKE_RECORD) && matches!(datagram.get(13), Some(2 | 3))
 }
 
 const HANDSHAKE_RECORD: u8 = 22;
+const CLIENT_HELLO: u8 = 1;
 /// No record and no certificate we accept is larger.
 const MAX_SCRATCH: usize = 20 * 1024;
 
@@ -405,12 +571,44 @@ mod tests {
         dtls.add_fingerprint("sha-256", "AB");
         dtls.start_if_ready(now);
         for _ in 0..limits::MAX_DTLS_RESTARTS {
-            dtls.engine_failed(now);
+            dtls.start_afresh(now);
             assert!(matches!(dtls.state, State::Handshake { .. }));
         }
-        dtls.engine_failed(now);
+        dtls.start_afresh(now);
         assert!(matches!(dtls.poll(now, &mut vec![0; 2048]), Polled::Failed(DtlsError::Handshake)));
         assert!(matches!(dtls.poll(now, &mut vec![0; 2048]), Polled::Idle));
+    }
+
+    /// Begins like a ClientHello with this random; the engine will not like the rest.
+    fn hello(random: u8) -> Vec<u8> {
+        let mut d = vec![HANDSHAKE_RECORD, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 46, CLIENT_HELLO, 0, 0, 60];
+        d.extend([0, 0, 0, 0, 0, 0, 0, 34, 254, 253]);
+        d.extend([random; 32]);
+        d
+    }
+
+    #[test]
+    fn attempts_side_by_side_and_further_client_hellos_have_a_limit() {
+        let now = Instant::now();
+        let mut dtls = dtls();
+        dtls.set_role(Role::Server);
+        dtls.add_fingerprint("sha-256", "AB");
+        dtls.start_if_ready(now);
+        let count = |dtls: &Dtls| match &dtls.state {
+            State::Handshake { attempts, .. } => attempts.len(),
+            _ => 0,
+        };
+        assert_eq!(client_hello(&hello(7)), Some([7; 32]));
+        for n in 0..limits::MAX_DTLS_ATTEMPTS {
+            assert_eq!(dtls.attempt_for(now, [n as u8; 32]), Some(n));
+        }
+        assert_eq!(dtls.attempt_for(now, [0; 32]), Some(0), "known");
+        assert_eq!(dtls.attempt_for(now, [9; 32]), Some(2), "one beyond takes the place of the oldest");
+        assert_eq!((count(&dtls), dtls.attempt_for(now, [1; 32])), (limits::MAX_DTLS_ATTEMPTS, Some(0)));
+        let left = limits::DTLS_HELLOS.burst() - 3;
+        assert!((0..left).all(|n| dtls.attempt_for(now, [100 + n as u8; 32]).is_some()));
+        assert_eq!(dtls.attempt_for(now, [200; 32]), None, "one beyond");
+        assert_eq!(count(&dtls), limits::MAX_DTLS_ATTEMPTS);
     }
 
     #[test]

@@ -3,26 +3,41 @@
 //! A full agent over the crate `is`: one component, host candidates of the shard's sockets, peer-reflexive remote
 //! candidates, no trickling needed. Credentials and tie-breaker come from our entropy, never from the crate.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use budget::Bucket;
 use is::stun::{StunMessage, StunPacket};
 use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol};
 use jitsi_xmpp::Entropy;
 
-use crate::{demux, limits};
+use crate::demux::{self, Transaction};
+use crate::limits;
 
 /// The ICE side of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Ice {
     agent: IceAgent,
     selected: Option<Path>,
+    /// How many addresses have answered a check.
     addresses_ever: u32,
+    claims: Claims,
     remote_candidates: usize,
     /// Answers counted on the nominated pair, to notice new ones.
     responses: Option<u64>,
     last_consent: Option<Instant>,
     consent: Consent,
+}
+
+/// Requests from addresses that were new. They are authentic, but whoever saw one on its way can send it again from any
+/// address: only an answered check proves that the peer is there.
+#[derive(Debug, Default)]
+struct Claims {
+    allowed: Bucket,
+    /// The latest, oldest first.
+    seen: VecDeque<Transaction>,
+    unanswered: VecDeque<Path>,
 }
 
 /// A pair of addresses media goes over.
@@ -78,6 +93,7 @@ impl Ice {
             agent,
             selected: None,
             addresses_ever: 0,
+            claims: Claims::default(),
             remote_candidates: 0,
             responses: None,
             last_consent: None,
@@ -130,12 +146,20 @@ impl Ice {
             return false;
         }
         let Ok(message) = StunMessage::parse(datagram) else { return false };
+        let claim = demux::transaction(datagram).filter(|_| !known && message.is_binding_request());
+        if claim.is_some_and(|claim| !self.claims.allows(now, &claim)) {
+            return false;
+        }
+        let is_answer = message.is_successful_binding_response();
         let packet =
             StunPacket { proto: Protocol::Udp, source: path.remote, destination: path.local, message };
         if !self.agent.handle_packet(now, packet) {
             return false;
         }
-        if !known {
+        if let Some(claim) = claim {
+            self.claims.note(now, claim, path);
+        }
+        if is_answer && (self.claims.answered(path) || !known) {
             self.addresses_ever += 1;
         }
         if self.agent.poll_timeout().is_none_or(|at| at <= now) || self.selected.is_none() {
@@ -204,6 +228,32 @@ impl Ice {
     }
 }
 
+impl Claims {
+    fn allows(&self, now: Instant, claim: &Transaction) -> bool {
+        self.allowed.has(&limits::ADDRESS_CLAIMS, now, 1) && !self.seen.contains(claim)
+    }
+
+    fn note(&mut self, now: Instant, claim: Transaction, path: Path) {
+        let _ = self.allowed.take(&limits::ADDRESS_CLAIMS, now, 1);
+        bounded(&mut self.seen).push_back(claim);
+        bounded(&mut self.unanswered).push_back(path);
+    }
+
+    /// Whether this is the first answer from an address that was claimed.
+    fn answered(&mut self, path: Path) -> bool {
+        let at = self.unanswered.iter().position(|p| *p == path);
+        at.is_some_and(|at| self.unanswered.remove(at).is_some())
+    }
+}
+
+/// Makes room for one more.
+fn bounded<T>(queue: &mut VecDeque<T>) -> &mut VecDeque<T> {
+    if queue.len() >= limits::CLAIMS_REMEMBERED {
+        queue.pop_front();
+    }
+    queue
+}
+
 /// 8 characters = 40 bits, after the two that name the shard; RFC 8445 §5.3 asks for 24 bits.
 const UFRAG_LEN: usize = 8;
 /// 26 characters = 130 bits; RFC 8445 §5.3 asks for 128.
@@ -233,21 +283,30 @@ mod tests {
         Ice::new(now, 3, [socket.parse().unwrap()].into_iter(), controlling, &mut SeededEntropy::new(seed))
     }
 
-    /// Lets both agents talk for `ms`; `pass` decides which direction gets through.
-    fn run(now: &mut Instant, a: &mut Ice, b: &mut Ice, ms: u64, pass: bool) {
+    /// Lets both agents talk for `ms`, if `pass`. Returns how many messages were refused.
+    fn exchange(now: &mut Instant, a: &mut Ice, b: &mut Ice, ms: u64, pass: bool) -> usize {
+        let mut refused = 0;
+        let mut deliver = |now, from: &mut Ice, to: &mut Ice| {
+            while let Some((p, data)) = from.poll_transmit() {
+                let back = Path { local: p.remote, remote: p.local };
+                let known = to.agent.remote_candidates().any(|c| c.addr() == back.remote);
+                if pass && !to.handle_packet(now, back, &data, known) {
+                    refused += 1;
+                }
+            }
+        };
         for _ in 0..ms / 10 {
             *now += Duration::from_millis(10);
             a.handle_timeout(*now);
             b.handle_timeout(*now);
-            while let Some((p, data)) = a.poll_transmit() {
-                let back = Path { local: p.remote, remote: p.local };
-                assert!(!pass || b.handle_packet(*now, back, &data, false));
-            }
-            while let Some((p, data)) = b.poll_transmit() {
-                let back = Path { local: p.remote, remote: p.local };
-                assert!(!pass || a.handle_packet(*now, back, &data, false));
-            }
+            deliver(*now, a, b);
+            deliver(*now, b, a);
         }
+        refused
+    }
+
+    fn run(now: &mut Instant, a: &mut Ice, b: &mut Ice, ms: u64, pass: bool) {
+        assert_eq!(exchange(now, a, b, ms, pass), 0);
     }
 
     fn introduce(now: Instant, a: &mut Ice, b: &mut Ice) {
@@ -293,6 +352,58 @@ mod tests {
         assert!(!bridge.handle_packet(now, Path { local: p.remote, remote: p.local }, &data, false));
         assert_eq!(bridge.addresses_ever, 0);
         assert!(bridge.poll_transmit().is_none());
+    }
+
+    /// The client behind another port, answering everything there; whether the bridge sends to it then.
+    fn moved(now: &mut Instant, bridge: &mut Ice, port: u16) -> bool {
+        let address = format!("127.0.0.1:{port}");
+        // The same seed gives the same credentials.
+        let mut client = ice(*now, &address, false, 2);
+        let creds = bridge.local_credentials();
+        let (ufrag, pwd) = (creds.0.to_owned(), creds.1.to_owned());
+        assert!(client.set_remote_credentials(*now, &ufrag, &pwd));
+        assert!(client.add_remote_candidate(*now, "127.0.0.1", 10000));
+        exchange(now, bridge, &mut client, 400, true);
+        bridge.agent.remote_candidates().any(|c| c.addr() == address.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_that_answered_have_a_limit() {
+        let mut now = Instant::now();
+        let mut bridge = ice(now, "127.0.0.1:10000", true, 1);
+        let mut client = ice(now, "127.0.0.1:50000", false, 2);
+        introduce(now, &mut bridge, &mut client);
+        assert!(moved(&mut now, &mut bridge, 20_000));
+        assert_eq!(bridge.addresses_ever, 1, "the check was answered");
+        bridge.addresses_ever = limits::MAX_ADDRESSES_EVER - 1;
+        now += Duration::from_secs(10);
+        assert!(moved(&mut now, &mut bridge, 20_001), "at the limit");
+        assert_eq!(bridge.addresses_ever, limits::MAX_ADDRESSES_EVER);
+        now += Duration::from_secs(10);
+        assert!(!moved(&mut now, &mut bridge, 20_002), "one beyond");
+    }
+
+    #[test]
+    fn claimed_addresses_have_a_limit_that_passes_and_a_replayed_claim_brings_none() {
+        let start = Instant::now();
+        let mut claims = Claims::default();
+        let id = |n: u32| {
+            let mut t = [0; 12];
+            t[..4].copy_from_slice(&n.to_be_bytes());
+            t
+        };
+        let p = path("127.0.0.1:10000", "127.0.0.1:1");
+        for n in 0..limits::ADDRESS_CLAIMS.burst() {
+            assert!(claims.allows(start, &id(n)));
+            claims.note(start, id(n), p);
+        }
+        assert!(!claims.allows(start, &id(1_000)), "one beyond");
+        let later = start + Duration::from_secs(10);
+        assert!(claims.allows(later, &id(1_000)) && !claims.allows(later, &id(5)), "replayed");
+        claims.note(later, id(1_000), p);
+        assert_eq!((claims.seen.len(), claims.unanswered.len()), (limits::CLAIMS_REMEMBERED, 64));
+        let long_after = later + Duration::from_secs(10);
+        assert!(claims.allows(long_after, &id(0)), "so many ago it is forgotten; the rate is what is left");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use budget::{Network, Shares};
 use dimpl::Config;
 use jitsi_xmpp::Entropy;
 use videobridge_srtp::{Receiver, Sender, SrtpError};
@@ -22,8 +23,8 @@ use videobridge_srtp::{Receiver, Sender, SrtpError};
 pub(crate) use dtls::{DtlsError, Role};
 pub(crate) use ice::{Consent, Path};
 
-use crate::DatagramSink;
 use crate::config::ShardConfig;
+use crate::{DatagramSink, limits};
 use certificate::Certificate;
 use dtls::{Dtls, Polled};
 use ice::Ice;
@@ -39,6 +40,8 @@ pub(crate) struct Transport {
     events: VecDeque<TransportEvent>,
     was_up: bool,
     started: bool,
+    /// Counted among the handshakes under way, for this address.
+    share: Option<Network>,
     pub(crate) dtls_connected_at: Option<Instant>,
 }
 
@@ -74,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) certificate: Certificate,
     /// Where DTLS writes what it has to say.
     pub(crate) scratch: Vec<u8>,
+    /// Handshakes under way, by the peers' addresses.
+    pub(crate) handshakes: Shares<Network>,
 }
 
 impl Shared {
@@ -82,6 +87,7 @@ impl Shared {
             dtls: Dtls::shared_config()?,
             certificate: config.certificate.clone(),
             scratch: vec![0; 2048],
+            handshakes: Shares::new(limits::MAX_HANDSHAKES_PER_ADDRESS, limits::MAX_HANDSHAKES),
         })
     }
 }
@@ -113,6 +119,7 @@ impl Transport {
             events: VecDeque::new(),
             was_up: false,
             started: false,
+            share: None,
             dtls_connected_at: None,
         }
     }
@@ -155,6 +162,11 @@ impl Transport {
     /// Whether the data channel is open.
     pub(crate) fn is_channel_open(&self) -> bool {
         self.sctp.as_ref().is_some_and(Sctp::is_open)
+    }
+
+    /// Whether the data channel takes a message at once.
+    pub(crate) fn has_channel_room(&mut self) -> bool {
+        self.sctp.as_mut().is_some_and(Sctp::has_room)
     }
 
     /// Channels refused because there was one already.
@@ -211,12 +223,15 @@ impl Transport {
     }
 
     /// Decrypts an SRTCP packet in place; `None`: there are no keys yet.
-    pub(crate) fn unprotect_rtcp<'a>(&mut self, packet: &'a mut [u8]) -> Option<Result<&'a [u8], SrtpError>> {
+    pub(crate) fn unprotect_rtcp<'a>(
+        &mut self,
+        packet: &'a mut [u8],
+    ) -> Option<Result<&'a mut [u8], SrtpError>> {
         let srtp = self.srtp.as_mut()?;
         Some(
             srtp.receiver
                 .unprotect_rtcp(packet)
-                .and_then(|len| packet.get(..len).ok_or(SrtpError::Malformed)),
+                .and_then(|len| packet.get_mut(..len).ok_or(SrtpError::Malformed)),
         )
     }
 
@@ -282,7 +297,7 @@ impl Transport {
     pub(crate) fn pump(
         &mut self,
         now: Instant,
-        scratch: &mut Vec<u8>,
+        shared: &mut Shared,
         out: &mut dyn DatagramSink,
         checks: &mut dyn FnMut(Path, &[u8]),
     ) {
@@ -295,8 +310,13 @@ impl Transport {
                 self.started = true;
                 self.events.push_back(TransportEvent::IceConnected);
             }
-            self.dtls.start_if_ready(now);
-            self.pump_dtls(now, path, scratch, out);
+            if self.dtls.is_ready() && self.take_share(path, shared) {
+                self.dtls.start_if_ready(now);
+            }
+            self.pump_dtls(now, path, &mut shared.scratch, out);
+            if !self.dtls.is_handshaking() {
+                self.give_back(shared);
+            }
         }
         let up = self.srtp.is_some() && self.ice.consent() == Consent::Given;
         if up != self.was_up {
@@ -306,13 +326,31 @@ impl Transport {
     }
 
     /// Ends the connection politely.
-    pub(crate) fn close(&mut self, now: Instant, scratch: &mut Vec<u8>, out: &mut dyn DatagramSink) {
+    pub(crate) fn close(&mut self, now: Instant, shared: &mut Shared, out: &mut dyn DatagramSink) {
+        self.give_back(shared);
         self.dtls.close();
         if let Some(path) = self.sendable() {
-            while let Polled::Datagram(d) = self.dtls.poll(now, scratch) {
+            while let Polled::Datagram(d) = self.dtls.poll(now, &mut shared.scratch) {
                 send_copy(out, path, d);
             }
         }
+    }
+
+    /// Its handshake is over, one way or the other.
+    pub(crate) fn give_back(&mut self, shared: &mut Shared) {
+        if let Some(network) = self.share.take() {
+            shared.handshakes.give_back(&network, 1);
+        }
+    }
+
+    /// Whether a handshake may begin now. If not, the next check asks again.
+    fn take_share(&mut self, path: Path, shared: &mut Shared) -> bool {
+        let network = Network::of(path.remote.ip());
+        let taken = shared.handshakes.take(network, 1).is_ok();
+        if taken {
+            self.share = Some(network);
+        }
+        taken
     }
 
     /// Where media may go now.

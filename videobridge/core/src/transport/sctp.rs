@@ -102,13 +102,20 @@ impl Sctp {
         self.events.pop_front()
     }
 
-    /// Queues one message. Returns false when there is no channel or its queue is full.
+    /// Whether there is a channel that takes more than waits in it already.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let (Some(id), Some((_, association))) = (self.channel, &mut self.association) else { return false };
+        association
+            .stream(id)
+            .is_ok_and(|s| s.buffered_amount().is_ok_and(|waits| waits < limits::CHANNEL_WINDOW))
+    }
+
+    /// Queues one message. Returns false when there is no channel.
     pub(crate) fn send(&mut self, text: &str) -> bool {
         let (Some(id), Some((_, association))) = (self.channel, &mut self.association) else { return false };
         let Ok(mut stream) = association.stream(id) else { return false };
-        let backlog = stream.buffered_amount().unwrap_or(usize::MAX);
         !text.is_empty()
-            && backlog.saturating_add(text.len()) <= limits::MAX_CHANNEL_BACKLOG
+            && text.len() <= limits::MAX_CHANNEL_MESSAGE
             && stream.write_with_ppi(text.as_bytes(), Ppid::String).is_ok()
     }
 

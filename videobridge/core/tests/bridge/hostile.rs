@@ -140,12 +140,12 @@ fn more_messages_than_allowed_are_dropped() {
     world.connect();
     world.run(Duration::from_secs(2));
     let now = world.now;
-    for _ in 0..=limits::MAX_CHANNEL_MESSAGES_PER_SECOND {
+    for _ in 0..=limits::CHANNEL_MESSAGES.burst() {
         world.peers[0].say(now, r#"{"colibriClass":"EndpointMessage","to":"aaaa0002","msgPayload":{}}"#);
     }
     world.run(Duration::from_millis(500));
     let got = world.peers[1].texts.iter().filter(|t| t.contains("EndpointMessage")).count();
-    assert_eq!(got, limits::MAX_CHANNEL_MESSAGES_PER_SECOND as usize);
+    assert_eq!(got, limits::CHANNEL_MESSAGES.burst() as usize);
     assert_eq!(world.shard.counters().dropped(Discard::MessageLimit), 1);
 }
 

@@ -1,7 +1,9 @@
 //! The bridge as a client and a focus see it: real ICE, DTLS, SRTP and SCTP, no sockets, virtual time.
 
 mod colibri2;
+mod floods;
 mod hostile;
+mod isolation;
 mod media;
 mod transport;
 mod web_socket;

@@ -52,7 +52,7 @@ fn only_the_password_of_the_endpoint_opens_it_and_the_greeting_comes_first() {
     open(&mut world, 2, &conference, "aaaa0001", &password);
     assert!(matches!(world.events.pop_front(), Some(Event::WebSocketAccepted { socket: SocketId(2) })));
     let texts = world.texts_of(SocketId(2));
-    assert_eq!(texts.first(), Some(&r#"{"colibriClass":"ServerHello","version":"2.3-plausch"}"#));
+    assert_eq!(texts.first().unwrap(), r#"{"colibriClass":"ServerHello","version":"2.3-plausch"}"#);
 }
 
 #[test]

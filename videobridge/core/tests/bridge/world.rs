@@ -181,9 +181,11 @@ impl World {
         panic!("not connected: {:?}", self.shard.counters());
     }
 
-    pub(crate) fn texts_of(&self, socket: videobridge_core::SocketId) -> Vec<&str> {
-        let text = |e| match e {
-            &Event::WebSocketText { socket: s, ref text } if s == socket => Some(text.as_str()),
+    pub(crate) fn texts_of(&self, socket: videobridge_core::SocketId) -> Vec<String> {
+        let text = |e: &Event| match e {
+            Event::WebSocketMessage { socket: s, message } if *s == socket => {
+                Some(message.text().to_string())
+            }
             _ => None,
         };
         self.events.iter().filter_map(text).collect()

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use budget::Bucket;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use jitsi_xmpp::Sensitive;
@@ -16,9 +17,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use videobridge_core::limits::CHANNEL_MESSAGES;
 
-use crate::control::{AcceptedSocket, Control, SocketOrder};
+use crate::control::{AcceptedSocket, Control};
 use crate::limits;
+use crate::sockets::SocketOrder;
 
 /// What the route needs.
 #[derive(Debug, Clone)]
@@ -47,7 +50,6 @@ pub(crate) async fn open(
     let upgrade = hyper::upgrade::on(&mut request);
     let control = Arc::clone(&ws.control);
     tokio::spawn(async move {
-        let mut socket = socket;
         if let Ok(upgraded) = upgrade.await {
             let config = WebSocketConfig::default()
                 .read_buffer_size(4096)
@@ -56,9 +58,9 @@ pub(crate) async fn open(
                 .max_frame_size(Some(limits::SOCKET_MESSAGE));
             let stream =
                 WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-            carry(&control, &mut socket, stream).await;
+            carry(&control, &socket, stream).await;
         }
-        control.socket_closed(&socket);
+        control.socket_closed(&socket).await;
     });
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -83,33 +85,39 @@ fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     HeaderValue::from_str(&derive_accept_key(headers.get(header::SEC_WEBSOCKET_KEY)?.as_bytes())).ok()
 }
 
-async fn carry<S>(control: &Control, socket: &mut AcceptedSocket, mut stream: WebSocketStream<S>)
+async fn carry<S>(control: &Control, socket: &AcceptedSocket, mut stream: WebSocketStream<S>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     let mut ping = tokio::time::interval(limits::SOCKET_PING);
     let mut heard = Instant::now();
+    // Who says more than allowed is read more slowly: nothing of it is lost, and nobody else has to wait.
+    let (mut pace, mut read_at) = (Bucket::full(), None);
     loop {
         tokio::select! {
-            order = socket.orders.recv() => match order {
-                Some(SocketOrder::Text(text)) => {
-                    let sent = tokio::time::timeout(limits::SOCKET_IDLE, stream.send(Message::text(text))).await;
+            order = socket.outbound.next() => match order {
+                SocketOrder::Text(text) => {
+                    let message = Message::text(&*text);
+                    let sent = tokio::time::timeout(limits::SOCKET_IDLE, stream.send(message)).await;
                     if !matches!(sent, Ok(Ok(()))) {
                         return;
                     }
                 }
-                Some(SocketOrder::Close(code, reason)) => {
+                SocketOrder::Close(code, reason) => {
                     let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) };
                     let _ = tokio::time::timeout(Duration::from_secs(5), stream.close(Some(frame))).await;
                     return;
                 }
-                None => return,
             },
-            message = stream.next() => {
+            () = sleep_until(read_at), if read_at.is_some() => read_at = None,
+            message = stream.next(), if read_at.is_none() => {
                 heard = Instant::now();
+                if !pace.take(&CHANNEL_MESSAGES, heard, 1) {
+                    read_at = Some(heard + pace.wait(&CHANNEL_MESSAGES, heard, 1));
+                }
                 match message {
                     Some(Ok(Message::Text(text))) => {
-                        if !control.socket_text(socket, text.as_str().to_owned()) {
+                        if !control.socket_text(socket, text.as_str().to_owned()).await {
                             return;
                         }
                     }
@@ -125,5 +133,11 @@ where
                 }
             }
         }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at.into()).await;
     }
 }

@@ -93,7 +93,7 @@ async fn modify_known(State(rest): State<Rest>, Path(id): Path<String>, request:
 
 /// Any colibri error becomes 400 with its text only, as upstream's.
 async fn apply(rest: &Rest, modify: ConferenceModify) -> Response {
-    match rest.control.colibri(modify).await {
+    match rest.control.colibri(modify, None).await {
         Ok(modified) => {
             ([(header::CONTENT_TYPE, "application/json")], modified.to_json().to_string()).into_response()
         }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use videobridge_core::Lost;
 use videobridge_udp::Flushed;
 
 /// Totals of all media threads.
@@ -16,13 +17,15 @@ pub(crate) struct ThreadCounters {
     truncated: AtomicU64,
     handed_over: AtomicU64,
     handover_dropped: AtomicU64,
-    events_dropped: AtomicU64,
     panics: AtomicU64,
+    conferences_failed: AtomicU64,
+    chatter_dropped: AtomicU64,
+    state_dropped: AtomicU64,
 }
 
 impl ThreadCounters {
     /// Names for the metric's label, with values.
-    pub(crate) fn rows(&self) -> [(&'static str, u64); 10] {
+    pub(crate) fn rows(&self) -> [(&'static str, u64); 12] {
         [
             ("messages_sent", &self.messages),
             ("datagrams_sent", &self.datagrams),
@@ -32,8 +35,10 @@ impl ThreadCounters {
             ("receive_dropped_truncated", &self.truncated),
             ("handed_over", &self.handed_over),
             ("handover_dropped", &self.handover_dropped),
-            ("events_dropped", &self.events_dropped),
             ("panics", &self.panics),
+            ("conferences_failed", &self.conferences_failed),
+            ("web_socket_chatter_dropped", &self.chatter_dropped),
+            ("web_socket_state_dropped", &self.state_dropped),
         ]
         .map(|(name, value)| (name, value.load(Ordering::Relaxed)))
     }
@@ -54,12 +59,15 @@ impl ThreadCounters {
         add(if taken { &self.handed_over } else { &self.handover_dropped }, 1);
     }
 
-    pub(super) fn add_event_dropped(&self) {
-        add(&self.events_dropped, 1);
+    pub(super) fn add_lost(&self, lost: Lost) {
+        add(&self.chatter_dropped, lost.chatter);
+        add(&self.state_dropped, lost.state);
     }
 
-    pub(super) fn add_panic(&self) {
+    /// `conference`: one had to go for it.
+    pub(super) fn add_panic(&self, conference: bool) {
         add(&self.panics, 1);
+        add(&self.conferences_failed, conference.into());
     }
 }
 

@@ -17,15 +17,27 @@ use std::thread::JoinHandle;
 
 use service::{StartError, SystemEntropy, listen};
 use tokio::sync::mpsc;
-use videobridge_core::{Event, Shard, ShardConfig};
+use videobridge_core::{Command, Event, LocalAddress, Shard, ShardConfig};
 use videobridge_udp::{BufferShortage, SocketOptions, UdpSocket};
 
 pub(crate) use counters::ThreadCounters;
 
 use crate::control::ShardPort;
 use crate::limits;
+use crate::sockets::Sockets;
 use peers::Peer;
 use thread::{MediaThread, WAKE};
+
+/// What a media thread can be told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// For its shard.
+    Command(Command),
+    /// Receive here, too.
+    AddAddress(LocalAddress, UdpSocket),
+    /// Not here any more: the machine has lost the address.
+    RemoveAddress(SocketAddr),
+}
 
 /// The running threads.
 #[derive(Debug)]
@@ -36,12 +48,25 @@ pub(crate) struct Threads {
     counters: Arc<ThreadCounters>,
 }
 
-/// The threads, how to command each, and what each has to say.
-pub(crate) type Started = (Threads, Vec<ShardPort>, Vec<mpsc::Receiver<(usize, Event)>>);
+/// What [`start`] made.
+pub(crate) struct Started {
+    pub(crate) threads: Threads,
+    /// How to command each thread.
+    pub(crate) ports: Vec<ShardPort>,
+    /// What each has to say.
+    pub(crate) events: Vec<mpsc::Receiver<(usize, Event)>>,
+    /// Where media is received.
+    pub(crate) addresses: Vec<SocketAddr>,
+}
 
 /// Binds all addresses of `config` for each of `count` threads and starts them. `config.index` is set per thread, and
 /// port 0 becomes the one the system chose.
-pub(crate) fn start(config: &ShardConfig, count: usize, gso: bool) -> Result<Started, StartError> {
+pub(crate) fn start(
+    config: &ShardConfig,
+    count: usize,
+    gso: bool,
+    web_sockets: &Arc<Sockets>,
+) -> Result<Started, StartError> {
     let mut config = config.clone();
     let sockets = bind_all(&mut config, count, gso)?;
     let stop = Arc::new(AtomicBool::new(false));
@@ -60,17 +85,20 @@ pub(crate) fn start(config: &ShardConfig, count: usize, gso: bool) -> Result<Sta
     for (index, (sockets, poll, waker, from_peers)) in prepared.into_iter().enumerate() {
         config.index = u16::try_from(index).unwrap_or(u16::MAX);
         let shard = Shard::new(config.clone(), Box::new(SystemEntropy)).map_err(|e| failed(&e))?;
-        let (commands_tx, commands) = sync_channel(limits::COMMANDS);
+        let (orders_tx, orders) = sync_channel(limits::COMMANDS);
+        let (clients_tx, clients) = mpsc::channel(limits::FROM_CLIENTS);
         let (events_tx, events_rx) = mpsc::channel(limits::EVENTS);
-        ports.push(ShardPort::new(commands_tx, Arc::clone(&waker)));
+        ports.push(ShardPort::new(orders_tx, clients_tx, Arc::clone(&waker)));
         events.push(events_rx);
         threads.wakers.push(waker);
         let parts = thread::Parts {
             index,
             shard,
             poll,
-            commands,
+            orders,
+            clients,
             events: events_tx,
+            web_sockets: Arc::clone(web_sockets),
             peers: peers.clone(),
             from_peers,
             stop: Arc::clone(&stop),
@@ -86,7 +114,8 @@ pub(crate) fn start(config: &ShardConfig, count: usize, gso: bool) -> Result<Sta
             .map_err(|e| failed(&e))?;
         threads.handles.push(handle);
     }
-    Ok((threads, ports, events))
+    let addresses = config.addresses.iter().map(|a| a.socket).collect();
+    Ok(Started { threads, ports, events, addresses })
 }
 
 impl Threads {
@@ -120,7 +149,7 @@ impl Drop for Threads {
 /// One set of sockets per thread. An address that can not be used is left out of `config` as long as another one can;
 /// a taken port is always an error.
 fn bind_all(config: &mut ShardConfig, count: usize, gso: bool) -> Result<Vec<Vec<UdpSocket>>, StartError> {
-    let options = SocketOptions { reuse_port: count > 1, gro: true, gso, ..SocketOptions::default() };
+    let options = options(count, gso);
     let mut all: Vec<Vec<UdpSocket>> = (0..count).map(|_| Vec::new()).collect();
     let mut refused = None;
     let mut usable = Vec::new();
@@ -158,6 +187,15 @@ fn bind_all(config: &mut ShardConfig, count: usize, gso: bool) -> Result<Vec<Vec
         );
     }
     Ok(all)
+}
+
+fn options(count: usize, gso: bool) -> SocketOptions {
+    SocketOptions { reuse_port: count > 1, gro: true, gso, ..SocketOptions::default() }
+}
+
+/// One socket per thread on an address that is new.
+pub(crate) fn bind_new(address: SocketAddr, count: usize, gso: bool) -> io::Result<Vec<UdpSocket>> {
+    bind_one(address, count, &options(count, gso)).map(|(sockets, _)| sockets)
 }
 
 /// The sockets of all threads on one address.

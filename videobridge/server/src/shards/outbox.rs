@@ -18,6 +18,20 @@ impl Outbox {
         Self { sockets, batch: SendBatch::new(), flushed: Flushed::default() }
     }
 
+    /// Another socket to send through.
+    pub(super) fn add(&mut self, socket: UdpSocket) {
+        self.sockets.push(socket);
+    }
+
+    /// Closes the socket with this index; the ones behind it move up.
+    pub(super) fn remove(&mut self, at: usize) {
+        // What waits names sockets by their index.
+        self.flush();
+        if at < self.sockets.len() {
+            self.sockets.remove(at);
+        }
+    }
+
     /// Sends what waits.
     pub(super) fn flush(&mut self) {
         if self.batch.is_empty() {

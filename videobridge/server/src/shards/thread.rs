@@ -1,7 +1,12 @@
-//! One media thread: readable sockets, commands, peers' datagrams and time in; the shard driven, its datagrams sent and
+//! One media thread: readable sockets, orders, peers' datagrams and time in; the shard driven, its datagrams sent and
 //! its events passed on, out.
+//!
+//! Every step of the shard is guarded by itself: a panic costs the conference the step was about, and the next datagram
+//! of the batch, the next timer and the next command are handled as if nothing had been.
 
+use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,16 +14,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
+use jitsi_xmpp::colibri2::{Colibri2Error, ErrorReason};
+use jitsi_xmpp::{Condition, StanzaError};
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
-use tokio::sync::mpsc::Sender;
-use videobridge_core::{Command, Event, Shard};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use videobridge_core::{Command, DatagramSink, Event, Shard};
 use videobridge_udp::{RecvBatch, UdpSocket, limits::RECEIVE_BATCH};
 
+use super::Order;
 use super::counters::ThreadCounters;
 use super::outbox::Outbox;
 use super::peers::{Peer, PeerMessage, Peers};
-use crate::limits::{BATCHES_PER_TURN, COMMANDS_PER_TURN, PEER_MESSAGES_PER_TURN};
+use crate::limits::{BATCHES_PER_TURN, COMMANDS_PER_TURN, EVENTS, PEER_MESSAGES_PER_TURN};
+use crate::sockets::Sockets;
 
 /// The waker's token; sockets have their index.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -26,13 +36,18 @@ pub(super) const WAKE: Token = Token(usize::MAX);
 /// Longest sleep, so that nothing can be forgotten for ever.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
+/// How soon events that found no room are tried again.
+const EVENT_RETRY: Duration = Duration::from_millis(5);
+
 /// What a thread is made of.
 pub(super) struct Parts {
     pub(super) index: usize,
     pub(super) shard: Shard,
     pub(super) poll: mio::Poll,
-    pub(super) commands: Receiver<Command>,
-    pub(super) events: Sender<(usize, Event)>,
+    pub(super) orders: Receiver<Order>,
+    pub(super) clients: mpsc::Receiver<Command>,
+    pub(super) events: mpsc::Sender<(usize, Event)>,
+    pub(super) web_sockets: Arc<Sockets>,
     pub(super) peers: Vec<Peer>,
     pub(super) from_peers: Receiver<PeerMessage>,
     pub(super) stop: Arc<AtomicBool>,
@@ -46,8 +61,12 @@ pub(super) struct MediaThread {
     poll: mio::Poll,
     inputs: Vec<Input>,
     outbox: Outbox,
-    commands: Receiver<Command>,
-    events: Sender<(usize, Event)>,
+    orders: Receiver<Order>,
+    clients: mpsc::Receiver<Command>,
+    events: mpsc::Sender<(usize, Event)>,
+    /// Events that found no room; in order. None is lost.
+    unsent: VecDeque<Event>,
+    web_sockets: Arc<Sockets>,
     peers: Peers,
     from_peers: Receiver<PeerMessage>,
     stop: Arc<AtomicBool>,
@@ -67,18 +86,8 @@ impl MediaThread {
     pub(super) fn new(parts: Parts, sockets: Vec<UdpSocket>) -> io::Result<Self> {
         let mut inputs = Vec::with_capacity(sockets.len());
         for (at, socket) in sockets.iter().enumerate() {
-            parts.poll.registry().register(
-                &mut SourceFd(&socket.as_raw_fd()),
-                Token(at),
-                Interest::READABLE,
-            )?;
-            // What arrived before is not told: try once.
-            inputs.push(Input {
-                batch: RecvBatch::with_gro(),
-                readable: true,
-                kernel_drops: 0,
-                truncated: 0,
-            });
+            register(&parts.poll, at, socket)?;
+            inputs.push(Input::new());
         }
         Ok(Self {
             index: parts.index,
@@ -86,8 +95,11 @@ impl MediaThread {
             poll: parts.poll,
             inputs,
             outbox: Outbox::new(sockets),
-            commands: parts.commands,
+            orders: parts.orders,
+            clients: parts.clients,
             events: parts.events,
+            unsent: VecDeque::new(),
+            web_sockets: parts.web_sockets,
             peers: Peers::new(parts.index, parts.peers),
             from_peers: parts.from_peers,
             stop: parts.stop,
@@ -116,13 +128,15 @@ impl MediaThread {
                     input.readable = true;
                 }
             }
-            more = self.run_commands();
+            more = self.run_orders();
+            more |= self.run_clients();
             more |= self.run_peer_messages();
             for at in 0..self.inputs.len() {
                 more |= self.receive(at);
             }
             if self.shard.poll_timeout().is_some_and(|at| at <= Instant::now()) {
-                self.guarded(|shard, outbox| shard.handle_timeout(Instant::now(), outbox));
+                let Self { shard, outbox, counters, .. } = self;
+                guarded(shard, outbox, counters, |shard, out| shard.handle_timeout(Instant::now(), out));
             }
             self.finish_turn();
             more |= self.peers.settle();
@@ -134,26 +148,87 @@ impl MediaThread {
 
     fn sleep(&self) -> Duration {
         let due = self.shard.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()));
-        due.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
+        let longest = if self.unsent.is_empty() { LONGEST_SLEEP } else { EVENT_RETRY };
+        due.unwrap_or(longest).min(longest)
     }
 
     /// Whether there may be more.
-    fn run_commands(&mut self) -> bool {
+    fn run_orders(&mut self) -> bool {
         for _ in 0..COMMANDS_PER_TURN {
-            let Ok(command) = self.commands.try_recv() else { return false };
-            let meeting = match &command {
-                Command::Colibri2 { modify, .. } => Some(modify.meeting_id.clone()),
-                _ => None,
-            };
-            let done = self.guarded(|shard, outbox| shard.handle_command(Instant::now(), command, outbox));
-            if let (false, Some(meeting)) = (done, meeting) {
-                // Whatever state it is in now, it must not harm others.
-                let expire = Command::ExpireConference(meeting);
-                self.guarded(|shard, outbox| shard.handle_command(Instant::now(), expire, outbox));
+            // Each makes a few events at most, and those must not be lost.
+            if self.unsent.len() >= EVENTS {
+                return false;
             }
-            self.pass_events();
+            let Ok(order) = self.orders.try_recv() else { return false };
+            match order {
+                Order::Command(command) => self.command(command),
+                Order::AddAddress(address, socket) => {
+                    let at = self.inputs.len();
+                    match register(&self.poll, at, &socket) {
+                        Ok(()) => {
+                            self.inputs.push(Input::new());
+                            self.outbox.add(socket);
+                            self.command(Command::AddAddress(address));
+                        }
+                        Err(error) => tracing::error!(%error, "a media thread can not watch a new address"),
+                    }
+                }
+                Order::RemoveAddress(address) => self.remove_address(address),
+            }
         }
         true
+    }
+
+    /// What clients say by WebSocket. Whether there may be more.
+    fn run_clients(&mut self) -> bool {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Ok(command) = self.clients.try_recv() else { return false };
+            self.command(command);
+        }
+        true
+    }
+
+    fn command(&mut self, command: Command) {
+        let request = match &command {
+            Command::Colibri2 { request, .. } => Some(*request),
+            _ => None,
+        };
+        let Self { shard, outbox, counters, .. } = self;
+        let done = guarded(shard, outbox, counters, |shard, out| {
+            shard.handle_command(Instant::now(), command, out);
+        });
+        self.pass_events();
+        if !done && let Some(request) = request {
+            // If it was answered already nobody waits for this any more.
+            let gone = Colibri2Error::new(ErrorReason::ConferenceNotFound);
+            let error = gone.add_to(StanzaError::new(Condition::ItemNotFound));
+            self.unsent.push_back(Event::Colibri2Reply { request, result: Err(Box::new(error)) });
+        }
+    }
+
+    fn remove_address(&mut self, address: SocketAddr) {
+        let Some(at) = self.outbox.sockets.iter().position(|s| s.local_address() == address) else { return };
+        self.command(Command::RemoveAddress(address));
+        let registry = self.poll.registry();
+        for (at, socket) in self.outbox.sockets.iter().enumerate().skip(at) {
+            let fd = socket.as_raw_fd();
+            let mut source = SourceFd(&fd);
+            // The ones behind it move up.
+            let changed = if socket.local_address() == address {
+                registry.deregister(&mut source)
+            } else {
+                registry.reregister(&mut source, Token(at - 1), Interest::READABLE)
+            };
+            if let Err(error) = changed {
+                tracing::error!(%error, "a media thread can not watch its sockets any more");
+            }
+        }
+        self.outbox.remove(at);
+        if at < self.inputs.len() {
+            self.inputs.remove(at);
+        }
+        // Which of them had something to tell is not certain any more.
+        self.inputs.iter_mut().for_each(|input| input.readable = true);
     }
 
     /// Whether there may be more.
@@ -165,8 +240,9 @@ impl MediaThread {
             let Ok(message) = self.from_peers.try_recv() else { return false };
             match message {
                 PeerMessage::Datagram { remote, local, mut data } => {
-                    self.guarded(|shard, outbox| {
-                        shard.handle_datagram(Instant::now(), remote, local, &mut data, outbox);
+                    let Self { shard, outbox, counters, .. } = self;
+                    guarded(shard, outbox, counters, |shard, out| {
+                        shard.handle_datagram(Instant::now(), remote, local, &mut data, out);
                     });
                 }
                 PeerMessage::Bound { remote, local, owner } => {
@@ -201,19 +277,15 @@ impl MediaThread {
             };
             let now = Instant::now();
             let alone = peers.alone();
-            let done = catch_unwind(AssertUnwindSafe(|| {
-                input.batch.for_each(|remote, data| {
-                    if !alone && let Some(owner) = peers.owner(remote, local, data) {
-                        counters.add_handover(peers.hand_over(owner, remote, local, data));
-                        return;
-                    }
-                    shard.handle_datagram(now, remote, local, data, outbox);
+            input.batch.for_each(|remote, data| {
+                if !alone && let Some(owner) = peers.owner(remote, local, data) {
+                    counters.add_handover(peers.hand_over(owner, remote, local, data));
+                    return;
+                }
+                guarded(shard, outbox, counters, |shard, out| {
+                    shard.handle_datagram(now, remote, local, data, out);
                 });
-            }));
-            if done.is_err() {
-                counters.add_panic();
-                tracing::error!("handling a datagram failed; the rest of its batch is lost");
-            }
+            });
             let input = self.inputs.get_mut(at);
             if let Some(input) = input {
                 let drops = input.batch.kernel_drops().wrapping_sub(input.kernel_drops);
@@ -235,17 +307,6 @@ impl MediaThread {
         true
     }
 
-    /// Runs a step of the shard; a panic ends the step, not the thread.
-    fn guarded(&mut self, step: impl FnOnce(&mut Shard, &mut Outbox)) -> bool {
-        let Self { shard, outbox, .. } = self;
-        let done = catch_unwind(AssertUnwindSafe(|| step(shard, outbox))).is_ok();
-        if !done {
-            self.counters.add_panic();
-            tracing::error!("a step of a media thread failed");
-        }
-        done
-    }
-
     fn finish_turn(&mut self) {
         self.pass_events();
         self.outbox.flush();
@@ -254,11 +315,100 @@ impl MediaThread {
 
     fn pass_events(&mut self) {
         while let Some(event) = self.shard.poll_event() {
-            if matches!(event, Event::AddressBound { .. } | Event::AddressReleased { .. }) {
-                self.peers.announce(&event);
-            } else if self.events.try_send((self.index, event)).is_err() {
-                self.counters.add_event_dropped();
+            match event {
+                Event::AddressBound { .. } | Event::AddressReleased { .. } => self.peers.announce(&event),
+                Event::WebSocketMessage { socket, message } => {
+                    self.counters.add_lost(self.web_sockets.push(socket, message));
+                }
+                Event::CloseWebSocket { socket, code, reason } => {
+                    self.web_sockets.close(socket, code, reason);
+                }
+                event => self.unsent.push_back(event),
             }
         }
+        while let Some(event) = self.unsent.pop_front() {
+            match self.events.try_send((self.index, event)) {
+                Ok(()) => {}
+                Err(TrySendError::Full((_, event))) => {
+                    self.unsent.push_front(event);
+                    return;
+                }
+                // The process is ending.
+                Err(TrySendError::Closed(_)) => {}
+            }
+        }
+    }
+}
+
+impl Input {
+    fn new() -> Self {
+        // What arrived before is not told: try once.
+        Self { batch: RecvBatch::with_gro(), readable: true, kernel_drops: 0, truncated: 0 }
+    }
+}
+
+/// Has the thread woken when something arrives.
+fn register(poll: &mio::Poll, at: usize, socket: &UdpSocket) -> io::Result<()> {
+    poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(at), Interest::READABLE)
+}
+
+/// Runs a step of the shard; a panic ends the step and removes the conference it was about. Whether there was none.
+fn guarded<S: DatagramSink>(
+    shard: &mut Shard,
+    out: &mut S,
+    counters: &ThreadCounters,
+    step: impl FnOnce(&mut Shard, &mut S),
+) -> bool {
+    let done = catch_unwind(AssertUnwindSafe(|| step(shard, out))).is_ok();
+    if !done {
+        recover(shard, counters);
+    }
+    done
+}
+
+#[cold]
+fn recover(shard: &mut Shard, counters: &ThreadCounters) {
+    // Removing what is broken must not end the thread either.
+    let removed = catch_unwind(AssertUnwindSafe(|| shard.recover(Instant::now())));
+    counters.add_panic(matches!(removed, Ok(true)));
+    match removed {
+        Ok(true) => tracing::error!("a conference failed and is removed; its people get another one"),
+        Ok(false) => tracing::error!("a step of a media thread failed, for no conference"),
+        Err(_) => tracing::error!("a failed conference could not be removed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use service::SystemEntropy;
+    use videobridge_core::{Certificate, LocalAddress, ShardConfig};
+
+    use super::*;
+
+    /// Sends nothing.
+    struct Nowhere;
+
+    impl DatagramSink for Nowhere {
+        fn send(&mut self, _: SocketAddr, _: SocketAddr, _: usize, _: &mut dyn FnMut(&mut [u8]) -> usize) {}
+    }
+
+    #[test]
+    fn a_panic_over_one_datagram_leaves_the_rest_of_its_batch() {
+        let local = "127.0.0.1:10000".parse().unwrap();
+        let config = ShardConfig::new(vec![LocalAddress::new(local)], Certificate::generate().unwrap());
+        let mut shard = Shard::new(config, Box::new(SystemEntropy)).unwrap();
+        let counters = ThreadCounters::default();
+        let done: Vec<_> = (0..10)
+            .map(|n| {
+                guarded(&mut shard, &mut Nowhere, &counters, |shard, out| {
+                    assert_ne!(n, 3, "the bug");
+                    shard.handle_datagram(Instant::now(), local, local, &mut [0xff], out);
+                })
+            })
+            .collect();
+        assert_eq!(done.iter().filter(|done| **done).count(), 9);
+        assert_eq!(shard.counters().packets_received, 9);
+        assert!(counters.rows().contains(&("panics", 1)));
+        assert!(counters.rows().contains(&("conferences_failed", 0)), "none was at work");
     }
 }

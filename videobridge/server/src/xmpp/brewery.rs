@@ -5,8 +5,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use budget::Shares;
 use jitsi_xmpp::bridge_stats::BridgeStats;
 use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify};
+use jitsi_xmpp::ids::MeetingId;
 use jitsi_xmpp::xml::Element;
 use jitsi_xmpp::{BareJid, Condition, FullJid, Jid, StanzaError, health, iq, ns};
 
@@ -15,10 +17,12 @@ use crate::limits;
 /// What the shell has to do.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Send this stanza.
+    /// Send this stanza, or drop it when the link is full.
     Send(Element),
-    /// Have a shard do this and call [`Brewery::handle_colibri_answer`] with the same number.
-    Colibri { number: u64, modify: Box<ConferenceModify> },
+    /// Send this stanza for certain: the focus waits for it. Call [`Brewery::handle_answered`] when it is sent.
+    Answer(Element),
+    /// Have a shard do this and call [`Brewery::handle_colibri_answer`] with the same number. `from` asks.
+    Colibri { number: u64, modify: Box<ConferenceModify>, from: String },
 }
 
 /// Why a stanza of somebody else was refused; the name is the counter's label.
@@ -47,6 +51,8 @@ pub(crate) struct Brewery {
     paused: bool,
     next: u64,
     under_way: HashMap<u64, Element>,
+    /// How many requests each occupant has under way, answers that are not sent yet included.
+    shares: Shares<String>,
     outputs: VecDeque<Output>,
     counters: Counters,
 }
@@ -76,6 +82,7 @@ impl Brewery {
             paused: false,
             next: 0,
             under_way: HashMap::new(),
+            shares: shares(),
             outputs: VecDeque::new(),
             counters: Counters::default(),
         }
@@ -89,6 +96,7 @@ impl Brewery {
         }
         self.up = true;
         self.under_way.clear();
+        self.shares = shares();
         for room in &mut self.rooms {
             room.joined = false;
         }
@@ -134,7 +142,28 @@ impl Brewery {
             Ok(modified) => iq::result(&request, Some(modified.to_element())),
             Err(error) => iq::error(&request, error),
         };
-        self.send(reply);
+        self.outputs.push_back(Output::Answer(reply));
+    }
+
+    /// An answer is on its way.
+    pub(crate) fn handle_answered(&mut self, answer: &Element) {
+        if let Some(to) = answer.attr("to") {
+            self.shares.give_back(&to.to_owned(), 1);
+        }
+    }
+
+    /// A conference is gone because of a fault here. Whoever asked for it is told that it has expired; a stock focus
+    /// does not understand this, says so, and finds out with its next request.
+    pub(crate) fn handle_failure(&mut self, meeting: MeetingId, asked_by: &str) {
+        if !self.up || self.paused {
+            return;
+        }
+        let Ok(to) = asked_by.parse::<Jid>() else { return };
+        self.next += 1;
+        let mut expired = ConferenceModify::new(meeting);
+        expired.expire = true;
+        let id = format!("failed-{}", self.next);
+        self.outputs.push_back(Output::Answer(iq::request("set", &to, &id, expired.to_element())));
     }
 
     /// The next thing to do.
@@ -202,14 +231,17 @@ impl Brewery {
                     self.counters.malformed += 1;
                     self.send(iq::error(request, &error.to_stanza_error()));
                 }
-                Ok(_) if self.under_way.len() >= limits::COLIBRI_UNDER_WAY => {
-                    self.counters.overloaded += 1;
-                    self.send(iq::error(request, &StanzaError::new(Condition::ResourceConstraint)));
-                }
                 Ok(modify) => {
+                    let from = request.attr("from").unwrap_or_default().to_owned();
+                    if self.shares.take(from.clone(), 1).is_err() {
+                        self.counters.overloaded += 1;
+                        return self
+                            .send(iq::error(request, &StanzaError::new(Condition::ResourceConstraint)));
+                    }
                     self.next += 1;
                     self.under_way.insert(self.next, request.clone());
-                    self.outputs.push_back(Output::Colibri { number: self.next, modify: Box::new(modify) });
+                    let modify = Box::new(modify);
+                    self.outputs.push_back(Output::Colibri { number: self.next, modify, from });
                 }
             };
         }
@@ -242,6 +274,10 @@ impl Brewery {
         self.counters.forbidden += 1;
         self.send(iq::error(request, &StanzaError::new(Condition::Forbidden)));
     }
+}
+
+fn shares() -> Shares<String> {
+    Shares::new(limits::COLIBRI_UNDER_WAY_EACH, limits::COLIBRI_UNDER_WAY)
 }
 
 fn owner_form(room: &BareJid) -> Element {
@@ -277,7 +313,6 @@ fn features(node: Option<&str>) -> Element {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jitsi_xmpp::ids::MeetingId;
 
     const ROOM: &str = "jvbbrewery@internal-muc.meet.jitsi";
 
@@ -290,7 +325,7 @@ mod tests {
     fn sent(b: &mut Brewery) -> Vec<Element> {
         std::iter::from_fn(|| b.poll_output())
             .filter_map(|o| match o {
-                Output::Send(e) => Some(e),
+                Output::Send(e) | Output::Answer(e) => Some(e),
                 Output::Colibri { .. } => None,
             })
             .collect()
@@ -335,8 +370,8 @@ mod tests {
         let mut b = joined();
         sent(&mut b);
         b.handle_stanza(&colibri(&format!("{ROOM}/focus")));
-        let Some(Output::Colibri { number, modify }) = b.poll_output() else { panic!("not passed on") };
-        assert!(modify.create);
+        let Some(Output::Colibri { number, modify, from }) = b.poll_output() else { panic!("not passed on") };
+        assert!(modify.create && from == format!("{ROOM}/focus"));
         b.handle_colibri_answer(number, Ok(&ConferenceModified::default()));
         let reply = sent(&mut b);
         assert_eq!(reply[0].attr("type"), Some("result"));
@@ -359,13 +394,41 @@ mod tests {
     fn requests_under_way_are_bounded() {
         let mut b = joined();
         sent(&mut b);
-        for _ in 0..limits::COLIBRI_UNDER_WAY {
-            b.handle_stanza(&colibri(&format!("{ROOM}/focus")));
-        }
-        assert!(sent(&mut b).is_empty(), "at the limit");
+        let mut ask = |nick: &str| {
+            b.handle_stanza(&colibri(&format!("{ROOM}/{nick}")));
+            let refused = sent(&mut b).first().and_then(StanzaError::from_stanza).map(|e| e.condition);
+            assert!(refused.is_none_or(|condition| condition == Condition::ResourceConstraint));
+            refused.is_none()
+        };
+        assert!((0..limits::COLIBRI_UNDER_WAY_EACH).all(|_| ask("focus")), "at the limit of one");
+        assert!(!ask("focus"), "one beyond");
+        let left = limits::COLIBRI_UNDER_WAY - limits::COLIBRI_UNDER_WAY_EACH;
+        assert!((0..left).all(|_| ask("focus2")), "at the limit of all");
+        assert!(!ask("focus3"), "one beyond");
+        // An answer counts until it is sent.
+        b.handle_colibri_answer(1, Ok(&ConferenceModified::default()));
+        let answer = sent(&mut b).remove(0);
         b.handle_stanza(&colibri(&format!("{ROOM}/focus")));
-        let reply = sent(&mut b);
-        assert_eq!(StanzaError::from_stanza(&reply[0]).unwrap().condition, Condition::ResourceConstraint);
+        assert_eq!(sent(&mut b)[0].attr("type"), Some("error"));
+        b.handle_answered(&answer);
+        b.handle_stanza(&colibri(&format!("{ROOM}/focus")));
+        assert!(sent(&mut b).is_empty());
+    }
+
+    #[test]
+    fn a_failed_conference_is_told_to_whoever_asked_for_it() {
+        let mut b = joined();
+        sent(&mut b);
+        b.handle_failure(MeetingId::new("m"), &format!("{ROOM}/focus"));
+        let told = sent(&mut b).remove(0);
+        assert_eq!(told.attr("to"), Some(format!("{ROOM}/focus").as_str()));
+        let expired = ConferenceModify::from_iq(&told).unwrap().unwrap();
+        assert!(expired.expire && expired.meeting_id.as_str() == "m");
+        // What a stock focus says to that changes nothing.
+        b.handle_stanza(&iq::error(&told, &StanzaError::new(Condition::FeatureNotImplemented)));
+        b.handle_down();
+        b.handle_failure(MeetingId::new("m"), &format!("{ROOM}/focus"));
+        assert!(sent(&mut b).is_empty());
     }
 
     #[test]

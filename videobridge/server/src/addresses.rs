@@ -1,0 +1,172 @@
+//! The machine's network addresses, looked at every few seconds, in; sockets opened and closed on all media threads out.
+//!
+//! A laptop changes networks, a lease is renewed, a second line comes up: with a wildcard as its media address the bridge
+//! follows. New sessions are told the new addresses; those under way go on with what they have.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use videobridge_core::LocalAddress;
+
+use crate::config::{Config, Family};
+use crate::control::Control;
+use crate::limits::{ADDRESS_CHECK, ADDRESS_MISSES, MEDIA_ADDRESSES};
+use crate::shards::{Order, bind_new};
+use crate::stats::Reporter;
+
+/// The addresses in use, and those that seem to be gone. No I/O.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    family: Family,
+    port: u16,
+    /// With how often in a row each was missing.
+    used: Vec<(SocketAddr, u32)>,
+}
+
+/// How the machine's addresses are found out.
+pub(crate) struct Machine {
+    pub(crate) addresses: Box<dyn Fn() -> Option<Vec<IpAddr>> + Send>,
+    pub(crate) every: Duration,
+}
+
+/// What has to be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Open(SocketAddr),
+    Close(SocketAddr),
+}
+
+impl Watch {
+    /// `used`: where media is received now.
+    pub(crate) fn new(family: Family, used: Vec<SocketAddr>) -> Self {
+        let port = used.first().map_or(0, SocketAddr::port);
+        Self { family, port, used: used.into_iter().map(|a| (a, 0)).collect() }
+    }
+
+    /// What `machine`, all its addresses, means. An address counts as used only after [`Watch::opened`].
+    pub(crate) fn compare(&mut self, machine: &[IpAddr]) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.used.retain_mut(|(address, missing)| {
+            *missing = if machine.contains(&address.ip()) { 0 } else { *missing + 1 };
+            let stays = *missing < ADDRESS_MISSES;
+            if !stays {
+                changes.push(Change::Close(*address));
+            }
+            stays
+        });
+        let new = machine.iter().filter(|a| self.family.has(a)).map(|a| SocketAddr::new(*a, self.port));
+        let new = new.filter(|a| self.used.iter().all(|(used, _)| used != a));
+        let room = MEDIA_ADDRESSES.saturating_sub(self.used.len());
+        changes.extend(new.take(room).map(Change::Open));
+        changes
+    }
+
+    pub(crate) fn opened(&mut self, address: SocketAddr) {
+        self.used.push((address, 0));
+    }
+
+    /// How many are in use.
+    pub(crate) fn len(&self) -> usize {
+        self.used.len()
+    }
+}
+
+impl Machine {
+    /// As the system says.
+    pub(crate) fn this() -> Self {
+        let addresses = || {
+            videobridge_udp::interface_addresses()
+                .inspect_err(|error| tracing::warn!(%error, "the addresses of this machine are not known"))
+                .ok()
+        };
+        Self { addresses: Box::new(addresses), every: ADDRESS_CHECK }
+    }
+}
+
+/// Keeps the media threads' sockets up to date until told to stop.
+pub(crate) async fn follow(
+    mut watch: Watch,
+    config: Config,
+    control: Arc<Control>,
+    reporter: Arc<Reporter>,
+    machine: Machine,
+    mut until: watch::Receiver<bool>,
+) {
+    let mut every = tokio::time::interval(machine.every);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = until.wait_for(|stop| *stop) => return,
+        }
+        let Some(addresses) = (machine.addresses)() else { continue };
+        for change in watch.compare(&addresses) {
+            match change {
+                Change::Open(address) => {
+                    let sockets = match bind_new(address, control.shards(), config.gso) {
+                        Ok(sockets) => sockets,
+                        Err(error) => {
+                            tracing::debug!(kind = ?error.kind(), "a new address can not be used for media yet");
+                            continue;
+                        }
+                    };
+                    let local = LocalAddress { socket: address, public: config.public_for(address) };
+                    control.order_all(sockets.into_iter().map(|s| Order::AddAddress(local.clone(), s)));
+                    watch.opened(address);
+                    tracing::info!("a new address of this machine is used for media");
+                }
+                Change::Close(address) => {
+                    control.order_all((0..control.shards()).map(|_| Order::RemoveAddress(address)));
+                    tracing::warn!("an address of this machine is gone and not used for media any more");
+                }
+            }
+        }
+        reporter.set_addresses(watch.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn at(text: &str) -> SocketAddr {
+        SocketAddr::new(ip(text), 10_000)
+    }
+
+    #[test]
+    fn new_addresses_are_opened_and_missing_ones_closed_when_they_stay_away() {
+        let mut watch = Watch::new(Family::V4, vec![at("127.0.0.1"), at("192.0.2.1")]);
+        assert_eq!(watch.compare(&[ip("127.0.0.1"), ip("192.0.2.1"), ip("2001:db8::1")]), []);
+        let machine = [ip("127.0.0.1"), ip("198.51.100.1")];
+        assert_eq!(watch.compare(&machine), [Change::Open(at("198.51.100.1"))]);
+        // It could not be opened, and is tried again.
+        assert_eq!(
+            watch.compare(&machine),
+            [Change::Close(at("192.0.2.1")), Change::Open(at("198.51.100.1"))],
+            "missing twice"
+        );
+        watch.opened(at("198.51.100.1"));
+        assert_eq!((watch.compare(&machine), watch.len()), (vec![], 2));
+        // A moment without does not matter.
+        assert_eq!(watch.compare(&[]), []);
+        assert_eq!(watch.compare(&machine), []);
+        assert_eq!(watch.compare(&[]), []);
+        assert_eq!(watch.compare(&[]).len(), 2);
+        assert_eq!(watch.len(), 0);
+        assert_eq!(watch.compare(&machine).len(), 2, "the port is remembered");
+    }
+
+    #[test]
+    fn addresses_are_bounded() {
+        let mut watch = Watch::new(Family::Both, vec![at("127.0.0.1")]);
+        let machine: Vec<_> =
+            (0..=MEDIA_ADDRESSES).map(|n| IpAddr::from([127, 0, 0, u8::try_from(n).unwrap() + 1])).collect();
+        assert_eq!(watch.compare(&machine).len(), MEDIA_ADDRESSES - 1, "one beyond is left out");
+    }
+}
