@@ -1,6 +1,7 @@
 //! The table of every option of every role, and the checked settings the parts are started with.
 
 pub(crate) mod environment;
+mod turn;
 pub(crate) mod useless;
 mod values;
 
@@ -203,6 +204,52 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Most people in one meeting; without it, what the server can carry.",
     ),
     of(
+        Kind::Bool,
+        "rooms.strict_nicks",
+        "",
+        &["PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT"],
+        "false",
+        "Nicks of people without a login begin with their address, as clients make them.",
+    ),
+    text(
+        "turn.stun_host",
+        "",
+        &["STUN_HOST"],
+        "",
+        "STUN server that clients are told of; none unless you name one.",
+    ),
+    of(Kind::Number, "turn.stun_port", "", &["STUN_PORT"], "443", "Its UDP port."),
+    of(Kind::List, "turn.hosts", "", &["TURN_HOST"], "", "TURN servers that clients are told of."),
+    of(Kind::Number, "turn.port", "", &["TURN_PORT"], "443", "Their port."),
+    of(
+        Kind::List,
+        "turn.transports",
+        "",
+        &["TURN_TRANSPORT"],
+        "tcp",
+        "How they are reached, `tcp`, `udp` or both.",
+    ),
+    of(Kind::List, "turn.tls_hosts", "", &["TURNS_HOST"], "", "TURN servers over TLS."),
+    of(Kind::Number, "turn.tls_port", "", &["TURNS_PORT"], "443", "Their port."),
+    of(
+        Kind::Secret,
+        "turn.secret",
+        "",
+        &["TURN_CREDENTIALS"],
+        "",
+        "Secret shared with these TURN servers; credentials for clients are made from it.",
+    ),
+    of(
+        Kind::Secret,
+        "turn.username",
+        "",
+        &["TURN_USERNAME"],
+        "",
+        "Instead of a secret: one name for all clients.",
+    ),
+    of(Kind::Secret, "turn.password", "", &["TURN_PASSWORD"], "", "Its password."),
+    of(Kind::Number, "turn.ttl", "", &["TURN_TTL"], "86400", "Seconds that credentials are valid."),
+    of(
         Kind::Secret,
         "focus.password",
         "",
@@ -362,6 +409,8 @@ pub(crate) struct Settings {
     pub(crate) domains: Domains,
     pub(crate) require_encryption: bool,
     pub(crate) max_participants: Option<usize>,
+    pub(crate) strict_nicks: bool,
+    pub(crate) external_services: Vec<prosody_core::ExternalService>,
     pub(crate) focus: Focus,
     pub(crate) bridge: Bridge,
     pub(crate) web: Web,
@@ -467,6 +516,8 @@ impl Settings {
             },
             require_encryption: e.is_on("xmpp.require_encryption"),
             max_participants: e.parse_optional("xmpp.max_participants")?,
+            strict_nicks: e.is_on("rooms.strict_nicks"),
+            external_services: turn::services(e)?,
             focus: Focus {
                 password: secret(e, "focus.password"),
                 auto_owner: e.is_on("focus.auto_owner"),

@@ -239,6 +239,42 @@ async fn other_sites_read_nothing_when_the_admin_says_so_and_pages_get_the_admin
     assert!(!get(&front, "/static/x.txt").await.headers.contains_key("content-security-policy"));
 }
 
+/// All that a tenant's name may hold, and what would break out of the texts it is written into.
+#[tokio::test]
+async fn a_tenant_s_name_stays_text_wherever_it_is_written() {
+    let site = Site::new("signs");
+    let front = site.front(true);
+    let tenant = "a-b_c~d!e$f(g)h*i+j,k;l=m";
+    let config = get(&front, &format!("/{tenant}/config.js")).await.text;
+    let (own, custom) = config.split_once(";\n").unwrap();
+    let own: serde_json::Value = serde_json::from_str(own.strip_prefix("var config = ").unwrap()).unwrap();
+    assert_eq!(own["hosts"]["muc"], format!("muc.{tenant}.meet.jitsi"));
+    assert_eq!(own["bosh"], format!("http://meet.example/{tenant}/http-bind"));
+    assert_eq!(custom.trim(), format!("config.town = '{tenant}.';"));
+    let page = get(&front, &format!("/{tenant}/rathaus")).await.text;
+    assert!(page.contains(&format!("<base href=\"/{tenant}/\">")), "{page}");
+    for bad in [
+        "a'b",
+        "a%22b",
+        "a%3Cb",
+        "a%5Cb",
+        "a%60b",
+        "a%26b",
+        "a%7Bb",
+        "a%0Ab",
+        "a%E2%80%A8b",
+        "%5Ba%5D",
+        "a:b",
+        "a%25b",
+        "a%3Fb",
+        "a%23b",
+    ] {
+        for path in [format!("/{bad}/config.js"), format!("/{bad}/rathaus")] {
+            assert_eq!(get(&front, &path).await.status, 404, "{path}");
+        }
+    }
+}
+
 #[test]
 fn services_are_rewritten_and_pages_are_not() {
     let to = |uri: &str| rewrite(Request::builder().uri(uri).body(()).unwrap()).uri().to_string();

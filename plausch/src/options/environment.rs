@@ -113,13 +113,6 @@ const RESTRICTIONS: &[Restriction] = &[
         "Räume können noch nicht reserviert werden, so dass alle einen öffnen könnten",
     ),
     restricts(
-        "PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT",
-        When::On,
-        XMPP,
-        "nicks of anonymous people are not yet bound to their address",
-        "Namen anonymer Teilnehmender sind noch nicht an ihre Adresse gebunden",
-    ),
-    restricts(
         "WAIT_FOR_HOST_DISABLE_AUTO_OWNERS",
         When::On,
         XMPP,

@@ -123,6 +123,18 @@ const OTHER: &[(&str, &str)] = &[
     ("xmpp.internal_muc_domain", "other.example"),
     ("xmpp.require_encryption", "false"),
     ("xmpp.max_participants", "7"),
+    ("rooms.strict_nicks", "true"),
+    ("turn.stun_host", "stun.example"),
+    ("turn.stun_port", "1"),
+    ("turn.hosts", "other.example"),
+    ("turn.port", "1"),
+    ("turn.transports", "udp"),
+    ("turn.tls_hosts", "other.example"),
+    ("turn.tls_port", "1"),
+    ("turn.secret", "y"),
+    ("turn.username", "y"),
+    ("turn.password", "y"),
+    ("turn.ttl", "1"),
     ("focus.password", "x"),
     ("focus.auto_owner", "false"),
     ("focus.max_audio_senders", "7"),
@@ -151,21 +163,75 @@ fn every_option_reaches_the_settings() {
         format!("{:?}", Settings::check(&e).unwrap())
     };
     let token = std::env::temp_dir().join(format!("plausch-token-{}", std::process::id()));
-    let default = with(BTreeMap::new());
+    // What says how a server is reached changes something only beside a server.
+    let beside = |key: &str| -> BTreeMap<&'static str, String> {
+        let all: &[(&'static str, &str)] = match key {
+            "turn.stun_port" => &[("turn.stun_host", "a")],
+            "turn.username" => &[("turn.hosts", "a"), ("turn.password", "x")],
+            "turn.password" => &[("turn.hosts", "a"), ("turn.username", "x")],
+            "turn.hosts" | "turn.tls_hosts" | "turn.stun_host" => &[],
+            "turn.tls_port" => &[("turn.tls_hosts", "a")],
+            k if k.starts_with("turn.") => &[("turn.hosts", "a")],
+            _ => &[],
+        };
+        all.iter().map(|(k, v)| (*k, (*v).to_owned())).collect()
+    };
     for s in SETTINGS.iter().filter(|s| !ELSEWHERE.contains(&s.key)) {
         let (_, other) = OTHER.iter().find(|(key, _)| *key == s.key).unwrap_or_else(|| panic!("{}", s.key));
         let other = if s.key == "admin.token_file" { token.to_str().unwrap() } else { other };
         // Without the web app installed, there is none by default either.
         if s.key != "http.web" || Path::new(DEBIAN_WEB).exists() {
-            assert_ne!(
-                with(BTreeMap::from([(s.key, other.to_owned())])),
-                default,
-                "{} changes nothing",
-                s.key
-            );
+            let without = beside(s.key);
+            let mut set = without.clone();
+            set.insert(s.key, other.to_owned());
+            // Secrets are not printed, and the check wants both of these together.
+            if !matches!(s.key, "turn.username" | "turn.password") {
+                assert_ne!(with(set), with(without), "{} changes nothing", s.key);
+            }
         }
     }
     let _ = std::fs::remove_file(token);
+}
+
+#[test]
+fn compat_turn_servers_are_each_host_with_each_transport() {
+    let s = load(&[
+        ("STUN_HOST", "stun.example"),
+        ("TURN_HOST", "a.example,b.example"),
+        ("TURN_TRANSPORT", "tcp,udp"),
+        ("TURN_PORT", "3478"),
+        ("TURNS_HOST", "a.example"),
+        ("TURN_CREDENTIALS", "geheim"),
+    ])
+    .unwrap();
+    let all: Vec<String> = s
+        .external_services
+        .iter()
+        .map(|s| format!("{}:{}:{}:{}:{}", s.kind, s.host, s.port, s.transport, s.ttl.as_secs()))
+        .collect();
+    assert_eq!(
+        all,
+        [
+            "stun:stun.example:443:udp:86400",
+            "turn:a.example:3478:tcp:86400",
+            "turn:b.example:3478:tcp:86400",
+            "turn:a.example:3478:udp:86400",
+            "turn:b.example:3478:udp:86400",
+            "turns:a.example:443:tcp:86400",
+        ]
+    );
+    use prosody_core::Credentials::{None as Open, Secret, Static};
+    assert!(matches!(s.external_services[0].credentials, Open), "STUN asks for none");
+    assert!(s.external_services[1..].iter().all(|s| matches!(s.credentials, Secret(_))));
+    let s = load(&[("TURN_HOST", "a"), ("TURN_USERNAME", "u"), ("TURN_PASSWORD", "p")]).unwrap();
+    assert!(
+        matches!(&s.external_services[0].credentials, Static { username, .. } if username.reveal() == "u")
+    );
+    for bad in
+        [("TURN_USERNAME", "u"), ("TURN_TRANSPORT", "sctp"), ("TURN_HOST", "turn:a"), ("TURN_PORT", "65536")]
+    {
+        assert!(load(&[bad]).is_err(), "{bad:?}");
+    }
 }
 
 #[test]

@@ -25,6 +25,15 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
     } else if !e.is_on("client.p2p") {
         useless("client.p2p_stun_servers", "client.p2p is off");
     }
+    if e.list("turn.hosts").is_empty() {
+        useless("turn.port", "turn.hosts names none");
+        useless("turn.transports", "turn.hosts names none");
+        if e.list("turn.tls_hosts").is_empty() {
+            for key in ["turn.secret", "turn.username", "turn.password", "turn.ttl"] {
+                useless(key, "there is no TURN server");
+            }
+        }
+    }
     if super::values::has_port(e.text("xmpp.server")) {
         useless("xmpp.port", "xmpp.server names a port");
     }
@@ -54,6 +63,7 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
         "bridge.brewery" => &[AllInOne, Focus, Videobridge],
         _ => match key.split('.').next().unwrap_or_default() {
             "admin" | "log" | "start" | "xmpp" => &[AllInOne, Xmpp, Focus, Videobridge],
+            "rooms" | "turn" => &[AllInOne, Xmpp],
             "media" | "bridge" => &[AllInOne, Videobridge],
             "focus" => &[AllInOne, Focus],
             _ => &[AllInOne],

@@ -12,7 +12,7 @@ use super::{Process, Routes, part};
 pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes), StartError> {
     let s = p.settings;
     let secret = |v: &Option<jitsi_xmpp::Sensitive<String>>| v.as_ref().map(|s| s.reveal().clone());
-    let config = Config::from_raw(Raw {
+    let mut config = Config::from_raw(Raw {
         domain: Some(s.domains.main.clone()),
         auth_domain: Some(s.domains.auth.clone()),
         muc_domain: Some(s.domains.muc.clone()),
@@ -26,6 +26,8 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
         ..Raw::default()
     })
     .map_err(|e| part(PART, e))?;
+    config.core.policy.strict_nicks = s.strict_nicks;
+    config.core.external_services.clone_from(&s.external_services);
     let server = prosody_server::start(config, p.shutdown.watch()).await?;
     let (health, numbers, ended) = (server.clone(), server.clone(), server.clone());
     p.health.add(

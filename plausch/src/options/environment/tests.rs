@@ -96,12 +96,15 @@ fn a_slip_in_a_name_of_ours_stops_the_start() {
 
 #[test]
 fn what_has_no_effect_is_found() {
-    let found =
-        ask(Role::AllInOne, &[("TZ", "Europe/Berlin"), ("TURN_HOST", "x"), ("ENABLE_LOBBY", "")], false)
-            .unwrap();
+    let found = ask(
+        Role::AllInOne,
+        &[("TZ", "Europe/Berlin"), ("ENABLE_RECORDING", "1"), ("ENABLE_LOBBY", "")],
+        false,
+    )
+    .unwrap();
     assert_eq!(found.ignored, ["TZ"]);
     assert_eq!(found.missing.len(), 1);
-    assert_eq!(found.missing[0].0, "TURN_HOST");
+    assert_eq!(found.missing[0].0, "ENABLE_RECORDING");
 }
 
 #[test]

@@ -208,13 +208,6 @@ pub(super) const UPSTREAM: &[(Meaning, &str)] = &[
     ",
     ),
     (
-        Missing("STUN and TURN servers are not told to clients yet"),
-        "\
-        STUN_HOST STUN_PORT TURN_HOST TURN_PORT TURN_TRANSPORT TURNS_HOST TURNS_PORT TURN_CREDENTIALS TURN_USERNAME \
-        TURN_PASSWORD TURN_TTL \
-    ",
-    ),
-    (
         Missing("recording is not there yet"),
         "\
         ENABLE_RECORDING JIBRI_BREWERY_MUC JIBRI_SIP_BREWERY_MUC JIBRI_PENDING_TIMEOUT JIBRI_REQUEST_RETRIES \
