@@ -23,7 +23,7 @@ pub const INBOX_STANZAS: usize = 4_096;
 /// Most bytes of either kind. Reason: as for what is to be sent.
 pub const INBOX_BYTES: usize = 16 * 1024 * 1024;
 
-/// So many needed stanzas are taken before one of the others has its turn.
+/// So many needed stanzas are taken before one of the others has its turn: neither kind starves.
 pub const INBOX_STREAK: usize = 16;
 
 /// Most stanzas sent and not yet acknowledged; then sending pauses until the server acknowledges.

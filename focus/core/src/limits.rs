@@ -56,7 +56,7 @@ pub const IQS: usize = 20_000;
 pub const IQS_PER_ROOM: usize = 4_000;
 /// Of those, to one occupant. Reason: its features and an offer; twice that when it comes back under the same name.
 pub const IQS_PER_PEER: usize = 8;
-/// A request that found no place is tried again after this.
+/// A request that found no place is tried again after this: answers make room within a round trip or two.
 pub const BUSY: Duration = Duration::from_secs(1);
 /// Conferences on bridges that still have to be told to end after a lost connection. About 100 bytes each.
 pub const ORPHANS: usize = 5_000;

@@ -80,7 +80,7 @@ pub(crate) fn not_ready(room: &BareJid) -> HttpAnswer {
     ConferenceReply::new(room.clone(), false).to_http()
 }
 
-/// The status codes of §2.2.
+/// The status codes of focus §2.2.
 fn refusal(e: &StanzaError) -> ConferenceRefusal {
     match (e.condition, &e.text) {
         (Condition::NotAuthorized, _) => ConferenceRefusal::NotAuthorized,
