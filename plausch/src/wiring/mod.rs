@@ -62,7 +62,8 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
         }
         // A web server in front of this role adds the tenant itself, so its requests are left as they are.
         Role::Xmpp => {
-            let (_, mut xmpp) = xmpp::start(p).await?;
+            let (server, mut xmpp) = xmpp::start(p).await?;
+            xmpp.public = xmpp.public.merge(server.health_router());
             xmpp.admin = xmpp.admin.merge(admin::health(p.health.clone()));
             (xmpp, as_it_is)
         }

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use prosody_core::{CloseReason, ConnId, Frame, FramingError, SessionQuery, Transport};
-use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, mpsc};
 
-use crate::counters::bump;
 use crate::limits;
 use crate::outlet::{Outlet, Word};
 use crate::owner::{Input, Shared};
+use crate::peers::{Partial, Place};
 
 /// What the server asks of a connection, in order.
 #[derive(Debug)]
@@ -30,8 +30,7 @@ pub(crate) enum Order {
 pub(crate) struct Line {
     id: ConnId,
     shared: Arc<Shared>,
-    /// The place among the connections allowed at once.
-    _place: OwnedSemaphorePermit,
+    place: Place,
 }
 
 /// The end of a transport that takes orders from a queue.
@@ -64,7 +63,7 @@ struct Gauge {
     dropped: Notify,
 }
 
-/// No place for another connection.
+/// The connection reads too slowly, or is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -72,27 +71,29 @@ impl Line {
     /// Announces a new connection to the server, which sends to `sink`.
     pub(crate) async fn open(
         shared: &Arc<Shared>,
+        mut place: Place,
         transport: Transport,
         query: SessionQuery,
         sink: Sink,
-    ) -> Result<Self, Full> {
-        let Ok(place) = Arc::clone(&shared.places).try_acquire_owned() else {
-            bump(&shared.tally.refused_full);
-            return Err(Full);
-        };
+    ) -> Self {
         let id = shared.next_id();
-        let line = Self { id, shared: Arc::clone(shared), _place: place };
-        line.input(Input::Open { id, transport, query: Box::new(query), sink }).await;
-        Ok(line)
+        let stranger = place.take_stranger();
+        let line = Self { id, shared: Arc::clone(shared), place };
+        line.input(Input::Open { id, transport, query: Box::new(query), sink, stranger }).await;
+        line
     }
 
-    /// Hands a frame to the server; waits while the server is behind. Cancelling loses the frame.
+    /// Hands a frame to the server; waits while the server, this connection or its address is behind. Cancelling loses
+    /// the frame.
     pub(crate) async fn frame(&self, bytes: Bytes) {
-        // The permit travels with the frame and is given back when the server has handled it. A frame counts as at
-        // most the whole budget, so that one above it can pass at all.
-        let weight = u32::try_from(bytes.len().min(limits::INPUT_BYTES)).unwrap_or(u32::MAX);
-        let Ok(permit) = Arc::clone(&self.shared.budget).acquire_many_owned(weight).await else { return };
-        self.input(Input::Frame { id: self.id, bytes, _permit: permit }).await;
+        // The share travels with the frame and is given back when the server has handled it.
+        let Some(share) = self.place.share(bytes.len()).await else { return };
+        self.input(Input::Frame { id: self.id, bytes, _share: share }).await;
+    }
+
+    /// For what has been received of a frame that is not complete.
+    pub(crate) fn partial(&self) -> Partial {
+        self.place.partial()
     }
 
     /// Reports that the transport's framing is broken.
@@ -119,17 +120,18 @@ impl Connection {
     /// Announces a new connection to the server.
     pub(crate) async fn open(
         shared: &Arc<Shared>,
+        place: Place,
         transport: Transport,
         query: SessionQuery,
-    ) -> Result<Self, Full> {
+    ) -> Self {
         // A role of the same process cannot come back by itself: it gets more room before it counts as stuck.
         let room = if matches!(transport, Transport::InProcess(_)) { limits::IN_PROCESS_ROOM } else { 1 };
         let (tx, orders) = mpsc::channel(limits::OUTPUTS * room);
         let gauge = Arc::new(Gauge::default());
         let queue =
             Queue { orders: tx, gauge: Arc::clone(&gauge), max_bytes: shared.max_send_backlog * room };
-        let line = Line::open(shared, transport, query, Sink::Queue(queue)).await?;
-        Ok(Self { line, orders, gauge })
+        let line = Line::open(shared, place, transport, query, Sink::Queue(queue)).await;
+        Self { line, orders, gauge }
     }
 
     /// The next order; `None`: the server has stopped or has dropped this connection. Cancel-safe.
@@ -207,7 +209,8 @@ impl Sink {
                 tracing::debug!(reason = reason.reason(), "websocket closed by the server");
                 outlet.end(Word::Closed);
             }
-            Order::StartTls | Order::ResetStream | Order::StanzaLimit(_) => {}
+            Order::StanzaLimit(max_bytes) => outlet.take_frames_of(max_bytes),
+            Order::StartTls | Order::ResetStream => {}
         }
         Ok(())
     }

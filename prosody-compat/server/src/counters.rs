@@ -37,6 +37,8 @@ counters! {
     in_process_opened,
     /// Connections refused because the limit is reached.
     refused_full,
+    /// Connections refused because their address has as many as it may.
+    refused_address,
     /// Upgrade requests without the subprotocol `xmpp`, or malformed.
     websocket_refused,
     /// Binary WebSocket frames; the stream ended.

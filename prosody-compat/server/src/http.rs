@@ -29,13 +29,16 @@ pub(crate) fn router(handle: &ServerHandle) -> Router {
 /// `/health` as upstream's module answers it.
 pub(crate) fn health_router(handle: &ServerHandle) -> Router {
     let shared = handle.shared.clone();
-    Router::new().route(
-        "/health",
-        get(async move || match shared.inputs.is_closed() {
-            false => (StatusCode::OK, "OK\n"),
-            true => (StatusCode::INTERNAL_SERVER_ERROR, "HAS ERRORS\n"),
-        }),
-    )
+    Router::new()
+        .route(
+            "/health",
+            get(async move || match shared.inputs.is_closed() {
+                false => (StatusCode::OK, "OK\n"),
+                true => (StatusCode::INTERNAL_SERVER_ERROR, "HAS ERRORS\n"),
+            })
+            .options(preflight),
+        )
+        .layer(middleware::from_fn_with_state("GET, OPTIONS", cors))
 }
 
 async fn preflight() -> Response {

@@ -15,6 +15,7 @@ pub mod limits;
 mod listen;
 mod outlet;
 mod owner;
+mod peers;
 mod tls;
 
 use std::net::SocketAddr;
@@ -56,8 +57,8 @@ pub struct ServerStats {
 #[error("too many connections")]
 pub struct TooManyConnections;
 
-/// Starts the server and, where configured, its TCP listener. When `shutdown` becomes true all connections are closed
-/// without a stream error, so that clients resume or reload.
+/// Starts the server and, where configured, its TCP listener. When `shutdown` becomes true all streams end with
+/// `system-shutdown`.
 pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<ServerHandle, StartError> {
     let Config { mut core, listen, certificate } = config;
     let mut listener = None;
@@ -86,14 +87,16 @@ impl ServerHandle {
         http::router(self)
     }
 
-    /// `/health` as upstream's module answers it, for a listener of this role alone.
+    /// `/health` as upstream's module answers it. Upstream has it on the port of the other routes; where a web app is served
+    /// on that port it would hide a room.
     pub fn health_router(&self) -> Router {
         http::health_router(self)
     }
 
     /// Serves a role of the same process, authenticated as the address the link was made with.
     pub async fn attach_in_process(&self, end: ServerEnd) -> Result<(), TooManyConnections> {
-        listen::in_process::attach(&self.shared, end).await.map_err(|_| TooManyConnections)
+        listen::in_process::attach(&self.shared, end).await;
+        Ok(())
     }
 
     /// Where XMPP over TCP is listened for.

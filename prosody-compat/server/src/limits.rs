@@ -2,11 +2,43 @@
 
 use std::time::Duration;
 
+use budget::Rate;
+
 /// Frames received and not yet handled by the server, all connections together. With [`INPUT_BYTES`] at most 32 MiB.
 pub const INPUTS: usize = 4_096;
 
 /// Bytes received and not yet handled; then reading pauses everywhere. Reason: more means the server is behind.
 pub const INPUT_BYTES: usize = 32 * 1024 * 1024;
+
+/// What a frame counts of that at least: a quarter of [`INPUTS`] is then an address' share as well.
+pub const INPUT_LEAST: usize = INPUT_BYTES / INPUTS;
+
+/// Bytes of one address that are received and not yet handled: a quarter. Reason: the rest is for others; its own frames
+/// are read later.
+pub const ADDRESS_INPUT_BYTES: usize = INPUT_BYTES / 4;
+
+/// Frames of one connection that are received and not yet handled. Reason: who sends without pause waits, not everybody
+/// behind it. A client's join is some twenty stanzas.
+pub const CONNECTION_INPUTS: usize = 32;
+
+/// Connections of one address. Reason: a school of 1,000 whose network dropped everybody, so that the old sockets are still
+/// there; a tenth of all.
+pub const ADDRESS_CONNECTIONS: usize = 2_000;
+
+/// Connections that are not logged in, all together. At 13 KiB each 52 MiB; a login takes four round trips.
+pub const STRANGERS: usize = 4_000;
+
+/// The same of one address. Reason: 200 tablets and a few classes that all come at the same second.
+pub const ADDRESS_STRANGERS: usize = 400;
+
+/// Bytes of a frame that may wait for their rest without being counted. Reason: what clients usually send is smaller.
+pub const PARTIAL_FREE: usize = 16 * 1024;
+
+/// Bytes of incomplete frames of one address beyond those: with [`ADDRESS_CONNECTIONS`] 40 MiB at most.
+pub const ADDRESS_PARTIAL: usize = 8 * 1024 * 1024;
+
+/// How many stanza limits long a frame may be that is refused with an error; a longer one ends its connection. 1 MiB.
+pub const REFUSED_FRAME: usize = 4;
 
 /// Frames waiting for one connection. The content of broadcasts is shared; bytes are bounded by
 /// `prosody_core::Limits::max_send_backlog_bytes`. Beyond either the reader is too slow and is dropped.
@@ -16,12 +48,13 @@ pub const OUTPUTS: usize = 16_384;
 /// or two of them, and dropping it ends all meetings.
 pub const IN_PROCESS_ROOM: usize = 8;
 
-/// A burst of bytes a client may send at once. Reason: a session-accept, a page of source updates.
-pub const CLIENT_BURST: usize = 512 * 1024;
+/// What one client may send: 512 KiB at once (a session-accept, a page of source updates), then 64 KiB per second; beyond
+/// that its frames are read later, never refused. Upstream allows 10,000 bytes; clients with many sources come close to
+/// that while joining.
+pub const CLIENT: Rate = Rate::per_second(512 * 1024, 64 * 1024);
 
-/// Bytes per second one client may send in the long run; beyond that its frames are read later, never refused.
-/// Upstream allows 10,000; clients with many sources come close to that while joining.
-pub const CLIENT_RATE: usize = 64 * 1024;
+/// What a frame counts of that at least: 1,024 stanzas at once, then 128 per second. A client that joins sends about 200.
+pub const FRAME_COST: usize = 512;
 
 /// A WebSocket read buffer; allocated per connection.
 pub const WS_READ_BUFFER: usize = 4_096;
@@ -55,6 +88,9 @@ pub const TCP_WRITE: usize = 64 * 1024;
 
 /// Bytes of one BOSH request, and of one answer before another begins. Twice the stanza limit.
 pub const BOSH_BODY_BYTES: usize = 2 * 262_144;
+
+/// Bytes of the request that opens a BOSH session: it has no stanzas.
+pub const BOSH_LOGIN_BYTES: usize = 8 * 1024;
 
 /// Stanzas of one BOSH request. Reason: a client joins several of its requests; a dozen is usual.
 pub const BOSH_STANZAS_PER_BODY: usize = 256;

@@ -6,9 +6,11 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use prosody_core::Frame;
@@ -17,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::connection::Full;
 use crate::limits;
+use crate::peers::Partial;
 
 /// A byte stream of any kind.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -26,6 +29,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) struct Outlet {
     state: Mutex<State>,
     max_bytes: usize,
+    /// Bytes of one frame that may be read.
+    max_frame: AtomicUsize,
 }
 
 struct State {
@@ -70,6 +75,7 @@ pub(crate) enum Word {
 }
 
 impl Outlet {
+    /// Takes no frames until told of which size.
     pub(crate) fn new(io: impl Io + 'static, max_bytes: usize) -> Arc<Self> {
         let state = State {
             io: Box::new(io),
@@ -83,7 +89,12 @@ impl Outlet {
             end: None,
             task: None,
         };
-        Arc::new(Self { state: Mutex::new(state), max_bytes })
+        Arc::new(Self { state: Mutex::new(state), max_bytes, max_frame: AtomicUsize::new(0) })
+    }
+
+    /// From now on the peer may send stanzas of so many bytes, and some more that are refused with an error.
+    pub(crate) fn take_frames_of(&self, max_bytes: usize) {
+        self.max_frame.store(max_bytes.saturating_mul(limits::REFUSED_FRAME), Ordering::Relaxed);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,7 +132,13 @@ impl Outlet {
         }
         let task = state.task.take();
         let waker = task.as_ref().unwrap_or(Waker::noop());
-        let flushed = state.flush(&mut Context::from_waker(waker));
+        // The server's own task runs this: a transport that panics costs its connection.
+        let flush = AssertUnwindSafe(|| state.flush(&mut Context::from_waker(waker)));
+        let flushed = catch_unwind(flush).unwrap_or_else(|_| {
+            tracing::error!("writing to a connection panicked; it is dropped");
+            state.fail();
+            Poll::Ready(Err(io::ErrorKind::Other.into()))
+        });
         if matches!(flushed, Poll::Ready(Err(_))) || (flushed.is_ready() && state.end.is_some()) {
             waker.wake_by_ref();
         }
@@ -194,14 +211,16 @@ impl State {
                 self.blocked_since.get_or_insert_with(Instant::now);
             }
             Poll::Ready(Ok(())) => self.blocked_since = None,
-            Poll::Ready(Err(_)) => {
-                self.broken = true;
-                self.blocked_since = None;
-                self.queue = VecDeque::new();
-                self.waiting = 0;
-            }
+            Poll::Ready(Err(_)) => self.fail(),
         }
         flushed
+    }
+
+    fn fail(&mut self) {
+        self.broken = true;
+        self.blocked_since = None;
+        self.queue = VecDeque::new();
+        self.waiting = 0;
     }
 
     fn write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -288,18 +307,50 @@ fn head(kind: u8, len: usize) -> ([u8; HEAD_BYTES], u8) {
 
 /// The socket as the protocol engine sees it: it reads from it, and what it answers by itself, pongs and closes, goes
 /// through the same queue, so that it never cuts a frame in two.
-pub(crate) struct Shared(pub(crate) Arc<Outlet>);
+pub(crate) struct Shared {
+    outlet: Arc<Outlet>,
+    partial: Partial,
+    too_large: bool,
+}
+
+impl Shared {
+    pub(crate) const fn new(outlet: Arc<Outlet>, partial: Partial) -> Self {
+        Self { outlet, partial, too_large: false }
+    }
+
+    /// A whole message has been read.
+    pub(crate) fn complete(&mut self) {
+        self.partial.complete();
+    }
+
+    /// Whether reading has failed because the peer sends a frame that is too large, or too many at once.
+    pub(crate) const fn is_too_large(&self) -> bool {
+        self.too_large
+    }
+}
 
 impl AsyncRead for Shared {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.state().io).poll_read(cx, buf)
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut *self.outlet.state().io).poll_read(cx, buf))?;
+        let most = self.outlet.max_frame.load(Ordering::Relaxed) + limits::WS_READ_BUFFER;
+        // After that, what comes is only read to be thrown away.
+        if !self.too_large && !self.partial.grow(buf.filled().len() - before, most) {
+            self.too_large = true;
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Shared {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let mut state = self.0.state();
-        if state.broken || state.waiting + buf.len() > self.0.max_bytes {
+        let mut state = self.outlet.state();
+        if state.broken || state.waiting + buf.len() > self.outlet.max_bytes {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let content = Frame::whole(Bytes::copy_from_slice(buf));
@@ -308,7 +359,7 @@ impl AsyncWrite for Shared {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut state = self.0.state();
+        let mut state = self.outlet.state();
         if state.broken {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
@@ -316,8 +367,8 @@ impl AsyncWrite for Shared {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        std::task::ready!(self.as_mut().poll_flush(cx))?;
-        Pin::new(&mut *self.0.state().io).poll_shutdown(cx)
+        ready!(self.as_mut().poll_flush(cx))?;
+        Pin::new(&mut *self.outlet.state().io).poll_shutdown(cx)
     }
 }
 
@@ -429,6 +480,38 @@ mod tests {
         outlet.flush();
         assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Broken);
         assert_eq!(outlet.push(text(1)), Err(Full));
+        assert!(outlet.has_left());
+    }
+
+    /// A transport with a bug.
+    struct Panics;
+
+    impl AsyncRead for Panics {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Panics {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            panic!("a bug in a transport")
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_transport_that_panics_costs_its_connection_and_not_the_server() {
+        let outlet = Outlet::new(Panics, 1_000);
+        outlet.push(text(10)).unwrap();
+        outlet.flush();
+        assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Broken);
         assert!(outlet.has_left());
     }
 }

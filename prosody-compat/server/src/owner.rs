@@ -8,36 +8,55 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use budget::Network;
 use bytes::Bytes;
 use prosody_core::{Answer, ConnId, Counters, FramingError, Output, Server, SessionQuery, Stats, Transport};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::{task, time};
 
 use crate::connection::{Order, Sink};
 use crate::counters::{Tally, bump};
 use crate::limits;
 use crate::outlet::Outlet;
+use crate::peers::{Peers, Place, Refused, Share, Stranger};
 
 /// Something that happened on a connection.
 #[derive(Debug)]
 pub(crate) enum Input {
-    Open { id: ConnId, transport: Transport, query: Box<SessionQuery>, sink: Sink },
-    Frame { id: ConnId, bytes: Bytes, _permit: OwnedSemaphorePermit },
-    FramingError { id: ConnId, error: FramingError },
-    Tls { id: ConnId },
-    Closed { id: ConnId },
+    Open {
+        id: ConnId,
+        transport: Transport,
+        query: Box<SessionQuery>,
+        sink: Sink,
+        stranger: Option<Stranger>,
+    },
+    Frame {
+        id: ConnId,
+        bytes: Bytes,
+        _share: Share,
+    },
+    FramingError {
+        id: ConnId,
+        error: FramingError,
+    },
+    Tls {
+        id: ConnId,
+    },
+    Closed {
+        id: ConnId,
+    },
 }
 
 /// What every connection and the handle share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) inputs: mpsc::Sender<Input>,
-    /// Bytes received and not yet handled.
-    pub(crate) budget: Arc<Semaphore>,
-    /// Connections allowed at once.
-    pub(crate) places: Arc<Semaphore>,
+    /// Who may hold what of this shell.
+    peers: Arc<Peers>,
     pub(crate) tally: Tally,
     pub(crate) max_stanza: usize,
+    /// The same before the login.
+    pub(crate) max_login: usize,
     pub(crate) max_send_backlog: usize,
     pub(crate) shutdown: watch::Receiver<bool>,
     numbers: Mutex<Numbers>,
@@ -59,16 +78,29 @@ impl Shared {
         let (inputs, received) = mpsc::channel(limits::INPUTS);
         let shared = Self {
             inputs,
-            budget: Arc::new(Semaphore::new(limits::INPUT_BYTES)),
-            places: Arc::new(Semaphore::new(core.max_connections)),
+            peers: Peers::new(core.max_connections),
             tally: Tally::default(),
             max_stanza: core.max_stanza_bytes,
+            max_login: core.max_login_bytes,
             max_send_backlog: core.max_send_backlog_bytes,
             shutdown,
             numbers: Mutex::default(),
             next: AtomicU64::new(1),
         };
         (Arc::new(shared), received)
+    }
+
+    /// A place for a connection from this address, if there is one.
+    pub(crate) fn admit(&self, peer: Option<Network>) -> Result<Place, Refused> {
+        self.peers.admit(peer).inspect_err(|refused| match refused {
+            Refused::Address => bump(&self.tally.refused_address),
+            Refused::Total => bump(&self.tally.refused_full),
+        })
+    }
+
+    /// A place for a role of this process.
+    pub(crate) fn own_place(&self) -> Place {
+        self.peers.own()
     }
 
     pub(crate) fn next_id(&self) -> ConnId {
@@ -81,10 +113,16 @@ impl Shared {
     }
 }
 
-/// Runs the server until the shutdown; then every connection is told to close, without a stream error: clients
-/// resume or reload.
+/// Runs the server until the shutdown; then every connection is told so and closed.
 pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, shared: Arc<Shared>) {
-    let mut owner = Owner { server, sinks: HashMap::new(), unflushed: Vec::new(), sent: 0, shared };
+    let mut owner = Owner {
+        server,
+        sinks: HashMap::new(),
+        strangers: HashMap::new(),
+        unflushed: Vec::new(),
+        sent: 0,
+        shared,
+    };
     let mut shutdown = owner.shared.shutdown.clone();
     let mut batch = Vec::with_capacity(BATCH);
     let mut clock = time::interval(CLOCK_EVERY);
@@ -119,7 +157,11 @@ pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, share
                 published = Instant::now();
                 stale = false;
             }
-            () = async { drop(shutdown.wait_for(|told| *told).await) } => return,
+            () = async { drop(shutdown.wait_for(|told| *told).await) } => {
+                owner.step(None, |server, now| server.handle_shutdown(now));
+                owner.flush().await;
+                return;
+            }
         }
         if owner.unflushed.len() > FLUSHED_TOGETHER {
             // What others have sent in the meantime is read first: then it goes out in the same writes.
@@ -142,6 +184,8 @@ async fn at(instant: Option<Instant>) {
 struct Owner {
     server: Server,
     sinks: HashMap<ConnId, Sink>,
+    /// Of those who are not logged in.
+    strangers: HashMap<ConnId, Stranger>,
     /// What has been sent to these is not written yet.
     unflushed: Vec<Arc<Outlet>>,
     /// Orders since the last flush.
@@ -152,11 +196,14 @@ struct Owner {
 impl Owner {
     fn input(&mut self, input: Input) {
         match input {
-            Input::Open { id, transport, query, sink } => {
+            Input::Open { id, transport, query, sink, stranger } => {
                 self.sinks.insert(id, sink);
+                if let Some(stranger) = stranger {
+                    self.strangers.insert(id, stranger);
+                }
                 self.step(Some(id), |server, now| server.handle_open(now, id, transport, *query));
             }
-            Input::Frame { id, bytes, _permit } => {
+            Input::Frame { id, bytes, _share } => {
                 self.step(Some(id), |server, now| server.handle_frame(now, id, &bytes));
             }
             Input::FramingError { id, error } => {
@@ -164,7 +211,7 @@ impl Owner {
             }
             Input::Tls { id } => self.step(Some(id), |server, now| server.handle_tls(now, id)),
             Input::Closed { id } => {
-                self.sinks.remove(&id);
+                self.forget(id);
                 self.step(Some(id), |server, now| server.handle_closed(now, id));
             }
         }
@@ -194,7 +241,11 @@ impl Owner {
                     Output::Send { conn, frame } => (conn, Order::Send(frame)),
                     Output::StartTls { conn } => (conn, Order::StartTls),
                     Output::ResetStream { conn } => (conn, Order::ResetStream),
-                    Output::StanzaLimit { conn, max_bytes } => (conn, Order::StanzaLimit(max_bytes)),
+                    Output::StanzaLimit { conn, max_bytes } => {
+                        // It has logged in.
+                        self.strangers.remove(&conn);
+                        (conn, Order::StanzaLimit(max_bytes))
+                    }
                     Output::Close { conn, reason } => (conn, Order::Close(reason)),
                     Output::Ask { id, .. } => {
                         unanswered.push(id);
@@ -215,7 +266,7 @@ impl Owner {
                     self.drop_connection(id);
                     slow.push(id);
                 } else if closes {
-                    self.sinks.remove(&id);
+                    self.forget(id);
                 }
             }
             if slow.is_empty() && unanswered.is_empty() {
@@ -227,7 +278,11 @@ impl Owner {
             }
             // The server hears of it after all effects of the input are out, as its contract wants.
             for id in slow {
-                self.server.handle_closed(now, id);
+                let server = &mut self.server;
+                if catch_unwind(AssertUnwindSafe(|| server.handle_closed(now, id))).is_err() {
+                    bump(&self.shared.tally.panics);
+                    tracing::error!("a closed connection made the XMPP server panic");
+                }
             }
         }
     }
@@ -249,9 +304,14 @@ impl Owner {
     }
 
     fn drop_connection(&mut self, id: ConnId) {
-        if let Some(sink) = self.sinks.remove(&id) {
+        if let Some(sink) = self.forget(id) {
             sink.drop_now();
         }
+    }
+
+    fn forget(&mut self, id: ConnId) -> Option<Sink> {
+        self.strangers.remove(&id);
+        self.sinks.remove(&id)
     }
 
     fn publish(&self) {

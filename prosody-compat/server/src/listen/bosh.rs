@@ -12,11 +12,12 @@ use http::{Method, StatusCode, header};
 use jitsi_xmpp::{Entropy, ns};
 use prosody_core::{SessionQuery, Transport};
 use service::SystemEntropy;
+use service::body::Whole;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
 use super::query;
-use super::rate::Rate;
+use super::rate::Pace;
 use crate::bosh::body::{self, Body, Condition};
 use crate::bosh::engine::{Effect, Engine};
 use crate::connection::{Connection, Order};
@@ -31,6 +32,8 @@ pub(crate) struct Sessions(Mutex<HashMap<String, mpsc::Sender<Incoming>>>);
 #[derive(Debug)]
 struct Incoming {
     body: Body,
+    /// Counted until the body is taken up.
+    whole: Whole,
     reply: oneshot::Sender<Bytes>,
 }
 
@@ -89,13 +92,17 @@ impl Bosh {
                 return xml(refuse(None, condition));
             }
         };
-        // It waits for an answer below, up to two minutes.
-        drop(whole);
         let (reply, answer) = oneshot::channel();
         let sid = body.sid.clone();
         match &sid {
             None => {
-                let query = query::read(&head.uri, &head.headers, tenant);
+                if whole.len() > limits::BOSH_LOGIN_BYTES {
+                    bump(&self.shared.tally.bosh_too_large);
+                    return xml(refuse(None, Condition::PolicyViolation));
+                }
+                // It waits for an answer below, up to two minutes.
+                drop(whole);
+                let query = query::read(&http::Request::from_parts(head, ()), tenant);
                 if let Err(refusal) = self.create(body, query, reply).await {
                     return xml(refusal);
                 }
@@ -106,7 +113,9 @@ impl Bosh {
                     bump(&self.shared.tally.bosh_unknown_sid);
                     return xml(refuse(Some(sid), Condition::ItemNotFound));
                 };
-                if let Err(mpsc::error::TrySendError::Full(_)) = session.try_send(Incoming { body, reply }) {
+                if let Err(mpsc::error::TrySendError::Full(_)) =
+                    session.try_send(Incoming { body, whole, reply })
+                {
                     bump(&self.shared.tally.bosh_overactive);
                     return xml(refuse(Some(sid), Condition::PolicyViolation));
                 }
@@ -130,9 +139,10 @@ impl Bosh {
                 return Err(refuse(None, condition));
             }
         };
-        let Ok(connection) = Connection::open(&self.shared, Transport::Bosh, query).await else {
+        let Ok(place) = self.shared.admit(query.peer) else {
             return Err(refuse(None, Condition::PolicyViolation));
         };
+        let connection = Connection::open(&self.shared, place, Transport::Bosh, query).await;
         bump(&self.shared.tally.bosh_opened);
         let (tx, requests) = mpsc::channel(limits::BOSH_QUEUE);
         self.sessions.lock().insert(sid.clone(), tx);
@@ -178,7 +188,7 @@ struct Session {
 
 impl Session {
     async fn carry(mut self, tally: &Tally) {
-        let mut rate = Rate::new(Instant::now());
+        let mut pace = Pace::default();
         let mut paused_until: Option<time::Instant> = None;
         loop {
             if self.carry_out(tally).await.is_over {
@@ -188,10 +198,11 @@ impl Session {
             let full = self.engine.is_full();
             tokio::select! {
                 request = self.requests.recv(), if paused_until.is_none() => {
-                    let Some(Incoming { body, reply }) = request else { return };
+                    let Some(Incoming { body, whole, reply }) = request else { return };
+                    drop(whole);
                     let now = Instant::now();
-                    let size = body.stanzas.iter().map(Bytes::len).sum::<usize>() + REQUEST_COST;
-                    if let Some(wait) = rate.take(now, size) {
+                    let stanzas = body.stanzas.iter().map(|s| s.len().max(limits::FRAME_COST)).sum::<usize>();
+                    if let Some(wait) = pace.frame(now, stanzas + REQUEST_COST) {
                         bump(&tally.rate_delayed);
                         paused_until = Some(time::Instant::now() + wait);
                     }

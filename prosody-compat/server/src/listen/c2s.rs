@@ -1,20 +1,24 @@
 //! XMPP over TCP (RFC 6120) for focus, bridges and recorders: sockets in, one frame per stream item to the server.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use budget::Network;
 use bytes::Bytes;
 use jitsi_xmpp::xml::{SplitError, Splitter, StreamItem, XmlLimits};
 use prosody_core::{FramingError, SessionQuery, Transport};
+use service::proxies::Client;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
+use super::rate::Pace;
 use crate::connection::{Connection, Order};
 use crate::counters::bump;
 use crate::limits;
 use crate::owner::Shared;
+use crate::peers::{Partial, Place};
 
 /// Accepts until the shutdown.
 pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>) {
@@ -25,8 +29,11 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Opti
             _ = shutdown.wait_for(|told| *told) => return,
         };
         match accepted {
-            Ok((socket, _)) => {
-                tokio::spawn(serve(Arc::clone(&shared), socket, tls.clone()));
+            Ok((socket, peer)) => {
+                let peer = Client::direct(peer.ip()).network();
+                // One too many is closed at once.
+                let Ok(place) = shared.admit(peer) else { continue };
+                tokio::spawn(serve(Arc::clone(&shared), place, peer, socket, tls.clone()));
             }
             Err(e) => {
                 // Out of descriptors, most likely: the listener stays, the next ones wait in its queue.
@@ -37,15 +44,31 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Opti
     }
 }
 
-async fn serve(shared: Arc<Shared>, socket: TcpStream, tls: Option<TlsAcceptor>) {
+async fn serve(
+    shared: Arc<Shared>,
+    place: Place,
+    peer: Option<Network>,
+    socket: TcpStream,
+    tls: Option<TlsAcceptor>,
+) {
     let _ = socket.set_nodelay(true);
-    let opened = Connection::open(&shared, Transport::Tcp { tls: false }, SessionQuery::default()).await;
-    let Ok(connection) = opened else { return };
+    let query = SessionQuery { peer, ..SessionQuery::default() };
+    let connection = Connection::open(&shared, place, Transport::Tcp { tls: false }, query).await;
     bump(&shared.tally.tcp_opened);
-    let splitter = Splitter::new(limits_of(shared.max_stanza));
-    let mut stream =
-        Stream { shared, io: Some(Box::new(socket)), connection, splitter, max_bytes: 0, tls, opened: false };
-    stream.max_bytes = stream.shared.max_stanza;
+    let max_bytes = shared.max_login;
+    let splitter = Splitter::new(limits_of(max_bytes));
+    let partial = connection.partial();
+    let stream = Stream {
+        shared,
+        io: Some(Box::new(socket)),
+        connection,
+        splitter,
+        partial,
+        max_bytes,
+        tls,
+        opened: false,
+        pace: Some(Pace::default()),
+    };
     stream.carry().await;
 }
 
@@ -58,8 +81,11 @@ struct Stream {
     io: Option<Box<dyn Io>>,
     connection: Connection,
     splitter: Splitter,
+    partial: Partial,
     max_bytes: usize,
     tls: Option<TlsAcceptor>,
+    /// `None` for the roles' accounts.
+    pace: Option<Pace>,
     /// The first stream header has come.
     opened: bool,
 }
@@ -75,6 +101,7 @@ impl Stream {
     async fn carry(mut self) {
         let first = time::Instant::now() + limits::TCP_FIRST_BYTES;
         let mut chunk = vec![0; limits::TCP_READ];
+        let mut paused_until: Option<time::Instant> = None;
         loop {
             let Some(io) = &mut self.io else { return };
             tokio::select! {
@@ -91,23 +118,34 @@ impl Stream {
                         None => return,
                     }
                 }
-                read = io.read(&mut chunk) => match read {
+                read = io.read(&mut chunk), if paused_until.is_none() => match read {
                     Ok(n) if n > 0 => {
+                        if !self.partial.grow(n, usize::MAX) {
+                            return self.broken(SplitError::TooLarge).await;
+                        }
                         self.splitter.push(chunk.get(..n).unwrap_or_default());
-                        if let Err(e) = self.split().await {
-                            return self.broken(e).await;
+                        match self.split().await {
+                            Ok(None) => {}
+                            Ok(Some(wait)) => {
+                                bump(&self.shared.tally.rate_delayed);
+                                paused_until = Some(time::Instant::now() + wait);
+                            }
+                            Err(e) => return self.broken(e).await,
                         }
                     }
                     _ => return,
                 },
+                () = sleep(paused_until), if paused_until.is_some() => paused_until = None,
                 () = time::sleep_until(first), if !self.opened => return,
             }
         }
     }
 
-    /// Hands what is complete to the server.
-    async fn split(&mut self) -> Result<(), SplitError> {
+    /// Hands what is complete to the server; returns how long to wait before more is read.
+    async fn split(&mut self) -> Result<Option<Duration>, SplitError> {
+        let now = Instant::now();
         let mut any = false;
+        let mut wait = None;
         while let Some(item) = self.splitter.next_item()? {
             any = true;
             let bytes = match item {
@@ -118,13 +156,22 @@ impl Stream {
                 StreamItem::Element(element) => Bytes::from(element),
                 StreamItem::Close => Bytes::from_static(b"</stream:stream>"),
             };
+            if let Some(pace) = &mut self.pace {
+                wait = pace.frame(now, bytes.len());
+            }
             self.connection.frame(bytes).await;
         }
-        if !any {
-            // White space between stanzas, or a part of one: a sign of life.
+        if any {
+            self.partial.complete();
+        } else {
+            // White space between stanzas, or a part of one: a sign of life. A part is counted when it is whole; this is
+            // what reading it costs.
+            if let Some(pace) = &mut self.pace {
+                wait = pace.frame(now, 0);
+            }
             self.connection.frame(Bytes::new()).await;
         }
-        Ok(())
+        Ok(wait)
     }
 
     /// Writes this order and all others at hand; `None` when the socket is gone.
@@ -177,6 +224,9 @@ impl Stream {
 
     /// A larger limit counts from the next item on; nothing incomplete is lost.
     fn raise(&mut self, max_bytes: usize) {
+        if max_bytes > self.shared.max_stanza {
+            self.pace = None;
+        }
         self.max_bytes = max_bytes;
         self.splitter.set_max_bytes(max_bytes);
     }
@@ -229,6 +279,13 @@ impl Stream {
             while matches!(io.read(&mut rest).await, Ok(n) if n > 0) {}
         };
         let _ = time::timeout(limits::CLOSE_WAIT, end).await;
+    }
+}
+
+async fn sleep(until: Option<time::Instant>) {
+    match until {
+        Some(until) => time::sleep_until(until).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use prosody_core::{SessionQuery, Transport};
 use xmpp_link::ServerEnd;
 
-use crate::connection::{Connection, Full, Order};
+use crate::connection::{Connection, Order};
 use crate::counters::bump;
 use crate::owner::Shared;
 
 /// Attaches a link; it is served until either side ends.
-pub(crate) async fn attach(shared: &Arc<Shared>, end: ServerEnd) -> Result<(), Full> {
+pub(crate) async fn attach(shared: &Arc<Shared>, end: ServerEnd) {
     let transport = Transport::InProcess(end.jid.clone());
-    let connection = Connection::open(shared, transport, SessionQuery::default()).await?;
+    let connection = Connection::open(shared, shared.own_place(), transport, SessionQuery::default()).await;
     bump(&shared.tally.in_process_opened);
     tokio::spawn(carry(connection, end));
-    Ok(())
 }
 
 async fn carry(mut connection: Connection, mut end: ServerEnd) {

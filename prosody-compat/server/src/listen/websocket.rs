@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -22,12 +22,13 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::query;
-use super::rate::Rate;
+use super::rate::Pace;
 use crate::connection::{Line, Sink};
 use crate::counters::bump;
 use crate::limits;
 use crate::outlet::{self, Io, Outlet, Word};
 use crate::owner::Shared;
+use crate::peers::Place;
 
 /// `GET /xmpp-websocket`
 pub(crate) async fn root(State(shared): State<Arc<Shared>>, request: Request) -> Response {
@@ -59,15 +60,12 @@ fn answer(shared: Arc<Shared>, mut request: Request, tenant: Option<String>) -> 
         bump(&shared.tally.websocket_refused);
         return plain(StatusCode::BAD_REQUEST);
     };
-    if shared.places.available_permits() == 0 {
-        bump(&shared.tally.refused_full);
-        return plain(StatusCode::SERVICE_UNAVAILABLE);
-    }
-    let query = query::read(request.uri(), headers, tenant);
+    let query = query::read(&request, tenant);
+    let Ok(place) = shared.admit(query.peer) else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgrade.await {
-            Ok(upgraded) => serve(shared, TokioIo::new(upgraded), query).await,
+            Ok(upgraded) => serve(shared, place, TokioIo::new(upgraded), query).await,
             Err(_) => bump(&shared.tally.websocket_refused),
         }
     });
@@ -102,35 +100,51 @@ fn contains(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
         .any(|w| w.trim().eq_ignore_ascii_case(word))
 }
 
-async fn serve(shared: Arc<Shared>, io: impl Io + 'static, query: SessionQuery) {
+async fn serve(shared: Arc<Shared>, place: Place, io: impl Io + 'static, query: SessionQuery) {
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::WS_READ_BUFFER)
         // What the engine writes by itself goes to the outlet's queue at once.
         .write_buffer_size(0)
-        // Somewhat above the stanza limit: the server answers what is between the two with a stream error.
-        .max_message_size(Some(shared.max_stanza * 2))
-        .max_frame_size(Some(shared.max_stanza * 2));
+        // Somewhat above the stanza limit: the server answers what is between the two with an error.
+        .max_message_size(Some(shared.max_stanza * limits::REFUSED_FRAME))
+        .max_frame_size(Some(shared.max_stanza * limits::REFUSED_FRAME));
     let outlet = Outlet::new(io, shared.max_send_backlog);
+    outlet.take_frames_of(shared.max_login);
     let sink = Sink::Outlet(Arc::clone(&outlet));
-    let Ok(line) = Line::open(&shared, Transport::WebSocket, query, sink).await else { return };
-    let engine = outlet::Shared(Arc::clone(&outlet));
+    let line = Line::open(&shared, place, Transport::WebSocket, query, sink).await;
+    let engine = outlet::Shared::new(Arc::clone(&outlet), line.partial());
     let socket = WebSocketStream::from_raw_socket(engine, Role::Server, Some(config)).await;
     bump(&shared.tally.websocket_opened);
     let mut session = Session { socket, line, outlet };
-    let code = session.carry().await;
+    let end = session.carry().await;
     session.outlet.leave();
-    if let Some(code) = code {
-        let Session { mut socket, line, .. } = session;
-        // The server may go on with this session elsewhere while the peer takes its time to say goodbye.
-        drop(line);
-        let goodbye = async {
-            let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
-            if socket.close(Some(frame)).await.is_ok() {
-                while let Some(Ok(_)) = socket.next().await {}
+    let Session { mut socket, line, .. } = session;
+    // The server may go on with this session elsewhere while the peer takes its time to say goodbye.
+    drop(line);
+    let goodbye = async {
+        match end {
+            End::Say(code) => {
+                let frame = CloseFrame { code, reason: Utf8Bytes::from_static("") };
+                if socket.close(Some(frame)).await.is_ok() {
+                    while let Some(Ok(_)) = socket.next().await {}
+                }
             }
-        };
-        let _ = time::timeout(limits::CLOSE_WAIT, goodbye).await;
-    }
+            // The engine has answered the peer's close; the answer is not written yet.
+            End::Answered => drop(socket.get_mut().shutdown().await),
+            End::Gone => {}
+        }
+    };
+    let _ = time::timeout(limits::CLOSE_WAIT, goodbye).await;
+}
+
+/// How a WebSocket ends.
+enum End {
+    /// We close it with this code.
+    Say(CloseCode),
+    /// The peer closes it.
+    Answered,
+    /// There is nobody to say anything to.
+    Gone,
 }
 
 struct Session {
@@ -140,10 +154,10 @@ struct Session {
 }
 
 impl Session {
-    /// Runs until either side ends; returns the code to close with, or `None` to drop the socket.
-    async fn carry(&mut self) -> Option<CloseCode> {
+    /// Runs until either side ends.
+    async fn carry(&mut self) -> End {
         let shared = Arc::clone(self.line.shared());
-        let mut rate = Rate::new(Instant::now());
+        let mut pace = Pace::default();
         let mut heard = time::Instant::now();
         let mut pinged = false;
         let mut paused_until: Option<time::Instant> = None;
@@ -153,17 +167,18 @@ impl Session {
         loop {
             tokio::select! {
                 word = poll_fn(|cx| self.outlet.poll_word(cx)) => return match word {
-                    Word::Closed => Some(CloseCode::Normal),
+                    Word::Closed => End::Say(CloseCode::Normal),
                     // No stream error, so that the client resumes.
-                    Word::Stopped => Some(CloseCode::Away),
-                    Word::Dropped => (!self.outlet.is_blocked()).then_some(CloseCode::Away),
+                    Word::Stopped => End::Say(CloseCode::Away),
+                    Word::Dropped if self.outlet.is_blocked() => End::Gone,
+                    Word::Dropped => End::Say(CloseCode::Away),
                     Word::Broken => {
                         self.read_the_rest(&shared).await;
-                        None
+                        End::Gone
                     }
                     Word::Stalled => {
                         bump(&shared.tally.slow_reader);
-                        None
+                        End::Gone
                     }
                 },
                 message = self.socket.next(), if paused_until.is_none() => {
@@ -171,14 +186,17 @@ impl Session {
                     pinged = false;
                     match message {
                         Some(Ok(message)) => {
-                            if let Some(wait) = rate.take(heard.into_std(), message.len()) {
+                            if let Some(wait) = pace.frame(heard.into_std(), message.len()) {
                                 bump(&shared.tally.rate_delayed);
                                 paused_until = Some(time::Instant::now() + wait);
                             }
                             self.received(&shared, message).await;
                         }
-                        Some(Err(e)) => self.broken(&shared, &e).await?,
-                        None => return None,
+                        Some(Err(e)) => {
+                            self.broken(&shared, &e).await;
+                            return End::Gone;
+                        }
+                        None => return End::Answered,
                     }
                 }
                 () = sleep(paused_until), if paused_until.is_some() => {
@@ -189,7 +207,7 @@ impl Session {
                     let silent = paused_until.map_or_else(|| heard.elapsed(), |_| Duration::ZERO);
                     if pinged && silent >= limits::WS_DEAD_AFTER {
                         bump(&shared.tally.websocket_dead);
-                        return None;
+                        return End::Gone;
                     }
                     let mut next = limits::WS_PING_AFTER.saturating_sub(silent);
                     if next.is_zero() {
@@ -218,6 +236,7 @@ impl Session {
     async fn received(&mut self, shared: &Arc<Shared>, message: Message) {
         match message {
             Message::Text(text) => {
+                self.socket.get_mut().complete();
                 let text = Bytes::from(text);
                 if text.trim_ascii_start().first().is_some_and(|b| *b != b'<') {
                     bump(&shared.tally.websocket_not_xml);
@@ -227,6 +246,7 @@ impl Session {
                 }
             }
             Message::Binary(_) => {
+                self.socket.get_mut().complete();
                 bump(&shared.tally.websocket_binary);
                 self.line.framing_error(FramingError::Malformed).await;
             }
@@ -236,9 +256,13 @@ impl Session {
         }
     }
 
-    /// `Some`: the server still has something to say about it.
-    async fn broken(&mut self, shared: &Arc<Shared>, e: &Error) -> Option<()> {
+    /// Reading has failed; the server may still have something to say about it.
+    async fn broken(&mut self, shared: &Arc<Shared>, e: &Error) {
         match e {
+            _ if self.socket.get_ref().is_too_large() => {
+                bump(&shared.tally.websocket_too_large);
+                self.say_last_word(FramingError::TooLarge).await;
+            }
             Error::Capacity(_) => {
                 bump(&shared.tally.websocket_too_large);
                 self.say_last_word(FramingError::TooLarge).await;
@@ -251,7 +275,6 @@ impl Session {
             }
             _ => {}
         }
-        None
     }
 
     /// Nothing more can be read, but the client shall still hear why.
@@ -298,7 +321,8 @@ mod tests {
         let (shared, _inputs, _stop) = shared();
         let (near, _far) = tokio::io::duplex(64 * 1024);
         let start = time::Instant::now();
-        serve(Arc::clone(&shared), near, SessionQuery::default()).await;
+        let place = shared.admit(None).unwrap();
+        serve(Arc::clone(&shared), place, near, SessionQuery::default()).await;
         assert_eq!(shared.tally.read().websocket_dead, 1);
         assert_eq!(start.elapsed().as_secs(), limits::WS_DEAD_AFTER.as_secs());
     }
@@ -307,7 +331,8 @@ mod tests {
     async fn a_socket_that_answers_pings_lives_on() {
         let (shared, mut inputs, _stop) = shared();
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let served = tokio::spawn(serve(Arc::clone(&shared), near, SessionQuery::default()));
+        let place = shared.admit(None).unwrap();
+        let served = tokio::spawn(serve(Arc::clone(&shared), place, near, SessionQuery::default()));
         let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         // Keeps the server's end of the connection, which the first input carries.
         let mut kept = Vec::new();

@@ -46,7 +46,7 @@ async fn a_frame_at_the_limit_passes_one_beyond_is_refused_and_one_far_beyond_en
     // Far beyond: not even read.
     let mut cem = Ws::session(&server).await;
     cem.join().await;
-    let _ = cem.socket.send(Message::text(message(4 * most))).await;
+    let _ = cem.socket.send(Message::text(message(5 * most))).await;
     ended(&mut cem, "policy-violation").await;
     server.until("counted", |s| s.shell.websocket_too_large == 1).await;
     // The others are still there.

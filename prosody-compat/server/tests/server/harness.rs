@@ -7,13 +7,14 @@ use futures_util::{SinkExt, StreamExt};
 use jitsi_xmpp::xml::parse;
 use jitsi_xmpp::{Element, Jid, iq, ns};
 use prosody_server::{Config, Raw, ServerHandle};
+use service::proxies::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{Error, Message};
 use xmpp_link::{Link, LinkEvent, LinkSender};
 
 pub(crate) const ROOM: &str = "town@muc.meet.jitsi";
@@ -41,7 +42,15 @@ impl TestServer {
         let handle = prosody_server::start(config, stopped).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let http = listener.local_addr().unwrap();
-        let router = handle.router();
+        // What the front does for every request; here the client says where it comes from.
+        let front = axum::middleware::map_request(async |mut request: axum::extract::Request| {
+            let peer = request.headers().get("x-from").and_then(|f| f.to_str().ok()?.parse().ok());
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(Client::direct(peer));
+            }
+            request
+        });
+        let router = handle.router().merge(handle.health_router()).layer(front);
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { handle, http, stop }
     }
@@ -115,12 +124,18 @@ pub(crate) struct Ws {
 
 impl Ws {
     pub(crate) async fn connect(server: &TestServer, path: &str) -> Self {
+        Self::connect_from(server, path, "127.0.0.1").await.unwrap()
+    }
+
+    /// Connects from another address.
+    pub(crate) async fn connect_from(server: &TestServer, path: &str, from: &str) -> Result<Self, Error> {
         let tcp = TcpStream::connect(server.http).await.unwrap();
         let mut request = format!("ws://localhost{path}").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "xmpp".parse().unwrap());
-        let (socket, answer) = tokio_tungstenite::client_async(request, tcp).await.unwrap();
+        request.headers_mut().insert("x-from", from.parse().unwrap());
+        let (socket, answer) = tokio_tungstenite::client_async(request, tcp).await?;
         assert_eq!(answer.headers().get("sec-websocket-protocol").unwrap(), "xmpp");
-        Self { socket, jid: String::new(), pushed: None }
+        Ok(Self { socket, jid: String::new(), pushed: None })
     }
 
     pub(crate) async fn send(&mut self, frame: &str) {
@@ -180,7 +195,11 @@ impl Ws {
 
     /// Connected, authenticated and bound.
     pub(crate) async fn session(server: &TestServer) -> Self {
-        let mut ws = Self::connect(server, "/xmpp-websocket?room=town").await;
+        Self::session_from(server, "127.0.0.1").await
+    }
+
+    pub(crate) async fn session_from(server: &TestServer, from: &str) -> Self {
+        let mut ws = Self::connect_from(server, "/xmpp-websocket?room=town", from).await.unwrap();
         ws.authenticate().await;
         ws.bind().await;
         ws

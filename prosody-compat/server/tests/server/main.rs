@@ -5,4 +5,5 @@ mod abuse;
 mod bosh;
 mod harness;
 mod links;
+mod neighbours;
 mod websocket;

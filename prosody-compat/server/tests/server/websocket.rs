@@ -1,6 +1,8 @@
 //! WebSocket clients that behave.
 
 use futures_util::StreamExt;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::harness::{ROOM, TestServer, Ws};
 
@@ -107,16 +109,20 @@ async fn the_tenants_path_is_served_and_plain_requests_are_answered() {
 }
 
 #[tokio::test]
-async fn a_shutdown_closes_without_a_stream_error() {
+async fn a_shutdown_is_announced_and_every_websocket_closed() {
     let server = TestServer::start().await;
     server.focus(ROOM).await;
     let mut anna = Ws::session(&server).await;
     anna.join().await;
     server.stop.send_replace(true);
-    while let Some(message) = anna.socket.next().await {
-        let Ok(message) = message else { break };
-        assert!(!message.to_string().contains("stream:error"), "clients would not resume");
+    anna.expect("<system-shutdown ").await;
+    let mut code = None;
+    while let Some(Ok(message)) = anna.socket.next().await {
+        if let Message::Close(frame) = message {
+            code = frame.map(|f| f.code);
+        }
     }
+    assert_eq!(code, Some(CloseCode::Normal));
     server.handle.ended().await;
     assert!(!server.handle.is_running());
 }
