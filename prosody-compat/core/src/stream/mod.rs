@@ -61,12 +61,11 @@ impl Server {
                 return;
             }
         }
-        let parsed = parse_with(bytes, ns::CLIENT, &xml_limits).and_then(|mut e| {
-            sanitize::sanitize(&mut e)?;
-            Ok(e)
-        });
-        match parsed {
-            Ok(element) => self.element(conn, element),
+        match parse_with(bytes, ns::CLIENT, &xml_limits) {
+            Ok(mut element) => {
+                sanitize::sanitize(&mut element);
+                self.element(conn, element);
+            }
             Err(_) => self.malformed(conn, bytes),
         }
     }

@@ -137,6 +137,11 @@ fn a_name_that_breaks_browsers_is_not_relayed() {
         assert!(rig.take(&clients[1]).is_empty(), "{bad}");
     }
     rig.send(&clients[0], &format!(r#"<presence to="{ROOM}/{}"><ok p:q="1"/></presence>"#, clients[0].nick));
+    assert!(rig.take(&clients[1]).is_empty(), "a prefix of nothing");
+    rig.send(
+        &clients[0],
+        &format!(r#"<presence to="{ROOM}/{}"><ok xmlns:p="u" p:q="1"/></presence>"#, clients[0].nick),
+    );
     assert!(rig.take(&clients[1])[0].contains("<ok/>"));
     rig.end(&[&focus, &clients[0], &clients[1]]);
 }
