@@ -22,10 +22,12 @@ use slab::Slab;
 
 use self::member::Member;
 use super::allocation::effective::Wanted;
-use super::allocation::settings::{AudioSubscription, VideoUpdate};
+use super::allocation::settings::{AudioSubscription, VideoUpdate, fits};
 use super::counters::{Counters, DropReason};
 use super::ingress::source::{Signalled, Source, SsrcRole};
-use super::limits::{MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT};
+use super::limits::{
+    ALLOCATIONS_OF_ALL_PER_SENDER, MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT,
+};
 use super::speakers::Speakers;
 use super::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConfig, MediaSink};
 
@@ -225,24 +227,7 @@ impl MediaConference {
     ) {
         let Some(index) = self.index(from) else { return };
         match message {
-            ClientMessage::ReceiverVideoConstraints(m) => {
-                let height = |c: jitsi_xmpp::bridge_channel::VideoConstraints| {
-                    if c.max_frame_rate == 0.0 { 0 } else { c.max_height.max(-1) }
-                };
-                let constraints = m.constraints.as_ref();
-                self.update_wishes(
-                    index,
-                    VideoUpdate {
-                        last_n: m.last_n,
-                        on_stage: m.on_stage_sources.clone(),
-                        selected: m.selected_sources.clone(),
-                        default_height: m.default_constraints.map(height),
-                        constraints: constraints
-                            .map(|c| c.iter().map(|(n, c)| (n.clone(), height(*c))).collect()),
-                        assumed_bandwidth_bps: m.assumed_bandwidth_bps,
-                    },
-                );
-            }
+            ClientMessage::ReceiverVideoConstraints(m) => self.update_wishes(index, VideoUpdate::read(m)),
             ClientMessage::LastNChanged { last_n } => {
                 if let Some(member) = self.members.get_mut(index) {
                     member.settings.last_n = *last_n;
@@ -251,18 +236,19 @@ impl MediaConference {
             }
             ClientMessage::ReceiverAudioSubscription(m) => {
                 if let Some(member) = self.members.get_mut(index) {
-                    member.audio = AudioSubscription::new(m.all, m.include.clone(), m.exclude.clone());
+                    member.audio = AudioSubscription::new(m.all, &m.include, &m.exclude);
                     member.audio_stale = true;
                 }
                 self.touch(index);
             }
             ClientMessage::SourceVideoType(m) => {
-                self.set_video_type(index, m.source_name.clone(), m.video_type)
+                self.set_video_type(now, index, &m.source_name, m.video_type)
             }
             ClientMessage::VideoType(kind) => {
                 let Some(member) = self.members.get(index) else { return };
                 // compat: old clients have one video source, named by this pattern.
-                self.set_video_type(index, SourceName::new(format!("{}-v0", member.id)), *kind);
+                let name = SourceName::new(format!("{}-v0", member.id));
+                self.set_video_type(now, index, &name, *kind);
             }
             ClientMessage::ClientHello
             | ClientMessage::EndpointMessage(_)
@@ -358,20 +344,20 @@ impl MediaConference {
         }
     }
 
-    fn set_video_type(&mut self, owner: usize, name: SourceName, kind: VideoType) {
-        let at = self.video_by_name.get(&name).copied();
+    fn set_video_type(&mut self, now: Instant, owner: usize, name: &SourceName, kind: VideoType) {
+        let at = self.video_by_name.get(name).copied();
         match at.and_then(|i| self.sources.get_mut(i)).filter(|s| s.owner == owner) {
             Some(source) => {
                 if source.kind != kind {
                     source.kind = kind;
-                    self.touch_all();
+                    self.concern_all(now, owner);
                 }
             }
             None => {
                 let Some(member) = self.members.get_mut(owner) else { return };
-                member.early_kinds.retain(|(n, _)| *n != name);
-                if member.early_kinds.len() < MAX_EARLY_VIDEO_TYPES {
-                    member.early_kinds.push((name, kind));
+                member.early_kinds.retain(|(n, _)| n != name);
+                if member.early_kinds.len() < MAX_EARLY_VIDEO_TYPES && fits(name) {
+                    member.early_kinds.push((name.clone(), kind));
                 } else {
                     self.counters.drop(DropReason::Limit);
                 }
@@ -391,6 +377,14 @@ impl MediaConference {
             member.stale = true;
             self.unsettled = true;
         }
+    }
+
+    /// Marks everybody's allocation as out of date because of something a sender did: at once, or with a later tick if
+    /// that happens often.
+    fn concern_all(&mut self, now: Instant, sender: usize) {
+        let Some(member) = self.members.get_mut(sender) else { return };
+        member.news = !member.budgets.allocations_of_all.take(&ALLOCATIONS_OF_ALL_PER_SENDER, now, 1);
+        if member.news { self.tick_soon(now) } else { self.touch_all() }
     }
 
     fn touch_all(&mut self) {

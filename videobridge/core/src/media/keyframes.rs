@@ -3,22 +3,31 @@
 
 use std::time::{Duration, Instant};
 
-/// The limit of one requester on one source: every 200 ms, three in 10 s.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct RequestLimit {
-    /// The last three permitted requests, newest first.
-    last: [Option<Instant>; 3],
+/// The limit of one requester on one source: every 200 ms, `N` in 10 s.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestLimit<const N: usize> {
+    /// The last permitted requests, newest first.
+    last: [Option<Instant>; N],
 }
 
-impl RequestLimit {
+impl<const N: usize> Default for RequestLimit<N> {
+    fn default() -> Self {
+        Self { last: [None; N] }
+    }
+}
+
+impl<const N: usize> RequestLimit<N> {
     /// Whether a request may go on now; remembers it if so. `rtt` = to the sender.
     pub(crate) fn allow(&mut self, now: Instant, rtt: Option<Duration>) -> bool {
-        let [newest, second, third] = self.last;
+        let (newest, oldest) = (self.last.first().copied().flatten(), self.last.last().copied().flatten());
         let fresh = |at: Option<Instant>, than: Duration| at.is_some_and(|at| now.duration_since(at) < than);
-        if fresh(newest, interval(rtt)) || fresh(third, PERIOD) {
+        if fresh(newest, interval(rtt)) || fresh(oldest, PERIOD) {
             return false;
         }
-        self.last = [Some(now), newest, second];
+        self.last.rotate_right(1);
+        if let Some(slot) = self.last.first_mut() {
+            *slot = Some(now);
+        }
         true
     }
 }
@@ -48,7 +57,7 @@ mod tests {
     fn one_requester_gets_three_in_ten_seconds_200_ms_apart() {
         let t0 = Instant::now();
         let ms = |n| t0 + Duration::from_millis(n);
-        let mut limit = RequestLimit::default();
+        let mut limit = RequestLimit::<3>::default();
         assert!(limit.allow(ms(0), None));
         assert!(!limit.allow(ms(199), None));
         assert!(limit.allow(ms(200), None));

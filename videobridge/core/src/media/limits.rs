@@ -1,5 +1,9 @@
 //! Every bound of the media part, with its reason and the worst-case memory it allows.
 
+use std::time::Duration;
+
+use budget::Rate;
+
 /// Media sources (audio and video) one endpoint may announce; more are ignored. Upstream's focus allows 20 SSRCs
 /// per sender; a source has at least one.
 pub const MAX_SOURCES_PER_ENDPOINT: usize = 20;
@@ -43,9 +47,55 @@ pub const SENT_HISTORY: usize = 2048;
 /// 8 × 64 bytes per stream.
 pub const EPOCHS: usize = 8;
 
-/// Retransmissions remembered per outgoing stream to not repeat one within a round trip: the oldest is forgotten.
-/// 24 bytes each.
-pub const RESENT: usize = 32;
+/// Retransmissions remembered per outgoing stream to not repeat one within a round trip: as many as there are packets
+/// in the history. 4 KB per stream, from the first retransmission on.
+pub const RESENT: usize = HISTORY_PACKETS as usize;
+
+/// RTP packets one endpoint may send: three encodings of a camera and a screen share of 10 Mbit/s are some 1,500 a
+/// second. More is counted and dropped before anybody is sent a copy. The burst is what comes after a pause of 2 s.
+/// Upstream has none.
+pub const RTP_PER_ENDPOINT: Rate = Rate::per_second(8_000, 4_000);
+
+/// Audio packets one endpoint may send: everybody hears them, so they cost most. A microphone sends 50 to 100 a second,
+/// a translator one such stream per language. Upstream has none.
+pub const AUDIO_PER_ENDPOINT: Rate = Rate::per_second(1_200, 600);
+
+/// RTCP packets honoured of one compound; browsers put in fewer than ten.
+pub const MAX_RTCP_PER_COMPOUND: usize = 32;
+
+/// RTCP packets one endpoint may send, each of a compound counted: a browser that gets 50 pictures over a bad link asks
+/// up to 50 times a second for packets of each. Upstream has none.
+pub const RTCP_PER_ENDPOINT: Rate = Rate::per_second(4_000, 2_000);
+
+/// Entries honoured of one full intra request.
+pub const MAX_FIR_ENTRIES: usize = 8;
+
+/// Packets one endpoint may report on in transport-wide feedback: 20 Mbit/s are some 2,500 packets a second, each
+/// reported once or twice; the burst is the first report after 10 s without a link. A packet of 40 bytes can claim
+/// 65,535, and each costs a look into the history. Upstream has none.
+pub const FEEDBACK_STATUSES: Rate = Rate::per_second(32_768, 8_192);
+
+/// Bytes one receiver may be sent again: a tenth of 20 Mbit/s. A NACK of 100 bytes asks for up to 360,000. Upstream has
+/// none, but repeats no packet within a round trip.
+pub const RETRANSMITTED_BYTES: Rate = Rate::per_second(512 * 1024, 256 * 1024);
+
+/// Sender reports of one encoding passed on, each to all its receivers; browsers send one a second at most.
+pub const SENDER_REPORTS: Rate = Rate::per_second(5, 5);
+
+/// How often one receiver gets another allocation because of what it says itself. What comes in between is joined: the
+/// last one counts, at most 50 ms later. Upstream allocates at every message.
+pub const ALLOCATIONS_PER_RECEIVER: Rate = Rate::per_second(20, 20);
+
+/// How often everybody is allocated anew because of what one sender does (layers that start and stop, goodbyes, kinds of
+/// video). What comes in between is joined. The burst is a camera and a screen share that start and change size.
+pub const ALLOCATIONS_OF_ALL_PER_SENDER: Rate = Rate::per_second(20, 2);
+
+/// Key frames the bridge asks for on its own for one receiver of one source within 10 s: when it starts, switches, or
+/// had no link. Twice and a half what the receiver may ask for (upstream: both together 3).
+pub const OWN_KEY_FRAME_REQUESTS: usize = 8;
+
+/// How often everything a receiver gets is refreshed after an outage.
+pub const REFRESHES: Rate = Rate::new(2, 1, Duration::from_secs(3));
 
 /// Sequence numbers honoured of one NACK packet; a browser asks for at most about 250.
 pub const MAX_NACKED_PER_PACKET: usize = 300;
@@ -58,9 +108,16 @@ pub const MAX_SSRCS_PER_RECEIVER: usize = videobridge_srtp::limits::MAX_SENT_SSR
 /// SSRC slots per receiver when SSRC rewriting is on (upstream: `ssrc-limit.{audio,video}` = 50).
 pub const SSRC_SLOTS: usize = 50;
 
-/// Entries of `constraints`, `onStageSources`, `selectedSources`, `include`, `exclude` honoured of one client
-/// message; the rest is ignored. About 100 bytes each.
+/// Entries of `constraints`, `include`, `exclude` honoured of one client message; the rest is ignored. At most
+/// 160 bytes each, so 80 KB per list and receiver.
 pub const MAX_NAMES_PER_MESSAGE: usize = 500;
+
+/// Entries of `onStageSources` and `selectedSources` honoured: each is looked for among all sources, and no receiver has
+/// more than [`SSRC_SLOTS`] pictures.
+pub const MAX_STAGE_NAMES: usize = SSRC_SLOTS;
+
+/// Bytes of a source name in a client message; an endpoint id has at most 128, and a suffix. Longer ones are ignored.
+pub const MAX_NAME_LEN: usize = 160;
 
 /// Video types announced for sources that are not signalled yet, remembered per endpoint.
 pub const MAX_EARLY_VIDEO_TYPES: usize = 8;

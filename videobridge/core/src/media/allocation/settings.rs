@@ -1,10 +1,10 @@
 //! What a receiver asked for: `ReceiverVideoConstraints` and `ReceiverAudioSubscription` in, lookups out.
 
-use foldhash::HashMap;
-use foldhash::HashMapExt as _;
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+use jitsi_xmpp::bridge_channel::{ReceiverVideoConstraints, VideoConstraints};
 use jitsi_xmpp::ids::SourceName;
 
-use crate::media::limits::MAX_NAMES_PER_MESSAGE;
+use crate::media::limits::{MAX_NAME_LEN, MAX_NAMES_PER_MESSAGE, MAX_STAGE_NAMES};
 
 /// A receiver's wishes for video. Absent members of a message leave the value as it was.
 #[derive(Debug, Clone)]
@@ -26,8 +26,35 @@ pub(crate) struct VideoUpdate {
     pub(crate) on_stage: Option<Vec<SourceName>>,
     pub(crate) selected: Option<Vec<SourceName>>,
     pub(crate) default_height: Option<i32>,
-    pub(crate) constraints: Option<Vec<(SourceName, i32)>>,
+    pub(crate) constraints: Option<HashMap<SourceName, i32>>,
     pub(crate) assumed_bandwidth_bps: Option<i64>,
+}
+
+impl VideoUpdate {
+    /// As much of a message as is honoured.
+    pub(crate) fn read(message: &ReceiverVideoConstraints) -> Self {
+        let height = |c: VideoConstraints| if c.max_frame_rate == 0.0 { 0 } else { c.max_height.max(-1) };
+        let stage = |names: &Vec<SourceName>| {
+            names.iter().filter(|n| fits(n)).take(MAX_STAGE_NAMES).cloned().collect()
+        };
+        let constraints = message.constraints.as_ref().map(|all| {
+            let some = all.iter().filter(|(name, _)| fits(name)).take(MAX_NAMES_PER_MESSAGE);
+            some.map(|(name, c)| (name.clone(), height(*c))).collect()
+        });
+        Self {
+            last_n: message.last_n,
+            on_stage: message.on_stage_sources.as_ref().map(stage),
+            selected: message.selected_sources.as_ref().map(stage),
+            default_height: message.default_constraints.map(height),
+            constraints,
+            assumed_bandwidth_bps: message.assumed_bandwidth_bps,
+        }
+    }
+}
+
+/// Whether a source can have this name.
+pub(crate) fn fits(name: &SourceName) -> bool {
+    name.as_str().len() <= MAX_NAME_LEN
 }
 
 impl VideoSettings {
@@ -54,12 +81,10 @@ impl VideoSettings {
         if let Some(last_n) = update.last_n {
             self.last_n = last_n;
         }
-        if let Some(mut names) = update.on_stage {
-            names.truncate(MAX_NAMES_PER_MESSAGE);
+        if let Some(names) = update.on_stage {
             self.on_stage = names;
         }
-        if let Some(mut names) = update.selected {
-            names.truncate(MAX_NAMES_PER_MESSAGE);
+        if let Some(names) = update.selected {
             self.selected = names;
         }
         match update.default_height {
@@ -68,7 +93,7 @@ impl VideoSettings {
             None => {}
         }
         if let Some(list) = update.constraints {
-            self.constraints = list.into_iter().take(MAX_NAMES_PER_MESSAGE).collect();
+            self.constraints = list;
         }
         if let Some(bps) = update.assumed_bandwidth_bps {
             self.assumed_bandwidth = match (u64::try_from(bps), bandwidth_limit) {
@@ -89,22 +114,23 @@ impl VideoSettings {
 #[derive(Debug, Clone)]
 pub(crate) struct AudioSubscription {
     pub(crate) all: bool,
-    pub(crate) include: Vec<SourceName>,
-    pub(crate) exclude: Vec<SourceName>,
+    pub(crate) include: HashSet<SourceName>,
+    pub(crate) exclude: HashSet<SourceName>,
 }
 
 impl Default for AudioSubscription {
     fn default() -> Self {
-        Self { all: true, include: Vec::new(), exclude: Vec::new() }
+        Self { all: true, include: HashSet::new(), exclude: HashSet::new() }
     }
 }
 
 impl AudioSubscription {
-    /// A bounded subscription.
-    pub(crate) fn new(all: bool, mut include: Vec<SourceName>, mut exclude: Vec<SourceName>) -> Self {
-        include.truncate(MAX_NAMES_PER_MESSAGE);
-        exclude.truncate(MAX_NAMES_PER_MESSAGE);
-        Self { all, include, exclude }
+    /// As much of a subscription as is honoured.
+    pub(crate) fn new(all: bool, include: &[SourceName], exclude: &[SourceName]) -> Self {
+        let some = |names: &[SourceName]| {
+            names.iter().filter(|n| fits(n)).take(MAX_NAMES_PER_MESSAGE).cloned().collect()
+        };
+        Self { all, include: some(include), exclude: some(exclude) }
     }
 
     /// Excluded → no; included → yes; else `all`.

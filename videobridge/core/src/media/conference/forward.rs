@@ -20,7 +20,7 @@ use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::loss::Arrival;
 use crate::media::ingress::negotiated::{ExtensionKind, Payload};
 use crate::media::ingress::source::{Source, SsrcRole};
-use crate::media::limits::{MAX_ENCODINGS, MAX_MISSING, MAX_RTCP};
+use crate::media::limits::{AUDIO_PER_ENDPOINT, MAX_ENCODINGS, MAX_MISSING, MAX_RTCP, RTP_PER_ENDPOINT};
 use crate::media::packet::{Codec, Packet};
 use crate::media::{EndpointKey, MediaSink};
 
@@ -52,6 +52,9 @@ impl MediaConference {
         let view = RtpPacket::parse(bytes).map_err(|_| DropReason::Malformed)?;
         let index = self.index(from).ok_or(DropReason::UnknownSsrc)?;
         let member = self.members.get_mut(index).ok_or(DropReason::UnknownSsrc)?;
+        if !member.budgets.rtp.take(&RTP_PER_ENDPOINT, now, 1) {
+            return Err(DropReason::Limit);
+        }
         let negotiated = &member.negotiated;
         let payload = negotiated.payload(view.payload_type());
         // Also what cannot be used arrived: unreported it would be a loss to the sender.
@@ -102,7 +105,7 @@ impl MediaConference {
         (sequence, body): (u16, &[u8]),
         sink: &mut dyn MediaSink,
     ) -> Result<(), DropReason> {
-        let member = self.members.get(owner).ok_or(DropReason::UnknownSsrc)?;
+        let member = self.members.get_mut(owner).ok_or(DropReason::UnknownSsrc)?;
         let source = self.sources.get_mut(at).ok_or(DropReason::UnknownSsrc)?;
         let media = source.signalled.media;
         let e = source.encodings.get_mut(usize::from(encoding)).ok_or(DropReason::UnknownSsrc)?;
@@ -112,12 +115,18 @@ impl MediaConference {
             let highest = e.sequence.reported().unwrap_or(seq);
             e.received.packet(now, highest, view.timestamp(), payload.clock_rate);
         }
+        let audio_allowed =
+            media != MediaType::Audio || member.budgets.audio.take(&AUDIO_PER_ENDPOINT, now, 1);
         source.last_packet = Some(now);
         e.last_packet = Some(now);
         let [audio_muted, video_muted] = member.muted;
         let extension = |kind| member.negotiated.id(kind).and_then(|id| view.extension(id));
 
         if media == MediaType::Audio {
+            if !audio_allowed {
+                e.sequence.close(seq);
+                return Err(DropReason::Limit);
+            }
             if audio_muted {
                 e.sequence.close(seq);
                 return Err(DropReason::ForceMuted);
@@ -181,7 +190,7 @@ impl MediaConference {
         }
         if changed {
             // With the next tick: layers wake one after another, and each allocation would ask for key frames.
-            self.members.iter_mut().for_each(|(_, m)| m.stale = true);
+            member.news = true;
         }
         self.forward(now, (at, encoding), payload.codec, &packet, &descriptor, sink);
         Ok(())

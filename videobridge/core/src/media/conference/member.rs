@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use budget::Bucket;
 use foldhash::HashMap;
 use jitsi_xmpp::bridge_channel::BridgeMessage;
 use jitsi_xmpp::ids::{EndpointId, SourceName};
@@ -50,6 +51,23 @@ pub(crate) struct Member {
     /// The video sources it gets now, as last announced.
     pub(crate) forwarded: Vec<SourceName>,
     pub(crate) next_stats: Option<Instant>,
+    /// Whether everybody has to be allocated anew because of it.
+    pub(crate) news: bool,
+    pub(crate) budgets: Budgets,
+}
+
+/// What is left of what one endpoint may cost; the rates are in `limits.rs`. Beyond, it loses something and nobody else
+/// does.
+#[derive(Debug, Default)]
+pub(crate) struct Budgets {
+    pub(crate) rtp: Bucket,
+    pub(crate) audio: Bucket,
+    pub(crate) rtcp: Bucket,
+    pub(crate) feedback: Bucket,
+    pub(crate) retransmitted: Bucket,
+    pub(crate) refreshes: Bucket,
+    pub(crate) allocations: Bucket,
+    pub(crate) allocations_of_all: Bucket,
 }
 
 impl Member {
@@ -80,6 +98,8 @@ impl Member {
             ideal: None,
             forwarded: Vec::new(),
             next_stats: config.connection_stats_interval.map(|i| now + i),
+            news: false,
+            budgets: Budgets::default(),
         }
     }
 

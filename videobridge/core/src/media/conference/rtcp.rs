@@ -9,6 +9,7 @@ use videobridge_rtp::rtcp::{Compound, Nack, Rtcp, SenderInfo, feedback};
 use videobridge_rtp::{Extension, Extensions};
 
 use super::MediaConference;
+use super::member::Member;
 use crate::media::counters::DropReason;
 use crate::media::egress::Outgoing;
 use crate::media::ingress::descriptor::Descriptor;
@@ -16,7 +17,10 @@ use crate::media::ingress::negotiated::{ExtensionKind, KeyFrameRequest};
 use crate::media::ingress::source::SsrcRole;
 use crate::media::ingress::throughput::Throughput;
 use crate::media::keyframes::allow_source;
-use crate::media::limits::MAX_NACKED_PER_PACKET;
+use crate::media::limits::{
+    FEEDBACK_STATUSES, MAX_FIR_ENTRIES, MAX_NACKED_PER_PACKET, MAX_RTCP_PER_COMPOUND, REFRESHES,
+    RETRANSMITTED_BYTES, RTCP_PER_ENDPOINT, SENDER_REPORTS,
+};
 use crate::media::{EndpointKey, MediaSink};
 
 impl MediaConference {
@@ -29,7 +33,12 @@ impl MediaConference {
         sink: &mut dyn MediaSink,
     ) {
         let Some(index) = self.index(from) else { return };
-        for packet in Compound::new(compound) {
+        for (n, packet) in Compound::new(compound).enumerate() {
+            let allowed = |m: &mut Member| m.budgets.rtcp.take(&RTCP_PER_ENDPOINT, now, 1);
+            if n == MAX_RTCP_PER_COMPOUND || !self.members.get_mut(index).is_some_and(allowed) {
+                self.counters.drop(DropReason::Limit);
+                break;
+            }
             match packet {
                 Ok(packet) => self.control(now, index, packet, sink),
                 Err(_) => self.counters.drop(DropReason::MalformedRtcp),
@@ -52,18 +61,24 @@ impl MediaConference {
             Rtcp::Pli { media, .. } => self.key_frame_wanted(now, index, media, sink),
             // The target of a FIR is in its entries, its header is unused.
             Rtcp::Fir(fir) => {
-                fir.entries().take(MAX_FIR).for_each(|(ssrc, _)| {
+                fir.entries().take(MAX_FIR_ENTRIES).for_each(|(ssrc, _)| {
                     self.key_frame_wanted(now, index, ssrc, sink);
                 });
             }
             Rtcp::Nack(nack) => self.resend(now, index, &nack, sink),
             Rtcp::TransportFeedback(feedback) => {
+                let claimed = feedback.status_count.into();
+                if !member.budgets.feedback.take(&FEEDBACK_STATUSES, now, claimed) {
+                    self.counters.drop(DropReason::Limit);
+                    return;
+                }
                 let matched = member.egress.estimator.transport_feedback(now, &feedback);
                 self.counters.unmatched_feedback += matched.unknown;
                 self.counters.feedback_received += matched.received;
                 self.counters.feedback_lost += matched.lost;
                 self.estimate_changed(index);
-                if matched.resumed {
+                let refreshes = |m: &mut Member| m.budgets.refreshes.take(&REFRESHES, now, 1);
+                if matched.resumed && self.members.get_mut(index).is_some_and(refreshes) {
                     self.refresh(now, index, sink);
                 }
             }
@@ -97,6 +112,9 @@ impl MediaConference {
                 let Some(source) = self.sources.get_mut(source) else { return };
                 if let Some(e) = source.encodings.get_mut(usize::from(encoding)) {
                     e.received.sender_report(now, info.ntp_middle());
+                    if !e.reports.take(&SENDER_REPORTS, now, 1) {
+                        return self.counters.drop(DropReason::Limit);
+                    }
                 }
                 for route in source.routes.iter().filter(|r| r.current() == Some(encoding)) {
                     let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else {
@@ -126,8 +144,9 @@ impl MediaConference {
         let source = self.sources.get_mut(source);
         if let Some(e) = source.and_then(|s| s.encodings.get_mut(usize::from(encoding))) {
             e.rate = Throughput::new(now);
-            e.active = false;
-            self.touch_all();
+            if std::mem::take(&mut e.active) {
+                self.concern_all(now, owner);
+            }
         }
     }
 
@@ -152,8 +171,6 @@ impl MediaConference {
         for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
             let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
             let Some(route) = source.route_mut(receiver) else { continue };
-            // What was asked for during the outage did not help.
-            route.forget_requests();
             if route.own_requests.allow(now, rtt) {
                 wanted.push((at, route.current().unwrap_or_else(|| route.target())));
             }
@@ -218,6 +235,10 @@ impl MediaConference {
             let dependency = Extensions::new(packet.profile, packet.extensions).find(is_dependency);
             let descriptor = Descriptor::parse(payload.codec, packet.payload, dependency.map(|e| e.data));
             let Some(rewrite) = epoch.rewrite(&packet, &descriptor) else { continue };
+            let size = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
+            if !member.budgets.retransmitted.take(&RETRANSMITTED_BYTES, now, size) {
+                return self.counters.drop(DropReason::Limit);
+            }
             let outgoing =
                 Outgoing { packet: &packet, descriptor: &descriptor, kinds: &source.kinds, rewrite };
             if member.egress.resend(now, nack.media, outgoing, &member.negotiated, sink).is_some() {
@@ -228,7 +249,5 @@ impl MediaConference {
     }
 }
 
-/// Entries honoured of one FIR.
-const MAX_FIR: usize = 8;
 /// Before the round-trip time is known.
 const DEFAULT_RTT: Duration = Duration::from_millis(100);

@@ -19,6 +19,7 @@ use crate::media::egress::numbers;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
 use crate::media::ingress::source::Source;
+use crate::media::limits::ALLOCATIONS_PER_RECEIVER;
 
 impl MediaConference {
     /// Allocates anew for receivers that are out of date, and tells whom it concerns. In large conferences that takes
@@ -40,7 +41,12 @@ impl MediaConference {
             }
         }
         self.new_audio = new_audio;
-        let stale = self.members.iter().filter(|(_, m)| m.stale).map(|(i, _)| i);
+        // Whoever was allocated too often lately waits for the tick.
+        let may = |m: &Member| m.budgets.allocations.has(&ALLOCATIONS_PER_RECEIVER, now, 1);
+        if self.members.iter().any(|(_, m)| m.stale && !may(m)) {
+            self.tick_soon(now);
+        }
+        let stale = self.members.iter().filter(|(_, m)| m.stale && may(m)).map(|(i, _)| i);
         let (later, first) =
             (stale.clone().filter(|i| *i < self.next_stale), stale.filter(|i| *i >= self.next_stale));
         let mut stale = first.chain(later);
@@ -91,6 +97,7 @@ impl MediaConference {
     fn route_video(&mut self, now: Instant, receiver: usize, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         (member.stale, member.allocated_at) = (false, now);
+        let _ = member.budgets.allocations.take(&ALLOCATIONS_PER_RECEIVER, now, 1);
         let mut offered: SmallVec<[Offered<'_>; 32]> = SmallVec::new();
         if self.members.get(receiver).is_some_and(|m| m.negotiated.accepts(MediaType::Video)) {
             let others = self.candidates.iter().filter(|(owner, _)| *owner != receiver);

@@ -1,6 +1,7 @@
 //! Scenarios of whole conferences in virtual time, with synthetic packets.
 
 mod audio;
+mod floods;
 mod indices;
 mod links;
 mod membership;

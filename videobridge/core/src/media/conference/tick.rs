@@ -51,7 +51,7 @@ impl MediaConference {
             self.announce_speakers(sink);
             self.touch_all();
         }
-        let mut fell_silent = false;
+        let mut fell_silent: SmallVec<[usize; 8]> = SmallVec::new();
         for (_, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
             let idle = |at: Instant| now.duration_since(at).as_secs() >= HISTORY_IDLE_SECS;
             if source.last_packet.is_none_or(idle) {
@@ -62,7 +62,7 @@ impl MediaConference {
                 let Some(e) = source.encodings.get_mut(encoding) else { continue };
                 if e.active && e.last_packet.is_none_or(|at| now.duration_since(at) > patience) {
                     e.active = false;
-                    fell_silent = true;
+                    fell_silent.push(source.owner);
                 }
                 if e.loss.poll_timeout(now).is_some_and(|at| at <= now)
                     && let Some(owner) = self.members.get(source.owner)
@@ -72,9 +72,14 @@ impl MediaConference {
                 }
             }
         }
-        if fell_silent {
-            self.touch_all();
+        for owner in fell_silent {
+            if let Some(member) = self.members.get_mut(owner) {
+                member.news = true;
+            }
         }
+        let news: SmallVec<[usize; 8]> =
+            self.members.iter().filter(|(_, m)| m.news).map(|(i, _)| i).collect();
+        news.into_iter().for_each(|sender| self.concern_all(now, sender));
         self.catch_up(now, sink);
         self.report(now, sink);
         self.settle(now, sink);

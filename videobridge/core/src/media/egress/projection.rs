@@ -7,7 +7,7 @@ use super::stream::{Rewrite, Stream, Unsent};
 use crate::media::counters::DropReason;
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::keyframes::RequestLimit;
-use crate::media::limits::MAX_ENCODINGS;
+use crate::media::limits::{MAX_ENCODINGS, OWN_KEY_FRAME_REQUESTS};
 use crate::media::packet::Packet;
 
 /// A receiver's choice among the encodings of a source.
@@ -26,9 +26,9 @@ pub(crate) struct Projection {
     /// The newest timestamp seen per encoding, to recognise key frames that come too late.
     newest: [Option<u32>; MAX_ENCODINGS],
     /// Key frame requests of the receiver.
-    pub(crate) requests: RequestLimit,
+    pub(crate) requests: RequestLimit<RECEIVER_REQUESTS>,
     /// Those for starting and switching: they must not use up what the receiver may ask for when it lost something.
-    pub(crate) own_requests: RequestLimit,
+    pub(crate) own_requests: RequestLimit<OWN_KEY_FRAME_REQUESTS>,
 }
 
 impl Projection {
@@ -58,7 +58,8 @@ impl Projection {
         self.needs_key_frame = true;
     }
 
-    /// What was asked for so far was in vain or is long past.
+    /// What was asked for so far was in vain, as the sender was gone. Nothing a receiver can bring about calls for this:
+    /// it could ask without end.
     pub(crate) fn forget_requests(&mut self) {
         (self.requests, self.own_requests) = (RequestLimit::default(), RequestLimit::default());
     }
@@ -145,5 +146,7 @@ fn nearer(encoding: u8, current: u8, target: u8) -> bool {
     (current < encoding && encoding <= target) || (target <= encoding && encoding < current)
 }
 
+/// Key frames a receiver may ask for of one source in 10 s; upstream's.
+const RECEIVER_REQUESTS: usize = 3;
 /// Key frames of all encodings asked for together arrive within this time.
 const GROUP: Duration = Duration::from_millis(300);

@@ -31,7 +31,14 @@ pub(crate) struct Stream {
     epochs: SmallVec<[Epoch; EPOCHS]>,
     packets: u32,
     octets: u32,
-    resent: [(u64, Option<Instant>); RESENT],
+    resent: Option<Box<Resent>>,
+}
+
+/// When packets were repeated last, by number: the number's lower half + 1 and milliseconds since `since`.
+#[derive(Debug)]
+struct Resent {
+    since: Instant,
+    at: [(u32, u32); RESENT],
 }
 
 /// The newest packet sent.
@@ -94,7 +101,7 @@ impl Stream {
             epochs: SmallVec::new(),
             packets: 0,
             octets: 0,
-            resent: [(0, None); RESENT],
+            resent: None,
         }
     }
 
@@ -199,11 +206,15 @@ impl Stream {
     /// Whether `out` may be repeated now: not again within most of a round trip. Remembers it if so.
     pub(crate) fn may_resend(&mut self, now: Instant, out: u64, rtt: Duration) -> bool {
         let wait = (rtt * 9 / 10).min(rtt.saturating_sub(Duration::from_millis(5)));
-        let Some((seq, at)) = self.resent.get_mut((out % RESENT as u64) as usize) else { return true };
-        if *seq == out && at.is_some_and(|at| now.duration_since(at) < wait) {
+        let resent = self.resent.get_or_insert_with(|| Box::new(Resent { since: now, at: [(0, 0); RESENT] }));
+        let number = (out as u32).wrapping_add(1);
+        let ms = |time: Duration| time.as_millis() as u32;
+        let elapsed = ms(now.duration_since(resent.since));
+        let Some((seq, at)) = resent.at.get_mut((out % RESENT as u64) as usize) else { return false };
+        if *seq == number && elapsed.wrapping_sub(*at) < ms(wait) {
             return false;
         }
-        (*seq, *at) = (out, Some(now));
+        (*seq, *at) = (number, elapsed);
         true
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use budget::Bucket;
 use foldhash::HashMap;
 use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName};
@@ -88,6 +89,7 @@ pub(crate) struct Encoding {
     pub(crate) last_packet: Option<Instant>,
     pub(crate) height: i32,
     pub(crate) last_key_frame_request: Option<Instant>,
+    pub(crate) reports: Bucket,
     pub(crate) fir_sequence: u8,
 }
 
@@ -249,9 +251,7 @@ impl Source {
     /// Brings back what [`Self::park`] took aside.
     pub(crate) fn unpark(&mut self, receiver: usize) {
         if let Ok(at) = self.parked.binary_search_by_key(&receiver, |p| p.receiver) {
-            let mut route = self.parked.remove(at);
-            // It starts with a key frame: what it asked for before it stopped must not keep it waiting.
-            route.forget_requests();
+            let route = self.parked.remove(at);
             let to = self.routes.partition_point(|p| p.receiver < receiver);
             self.routes.insert(to, route);
         }
@@ -280,6 +280,7 @@ impl Encoding {
             last_packet: None,
             height,
             last_key_frame_request: None,
+            reports: Bucket::full(),
             fir_sequence: 0,
         }
     }
