@@ -10,6 +10,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+/// What the test-call page says.
+const PAGE_TEXTS: &str = "plausch/web/i18n.js";
+
 /// Checks all rules and prints every violation.
 pub(crate) fn check() -> Result<()> {
     let files = tracked()?;
@@ -22,13 +25,16 @@ pub(crate) fn check() -> Result<()> {
     {
         bad.extend(library.check(file, text));
     }
+    let page_texts = texts.iter().find(|(f, _)| *f == PAGE_TEXTS).map_or("", |(_, t)| t.as_str());
     for (file, text) in &texts {
         bad.extend(texts::workplaces(file, text));
         if limits::states_limits(file) {
             bad.extend(limits::check(file, text));
         }
-        if *file == "plausch/web/i18n.js" {
+        if *file == PAGE_TEXTS {
             bad.extend(texts::languages(file, text));
+        } else if file.starts_with("plausch/web/") {
+            bad.extend(texts::unwritten(file, text, page_texts));
         }
     }
     for (file, text) in texts.iter().filter(|(f, _)| f.ends_with(".rs")) {

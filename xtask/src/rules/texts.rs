@@ -45,6 +45,23 @@ pub(super) fn languages(path: &str, text: &str) -> Vec<String> {
     bad
 }
 
+/// Texts that a file of the page asks for by name and that nobody wrote.
+pub(super) fn unwritten(path: &str, page: &str, texts: &str) -> Vec<String> {
+    let written = entries(texts, "  en: {");
+    let asked = |head: &'static str, end: char| {
+        page.match_indices(head)
+            .filter_map(move |(at, _)| page[at + head.len()..].split_once(end))
+            .map(|(key, _)| key)
+    };
+    let all = asked(" t('", '\'')
+        .chain(asked("(t('", '\''))
+        .chain(asked("${t('", '\''))
+        .chain(asked("data-text=\"", '"'));
+    all.filter(|key| !written.contains_key(*key))
+        .map(|key| format!("{path}: there is no text `{key}`"))
+        .collect()
+}
+
 /// `key: 'text'` pairs of the block that begins with `head`.
 fn entries(text: &str, head: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
@@ -90,5 +107,9 @@ mod tests {
         assert_eq!(languages("i", &page("a: 'Es ist {n}',")), ["i: `b` is missing in German"]);
         assert_eq!(languages("i", &page("a: 'Es ist', b: 'y',")).len(), 1);
         assert_eq!(languages("i", "nothing").len(), 1);
+        let page = page("a: 'x', b: 'y',");
+        assert_eq!(unwritten("m", "say(t('a')); x = t('b')", &page), Vec::<String>::new());
+        assert_eq!(unwritten("m", "say(t('c', {}))", &page), ["m: there is no text `c`"]);
+        assert_eq!(unwritten("m", "<p data-text=\"d\">", &page).len(), 1);
     }
 }

@@ -67,7 +67,7 @@ pub const MAX_RTCP_PER_COMPOUND: usize = 32;
 /// up to 50 times a second for packets of each. Upstream has none.
 pub const RTCP_PER_ENDPOINT: Rate = Rate::per_second(4_000, 2_000);
 
-/// Entries honoured of one full intra request.
+/// Entries honoured of one full intra request: a client sends one for each picture that it cannot show.
 pub const MAX_FIR_ENTRIES: usize = 8;
 
 /// Packets one endpoint may report on in transport-wide feedback: 20 Mbit/s are some 2,500 packets a second, each
@@ -94,7 +94,7 @@ pub const ALLOCATIONS_OF_ALL_PER_SENDER: Rate = Rate::per_second(20, 2);
 /// had no link. Twice and a half what the receiver may ask for (upstream: both together 3).
 pub const OWN_KEY_FRAME_REQUESTS: usize = 8;
 
-/// How often everything a receiver gets is refreshed after an outage.
+/// How often everything a receiver gets is refreshed after an outage: each costs all its senders a key frame.
 pub const REFRESHES: Rate = Rate::new(2, 1, Duration::from_secs(3));
 
 /// Sequence numbers honoured of one NACK packet; a browser asks for at most about 250.
