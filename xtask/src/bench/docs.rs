@@ -17,7 +17,7 @@ pub(crate) fn write_charts(sections: &[Section]) -> Result<Vec<String>> {
     let mut written = Vec::new();
     for chart in sections.iter().flat_map(|s| &s.charts) {
         let path = Path::new(CHARTS).join(chart.file).with_extension("svg");
-        fs::write(&path, svg::draw(chart)).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(&path, svg::draw(chart)?).with_context(|| format!("cannot write {}", path.display()))?;
         written.push(path.display().to_string());
     }
     Ok(written)
