@@ -40,6 +40,29 @@ pub(crate) fn iso(unix: Duration) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
+/// The other way round, with or without fractions of a second, in UTC. What is none is no time.
+pub(crate) fn parse_iso(text: &str) -> Option<Duration> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let marks = [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":")];
+    let marked = marks.iter().all(|(at, mark)| text.get(*at..*at + 1) == Some(mark)) && text.ends_with('Z');
+    let in_range = (1970..=9999).contains(&year)
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second <= 60;
+    if !marked || !in_range {
+        return None;
+    }
+    // Civil date to days, as in `iso`.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let day_of_year = (153 * m + 2) / 5 + day - 1;
+    let days = y / 400 * 146_097 + (y % 400) * 365 + (y % 400) / 4 - (y % 400) / 100 + day_of_year - 719_468;
+    Some(Duration::from_secs(days * 86_400 + hour * 3600 + minute * 60 + second))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +77,23 @@ mod tests {
             (1_798_761_599, "2026-12-31T23:59:59Z"),
         ] {
             assert_eq!(iso(Duration::from_secs(secs)), text);
+            assert_eq!(parse_iso(text), Some(Duration::from_secs(secs)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_not_taken_for_one() {
+        assert_eq!(parse_iso("2026-11-22T23:36:07.250Z"), parse_iso("2026-11-22T23:36:07Z"));
+        for bad in [
+            "",
+            "Z",
+            "2026-11-22",
+            "2026-13-22T23:36:07Z",
+            "1969-12-31T23:59:59Z",
+            "2026-11-22T23:36:07",
+            "2026é11-22T23:36:07Z",
+        ] {
+            assert_eq!(parse_iso(bad), None, "{bad}");
         }
     }
 }

@@ -37,6 +37,10 @@ counters! {
     AuthDelayed = "auth_delayed",
     /// Sessions refused: too many, or too many from one address.
     SessionsRefused = "sessions_refused",
+    /// Connections whose next frames are read later, because their session speaks to others without pause.
+    Paused = "paused",
+    /// Presences refused because they are too large to be kept.
+    PresenceTooLarge = "presence_too_large",
     /// Stream errors sent.
     StreamErrors = "stream_errors",
     /// Stanza errors sent.

@@ -64,6 +64,11 @@ pub struct Limits {
     pub max_questions: usize,
     /// Bytes of one room's metadata. 256 KiB.
     pub max_metadata_bytes: usize,
+    /// Bytes of a presence, which is kept for latecomers. 32 KiB; the largest of a client with many sources has 6. Upstream:
+    /// the stanza limit. Roles, which publish their load, are not bound.
+    pub max_presence_bytes: usize,
+    /// Elements of a presence. 256: a tree then takes 60 KiB at most. A client has 30.
+    pub max_presence_elements: usize,
     /// Bytes of a room's subject. 4 KiB.
     pub max_subject_bytes: usize,
     /// Bytes of a room's password. 1 KiB.
@@ -101,6 +106,8 @@ impl Default for Limits {
             held_join_timeout: Duration::from_secs(60),
             max_questions: 1_000,
             max_metadata_bytes: 256 * 1024,
+            max_presence_bytes: 32 * 1024,
+            max_presence_elements: 256,
             max_subject_bytes: 4 * 1024,
             max_password_bytes: 1024,
         }
@@ -131,4 +138,32 @@ pub(crate) mod guesses {
 
     /// Bytes of an account's name that are looked at: a longer one belongs to nobody.
     pub(crate) const NAME_BYTES: usize = 128;
+}
+
+/// How often one session speaks to others; then its frames are read later. Upstream has only bytes.
+pub(crate) mod pace {
+    use budget::Rate;
+
+    /// Stanzas to rooms, occupants and components. 100 at once: a join with all its questions takes 40; then 20 a second, so
+    /// that five who flood cost a browser 100 stanzas a second.
+    pub(crate) const RELAY: Rate = Rate::per_second(100, 20);
+
+    /// What a join counts: everybody hears of it, and the newcomer hears of everybody. Four a second.
+    pub(crate) const JOIN: u32 = 5;
+}
+
+/// How often passwords of rooms are tried (`modules/room_password.rs`). Worst-case memory: 300 bytes each, 3 MB.
+pub(crate) mod room_passwords {
+    use std::time::Duration;
+
+    use budget::Rate;
+
+    /// From one address in one room. 60 at once: a class of 30 that all mistype twice; then 5 a second.
+    pub(crate) const BY_ADDRESS: Rate = Rate::per_second(60, 5);
+
+    /// Longest line: 250 sessions that all try. Shorter than what a join waits at most.
+    pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(50);
+
+    /// Addresses and rooms that are told apart.
+    pub(crate) const MOST_KEYS: usize = 10_000;
 }

@@ -1,5 +1,7 @@
 //! The words between core and shell: how a connection arrives, and what the shell shall do.
 
+use std::time::Duration;
+
 use budget::Network;
 use bytes::Bytes;
 use jitsi_xmpp::{FullJid, Sensitive};
@@ -173,6 +175,13 @@ pub enum Output {
         id: QuestionId,
         /// What to ask.
         question: Question,
+    },
+    /// Read no more frames of this connection for so long. What has been read already is handled.
+    Pause {
+        /// Which connection.
+        conn: ConnId,
+        /// How long.
+        wait: Duration,
     },
     /// Close, once everything before is written. The core has already forgotten the connection; `handle_closed` may
     /// be called and does nothing.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use jitsi_xmpp::{Condition, Element, ErrorType, Jid, StanzaError};
+use jitsi_xmpp::{Condition, Element, ErrorType, Jid, StanzaError, ns};
 
 use crate::component;
 use crate::hosts::Serves;
 use crate::identity::HostId;
+use crate::limits::pace;
 use crate::muc;
 use crate::outbox::Outgoing;
 use crate::server::Server;
@@ -45,6 +46,17 @@ impl Server {
             self.world.refuse(&sender, &e, &error, None);
             return;
         };
+        let services = matches!(&def.serves, Serves::Users(users) if users.services);
+        if services && !hosts.users(sender.identity.host).is_some_and(|users| users.services) {
+            // Whether there is anybody is nobody's business either.
+            let error = StanzaError::new(Condition::ServiceUnavailable);
+            self.world.refuse(&sender, &e, &error, None);
+            return;
+        }
+        if !matches!(&def.serves, Serves::Users(_)) || to.node().is_some() {
+            let joins = e.name() == "presence" && e.child("x", ns::MUC).is_some();
+            self.world.speaks(&sender, if joins { pace::JOIN } else { 1 });
+        }
         match &def.serves {
             Serves::Rooms(rooms) => muc::handle(&mut self.muc(), &sender, host, rooms, &to, e),
             Serves::Component(c) => component::handle(&mut self.muc(), &sender, host, c, &to, e),

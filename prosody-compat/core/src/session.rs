@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-use budget::{Network, Shares};
+use budget::{Bucket, Network, Shares};
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, FullJid};
 
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) rooms: Vec<(BareJid, Box<str>)>,
     /// The rooms where its join waits.
     pub(crate) waits_in: Vec<BareJid>,
+    /// How often it has spoken to others.
+    pub(crate) pace: Bucket,
     /// Has not sent unavailable presence without address.
     pub(crate) available: bool,
     /// Set while it waits to be resumed.
@@ -87,6 +89,7 @@ impl Sessions {
             identity: Arc::new(identity),
             rooms: Vec::new(),
             waits_in: Vec::new(),
+            pace: Bucket::full(),
             available: true,
             resumable_until: None,
         };

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::connection::{Conn, Exchange, Stage};
 use crate::counters::{Counter, Counters};
 use crate::identity::Identity;
+use crate::limits::pace;
 use crate::outbox::Outgoing;
 use crate::output::{ConnId, Frame, Output, Question, QuestionId};
 use crate::session::{SessionId, Sessions};
@@ -100,6 +101,19 @@ impl World {
         }
         if let Some(conn) = s.conn {
             self.out.push_back(Output::Send { conn, frame });
+        }
+    }
+
+    /// A session speaks to others: one that does so without pause is read later. Roles speak for many and are not held up.
+    pub(crate) fn speaks(&mut self, sender: &Sender, amount: u32) {
+        if sender.identity.admin {
+            return;
+        }
+        let Some(s) = self.sessions.get_mut(sender.id) else { return };
+        let wait = s.pace.reserve(&pace::RELAY, self.now, amount);
+        if let (Some(conn), false) = (s.conn, wait.is_zero()) {
+            self.counters.add(Counter::Paused);
+            self.out.push_back(Output::Pause { conn, wait });
         }
     }
 

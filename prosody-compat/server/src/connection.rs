@@ -4,6 +4,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use prosody_core::{CloseReason, ConnId, Frame, FramingError, SessionQuery, Transport};
@@ -21,6 +22,8 @@ pub(crate) enum Order {
     StartTls,
     ResetStream,
     StanzaLimit(usize),
+    /// Read nothing for so long.
+    Pause(Duration),
     /// Everything before is to be written first.
     Close(CloseReason),
 }
@@ -209,6 +212,7 @@ impl Sink {
                 tracing::debug!(reason = reason.reason(), "websocket closed by the server");
                 outlet.end(Word::Closed);
             }
+            Order::Pause(wait) => outlet.pause(wait),
             Order::StanzaLimit(max_bytes) => outlet.take_frames_of(max_bytes),
             Order::StartTls | Order::ResetStream => {}
         }

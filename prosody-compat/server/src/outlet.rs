@@ -11,6 +11,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use prosody_core::Frame;
@@ -49,6 +50,8 @@ struct State {
     /// The task no longer listens to the server.
     left: bool,
     end: Option<Word>,
+    /// Nothing is to be read before.
+    paused_until: Option<Instant>,
     task: Option<Waker>,
 }
 
@@ -87,9 +90,20 @@ impl Outlet {
             broken: false,
             left: false,
             end: None,
+            paused_until: None,
             task: None,
         };
         Arc::new(Self { state: Mutex::new(state), max_bytes, max_frame: AtomicUsize::new(0) })
+    }
+
+    /// The peer is read again after that time.
+    pub(crate) fn pause(&self, wait: Duration) {
+        self.state().paused_until = Some(Instant::now() + wait);
+    }
+
+    /// Until when nothing is to be read, if that was asked since the last look.
+    pub(crate) fn take_pause(&self) -> Option<Instant> {
+        self.state().paused_until.take()
     }
 
     /// From now on the peer may send stanzas of so many bytes, and some more that are refused with an error.
@@ -385,7 +399,6 @@ const KEPT_PIECES: usize = 4;
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::time::Duration;
 
     use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};

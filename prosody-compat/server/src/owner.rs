@@ -246,6 +246,7 @@ impl Owner {
                         self.strangers.remove(&conn);
                         (conn, Order::StanzaLimit(max_bytes))
                     }
+                    Output::Pause { conn, wait } => (conn, Order::Pause(wait)),
                     Output::Close { conn, reason } => (conn, Order::Close(reason)),
                     Output::Ask { id, .. } => {
                         unanswered.push(id);

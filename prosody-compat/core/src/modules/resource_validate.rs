@@ -4,7 +4,7 @@
 use jitsi_xmpp::{Condition, StanzaError};
 
 use crate::module::{Attempt, Module, Verdict};
-use crate::room::{FOCUS_NICK, Room};
+use crate::room::{BRIDGE_NICK, FOCUS_NICK, Room};
 use crate::world::World;
 
 pub(super) static MODULE: Module = Module { name: "resource_validate", join: Some(check), ..Module::NONE };
@@ -18,8 +18,10 @@ fn check(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
     let mut chars = attempt.nick.chars();
     let valid = chars.next().is_some_and(|c| c.is_ascii_alphanumeric())
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
-    // Clients trust whoever has the focus' nick.
-    if !valid || (&*attempt.nick == FOCUS_NICK && !identity.admin) {
+    // Clients trust whoever has the focus' nick, and what the bridge itself sends goes by the other name: a person of that
+    // name would have no picture.
+    let ours = &*attempt.nick == FOCUS_NICK || &*attempt.nick == BRIDGE_NICK;
+    if !valid || (ours && !identity.admin) {
         return refuse("Invalid resource");
     }
     if room.policy.strict_nicks && identity.anonymous && !identity.admin {

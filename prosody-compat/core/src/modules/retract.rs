@@ -1,5 +1,5 @@
 //! Message deletion: clients delete on anybody's word, so the server checks who may (client §4.10). The
-//! author or a moderator.
+//! author or a moderator. In private messages as well.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,7 +9,8 @@ use crate::module::{Module, Relay};
 use crate::room::Room;
 use crate::world::{Sender, World};
 
-pub(super) static MODULE: Module = Module { name: "retract", message: Some(check), ..Module::NONE };
+pub(super) static MODULE: Module =
+    Module { name: "retract", message: Some(check), private: Some(check), ..Module::NONE };
 
 const NS: &str = "urn:xmpp:message-retract:1";
 

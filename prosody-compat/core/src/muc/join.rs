@@ -36,7 +36,7 @@ pub(super) fn presence(
         return;
     };
     let password = x.child_named("password").map(Element::text);
-    let attempt = Attempt { sender: sender.clone(), nick: nick.into(), presence: e, password };
+    let attempt = Attempt { sender: sender.clone(), nick: nick.into(), presence: e, password, turn: None };
     let created = muc.rooms.get(room_jid).is_none();
     if created && !create(muc, host, room_jid, &attempt) {
         return;
@@ -100,7 +100,7 @@ fn try_join(t: &mut Turn<'_>, mut attempt: Attempt, created: bool) {
 
 fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
     let Attempt { sender, nick, presence: said, .. } = attempt;
-    let wanted = Wanted::read(said.child("x", ns::MUC));
+    let wanted = Wanted::read(said.child("x", ns::MUC), t.world.clock.unix(t.world.now));
     let kept = presence::clean(t, &sender, said, true);
     for o in t.room.occupants().filter(|o| o.nick != nick) {
         t.world.deliver(sender.id, &o.seen);
@@ -145,7 +145,7 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
 
 /// A join of somebody who already is in: the client lost track, it gets everything again.
 pub(super) fn again(t: &mut Turn<'_>, sender: &Sender, nick: &str, e: Element) {
-    let wanted = Wanted::read(e.child("x", ns::MUC));
+    let wanted = Wanted::read(e.child("x", ns::MUC), t.world.clock.unix(t.world.now));
     for o in t.room.occupants().filter(|o| *o.nick != *nick) {
         t.world.deliver(sender.id, &o.seen);
     }

@@ -63,6 +63,7 @@ pub(super) fn remove(
     }
     let others_remain = only.is_some() && o.sessions.len() > 1;
     if let (Some(id), true) = (only, others_remain) {
+        presence::announce_session_gone(t, nick, id, said);
         t.room.remove_session(nick, id);
         forget(t.world, id, &t.room.jid);
         presence::announce(t, nick, &Change::default());

@@ -38,6 +38,11 @@ pub(crate) fn handle(muc: &mut Muc<'_>, sender: &Sender, host: HostId, def: &Roo
     let room = to.to_bare();
     match e.name() {
         "presence" => to_presence(muc, sender, host, to, &room, e),
+        // An error says what an error presence would.
+        "message" if e.attr("type") == Some("error") => {
+            let current = muc.rooms.get(&room).and_then(|r| r.occupant_of(sender.id)).map(|o| o.nick.clone());
+            unreachable(muc, sender, &room, current.as_deref(), &e);
+        }
         "message" => message::handle(muc, sender, &room, to.resource(), e),
         _ => to_iq(muc, sender, &room, to.resource(), e),
     }
@@ -50,6 +55,14 @@ fn to_presence(muc: &mut Muc<'_>, sender: &Sender, host: HostId, to: &Jid, room_
         Some("error") => unreachable(muc, sender, room_jid, current.as_deref(), &e),
         Some(_) => {}
         None => {
+            if !sender.identity.admin && presence::is_too_large(&e, &muc.world.config.limits) {
+                muc.world.counters.add(Counter::PresenceTooLarge);
+                let error = StanzaError::new(Condition::PolicyViolation)
+                    .with_type(ErrorType::Modify)
+                    .with_text("presence too large");
+                muc.world.refuse(sender, &e, &error, Some(room_jid.as_str()));
+                return;
+            }
             // To the bare room, presence is about the occupant one already is.
             let Some(nick) = to.resource().or(current.as_deref()) else {
                 let error = StanzaError::new(Condition::JidMalformed);

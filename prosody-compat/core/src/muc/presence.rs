@@ -3,12 +3,15 @@
 //! compat: `x` of muc#user is the last child, because clients take the first `status` and the first `x` they find
 //! (client §0.4), and every item has the real full JID.
 
+use jitsi_xmpp::xml::Node;
 use jitsi_xmpp::{Element, ns};
 
 use super::turn::Turn;
+use crate::limits::Limits;
 use crate::outbox::Outgoing;
 use crate::room::rank::{Affiliation, Role};
 use crate::room::{Occupant, Room};
+use crate::session::SessionId;
 use crate::world::{Sender, World};
 
 /// Who did it, for `<actor/>`. The real address is shown to others only.
@@ -55,11 +58,14 @@ fn x(items: Vec<Element>, change: &Change, reader: Reader) -> Element {
     for mut item in items {
         if let Some(actor) = &change.actor {
             let jid = actor.jid.as_deref().filter(|_| reader == Reader::Others);
-            item.push(
-                Element::inherit("actor")
-                    .with_opt_attr("nick", actor.nick.as_deref())
-                    .with_opt_attr("jid", jid),
-            );
+            // There is nothing to say to it about one who is not in the room.
+            if jid.is_some() || actor.nick.is_some() {
+                item.push(
+                    Element::inherit("actor")
+                        .with_opt_attr("nick", actor.nick.as_deref())
+                        .with_opt_attr("jid", jid),
+                );
+            }
         }
         if let Some(reason) = &change.reason {
             item.push(Element::inherit("reason").with_text(reason.as_str()));
@@ -160,6 +166,38 @@ pub(crate) fn announce_gone(
     for s in &gone.sessions {
         world.deliver(s.id, &own);
     }
+}
+
+/// A presence is kept as long as its sender is in and goes to everybody who comes, so it is held to less than a stanza.
+pub(super) fn is_too_large(presence: &Element, limits: &Limits) -> bool {
+    let (mut bytes, mut elements) = (limits.max_presence_bytes, limits.max_presence_elements);
+    !fits(presence, &mut bytes, &mut elements)
+}
+
+fn fits(e: &Element, bytes: &mut usize, elements: &mut usize) -> bool {
+    let tags = 2 * e.name().len() + e.attrs().map(|(n, v)| n.len() + v.len() + 4).sum::<usize>();
+    let text: usize = e.nodes().iter().map(|n| if let Node::Text(t) = n { t.len() } else { 0 }).sum();
+    let Some(rest) = bytes.checked_sub(tags + text) else { return false };
+    *bytes = rest;
+    e.children().all(|c| {
+        let left = elements.checked_sub(1);
+        *elements = left.unwrap_or_default();
+        left.is_some() && fits(c, bytes, elements)
+    })
+}
+
+/// Tells one of several sessions of an occupant, which stays, that it has left.
+pub(crate) fn announce_session_gone(t: &mut Turn<'_>, nick: &str, id: SessionId, said: Option<&Element>) {
+    let Some(o) = t.room.occupant(nick) else { return };
+    let Some(session) = o.sessions.iter().find(|s| s.id == id) else { return };
+    let affiliation = t.room.affiliation(&t.world.config, &o.bare);
+    let gone = vec![item(affiliation, Role::None, session.jid.as_str())];
+    let mut e = Element::new("presence", ns::CLIENT)
+        .with_attr("type", "unavailable")
+        .with_attr("from", t.room.occupant_jid(nick))
+        .with_opt_attr("id", said.and_then(|s| s.attr("id")));
+    e.push(x(gone, &Change::default(), Reader::Itself));
+    t.world.send(id, e);
 }
 
 /// Removes the rules' no-gos and the server's own attributes from a presence that will be kept.

@@ -1,10 +1,11 @@
 //! The last messages of a room, as latecomers get them (xmpp-server §3.5).
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jitsi_xmpp::{Element, ns};
 
+use crate::clock;
 use crate::limits::Limits;
 use crate::outbox::Outgoing;
 
@@ -30,12 +31,14 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// Reads the `x` of a join.
-    pub(crate) fn read(x: Option<&Element>) -> Self {
+    /// Reads the `x` of a join; `unix` is the time now.
+    pub(crate) fn read(x: Option<&Element>, unix: Duration) -> Self {
         let Some(h) = x.and_then(|x| x.child("history", ns::MUC)) else { return Self::default() };
         let number = |name| h.attr(name).and_then(|v| v.parse::<u64>().ok());
         let size = |name| number(name).map(|n| usize::try_from(n).unwrap_or(usize::MAX));
-        Self { stanzas: size("maxstanzas"), chars: size("maxchars"), seconds: number("seconds") }
+        let since = h.attr("since").and_then(clock::parse_iso).map(|t| unix.saturating_sub(t).as_secs());
+        let seconds = [number("seconds"), since].into_iter().flatten().min();
+        Self { stanzas: size("maxstanzas"), chars: size("maxchars"), seconds }
     }
 }
 
@@ -113,7 +116,7 @@ mod tests {
         }
         let ask = |name: &'static str, value: &str| {
             let x = Element::new("x", ns::MUC).with_child(Element::inherit("history").with_attr(name, value));
-            h.replay(now + std::time::Duration::from_secs(10), Wanted::read(Some(&x))).len()
+            h.replay(now + Duration::from_secs(10), Wanted::read(Some(&x), Duration::ZERO)).len()
         };
         assert_eq!((ask("maxstanzas", "0"), ask("maxstanzas", "2"), ask("maxstanzas", "9")), (0, 2, 3));
         assert_eq!((ask("seconds", "9"), ask("seconds", "10")), (0, 3));

@@ -223,3 +223,6 @@ pub(crate) const HEALTH_CHECK_PREFIX: &str = "__jicofo-health-check";
 
 /// The focus' nick in every room; clients tell the focus by it.
 pub(crate) const FOCUS_NICK: &str = "focus";
+
+/// Whose sources the bridge's own are, in the focus' offers.
+pub(crate) const BRIDGE_NICK: &str = "jvb";

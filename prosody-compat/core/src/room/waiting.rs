@@ -28,6 +28,8 @@ pub(crate) struct Attempt {
     pub(crate) presence: Element,
     /// The password given, or put in by a rule.
     pub(crate) password: Option<String>,
+    /// When it is this one's turn to have its password looked at.
+    pub(crate) turn: Option<Instant>,
 }
 
 /// One join that waits.
@@ -35,6 +37,20 @@ pub(crate) struct Held {
     attempt: Attempt,
     since: Instant,
     reason: &'static Reason,
+}
+
+impl Held {
+    pub(crate) fn waits_for(&self, reason: &str) -> bool {
+        self.reason.name == reason
+    }
+
+    pub(crate) fn is_of(&self, id: SessionId) -> bool {
+        self.attempt.sender.id == id
+    }
+
+    pub(crate) const fn turn(&self) -> Option<Instant> {
+        self.attempt.turn
+    }
 }
 
 /// The name under which this module is woken.

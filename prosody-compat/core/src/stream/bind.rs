@@ -53,7 +53,8 @@ impl Server {
         }
         let session = self.bind(conn, jid.clone());
         // compat: the push must be the first message of the connection and come before the bind result.
-        if self.world.config.push_components {
+        let advertises = self.hosts.users(user.host).is_some_and(|users| users.advertises);
+        if self.world.config.push_components && advertises {
             let push = disco::push(&self.hosts, &self.world.config, &user.domain);
             self.world.send(session, push);
         }

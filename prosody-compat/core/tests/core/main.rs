@@ -8,4 +8,5 @@ mod limits;
 mod login;
 mod replay;
 mod rig;
+mod rooms;
 mod streams;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body as HttpBody;
 use axum::extract::{Path, Request, State};
@@ -208,7 +208,11 @@ impl Session {
                     }
                     self.engine.handle_request(now, body, reply);
                 }
-                order = order(&mut self.connection), if !full => self.ordered(order).await,
+                order = order(&mut self.connection), if !full => {
+                    if let Some(wait) = self.ordered(order).await {
+                        paused_until = paused_until.max(Some(time::Instant::now() + wait));
+                    }
+                }
                 () = sleep(timeout) => self.engine.handle_timeout(Instant::now()),
                 () = sleep(paused_until), if paused_until.is_some() => paused_until = None,
             }
@@ -246,26 +250,28 @@ impl Session {
         over
     }
 
-    /// Takes this order and all others at hand, so that they go with one answer.
-    async fn ordered(&mut self, first: Option<Order>) {
+    /// Takes this order and all others at hand, so that they go with one answer; returns how long to read nothing.
+    async fn ordered(&mut self, first: Option<Order>) -> Option<Duration> {
         // The server queues all frames of one step without a pause; let it.
         tokio::task::yield_now().await;
         let now = Instant::now();
         let mut next = first;
+        let mut pause = None;
         loop {
             match next {
+                Some(Order::Pause(wait)) => pause = pause.max(Some(wait)),
                 Some(Order::Send(frame)) => self.engine.handle_frame(now, frame.to_bytes()),
                 Some(Order::Close(reason)) => {
                     self.connection = None;
                     self.engine.handle_server_closed(now, reason.bosh_condition());
-                    return;
+                    return pause;
                 }
                 Some(Order::StartTls | Order::ResetStream | Order::StanzaLimit(_)) => {}
                 None => {
                     // The server has stopped, or this client has not asked for too long.
                     self.connection = None;
                     self.engine.handle_server_closed(now, Some("system-shutdown"));
-                    return;
+                    return pause;
                 }
             }
             if self.engine.is_full() {
@@ -277,6 +283,7 @@ impl Session {
             }
         }
         self.engine.flush(now);
+        pause
     }
 }
 

@@ -68,6 +68,7 @@ async fn serve(
         tls,
         opened: false,
         pace: Some(Pace::default()),
+        paused_until: None,
     };
     stream.carry().await;
 }
@@ -86,6 +87,8 @@ struct Stream {
     tls: Option<TlsAcceptor>,
     /// `None` for the roles' accounts.
     pace: Option<Pace>,
+    /// Nothing is read before.
+    paused_until: Option<time::Instant>,
     /// The first stream header has come.
     opened: bool,
 }
@@ -101,8 +104,8 @@ impl Stream {
     async fn carry(mut self) {
         let first = time::Instant::now() + limits::TCP_FIRST_BYTES;
         let mut chunk = vec![0; limits::TCP_READ];
-        let mut paused_until: Option<time::Instant> = None;
         loop {
+            let paused_until = self.paused_until;
             let Some(io) = &mut self.io else { return };
             tokio::select! {
                 order = self.connection.order() => {
@@ -128,14 +131,14 @@ impl Stream {
                             Ok(None) => {}
                             Ok(Some(wait)) => {
                                 bump(&self.shared.tally.rate_delayed);
-                                paused_until = Some(time::Instant::now() + wait);
+                                self.paused_until = paused_until.max(Some(time::Instant::now() + wait));
                             }
                             Err(e) => return self.broken(e).await,
                         }
                     }
                     _ => return,
                 },
-                () = sleep(paused_until), if paused_until.is_some() => paused_until = None,
+                () = sleep(paused_until), if paused_until.is_some() => self.paused_until = None,
                 () = time::sleep_until(first), if !self.opened => return,
             }
         }
@@ -188,6 +191,9 @@ impl Stream {
                 }
                 Order::ResetStream => self.splitter = Splitter::new(limits_of(self.max_bytes)),
                 Order::StanzaLimit(max_bytes) => self.raise(max_bytes),
+                Order::Pause(wait) => {
+                    self.paused_until = self.paused_until.max(Some(time::Instant::now() + wait));
+                }
                 Order::StartTls => {
                     end = Next::StartTls;
                     break;

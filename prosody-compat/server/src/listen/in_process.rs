@@ -49,7 +49,7 @@ async fn carry(mut connection: Connection, mut end: ServerEnd) {
                     tracing::info!(reason = reason.reason(), "in-process link closed");
                     return;
                 }
-                Some(Order::StartTls | Order::ResetStream | Order::StanzaLimit(_)) => {}
+                Some(Order::StartTls | Order::ResetStream | Order::StanzaLimit(_) | Order::Pause(_)) => {}
                 None => return,
             },
         }

@@ -191,6 +191,8 @@ impl Session {
                                 paused_until = Some(time::Instant::now() + wait);
                             }
                             self.received(&shared, message).await;
+                            // Asked for by earlier frames of this connection; what is in flight is little.
+                            paused_until = paused_until.max(self.outlet.take_pause());
                         }
                         Some(Err(e)) => {
                             self.broken(&shared, &e).await;

@@ -1,0 +1,306 @@
+//! What one occupant can do to others in a room, and the smaller words of XEP-0045 that clients may notice.
+
+use std::time::Duration;
+
+use prosody_core::{Counter, Output, SessionQuery, Transport};
+
+use crate::rig::{Client, ROOM, Rig};
+
+fn presence(c: &Client, inside: &str) -> String {
+    format!(r#"<presence to="{ROOM}/{}">{inside}</presence>"#, c.nick)
+}
+
+#[test]
+fn strangers_reach_no_service_account_except_through_the_proxy() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(1);
+    let anna = &clients[0];
+    for to in [
+        "focus@auth.meet.jitsi/focus",
+        "focus@auth.meet.jitsi",
+        "nobody@auth.meet.jitsi/x",
+        "auth.meet.jitsi",
+    ] {
+        let back =
+            rig.ask(anna, &format!(r#"<iq type="get" id="1" to="{to}"><ping xmlns="urn:xmpp:ping"/></iq>"#));
+        assert!(back[0].contains("<service-unavailable "), "{to}: {}", back[0]);
+        let back = rig.ask(anna, &format!(r#"<message to="{to}"><body>x</body></message>"#));
+        assert!(back[0].contains("<service-unavailable "), "{to}: {}", back[0]);
+    }
+    assert!(rig.take(&focus).is_empty());
+    let jvb =
+        rig.open(Transport::InProcess("jvb@auth.meet.jitsi/x".parse().unwrap()), SessionQuery::default());
+    rig.raw(jvb, br#"<message to="focus@auth.meet.jitsi/focus"><body>x</body></message>"#);
+    assert_eq!(rig.take(&focus).len(), 1, "roles reach each other");
+    let asked = format!(
+        r#"<iq type="set" id="c" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="{ROOM}"/></iq>"#
+    );
+    rig.send(anna, &asked);
+    assert_eq!(rig.take(&focus).len(), 1, "the proxy is the way");
+    // Its answer comes back.
+    assert!(rig.take(anna).is_empty());
+}
+
+#[test]
+fn a_presence_is_kept_only_when_it_is_small() {
+    let mut rig = Rig::with(|c| (c.limits.max_presence_elements, c.limits.max_presence_bytes) = (10, 1_000));
+    let (focus, clients) = rig.meeting(2);
+    let (anna, ben) = (&clients[0], &clients[1]);
+    for (fits, beyond) in [
+        ("<a/>".repeat(10), "<a/>".repeat(11)),
+        (format!("<a>{}</a>", "x".repeat(750)), format!("<a>{}</a>", "x".repeat(1_000))),
+        (format!("<a b='{}'/>", "x".repeat(750)), format!("<a b='{}'/>", "x".repeat(1_000))),
+    ] {
+        assert!(!rig.ask(anna, &presence(anna, &fits)).is_empty());
+        assert_eq!(rig.take(ben).len(), 1);
+        let back = rig.ask(anna, &presence(anna, &beyond));
+        assert!(back.len() == 1 && back[0].contains("<policy-violation "), "{back:?}");
+        assert!(rig.take(ben).is_empty());
+    }
+    let cem = rig.client();
+    let back = rig.join_with(&cem, "", &"<a/>".repeat(20));
+    assert!(back.len() == 1 && back[0].contains("<policy-violation "), "{back:?}");
+    assert!(rig.join(&cem).len() > 1);
+    // Roles publish many numbers.
+    assert!(!rig.ask(&focus, &presence(&focus, &"<a/>".repeat(50))).is_empty());
+    rig.end(&[&focus, anna, ben, &cem]);
+}
+
+fn pauses(rig: &mut Rig, of: &Client) -> Vec<Duration> {
+    let pause = |o| match o {
+        Output::Pause { conn, wait } if conn == of.conn => Some(wait),
+        _ => None,
+    };
+    std::mem::take(&mut rig.other).into_iter().filter_map(pause).collect()
+}
+
+#[test]
+fn who_floods_a_room_is_read_later_and_nobody_else_is() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(2);
+    let (anna, ben) = (&clients[0], &clients[1]);
+    rig.other.clear();
+    let chat = format!(r#"<message to="{ROOM}" type="groupchat"><body>x</body></message>"#);
+    for _ in 0..300 {
+        rig.send(anna, &chat);
+    }
+    let waits = pauses(&mut rig, anna);
+    let longest = waits.iter().max().copied().unwrap_or_default();
+    assert!((5..30).contains(&longest.as_secs()), "{longest:?}");
+    assert_eq!(rig.take(ben).len(), 300, "nothing is lost");
+    rig.send(ben, &chat);
+    rig.send(&focus, &chat);
+    assert!(pauses(&mut rig, ben).is_empty());
+    rig.advance(Duration::from_secs(60));
+    rig.send(anna, &chat);
+    assert!(pauses(&mut rig, anna).is_empty());
+    assert!(rig.server.counters().count(Counter::Paused) > 0);
+    for _ in 0..1_000 {
+        rig.send(&focus, &chat);
+    }
+    assert!(pauses(&mut rig, &focus).is_empty(), "a role is never held up");
+}
+
+#[test]
+fn a_join_with_all_its_questions_is_not_held_up() {
+    let mut rig = Rig::new();
+    let (_, clients) = rig.meeting(30);
+    assert!(rig.other.iter().all(|o| !matches!(o, Output::Pause { .. })));
+    let anna = &clients[0];
+    for n in 0..40 {
+        rig.send(anna, &format!(r#"<iq type="set" id="{n}" to="{ROOM}/focus"><jingle xmlns="urn:xmpp:jingle:1" action="transport-info" sid="s"/></iq>"#));
+    }
+    for _ in 0..20 {
+        rig.send(anna, &presence(anna, ""));
+    }
+    assert!(pauses(&mut rig, anna).is_empty());
+}
+
+fn lock(rig: &mut Rig, focus: &Client) {
+    rig.send(focus, &format!(r#"<iq type="set" id="l" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_roomsecret"><value>richtig</value></field></x></query></iq>"#));
+}
+
+#[test]
+fn passwords_of_rooms_are_guessed_slowly_and_nobody_is_locked_out() {
+    let mut rig = Rig::new();
+    let (focus, _) = rig.meeting(1);
+    lock(&mut rig, &focus);
+    let from =
+        |peer: &str| SessionQuery { peer: peer.parse().ok().map(budget::Network::of), ..Default::default() };
+    let wrong = "<password>falsch</password>";
+    let before = rig.server.counters().count(Counter::JoinsRefused);
+    let guessers: Vec<Client> = (0..50).map(|_| rig.client_with(from("192.0.2.1"))).collect();
+    for _ in 0..600 {
+        for g in &guessers {
+            rig.join_with(g, wrong, "");
+        }
+        rig.advance(Duration::from_millis(100));
+    }
+    let looked_at = rig.server.counters().count(Counter::JoinsRefused) - before;
+    assert!((60..=600).contains(&looked_at), "30,000 tries in a minute, {looked_at} looked at");
+    // Somewhere else one is let in at once, next door in a while.
+    let ben = rig.client_with(from("198.51.100.1"));
+    assert!(rig.join_with(&ben, "<password>richtig</password>", "").len() > 1);
+    let cem = rig.client_with(from("192.0.2.1"));
+    rig.join_with(&cem, "<password>richtig</password>", "");
+    rig.advance(Duration::from_secs(30));
+    assert!(rig.take(&cem).iter().any(|f| f.contains("code=\"110\"")));
+}
+
+#[test]
+fn a_class_with_the_password_comes_in_at_once() {
+    let mut rig = Rig::new();
+    let (focus, _) = rig.meeting(1);
+    lock(&mut rig, &focus);
+    for n in 0..230 {
+        let peer = "203.0.113.1".parse().ok().map(budget::Network::of);
+        let c = rig.client_with(SessionQuery { peer, ..Default::default() });
+        if n % 10 == 0 {
+            assert!(rig.join_with(&c, "<password>Richtig</password>", "")[0].contains("<not-authorized "));
+        }
+        let back = rig.join_with(&c, "<password>richtig</password>", "");
+        assert!(back.iter().any(|f| f.contains("code=\"110\"")), "{n}");
+    }
+}
+
+#[test]
+fn an_outcast_hears_in_a_members_only_room_what_every_stranger_hears() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(1);
+    let ben = rig.client();
+    let set = |affiliation: &str| {
+        format!(
+            r#"<iq type="set" id="o" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin"><item affiliation="{affiliation}" jid="{}"/></query></iq>"#,
+            ben.bare()
+        )
+    };
+    rig.send(&focus, &set("outcast"));
+    assert!(rig.join(&ben)[0].contains("<forbidden "));
+    rig.send(&focus, &format!(r#"<iq type="set" id="m" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_membersonly"><value>true</value></field></x></query></iq>"#));
+    assert!(rig.join(&ben)[0].contains("<registration-required "));
+    drop(clients);
+}
+
+#[test]
+fn an_error_message_of_an_occupant_says_that_it_is_gone() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(2);
+    let error = |condition: &str| {
+        format!(
+            r#"<message type="error" to="{ROOM}"><error type="cancel"><{condition} xmlns="urn:ietf:params:xml:ns:xmpp-stanzas"/></error></message>"#
+        )
+    };
+    rig.send(&clients[0], &error("forbidden"));
+    assert!(rig.take(&clients[1]).is_empty(), "not every error means that");
+    rig.send(&clients[0], &error("recipient-unavailable"));
+    let seen = rig.take(&clients[1]);
+    assert!(seen[0].contains("unavailable") && seen[0].contains("code=\"333\""), "{seen:?}");
+    rig.end(&[&focus, &clients[0], &clients[1]]);
+}
+
+#[test]
+fn a_newcomer_may_ask_for_what_was_said_since() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(1);
+    let chat = |text: &str| format!(r#"<message to="{ROOM}" type="groupchat"><body>{text}</body></message>"#);
+    rig.send(&clients[0], &chat("early"));
+    rig.advance(Duration::from_secs(10));
+    rig.send(&clients[0], &chat("late"));
+    let ben = rig.client();
+    // The clock of the rig begins at 2026-11-22T23:36:07Z.
+    let back = rig.join_with(&ben, r#"<history since="2026-11-22T23:36:12Z"/>"#, "").concat();
+    assert!(back.contains("late") && !back.contains("early"), "{back}");
+    rig.end(&[&focus, &clients[0], &ben]);
+}
+
+#[test]
+fn nobody_takes_back_somebody_elses_private_message() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(3);
+    let (anna, ben, mallory) = (&clients[0], &clients[1], &clients[2]);
+    rig.send(
+        anna,
+        &format!(r#"<message to="{ROOM}/{}" type="chat" id="p1"><body>x</body></message>"#, ben.nick),
+    );
+    let retract = format!(
+        r#"<message to="{ROOM}/{}" type="chat" id="r"><retract xmlns="urn:xmpp:message-retract:1" id="p1"/></message>"#,
+        ben.nick
+    );
+    rig.take(ben);
+    assert!(rig.ask(mallory, &retract)[0].contains("<forbidden "));
+    assert!(rig.take(ben).is_empty());
+    rig.send(anna, &retract);
+    assert!(rig.take(ben)[0].contains("<retract "));
+    rig.end(&[&focus, anna, ben, mallory]);
+}
+
+#[test]
+fn a_session_that_shares_a_nick_and_leaves_hears_that_it_left() {
+    let mut rig = Rig::new();
+    let mut all = Vec::new();
+    for n in 0..2 {
+        let conn = rig.open(
+            Transport::InProcess(format!("jvb@auth.meet.jitsi/{n}").parse().unwrap()),
+            SessionQuery::default(),
+        );
+        rig.raw(conn, br#"<presence to="jvbbrewery@internal-muc.meet.jitsi/a"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#);
+        all.push(conn);
+    }
+    rig.take_raw(all[0]);
+    rig.take_raw(all[1]);
+    rig.raw(all[0], br#"<presence to="jvbbrewery@internal-muc.meet.jitsi/a" type="unavailable" id="bye"/>"#);
+    let own = rig.take_raw(all[0]);
+    assert!(
+        own.len() == 1
+            && own[0].contains("unavailable")
+            && own[0].contains("code=\"110\"")
+            && own[0].contains("id=\"bye\""),
+        "{own:?}"
+    );
+    assert!(!rig.take_raw(all[1]).concat().contains("unavailable"));
+}
+
+#[test]
+fn roles_are_not_told_of_components_and_nobody_gets_a_nick_of_ours() {
+    let mut rig = Rig::new();
+    let (focus, _) = rig.meeting(1);
+    let tcp = rig.open(Transport::Tcp { tls: true }, SessionQuery::default());
+    let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='auth.meet.jitsi' version='1.0'>";
+    rig.raw(tcp, header.as_bytes());
+    rig.raw(
+        tcp,
+        br#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">AGp2YgBqdmJwYXNz</auth>"#,
+    );
+    rig.raw(tcp, header.as_bytes());
+    rig.take_raw(tcp);
+    rig.raw(tcp, br#"<iq type="set" id="1"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>"#);
+    let back = rig.take_raw(tcp);
+    assert!(back.len() == 1 && back[0].contains("<jid>jvb@"), "{back:?}");
+    let mut anna = rig.client();
+    anna.nick = "jvb".into();
+    assert!(rig.join(&anna)[0].contains("Invalid resource"));
+    drop(focus);
+}
+
+#[test]
+fn everybody_who_becomes_an_owner_by_joining_is_told_what_it_may_do() {
+    let mut rig = Rig::with(|c| c.policy.all_owners = true);
+    let (_, _) = rig.meeting(1);
+    let ben = rig.client();
+    let own = rig.join(&ben).into_iter().find(|f| f.contains("code=\"110\"")).unwrap();
+    assert!(own.contains("<permissions "), "{own}");
+}
+
+#[test]
+fn an_actor_nobody_may_know_is_not_named_by_an_empty_element() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(2);
+    let jvb =
+        rig.open(Transport::InProcess("jvb@auth.meet.jitsi/x".parse().unwrap()), SessionQuery::default());
+    // Not in the room itself.
+    rig.raw(jvb, format!(r#"<iq type="set" id="a" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin"><item affiliation="owner" jid="{}"/></query></iq>"#, clients[0].bare()).as_bytes());
+    let own = rig.take(&clients[0]).concat();
+    assert!(own.contains("affiliation=\"owner\"") && !own.contains("<actor"), "{own}");
+    assert!(rig.take(&clients[1]).concat().contains("<actor jid=\"jvb@auth.meet.jitsi/x\"/>"));
+    drop(focus);
+}
