@@ -87,6 +87,7 @@ pub fn focus(
         commands: receiver,
         replies: HashMap::new(),
         next_request: 0,
+        sweep_at: limits::COMMANDS,
         unsent: VecDeque::new(),
         unsent_bytes: 0,
         full_since: None,
@@ -101,6 +102,8 @@ struct Task {
     commands: mpsc::Receiver<Command>,
     replies: HashMap<HttpRequestId, oneshot::Sender<HttpAnswer>>,
     next_request: u64,
+    /// So many waiting requests are worth a look.
+    sweep_at: usize,
     /// Stanzas that found no place on the link yet.
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
@@ -181,7 +184,11 @@ impl Task {
     fn command(&mut self, command: Command) {
         match command {
             Command::Conference(request, reply) => {
-                self.replies.retain(|_, waiting| !waiting.is_closed());
+                // Who has gone is forgotten; looked for only when there are twice as many as last time.
+                if self.replies.len() >= self.sweep_at {
+                    self.replies.retain(|_, waiting| !waiting.is_closed());
+                    self.sweep_at = (2 * self.replies.len()).max(limits::COMMANDS);
+                }
                 self.next_request += 1;
                 let id = HttpRequestId(self.next_request);
                 self.replies.insert(id, reply);

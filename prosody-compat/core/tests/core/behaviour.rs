@@ -420,6 +420,7 @@ fn nicks_are_checked_and_unique() {
         ("a-b", "Invalid resource"),
         ("_a", "Invalid resource"),
         ("focus", "Invalid resource"),
+        ("jvb", "Invalid resource"),
         (clients[0].nick.as_str(), "<conflict "),
     ] {
         let back = rig.join(&Client { nick: nick.into(), ..ben.clone() });
