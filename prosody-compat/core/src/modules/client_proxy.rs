@@ -35,6 +35,8 @@ struct Requests {
 impl Requests {
     /// Most requests remembered; the oldest is told to ask again. About 1 KiB each.
     const MAX: usize = 2_000;
+    /// Of one session; the next is told to ask again. Reason: a client has one under way.
+    const EACH: usize = 10;
 }
 
 fn stanza(world: &mut World, sender: &Sender, to: &Jid, e: Element) -> Option<Element> {
@@ -67,6 +69,10 @@ fn ask(world: &mut World, sender: &Sender, mut e: Element) {
     };
     if is_conference(&e) {
         let waiting = &mut world.slots.entry::<Requests>().waiting;
+        if waiting.iter().filter(|w| w.from == sender.id).count() >= Requests::EACH {
+            not_ready(world, sender, &e);
+            return;
+        }
         waiting.push_back(Waiting { from: sender.id, request: e.clone() });
         if waiting.len() > Requests::MAX
             && let Some(oldest) = waiting.pop_front()

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::rig::{ROOM, Rig, parse};
+use crate::rig::{Client, ROOM, Rig, parse};
 
 /// Pieces that frames are made of; some are nearly right.
 const PIECES: &[&str] = &[
@@ -154,4 +154,28 @@ fn the_senders_address_cannot_be_forged() {
     rig.send(&mallory, &format!(r#"<message from="metadata.meet.jitsi" to="{}"><json-message xmlns="http://jitsi.org/jitmeet">{{}}</json-message></message>"#, clients[0].jid));
     assert_eq!(parse(&rig.take(&clients[0])[0]).attr("from"), Some(mallory.jid.as_str()));
     rig.end(&[&focus, &clients[0], &mallory]);
+}
+
+/// A flood of one pushed the requests of others out of the table: they were told to ask again, again and again.
+#[test]
+fn conference_requests_of_one_session_push_out_nobody_elses() {
+    let mut rig = Rig::new();
+    let focus = rig.focus();
+    rig.send(&focus, r#"<presence xmlns="jabber:client"/>"#);
+    let (evil, anna) = (rig.client(), rig.client());
+    let ask = |rig: &mut Rig, who: &Client, n: usize| {
+        rig.ask(who, &format!(r#"<iq type="set" id="c{n}" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="r{n}@muc.meet.jitsi"/></iq>"#))
+    };
+    assert!(ask(&mut rig, &anna, 0).is_empty(), "waits for the focus");
+    rig.take(&focus);
+    let mut refused = 0;
+    for n in 0..50 {
+        refused += usize::from(ask(&mut rig, &evil, n).iter().any(|f| f.contains(r#"ready="false""#)));
+    }
+    assert_eq!(refused, 40);
+    assert_eq!(rig.take(&focus).iter().filter(|f| f.contains("<conference")).count(), 10);
+    rig.lose(focus.conn);
+    assert!(rig.take(&anna).iter().any(|f| f.contains(r#"id="c0""#) && f.contains(r#"ready="false""#)));
+    rig.end_quietly(&evil);
+    rig.end_quietly(&anna);
 }

@@ -134,16 +134,17 @@ impl World {
     }
 
     fn authenticate_focus(&mut self) {
-        let conn = self.open(To::Focus, Transport::WebSocket, SessionQuery::default());
+        let conn = self.open(To::Focus, Transport::Tcp { tls: true }, SessionQuery::default());
         self.focus_stream.conn = Some(conn);
-        let open = OPEN.replace("DOMAIN", "auth.meet.jitsi");
+        let open = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+                    to='auth.meet.jitsi' version='1.0'>";
         let plain = base64::prelude::BASE64_STANDARD.encode(format!("\0focus\0{FOCUS_PASSWORD}"));
-        self.focus_frame(&open);
+        self.focus_frame(open);
         self.focus_frame(&format!(
             r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">{plain}</auth>"#
         ));
         assert!(self.focus_stream.said("success"));
-        self.focus_frame(&open);
+        self.focus_frame(open);
     }
 
     fn focus_frame(&mut self, frame: &str) {
