@@ -8,9 +8,9 @@ use budget::Rate;
 /// Conferences at once. Reason: as many as the XMPP server has rooms; a region has thousands. About 4 KiB each without
 /// members.
 pub const CONFERENCES: usize = 10_000;
-/// Rooms in which fewer than two are, opened by clients of all kinds together. Reason: far more than wait for company at
-/// a time; it leaves most of [`CONFERENCES`] to those who meet. From half of it on, each opener's share is a tenth.
-pub const LONELY_ROOMS: usize = 3_000;
+/// Rooms in which fewer than two are, opened over XMPP, and as many over HTTP. Reason: far more than wait for company at
+/// a time, and more than the 2,000 sessions of one address can open. From half of it on, each opener's share is a tenth.
+pub const LONELY_ROOMS: usize = 6_000;
 /// Of those, opened by one account. Reason: a client needs one, and one for each breakout room it looks into.
 pub const ROOMS_PER_ACCOUNT: usize = 10;
 /// Of those, opened over HTTP from one network. Reason: 200 tablets behind one NAT, each the first in its room, twice.
