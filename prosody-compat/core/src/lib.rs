@@ -63,6 +63,7 @@ mod world;
 mod module;
 mod modules;
 // Which domain is what.
+mod asked;
 mod auth;
 mod hosts;
 // What carries a stanza out.

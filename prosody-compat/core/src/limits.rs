@@ -64,6 +64,9 @@ pub struct Limits {
     pub max_questions: usize,
     /// Bytes of one room's metadata. 256 KiB.
     pub max_metadata_bytes: usize,
+    /// Questions of one session to occupants that may be open. 256: a client has a dozen. About 100 bytes each. Roles, who ask
+    /// everybody, 10,000.
+    pub max_asked: usize,
     /// Bytes of a presence, which is kept for latecomers. 32 KiB; the largest of a client with many sources has 6. Upstream:
     /// the stanza limit. Roles, which publish their load, are not bound.
     pub max_presence_bytes: usize,
@@ -106,6 +109,7 @@ impl Default for Limits {
             held_join_timeout: Duration::from_secs(60),
             max_questions: 1_000,
             max_metadata_bytes: 256 * 1024,
+            max_asked: 256,
             max_presence_bytes: 32 * 1024,
             max_presence_elements: 256,
             max_subject_bytes: 4 * 1024,
@@ -139,6 +143,9 @@ pub(crate) mod guesses {
     /// Bytes of an account's name that are looked at: a longer one belongs to nobody.
     pub(crate) const NAME_BYTES: usize = 128;
 }
+
+/// Questions of a role that may be open: one to each of the largest room, and as many that follow.
+pub(crate) const MAX_ASKED_BY_ROLES: usize = 10_000;
 
 /// How often one session speaks to others; then its frames are read later. Upstream has only bytes.
 pub(crate) mod pace {

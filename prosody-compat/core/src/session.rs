@@ -8,6 +8,7 @@ use budget::{Bucket, Network, Shares};
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, FullJid};
 
+use crate::asked::Asked;
 use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::outbox;
@@ -34,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) waits_in: Vec<BareJid>,
     /// How often it has spoken to others.
     pub(crate) pace: Bucket,
+    /// What it has asked other occupants.
+    pub(crate) asked: Asked,
     /// Has not sent unavailable presence without address.
     pub(crate) available: bool,
     /// Set while it waits to be resumed.
@@ -90,6 +93,7 @@ impl Sessions {
             rooms: Vec::new(),
             waits_in: Vec::new(),
             pace: Bucket::full(),
+            asked: Asked::default(),
             available: true,
             resumable_until: None,
         };

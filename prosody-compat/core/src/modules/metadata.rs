@@ -43,21 +43,18 @@ const BLOCKED: &[&str] = &[
 ];
 
 fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), StanzaError> {
-    let refuse = |condition| Err(StanzaError::new(condition));
-    let Some(payload) = c.message.child_named("room_metadata") else {
-        return refuse(Condition::ServiceUnavailable);
-    };
-    if !room.is_moderator(c.sender.id) {
-        return refuse(Condition::Forbidden);
+    // compat: what upstream's handler takes as handled is not answered, all else is nobody's.
+    let refuse = || Err(StanzaError::new(Condition::ServiceUnavailable));
+    let Some(payload) = c.message.child("room_metadata", ns::JITMEET) else { return Ok(()) };
+    let text = payload.text();
+    if text.is_empty() || payload.attr("room").is_none() {
+        return Ok(());
     }
-    let Ok(json) = serde_json::from_str::<Value>(&payload.text()) else {
-        return refuse(Condition::BadRequest);
-    };
-    let key = json.get("key").and_then(Value::as_str);
-    let data = json.get("data").filter(|d| !d.is_null());
-    let (Some(key), Some(data)) = (key, data) else { return refuse(Condition::BadRequest) };
-    if BLOCKED.contains(&key) {
-        return refuse(Condition::Forbidden);
+    let Ok(json) = serde_json::from_str::<Value>(&text) else { return refuse() };
+    let Some(key) = json.get("key").and_then(Value::as_str) else { return Ok(()) };
+    let Some(data) = json.get("data").filter(|d| !d.is_null()) else { return refuse() };
+    if !room.is_moderator(c.sender.id) || BLOCKED.contains(&key) {
+        return refuse();
     }
     set(room, world, key, data.clone()).map_err(StanzaError::new)
 }

@@ -304,3 +304,83 @@ fn an_actor_nobody_may_know_is_not_named_by_an_empty_element() {
     assert!(rig.take(&clients[1]).concat().contains("<actor jid=\"jvb@auth.meet.jitsi/x\"/>"));
     drop(focus);
 }
+
+#[test]
+fn only_who_was_asked_answers_and_only_once() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(3);
+    let (anna, ben, mallory) = (&clients[0], &clients[1], &clients[2]);
+    let ask = format!(
+        r#"<iq type="get" id="q1" to="{ROOM}/{}"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>"#,
+        ben.nick
+    );
+    let answer = |kind: &str, to: &Client| format!(r#"<iq type="{kind}" id="q1" to="{ROOM}/{}"/>"#, to.nick);
+    rig.send(ben, &answer("result", anna));
+    assert!(rig.take(anna).is_empty(), "nobody has asked");
+    rig.send(anna, &ask);
+    assert_eq!(rig.take(ben).len(), 1);
+    for kind in ["result", "error"] {
+        rig.send(mallory, &answer(kind, anna));
+        assert!(rig.take(anna).is_empty(), "somebody else was asked");
+    }
+    rig.send(ben, &answer("result", mallory));
+    assert!(rig.take(mallory).is_empty());
+    rig.send(ben, &answer("result", anna));
+    assert_eq!(rig.take(anna).len(), 1);
+    rig.send(ben, &answer("error", anna));
+    assert!(rig.take(anna).is_empty(), "answered already");
+    assert!(rig.take(ben).is_empty() && rig.take(mallory).is_empty(), "nothing is said about it");
+    // Who asks without end loses answers to its own questions, nobody else's.
+    rig.send(anna, &ask);
+    let many = 256;
+    for n in 0..many {
+        rig.send(mallory, &ask.replace("q1", &format!("m{n}")));
+    }
+    rig.send(mallory, &ask.replace("q1", "last"));
+    rig.take(anna);
+    rig.send(ben, &answer("result", anna));
+    assert_eq!(rig.take(anna).len(), 1);
+    let to_mallory = |id: &str| answer("result", mallory).replace("q1", id);
+    rig.take(mallory);
+    rig.send(ben, &to_mallory("m0"));
+    assert!(rig.take(mallory).is_empty(), "one beyond the limit pushed it out");
+    rig.send(ben, &to_mallory("m1"));
+    rig.send(ben, &to_mallory("last"));
+    assert_eq!(rig.take(mallory).len(), 2);
+    rig.end(&[&focus, anna, ben, mallory]);
+}
+
+#[test]
+fn compat_metadata_is_silent_where_upstream_is() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(2);
+    let (anna, ben) = (&clients[0], &clients[1]);
+    rig.grant(&focus, anna);
+    let say = |inside: &str| format!(r#"<message to="metadata.meet.jitsi" id="m">{inside}</message>"#);
+    let set = |json: &str| {
+        say(&format!(
+            r#"<room_metadata xmlns="http://jitsi.org/jitmeet" room="{ROOM}">{json}</room_metadata>"#
+        ))
+    };
+    for silent in [
+        say("<body>x</body>"),
+        say(r#"<room_metadata xmlns="http://jitsi.org/jitmeet">{}</room_metadata>"#),
+        set(""),
+        set("{}"),
+        set(r#"{"key":1,"data":2}"#),
+    ] {
+        assert!(rig.ask(anna, &silent).is_empty(), "{silent}");
+    }
+    for refused in [
+        set("no json"),
+        set(r#"{"key":"a"}"#),
+        set(r#"{"key":"a","data":null}"#),
+        set(r#"{"key":"services","data":1}"#),
+    ] {
+        let back = rig.ask(anna, &refused);
+        assert!(back.len() == 1 && back[0].contains("<service-unavailable "), "{refused}: {back:?}");
+    }
+    assert!(rig.ask(ben, &set(r#"{"key":"a","data":1}"#))[0].contains("<service-unavailable "));
+    assert!(rig.ask(anna, &set(r#"{"key":"a","data":1}"#))[0].contains("room_metadata"));
+    rig.end(&[&focus, anna, ben]);
+}
