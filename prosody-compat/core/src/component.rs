@@ -1,7 +1,7 @@
 //! A message to a module's own domain in; the room it is about found, and the module's `command` asked.
 //!
-//! The room is never taken on the sender's word: only one that the sender is in counts
-//! (client §8).
+//! The room is never taken on the sender's word: only one that the sender is in counts, and its nick there is who it
+//! is (client §8).
 
 use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError};
 
@@ -34,32 +34,30 @@ pub(crate) fn handle(
     if e.attr("type") == Some("error") {
         return;
     }
-    let nothing_here = || StanzaError::new(Condition::ServiceUnavailable);
-    let outcome = match place(muc, sender, def.rooms, &e) {
-        Some(room) => match muc.turn(&room) {
-            Some(t) => command(t.room, t.world, &Command { sender, message: &e }),
-            None => Err(nothing_here()),
-        },
-        None => Err(nothing_here()),
-    };
+    let outcome = place(muc, sender, def.rooms, &e)
+        .and_then(|(room, nick)| {
+            let t = muc.turn(&room)?;
+            Some(command(t.room, t.world, &Command { sender, nick: &nick, message: &e }))
+        })
+        .unwrap_or_else(|| Err(StanzaError::new(Condition::ServiceUnavailable)));
     if let Err(error) = outcome {
         muc.world.refuse(sender, &e, &error, None);
     }
 }
 
-/// The room that the sender is in and means: the one it names, or the one its connection is for, or the only one.
-fn place(muc: &Muc<'_>, sender: &Sender, host: HostId, e: &Element) -> Option<BareJid> {
+/// The room that the sender is in and means, with its nick there: the one it names, or the one its connection is for, or the only one.
+fn place(muc: &Muc<'_>, sender: &Sender, host: HostId, e: &Element) -> Option<(BareJid, Box<str>)> {
     let session = muc.world.sessions.get(sender.id)?;
-    let here = |r: &&BareJid| muc.rooms.get(r).is_some_and(|r| r.host == host);
-    let mut joined = session.rooms.iter().map(|(r, _)| r).filter(here);
+    let here = |(r, _): &&(BareJid, Box<str>)| muc.rooms.get(r).is_some_and(|r| r.host == host);
+    let mut joined = session.rooms.iter().filter(here);
     if let Some(named) = e.children().find_map(|c| c.attr("room")) {
         let named = tenants::stored(&muc.world.config, named.parse().ok()?).ok()?.to_bare();
-        return joined.find(|r| **r == named).cloned();
+        return joined.find(|(r, _)| *r == named).cloned();
     }
     let first = joined.next()?;
     if joined.clone().next().is_none() {
         return Some(first.clone());
     }
     let meant = tenants::meant(&muc.world.config, &sender.identity)?;
-    std::iter::once(first).chain(joined).find(|r| **r == meant).cloned()
+    std::iter::once(first).chain(joined).find(|(r, _)| *r == meant).cloned()
 }

@@ -93,6 +93,12 @@ pub struct Config {
     pub require_encryption: bool,
     /// Whether the server can encrypt TCP connections, so that STARTTLS is offered.
     pub offer_tls: bool,
+    /// Offer polls (`DISABLE_POLLS` switches them off).
+    pub polls: bool,
+    /// Offer moderation of microphones, cameras and screens (`ENABLE_AV_MODERATION`).
+    pub av_moderation: bool,
+    /// Offer to end the meeting for all (`ENABLE_END_CONFERENCE`).
+    pub end_conference: bool,
     /// Push the component addresses at bind (upstream's `jiconop`), which saves clients several round trips.
     pub push_components: bool,
     /// Serve tenants: `room@muc.<tenant>.meet.jitsi`.
@@ -145,6 +151,9 @@ impl Config {
             focus,
             require_encryption: true,
             offer_tls: true,
+            polls: true,
+            av_moderation: true,
+            end_conference: true,
             push_components: true,
             tenants: true,
             external_services: Vec::new(),

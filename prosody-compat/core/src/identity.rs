@@ -34,6 +34,13 @@ pub(crate) struct Identity {
     pub(crate) moderator: bool,
 }
 
+impl Identity {
+    /// Whether a feature is allowed: by the token, or without one to moderators (xmpp-server §4.11).
+    pub(crate) fn may(&self, feature: &str, moderator: bool) -> bool {
+        self.features.as_ref().map_or(moderator, |f| f.get(feature).copied().unwrap_or(false))
+    }
+}
+
 /// The person a token was made for.
 #[derive(Debug, Clone)]
 pub(crate) struct User {

@@ -72,6 +72,17 @@ pub struct Limits {
     pub max_presence_bytes: usize,
     /// Elements of a presence. 256: a tree then takes 60 KiB at most. A client has 30.
     pub max_presence_elements: usize,
+    /// Polls of one room. 128, as upstream. About 1.5 KiB each.
+    pub max_polls: usize,
+    /// Bytes of one poll or vote, less one. 1,024, as upstream.
+    pub max_poll_bytes: usize,
+    /// Votes in one room, all polls together. 10,000: 100 people in 100 polls. About 300 bytes each, and 240 to a newcomer.
+    pub max_votes: usize,
+    /// People whose speaking time is kept in one room. 5,000: everybody who ever came into a large one. About 300 bytes
+    /// each; those who left without a word make room for others.
+    pub max_speakers: usize,
+    /// Facial expressions kept of one person. 20, as upstream. About 80 bytes each.
+    pub max_faces: usize,
     /// Bytes of a room's subject. 4 KiB.
     pub max_subject_bytes: usize,
     /// Bytes of a room's password. 1 KiB.
@@ -112,6 +123,11 @@ impl Default for Limits {
             max_asked: 256,
             max_presence_bytes: 32 * 1024,
             max_presence_elements: 256,
+            max_polls: 128,
+            max_poll_bytes: 1_024,
+            max_votes: 10_000,
+            max_speakers: 5_000,
+            max_faces: 20,
             max_subject_bytes: 4 * 1024,
             max_password_bytes: 1024,
         }

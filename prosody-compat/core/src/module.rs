@@ -53,6 +53,8 @@ pub(crate) struct Affiliated<'a> {
 /// A command to a component from somebody who is in a room of its host.
 pub(crate) struct Command<'a> {
     pub(crate) sender: &'a Sender,
+    /// The sender's nick there.
+    pub(crate) nick: &'a str,
     pub(crate) message: &'a Element,
 }
 

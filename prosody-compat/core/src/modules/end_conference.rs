@@ -12,6 +12,7 @@ pub(super) static MODULE: Module = Module {
         identity: Some("end_conference"),
         address: |config| format!("endconference.{}", config.domain),
     }),
+    enabled: |config| config.end_conference,
     command: Some(command),
     ..Module::NONE
 };

@@ -59,6 +59,11 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     set(room, world, key, data.clone()).map_err(StanzaError::new)
 }
 
+/// A key's value.
+pub(super) fn get<'a>(room: &'a Room, key: &str) -> Option<&'a Value> {
+    room.slots.get::<Metadata>()?.0.get(key)
+}
+
 /// Sets one key and tells everybody, unless nothing changes.
 pub(super) fn set(room: &mut Room, world: &mut World, key: &str, data: Value) -> Result<(), Condition> {
     if !set_silently(room, world, key, data)? {

@@ -5,6 +5,7 @@
 
 mod admission;
 mod allowners;
+mod av_moderation;
 mod client_proxy;
 mod conference_duration;
 mod end_conference;
@@ -15,10 +16,13 @@ mod meeting_id;
 mod metadata;
 mod password_whitelist;
 mod permissions;
+mod polls;
+mod push;
 mod region;
 mod resource_validate;
 mod retract;
 mod room_password;
+mod speakerstats;
 mod start_muted;
 mod strip;
 mod waiting;
@@ -47,8 +51,11 @@ pub(crate) static MEETINGS: &[&Module] = &[
     &conference_duration::MODULE,
     &start_muted::MODULE,
     &client_proxy::MODULE,
+    &speakerstats::MODULE,
     &end_conference::MODULE,
+    &av_moderation::MODULE,
     &metadata::MODULE,
+    &polls::MODULE,
 ];
 
 /// Where roles publish their load.

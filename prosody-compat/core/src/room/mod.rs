@@ -9,7 +9,7 @@ pub(crate) mod waiting;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use jitsi_xmpp::{BareJid, Element, FullJid, Sensitive};
+use jitsi_xmpp::{BareJid, Element, FullJid, Sensitive, ns};
 
 use crate::config::Config;
 use crate::identity::HostId;
@@ -44,6 +44,12 @@ pub(crate) struct Occupant {
 }
 
 impl Occupant {
+    /// The name that it shows, as long as clients let people make it.
+    pub(crate) fn display_name(&self) -> Option<String> {
+        let name = self.presence.child("nick", ns::NICK)?.text();
+        Some(name.chars().take(MAX_NAME_CHARS).collect())
+    }
+
     /// The session that is spoken to.
     pub(crate) fn primary(&self) -> Option<&OccupantSession> {
         self.sessions.last()
@@ -226,3 +232,6 @@ pub(crate) const FOCUS_NICK: &str = "focus";
 
 /// Whose sources the bridge's own are, in the focus' offers.
 pub(crate) const BRIDGE_NICK: &str = "jvb";
+
+/// compat: the web app's `MAX_DISPLAY_NAME_LENGTH`.
+const MAX_NAME_CHARS: usize = 50;

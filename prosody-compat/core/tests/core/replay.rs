@@ -130,12 +130,13 @@ fn canonical(e: &Element) -> String {
 
 /// What a recording contains that is not compared, with the reason.
 fn left_out(e: &Element) -> bool {
-    const ABSENT: &[&str] =
-        &["speakerstats.", "polls.", "avmoderation.", "breakout.", "lobby.", "conferenceduration."];
+    const ABSENT: &[&str] = &["breakout.", "lobby.", "conferenceduration."];
     let from = e.attr("from").unwrap_or_default();
     let domain = from.split('/').next().unwrap().rsplit('@').next().unwrap();
     let payload = e.first_child().map(|p| (p.name(), p.ns()));
     ABSENT.iter().any(|a| domain.starts_with(a))
+        // Prosody also tells of those who have not said a word: a slip in its condition, and no news to anybody.
+        || (domain.starts_with("speakerstats.") && silent_only(e))
         // Compared by `streams.rs` and `behaviour.rs` where they matter: features, counters, forms.
         || !e.is_stanza()
         || matches!(payload, Some((_, jitsi_xmpp::ns::DISCO_INFO | jitsi_xmpp::ns::MUC_OWNER | jitsi_xmpp::ns::BIND)))
@@ -144,6 +145,13 @@ fn left_out(e: &Element) -> bool {
         || (e.name() == "iq" && from.is_empty())
         // The own broadcast presence, reflected; recorded or not depending on how fast the socket was closed.
         || (e.name() == "presence" && domain == "meet.jitsi")
+}
+
+/// Speaker statistics in which nobody has spoken.
+fn silent_only(e: &Element) -> bool {
+    let text = e.first_child().map(Element::text).unwrap_or_default();
+    let Ok(json) = serde_json::from_str::<Value>(&text) else { return false };
+    json["users"].as_object().is_some_and(|u| u.values().all(|u| u["totalDominantSpeakerTime"] == 0))
 }
 
 /// Plays a recording; returns, per client, what stock Prosody sent and what we sent, both canonical and filtered.

@@ -1,0 +1,35 @@
+//! JSON from a module's own domain (client §0.5): a value in; the message, serialised once, to real addresses out.
+
+use jitsi_xmpp::{Element, ns};
+use serde_json::Value;
+
+use crate::outbox::Outgoing;
+use crate::room::Room;
+use crate::session::SessionId;
+use crate::world::World;
+
+/// The message. compat: no type, no id, no body.
+pub(super) fn message(from: &str, json: &Value) -> Outgoing {
+    let json = Element::new("json-message", ns::JITMEET).with_text(json.to_string());
+    Outgoing::new(Element::new("message", ns::CLIENT).with_attr("from", from).with_child(json))
+}
+
+/// To one session.
+pub(super) fn to(world: &mut World, session: SessionId, from: &str, json: &Value) {
+    world.deliver(session, &message(from, json));
+}
+
+/// To everybody in the room.
+pub(super) fn to_all(room: &Room, world: &mut World, from: &str, json: &Value) {
+    room.broadcast(world, &message(from, json));
+}
+
+/// To the room's moderators, the focus among them.
+pub(super) fn to_moderators(room: &Room, world: &mut World, from: &str, json: &Value) {
+    let message = message(from, json);
+    for o in room.occupants().filter(|o| o.role.is_moderator()) {
+        for s in &o.sessions {
+            world.deliver(s.id, &message);
+        }
+    }
+}
