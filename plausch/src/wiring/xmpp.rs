@@ -27,6 +27,9 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
     })
     .map_err(|e| part(PART, e))?;
     config.core.policy.strict_nicks = s.strict_nicks;
+    config.core.av_moderation = s.av_moderation;
+    config.core.end_conference = s.end_conference;
+    config.core.polls = s.polls;
     config.core.external_services.clone_from(&s.external_services);
     let server = prosody_server::start(config, p.shutdown.watch()).await?;
     let (health, numbers, ended) = (server.clone(), server.clone(), server.clone());

@@ -169,27 +169,9 @@ pub(super) const UPSTREAM: &[(Meaning, &str)] = &[
     ",
     ),
     (
-        Missing("A/V moderation is not there yet"),
-        "\
-        ENABLE_AV_MODERATION \
-    ",
-    ),
-    (
         Missing("breakout rooms are not there yet"),
         "\
         ENABLE_BREAKOUT_ROOMS \
-    ",
-    ),
-    (
-        Missing("ending a meeting for all is not there yet"),
-        "\
-        ENABLE_END_CONFERENCE \
-    ",
-    ),
-    (
-        Missing("polls are not there yet"),
-        "\
-        DISABLE_POLLS \
     ",
     ),
     (
