@@ -138,7 +138,7 @@ fn allow(room: &mut Room, world: &mut World, medium: Medium, nick: &str, by: &st
     let moderation = room.slots.get_mut::<Moderation>();
     let Some(moderated) = moderation.and_then(|m| m.0.get_mut(&medium)) else {
         // Nothing is forbidden: a moderator asks somebody to speak.
-        approval["from"] = Value::String(room.occupant_jid(by));
+        push::add(&mut approval, "from", room.occupant_jid(by));
         return tell(room, world, nick, &approval);
     };
     moderated.allow(nick);
@@ -240,7 +240,7 @@ fn tell_lists(room: &Room, world: &mut World, medium: Medium, removed: bool) {
     let mut json =
         json!({"type": TYPE, "room": room.shown(), "whitelists": lists, "mediaType": medium.as_str()});
     if removed {
-        json["removed"] = Value::Bool(true);
+        push::add(&mut json, "removed", true);
     }
     push::to_moderators(room, world, &address(&world.config), &json);
 }

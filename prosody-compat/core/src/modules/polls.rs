@@ -165,7 +165,7 @@ fn answer(
         "type": "polls", "command": "answer-poll", "pollId": poll.id, "answers": answers, "senderId": by.nick,
     });
     if let Some(name) = &by.name {
-        told["senderName"] = Value::String(name.clone());
+        push::add(&mut told, "senderName", name.clone());
     }
     poll.votes.insert(sender.bare.clone(), Vote { by, answers });
     polls.told = None;

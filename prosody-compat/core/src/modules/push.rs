@@ -14,6 +14,13 @@ pub(super) fn message(from: &str, json: &Value) -> Outgoing {
     Outgoing::new(Element::new("message", ns::CLIENT).with_attr("from", from).with_child(json))
 }
 
+/// Adds a member to an object.
+pub(super) fn add(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(key.to_owned(), value.into());
+    }
+}
+
 /// To one session.
 pub(super) fn to(world: &mut World, session: SessionId, from: &str, json: &Value) {
     world.deliver(session, &message(from, json));

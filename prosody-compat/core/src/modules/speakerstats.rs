@@ -149,7 +149,7 @@ fn users(room: &Room, now: Instant) -> Map<String, Value> {
             "faceLandmarks": faces.collect::<Vec<_>>(),
         });
         if let Some(name) = &s.name {
-            user["displayName"] = Value::String(name.clone());
+            push::add(&mut user, "displayName", name.clone());
         }
         users.insert(nick.to_string(), user);
     }
