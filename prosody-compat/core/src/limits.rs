@@ -187,6 +187,6 @@ pub(crate) mod room_passwords {
     /// Longest line: 250 sessions that all try. Shorter than what a join waits at most.
     pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(50);
 
-    /// Addresses and rooms that are told apart.
+    /// Addresses and rooms that are told apart: more than a region has people at the door of rooms with a password.
     pub(crate) const MOST_KEYS: usize = 10_000;
 }
