@@ -25,7 +25,8 @@ fn arguments(url: &str, options: &str) -> Arguments {
 
 fn report(server: &TestServer, options: &str) -> Value {
     let pid = std::process::id();
-    run(&arguments(&server.url, &format!("--focus-password {PASSWORD} --pid {pid} {options}"))).unwrap()
+    let focus = format!("--focus-password {PASSWORD} --focus-server {}", server.tcp);
+    run(&arguments(&server.url, &format!("{focus} --pid {pid} {options}"))).unwrap()
 }
 
 fn number(report: &Value, key: &str) -> f64 {

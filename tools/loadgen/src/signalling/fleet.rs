@@ -3,6 +3,7 @@
 mod receive;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +11,7 @@ use mio::{Events, Poll};
 
 use super::connection::{Connection, Read};
 use super::frame::{self, Opcode};
-use super::login::{Account, Login};
+use super::login::Login;
 use super::rooms::{Broadcasts, Room, Seen};
 use super::scan::Scanner;
 use super::stanza;
@@ -36,6 +37,9 @@ pub(super) enum Happened {
 #[derive(Debug)]
 struct Client {
     connection: Connection,
+    address: SocketAddr,
+    /// Logged in at the other end of its relay.
+    is_focus: bool,
     stage: Stage,
     jid: String,
     /// The nick: the first eight characters of the address, as clients do.
@@ -52,6 +56,8 @@ struct Client {
 enum Stage {
     Connecting,
     Upgrading(Box<Login>, String),
+    /// The relay of the focus is logged in when it answers.
+    UpgradingFocus,
     Login(Box<Login>),
     Ready,
     Leaving,
@@ -73,7 +79,6 @@ pub(super) struct Fleet {
     poll: Poll,
     events: Events,
     clients: Vec<Client>,
-    accounts: Vec<Option<Account>>,
     buffer: Vec<u8>,
     scanner: Scanner,
     pub(super) rooms: Vec<Room>,
@@ -103,7 +108,6 @@ impl Fleet {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             clients: Vec::new(),
-            accounts: Vec::new(),
             buffer: vec![0; BUFFER],
             scanner: Scanner::new(),
             rooms: Vec::new(),
@@ -125,11 +129,22 @@ impl Fleet {
     }
 
     /// Begins to connect a client and log it in.
-    pub(super) fn connect(&mut self, account: Account) -> Result<usize> {
+    pub(super) fn connect(&mut self) -> Result<usize> {
+        self.connect_to(self.target.address, false)
+    }
+
+    /// The same for the focus, which is logged in at the other end of `relay`.
+    pub(super) fn connect_focus(&mut self, relay: SocketAddr) -> Result<usize> {
+        self.connect_to(relay, true)
+    }
+
+    fn connect_to(&mut self, address: SocketAddr, is_focus: bool) -> Result<usize> {
         let id = self.clients.len();
-        let connection = Connection::open(self.target.address, self.poll.registry(), id)?;
+        let connection = Connection::open(address, self.poll.registry(), id)?;
         self.clients.push(Client {
             connection,
+            address,
+            is_focus,
             stage: Stage::Connecting,
             jid: String::new(),
             nick: String::new(),
@@ -139,7 +154,6 @@ impl Fleet {
             seen: Seen::default(),
             waits: Waits::Nothing,
         });
-        self.accounts.push(Some(account));
         Ok(id)
     }
 
@@ -325,17 +339,16 @@ impl Fleet {
     fn ready(&mut self, id: usize, writable: bool, readable: bool, ends: bool) -> Result<()> {
         let Some(client) = self.clients.get_mut(id) else { return Ok(()) };
         if matches!(client.stage, Stage::Connecting) {
-            if !client.connection.connected(self.target.address)? {
+            if !client.connection.connected(client.address)? {
                 return Ok(());
             }
-            let account = self.accounts.get_mut(id).and_then(Option::take).unwrap_or(Account::Anonymous);
-            let domain = match account {
-                Account::Anonymous => &self.target.domain,
-                Account::Password { .. } => &self.target.auth_domain,
-            };
-            let (login, open) = Login::begin(domain, account, self.sm);
             client.connection.send_raw(stanza::upgrade(&self.target).as_bytes())?;
-            client.stage = Stage::Upgrading(Box::new(login), open);
+            client.stage = if client.is_focus {
+                Stage::UpgradingFocus
+            } else {
+                let (login, open) = Login::begin(&self.target.domain, self.sm);
+                Stage::Upgrading(Box::new(login), open)
+            };
             self.progress = Instant::now();
         } else if writable {
             client.connection.flush()?;
@@ -380,7 +393,7 @@ impl Fleet {
     fn bytes(&mut self, id: usize, bytes: &[u8]) -> Result<usize> {
         let now = Instant::now();
         let mut used = 0;
-        if matches!(self.clients[id].stage, Stage::Upgrading(..)) {
+        if matches!(self.clients[id].stage, Stage::Upgrading(..) | Stage::UpgradingFocus) {
             used = self.upgraded(id, bytes)?;
             if used == 0 {
                 return Ok(0);
@@ -418,6 +431,7 @@ impl Client {
         match (&self.stage, self.waits) {
             (Stage::Connecting, _) => Some("the connection"),
             (Stage::Upgrading(..), _) => Some("the WebSocket"),
+            (Stage::UpgradingFocus, _) => Some("the focus' login"),
             (Stage::Login(login), _) => Some(login.waits_for()),
             (_, Waits::Focus) => Some("the focus"),
             (_, Waits::OwnPresence(_)) => Some("its own presence in the room"),

@@ -1,25 +1,13 @@
 //! One client's way to a usable session: frames in, answers out (RFC 7395, RFC 6120 §6–7, XEP-0198).
 
 use anyhow::{Context, Result, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::{scan, stanza};
 
-/// Who logs in.
-#[derive(Debug, Clone)]
-pub(super) enum Account {
-    /// Anybody: SASL ANONYMOUS.
-    Anonymous,
-    /// A service account: SASL PLAIN.
-    Password { name: String, password: String },
-}
-
-/// A login under way.
+/// A login under way, SASL ANONYMOUS: anybody's.
 #[derive(Debug)]
 pub(super) struct Login {
     domain: String,
-    account: Account,
     /// Enable stream management when it is offered.
     sm: bool,
     step: Step,
@@ -57,16 +45,10 @@ pub(super) enum Answer {
 
 impl Login {
     /// Begins, with the first text to send.
-    pub(super) fn begin(domain: &str, account: Account, sm: bool) -> (Self, String) {
+    pub(super) fn begin(domain: &str, sm: bool) -> (Self, String) {
         let step = Step::Mechanisms;
-        let login = Self {
-            domain: domain.to_owned(),
-            account,
-            sm,
-            step,
-            jid: String::new(),
-            offers: Offers::default(),
-        };
+        let login =
+            Self { domain: domain.to_owned(), sm, step, jid: String::new(), offers: Offers::default() };
         (login, stanza::open(domain))
     }
 
@@ -135,17 +117,11 @@ impl Login {
     }
 
     fn authenticate(&mut self, features: &str) -> Result<Answer> {
-        let (mechanism, data) = match &self.account {
-            Account::Anonymous => ("ANONYMOUS", String::new()),
-            Account::Password { name, password } => ("PLAIN", BASE64.encode(format!("\0{name}\0{password}"))),
-        };
-        if !features.contains(&format!(">{mechanism}<")) {
-            bail!("the server does not offer the login {mechanism} on {}", self.domain);
+        if !features.contains(">ANONYMOUS<") {
+            bail!("the server does not offer the login ANONYMOUS on {}", self.domain);
         }
         self.step = Step::Authenticated;
-        Ok(Answer::Send(format!(
-            r#"<auth mechanism="{mechanism}" xmlns="urn:ietf:params:xml:ns:xmpp-sasl">{data}</auth>"#
-        )))
+        Ok(Answer::Send(AUTH.to_owned()))
     }
 
     fn bound(&mut self) -> Answer {
@@ -161,6 +137,7 @@ impl Login {
     }
 }
 
+const AUTH: &str = r#"<auth mechanism="ANONYMOUS" xmlns="urn:ietf:params:xml:ns:xmpp-sasl"></auth>"#;
 const BIND: &str = r#"<iq id="_bind_auth_2" type="set" xmlns="jabber:client"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>"#;
 const SESSION: &str = r#"<iq id="_session_auth_2" type="set" xmlns="jabber:client"><session xmlns="urn:ietf:params:xml:ns:xmpp-session"/></iq>"#;
 const ENABLE: &str = r#"<enable resume="true" xmlns="urn:xmpp:sm:3"/>"#;
@@ -178,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_login_goes_as_a_recorded_one_and_what_is_in_between_does_not_matter() {
-        let (mut login, open) = Login::begin("meet.jitsi", Account::Anonymous, true);
+        let (mut login, open) = Login::begin("meet.jitsi", true);
         assert!(open.contains("to=\"meet.jitsi\""));
         assert_eq!(login.frame("<open xml:lang='en' from='meet.jitsi'/>").unwrap(), Answer::Wait);
         let features =
@@ -199,15 +176,14 @@ mod tests {
 
     #[test]
     fn refusals_are_said_in_one_line() {
-        let begin =
-            || Login::begin("d", Account::Password { name: "focus".into(), password: "x".into() }, false).0;
-        let offered = "<stream:features><mechanism>PLAIN</mechanism></stream:features>";
+        let begin = || Login::begin("d", false).0;
+        let offered = "<stream:features><mechanism>ANONYMOUS</mechanism></stream:features>";
         let mut login = begin();
-        assert!(sent(login.frame(offered)).contains("AGZvY3VzAHg="));
+        assert!(sent(login.frame(offered)).contains("ANONYMOUS"));
         let refused = login.frame("<failure><not-authorized/></failure>").unwrap_err().to_string();
         assert_eq!(refused, "the server refuses the login: not-authorized");
         let other = "<stream:features><mechanism>EXTERNAL</mechanism></stream:features>";
-        assert!(begin().frame(other).unwrap_err().to_string().contains("does not offer the login PLAIN"));
+        assert!(begin().frame(other).unwrap_err().to_string().contains("does not offer the login ANONYMOUS"));
         let error = "<stream:error><host-unknown xmlns='x'/></stream:error>";
         assert!(begin().frame(error).unwrap_err().to_string().contains("host-unknown"));
         assert!(begin().frame("<close/>").is_err());

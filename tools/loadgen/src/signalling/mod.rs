@@ -8,6 +8,7 @@ mod connection;
 mod fleet;
 mod frame;
 mod login;
+mod relay;
 mod rooms;
 mod scan;
 mod scenario;
@@ -76,6 +77,9 @@ pub struct Arguments {
     /// Password of the account `focus` on the domain of service accounts.
     #[arg(long, env = "JICOFO_AUTH_PASSWORD", hide_env_values = true)]
     focus_password: Option<String>,
+    /// Where that account logs in over TCP, HOST:PORT.
+    #[arg(long, default_value = "127.0.0.1:5222")]
+    focus_server: String,
     /// Domain of service accounts. [default: auth.<domain>]
     #[arg(long)]
     auth_domain: Option<String>,
@@ -173,6 +177,7 @@ struct Plan {
     pid: Option<u32>,
     focus: FocusMode,
     focus_password: String,
+    focus_server: String,
     ping: Option<Duration>,
     patience: Duration,
 }
@@ -204,6 +209,7 @@ impl Plan {
             pid: a.pid,
             focus,
             focus_password,
+            focus_server: a.focus_server.clone(),
             ping: (!a.ping.is_zero()).then_some(a.ping),
             patience: a.patience,
         };

@@ -127,8 +127,9 @@ fn a_server_that_refuses_the_login() {
     let said = failure(&format!("--scenario idle --url {url}"));
     assert!(said.contains("does not offer the login ANONYMOUS"), "{said}");
     let server = TestServer::start();
-    let said = failure(&format!("--scenario presence --focus-password wrong --url {}", server.url));
-    assert!(said.contains("refuses the login: not-authorized"), "{said}");
+    let wrong = format!("--focus-password wrong --focus-server {}", server.tcp);
+    let said = failure(&format!("--scenario presence {wrong} --url {}", server.url));
+    assert!(said.contains("401 the focus: "), "{said}");
     // Our rooms need the focus first, and without one the reason is said.
     let said = failure(&format!("--scenario presence --occupants 2 --url {}", server.url));
     assert!(said.contains("refuses a join: not-allowed (Room creation is restricted)"), "{said}");
@@ -146,7 +147,8 @@ fn a_server_that_closes_in_the_login() {
 #[test]
 fn a_server_that_dies_while_it_is_measured() {
     let server = TestServer::start();
-    let options = format!("--scenario presence --occupants 8 --seconds 60 --focus-password {PASSWORD}");
+    let focus = format!("--focus-password {PASSWORD} --focus-server {}", server.tcp);
+    let options = format!("--scenario presence --occupants 8 --seconds 60 {focus}");
     let arguments = arguments(&server.url, &options);
     let running = thread::spawn(move || run(&arguments));
     thread::sleep(Duration::from_millis(1_500));

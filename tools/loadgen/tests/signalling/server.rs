@@ -12,6 +12,8 @@ pub(crate) const PASSWORD: &str = "focus-secret";
 
 pub(crate) struct TestServer {
     pub(crate) url: String,
+    /// Where the focus logs in.
+    pub(crate) tcp: std::net::SocketAddr,
     handle: ServerHandle,
     runtime: Runtime,
     _stop: watch::Sender<bool>,
@@ -22,7 +24,10 @@ impl TestServer {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let raw = Raw { focus_password: Some(PASSWORD.into()), ..Raw::default() };
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = free.local_addr().unwrap();
+        drop(free);
+        let raw = Raw { focus_password: Some(PASSWORD.into()), listen: Some(tcp), ..Raw::default() };
         let (handle, address) = runtime.block_on(async {
             let handle = prosody_server::start(Config::from_raw(raw).unwrap(), stopped).await.unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -31,7 +36,7 @@ impl TestServer {
             tokio::spawn(async move { axum::serve(listener, router).await });
             (handle, address)
         });
-        Self { url: format!("ws://{address}/xmpp-websocket"), handle, runtime, _stop: stop }
+        Self { url: format!("ws://{address}/xmpp-websocket"), tcp, handle, runtime, _stop: stop }
     }
 
     /// Nobody's session waits to be resumed: the generator has said goodbye for all.

@@ -25,9 +25,15 @@ impl Fleet {
             bail!("{} refuses the WebSocket at {}: {status}", self.target.address, self.target.path);
         }
         let client = &mut self.clients[id];
-        if let Stage::Upgrading(login, open) = std::mem::replace(&mut client.stage, Stage::Ready) {
-            client.stage = Stage::Login(login);
-            client.connection.send(Opcode::Text, open.as_bytes())?;
+        match std::mem::replace(&mut client.stage, Stage::Ready) {
+            Stage::Upgrading(login, open) => {
+                client.stage = Stage::Login(login);
+                client.connection.send(Opcode::Text, open.as_bytes())?;
+            }
+            _ => {
+                client.nick = "focus".to_owned();
+                self.happened.push_back(Happened::Ready(id));
+            }
         }
         self.progress = Instant::now();
         Ok(end + 4)

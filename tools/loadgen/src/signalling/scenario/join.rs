@@ -6,7 +6,6 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::super::fleet::{Fleet, Happened};
-use super::super::login::Account;
 use super::super::rooms::Room;
 use super::super::window::{self, Window};
 use super::{Plan, begin_join, drain, fill, log_in, open_rooms};
@@ -39,7 +38,7 @@ pub(super) fn storm(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
         let now = Instant::now();
         while came < plan.occupants && begun + between * came as u32 <= now {
             late = late.max(now - (begun + between * came as u32));
-            fleet.connect(Account::Anonymous)?;
+            fleet.connect()?;
             came += 1;
         }
         if came < plan.occupants {

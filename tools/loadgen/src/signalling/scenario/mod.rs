@@ -10,9 +10,8 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::fleet::{Fleet, Happened, Say};
-use super::login::Account;
 use super::rooms::Room;
-use super::{FocusMode, Plan, Scenario};
+use super::{FocusMode, Plan, Scenario, relay};
 
 /// Runs what the plan says.
 pub(super) fn run(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
@@ -35,7 +34,7 @@ fn log_in(fleet: &mut Fleet, count: usize) -> Result<Vec<usize>> {
             ready += usize::from(matches!(happened, Happened::Ready(_)));
         }
         while asked.len() < count && asked.len() - ready < LOGINS {
-            asked.push(fleet.connect(Account::Anonymous)?);
+            asked.push(fleet.connect()?);
         }
         Ok(ready == count)
     })?;
@@ -52,8 +51,8 @@ fn open_rooms(plan: &Plan, fleet: &mut Fleet, count: usize) -> Result<()> {
     if !we || count == 0 {
         return Ok(());
     }
-    let password = plan.focus_password.clone();
-    let focus = fleet.connect(Account::Password { name: "focus".into(), password })?;
+    let relay = relay::start(&plan.focus_server, &fleet.target.auth_domain, &plan.focus_password)?;
+    let focus = fleet.connect_focus(relay)?;
     let mut next = 0;
     fleet.until("while the focus opens the rooms", |fleet| {
         while let Some(happened) = fleet.take() {
