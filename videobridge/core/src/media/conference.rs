@@ -1,5 +1,18 @@
 //! One conference's media: who takes part, with which sources. Every input of [`MediaConference`] starts here and
 //! continues in one of the files below.
+//!
+//! [`MediaConference`] is one state machine; its `impl` is in six files. Read them in this order, which is that of the
+//! data:
+//!
+//! | file | input | what it changes |
+//! |---|---|---|
+//! | `conference.rs` | members, sources, channel messages | who is there and what is wished for |
+//! | `forward.rs` | RTP | what a source is, and copies for everybody who gets it |
+//! | `rtcp.rs` | RTCP | estimates, retransmissions, key frame requests |
+//! | `settle.rs` | after every input | who gets what, for receivers whose inputs changed |
+//! | `announce.rs` | called by the others | what clients are told |
+//! | `tick.rs` | time | reports, repeated requests, speakers, silent layers |
+//! | `member.rs` | – | one endpoint's state, with what it may cost |
 
 mod announce;
 mod forward;
@@ -18,12 +31,12 @@ use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::{MediaType, SourceName};
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, VideoType};
-use slab::Slab;
 
 use self::member::Member;
 use super::allocation::effective::Wanted;
 use super::allocation::settings::{AudioSubscription, VideoUpdate, fits};
 use super::counters::{Counters, DropReason};
+use super::ids::{MemberIx, SourceIx, SourceUid, Table};
 use super::ingress::source::{Signalled, Source, SsrcRole};
 use super::limits::{
     ALLOCATIONS_OF_ALL_PER_SENDER, MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT,
@@ -41,10 +54,10 @@ pub struct MediaConference {
     feedback: FeedbackSsrcs,
     /// Chooses SSRCs and first sequence numbers: they have to differ, not to be secret.
     entropy: SeededEntropy,
-    keys: HashMap<EndpointKey, usize>,
-    members: Slab<Member>,
-    sources: Slab<Source>,
-    video_by_name: HashMap<SourceName, usize>,
+    keys: HashMap<EndpointKey, MemberIx>,
+    members: Table<MemberIx, Member>,
+    sources: Table<SourceIx, Source>,
+    video_by_name: HashMap<SourceName, SourceIx>,
     next_uid: u64,
     speakers: Speakers,
     counters: Counters,
@@ -59,11 +72,11 @@ pub struct MediaConference {
     /// When to go on with the receivers that had no turn yet.
     next_turn: Option<Instant>,
     /// The receiver to go on with when not all could be allocated in one turn.
-    next_stale: usize,
+    next_stale: MemberIx,
     /// Video sources with their owners in speaker order, for one turn.
-    candidates: Vec<(usize, usize)>,
+    candidates: Vec<(MemberIx, SourceIx)>,
     /// Audio sources nobody was asked yet whether they want them.
-    new_audio: Vec<usize>,
+    new_audio: Vec<SourceIx>,
     /// Memory reused by every allocation.
     scratch: Vec<Wanted>,
 }
@@ -76,8 +89,8 @@ impl MediaConference {
             feedback,
             entropy: SeededEntropy::new(seed),
             keys: HashMap::default(),
-            members: Slab::new(),
-            sources: Slab::new(),
+            members: Table::new(),
+            sources: Table::new(),
             video_by_name: HashMap::default(),
             next_uid: 1,
             speakers: Speakers::default(),
@@ -88,7 +101,7 @@ impl MediaConference {
             next_padding: None,
             turn: 0,
             next_turn: None,
-            next_stale: 0,
+            next_stale: MemberIx(0),
             candidates: Vec::new(),
             new_audio: Vec::new(),
             scratch: Vec::new(),
@@ -115,7 +128,7 @@ impl MediaConference {
             self.remove_source(source);
         }
         self.members.iter_mut().for_each(|(_, member)| member.egress.left(index));
-        let told: Vec<usize> =
+        let told: Vec<SourceIx> =
             self.sources.iter_mut().filter_map(|(i, s)| s.forget(index).then_some(i)).collect();
         self.members.try_remove(index);
         for source in told {
@@ -292,21 +305,21 @@ impl MediaConference {
         self.members.get(self.index(key)?)?.egress.rtt
     }
 
-    fn index(&self, key: EndpointKey) -> Option<usize> {
+    fn index(&self, key: EndpointKey) -> Option<MemberIx> {
         self.keys.get(&key).copied()
     }
 
-    fn add_source(&mut self, now: Instant, owner: usize, signalled: Signalled) {
+    fn add_source(&mut self, now: Instant, owner: MemberIx, signalled: Signalled) {
         let Some(member) = self.members.get_mut(owner) else { return };
         let (name, media) = (signalled.name.clone(), signalled.media);
-        let uid = self.next_uid;
+        let uid = SourceUid(self.next_uid);
         self.next_uid += 1;
         let mut source = Source::new(now, uid, signalled, (owner, member.id.clone()));
         source.kinds = member.negotiated.kinds;
         if let Some(at) = member.early_kinds.iter().position(|(early, _)| *early == name) {
             source.kind = member.early_kinds.swap_remove(at).1;
         }
-        let at = self.sources.vacant_key();
+        let at = self.sources.vacant();
         for (i, e) in source.encodings.iter().enumerate() {
             let encoding = i as u8;
             member.ssrcs.insert(e.ssrc, SsrcRole::Media { source: at, encoding });
@@ -327,7 +340,7 @@ impl MediaConference {
         self.sources.insert(source);
     }
 
-    fn remove_source(&mut self, index: usize) {
+    fn remove_source(&mut self, index: SourceIx) {
         let Some(source) = self.sources.try_remove(index) else { return };
         if let Some(member) = self.members.get_mut(source.owner) {
             member.ssrcs.retain(|ssrc, role| match role {
@@ -339,12 +352,12 @@ impl MediaConference {
         if self.video_by_name.get(&source.signalled.name) == Some(&index) {
             self.video_by_name.remove(&source.signalled.name);
         }
-        for (_, member) in &mut self.members {
+        for (_, member) in self.members.iter_mut() {
             member.egress.release(source.uid);
         }
     }
 
-    fn set_video_type(&mut self, now: Instant, owner: usize, name: &SourceName, kind: VideoType) {
+    fn set_video_type(&mut self, now: Instant, owner: MemberIx, name: &SourceName, kind: VideoType) {
         let at = self.video_by_name.get(name).copied();
         match at.and_then(|i| self.sources.get_mut(i)).filter(|s| s.owner == owner) {
             Some(source) => {
@@ -365,14 +378,14 @@ impl MediaConference {
         }
     }
 
-    fn update_wishes(&mut self, index: usize, update: VideoUpdate) {
+    fn update_wishes(&mut self, index: MemberIx, update: VideoUpdate) {
         let Some(member) = self.members.get_mut(index) else { return };
         member.settings.apply(update, self.config.default_max_height, self.config.assumed_bandwidth_limit);
         self.touch(index);
     }
 
     /// Marks a receiver's allocation as out of date.
-    fn touch(&mut self, index: usize) {
+    fn touch(&mut self, index: MemberIx) {
         if let Some(member) = self.members.get_mut(index) {
             member.stale = true;
             self.unsettled = true;
@@ -381,7 +394,7 @@ impl MediaConference {
 
     /// Marks everybody's allocation as out of date because of something a sender did: at once, or with a later tick if
     /// that happens often.
-    fn concern_all(&mut self, now: Instant, sender: usize) {
+    fn concern_all(&mut self, now: Instant, sender: MemberIx) {
         let Some(member) = self.members.get_mut(sender) else { return };
         member.news = !member.budgets.allocations_of_all.take(&ALLOCATIONS_OF_ALL_PER_SENDER, now, 1);
         if member.news { self.tick_soon(now) } else { self.touch_all() }

@@ -11,6 +11,7 @@ mod conference;
 mod counters;
 mod egress;
 mod history;
+mod ids;
 mod ingress;
 mod keyframes;
 pub mod limits;

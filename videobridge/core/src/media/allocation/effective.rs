@@ -6,12 +6,13 @@ use jitsi_xmpp::jingle::VideoType;
 
 use super::settings::VideoSettings;
 use super::{UNLIMITED, enabled};
+use crate::media::ids::SourceIx;
 
 /// A source a receiver could get, in speaker order.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Offered<'a> {
     /// Where the conference keeps it.
-    pub(crate) source: usize,
+    pub(crate) source: SourceIx,
     pub(crate) name: &'a SourceName,
     pub(crate) kind: VideoType,
 }
@@ -19,7 +20,7 @@ pub(crate) struct Offered<'a> {
 /// A source's place in a receiver's allocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    pub(crate) source: usize,
+    pub(crate) source: SourceIx,
     pub(crate) kind: VideoType,
     /// 0 = not wanted, −1 = any height.
     pub(crate) max_height: i32,

@@ -19,11 +19,18 @@ pub(crate) fn is_desktop(kind: VideoType) -> bool {
     matches!(kind, VideoType::Desktop | VideoType::DesktopHighFps)
 }
 
+/// Which part of a source. Temporal and spatial parts are not told apart yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LayerId {
+    pub(crate) encoding: u8,
+    pub(crate) spatial: u8,
+    pub(crate) temporal: u8,
+}
+
 /// One thing a source can send: an encoding, or a temporal or spatial part of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Layer {
-    /// `encoding << 6 | spatial << 3 | temporal`, as upstream numbers them.
-    pub(crate) index: u16,
+    pub(crate) id: LayerId,
     /// Pixels, −1 when unknown.
     pub(crate) height: i32,
     /// Frames per second, −1 when unknown.
@@ -35,7 +42,7 @@ pub(crate) struct Layer {
 impl Layer {
     /// The simulcast encoding this layer is part of.
     pub(crate) const fn encoding(self) -> u8 {
-        (self.index >> 6) as u8
+        self.id.encoding
     }
 }
 

@@ -4,16 +4,18 @@ use jitsi_xmpp::ids::SourceName;
 use jitsi_xmpp::jingle::VideoType;
 
 use super::Layer;
+use super::LayerId;
 use super::allocate::{INFINITE, Share, allocate};
 use super::effective::{Offered, Wanted, effective};
 use super::settings::{AudioSubscription, VideoSettings, VideoUpdate};
+use crate::media::ids::SourceIx;
 
 fn ladder() -> Vec<Layer> {
     let mut layers = Vec::new();
     for (encoding, (height, kbps)) in [(180, 150.0), (360, 500.0), (720, 2000.0)].into_iter().enumerate() {
         for (temporal, (fps, part)) in [(7.5, 0.33), (15.0, 0.66), (30.0, 1.0)].into_iter().enumerate() {
-            let index = u16::try_from(encoding << 6 | temporal).unwrap();
-            layers.push(Layer { index, height, fps, bitrate: (kbps * part * 1000.0) as u64 });
+            let id = LayerId { encoding: encoding as u8, spatial: 0, temporal: temporal as u8 };
+            layers.push(Layer { id, height, fps, bitrate: (kbps * part * 1000.0) as u64 });
         }
     }
     layers
@@ -23,7 +25,7 @@ fn wanted(kind: VideoType, stage: bool, heights: [i32; 4]) -> Vec<Wanted> {
     let on_stage = |source| stage && source == 0;
     let kind = |source| if source == 0 { kind } else { VideoType::Camera };
     (0..4)
-        .map(|s| Wanted { source: s, kind: kind(s), max_height: heights[s], on_stage: on_stage(s) })
+        .map(|s| Wanted { source: SourceIx(s), kind: kind(s), max_height: heights[s], on_stage: on_stage(s) })
         .collect()
 }
 
@@ -119,10 +121,11 @@ fn inactive_layers_are_left_out() {
 
 fn order(settings: &VideoSettings, kinds: [VideoType; 3], limits: &[i32]) -> Vec<(usize, i32)> {
     let names: Vec<_> = ["a-v0", "b-v0", "c-v0"].map(SourceName::new).into();
-    let offered: Vec<_> = (0..3).map(|i| Offered { source: i, name: &names[i], kind: kinds[i] }).collect();
+    let offered: Vec<_> =
+        (0..3).map(|i| Offered { source: SourceIx(i), name: &names[i], kind: kinds[i] }).collect();
     let mut out = Vec::new();
     effective(settings, &offered, limits, &mut out);
-    out.iter().map(|w| (w.source, w.max_height)).collect()
+    out.iter().map(|w| (w.source.0, w.max_height)).collect()
 }
 
 #[test]

@@ -10,11 +10,12 @@ use smallvec::SmallVec;
 use super::MediaConference;
 use super::member::Member;
 use crate::media::MediaSink;
+use crate::media::ids::{MemberIx, SourceIx, StreamIx};
 use crate::media::limits::SSRC_SLOTS;
 
 impl MediaConference {
     /// The full state for a channel that just opened, in upstream's order.
-    pub(super) fn announce_everything(&mut self, index: usize, sink: &mut dyn MediaSink) {
+    pub(super) fn announce_everything(&mut self, index: MemberIx, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get(index) else { return };
         let (key, rewriting) = (member.key, member.rewriting);
         let mut behind = false;
@@ -44,7 +45,7 @@ impl MediaConference {
     /// Tells those everything again whose channel did not take something.
     pub(super) fn catch_up(&mut self, now: Instant, sink: &mut dyn MediaSink) {
         let due = |m: &Member| m.behind && m.channel && m.next_report <= now;
-        let behind: SmallVec<[usize; 8]> =
+        let behind: SmallVec<[MemberIx; 8]> =
             self.members.iter().filter(|(_, m)| due(m)).map(|(i, _)| i).collect();
         for index in behind {
             if let Some(member) = self.members.get_mut(index) {
@@ -55,14 +56,14 @@ impl MediaConference {
     }
 
     /// `VideoSourcesMap` of a receiver: new and changed slots, or all.
-    pub(super) fn announce_video(&mut self, receiver: usize, all: bool, sink: &mut dyn MediaSink) {
+    pub(super) fn announce_video(&mut self, receiver: MemberIx, all: bool, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.channel) else { return };
         let mut mapped_sources = Vec::new();
         let egress = &member.egress;
-        let mut told: SmallVec<[usize; SSRC_SLOTS]> = SmallVec::new();
+        let mut told: SmallVec<[StreamIx; SSRC_SLOTS]> = SmallVec::new();
         for slot in egress.video.iter() {
             let Some(stream) = egress.stream(slot).filter(|s| all || !s.announced) else { continue };
-            let Some(source) = stream.source.and_then(|(_, at)| self.sources.get(at)) else { continue };
+            let Some(source) = stream.source.and_then(|s| self.sources.get(s.at)) else { continue };
             told.push(slot);
             mapped_sources.push(VideoSourceMapping {
                 source: source.signalled.name.clone(),
@@ -78,13 +79,13 @@ impl MediaConference {
         }
     }
 
-    fn announce_audio(&mut self, receiver: usize, sink: &mut dyn MediaSink) {
+    fn announce_audio(&mut self, receiver: MemberIx, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         let mut mapped_sources = Vec::new();
-        let mut told: SmallVec<[usize; SSRC_SLOTS]> = SmallVec::new();
+        let mut told: SmallVec<[StreamIx; SSRC_SLOTS]> = SmallVec::new();
         for slot in member.egress.audio.iter() {
             let Some(stream) = member.egress.stream(slot) else { continue };
-            let Some(source) = stream.source.and_then(|(_, at)| self.sources.get(at)) else { continue };
+            let Some(source) = stream.source.and_then(|s| self.sources.get(s.at)) else { continue };
             told.push(slot);
             mapped_sources.push(one_audio(&source.signalled.name, &source.owner_id, stream.ssrc));
         }
@@ -96,8 +97,8 @@ impl MediaConference {
     /// `ForwardedSources` with the complete list, if it changed.
     pub(super) fn announce_forwarded(
         &mut self,
-        receiver: usize,
-        forwarded: &[usize],
+        receiver: MemberIx,
+        forwarded: &[SourceIx],
         sink: &mut dyn MediaSink,
     ) {
         let Some(member) = self.members.get_mut(receiver) else { return };
@@ -125,7 +126,7 @@ impl MediaConference {
 
     /// `None` as long as nobody spoke.
     fn speakers_message(&self) -> Option<BridgeMessage> {
-        let id = |e: usize| self.members.get(e).map(|m| m.id.clone());
+        let id = |e: MemberIx| self.members.get(e).map(|m| m.id.clone());
         Some(BridgeMessage::DominantSpeaker {
             dominant_speaker: id(self.speakers.dominant()?)?,
             previous_speakers: self.speakers.previous().filter_map(id).collect(),

@@ -16,6 +16,7 @@ use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
 use crate::media::egress::{Egress, Outgoing};
 use crate::media::history::History;
+use crate::media::ids::{MemberIx, SourceIx, SourceRef, SourceUid, StreamIx};
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::loss::Arrival;
 use crate::media::ingress::negotiated::{ExtensionKind, Payload};
@@ -98,8 +99,8 @@ impl MediaConference {
     fn receive_media(
         &mut self,
         now: Instant,
-        owner: usize,
-        (at, encoding): (usize, u8),
+        owner: MemberIx,
+        (at, encoding): (SourceIx, u8),
         view: &RtpPacket<'_>,
         payload: Payload,
         (sequence, body): (u16, &[u8]),
@@ -200,7 +201,7 @@ impl MediaConference {
     fn forward(
         &mut self,
         now: Instant,
-        (at, encoding): (usize, u8),
+        (at, encoding): (SourceIx, u8),
         codec: Codec,
         packet: &Packet<'_>,
         descriptor: &Descriptor,
@@ -224,7 +225,7 @@ impl MediaConference {
                 // Audio gets its slot with its first packet; video has one or will not get one now.
                 if media == MediaType::Audio && member.rewriting {
                     let ssrc = source.encodings.first().map_or(0, |e| e.ssrc);
-                    let claim = Claim { source: (uid, at), owner: source.owner, ssrc };
+                    let claim = Claim { source: SourceRef { uid, at }, owner: source.owner, ssrc };
                     let slot = egress.assign(now, media, claim, &mut self.entropy, |_| false);
                     route.stream = slot.map(|(slot, _)| slot);
                 }
@@ -268,8 +269,8 @@ impl MediaConference {
 }
 
 /// Whether a stream of a receiver is the one for this source now.
-pub(super) fn carries(egress: &Egress, stream: usize, source: u64) -> bool {
-    egress.stream(stream).is_some_and(|s| s.source.is_some_and(|(uid, _)| uid == source))
+pub(super) fn carries(egress: &Egress, stream: StreamIx, source: SourceUid) -> bool {
+    egress.stream(stream).is_some_and(|s| s.source.is_some_and(|s| s.uid == source))
 }
 
 /// Asks the owner for everything of an encoding that is missing and due.

@@ -10,6 +10,7 @@ use jitsi_xmpp::jingle::VideoType;
 
 use crate::media::allocation::settings::{AudioSubscription, VideoSettings};
 use crate::media::egress::Egress;
+use crate::media::ids::{SourceIx, StreamIx};
 use crate::media::ingress::arrivals::Arrivals;
 use crate::media::ingress::negotiated::Negotiated;
 use crate::media::ingress::source::SsrcRole;
@@ -31,7 +32,7 @@ pub(crate) struct Member {
     pub(crate) negotiated: Negotiated,
     /// As a sender.
     pub(crate) ssrcs: HashMap<u32, SsrcRole>,
-    pub(crate) sources: Vec<usize>,
+    pub(crate) sources: Vec<SourceIx>,
     pub(crate) early_kinds: Vec<(SourceName, VideoType)>,
     pub(crate) arrivals: Arrivals,
     pub(crate) next_report: Instant,
@@ -44,7 +45,7 @@ pub(crate) struct Member {
     /// Whether the audio sources it gets have to be chosen anew.
     pub(crate) audio_stale: bool,
     /// The video sources it was allocated something of, or wished for, the last time.
-    pub(crate) allocated: Vec<usize>,
+    pub(crate) allocated: Vec<SourceIx>,
     pub(crate) allocated_at: Instant,
     /// The bit/s it would get if its estimate were higher; `None` when the estimate is no limit.
     pub(crate) ideal: Option<u64>,
@@ -104,7 +105,7 @@ impl Member {
     }
 
     /// Says something the client has to know; `slots` are those it is about. They count as told when it was taken.
-    pub(crate) fn tell(&mut self, slots: &[usize], message: &BridgeMessage, sink: &mut dyn MediaSink) {
+    pub(crate) fn tell(&mut self, slots: &[StreamIx], message: &BridgeMessage, sink: &mut dyn MediaSink) {
         let taken = sink.message(self.key, message);
         self.behind |= !taken;
         for slot in slots {

@@ -12,6 +12,7 @@ use super::MediaConference;
 use super::member::Member;
 use crate::media::counters::DropReason;
 use crate::media::egress::Outgoing;
+use crate::media::ids::{MemberIx, SourceIx, SourceRef};
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::negotiated::{ExtensionKind, KeyFrameRequest};
 use crate::media::ingress::source::SsrcRole;
@@ -47,7 +48,7 @@ impl MediaConference {
         self.settle(now, sink);
     }
 
-    fn control(&mut self, now: Instant, index: usize, packet: Rtcp<'_>, sink: &mut dyn MediaSink) {
+    fn control(&mut self, now: Instant, index: MemberIx, packet: Rtcp<'_>, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(index) else { return };
         match packet {
             Rtcp::SenderReport { ssrc, info, blocks } => {
@@ -90,7 +91,7 @@ impl MediaConference {
         }
     }
 
-    fn estimate_changed(&mut self, index: usize) {
+    fn estimate_changed(&mut self, index: MemberIx) {
         let threshold = self.config.bwe_change_threshold;
         if self.members.get_mut(index).is_some_and(|m| m.egress.estimator.apply(threshold)) {
             self.touch(index);
@@ -101,7 +102,7 @@ impl MediaConference {
     fn sender_report(
         &mut self,
         now: Instant,
-        owner: usize,
+        owner: MemberIx,
         ssrc: u32,
         info: &SenderInfo,
         sink: &mut dyn MediaSink,
@@ -138,7 +139,7 @@ impl MediaConference {
     }
 
     /// An encoding that said goodbye is not waited for.
-    fn goodbye(&mut self, now: Instant, owner: usize, ssrc: u32) {
+    fn goodbye(&mut self, now: Instant, owner: MemberIx, ssrc: u32) {
         let role = self.members.get(owner).and_then(|m| m.ssrcs.get(&ssrc)).copied();
         let Some(SsrcRole::Media { source, encoding }) = role else { return };
         let source = self.sources.get_mut(source);
@@ -151,9 +152,11 @@ impl MediaConference {
     }
 
     /// A receiver asks for a key frame of one of its streams.
-    fn key_frame_wanted(&mut self, now: Instant, receiver: usize, ssrc: u32, sink: &mut dyn MediaSink) {
+    fn key_frame_wanted(&mut self, now: Instant, receiver: MemberIx, ssrc: u32, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver) else { return };
-        let Some((uid, at)) = member.egress.stream_by_ssrc(ssrc).and_then(|s| s.source) else { return };
+        let Some(SourceRef { uid, at }) = member.egress.stream_by_ssrc(ssrc).and_then(|s| s.source) else {
+            return;
+        };
         let Some(source) = self.sources.get_mut(at).filter(|s| s.uid == uid) else { return };
         let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
         let Some(route) = source.route_mut(receiver) else { return };
@@ -166,8 +169,8 @@ impl MediaConference {
     }
 
     /// A receiver missed much of everything it gets: only key frames help, and it should not have to ask for them.
-    fn refresh(&mut self, now: Instant, receiver: usize, sink: &mut dyn MediaSink) {
-        let mut wanted: SmallVec<[(usize, u8); 32]> = SmallVec::new();
+    fn refresh(&mut self, now: Instant, receiver: MemberIx, sink: &mut dyn MediaSink) {
+        let mut wanted: SmallVec<[(SourceIx, u8); 32]> = SmallVec::new();
         for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
             let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
             let Some(route) = source.route_mut(receiver) else { continue };
@@ -181,7 +184,13 @@ impl MediaConference {
     }
 
     /// Asks the owner of a source for a key frame, if it was not asked just now.
-    pub(super) fn ask_key_frame(&mut self, now: Instant, at: usize, encoding: u8, sink: &mut dyn MediaSink) {
+    pub(super) fn ask_key_frame(
+        &mut self,
+        now: Instant,
+        at: SourceIx,
+        encoding: u8,
+        sink: &mut dyn MediaSink,
+    ) {
         let Some(source) = self.sources.get_mut(at) else { return };
         let Some(owner) = self.members.get(source.owner).filter(|m| m.up) else { return };
         let Some(e) = source.encodings.get_mut(usize::from(encoding)) else { return };
@@ -203,7 +212,7 @@ impl MediaConference {
     }
 
     /// Repeats what a receiver lost, out of the sources' histories.
-    fn resend(&mut self, now: Instant, receiver: usize, nack: &Nack<'_>, sink: &mut dyn MediaSink) {
+    fn resend(&mut self, now: Instant, receiver: MemberIx, nack: &Nack<'_>, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.up) else { return };
         let rtt = member.egress.rtt.unwrap_or(DEFAULT_RTT);
         for sequence in nack.sequences().take(MAX_NACKED_PER_PACKET) {
@@ -212,7 +221,7 @@ impl MediaConference {
                 self.counters.drop(DropReason::NotInHistory);
                 continue;
             };
-            let source = stream.source.and_then(|(_, at)| self.sources.get(at));
+            let source = stream.source.and_then(|s| self.sources.get(s.at));
             let source = source.filter(|s| s.uid == epoch.source);
             let history = source.and_then(|s| s.history.as_ref());
             let stored = history.and_then(|h| h.lookup(epoch.encoding, seq));

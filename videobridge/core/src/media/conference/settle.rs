@@ -18,6 +18,7 @@ use crate::media::bwe::padding;
 use crate::media::egress::numbers;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
+use crate::media::ids::{MemberIx, SourceIx, SourceRef, SourceUid};
 use crate::media::ingress::source::Source;
 use crate::media::limits::ALLOCATIONS_PER_RECEIVER;
 
@@ -36,7 +37,7 @@ impl MediaConference {
         let mut new_audio = std::mem::take(&mut self.new_audio);
         for at in new_audio.drain(..) {
             let Some(source) = self.sources.get_mut(at) else { continue };
-            for (receiver, member) in &mut self.members {
+            for (receiver, member) in self.members.iter_mut() {
                 hear(receiver, member, (at, source), &mut self.entropy);
             }
         }
@@ -46,15 +47,17 @@ impl MediaConference {
         if self.members.iter().any(|(_, m)| m.stale && !may(m)) {
             self.tick_soon(now);
         }
-        let stale = self.members.iter().filter(|(_, m)| m.stale && may(m)).map(|(i, _)| i);
-        let (later, first) =
-            (stale.clone().filter(|i| *i < self.next_stale), stale.filter(|i| *i >= self.next_stale));
-        let mut stale = first.chain(later);
-        let turn: SmallVec<[usize; ALLOCATIONS_PER_TURN]> =
-            stale.by_ref().take(ALLOCATIONS_PER_TURN).collect();
-        if stale.next().is_some() {
+        let mut turn: SmallVec<[MemberIx; ALLOCATIONS_PER_TURN]> = SmallVec::new();
+        let more = {
+            let stale = self.members.iter().filter(|(_, m)| m.stale && may(m)).map(|(i, _)| i);
+            let first = stale.clone().filter(|i| *i >= self.next_stale);
+            let mut stale = first.chain(stale.filter(|i| *i < self.next_stale));
+            turn.extend(stale.by_ref().take(ALLOCATIONS_PER_TURN));
+            stale.next().is_some()
+        };
+        if more {
             self.unsettled = true;
-            self.next_stale = turn.last().map_or(0, |last| last + 1);
+            self.next_stale = turn.last().map_or(MemberIx(0), |last| MemberIx(last.0 + 1));
             self.next_turn = Some(now + BETWEEN_TURNS);
             self.tick_by(now + BETWEEN_TURNS);
         }
@@ -66,7 +69,7 @@ impl MediaConference {
             self.route_audio(receiver);
             self.route_video(now, receiver, sink);
         }
-        let changed: SmallVec<[usize; 64]> =
+        let changed: SmallVec<[SourceIx; 64]> =
             self.sources.iter().filter(|(_, s)| s.wishes_changed).map(|(i, _)| i).collect();
         for source in changed {
             self.tell_sender(source, sink);
@@ -79,13 +82,13 @@ impl MediaConference {
         for owner in self.speakers.order() {
             let Some(member) = self.members.get(*owner) else { continue };
             let video =
-                |at: &usize| self.sources.get(*at).is_some_and(|s| s.signalled.media == MediaType::Video);
+                |at: &SourceIx| self.sources.get(*at).is_some_and(|s| s.signalled.media == MediaType::Video);
             self.candidates.extend(member.sources.iter().filter(|at| video(at)).map(|at| (*owner, *at)));
         }
     }
 
     /// Every audio source of others that the receiver subscribed to.
-    fn route_audio(&mut self, receiver: usize) {
+    fn route_audio(&mut self, receiver: MemberIx) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.audio_stale) else { return };
         member.audio_stale = false;
         for source in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Audio) {
@@ -94,14 +97,14 @@ impl MediaConference {
     }
 
     /// The video sources within the receiver's limits and bandwidth, one encoding each.
-    fn route_video(&mut self, now: Instant, receiver: usize, sink: &mut dyn MediaSink) {
+    fn route_video(&mut self, now: Instant, receiver: MemberIx, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         (member.stale, member.allocated_at) = (false, now);
         let _ = member.budgets.allocations.take(&ALLOCATIONS_PER_RECEIVER, now, 1);
         let mut offered: SmallVec<[Offered<'_>; 32]> = SmallVec::new();
         if self.members.get(receiver).is_some_and(|m| m.negotiated.accepts(MediaType::Video)) {
             let others = self.candidates.iter().filter(|(owner, _)| *owner != receiver);
-            let offer = |at: usize| {
+            let offer = |at: SourceIx| {
                 let s = self.sources.get(at)?;
                 Some(Offered { source: at, name: &s.signalled.name, kind: s.kind })
             };
@@ -132,7 +135,7 @@ impl MediaConference {
         self.assign_video(now, receiver, &wanted, sink);
         self.scratch = wanted;
         self.drop_video(receiver, &shares);
-        let mut forwarded: SmallVec<[usize; 32]> = SmallVec::new();
+        let mut forwarded: SmallVec<[SourceIx; 32]> = SmallVec::new();
         for share in &shares {
             let at = share.wanted.source;
             let Some(source) = self.sources.get_mut(at) else { continue };
@@ -149,7 +152,7 @@ impl MediaConference {
     }
 
     /// Takes away what the receiver got the last time and does not get any more.
-    fn drop_video(&mut self, receiver: usize, shares: &[Share]) {
+    fn drop_video(&mut self, receiver: MemberIx, shares: &[Share]) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         for at in member.allocated.drain(..) {
             if shares.iter().any(|s| s.wanted.source == at) {
@@ -166,7 +169,7 @@ impl MediaConference {
     }
 
     /// Whether to find out if the receiver's link carries more than is allocated.
-    fn probe(&mut self, now: Instant, receiver: usize, limited: bool, shares: &[Share]) {
+    fn probe(&mut self, now: Instant, receiver: MemberIx, limited: bool, shares: &[Share]) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         let sum =
             |of: fn(&Share) -> Option<Layer>| shares.iter().filter_map(of).map(|l| l.bitrate).sum::<u64>();
@@ -178,7 +181,7 @@ impl MediaConference {
     }
 
     /// Sends `encoding` of a source to a receiver from now on.
-    fn route(&mut self, receiver: usize, at: usize, encoding: u8) {
+    fn route(&mut self, receiver: MemberIx, at: SourceIx, encoding: u8) {
         let Some(source) = self.sources.get_mut(at) else { return };
         let Some(member) = self.members.get_mut(receiver) else { return };
         let known = source.route_at(receiver).ok().and_then(|at| source.routes.get_mut(at));
@@ -194,7 +197,9 @@ impl MediaConference {
         } else {
             let first = numbers::first(&mut self.entropy);
             let own = source.encodings.first().map(|e| (e.ssrc, e.rtx));
-            own.and_then(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Video, ssrcs, first))
+            own.and_then(|ssrcs| {
+                member.egress.own_stream(SourceRef { uid: source.uid, at }, MediaType::Video, ssrcs, first)
+            })
         };
         source.unpark(receiver);
         match source.route_at(receiver) {
@@ -212,7 +217,7 @@ impl MediaConference {
 
     /// Gives slots to the sources a rewriting receiver is to get, and as far as there are more slots to those it may
     /// get when it looks at them; tells it what changed.
-    fn assign_video(&mut self, now: Instant, receiver: usize, all: &[Wanted], sink: &mut dyn MediaSink) {
+    fn assign_video(&mut self, now: Instant, receiver: MemberIx, all: &[Wanted], sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.rewriting) else { return };
         let mut chosen: SmallVec<[Claim; 64]> = SmallVec::new();
         for wanted in [true, false] {
@@ -223,11 +228,11 @@ impl MediaConference {
                 chosen.extend(self.sources.get(one.source).map(|s| s.claim(one.source)));
             }
         }
-        let mut have: SmallVec<[u64; 64]> = member.egress.carried_video().collect();
+        let mut have: SmallVec<[SourceUid; 64]> = member.egress.carried_video().collect();
         have.sort_unstable();
         let mut changed = false;
-        for claim in chosen.iter().filter(|c| have.binary_search(&c.source.0).is_err()) {
-            let keep = |uid| chosen.iter().any(|c| c.source.0 == uid);
+        for claim in chosen.iter().filter(|c| have.binary_search(&c.source.uid).is_err()) {
+            let keep = |uid| chosen.iter().any(|c| c.source.uid == uid);
             let slot = member.egress.assign(now, MediaType::Video, *claim, &mut self.entropy, keep);
             changed |= slot.is_some_and(|(_, new)| new);
         }
@@ -237,7 +242,7 @@ impl MediaConference {
     }
 
     /// Tells a sender the most anybody wants of a source, if that changed.
-    pub(super) fn tell_sender(&mut self, at: usize, sink: &mut dyn MediaSink) {
+    pub(super) fn tell_sender(&mut self, at: SourceIx, sink: &mut dyn MediaSink) {
         let Some(source) = self.sources.get_mut(at) else { return };
         // Whoever has no channel yet is told everything when it opens.
         source.wishes_changed = false;
@@ -254,9 +259,9 @@ impl MediaConference {
 
 /// Routes one audio source to one receiver if it is to hear it.
 fn hear(
-    receiver: usize,
+    receiver: MemberIx,
     member: &mut Member,
-    (at, source): (usize, &mut Source),
+    (at, source): (SourceIx, &mut Source),
     entropy: &mut SeededEntropy,
 ) {
     let name = &source.signalled.name;
@@ -271,8 +276,9 @@ fn hear(
         Err(place) if wanted => {
             let own = source.encodings.first().filter(|_| !member.rewriting).map(|e| (e.ssrc, None));
             let first = numbers::first(entropy);
-            let stream = own
-                .and_then(|ssrcs| member.egress.own_stream((source.uid, at), MediaType::Audio, ssrcs, first));
+            let stream = own.and_then(|ssrcs| {
+                member.egress.own_stream(SourceRef { uid: source.uid, at }, MediaType::Audio, ssrcs, first)
+            });
             source.routes.insert(place, Projection::new(receiver, stream, 0));
         }
         Ok(place) if !wanted => {

@@ -11,6 +11,7 @@ use super::MediaConference;
 use super::forward::ask_again;
 use crate::media::MediaSink;
 use crate::media::bwe::padding::PERIOD;
+use crate::media::ids::MemberIx;
 use crate::media::ingress::receive::{ReceiveStats, Reception};
 use crate::media::limits::{HISTORY_IDLE_SECS, MAX_REPORT_BLOCKS, MAX_RTCP};
 
@@ -51,7 +52,7 @@ impl MediaConference {
             self.announce_speakers(sink);
             self.touch_all();
         }
-        let mut fell_silent: SmallVec<[usize; 8]> = SmallVec::new();
+        let mut fell_silent: SmallVec<[MemberIx; 8]> = SmallVec::new();
         for (_, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
             let idle = |at: Instant| now.duration_since(at).as_secs() >= HISTORY_IDLE_SECS;
             if source.last_packet.is_none_or(idle) {
@@ -77,7 +78,7 @@ impl MediaConference {
                 member.news = true;
             }
         }
-        let news: SmallVec<[usize; 8]> =
+        let news: SmallVec<[MemberIx; 8]> =
             self.members.iter().filter(|(_, m)| m.news).map(|(i, _)| i).collect();
         news.into_iter().for_each(|sender| self.concern_all(now, sender));
         self.catch_up(now, sink);
@@ -99,7 +100,7 @@ impl MediaConference {
 
     /// Receiver reports, transport-wide feedback and statistics that are due; stale allocations.
     fn report(&mut self, now: Instant, sink: &mut dyn MediaSink) {
-        for (_, member) in &mut self.members {
+        for (_, member) in self.members.iter_mut() {
             let key = member.key;
             if member.arrivals.poll_timeout().is_some_and(|at| at <= now) {
                 member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(key, rtcp));

@@ -23,6 +23,7 @@ use self::stream::{Epoch, Rewrite, Stream};
 use self::write::{Retransmission, Stamps, Written};
 use super::bwe::Estimator;
 use super::bwe::padding::Padding;
+use super::ids::{MemberIx, SourceRef, SourceUid, StreamIx};
 use super::ingress::descriptor::Descriptor;
 use super::ingress::negotiated::{ExtensionKind, ExtensionKinds, Negotiated};
 use super::limits::SENT_REPORTS;
@@ -35,7 +36,7 @@ pub(crate) struct Egress {
     to: EndpointKey,
     start: Instant,
     supply: Supply,
-    by_ssrc: HashMap<u32, usize>,
+    by_ssrc: HashMap<u32, StreamIx>,
     pub(crate) video: Slots,
     pub(crate) audio: Slots,
     transport_sequence: u16,
@@ -83,8 +84,8 @@ impl Egress {
         media: MediaType,
         claim: Claim,
         entropy: &mut dyn Entropy,
-        keep: impl Fn(u64) -> bool,
-    ) -> Option<(usize, bool)> {
+        keep: impl Fn(SourceUid) -> bool,
+    ) -> Option<(StreamIx, bool)> {
         let slots = if media == MediaType::Video { &mut self.video } else { &mut self.audio };
         let (slot, new) = slots.assign(now, &mut self.supply, claim, entropy, keep)?;
         if let Some(stream) = self.supply.streams.get(slot).filter(|_| new) {
@@ -94,12 +95,12 @@ impl Egress {
     }
 
     /// The `uid`s of the sources that have a video slot.
-    pub(crate) fn carried_video(&self) -> impl Iterator<Item = u64> + '_ {
-        self.video.iter().filter_map(|slot| self.stream(slot)?.source).map(|(uid, _)| uid)
+    pub(crate) fn carried_video(&self) -> impl Iterator<Item = SourceUid> + '_ {
+        self.video.iter().filter_map(|slot| self.stream(slot)?.source).map(|s| s.uid)
     }
 
     /// The outgoing streams.
-    pub(crate) fn stream(&self, at: usize) -> Option<&Stream> {
+    pub(crate) fn stream(&self, at: StreamIx) -> Option<&Stream> {
         self.supply.streams.get(at)
     }
 
@@ -109,23 +110,23 @@ impl Egress {
     }
 
     /// See [`Self::stream`].
-    pub(crate) fn stream_mut(&mut self, at: usize) -> Option<&mut Stream> {
+    pub(crate) fn stream_mut(&mut self, at: StreamIx) -> Option<&mut Stream> {
         self.supply.streams.get_mut(at)
     }
 
     /// The video slot that carries a source.
-    pub(crate) fn video_slot(&self, source: u64) -> Option<usize> {
+    pub(crate) fn video_slot(&self, source: SourceUid) -> Option<StreamIx> {
         self.video.of(&self.supply.streams, source)
     }
 
     /// The stream that carries a source under its own SSRCs; `None` when another one uses them, as it was first.
     pub(crate) fn own_stream(
         &mut self,
-        source: (u64, usize),
+        source: SourceRef,
         media: MediaType,
         (ssrc, rtx): (u32, Option<u32>),
         first: u64,
-    ) -> Option<usize> {
+    ) -> Option<StreamIx> {
         let Supply { streams, numbers, .. } = &mut self.supply;
         if let Some((at, _)) = streams.iter().find(|(_, s)| s.source == Some(source)) {
             return Some(at);
@@ -143,23 +144,23 @@ impl Egress {
     }
 
     /// A source is gone: its slot waits for it to come back, a stream under its own SSRC ends.
-    pub(crate) fn release(&mut self, source: u64) {
+    pub(crate) fn release(&mut self, source: SourceUid) {
         let Supply { streams, numbers, .. } = &mut self.supply;
-        let found = streams.iter().find(|(_, s)| s.source.is_some_and(|(uid, _)| uid == source));
+        let found = streams.iter().find(|(_, s)| s.source.is_some_and(|s| s.uid == source));
         let Some(at) = found.map(|(at, _)| at) else { return };
         if self.video.iter().chain(self.audio.iter()).any(|slot| slot == at) {
             if let Some(stream) = streams.get_mut(at) {
                 (stream.source, stream.announced) = (None, false);
             }
         } else {
-            let stream = streams.remove(at);
+            let Some(stream) = streams.try_remove(at) else { return };
             stream.end().for_each(|at| numbers.end(at));
             self.by_ssrc.remove(&stream.ssrc);
         }
     }
 
     /// Somebody left whose sources were released before: nobody else gets their slots.
-    pub(crate) fn left(&mut self, owner: usize) {
+    pub(crate) fn left(&mut self, owner: MemberIx) {
         for slots in [&mut self.video, &mut self.audio] {
             for stream in slots.take_of(owner) {
                 if let Some(stream) = self.supply.give_up(stream) {
@@ -178,7 +179,7 @@ impl Egress {
     pub(crate) fn send(
         &mut self,
         now: Instant,
-        stream: usize,
+        stream: StreamIx,
         outgoing: Outgoing<'_, '_>,
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
@@ -312,7 +313,7 @@ impl Egress {
     pub(crate) fn report(
         &mut self,
         now: Instant,
-        stream: usize,
+        stream: StreamIx,
         epoch: &Epoch,
         info: &SenderInfo,
         sink: &mut dyn MediaSink,

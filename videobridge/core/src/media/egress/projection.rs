@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::stream::{Rewrite, Stream, Unsent};
 use crate::media::counters::DropReason;
+use crate::media::ids::{MemberIx, SourceUid, StreamIx};
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::keyframes::RequestLimit;
 use crate::media::limits::{MAX_ENCODINGS, OWN_KEY_FRAME_REQUESTS};
@@ -13,10 +14,10 @@ use crate::media::packet::Packet;
 /// A receiver's choice among the encodings of a source.
 #[derive(Debug)]
 pub(crate) struct Projection {
-    /// Index of the receiver in the conference.
-    pub(crate) receiver: usize,
-    /// Index of its outgoing stream, once it has one for this source.
-    pub(crate) stream: Option<usize>,
+    /// Who gets it.
+    pub(crate) receiver: MemberIx,
+    /// Its outgoing stream, once it has one for this source.
+    pub(crate) stream: Option<StreamIx>,
     /// The encoding it should get.
     target: u8,
     /// The encoding it gets.
@@ -32,7 +33,7 @@ pub(crate) struct Projection {
 }
 
 impl Projection {
-    pub(crate) fn new(receiver: usize, stream: Option<usize>, target: u8) -> Self {
+    pub(crate) fn new(receiver: MemberIx, stream: Option<StreamIx>, target: u8) -> Self {
         Self {
             receiver,
             stream,
@@ -83,7 +84,7 @@ impl Projection {
         &mut self,
         now: Instant,
         stream: &mut Stream,
-        (source, encoding): (u64, u8),
+        (source, encoding): (SourceUid, u8),
         packet: &Packet<'_>,
         d: &Descriptor,
         gated: bool,

@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use jitsi_xmpp::Entropy;
 use jitsi_xmpp::ids::MediaType;
-use slab::Slab;
 
 use super::numbers::{FIRST_RTX, Numbers, first};
 use super::stream::Stream;
+use crate::media::ids::{MemberIx, SourceRef, SourceUid, StreamIx, Table};
 use crate::media::limits::MAX_SSRCS_PER_RECEIVER;
 
 /// The slots of one medium.
@@ -25,20 +25,20 @@ pub(crate) struct Slots {
 
 #[derive(Debug)]
 struct Slot {
-    /// Index into the receiver's streams.
-    stream: usize,
+    /// Among the receiver's streams.
+    stream: StreamIx,
     /// Whose it is, and the source's own SSRC. A source that comes back gets its slot back.
-    owner: usize,
+    owner: MemberIx,
     ssrc: u32,
 }
 
 /// A source that is to have a slot.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Claim {
-    /// `uid` and index.
-    pub(crate) source: (u64, usize),
+    /// Which.
+    pub(crate) source: SourceRef,
     /// The owner's index.
-    pub(crate) owner: usize,
+    pub(crate) owner: MemberIx,
     /// Its first SSRC as the owner sends it.
     pub(crate) ssrc: u32,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Claim {
 /// The SSRCs a receiver's slots are made of.
 #[derive(Debug)]
 pub(crate) struct Supply {
-    pub(crate) streams: Slab<Stream>,
+    pub(crate) streams: Table<StreamIx, Stream>,
     pub(crate) numbers: Numbers,
     /// Of slots whose owners left, oldest first.
     left: [VecDeque<(u32, Option<u32>)>; 2],
@@ -59,9 +59,9 @@ impl Slots {
     }
 
     /// The slot that carries a source.
-    pub(crate) fn of(&self, streams: &Slab<Stream>, source: u64) -> Option<usize> {
+    pub(crate) fn of(&self, streams: &Table<StreamIx, Stream>, source: SourceUid) -> Option<StreamIx> {
         let carries =
-            |i: &usize| streams.get(*i).is_some_and(|s| s.source.is_some_and(|(uid, _)| uid == source));
+            |i: &StreamIx| streams.get(*i).is_some_and(|s| s.source.is_some_and(|s| s.uid == source));
         self.iter().find(carries)
     }
 
@@ -73,9 +73,9 @@ impl Slots {
         supply: &mut Supply,
         claim: Claim,
         entropy: &mut dyn Entropy,
-        keep: impl Fn(u64) -> bool,
-    ) -> Option<(usize, bool)> {
-        if let Some(slot) = self.of(&supply.streams, claim.source.0) {
+        keep: impl Fn(SourceUid) -> bool,
+    ) -> Option<(StreamIx, bool)> {
+        if let Some(slot) = self.of(&supply.streams, claim.source.uid) {
             return Some((slot, false));
         }
         let streams = &supply.streams;
@@ -89,7 +89,7 @@ impl Slots {
                 self.slots.len() - 1
             }
             None => {
-                let kept = |s: &Slot| source(s).is_some_and(|(uid, _)| keep(uid));
+                let kept = |s: &Slot| source(s).is_some_and(|s| keep(s.uid));
                 let old = self.slots.iter().enumerate().filter(|(_, s)| !kept(s));
                 old.min_by_key(|(_, s)| streams.get(s.stream).and_then(|s| s.last_used))?.0
             }
@@ -104,24 +104,24 @@ impl Slots {
     }
 
     /// Streams of all slots.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = StreamIx> + '_ {
         self.slots.iter().map(|s| s.stream)
     }
 
     /// Takes the slots of somebody who left. Returns their streams.
-    pub(crate) fn take_of(&mut self, owner: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn take_of(&mut self, owner: MemberIx) -> impl Iterator<Item = StreamIx> + '_ {
         self.slots.extract_if(.., move |s| s.owner == owner).map(|s| s.stream)
     }
 }
 
 impl Supply {
     pub(crate) fn new() -> Self {
-        Self { streams: Slab::new(), numbers: Numbers::new(), left: Default::default(), made: 0 }
+        Self { streams: Table::new(), numbers: Numbers::new(), left: Default::default(), made: 0 }
     }
 
     /// A stream with SSRCs the receiver has never seen; when all it may see are used up, with those that were given up
     /// first.
-    fn make(&mut self, media: MediaType, entropy: &mut dyn Entropy) -> Option<usize> {
+    fn make(&mut self, media: MediaType, entropy: &mut dyn Entropy) -> Option<StreamIx> {
         let video = media == MediaType::Video;
         let needed = if video { 2 } else { 1 };
         let (ssrc, rtx) = if self.made + needed <= MAX_SSRCS_PER_RECEIVER {
@@ -137,7 +137,7 @@ impl Supply {
     }
 
     /// The slot's owner left: its SSRCs are not used as long as there are others.
-    pub(crate) fn give_up(&mut self, stream: usize) -> Option<Stream> {
+    pub(crate) fn give_up(&mut self, stream: StreamIx) -> Option<Stream> {
         let stream = self.streams.try_remove(stream)?;
         stream.end().for_each(|at| self.numbers.end(at));
         if let Some(left) = self.left_of(stream.media) {
@@ -168,13 +168,18 @@ mod tests {
     use jitsi_xmpp::entropy::SeededEntropy;
 
     use super::*;
+    use crate::media::ids::SourceIx;
 
     fn setup(limit: usize) -> (Slots, Supply, SeededEntropy) {
         (Slots::new(MediaType::Video, limit), Supply::new(), SeededEntropy::new(1))
     }
 
+    fn source(uid: u64) -> SourceRef {
+        SourceRef { uid: SourceUid(uid), at: SourceIx(0) }
+    }
+
     fn claim(uid: u64) -> Claim {
-        Claim { source: (uid, 0), owner: uid as usize, ssrc: 5 }
+        Claim { source: source(uid), owner: MemberIx(uid as usize), ssrc: 5 }
     }
 
     #[test]
@@ -186,10 +191,10 @@ mod tests {
             assert!(new);
             supply.streams[slot].last_used = Some(now + std::time::Duration::from_secs(10 - source));
         }
-        let of_oldest = slots.of(&supply.streams, 2).unwrap();
+        let of_oldest = slots.of(&supply.streams, SourceUid(2)).unwrap();
         let (slot, _) = slots.assign(now, &mut supply, claim(9), &mut random, |_| false).unwrap();
         assert_eq!((slot, supply.streams.len()), (of_oldest, 3));
-        assert_eq!(slots.of(&supply.streams, 2), None);
+        assert_eq!(slots.of(&supply.streams, SourceUid(2)), None);
         assert_eq!(slots.assign(now, &mut supply, claim(9), &mut random, |_| false), Some((slot, false)));
         assert_eq!(
             slots.assign(now, &mut supply, claim(8), &mut random, |_| true),
@@ -214,12 +219,12 @@ mod tests {
     #[test]
     fn who_leaves_takes_the_ssrcs_along_until_no_others_are_left() {
         let (mut slots, mut supply, mut random) = setup(3);
-        let mut visit = |owner: usize| {
-            let claim = Claim { source: (owner as u64, 0), owner, ssrc: 5 };
+        let mut visit = |n: usize| {
+            let claim = claim(n as u64);
             let now = Instant::now();
             let (slot, _) = slots.assign(now, &mut supply, claim, &mut random, |_| false).unwrap();
             let ssrc = supply.streams[slot].ssrc;
-            let left: Vec<usize> = slots.take_of(owner).collect();
+            let left: Vec<StreamIx> = slots.take_of(claim.owner).collect();
             assert_eq!(left, [slot]);
             supply.give_up(slot);
             ssrc
@@ -236,7 +241,7 @@ mod tests {
         let (mut slots, mut supply, mut random) = setup(3);
         let now = Instant::now();
         let mut assign = |uid, ssrc| {
-            let claim = Claim { source: (uid, 0), owner: 4, ssrc };
+            let claim = Claim { source: source(uid), owner: MemberIx(4), ssrc };
             let (slot, _) = slots.assign(now, &mut supply, claim, &mut random, |_| false).unwrap();
             supply.streams[slot].source = None;
             slot

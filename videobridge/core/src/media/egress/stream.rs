@@ -10,6 +10,7 @@ use jitsi_xmpp::ids::MediaType;
 use smallvec::SmallVec;
 
 use super::numbers::Numbered;
+use crate::media::ids::{SourceRef, SourceUid};
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::limits::{EPOCHS, RESENT};
 use crate::media::packet::Packet;
@@ -21,8 +22,8 @@ pub(crate) struct Stream {
     pub(crate) ssrc: u32,
     /// Where retransmissions go.
     rtx: Option<Numbered>,
-    /// The `uid` and index of the source it carries now.
-    pub(crate) source: Option<(u64, usize)>,
+    /// The source it carries now.
+    pub(crate) source: Option<SourceRef>,
     /// Whether the receiver knows what it carries.
     pub(crate) announced: bool,
     pub(crate) last_used: Option<Instant>,
@@ -65,7 +66,7 @@ pub(crate) enum Unsent {
 /// A stretch of one encoding.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Epoch {
-    pub(crate) source: u64,
+    pub(crate) source: SourceUid,
     pub(crate) encoding: u8,
     /// The first sequence number in and out.
     in_start: u64,
@@ -109,7 +110,7 @@ impl Stream {
     pub(crate) fn switch(
         &mut self,
         now: Instant,
-        source: u64,
+        source: SourceUid,
         encoding: u8,
         packet: &Packet<'_>,
         d: &Descriptor,
@@ -158,7 +159,7 @@ impl Stream {
     }
 
     /// The epoch now, if it is of this source and encoding.
-    pub(crate) fn epoch(&self, source: u64, encoding: u8) -> Option<Epoch> {
+    pub(crate) fn epoch(&self, source: SourceUid, encoding: u8) -> Option<Epoch> {
         self.epochs.last().copied().filter(|e| e.source == source && e.encoding == encoding)
     }
 

@@ -11,6 +11,7 @@ use super::projection::Projection;
 use super::stream::Stream;
 use super::write::{Stamps, Written};
 use crate::media::DropReason;
+use crate::media::ids::{MemberIx, SourceUid, StreamIx};
 use crate::media::ingress::descriptor::Descriptor;
 use crate::media::ingress::negotiated::{ExtensionKind, Negotiated};
 use crate::media::limits::{EPOCHS, MAX_HEADER};
@@ -42,7 +43,7 @@ fn through(
     let d = Descriptor::parse(codec, packet.payload, dd.map(|e| e.data));
     let now = Instant::now();
     if d.key_frame {
-        stream.switch(now, 1, 0, packet, &d);
+        stream.switch(now, SourceUid(1), 0, packet, &d);
     }
     let rewrite = stream.forward(now, packet, &d).unwrap();
     let w = Written::new(packet, &d, &rewrite, stream.ssrc, None, (&sender.kinds, to), Stamps::default())
@@ -113,15 +114,20 @@ fn extensions_that_do_not_fit_the_header_are_left_out() {
 fn codecs_without_insight_start_and_resume_at_once_and_time_goes_on() {
     let now = Instant::now();
     let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 10 }, None);
-    let mut projection = Projection::new(0, Some(0), 0);
+    let mut projection = Projection::new(MemberIx(0), Some(StreamIx(0)), 0);
     let d = Descriptor::default();
-    let a = projection.project(now, &mut stream, (1, 0), &packet(500, 0, &[], b"x"), &d, false).unwrap();
+    let a = projection
+        .project(now, &mut stream, (SourceUid(1), 0), &packet(500, 0, &[], b"x"), &d, false)
+        .unwrap();
     assert_eq!((a.seq, a.timestamp), (10, 50_000));
     projection.suspend();
     let later = now + Duration::from_millis(3300);
-    let b = projection.project(later, &mut stream, (1, 0), &packet(700, 0, &[], b"x"), &d, false).unwrap();
+    let b = projection
+        .project(later, &mut stream, (SourceUid(1), 0), &packet(700, 0, &[], b"x"), &d, false)
+        .unwrap();
     assert_eq!((b.seq, b.timestamp), (11, 50_000 + 100 * 3000));
-    let old = projection.project(later, &mut stream, (1, 0), &packet(699, 0, &[], b"x"), &d, false);
+    let old =
+        projection.project(later, &mut stream, (SourceUid(1), 0), &packet(699, 0, &[], b"x"), &d, false);
     assert_eq!(old, Err(DropReason::BeforeSwitch));
 }
 
@@ -131,7 +137,7 @@ fn switches_further_back_than_the_limit_are_forgotten() {
     let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 10 }, None);
     for n in 0..=EPOCHS as u64 {
         let p = packet(1000 * (n + 1), 0, &[], b"x");
-        stream.switch(now, 1, 0, &p, &Descriptor::default());
+        stream.switch(now, SourceUid(1), 0, &p, &Descriptor::default());
         stream.forward(now, &p, &Descriptor::default()).unwrap();
     }
     assert!(stream.sent(10).is_none(), "one beyond the limit");

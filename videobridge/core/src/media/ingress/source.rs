@@ -15,19 +15,20 @@ use super::negotiated::ExtensionKinds;
 use super::receive::ReceiveStats;
 use super::sequence::Sequence;
 use super::throughput::{Throughput, WINDOW};
-use crate::media::allocation::{Layer, is_desktop};
+use crate::media::allocation::{Layer, LayerId, is_desktop};
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
 use crate::media::history::History;
+use crate::media::ids::{MemberIx, SourceIx, SourceRef, SourceUid};
 use crate::media::limits::MAX_ENCODINGS;
 
 /// What an SSRC of an endpoint carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SsrcRole {
     /// Media of one encoding of a source.
-    Media { source: usize, encoding: u8 },
+    Media { source: SourceIx, encoding: u8 },
     /// Its retransmissions.
-    Rtx { source: usize, encoding: u8 },
+    Rtx { source: SourceIx, encoding: u8 },
     /// Forward error correction: tolerated, not used.
     Fec,
 }
@@ -49,8 +50,8 @@ pub(crate) struct Signalled {
 pub(crate) struct Source {
     pub(crate) signalled: Signalled,
     /// Never used twice, unlike its index.
-    pub(crate) uid: u64,
-    pub(crate) owner: usize,
+    pub(crate) uid: SourceUid,
+    pub(crate) owner: MemberIx,
     pub(crate) owner_id: EndpointId,
     pub(crate) kind: VideoType,
     pub(crate) encodings: SmallVec<[Encoding; MAX_ENCODINGS]>,
@@ -62,7 +63,7 @@ pub(crate) struct Source {
     /// Who got it earlier and may again, ascending by receiver.
     pub(crate) parked: Vec<Projection>,
     /// Effective height limit by receiver, ascending, zeros left out.
-    pub(crate) wishes: Vec<(usize, i32)>,
+    pub(crate) wishes: Vec<(MemberIx, i32)>,
     /// Whether `wishes` differs from what was last passed on to the owner.
     pub(crate) wishes_changed: bool,
     /// The last value told to the owner.
@@ -143,7 +144,12 @@ impl Signalled {
 }
 
 impl Source {
-    pub(crate) fn new(now: Instant, uid: u64, signalled: Signalled, owner: (usize, EndpointId)) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        uid: SourceUid,
+        signalled: Signalled,
+        owner: (MemberIx, EndpointId),
+    ) -> Self {
         let simulcast = signalled.encodings.iter().enumerate();
         let encodings = simulcast.map(|(i, (ssrc, rtx))| Encoding::new(now, *ssrc, *rtx, 180 << i)).collect();
         Self {
@@ -166,10 +172,10 @@ impl Source {
         }
     }
 
-    /// What gets it a slot; `at` is its index.
-    pub(crate) fn claim(&self, at: usize) -> Claim {
+    /// What gets it a slot; `at` is its place.
+    pub(crate) fn claim(&self, at: SourceIx) -> Claim {
         let ssrc = self.encodings.first().map_or(0, |e| e.ssrc);
-        Claim { source: (self.uid, at), owner: self.owner, ssrc }
+        Claim { source: SourceRef { uid: self.uid, at }, owner: self.owner, ssrc }
     }
 
     /// How long an encoding may pause before it counts as stopped. A screen share that shows nothing new sends a
@@ -189,7 +195,7 @@ impl Source {
 
     fn measure(&self, now: Instant) -> SmallVec<[Layer; MAX_ENCODINGS]> {
         let layer = |(i, e): (usize, &Encoding)| Layer {
-            index: (i as u16) << 6,
+            id: LayerId { encoding: i as u8, spatial: 0, temporal: 0 },
             height: e.height,
             fps: 30.0,
             // A screen share that shows nothing new is slow, not gone.
@@ -205,7 +211,7 @@ impl Source {
     }
 
     /// Records what a receiver wants. Returns whether that changed.
-    pub(crate) fn wish(&mut self, receiver: usize, height: i32) -> bool {
+    pub(crate) fn wish(&mut self, receiver: MemberIx, height: i32) -> bool {
         let changed = match self.wishes.binary_search_by_key(&receiver, |(r, _)| *r) {
             Ok(at) if height == 0 => {
                 self.wishes.remove(at);
@@ -223,23 +229,23 @@ impl Source {
     }
 
     /// Whether a receiver wants it.
-    pub(crate) fn is_wished_by(&self, receiver: usize) -> bool {
+    pub(crate) fn is_wished_by(&self, receiver: MemberIx) -> bool {
         self.wishes.binary_search_by_key(&receiver, |(r, _)| *r).is_ok()
     }
 
     /// What a receiver gets of it.
-    pub(crate) fn route_mut(&mut self, receiver: usize) -> Option<&mut Projection> {
+    pub(crate) fn route_mut(&mut self, receiver: MemberIx) -> Option<&mut Projection> {
         let at = self.route_at(receiver).ok()?;
         self.routes.get_mut(at)
     }
 
     /// Where the route to a receiver is, or belongs.
-    pub(crate) fn route_at(&self, receiver: usize) -> Result<usize, usize> {
+    pub(crate) fn route_at(&self, receiver: MemberIx) -> Result<usize, usize> {
         self.routes.binary_search_by_key(&receiver, |p| p.receiver)
     }
 
     /// Takes the route to a receiver aside, until it gets the source again.
-    pub(crate) fn park(&mut self, receiver: usize) {
+    pub(crate) fn park(&mut self, receiver: MemberIx) {
         if let Ok(at) = self.route_at(receiver) {
             let mut route = self.routes.remove(at);
             route.suspend();
@@ -249,7 +255,7 @@ impl Source {
     }
 
     /// Brings back what [`Self::park`] took aside.
-    pub(crate) fn unpark(&mut self, receiver: usize) {
+    pub(crate) fn unpark(&mut self, receiver: MemberIx) {
         if let Ok(at) = self.parked.binary_search_by_key(&receiver, |p| p.receiver) {
             let route = self.parked.remove(at);
             let to = self.routes.partition_point(|p| p.receiver < receiver);
@@ -258,7 +264,7 @@ impl Source {
     }
 
     /// Forgets a receiver. Returns whether it had a wish.
-    pub(crate) fn forget(&mut self, receiver: usize) -> bool {
+    pub(crate) fn forget(&mut self, receiver: MemberIx) -> bool {
         self.routes.retain(|p| p.receiver != receiver);
         self.parked.retain(|p| p.receiver != receiver);
         self.wish(receiver, 0)

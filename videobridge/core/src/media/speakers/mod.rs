@@ -7,32 +7,33 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
+use super::ids::MemberIx;
 use loudness::{FLOOR, Loudness, Scores};
 
 /// Endpoints of a conference by how recently they were dominant, keyed by their index in the conference.
 #[derive(Debug, Default)]
 pub(crate) struct Speakers {
     /// Everybody but visitors: the dominant speaker first, then earlier ones, then joiners in order.
-    order: Vec<usize>,
+    order: Vec<MemberIx>,
     /// Indexed by endpoint.
     voices: Vec<Option<Loudness>>,
-    dominant: Option<usize>,
+    dominant: Option<MemberIx>,
     /// Who was dominant, newest first, the dominant one included.
-    recent: Vec<usize>,
+    recent: Vec<MemberIx>,
     next_decision: Option<Instant>,
     last_level: Option<Instant>,
 }
 
 impl Speakers {
     /// A new participant goes to the end of the order.
-    pub(crate) fn join(&mut self, endpoint: usize) {
+    pub(crate) fn join(&mut self, endpoint: MemberIx) {
         self.order.push(endpoint);
     }
 
     /// Forgets a participant. Returns whether the dominant or a recent speaker left, which clients are told.
-    pub(crate) fn leave(&mut self, endpoint: usize) -> bool {
+    pub(crate) fn leave(&mut self, endpoint: MemberIx) -> bool {
         self.order.retain(|e| *e != endpoint);
-        if let Some(voice) = self.voices.get_mut(endpoint) {
+        if let Some(voice) = self.voices.get_mut(endpoint.0) {
             *voice = None;
         }
         let known = self.recent.len();
@@ -44,12 +45,12 @@ impl Speakers {
     }
 
     /// One audio packet: `level` is the value of the header extension, 0 = loudest, 127 = silence.
-    pub(crate) fn level(&mut self, now: Instant, endpoint: usize, level: u8) {
+    pub(crate) fn level(&mut self, now: Instant, endpoint: MemberIx, level: u8) {
         let loud = 127 - level.min(127);
-        if self.voices.len() <= endpoint {
-            self.voices.resize_with(endpoint + 1, || None);
+        if self.voices.len() <= endpoint.0 {
+            self.voices.resize_with(endpoint.0 + 1, || None);
         }
-        if let Some(voice) = self.voices.get_mut(endpoint) {
+        if let Some(voice) = self.voices.get_mut(endpoint.0) {
             voice.get_or_insert_with(|| Loudness::new(now)).push(now, loud);
         }
         self.last_level = Some(now);
@@ -71,7 +72,7 @@ impl Speakers {
         self.next_decision = (!quiet).then(|| now + DECISION_INTERVAL);
         let dominant = self.dominant;
         let mut current = Scores([FLOOR; 3]);
-        for (e, slot) in self.voices.iter_mut().enumerate() {
+        for (e, slot) in self.voices.iter_mut().enumerate().map(|(e, slot)| (MemberIx(e), slot)) {
             let Some(voice) = slot else { continue };
             if Some(e) != dominant && now.duration_since(voice.last) >= FORGET_AFTER {
                 *slot = None;
@@ -85,12 +86,13 @@ impl Speakers {
         // Without a dominant speaker the first one heard is nominated, as upstream nominates an arbitrary one.
         if dominant.is_none() {
             let Some(first) = self.voices.iter().position(Option::is_some) else { return false };
-            self.set_dominant(first);
+            self.set_dominant(MemberIx(first));
             return true;
         }
         let mut winner = None;
         let mut best = MEDIUM_MARGIN;
-        for (e, voice) in self.voices.iter().enumerate().filter(|(e, _)| Some(*e) != dominant) {
+        let voices = self.voices.iter().enumerate().map(|(e, voice)| (MemberIx(e), voice));
+        for (e, voice) in voices.filter(|(e, _)| Some(*e) != dominant) {
             let Some(voice) = voice else { continue };
             let Scores([immediate, medium, long]) = voice.scores();
             let Scores([c_immediate, c_medium, c_long]) = current;
@@ -107,21 +109,21 @@ impl Speakers {
     }
 
     /// The dominant speaker, once somebody spoke.
-    pub(crate) fn dominant(&self) -> Option<usize> {
+    pub(crate) fn dominant(&self) -> Option<MemberIx> {
         self.dominant
     }
 
     /// Earlier dominant speakers, newest first, without the present one.
-    pub(crate) fn previous(&self) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn previous(&self) -> impl Iterator<Item = MemberIx> + '_ {
         self.recent.iter().copied().filter(|e| Some(*e) != self.dominant)
     }
 
     /// All non-visitors, most recent speakers first.
-    pub(crate) fn order(&self) -> &[usize] {
+    pub(crate) fn order(&self) -> &[MemberIx] {
         &self.order
     }
 
-    fn set_dominant(&mut self, endpoint: usize) {
+    fn set_dominant(&mut self, endpoint: MemberIx) {
         self.dominant = Some(endpoint);
         self.recent.retain(|e| *e != endpoint);
         self.recent.insert(0, endpoint);

@@ -3,17 +3,18 @@
 use std::time::{Duration, Instant};
 
 use super::Speakers;
+use crate::media::ids::MemberIx;
 
 struct Room {
     now: Instant,
     speakers: Speakers,
-    changes: Vec<usize>,
+    changes: Vec<MemberIx>,
 }
 
 impl Room {
     fn new(endpoints: usize) -> Self {
         let mut speakers = Speakers::default();
-        (0..endpoints).for_each(|e| speakers.join(e));
+        (0..endpoints).for_each(|e| speakers.join(MemberIx(e)));
         Self { now: Instant::now(), speakers, changes: Vec::new() }
     }
 
@@ -22,7 +23,7 @@ impl Room {
         for _ in 0..ms / 20 {
             self.now += Duration::from_millis(20);
             for e in 0..voices {
-                self.speakers.level(self.now, e, if Some(e) == loud { 20 } else { 100 });
+                self.speakers.level(self.now, MemberIx(e), if Some(e) == loud { 20 } else { 100 });
             }
             if self.speakers.decide(self.now) {
                 self.changes.push(self.speakers.dominant().unwrap());
@@ -36,15 +37,15 @@ fn the_one_who_speaks_becomes_dominant_and_noise_does_not() {
     let mut room = Room::new(3);
     room.talk(1_000, 3, None);
     room.talk(2_000, 3, Some(1));
-    assert_eq!(room.speakers.dominant(), Some(1));
-    assert_eq!(room.speakers.order(), [1, 0, 2]);
+    assert_eq!(room.speakers.dominant(), Some(MemberIx(1)));
+    assert_eq!(room.speakers.order(), [1, 0, 2].map(MemberIx));
     let changes = room.changes.len();
     room.talk(5_000, 3, None);
     assert_eq!(room.changes.len(), changes, "noise changes nothing");
     room.talk(3_000, 3, Some(2));
-    assert_eq!(room.speakers.dominant(), Some(2));
-    assert_eq!(room.speakers.previous().next(), Some(1));
-    assert_eq!(room.speakers.order(), [2, 1, 0]);
+    assert_eq!(room.speakers.dominant(), Some(MemberIx(2)));
+    assert_eq!(room.speakers.previous().next(), Some(MemberIx(1)));
+    assert_eq!(room.speakers.order(), [2, 1, 0].map(MemberIx));
 }
 
 #[test]
@@ -53,8 +54,8 @@ fn a_short_noise_does_not_take_over() {
     room.talk(2_000, 2, Some(0));
     room.talk(60, 2, Some(1));
     room.talk(2_000, 2, Some(0));
-    assert_eq!(room.speakers.dominant(), Some(0));
-    assert!(!room.changes[1..].contains(&1), "{:?}", room.changes);
+    assert_eq!(room.speakers.dominant(), Some(MemberIx(0)));
+    assert!(!room.changes[1..].contains(&MemberIx(1)), "{:?}", room.changes);
 }
 
 #[test]
@@ -62,11 +63,11 @@ fn leaving_removes_from_every_list() {
     let mut room = Room::new(2);
     room.talk(2_000, 2, Some(0));
     room.talk(3_000, 2, Some(1));
-    assert!(room.speakers.leave(1));
+    assert!(room.speakers.leave(MemberIx(1)));
     assert_eq!(room.speakers.dominant(), None);
-    assert_eq!(room.speakers.order(), [0]);
-    assert!(room.speakers.previous().eq([0]));
-    assert!(!room.speakers.leave(1));
+    assert_eq!(room.speakers.order(), [0].map(MemberIx));
+    assert!(room.speakers.previous().eq([MemberIx(0)]));
+    assert!(!room.speakers.leave(MemberIx(1)));
 }
 
 #[test]
@@ -79,5 +80,5 @@ fn deciding_stops_when_nobody_sends_and_starts_again() {
     }
     room.now += Duration::from_secs(60);
     room.talk(2_000, 2, Some(1));
-    assert_eq!(room.speakers.dominant(), Some(1));
+    assert_eq!(room.speakers.dominant(), Some(MemberIx(1)));
 }

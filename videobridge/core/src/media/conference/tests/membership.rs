@@ -6,6 +6,7 @@ use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{Source, VideoType};
 
 use super::room::*;
+use crate::media::ids::MemberIx;
 use crate::media::limits::{MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT};
 use crate::media::{DropReason, EndpointInit, EndpointKey};
 
@@ -20,14 +21,14 @@ fn leaving_removes_everything() {
         room.frame();
     }
     room.leave(A);
-    for (_, source) in &room.media.sources {
-        assert!(source.routes.iter().chain(&source.parked).all(|r| r.receiver != 0));
-        assert!(source.wishes.iter().all(|(r, _)| *r != 0));
+    for (_, source) in room.media.sources.iter() {
+        assert!(source.routes.iter().chain(&source.parked).all(|r| r.receiver != MemberIx(0)));
+        assert!(source.wishes.iter().all(|(r, _)| *r != MemberIx(0)));
     }
-    for (_, member) in &room.media.members {
+    for (_, member) in room.media.members.iter() {
         assert!(member.forwarded.iter().all(|n| *n != video_name(A)));
         assert!(member.egress.streams().all(|s| {
-            s.source.is_none_or(|(uid, at)| room.media.sources.get(at).is_some_and(|x| x.uid == uid))
+            s.source.is_none_or(|s| room.media.sources.get(s.at).is_some_and(|x| x.uid == s.uid))
         }));
     }
     room.audio(A, 100, 20);
