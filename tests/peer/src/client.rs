@@ -86,6 +86,8 @@ pub struct Client<C = ()> {
     pub replies: HashMap<String, Element>,
     /// Messages received.
     pub chat: Vec<String>,
+    /// JSON from components: who sent it, and what.
+    pub told: Vec<(String, String)>,
     /// The role it was given.
     pub moderator: bool,
     /// Where media is sent from; without it an address by number, for virtual networks.
@@ -120,6 +122,7 @@ impl<C> Client<C> {
             muted_by: Vec::new(),
             replies: HashMap::new(),
             chat: Vec::new(),
+            told: Vec::new(),
             moderator: false,
             local: None,
             next_id: 0,
@@ -228,6 +231,9 @@ impl<C> Client<C> {
             "message" => {
                 if let Some(body) = stanza.child_named("body") {
                     self.chat.push(body.text());
+                } else if let Some(json) = stanza.child_named("json-message") {
+                    let from = stanza.attr("from").unwrap_or_default().to_owned();
+                    self.told.push((from, json.text()));
                 }
             }
             _ => self.handle_iq(now, &stanza),

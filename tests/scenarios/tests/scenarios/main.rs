@@ -12,5 +12,6 @@ mod disorder;
 mod focus_link;
 mod hostile;
 mod meeting;
+mod moderation;
 mod privacy;
 mod resumption;
