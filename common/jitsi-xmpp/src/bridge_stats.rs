@@ -1,5 +1,6 @@
 //! `stats` that a bridge publishes in the brewery: the presence child in, names and values out, and back.
 
+use crate::limits::MAX_STATS;
 use crate::ns;
 use crate::parse::{ParseError, expect};
 use crate::xml::Element;
@@ -54,12 +55,18 @@ impl BridgeStats {
     }
 }
 
-/// Most values read. Reason: upstream's bridge publishes about 110.
-const MAX_STATS: usize = 512;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_at_the_limit_and_one_beyond() {
+        for (n, kept) in [(MAX_STATS, MAX_STATS), (MAX_STATS + 1, MAX_STATS)] {
+            let mut s = BridgeStats::default();
+            (0..n).for_each(|i| s.push(&format!("s{i}"), i));
+            assert_eq!(BridgeStats::from_element(&s.to_element()).unwrap().0.len(), kept);
+        }
+    }
 
     #[test]
     fn round_trip() {

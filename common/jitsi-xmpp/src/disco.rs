@@ -48,11 +48,6 @@ impl Identity {
 }
 
 impl DiscoInfo {
-    /// Whether a feature is among them.
-    pub fn has_feature(&self, var: &str) -> bool {
-        self.features.iter().any(|f| f == var)
-    }
-
     /// A request's payload.
     pub fn query(node: Option<&str>) -> Element {
         Element::new("query", ns::DISCO_INFO).with_opt_attr("node", node)

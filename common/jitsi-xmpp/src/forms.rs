@@ -58,13 +58,6 @@ impl Field {
         self
     }
 
-    /// The same with a label.
-    #[must_use]
-    pub fn with_label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
-        self
-    }
-
     fn from_element(e: &Element) -> Option<Self> {
         Some(Self {
             var: e.attr("var")?.to_owned(),
@@ -110,9 +103,8 @@ impl Form {
         self.value(var).and_then(boolean_word)
     }
 
-    /// The same with a field at the end.
-    #[must_use]
-    pub fn with_field(mut self, field: Field) -> Self {
+    #[cfg(test)]
+    pub(crate) fn with_field(mut self, field: Field) -> Self {
         self.fields.push(field);
         self
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::limits::MAX_JID_PART_BYTES;
 use crate::prepare;
 
 /// Why a text is not a JID. Blame: the peer. Consequence: the stanza is answered with `jid-malformed`.
@@ -50,6 +51,36 @@ impl Jid {
         let node_end = text.len();
         prepare::domain(domain, &mut text)?;
         let domain_end = text.len();
+        Self::with_ends(text, node_end, domain_end, resource)
+    }
+
+    /// From a node and a domain that are prepared, or only used as a key. The resource is prepared.
+    pub(crate) fn from_prepared(
+        node: Option<&str>,
+        domain: &str,
+        resource: Option<&str>,
+    ) -> Result<Self, JidError> {
+        let bytes = node.map_or(0, |n| n.len() + 1) + domain.len() + resource.map_or(0, |r| r.len() + 1);
+        let mut text = String::with_capacity(bytes);
+        if let Some(n) = node {
+            text.push_str(n);
+            text.push('@');
+        }
+        let node_end = text.len();
+        text.push_str(domain);
+        let domain_end = text.len();
+        if node_end > MAX_JID_PART_BYTES + 1 || domain_end - node_end > MAX_JID_PART_BYTES {
+            return Err(JidError::TooLong);
+        }
+        Self::with_ends(text, node_end, domain_end, resource)
+    }
+
+    fn with_ends(
+        mut text: String,
+        node_end: usize,
+        domain_end: usize,
+        resource: Option<&str>,
+    ) -> Result<Self, JidError> {
         if let Some(r) = resource {
             text.push('/');
             prepare::resource(r, &mut text)?;
@@ -127,7 +158,12 @@ impl BareJid {
 
     /// The same address with a resource.
     pub fn with_resource(&self, resource: &str) -> Result<FullJid, JidError> {
-        Jid::new(self.0.node(), self.0.domain(), Some(resource)).map(FullJid)
+        Jid::from_prepared(self.0.node(), self.0.domain(), Some(resource)).map(FullJid)
+    }
+
+    /// From a prepared node and domain, or what is only used as a key.
+    pub(crate) fn from_prepared(node: &str, domain: &str) -> Result<Self, JidError> {
+        Jid::from_prepared(Some(node), domain, None).map(Self)
     }
 
     /// As a [`Jid`].

@@ -11,7 +11,6 @@
 pub mod bridge_channel;
 pub mod bridge_stats;
 pub mod colibri2;
-pub mod conference_request;
 pub mod disco;
 pub mod entropy;
 pub mod forms;
@@ -20,8 +19,8 @@ pub mod ids;
 pub mod iq;
 pub mod jid;
 pub mod jingle;
+pub mod json;
 pub mod limits;
-pub mod mute;
 pub mod ns;
 mod parse;
 pub mod prepare;
@@ -35,7 +34,8 @@ pub mod xml;
 
 pub use entropy::Entropy;
 pub use jid::{BareJid, FullJid, Jid};
-pub use parse::{MAX_ID_BYTES, ParseError};
+pub use limits::MAX_ID_BYTES;
+pub use parse::ParseError;
 pub use room::{RoomAddress, RoomDomains, Tenant};
 pub use sensitive::Sensitive;
 pub use stanza_error::{Condition, ErrorType, StanzaError};

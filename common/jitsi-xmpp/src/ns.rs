@@ -16,8 +16,6 @@ namespaces! {
     CLIENT = "jabber:client";
     /// RFC 6120, the stream itself.
     STREAM = "http://etherx.jabber.org/streams";
-    /// RFC 6120 §4.9.3.
-    STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams";
     /// RFC 6120 §8.3.3.
     STANZA_ERRORS = "urn:ietf:params:xml:ns:xmpp-stanzas";
     /// RFC 6120 §5.
@@ -36,8 +34,6 @@ namespaces! {
     XBOSH = "urn:xmpp:xbosh";
     /// XEP-0198.
     SM = "urn:xmpp:sm:3";
-    /// XEP-0478.
-    STREAM_LIMITS = "urn:xmpp:stream-limits:0";
     /// RFC 6121 §2.
     ROSTER = "jabber:iq:roster";
     /// XEP-0199.
@@ -72,8 +68,6 @@ namespaces! {
     MUC_OWNER = "http://jabber.org/protocol/muc#owner";
     /// XEP-0166.
     JINGLE = "urn:xmpp:jingle:1";
-    /// XEP-0166 §10.
-    JINGLE_ERRORS = "urn:xmpp:jingle:errors:1";
     /// XEP-0167.
     JINGLE_RTP = "urn:xmpp:jingle:apps:rtp:1";
     /// XEP-0293.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::limits::MAX_ID_BYTES;
 use crate::stanza_error::{Condition, StanzaError};
 use crate::xml::Element;
 
@@ -115,10 +116,6 @@ pub(crate) fn word<T>(
 ) -> Result<Option<T>, ParseError> {
     e.attr(what).map(|v| parse(v).ok_or(ParseError::Invalid { element, what })).transpose()
 }
-
-/// Most bytes of an id, a name or another short text out of a message. Reason: nicks have 8, source names about 20;
-/// bounds what an endpoint can make others store and receive.
-pub const MAX_ID_BYTES: usize = 256;
 
 /// An id that is neither empty nor longer than [`MAX_ID_BYTES`].
 pub(crate) fn short<'a>(

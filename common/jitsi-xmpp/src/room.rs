@@ -3,10 +3,12 @@
 //! A town's room is `room@muc.<tenant>.<domain>` for everybody outside. Inside the XMPP server it is stored as
 //! `[tenant]room@muc.<domain>`; that spelling is never read from outside, or one room would have two addresses.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::jid::{BareJid, Jid, JidError};
-use crate::limits::MAX_TENANT_CHARS;
+use crate::limits::{MAX_JID_PART_BYTES, MAX_TENANT_CHARS};
 use crate::prepare;
 
 /// Why an address is not a meeting's. Blame: the peer. Consequence: the request is refused.
@@ -66,6 +68,38 @@ pub struct RoomAddress {
 }
 
 impl RoomAddress {
+    /// The room with this node.
+    pub fn new(tenant: Option<Tenant>, node: &str) -> Result<Self, RoomError> {
+        let mut room = String::with_capacity(node.len());
+        prepare::node(node, &mut room)?;
+        if is_stored_spelling(&room) {
+            return Err(RoomError::StoredSpelling);
+        }
+        // Nothing comes in that could not be kept.
+        let stored = tenant.as_ref().map_or(0, |t| t.0.len() + "[]".len()) + room.len();
+        if stored > MAX_JID_PART_BYTES {
+            return Err(JidError::TooLong.into());
+        }
+        Ok(Self { tenant, room: room.into() })
+    }
+
+    /// The room that the web app enters for what stands behind the tenant in a page's path, decoded (client §1.1): one
+    /// spelling, without the signs that separate parts of URLs, percent-encoded.
+    pub fn from_path(tenant: Option<Tenant>, name: &str) -> Result<Self, RoomError> {
+        let mut node = String::with_capacity(name.len());
+        let kept = name.nfkc().flat_map(char::to_lowercase).filter(|c| !REMOVED.contains(*c));
+        for c in kept {
+            if c.is_ascii_alphanumeric() || "-_.~".contains(c) {
+                node.push(c);
+            } else {
+                for b in c.encode_utf8(&mut [0; 4]).bytes() {
+                    let _ = write!(node, "%{b:02x}");
+                }
+            }
+        }
+        if node.is_empty() { Err(RoomError::NoRoom) } else { Self::new(tenant, &node) }
+    }
+
     /// Whose room it is, with tenants.
     pub const fn tenant(&self) -> Option<&Tenant> {
         self.tenant.as_ref()
@@ -127,13 +161,7 @@ impl<'a> RoomDomains<'a> {
             Some(Tenant::new(self.label(jid.domain()).ok_or(RoomError::Elsewhere)?)?)
         };
         let room = jid.node().ok_or(RoomError::NoRoom)?;
-        if is_stored_spelling(room) {
-            return Err(RoomError::StoredSpelling);
-        }
-        let address = RoomAddress { tenant, room: room.into() };
-        // Nothing comes in that could not be kept.
-        self.stored(&address)?;
-        Ok(address)
+        RoomAddress::new(tenant, room)
     }
 
     /// The address as everybody outside writes it.
@@ -145,9 +173,10 @@ impl<'a> RoomDomains<'a> {
 
     /// The key under which the XMPP server keeps the room.
     pub fn stored(&self, room: &RoomAddress) -> Result<BareJid, RoomError> {
+        // Not prepared: names that are read from right to left cannot stand behind others in an address.
         let jid = match &room.tenant {
-            None => BareJid::from_parts(&room.room, self.muc),
-            Some(tenant) => BareJid::from_parts(&format!("[{}]{}", tenant.as_str(), room.room), self.muc),
+            None => BareJid::from_prepared(&room.room, self.muc),
+            Some(tenant) => BareJid::from_prepared(&format!("[{}]{}", tenant.as_str(), room.room), self.muc),
         };
         Ok(jid?)
     }
@@ -178,6 +207,9 @@ pub fn is_stored_spelling(node: &str) -> bool {
 /// which upstream's web server refuses.
 const SIGNS: &str = "-_~!$()*+,;=";
 
+/// What the web app removes from names of rooms.
+const REMOVED: &str = ":?#[]@!$&'()*+,;=></\"";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,6 +226,7 @@ mod tests {
             ("R2@muc.Stadt_X.meet.jitsi", "[stadt_x]r2@muc.meet.jitsi"),
             ("r2@muc.meet.jitsi", "r2@muc.meet.jitsi"),
             ("a%20b@muc.köln~+.meet.jitsi", "[köln~+]a%20b@muc.meet.jitsi"),
+            ("עברית@muc.القاهرة.meet.jitsi", "[القاهرة]עברית@muc.meet.jitsi"),
         ] {
             let room = read(written).unwrap();
             assert_eq!(ROOMS.stored(&room).unwrap().as_str(), stored);

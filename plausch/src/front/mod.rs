@@ -76,7 +76,7 @@ impl Front {
         }
         match &self.inner.folder {
             Some(folder) => self.serve_folder(folder.clone(), place, base, host, request).await,
-            None => serve_test_page(&place.path),
+            None => serve_test_page(&place),
         }
     }
 
@@ -99,7 +99,7 @@ impl Front {
             if path == "/interface_config.js" {
                 return script("var interfaceConfig = {};\n".into(), Keep::Check);
             }
-            if !paths::is_room(&path) {
+            if !paths::is_room(&place.tenant, &path) {
                 return not_found();
             }
             path = "/index.html".to_owned();
@@ -175,7 +175,8 @@ pub(crate) fn rewrite<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-fn serve_test_page(path: &str) -> Response<Body> {
+fn serve_test_page(place: &Place) -> Response<Body> {
+    let path = place.path.as_str();
     if let Some(name) = path.strip_prefix(test_page::PREFIX) {
         return match test_page::asset(name) {
             Some(a) => respond(a.content_type, a.text.to_owned(), Keep::Check),
@@ -185,7 +186,7 @@ fn serve_test_page(path: &str) -> Response<Body> {
     if path == "/interface_config.js" {
         return script("var interfaceConfig = {};\n".into(), Keep::Check);
     }
-    let page = path == "/" || (paths::is_room(path) && !path.contains('.'));
+    let page = path == "/" || (paths::is_room(&place.tenant, path) && !path.contains('.'));
     if !page {
         return not_found();
     }

@@ -1,6 +1,6 @@
 //! A request's path in, tenant and what is meant out. Decides nothing about content and reads nothing.
 
-use jitsi_xmpp::Tenant;
+use jitsi_xmpp::{RoomAddress, Tenant};
 
 /// What a path means.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,12 +34,15 @@ pub(super) fn place(raw: &str) -> Option<Place> {
     }
 }
 
-/// Whether the path names a room and so gets the app's page: one segment without the characters rooms cannot have.
-pub(super) fn is_room(path: &str) -> bool {
+/// Whether the path names a room and so gets the app's page: one segment without the characters that upstream's web
+/// server refuses, of which the app makes a room that the other parts take.
+pub(super) fn is_room(tenant: &str, path: &str) -> bool {
     let name = path.trim_matches('/');
-    !name.is_empty()
+    let ours = FOLDERS.contains(&name) || ENDPOINTS.contains(&name) || name == "_unlock";
+    let tenant = (!tenant.is_empty()).then(|| Tenant::new(tenant)).transpose();
+    !ours
         && !name.contains(['/', '?', '&', ':', '\'', '"', '<', '>', '#'])
-        && !name.starts_with('_')
+        && tenant.is_ok_and(|tenant| RoomAddress::from_path(tenant, name).is_ok())
 }
 
 /// A service's path and query for the role that serves it: `/<tenant>/x?a` becomes `/x?prefix=<tenant>&a`.
@@ -166,6 +169,28 @@ mod tests {
         }
     }
 
+    /// The list that the XMPP server, the focus and the bridge are held to.
+    #[test]
+    fn names_are_names_in_all_parts() {
+        use scenarios::names;
+        for (tenant, expected) in names::tenants() {
+            // Without a segment there is no tenant.
+            if !tenant.is_empty() {
+                let path = format!("/{}/rathaus", encode(&tenant));
+                assert_eq!(place(&path).is_some_and(|p| is_room(&p.tenant, &p.path)), expected, "{tenant:?}");
+            }
+        }
+        for (name, node) in names::typed() {
+            for (tenant, town) in [("/", None), ("/town/", Some(Tenant::new("town").unwrap()))] {
+                let path = format!("{tenant}{}", encode(&name));
+                let served = place(&path).is_some_and(|p| is_room(&p.tenant, &p.path));
+                assert_eq!(served, node.is_some(), "{tenant}{name:?}");
+                let room = RoomAddress::from_path(town, &name).ok().map(|r| r.room().to_owned());
+                assert!(!served || room == node, "{name:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_tenant_at_the_limit_is_one_and_beyond_is_not() {
         assert_eq!(at(&format!("/{}/r", "t".repeat(TENANT))).map(|p| p.1), Some("/r".into()));
@@ -202,10 +227,10 @@ mod tests {
     #[test]
     fn room_names() {
         for yes in ["/rathaus", "/Rat haus", "/bürgerforum", "/stadt-a/"] {
-            assert!(is_room(yes), "{yes}");
+            assert!(is_room("", yes), "{yes}");
         }
         for no in ["/", "", "/a/b", "/a\"b", "/_plausch"] {
-            assert!(!is_room(no), "{no}");
+            assert!(!is_room("", no), "{no}");
         }
     }
 }

@@ -28,7 +28,10 @@ pub(crate) fn stored(config: &Config, jid: Jid) -> Result<Jid, RoomError> {
         return Ok(Jid::new(None, &config.muc_domain, jid.resource())?);
     }
     let room = domains.stored(&domains.read(&jid)?)?;
-    Ok(Jid::new(room.node(), room.domain(), jid.resource())?)
+    match jid.resource() {
+        Some(nick) => Ok(room.with_resource(nick)?.into_jid()),
+        None => Ok(room.into_jid()),
+    }
 }
 
 /// The stored room that a connection's URL names.

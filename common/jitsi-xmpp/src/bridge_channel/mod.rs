@@ -12,9 +12,6 @@ pub use messages::{
 
 use crate::ids::{EndpointId, SourceName};
 
-/// Most bytes of one message. Clients announce 256 KiB as SCTP's `max-message-size`.
-pub const MAX_MESSAGE_BYTES: usize = 262_144;
-
 /// Client → bridge.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientMessage {
@@ -115,9 +112,6 @@ pub enum BridgeMessage {
     },
 }
 
-/// Most names in one list or map of a message. Reason: four sources for each of 500 participants; about 100 bytes each.
-pub const MAX_NAMES: usize = 2_000;
-
 /// Why a text is not a message. Blame: the peer. Consequence: the message is dropped and counted; the channel stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum ChannelError {
@@ -130,7 +124,7 @@ pub enum ChannelError {
     /// A member has a value that is not allowed.
     #[error("invalid '{0}'")]
     Invalid(&'static str),
-    /// More bytes than [`MAX_MESSAGE_BYTES`] or more names than [`MAX_NAMES`].
+    /// More bytes than [`MAX_CHANNEL_MESSAGE_BYTES`](crate::limits::MAX_CHANNEL_MESSAGE_BYTES) or more names than [`MAX_CHANNEL_NAMES`](crate::limits::MAX_CHANNEL_NAMES).
     #[error("too large")]
     TooLarge,
 }

@@ -1,16 +1,16 @@
 //! Parsing of bridge channel messages. Tolerant: unknown members are ignored, whole numbers may be written as
-//! fractions, enums in any case. (Upstream refuses unknown members; nobody relies on that.)
+//! fractions, enums in any case; but no member stands twice. (Upstream refuses unknown members; nobody relies on that.)
 
 use serde_json::{Map, Value};
 
 use super::{
     AudioSourceMapping, AudioSubscription, BridgeMessage, ChannelError, ClientMessage, EndpointMessage,
-    EndpointStats, MAX_MESSAGE_BYTES, MAX_NAMES, ReceiverVideoConstraints, SourceVideoType, VideoConstraints,
-    VideoSourceMapping,
+    EndpointStats, ReceiverVideoConstraints, SourceVideoType, VideoConstraints, VideoSourceMapping,
 };
 use crate::ids::{EndpointId, SourceName, Ssrc};
 use crate::jingle::VideoType;
-use crate::parse::MAX_ID_BYTES;
+use crate::json;
+use crate::limits::{MAX_CHANNEL_MESSAGE_BYTES, MAX_CHANNEL_NAMES, MAX_ID_BYTES};
 
 type Result<T> = std::result::Result<T, ChannelError>;
 
@@ -126,10 +126,10 @@ impl BridgeMessage {
 }
 
 fn object(text: &str) -> Result<(String, Members)> {
-    if text.len() > MAX_MESSAGE_BYTES {
+    if text.len() > MAX_CHANNEL_MESSAGE_BYTES {
         return Err(ChannelError::TooLarge);
     }
-    let Ok(Value::Object(mut m)) = serde_json::from_str(text) else { return Err(ChannelError::NotAMessage) };
+    let Some(Value::Object(mut m)) = json::parse(text) else { return Err(ChannelError::NotAMessage) };
     let Some(Value::String(class)) = m.remove("colibriClass") else { return Err(ChannelError::NotAMessage) };
     Ok((class.chars().take(64).collect(), Members(m)))
 }
@@ -151,7 +151,7 @@ fn endpoint_stats(mut m: Members) -> Result<EndpointStats> {
 fn constraints(v: &Value) -> Result<std::collections::BTreeMap<SourceName, VideoConstraints>> {
     const WHAT: &str = "constraints";
     let map = v.as_object().ok_or(ChannelError::Invalid(WHAT))?;
-    if map.len() > MAX_NAMES {
+    if map.len() > MAX_CHANNEL_NAMES {
         return Err(ChannelError::TooLarge);
     }
     map.iter().map(|(k, v)| Ok((SourceName::new(bounded(k, WHAT)?), video_constraints(v, WHAT)?))).collect()
@@ -223,7 +223,7 @@ impl Members {
     fn texts(&self, k: &'static str) -> Result<Option<Vec<&str>>> {
         let Some(v) = self.value(k) else { return Ok(None) };
         let list = v.as_array().ok_or(ChannelError::Invalid(k))?;
-        if list.len() > MAX_NAMES {
+        if list.len() > MAX_CHANNEL_NAMES {
             return Err(ChannelError::TooLarge);
         }
         list.iter()
@@ -257,7 +257,7 @@ impl Members {
         const K: &str = "mappedSources";
         let list = self.value(K).ok_or(ChannelError::Missing(K))?;
         let list = list.as_array().ok_or(ChannelError::Invalid(K))?;
-        if list.len() > MAX_NAMES {
+        if list.len() > MAX_CHANNEL_NAMES {
             return Err(ChannelError::TooLarge);
         }
         list.iter().map(|v| read(&Self(v.as_object().ok_or(ChannelError::Invalid(K))?.clone()))).collect()

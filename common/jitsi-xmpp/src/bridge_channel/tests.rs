@@ -1,6 +1,7 @@
 use super::*;
 use crate::ids::Ssrc;
 use crate::jingle::VideoType;
+use crate::limits::{MAX_CHANNEL_MESSAGE_BYTES, MAX_CHANNEL_NAMES};
 
 fn client(text: &str) -> Result<ClientMessage, ChannelError> {
     ClientMessage::parse(text)
@@ -120,21 +121,32 @@ fn bad_messages_are_refused() {
     assert_eq!(client(&deep), Err(NotAMessage));
 }
 
+/// Bridge and browsers could each read another one of two members (upstream's JSA-2023-0001).
+#[test]
+fn a_member_twice_is_no_message() {
+    for text in [
+        r#"{"colibriClass":"EndpointMessage","colibriClass":"ClientHello","to":""}"#,
+        r#"{"colibriClass":"EndpointMessage","to":"","x":{"a":1,"a":2}}"#,
+    ] {
+        assert_eq!(client(text), Err(ChannelError::NotAMessage), "{text}");
+    }
+}
+
 #[test]
 fn limits_at_and_beyond() {
     let padded = |n: usize| {
         let head = r#"{"colibriClass":"ClientHello","x":""#;
         format!("{head}{}\"}}", "y".repeat(n - head.len() - 2))
     };
-    assert!(client(&padded(MAX_MESSAGE_BYTES)).is_ok());
-    assert_eq!(client(&padded(MAX_MESSAGE_BYTES + 1)), Err(ChannelError::TooLarge));
+    assert!(client(&padded(MAX_CHANNEL_MESSAGE_BYTES)).is_ok());
+    assert_eq!(client(&padded(MAX_CHANNEL_MESSAGE_BYTES + 1)), Err(ChannelError::TooLarge));
 
     let names = |n: usize| {
         let list = vec!["\"x-v0\""; n].join(",");
         format!(r#"{{"colibriClass":"ReceiverVideoConstraints","selectedSources":[{list}]}}"#)
     };
-    assert!(client(&names(MAX_NAMES)).is_ok());
-    assert_eq!(client(&names(MAX_NAMES + 1)), Err(ChannelError::TooLarge));
+    assert!(client(&names(MAX_CHANNEL_NAMES)).is_ok());
+    assert_eq!(client(&names(MAX_CHANNEL_NAMES + 1)), Err(ChannelError::TooLarge));
 
     let id = |n: usize| format!(r#"{{"colibriClass":"EndpointMessage","to":"{}"}}"#, "x".repeat(n));
     assert!(client(&id(crate::MAX_ID_BYTES)).is_ok());

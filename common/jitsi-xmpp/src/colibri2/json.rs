@@ -19,7 +19,7 @@ use crate::sensitive::Sensitive;
 impl ConferenceModify {
     /// Reads a request body.
     pub fn from_json(text: &str) -> Result<Self, ParseError> {
-        let value: Value = serde_json::from_str(text).map_err(|_| ParseError::Json)?;
+        let value = crate::json::parse(text).ok_or(ParseError::Json)?;
         let f = Fields::new("conference-modify", &value)?;
         let mut c = Self::new(MeetingId::new(f.id("meeting-id")?));
         c.name = f.text("name")?.map(room_name).transpose()?;
@@ -52,7 +52,7 @@ impl ConferenceModify {
 impl ConferenceModified {
     /// Reads an answer's body.
     pub fn from_json(text: &str) -> Result<Self, ParseError> {
-        let value: Value = serde_json::from_str(text).map_err(|_| ParseError::Json)?;
+        let value = crate::json::parse(text).ok_or(ParseError::Json)?;
         let f = Fields::new("conference-modified", &value)?;
         Ok(Self {
             endpoints: f.list("endpoints", endpoint)?.unwrap_or_default(),

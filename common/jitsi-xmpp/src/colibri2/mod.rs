@@ -19,8 +19,6 @@ pub mod capability {
     pub const SSRC_REWRITING: &str = "ssrc-rewriting";
     /// Private candidates are advertised even if the configuration says no.
     pub const PRIVATE_ADDRESS_CONNECTIVITY: &str = "private-address-connectivity";
-    /// The bridge stamps the MID extension.
-    pub const RTP_MID_DEMUX: &str = "rtp-mid-demux";
 }
 
 /// `conference-modify`: what the focus wants.

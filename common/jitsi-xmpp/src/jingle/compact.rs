@@ -35,7 +35,7 @@ impl CompactSources {
     /// Reads `json-message`: `Ok(None)` if it is about something else than sources.
     pub fn from_element(e: &Element) -> Result<Option<Self>, ParseError> {
         expect(e, "json-message", ns::JITMEET)?;
-        let value: Value = serde_json::from_str(&e.text()).map_err(|_| ParseError::Json)?;
+        let value = crate::json::parse(&e.text()).ok_or(ParseError::Json)?;
         value.get("sources").map(Self::from_json).transpose()
     }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use super::SaslError;
 use super::scram::{Hash, attribute, decode, encode, equal, nonce, text, xor};
+use crate::limits::{MAX_SCRAM_ITERATIONS, MIN_SCRAM_ITERATIONS};
 use crate::sensitive::Sensitive;
 
 /// An exchange whose first message is out.
@@ -45,7 +46,7 @@ impl ScramClient {
             return Err(SaslError::Nonce);
         }
         let iterations = NonZeroU32::new(iterations)
-            .filter(|i| (MIN_ITERATIONS..=MAX_ITERATIONS).contains(&i.get()))
+            .filter(|i| (MIN_SCRAM_ITERATIONS..=MAX_SCRAM_ITERATIONS).contains(&i.get()))
             .ok_or(SaslError::Iterations)?;
 
         let salted = self.hash.salted_password(self.password.reveal(), &salt, iterations);
@@ -77,7 +78,3 @@ impl ScramClientFinal {
 
 /// No channel binding, no authorization identity.
 const GS2: &str = "n,,";
-/// RFC 5802 §5.1.
-const MIN_ITERATIONS: u32 = 4_096;
-/// About half a second of CPU; a server that demands more is not serious.
-const MAX_ITERATIONS: u32 = 500_000;

@@ -59,6 +59,3 @@ impl SaslError {
         }
     }
 }
-
-/// Most bytes of one message. Reason: names have at most 1,023 bytes; nonces about 30.
-pub const MAX_MESSAGE_BYTES: usize = 8_192;

@@ -1,6 +1,8 @@
 //! PLAIN: the one message in, name and password out, and back.
 
-use super::{MAX_MESSAGE_BYTES, SaslError};
+use super::SaslError;
+use crate::limits::MAX_SASL_MESSAGE_BYTES;
+use crate::prepare;
 use crate::sensitive::Sensitive;
 
 /// A PLAIN message.
@@ -10,14 +12,14 @@ pub struct Plain {
     pub authzid: String,
     /// The account.
     pub username: Sensitive<String>,
-    /// Its password.
+    /// Its password, prepared.
     pub password: Sensitive<String>,
 }
 
 impl Plain {
     /// Reads the message, base64 already removed.
     pub fn parse(message: &[u8]) -> Result<Self, SaslError> {
-        if message.len() > MAX_MESSAGE_BYTES {
+        if message.len() > MAX_SASL_MESSAGE_BYTES {
             return Err(SaslError::Malformed);
         }
         let text = std::str::from_utf8(message).map_err(|_| SaslError::Malformed)?;
@@ -27,13 +29,14 @@ impl Plain {
         else {
             return Err(SaslError::Malformed);
         };
-        if username.is_empty() || password.is_empty() {
+        if username.is_empty() {
             return Err(SaslError::Malformed);
         }
+        let password = prepare::password(password).ok_or(SaslError::Malformed)?;
         Ok(Self {
             authzid: authzid.to_owned(),
             username: Sensitive::new(username.to_owned()),
-            password: Sensitive::new(password.to_owned()),
+            password: Sensitive::new(password.into_owned()),
         })
     }
 

@@ -6,7 +6,9 @@ use aws_lc_rs::{digest, hmac, pbkdf2};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{MAX_MESSAGE_BYTES, SaslError};
+use super::SaslError;
+use crate::limits::MAX_SASL_MESSAGE_BYTES;
+use crate::prepare;
 use crate::sensitive::Sensitive;
 
 /// The hash function, and with it the mechanism.
@@ -25,11 +27,6 @@ impl Hash {
             Self::Sha1 => "SCRAM-SHA-1",
             Self::Sha256 => "SCRAM-SHA-256",
         }
-    }
-
-    /// From the mechanism's name.
-    pub fn from_mechanism(name: &str) -> Option<Self> {
-        [Self::Sha1, Self::Sha256].into_iter().find(|h| h.mechanism() == name)
     }
 
     /// Bytes of a digest.
@@ -61,6 +58,8 @@ impl Hash {
             Self::Sha1 => pbkdf2::PBKDF2_HMAC_SHA1,
             Self::Sha256 => pbkdf2::PBKDF2_HMAC_SHA256,
         };
+        // One spelling; what nobody can have as a password is nobody's, whatever comes of it.
+        let password = prepare::password(password).unwrap_or_else(|| password.into());
         let mut out = vec![0; self.output_len()];
         pbkdf2::derive(algorithm, iterations, salt, password.as_bytes(), &mut out);
         out
@@ -98,12 +97,6 @@ impl Credentials {
             server_key: Sensitive::new(hash.hmac(&salted, b"Server Key")),
         }
     }
-
-    /// Whether a password is the right one, for PLAIN.
-    pub fn verify_password(&self, password: &str) -> bool {
-        let other = Self::derive(self.hash, password, &self.salt, self.iterations);
-        equal(self.stored_key.reveal(), other.stored_key.reveal())
-    }
 }
 
 /// Compares without telling where the difference is.
@@ -124,7 +117,7 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, SaslError> {
 }
 
 pub(super) fn text(message: &[u8]) -> Result<&str, SaslError> {
-    if message.len() > MAX_MESSAGE_BYTES {
+    if message.len() > MAX_SASL_MESSAGE_BYTES {
         return Err(SaslError::Malformed);
     }
     std::str::from_utf8(message).map_err(|_| SaslError::Malformed)

@@ -1,3 +1,4 @@
+use crate::limits::{MAX_SASL_MESSAGE_BYTES, MAX_SCRAM_ITERATIONS, MIN_SCRAM_ITERATIONS};
 use std::num::NonZeroU32;
 
 use super::scram::decode;
@@ -115,8 +116,8 @@ fn first_messages() {
         assert_eq!(ScramFirst::parse(message).map(|_| ()), Err(why));
     }
     let long = |n: usize| [&b"n,,n=u,r="[..], &vec![b'x'; n - 9]].concat();
-    assert!(ScramFirst::parse(&long(MAX_MESSAGE_BYTES)).is_ok());
-    assert!(ScramFirst::parse(&long(MAX_MESSAGE_BYTES + 1)).is_err());
+    assert!(ScramFirst::parse(&long(MAX_SASL_MESSAGE_BYTES)).is_ok());
+    assert!(ScramFirst::parse(&long(MAX_SASL_MESSAGE_BYTES + 1)).is_err());
 }
 
 #[test]
@@ -125,9 +126,30 @@ fn plain_and_stored_credentials() {
     assert_eq!((p.username.reveal().as_str(), p.password.reveal().as_str()), ("focus", "se\u{e4}cret"));
     let rounds = NonZeroU32::new(4096).unwrap();
     let c = Credentials::derive(Hash::Sha1, p.password.reveal(), b"salt", rounds);
-    assert!(c.verify_password("se\u{e4}cret") && !c.verify_password("secret"));
+    let derived = |password| Credentials::derive(Hash::Sha1, password, b"salt", rounds);
+    assert!(c == derived("se\u{e4}cret") && c != derived("secret"));
+    // The same letter, written otherwise.
+    assert!(c == derived("sea\u{308}cret"));
+    let other = Plain::parse(&Plain::message("focus", "sea\u{308}cret")).unwrap();
+    assert_eq!(other.password.reveal(), "se\u{e4}cret");
     assert!(!format!("{p:?} {c:?}").contains("cret"));
     for bad in [&b"focus"[..], b"\0focus", b"\0focus\0", b"\0\0x", b"\0a\0b\0c", b"\0a\0\xff", b""] {
         assert_eq!(Plain::parse(bad), Err(SaslError::Malformed));
+    }
+}
+
+#[test]
+fn iterations_at_the_limits_and_beyond() {
+    for (iterations, ok) in [
+        (MIN_SCRAM_ITERATIONS - 1, false),
+        (MIN_SCRAM_ITERATIONS, true),
+        (MAX_SCRAM_ITERATIONS, true),
+        (MAX_SCRAM_ITERATIONS + 1, false),
+    ] {
+        let client = ScramClient::new(Hash::Sha1, "u", Sensitive::new("p".into()), "abc");
+        let challenge = format!("r=abcdef,s=c2FsdA==,i={iterations}");
+        let answer = client.respond(challenge.as_bytes());
+        assert_eq!(answer.is_ok(), ok, "{iterations}");
+        assert!(ok || answer.is_err_and(|e| e == SaslError::Iterations), "{iterations}");
     }
 }

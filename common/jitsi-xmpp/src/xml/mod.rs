@@ -230,11 +230,6 @@ impl Element {
         out
     }
 
-    /// Appends the bytes as they stand inside a parent of namespace `parent_ns`.
-    pub fn write_inside(&self, parent_ns: &str, out: &mut String) {
-        write::element(self, Some(parent_ns), out);
-    }
-
     /// Whether this is an `iq`, `message` or `presence` of the client namespace.
     pub fn is_stanza(&self) -> bool {
         self.ns == ns::CLIENT && matches!(self.name.as_ref(), "iq" | "message" | "presence")

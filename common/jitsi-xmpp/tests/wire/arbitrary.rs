@@ -4,7 +4,6 @@
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage};
 use jitsi_xmpp::colibri2::ConferenceModify;
 use jitsi_xmpp::jingle::{CompactSources, Jingle};
-use jitsi_xmpp::presence::SourceInfo;
 use jitsi_xmpp::sasl::{Plain, ScramFirst};
 use jitsi_xmpp::xml::{self, Element, Splitter, StreamItem, XmlLimits};
 use proptest::collection::vec;
@@ -145,7 +144,7 @@ proptest! {
         let _ = ClientMessage::parse(&text);
         let _ = BridgeMessage::parse(&text);
         let _ = ConferenceModify::from_json(&text);
-        let _ = SourceInfo::from_json(&text);
+        let _ = jitsi_xmpp::json::parse(&text);
         let _ = Plain::parse(&bytes);
         let _ = ScramFirst::parse(&bytes);
         let _ = Jingle::from_element(&e);

@@ -5,7 +5,6 @@ use jitsi_xmpp::disco::DiscoInfo;
 use jitsi_xmpp::forms::{Form, FormKind};
 use jitsi_xmpp::ids::{EndpointId, MediaType, SessionId, SourceName, Ssrc};
 use jitsi_xmpp::jingle::*;
-use jitsi_xmpp::presence::{Item, MucUser};
 use jitsi_xmpp::{Condition, Element, StanzaError, iq, ns};
 
 use crate::jingle::transport;
@@ -82,7 +81,6 @@ fn compat_every_element_on_the_list_carries_its_namespace() {
     let form = Form::new(FormKind::Result, "http://jabber.org/protocol/muc#roominfo");
     let disco = DiscoInfo { forms: vec![form], ..DiscoInfo::default() };
     let table: Vec<(&str, &str, Element)> = vec![
-        ("x", ns::MUC_USER, stanza("presence", MucUser::new(Item::default(), [110]).to_element())),
         ("x", ns::DATA_FORMS, stanza("iq", disco.to_element())),
         ("x", "jabber:x:delay", by_hand("x", "jabber:x:delay")),
         ("json-message", ns::JITMEET, jingle()),

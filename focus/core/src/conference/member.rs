@@ -200,7 +200,7 @@ impl Member {
             (self.sends_audio, self.sends_video) = (!muted("audiomuted"), !muted("videomuted"));
             return;
         };
-        let Ok(serde_json::Value::Object(sources)) = serde_json::from_str(&info.text()) else { return };
+        let Some(serde_json::Value::Object(sources)) = jitsi_xmpp::json::parse(&info.text()) else { return };
         (self.sends_audio, self.sends_video) = (false, false);
         for (name, source) in &sources {
             if source.get("muted").and_then(serde_json::Value::as_bool).unwrap_or(true) {

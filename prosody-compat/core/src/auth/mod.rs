@@ -24,7 +24,11 @@ pub(crate) struct Accounts {
 impl Accounts {
     pub(crate) fn new(config: &Config) -> Self {
         let account = |a: &crate::config::Account| {
-            (a.jid.clone(), Account { password: a.password.clone(), credentials: Vec::new() })
+            // In the one spelling in which clients' passwords are compared.
+            let password = a.password.reveal();
+            let password =
+                jitsi_xmpp::prepare::password(password).unwrap_or_else(|| password.into()).into_owned();
+            (a.jid.clone(), Account { password: Sensitive::new(password), credentials: Vec::new() })
         };
         Self { by_jid: config.accounts.iter().map(account).collect() }
     }

@@ -15,7 +15,7 @@ fn check(_: &mut Room, world: &World, sender: &Sender, e: &mut Element) -> Resul
         return Ok(Relay::Pass);
     }
     let Some(json) = e.child("json-message", ns::JITMEET) else { return Ok(Relay::Pass) };
-    let Ok(value) = serde_json::from_str::<Value>(&json.text()) else { return Ok(Relay::Drop) };
+    let Some(value) = jitsi_xmpp::json::parse(&json.text()) else { return Ok(Relay::Drop) };
     let transcription = value.get("type").and_then(Value::as_str) == Some("transcription-result");
     let transcriber = sender.bare.node() == Some("transcriber")
         && world.config.hidden_domain.as_deref() == Some(sender.bare.domain());

@@ -50,7 +50,7 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     if text.is_empty() || payload.attr("room").is_none() {
         return Ok(());
     }
-    let Ok(json) = serde_json::from_str::<Value>(&text) else { return refuse() };
+    let Some(json) = jitsi_xmpp::json::parse(&text) else { return refuse() };
     let Some(key) = json.get("key").and_then(Value::as_str) else { return Ok(()) };
     let Some(data) = json.get("data").filter(|d| !d.is_null()) else { return refuse() };
     if !room.is_moderator(c.sender.id) || BLOCKED.contains(&key) {

@@ -13,5 +13,6 @@ mod focus_link;
 mod hostile;
 mod meeting;
 mod moderation;
+mod names;
 mod privacy;
 mod resumption;
