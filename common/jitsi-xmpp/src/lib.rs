@@ -11,6 +11,7 @@
 pub mod bridge_channel;
 pub mod bridge_stats;
 pub mod colibri2;
+pub mod conference_request;
 pub mod disco;
 pub mod entropy;
 pub mod forms;

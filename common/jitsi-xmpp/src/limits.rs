@@ -32,3 +32,9 @@ pub const MAX_CHANNEL_MESSAGE_BYTES: usize = 262_144;
 
 /// Most names in one list or map of a message. Reason: four sources for each of 500 participants; about 100 bytes each.
 pub const MAX_CHANNEL_NAMES: usize = 2_000;
+
+/// Properties read from a conference request. Clients send five. The body's size bounds the memory.
+pub const MAX_REQUEST_PROPERTIES: usize = 64;
+
+/// Bytes of a conference request's body. A token of 8 KiB and some text.
+pub const MAX_REQUEST_BYTES: usize = 65_536;

@@ -89,7 +89,7 @@ pub const SCTP_MAX_STREAMS: u16 = 64;
 
 /// Largest message on a bridge channel, either direction: what the clients' SDP says, and where upstream's SCTP stack
 /// stops. A client's own stack refuses to send more.
-pub const MAX_CHANNEL_MESSAGE: usize = jitsi_xmpp::bridge_channel::MAX_MESSAGE_BYTES;
+pub const MAX_CHANNEL_MESSAGE: usize = jitsi_xmpp::limits::MAX_CHANNEL_MESSAGE_BYTES;
 
 /// Bytes an SCTP association may hold for reassembly: the largest message and the beginning of the next.
 pub const SCTP_RECEIVE_BUFFER: u32 = 320 * 1024;

@@ -1,0 +1,24 @@
+//! Fuzz targets as plain functions: any bytes in; a panic if a promise is broken, nothing otherwise.
+//!
+//! `tests/arbitrary.rs` runs them with what is kept in `corpus/` and with changes of it; `fuzz/` drives the same functions
+//! by coverage (docs/developer/testing.md).
+#![forbid(unsafe_code)]
+
+pub mod machines;
+pub mod wire;
+
+/// A target: its name, which is also its folder in `corpus/`, and the function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("z14_colibri2", wire::z14_colibri2),
+    ("z15_bridge_channel", wire::z15_bridge_channel),
+    ("z16_xml_stream", wire::z16_xml_stream),
+    ("z17_words", wire::z17_words),
+    ("z18_xmpp_stream", machines::z18_xmpp_stream),
+    ("z22_conference_request", machines::z22_conference_request),
+    ("z24_focus", machines::z24_focus),
+    ("z29_addresses", wire::z29_addresses),
+    ("z30_sasl", wire::z30_sasl),
+];
