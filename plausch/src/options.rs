@@ -203,14 +203,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "",
         "Most people in one meeting; without it, what the server can carry.",
     ),
-    of(
-        Kind::Bool,
-        "rooms.strict_nicks",
-        "",
-        &["PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT"],
-        "false",
-        "Nicks of people without a login begin with their address, as clients make them.",
-    ),
     text(
         "turn.stun_host",
         "",
@@ -249,6 +241,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     of(Kind::Secret, "turn.password", "", &["TURN_PASSWORD"], "", "Its password."),
     of(Kind::Number, "turn.ttl", "", &["TURN_TTL"], "86400", "Seconds that credentials are valid."),
+    of(
+        Kind::Bool,
+        "rooms.strict_nicks",
+        "",
+        &["PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT"],
+        "false",
+        "Nicks of people without a login begin with their address, as clients make them.",
+    ),
     of(
         Kind::Bool,
         "rooms.av_moderation",
