@@ -48,12 +48,7 @@ pub(super) fn set_affiliation(
     }
     for nick in nicks {
         let change = Change { actor: actor.clone(), reason: reason.clone(), ..Change::default() };
-        let code = match affiliation {
-            Affiliation::Outcast => Some(301),
-            Affiliation::None if t.room.config.members_only => Some(321),
-            _ => None,
-        };
-        if let Some(code) = code {
+        if let Some(code) = shut_out(t.room, affiliation) {
             leave::remove(t, &nick, None, None, &Change { codes: vec![code], ..change });
             continue;
         }
@@ -68,6 +63,15 @@ pub(super) fn set_affiliation(
         }
     }
     Ok(())
+}
+
+/// The status of who may not be here with this affiliation.
+fn shut_out(room: &Room, affiliation: Affiliation) -> Option<u16> {
+    match affiliation {
+        Affiliation::Outcast => Some(301),
+        Affiliation::None if room.config.members_only => Some(321),
+        _ => None,
+    }
 }
 
 /// Upstream's conditions (xmpp-server §3.7).
@@ -110,9 +114,12 @@ fn announce_absent(
     if let Some(reason) = reason {
         item.push(Element::inherit("reason").with_text(reason));
     }
-    let message = Element::new("message", ns::CLIENT)
-        .with_attr("from", room.shown())
-        .with_child(Element::new("x", ns::MUC_USER).with_child(item));
+    let mut x = Element::new("x", ns::MUC_USER);
+    if let Some(code) = shut_out(room, affiliation) {
+        x.push(Element::inherit("status").with_attr("code", code.to_string()));
+    }
+    x.push(item);
+    let message = Element::new("message", ns::CLIENT).with_attr("from", room.shown()).with_child(x);
     let message = Outgoing::new(message);
     for o in room.occupants().filter(|o| o.bare != *target) {
         for s in &o.sessions {

@@ -384,3 +384,57 @@ fn compat_metadata_is_silent_where_upstream_is() {
     assert!(rig.ask(anna, &set(r#"{"key":"a","data":1}"#))[0].contains("room_metadata"));
     rig.end(&[&focus, anna, ben]);
 }
+
+#[test]
+fn compat_a_message_about_somebody_absent_says_that_it_is_shut_out() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(1);
+    rig.grant(&focus, &clients[0]);
+    rig.take(&clients[0]);
+    let set = |affiliation: &str| {
+        format!(
+            r#"<iq type="set" id="o" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin"><item affiliation="{affiliation}" jid="somebody@meet.jitsi"/></query></iq>"#
+        )
+    };
+    let told = |rig: &mut Rig, affiliation: &str| {
+        rig.send(&focus, &set(affiliation));
+        rig.take(&clients[0]).concat()
+    };
+    assert!(told(&mut rig, "outcast").contains(r#"<status code="301"/><item affiliation="outcast" "#));
+    assert!(!told(&mut rig, "none").contains("status"));
+    rig.send(&focus, &format!(r#"<iq type="set" id="m" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_membersonly"><value>true</value></field></x></query></iq>"#));
+    rig.take(&clients[0]);
+    assert!(!told(&mut rig, "member").contains("status"));
+    assert!(told(&mut rig, "none").contains(r#"<status code="321"/><item affiliation="none" "#));
+    let mut again = rig.client();
+    again.nick = "x".into();
+    assert!(rig.join(&again)[0].contains("<registration-required "));
+}
+
+/// Several wait for the focus and come in at the same moment: each counts for the next.
+#[test]
+fn a_full_meeting_is_full_also_for_those_who_waited_together() {
+    let mut rig = Rig::with(|c| c.policy.max_participants = Some(2));
+    let opener =
+        rig.open(Transport::InProcess("jvb@auth.meet.jitsi/x".parse().unwrap()), SessionQuery::default());
+    let opener = Client { conn: opener, jid: "jvb@auth.meet.jitsi/x".into(), nick: "opener".into() };
+    assert!(rig.join(&opener).is_empty());
+    let waiting: Vec<Client> = (0..4).map(|_| rig.client()).collect();
+    for c in &waiting {
+        assert!(rig.join(c).is_empty());
+    }
+    let focus = rig.focus();
+    rig.join(&focus);
+    let mut came = 0;
+    for c in &waiting {
+        let heard = rig.take(c).concat();
+        let full = heard.contains("<service-unavailable ");
+        assert_ne!(full, heard.contains("code=\"110\""), "{heard}");
+        came += usize::from(!full);
+    }
+    let opener_in = rig.take(&opener).concat().contains("code=\"110\"");
+    assert_eq!(came + usize::from(opener_in), 2);
+    // One that is lost and may resume still has its place; one that left gives it back.
+    let late = rig.client();
+    assert!(rig.join(&late)[0].contains("<service-unavailable "));
+}
