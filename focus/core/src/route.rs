@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jitsi_xmpp::colibri2::ConferenceModify;
 use jitsi_xmpp::iq;
 use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError, ns};
 use serde_json::Value;
@@ -68,6 +69,7 @@ impl Focus {
                 self.with_room(now, &room, |c, turn| c.handle_request(turn, from, payload))
                     .unwrap_or_else(|| StanzaError::new(Condition::ItemNotFound).into())
             }
+            ("set", "conference-modify", ns::COLIBRI2) => self.bridge_gave_up(now, from, payload),
             // No recorder and no gateway is registered.
             ("set", "jibri", ns::JIBRI) | ("set", "dial", ns::RAYO) => {
                 StanzaError::new(Condition::ServiceUnavailable).into()
@@ -76,6 +78,27 @@ impl Focus {
                 self.engine.counters.iqs_unknown += 1;
                 StanzaError::new(Condition::FeatureNotImplemented).into()
             }
+        }
+    }
+
+    /// Our bridges say so when a conference failed there: whoever was on it is invited again at once, and not only when
+    /// the next request finds that it is gone.
+    fn bridge_gave_up(&mut self, now: Instant, from: Option<&Jid>, payload: &Element) -> Verdict {
+        let Ok(gone) = ConferenceModify::from_element(payload) else {
+            return StanzaError::new(Condition::BadRequest).into();
+        };
+        if !gone.expire {
+            return StanzaError::new(Condition::FeatureNotImplemented).into();
+        }
+        let theirs = |c: &&Conference| {
+            c.bridge.as_ref().is_some_and(|b| {
+                b.meeting == gone.meeting_id && from.is_some_and(|f| f.as_str() == b.bridge.as_str())
+            })
+        };
+        let room = self.rooms.values().find(theirs).map(|c| c.room.clone());
+        match room.and_then(|room| self.with_room(now, &room, |c, turn| c.lose_bridge(turn, true))) {
+            Some(()) => Verdict::Result(None),
+            None => StanzaError::new(Condition::ItemNotFound).into(),
         }
     }
 

@@ -11,8 +11,10 @@ mod client;
 mod identity;
 mod session;
 mod stream;
+mod wire;
 
 pub use client::{Client, Media};
 pub use identity::{Identity, PeerError};
 pub use session::{Options, Peer};
 pub use stream::{OPEN, Stream};
+pub use wire::Wire;

@@ -315,3 +315,25 @@ fn compat_a_bridge_that_was_away_for_a_moment_is_tidied_and_used_again() {
     assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002"]);
     assert!(w.actions("anna0001").ends_with(&["session-initiate".to_owned()]));
 }
+
+#[test]
+fn a_bridge_that_says_that_a_conference_failed_has_everybody_invited_again_and_nobody_else_can() {
+    let mut w = two();
+    let meeting = w.bridges["jvb1"].conferences.keys().next().unwrap().to_string();
+    let mut id = 0;
+    let mut says = |w: &mut World, from: &str, meeting: &str| {
+        id += 1;
+        w.receive(&format!(
+            "<iq xmlns='jabber:client' type='set' id='f{id}' from='{from}' to='focus@auth.meet.jitsi/focus'>\
+             <conference-modify xmlns='jitsi:colibri2' meeting-id='{meeting}' expire='true'/></iq>"
+        ));
+    };
+    says(&mut w, "jvbbrewery@internal-muc.meet.jitsi/jvb2", &meeting);
+    says(&mut w, "jvbbrewery@internal-muc.meet.jitsi/jvb1", "another");
+    assert!(w.actions("anna0001").is_empty());
+    w.bridges.get_mut("jvb1").unwrap().conferences.clear();
+    says(&mut w, "jvbbrewery@internal-muc.meet.jitsi/jvb1", &meeting);
+    assert_eq!(w.actions("anna0001"), ["session-terminate", "session-initiate"]);
+    assert_eq!(w.actions("ben00002"), ["session-terminate", "session-initiate"]);
+    assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002"]);
+}

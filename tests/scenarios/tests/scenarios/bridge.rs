@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::bridge_stats::BridgeStats;
@@ -10,6 +11,7 @@ use jitsi_xmpp::colibri2::ConferenceModify;
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::xml::Element;
 use jitsi_xmpp::{Condition, StanzaError, health, iq, ns};
+use peer::Wire;
 use prosody_core::ConnId;
 use videobridge_core::{
     Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig,
@@ -17,27 +19,6 @@ use videobridge_core::{
 
 pub(crate) const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
 const STATS: Duration = Duration::from_secs(5);
-
-/// Datagrams on their way: to, from, bytes.
-#[derive(Default)]
-pub(crate) struct Wire(pub(crate) Vec<(SocketAddr, SocketAddr, Vec<u8>)>);
-
-impl DatagramSink for Wire {
-    fn send(
-        &mut self,
-        to: SocketAddr,
-        from: SocketAddr,
-        max_len: usize,
-        fill: &mut dyn FnMut(&mut [u8]) -> usize,
-    ) {
-        let mut buf = vec![0; max_len];
-        let len = fill(&mut buf);
-        if len > 0 {
-            buf.truncate(len);
-            self.0.push((to, from, buf));
-        }
-    }
-}
 
 pub(crate) struct Bridge {
     pub(crate) shard: Shard,
@@ -55,6 +36,27 @@ pub(crate) struct Bridge {
     /// What the focus asked for.
     pub(crate) requests: Vec<ConferenceModify>,
     pub(crate) forbidden: usize,
+    /// A bug: whatever is sent to this address panics.
+    pub(crate) trap: Option<SocketAddr>,
+    /// Conferences that failed.
+    pub(crate) failed: usize,
+    /// Who asked for conferences last.
+    asked_by: String,
+}
+
+struct Trap<'a>(Option<SocketAddr>, &'a mut Wire);
+
+impl DatagramSink for Trap<'_> {
+    fn send(
+        &mut self,
+        to: SocketAddr,
+        from: SocketAddr,
+        max_len: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) {
+        assert_ne!(Some(to), self.0, "the bug");
+        self.1.send(to, from, max_len, fill);
+    }
 }
 
 impl Bridge {
@@ -75,6 +77,9 @@ impl Bridge {
             out: Vec::new(),
             requests: Vec::new(),
             forbidden: 0,
+            trap: None,
+            failed: 0,
+            asked_by: String::new(),
         }
     }
 
@@ -85,8 +90,7 @@ impl Bridge {
 
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         if self.shard.poll_timeout().is_some_and(|t| t <= now) {
-            self.shard.handle_timeout(now, &mut self.wire);
-            self.events();
+            self.guarded(now, |shard, out| shard.handle_timeout(now, out));
         }
         if self.conn.is_some() && self.next_stats <= now {
             self.next_stats = now + STATS;
@@ -131,6 +135,7 @@ impl Bridge {
                 Some(Ok(modify)) => {
                     self.next += 1;
                     self.under_way.insert(self.next, stanza.clone());
+                    self.asked_by = from.to_owned();
                     self.requests.push(modify.clone());
                     let request = RequestId(self.next);
                     self.command(now, Command::Colibri2 { request, modify: Box::new(modify) });
@@ -146,18 +151,35 @@ impl Bridge {
     }
 
     pub(crate) fn command(&mut self, now: Instant, command: Command) {
-        self.shard.handle_command(now, command, &mut self.wire);
-        self.events();
+        self.guarded(now, |shard, out| shard.handle_command(now, command, out));
     }
 
     pub(crate) fn datagram(&mut self, now: Instant, src: SocketAddr, data: &mut [u8]) {
-        self.shard.handle_datagram(now, src, self.address, data, &mut self.wire);
+        let local = self.address;
+        self.guarded(now, |shard, out| {
+            shard.handle_datagram(now, src, local, data, out);
+        });
+    }
+
+    /// As the shell does it.
+    fn guarded(&mut self, now: Instant, step: impl FnOnce(&mut Shard, &mut dyn DatagramSink)) {
+        let mut out = Trap(self.trap, &mut self.wire);
+        if catch_unwind(AssertUnwindSafe(|| step(&mut self.shard, &mut out))).is_err() {
+            assert!(self.shard.recover(now));
+        }
         self.events();
     }
 
     fn events(&mut self) {
         while let Some(event) = self.shard.poll_event() {
-            if let Event::Colibri2Reply { request, result } = event {
+            if let Event::ConferenceFailed { meeting } = event {
+                self.failed += 1;
+                let mut expired = ConferenceModify::new(meeting);
+                expired.expire = true;
+                let id = format!("failed-{}", self.failed);
+                let to = self.asked_by.parse().expect("an occupant");
+                self.out.push(iq::request("set", &to, &id, expired.to_element()));
+            } else if let Event::Colibri2Reply { request, result } = event {
                 let iq = self.under_way.remove(&request.0).expect("answered once");
                 self.out.push(match result {
                     Ok(modified) => iq::result(&iq, Some(modified.to_element())),

@@ -1,5 +1,6 @@
 //! Somebody hostile in the room, or outside of it, while two others keep meeting undisturbed.
 
+mod bridge;
 mod focus;
 
 use jitsi_xmpp::Element;

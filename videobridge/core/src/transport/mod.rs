@@ -427,3 +427,43 @@ fn send_copy(out: &mut dyn DatagramSink, path: Path, datagram: &[u8]) {
         copy(buf, [datagram, &[], &[]]).unwrap_or(0)
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use jitsi_xmpp::entropy::SeededEntropy;
+
+    use super::*;
+    use crate::config::LocalAddress;
+
+    #[test]
+    fn handshakes_under_way_have_a_limit_for_one_address_and_for_all() {
+        let config = ShardConfig::new(
+            vec![LocalAddress::new("127.0.0.1:10000".parse().unwrap())],
+            Certificate::generate().unwrap(),
+        );
+        let mut shared = Shared::new(&config).unwrap();
+        let transport = |shared: &Shared| {
+            Transport::new(Instant::now(), &config, shared, true, false, &mut SeededEntropy::new(1))
+        };
+        let path =
+            |n: u8| Path { local: "127.0.0.1:10000".parse().unwrap(), remote: ([192, 0, 2, n], 1000).into() };
+        let mut begun: Vec<_> = Vec::new();
+        let mut begin = |shared: &mut Shared, n: u8| {
+            let mut t = transport(shared);
+            let taken = t.take_share(path(n), shared);
+            begun.extend(taken.then_some(t));
+            taken
+        };
+        assert!(
+            (0..limits::MAX_HANDSHAKES_PER_ADDRESS).all(|_| begin(&mut shared, 1)),
+            "at the limit of one"
+        );
+        assert!(!begin(&mut shared, 1), "one beyond");
+        let left = limits::MAX_HANDSHAKES - limits::MAX_HANDSHAKES_PER_ADDRESS;
+        assert!((0..left).all(|_| begin(&mut shared, 2)), "at the limit of all");
+        assert!(!begin(&mut shared, 3), "one beyond");
+        begun.first_mut().unwrap().give_back(&mut shared);
+        begun.first_mut().unwrap().give_back(&mut shared);
+        assert_eq!(shared.handshakes.held(), limits::MAX_HANDSHAKES - 1, "given back once");
+    }
+}

@@ -4,6 +4,7 @@ mod colibri2;
 mod floods;
 mod hostile;
 mod isolation;
+mod limits;
 mod media;
 mod transport;
 mod web_socket;

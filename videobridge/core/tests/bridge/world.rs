@@ -11,35 +11,13 @@ use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::{EndpointId, MediaType, MeetingId, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{Fingerprint, HeaderExtension, IceUdpTransport, PayloadType, Setup, Source};
 use jitsi_xmpp::{Sensitive, StanzaError};
-use videobridge_core::{
-    Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig,
-};
+use videobridge_core::{Certificate, Command, Event, LocalAddress, RequestId, Shard, ShardConfig};
 
+pub(crate) use peer::Wire;
 use peer::{Options, Peer};
 
 /// Datagrams a peer sends in; those that arrive out.
 type Meddle = Box<dyn FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>>>;
-
-/// Collects datagrams.
-#[derive(Default)]
-pub(crate) struct Wire(pub(crate) Vec<(SocketAddr, SocketAddr, Vec<u8>)>);
-
-impl DatagramSink for Wire {
-    fn send(
-        &mut self,
-        to: SocketAddr,
-        from: SocketAddr,
-        max_len: usize,
-        fill: &mut dyn FnMut(&mut [u8]) -> usize,
-    ) {
-        let mut buf = vec![0; max_len];
-        let len = fill(&mut buf);
-        if len > 0 {
-            buf.truncate(len);
-            self.0.push((to, from, buf));
-        }
-    }
-}
 
 pub(crate) struct World {
     pub(crate) now: Instant,

@@ -1,0 +1,109 @@
+//! What a shard has room for: at the limit, and one beyond.
+
+use std::time::Duration;
+
+use jitsi_xmpp::Condition;
+use jitsi_xmpp::colibri2::{ConferenceModify, Endpoint};
+use jitsi_xmpp::ids::MeetingId;
+use videobridge_core::{Command, LocalAddress, limits};
+
+use crate::world::{Wire, World, endpoint, new_endpoint, request};
+
+fn of(meeting: usize, create: bool, endpoints: Vec<Endpoint>) -> ConferenceModify {
+    ConferenceModify { meeting_id: MeetingId::new(format!("m{meeting}")), ..request(create, endpoints) }
+}
+
+fn refused(world: &mut World, modify: ConferenceModify) -> Option<Condition> {
+    world.modify(modify).err().map(|e| e.condition)
+}
+
+#[test]
+fn conferences_of_a_shard_have_a_limit() {
+    let mut world = World::new();
+    for n in 0..limits::MAX_CONFERENCES {
+        assert_eq!(refused(&mut world, of(n, true, vec![])), None);
+    }
+    let beyond = of(limits::MAX_CONFERENCES, true, vec![]);
+    assert_eq!(refused(&mut world, beyond.clone()), Some(Condition::ResourceConstraint));
+    assert_eq!(
+        refused(&mut world, of(0, false, vec![new_endpoint("aaaa0001")])),
+        None,
+        "those that are there go on"
+    );
+    let expire = ConferenceModify { expire: true, ..of(0, false, vec![]) };
+    assert_eq!(
+        (refused(&mut world, expire), refused(&mut world, beyond)),
+        (None, None),
+        "one went, one comes"
+    );
+}
+
+#[test]
+fn endpoints_of_a_shard_have_a_limit() {
+    let mut world = World::new();
+    let meetings = limits::MAX_ENDPOINTS / limits::MAX_ENDPOINTS_PER_CONFERENCE;
+    for meeting in 0..=meetings {
+        assert_eq!(refused(&mut world, of(meeting, true, vec![])), None);
+    }
+    for n in 0..limits::MAX_ENDPOINTS {
+        let one = of(n % meetings, false, vec![new_endpoint(&format!("{n:08x}"))]);
+        assert_eq!(refused(&mut world, one), None);
+    }
+    let beyond = of(meetings, false, vec![new_endpoint("one-more")]);
+    assert_eq!(refused(&mut world, beyond.clone()), Some(Condition::ResourceConstraint));
+    let gone = Endpoint { expire: true, ..endpoint("00000000") };
+    assert_eq!(refused(&mut world, of(0, false, vec![gone])), None);
+    assert_eq!(refused(&mut world, beyond), None);
+}
+
+#[test]
+fn endpoints_in_one_request_have_a_limit() {
+    let mut world = World::new();
+    world.modify(request(true, vec![new_endpoint("aaaa0001")])).unwrap();
+    let expiring = |n: usize| Endpoint { expire: true, ..endpoint(&format!("{n:08x}")) };
+    let at_limit: Vec<_> = (0..limits::MAX_ENDPOINTS_PER_REQUEST).map(expiring).collect();
+    assert_eq!(refused(&mut world, request(false, at_limit.clone())), None);
+    let beyond = [at_limit, vec![expiring(9_999_999)]].concat();
+    assert_eq!(refused(&mut world, request(false, beyond)), Some(Condition::ResourceConstraint));
+}
+
+#[test]
+fn addresses_of_the_machine_have_a_limit_and_go_again() {
+    let mut world = World::new();
+    let candidates = |world: &mut World, meeting: usize| {
+        let answer = world.modify(of(meeting, true, vec![new_endpoint("aaaa0001")])).unwrap();
+        answer.endpoints[0].transport.as_ref().unwrap().ice.as_ref().unwrap().candidates.len()
+    };
+    let address = |n: usize| std::net::SocketAddr::from(([127, 0, 1, u8::try_from(n).unwrap()], 10_000));
+    assert_eq!(candidates(&mut world, 0), 1);
+    for n in 1..=limits::MAX_LOCAL_ADDRESSES {
+        // Told twice, one address is still one.
+        world.command(Command::AddAddress(LocalAddress::new(address(n))));
+        world.command(Command::AddAddress(LocalAddress::new(address(n))));
+    }
+    assert_eq!(candidates(&mut world, 1), limits::MAX_LOCAL_ADDRESSES, "one beyond is left out");
+    for n in 1..=limits::MAX_LOCAL_ADDRESSES {
+        world.command(Command::RemoveAddress(address(n)));
+    }
+    assert_eq!(candidates(&mut world, 2), 1);
+}
+
+#[test]
+fn timers_of_those_who_are_gone_do_not_stay() {
+    let mut world = World::new();
+    for n in 0..500 {
+        world.modify(of(n, true, vec![new_endpoint("aaaa0001")])).unwrap();
+    }
+    for n in 0..500 {
+        world.modify(ConferenceModify { expire: true, ..of(n, false, vec![]) }).unwrap();
+    }
+    assert!(world.shard.is_empty());
+    let end = world.now + Duration::from_secs(5);
+    let mut wakes = 0;
+    while let Some(at) = world.shard.poll_timeout().filter(|at| *at <= end) {
+        world.now = at;
+        world.shard.handle_timeout(at, &mut Wire::default());
+        wakes += 1;
+    }
+    assert!(wakes <= 20, "only the shard's own timers are left: {wakes}");
+}
