@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod machines;
+pub mod media;
 pub mod wire;
 
 /// A target: its name, which is also its folder in `corpus/`, and the function.
@@ -12,6 +13,14 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    ("z02_demux", media::z02_demux),
+    ("z03_rtp", media::z03_rtp),
+    ("z04_rtcp", media::z04_rtcp),
+    ("z05_transport_cc", media::z05_transport_cc),
+    ("z06_payloads", media::z06_payloads),
+    ("z07_media", media::z07_media),
+    ("z08_srtp", media::z08_srtp),
+    ("z13_datagram", media::z13_datagram),
     ("z14_colibri2", wire::z14_colibri2),
     ("z15_bridge_channel", wire::z15_bridge_channel),
     ("z16_xml_stream", wire::z16_xml_stream),

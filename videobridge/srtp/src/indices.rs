@@ -28,8 +28,8 @@ pub(crate) struct NextRtcpIndex {
 pub(crate) struct Indices {
     places: HashMap<u32, usize>,
     streams: Vec<Stream>,
-    /// Packets come in bursts: the place found last is tried first.
-    last: usize,
+    /// Places found lately, by the lower bits of the SSRC: cheaper than to look for them.
+    recent: [usize; RECENT],
     /// One counter for all SSRCs; receivers only ask that it grows per SSRC.
     next_rtcp: u32,
 }
@@ -41,6 +41,7 @@ struct Stream {
     used: [u64; WORDS],
 }
 
+const RECENT: usize = 16;
 const WORDS: usize = SEND_WINDOW as usize / 64;
 
 impl NextIndex {
@@ -71,27 +72,36 @@ impl NextRtcpIndex {
 
 impl Indices {
     pub(crate) fn new() -> Self {
-        Self { places: HashMap::new(), streams: Vec::new(), last: 0, next_rtcp: 1 }
+        Self { places: HashMap::new(), streams: Vec::new(), recent: [0; RECENT], next_rtcp: 1 }
     }
 
     /// The index of the packet with this sequence number. Its roll-over counter is the one the receiver will guess
     /// (RFC 3711 §3.3.1).
     pub(crate) fn rtp(&mut self, ssrc: u32, sequence: u16) -> Result<NextIndex, SrtpError> {
-        if self.streams.get(self.last).is_none_or(|s| s.ssrc != ssrc) {
-            match self.places.get(&ssrc) {
-                Some(at) => self.last = *at,
-                None if self.streams.len() < MAX_SENT_SSRCS => {
-                    self.last = self.streams.len();
-                    self.places.insert(ssrc, self.last);
-                    self.streams.push(Stream::starting_at(ssrc, sequence));
-                    return Ok(NextIndex { ssrc, index: sequence.into() });
-                }
-                None => return Err(SrtpError::TooManySsrcs),
-            }
-        }
-        let stream = self.streams.get_mut(self.last).ok_or(SrtpError::TooManySsrcs)?;
-        let index = stream.take(sequence)?;
+        let recent = self.recent.get(ssrc as usize % RECENT).copied();
+        let known = recent.and_then(|at| self.streams.get_mut(at)).filter(|s| s.ssrc == ssrc);
+        let index = match known {
+            Some(stream) => stream.take(sequence)?,
+            None => self.find(ssrc, sequence)?,
+        };
         Ok(NextIndex { ssrc, index })
+    }
+
+    fn find(&mut self, ssrc: u32, sequence: u16) -> Result<u64, SrtpError> {
+        let known = self.places.get(&ssrc).copied();
+        if known.is_none() && self.streams.len() == MAX_SENT_SSRCS {
+            return Err(SrtpError::TooManySsrcs);
+        }
+        let at = known.unwrap_or(self.streams.len());
+        if let Some(recent) = self.recent.get_mut(ssrc as usize % RECENT) {
+            *recent = at;
+        }
+        if let Some(stream) = self.streams.get_mut(at) {
+            return stream.take(sequence);
+        }
+        self.places.insert(ssrc, at);
+        self.streams.push(Stream::starting_at(ssrc, sequence));
+        Ok(sequence.into())
     }
 
     /// The next index for RTCP.
