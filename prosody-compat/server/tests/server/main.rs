@@ -3,6 +3,7 @@
 
 mod abuse;
 mod bosh;
+mod foreign;
 mod harness;
 mod links;
 mod neighbours;
