@@ -1,4 +1,4 @@
-//! What strangers do, each as often as it can until told to stop: an address in, the number of blows out.
+//! What strangers do, each as often as it can until told to stop: an address in, blows out, which are counted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,29 +24,30 @@ pub(crate) struct Target {
     pub(crate) http: SocketAddr,
     pub(crate) media: SocketAddr,
     pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) blows: Arc<AtomicU64>,
 }
 
 impl Target {
     fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
+
+    /// One more, and how many there were before.
+    fn strike(&self) -> u64 {
+        self.blows.fetch_add(1, Ordering::Relaxed)
+    }
 }
 
-/// `n` strangers at once, each of which counts its blows in what it is given.
-async fn crowd<F>(target: Target, n: usize, one: impl Fn(usize, Target, Arc<AtomicU64>) -> F) -> u64
+/// `n` strangers at once.
+async fn crowd<F>(target: Target, n: usize, one: impl Fn(usize, Target) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let blows = Arc::new(AtomicU64::new(0));
-    let tasks: Vec<_> = (0..n).map(|k| tokio::spawn(one(k, target.clone(), Arc::clone(&blows)))).collect();
-    for task in tasks {
-        task.await.expect("a stranger's own mistake");
+    let mut strangers = tokio::task::JoinSet::new();
+    (0..n).for_each(|k| drop(strangers.spawn(one(k, target.clone()))));
+    while let Some(end) = strangers.join_next().await {
+        end.expect("a stranger's own mistake");
     }
-    blows.load(Ordering::Relaxed)
-}
-
-fn strike(blows: &AtomicU64) -> u64 {
-    blows.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A pause that does not outlast the flood.
@@ -59,13 +60,13 @@ async fn pause(target: &Target, time: Duration) {
 
 // ---- HTTP
 
-pub(crate) async fn conference_requests(target: Target, n: usize) -> u64 {
-    crowd(target, n, |_, t, blows| async move {
+pub(crate) async fn conference_requests(target: Target, n: usize) {
+    crowd(target, n, |_, t| async move {
         while t.goes_on() {
             let Ok(mut c) = tcp(t.http, STRANGER).await else { pause(&t, Duration::from_millis(5)).await; continue };
             let mut answer = [0; 4096];
             while t.goes_on() {
-                let body = format!(r#"{{"room":"leer{:x}@muc.meet.jitsi"}}"#, strike(&blows));
+                let body = format!(r#"{{"room":"leer{:x}@muc.meet.jitsi"}}"#, t.strike());
                 let head = format!(
                     "POST /conference-request/v1 HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
                     body.len()
@@ -84,8 +85,8 @@ pub(crate) async fn conference_requests(target: Target, n: usize) -> u64 {
     .await
 }
 
-pub(crate) async fn trickled_bodies(target: Target, n: usize) -> u64 {
-    crowd(target, n, |k, t, blows| async move {
+pub(crate) async fn trickled_bodies(target: Target, n: usize) {
+    crowd(target, n, |k, t| async move {
         let path = ["/http-bind", "/conference-request/v1"][k % 2];
         while t.goes_on() {
             let Ok(mut c) = tcp(t.http, STRANGER).await else { pause(&t, Duration::from_millis(5)).await; continue };
@@ -94,7 +95,7 @@ pub(crate) async fn trickled_bodies(target: Target, n: usize) -> u64 {
             );
             let _ = c.write_all(head.as_bytes()).await;
             while t.goes_on() && c.write_all(b"1\r\n \r\n").await.is_ok() {
-                strike(&blows);
+                t.strike();
                 tokio::time::sleep(BREATH).await;
             }
         }
@@ -102,12 +103,12 @@ pub(crate) async fn trickled_bodies(target: Target, n: usize) -> u64 {
     .await
 }
 
-pub(crate) async fn idle_connections(target: Target, n: usize) -> u64 {
-    crowd(target, n, |k, t, blows| async move {
+pub(crate) async fn idle_connections(target: Target, n: usize) {
+    crowd(target, n, |k, t| async move {
         while t.goes_on() {
             let mut buffer = [0; 512];
             let Ok(mut c) = tcp(t.http, STRANGER).await else { pause(&t, Duration::from_millis(50)).await; continue };
-            strike(&blows);
+            t.strike();
             if k % 2 == 0 {
                 // A WebSocket on which nobody logs in.
                 let head = format!(
@@ -128,8 +129,8 @@ pub(crate) async fn idle_connections(target: Target, n: usize) -> u64 {
 
 // ---- logins
 
-pub(crate) async fn failed_logins(target: Target, n: usize) -> u64 {
-    crowd(target, n, |_, t, blows| async move {
+pub(crate) async fn failed_logins(target: Target, n: usize) {
+    crowd(target, n, |_, t| async move {
         let open = OPEN.replace("DOMAIN", "auth.meet.jitsi");
         while t.goes_on() {
             let Ok(mut s) = connect(t.http, STRANGER).await else { pause(&t, Duration::from_millis(5)).await; continue };
@@ -137,7 +138,7 @@ pub(crate) async fn failed_logins(target: Target, n: usize) -> u64 {
             // `\0focus\0geraten`
             let auth = r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">AGZvY3VzAGdlcmF0ZW4=</auth>"#;
             while t.goes_on() && say(&mut s, auth).await.is_ok() {
-                strike(&blows);
+                t.strike();
                 if !hears(&mut s).await {
                     break;
                 }
@@ -147,8 +148,8 @@ pub(crate) async fn failed_logins(target: Target, n: usize) -> u64 {
     .await
 }
 
-pub(crate) async fn logins(target: Target, n: usize) -> u64 {
-    crowd(target, n, |k, t, blows| async move {
+pub(crate) async fn logins(target: Target, n: usize) {
+    crowd(target, n, |k, t| async move {
         while t.goes_on() {
             let Ok(mut s) = connect(t.http, STRANGER).await else {
                 pause(&t, Duration::from_millis(5)).await;
@@ -156,7 +157,7 @@ pub(crate) async fn logins(target: Target, n: usize) -> u64 {
             };
             let mut client: Client = Client::new(100 + k as u8, "X", "x@muc.meet.jitsi");
             let _ = log_in(&mut client, &mut s).await;
-            strike(&blows);
+            t.strike();
             // Gone without a goodbye: the server keeps the session for a while.
         }
     })
@@ -177,10 +178,10 @@ async fn hears(socket: &mut Socket) -> bool {
 type Blow = fn(&mut Client, u64) -> String;
 
 /// Strangers in a meeting of their own; each sends stanzas.
-pub(crate) async fn in_a_room(target: Target, n: usize, blow: Blow) -> u64 {
-    crowd(target, n, move |k, t, blows| async move {
+pub(crate) async fn in_a_room(target: Target, n: usize, blow: Blow) {
+    crowd(target, n, move |k, t| async move {
         while t.goes_on() {
-            if enter(&t, k, &blows, blow).await.is_err() {
+            if enter(&t, k, blow).await.is_err() {
                 pause(&t, Duration::from_millis(20)).await;
             }
         }
@@ -188,7 +189,7 @@ pub(crate) async fn in_a_room(target: Target, n: usize, blow: Blow) -> u64 {
     .await
 }
 
-async fn enter(t: &Target, k: usize, blows: &AtomicU64, blow: Blow) -> Result<(), String> {
+async fn enter(t: &Target, k: usize, blow: Blow) -> Result<(), String> {
     let mut s = connect(t.http, STRANGER).await?;
     let mut client: Client = Client::new(100 + k as u8, "Stoerer", "stoerung@muc.meet.jitsi");
     client.with_media = false;
@@ -203,7 +204,7 @@ async fn enter(t: &Target, k: usize, blows: &AtomicU64, blow: Blow) -> Result<()
         }
     }
     while t.goes_on() {
-        let frame = blow(&mut client, strike(blows));
+        let frame = blow(&mut client, t.strike());
         client.stream.send(frame);
         flush(&mut client, &mut s).await?;
         // A flood that reads nothing would be ended as a slow reader.
@@ -267,8 +268,8 @@ pub(crate) fn forged_answer(client: &mut Client, n: u64) -> String {
     format!(r#"<iq id="{}" to="{to}" type="{kind}" xmlns="jabber:client"/>"#, n / 6)
 }
 
-pub(crate) async fn room_passwords(target: Target, n: usize) -> u64 {
-    crowd(target, n, move |k, t, blows| async move {
+pub(crate) async fn room_passwords(target: Target, n: usize) {
+    crowd(target, n, move |k, t| async move {
         while t.goes_on() {
             let Ok(mut s) = connect(t.http, STRANGER).await else {
                 pause(&t, Duration::from_millis(5)).await;
@@ -282,8 +283,8 @@ pub(crate) async fn room_passwords(target: Target, n: usize) -> u64 {
             }
             // The meeting is open, so this is a flood of joins and goodbyes with passwords.
             while t.goes_on() {
-                client.password = Some(format!("geheim{}", strike(&blows)));
-                client.nick = format!("r{k}x{}", blows.load(Ordering::Relaxed) % 7);
+                client.password = Some(format!("geheim{}", t.strike()));
+                client.nick = format!("r{k}x{}", t.blows.load(Ordering::Relaxed) % 7);
                 client.join();
                 client.leave();
                 if flush(&mut client, &mut s).await.is_err() {
@@ -302,10 +303,10 @@ pub(crate) async fn room_passwords(target: Target, n: usize) -> u64 {
 // ---- at the bridge
 
 /// Datagrams of somebody who is in no meeting: STUN, DTLS and media by their first bytes.
-pub(crate) async fn datagrams(target: Target) -> u64 {
+pub(crate) async fn datagrams(target: Target) {
     let udp = UdpSocket::bind((STRANGER, 0)).await.expect("a socket");
-    let mut blows = 0;
     while target.goes_on() {
+        let blows = target.strike();
         let mut data = [0u8; 200];
         for (i, b) in data.iter_mut().enumerate() {
             *b = (blows as usize * 31 + i * 7) as u8;
@@ -320,28 +321,26 @@ pub(crate) async fn datagrams(target: Target) -> u64 {
             _ => data[0] = 0x80,
         }
         let _ = udp.send_to(&data, target.media).await;
-        blows += 1;
         if blows % 16 == 0 {
             tokio::time::sleep(BREATH).await;
         }
     }
-    blows
 }
 
 /// What somebody with media of its own does to the bridge, as often as it is called.
 type MediaBlow = fn(&mut Client, u64);
 
 /// Two strangers in a meeting of their own with media.
-pub(crate) async fn with_media(target: Target, blow: MediaBlow) -> u64 {
-    crowd(target, 2, move |k, t, blows| async move {
-        if let Err(e) = meet(&t, k, &blows, blow).await {
+pub(crate) async fn with_media(target: Target, blow: MediaBlow) {
+    crowd(target, 2, move |k, t| async move {
+        if let Err(e) = meet(&t, k, blow).await {
             eprintln!("a stranger with media: {e}");
         }
     })
     .await
 }
 
-async fn meet(t: &Target, k: usize, blows: &AtomicU64, blow: MediaBlow) -> Result<(), String> {
+async fn meet(t: &Target, k: usize, blow: MediaBlow) -> Result<(), String> {
     let udp = UdpSocket::bind((STRANGER, 0)).await.map_err(|e| e.to_string())?;
     let mut s = connect(t.http, STRANGER).await?;
     let mut client: Client = Client::new(100 + k as u8, "Stoerer", "stoerung@muc.meet.jitsi");
@@ -366,7 +365,7 @@ async fn meet(t: &Target, k: usize, blows: &AtomicU64, blow: MediaBlow) -> Resul
             // Some 1 Mbit/s of feedback, or as many messages.
             blow(&mut client, struck);
             struck += 1;
-            strike(blows);
+            t.strike();
         }
         listen(&mut client, &mut s, Duration::from_micros(100)).await?;
         while let Some(Ok((len, _))) = udp.recv_from(&mut datagram).now_or_never() {

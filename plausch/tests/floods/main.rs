@@ -5,6 +5,8 @@
 
 mod attacks;
 mod person;
+#[path = "../running/mod.rs"]
+mod running;
 mod town;
 
 use town::withstand;

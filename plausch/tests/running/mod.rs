@@ -73,9 +73,10 @@ impl Drop for Running {
     }
 }
 
-/// The all-in-one on its own addresses: front and admin.
+/// The all-in-one on its own addresses.
 pub(crate) struct Whole {
     pub(crate) http: SocketAddr,
+    pub(crate) media: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) running: Running,
 }
@@ -89,7 +90,7 @@ impl Whole {
         }
         command.args(["--web", "none"]);
         change(&mut command);
-        Self { http, admin, running: Running::healthy(&mut command, admin) }
+        Self { http, media, admin, running: Running::healthy(&mut command, admin) }
     }
 
     /// Resident memory in bytes.
