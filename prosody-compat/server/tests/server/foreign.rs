@@ -1,11 +1,23 @@
 //! A client that is not ours (tokio-xmpp, with a parser and types of its own): it logs in, meets, speaks, asks and leaves;
 //! what it cannot read fails here and not at somebody's desk.
 
+use std::borrow::Cow;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use prosody_server::CertificateFiles;
+use rustls::RootCertStore;
+use rustls::pki_types::ServerName;
+use sasl::common::ChannelBinding;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_xmpp::connect::DnsConfig;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_xmpp::connect::ServerConnector;
 use tokio_xmpp::jid::Jid;
 use tokio_xmpp::parsers::disco::{DiscoInfoQuery, DiscoInfoResult};
 use tokio_xmpp::parsers::message::{Lang, Message, MessageType};
@@ -13,20 +25,96 @@ use tokio_xmpp::parsers::muc::Muc;
 use tokio_xmpp::parsers::muc::user::{Affiliation, MucUser, Role, Status};
 use tokio_xmpp::parsers::ping::Ping;
 use tokio_xmpp::parsers::presence::{Presence, Type};
-use tokio_xmpp::xmlstream::Timeouts;
-use tokio_xmpp::{Client, Event, IqRequest, IqResponse, Stanza};
+
+use tokio_xmpp::xmlstream::{PendingFeaturesRecv, StreamHeader, Timeouts, initiate_stream};
+use tokio_xmpp::{Client, Error, Event, IqRequest, IqResponse, Stanza};
 
 use crate::harness::TestServer;
 
 const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
 
+/// STARTTLS (RFC 6120 §5), with the server's own certificate as the only one that is trusted.
+#[derive(Clone)]
+struct StartTls {
+    address: SocketAddr,
+    trust: Arc<rustls::ClientConfig>,
+}
+
+impl std::fmt::Debug for StartTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StartTls")
+    }
+}
+
+impl StartTls {
+    async fn encrypted(&self, domain: &str) -> io::Result<TlsStream<TcpStream>> {
+        let mut tcp = TcpStream::connect(self.address).await?;
+        let header = format!(
+            "<stream:stream to='{domain}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+        );
+        tcp.write_all(header.as_bytes()).await?;
+        until(&mut tcp, "</stream:features>").await?;
+        tcp.write_all(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await?;
+        until(&mut tcp, "<proceed").await?;
+        let name = ServerName::try_from(domain.to_owned()).expect("a name");
+        TlsConnector::from(Arc::clone(&self.trust)).connect(name, tcp).await
+    }
+}
+
+async fn until(tcp: &mut TcpStream, end: &str) -> io::Result<()> {
+    let (mut all, mut some) = (String::new(), [0; 1024]);
+    while !all.contains(end) {
+        let len = tcp.read(&mut some).await?;
+        assert!(len > 0, "hung up: {all}");
+        all.push_str(&String::from_utf8_lossy(&some[..len]));
+    }
+    Ok(())
+}
+
+impl ServerConnector for StartTls {
+    type Stream = BufStream<TlsStream<TcpStream>>;
+
+    async fn connect(
+        &self,
+        jid: &Jid,
+        ns: &'static str,
+        timeouts: Timeouts,
+    ) -> Result<(PendingFeaturesRecv<Self::Stream>, ChannelBinding), Error> {
+        let domain = jid.domain().as_str();
+        let stream = BufStream::new(self.encrypted(domain).await?);
+        let header = StreamHeader { to: Some(Cow::Borrowed(domain)), from: None, id: None };
+        Ok((initiate_stream(stream, ns, header, timeouts).await?, ChannelBinding::None))
+    }
+}
+
+/// A server with a certificate, and what it takes to trust it.
+async fn server() -> (TestServer, StartTls) {
+    let made = rcgen::generate_simple_self_signed(["auth.meet.jitsi".to_owned()]).unwrap();
+    let folder = std::env::temp_dir().join(format!("plausch-foreign-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
+    std::fs::write(&chain, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let server = TestServer::with(|c| c.certificate = Some(CertificateFiles { chain, key })).await;
+    std::fs::remove_dir_all(&folder).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let trust = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tls = StartTls { address: server.tcp(), trust: Arc::new(trust) };
+    (server, tls)
+}
+
 struct Foreign(Client);
 
 impl Foreign {
-    async fn log_in(server: &TestServer, resource: &str, password: &str) -> Self {
+    async fn log_in(server: &StartTls, resource: &str, password: &str) -> Self {
         let jid: Jid = format!("jvb@auth.meet.jitsi/{resource}").parse().unwrap();
-        let address = DnsConfig::addr(&server.tcp().to_string());
-        let mut it = Self(Client::new_plaintext(jid, password, address, Timeouts::default()));
+        let mut it = Self(Client::new_with_connector(jid, password, server.clone(), Timeouts::default()));
         match it.event().await {
             Event::Online { .. } => it,
             other => panic!("no login: {other:?}"),
@@ -81,9 +169,9 @@ impl Foreign {
 
 #[tokio::test]
 async fn a_foreign_client_logs_in_meets_speaks_asks_and_leaves() {
-    let server = TestServer::start().await;
-    let mut one = Foreign::log_in(&server, "one", "bridge-secret").await;
-    let mut two = Foreign::log_in(&server, "two", "bridge-secret").await;
+    let (_server, tls) = server().await;
+    let mut one = Foreign::log_in(&tls, "one", "bridge-secret").await;
+    let mut two = Foreign::log_in(&tls, "two", "bridge-secret").await;
 
     one.enter("bridge-1").await;
     let (own, user) = one.presence().await;
