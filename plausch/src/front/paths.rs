@@ -182,6 +182,10 @@ mod tests {
         }
         for (name, node) in names::typed() {
             for (tenant, town) in [("/", None), ("/town/", Some(Tenant::new("town").unwrap()))] {
+                // With nothing behind it, what looks like a tenant is a room.
+                if name.is_empty() && town.is_some() {
+                    continue;
+                }
                 let path = format!("{tenant}{}", encode(&name));
                 let served = place(&path).is_some_and(|p| is_room(&p.tenant, &p.path));
                 assert_eq!(served, node.is_some(), "{tenant}{name:?}");
