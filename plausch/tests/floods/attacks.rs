@@ -111,15 +111,13 @@ pub(crate) async fn idle_connections(target: Target, n: usize) {
             t.strike();
             if k % 2 == 0 {
                 // A WebSocket on which nobody logs in.
-                let head = format!(
-                    "GET /xmpp-websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: xmpp\r\n\r\n"
-                );
+                let head = "GET /xmpp-websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: xmpp\r\n\r\n";
                 let _ = c.write_all(head.as_bytes()).await;
             }
             while t.goes_on() {
-                match tokio::time::timeout(Duration::from_millis(50), c.read(&mut buffer)).await {
-                    Ok(Ok(0) | Err(_)) => break,
-                    _ => {}
+                let read = tokio::time::timeout(Duration::from_millis(50), c.read(&mut buffer)).await;
+                if let Ok(Ok(0) | Err(_)) = read {
+                    break;
                 }
             }
         }
@@ -321,7 +319,7 @@ pub(crate) async fn datagrams(target: Target) {
             _ => data[0] = 0x80,
         }
         let _ = udp.send_to(&data, target.media).await;
-        if blows % 16 == 0 {
+        if blows.is_multiple_of(16) {
             tokio::time::sleep(BREATH).await;
         }
     }
