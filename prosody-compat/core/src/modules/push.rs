@@ -1,6 +1,7 @@
 //! JSON from a module's own domain (client §0.5): a value in; the message, serialised once, to real addresses out.
 
 use jitsi_xmpp::{Element, ns};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::outbox::Outgoing;
@@ -9,8 +10,10 @@ use crate::session::SessionId;
 use crate::world::World;
 
 /// The message. compat: no type, no id, no body.
-pub(super) fn message(from: &str, json: &Value) -> Outgoing {
-    let json = Element::new("json-message", ns::JITMEET).with_text(json.to_string());
+pub(super) fn message(from: &str, json: &impl Serialize) -> Outgoing {
+    // Only a map whose keys are no texts cannot be written, and there is none.
+    let text = serde_json::to_string(json).unwrap_or_default();
+    let json = Element::new("json-message", ns::JITMEET).with_text(text);
     Outgoing::new(Element::new("message", ns::CLIENT).with_attr("from", from).with_child(json))
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::{BareJid, Condition, StanzaError};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 use super::push;
 use crate::config::Config;
@@ -38,7 +38,9 @@ struct Speaker {
 }
 
 /// An expression that the client recognised, and for how long; only if the person switched that on.
+#[derive(Serialize)]
 struct Face {
+    #[serde(rename = "faceExpression")]
     expression: String,
     timestamp: f64,
     duration: f64,
@@ -110,8 +112,8 @@ fn joined(room: &mut Room, world: &mut World, sender: &Sender, nick: &str) {
     }
     let users = users(room, world.now);
     if !users.is_empty() {
-        let json = json!({"type": "speakerstats", "users": users});
-        push::to(world, sender.id, &address(&world.config), &json);
+        let message = push::message(&address(&world.config), &Message { r#type: "speakerstats", users });
+        world.deliver(sender.id, &message);
     }
     let stats = room.slots.entry::<Stats>();
     match stats.speakers.get_mut(nick) {
@@ -133,27 +135,36 @@ fn joined(room: &mut Room, world: &mut World, sender: &Sender, nick: &str) {
 }
 
 /// Who spoke, and who is not there any more: the others know who is.
-fn users(room: &Room, now: Instant) -> Map<String, Value> {
-    let Some(stats) = room.slots.get::<Stats>() else { return Map::new() };
-    let mut users = Map::new();
-    for (nick, s) in &stats.speakers {
-        let spoke = stats.spoke(nick, s, now);
-        if spoke.is_zero() && s.faces.is_empty() && s.name.is_none() {
-            continue;
-        }
-        let faces = s.faces.iter().map(
-            |f| json!({"faceExpression": f.expression, "timestamp": f.timestamp, "duration": f.duration}),
-        );
-        let mut user = json!({
-            "totalDominantSpeakerTime": u64::try_from(spoke.as_millis()).unwrap_or(u64::MAX),
-            "faceLandmarks": faces.collect::<Vec<_>>(),
+fn users<'a>(room: &'a Room, now: Instant) -> BTreeMap<&'a str, Told<'a>> {
+    let speakers =
+        room.slots.get::<Stats>().into_iter().flat_map(|stats| {
+            stats.speakers.iter().map(move |(nick, s)| (nick, s, stats.spoke(nick, s, now)))
         });
-        if let Some(name) = &s.name {
-            push::add(&mut user, "displayName", name.clone());
-        }
-        users.insert(nick.to_string(), user);
-    }
-    users
+    speakers
+        .filter(|(_, s, spoke)| !spoke.is_zero() || !s.faces.is_empty() || s.name.is_some())
+        .map(|(nick, s, spoke)| {
+            let total_dominant_speaker_time = u64::try_from(spoke.as_millis()).unwrap_or(u64::MAX);
+            let display_name = s.name.as_deref();
+            (&**nick, Told { total_dominant_speaker_time, face_landmarks: &s.faces, display_name })
+        })
+        .collect()
+}
+
+/// One person as newcomers are told of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    total_dominant_speaker_time: u64,
+    face_landmarks: &'a VecDeque<Face>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<&'a str>,
+}
+
+/// All of it. Written at once: a room that has gone on for long has hundreds of these for every newcomer.
+#[derive(Serialize)]
+struct Message<'a> {
+    r#type: &'static str,
+    users: BTreeMap<&'a str, Told<'a>>,
 }
 
 fn left(room: &mut Room, world: &mut World, gone: &Occupant) {
