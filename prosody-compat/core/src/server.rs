@@ -1,6 +1,6 @@
 //! The server as a whole: the shell's inputs in, each handed to the stream or the session it is for.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::hosts::Hosts;
 use crate::muc::{self, Muc, later};
 use crate::output::{Answer, CloseReason, ConnId, FramingError, Output, QuestionId, SessionQuery, Transport};
 use crate::rooms::Rooms;
-use crate::session::{SessionId, Sessions};
+use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
 use crate::stream::error::StreamError;
 use crate::stream::sm::StreamManagement;
@@ -66,7 +66,7 @@ impl Server {
                 // Replaced by the first input's time before anything looks at it.
                 now,
                 clock: WallClock::default(),
-                conns: HashMap::new(),
+                conns: IdMap::default(),
                 sessions,
                 out: VecDeque::new(),
                 counters: Counters::default(),

@@ -43,10 +43,13 @@ pub(crate) struct Session {
     pub(crate) resumable_until: Option<Instant>,
 }
 
+/// A table by a number that we gave out: nobody can choose keys that collide.
+pub(crate) type IdMap<K, V> = foldhash::HashMap<K, V>;
+
 /// All bound sessions.
 pub(crate) struct Sessions {
     next: u64,
-    by_id: HashMap<SessionId, Session>,
+    by_id: IdMap<SessionId, Session>,
     /// Sorted, so that all sessions of one account are neighbours.
     by_jid: BTreeMap<Box<str>, SessionId>,
     by_resumption: HashMap<Box<str>, SessionId>,
@@ -60,7 +63,7 @@ impl Sessions {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             next: 0,
-            by_id: HashMap::new(),
+            by_id: IdMap::default(),
             by_jid: BTreeMap::new(),
             by_resumption: HashMap::new(),
             hibernating: 0,

@@ -1,6 +1,6 @@
 //! Everything but the rooms: what a handler needs to look things up, and where it leaves its effects.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::identity::Identity;
 use crate::limits::pace;
 use crate::outbox::Outgoing;
 use crate::output::{ConnId, Frame, Output, Question, QuestionId};
-use crate::session::{SessionId, Sessions};
+use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
 use crate::stream::sm::Ask;
 use crate::timers::{Timer, Timers};
@@ -60,7 +60,7 @@ pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) now: Instant,
     pub(crate) clock: WallClock,
-    pub(crate) conns: HashMap<ConnId, Conn>,
+    pub(crate) conns: IdMap<ConnId, Conn>,
     pub(crate) sessions: Sessions,
     pub(crate) out: VecDeque<Output>,
     pub(crate) counters: Counters,

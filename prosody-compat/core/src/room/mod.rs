@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::identity::HostId;
 use crate::outbox::Outgoing;
 use crate::policy::Policy;
-use crate::session::SessionId;
+use crate::session::{IdMap, SessionId};
 use crate::slots::Slots;
 use crate::tenants;
 use crate::world::World;
@@ -82,7 +82,7 @@ pub(crate) struct Room {
     pub(crate) host: HostId,
     pub(crate) policy: Arc<Policy>,
     occupants: BTreeMap<Box<str>, Occupant>,
-    by_session: HashMap<SessionId, Box<str>>,
+    by_session: IdMap<SessionId, Box<str>>,
     affiliations: HashMap<BareJid, Affiliation>,
     pub(crate) config: RoomConfig,
     pub(crate) subject: Option<Subject>,
@@ -101,7 +101,7 @@ impl Room {
             host,
             policy,
             occupants: BTreeMap::new(),
-            by_session: HashMap::new(),
+            by_session: IdMap::default(),
             affiliations: HashMap::new(),
             config: RoomConfig::default(),
             subject: None,
