@@ -179,7 +179,7 @@ impl Carrier {
                         }
                         self.request_ack(false);
                     }
-                    None => return self.end(outgoing, writer).await,
+                    None => return self.end(outgoing, reader, writer).await,
                 },
                 n = reader.read(&mut chunk), if !self.inbox.is_full() => {
                     let n = n?;
@@ -197,7 +197,7 @@ impl Carrier {
                             permit.send(LinkEvent::Stanza(stanza));
                         }
                     }
-                    Err(_) => return self.end(outgoing, writer).await,
+                    Err(_) => return self.end(outgoing, reader, writer).await,
                 },
                 n = write_some(&mut writer, self.unwritten.get(self.written..).unwrap_or_default()),
                     if must_write => {
@@ -209,7 +209,7 @@ impl Carrier {
                         self.written = 0;
                     }
                 }
-                () = events.closed() => return self.end(outgoing, writer).await,
+                () = events.closed() => return self.end(outgoing, reader, writer).await,
                 _ = tick.tick() => self.tick()?,
             }
         }
@@ -325,10 +325,12 @@ impl Carrier {
         Ok(())
     }
 
-    /// Writes what is queued and the stream's end.
-    async fn end<W: tokio::io::AsyncWrite + Unpin>(
+    /// Writes what is queued and the stream's end, and waits until the server has closed its side: closing with unread
+    /// data would reset what it has not read yet, and it would keep the session for a resumption.
+    async fn end<R: tokio::io::AsyncRead + Unpin, W: tokio::io::AsyncWrite + Unpin>(
         &mut self,
         outgoing: &mut Outgoing,
+        mut reader: R,
         mut writer: W,
     ) -> Result<(), LinkError> {
         while let Some(stanza) = outgoing.try_recv() {
@@ -339,7 +341,10 @@ impl Carrier {
         let goodbye = async {
             writer.write_all(rest).await?;
             writer.flush().await?;
-            writer.shutdown().await
+            writer.shutdown().await?;
+            let mut rest = [0; 4096];
+            while reader.read(&mut rest).await? > 0 {}
+            Ok::<(), std::io::Error>(())
         };
         // Best effort: the user is gone, and the server notices the closed socket anyway.
         let _ = time::timeout(GOODBYE, goodbye).await;

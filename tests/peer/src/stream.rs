@@ -57,8 +57,8 @@ impl<C> Stream<C> {
     /// # Panics
     /// When the frame is not well-formed, or acknowledges what was not sent.
     pub fn receive(&mut self, frame: &str) -> Option<Element> {
-        // Over TCP: the header has no end of its own, and features have their prefix from it.
-        if frame.starts_with("<?xml") || frame.starts_with("<stream:") {
+        // Over TCP: the header has no end of its own.
+        if frame.starts_with("<?xml") || frame.starts_with("<stream:stream") {
             return None;
         }
         let e = xml::parse_with(frame.as_bytes(), ns::CLIENT, &Default::default())

@@ -98,6 +98,8 @@ enum Next {
     /// The server has said its last word.
     Ended,
     StartTls,
+    /// The socket takes nothing any more. What the peer said before is still to be read.
+    Gone,
 }
 
 impl Stream {
@@ -113,6 +115,7 @@ impl Stream {
                     match self.write(order).await {
                         Some(Next::Go) => {}
                         Some(Next::Ended) => return self.goodbye().await,
+                        Some(Next::Gone) => return self.last_words().await,
                         Some(Next::StartTls) => {
                             if !self.encrypt().await {
                                 return;
@@ -177,7 +180,7 @@ impl Stream {
         Ok(wait)
     }
 
-    /// Writes this order and all others at hand; `None` when the socket is gone.
+    /// Writes this order and all others at hand; `None` when the connection is to be dropped at once.
     async fn write(&mut self, first: Order) -> Option<Next> {
         let mut out = Vec::new();
         let mut end = Next::Go;
@@ -218,7 +221,7 @@ impl Stream {
         tokio::select! {
             written = time::timeout(limits::WRITE_STALL, write) => match written {
                 Ok(Ok(())) => Some(end),
-                Ok(Err(_)) => None,
+                Ok(Err(_)) => Some(Next::Gone),
                 Err(_) => {
                     bump(&self.shared.tally.slow_reader);
                     None
@@ -226,6 +229,25 @@ impl Stream {
             },
             () = dropped => None,
         }
+    }
+
+    /// Reads what the peer has said before it closed: a goodbye among it ends the session, which else would wait to be
+    /// resumed.
+    async fn last_words(mut self) {
+        let Some(mut io) = self.io.take() else { return };
+        let mut chunk = vec![0; limits::TCP_READ];
+        let listen = async {
+            while let Ok(n) = io.read(&mut chunk).await
+                && n > 0
+                && self.partial.grow(n, usize::MAX)
+            {
+                self.splitter.push(chunk.get(..n).unwrap_or_default());
+                if self.split().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = time::timeout(limits::CLOSE_WAIT, listen).await;
     }
 
     /// A larger limit counts from the next item on; nothing incomplete is lost.

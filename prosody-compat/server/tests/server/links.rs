@@ -64,6 +64,22 @@ async fn a_bridge_logs_in_over_tls_and_meets_others_in_the_brewery() {
 }
 
 #[tokio::test]
+async fn a_goodbye_over_tcp_is_heard_although_answers_are_still_under_way() {
+    let server = TestServer::start().await;
+    let to: Jid = "auth.meet.jitsi".parse().unwrap();
+    for _ in 0..20 {
+        let mut link = Link::connect(bridge(&server));
+        assert!(matches!(next(&mut link).await, LinkEvent::Up { .. }));
+        for id in 0..50 {
+            let ping = iq::request("get", &to, &format!("p{id}"), Element::new("ping", ns::PING));
+            link.send(&ping).unwrap();
+        }
+        link.close().await;
+    }
+    server.until("nobody waits to be resumed", |s| s.now.sessions == 0 && s.now.hibernating == 0).await;
+}
+
+#[tokio::test]
 async fn no_login_without_encryption_and_none_with_a_wrong_password() {
     let server = TestServer::start().await;
     let mut plain = Link::connect(LinkConfig { tls: TlsMode::Off, ..bridge(&server) });
