@@ -13,8 +13,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::person::{self, Socket, connect, flush, log_in, say, tcp};
 
-/// Where strangers come from.
-const STRANGER: &str = "127.0.0.2";
+/// Where strangers come from: the web server beside Plausch, which is trusted to speak for others.
+const STRANGER: &str = "127.0.0.1";
+/// For whom that web server speaks.
+const FOR: &str = "203.0.113.7";
 /// No stranger strikes more often than this on one connection: the machine's other half is for the meeting.
 const BREATH: Duration = Duration::from_micros(50);
 
@@ -68,7 +70,7 @@ pub(crate) async fn conference_requests(target: Target, n: usize) {
             while t.goes_on() {
                 let body = format!(r#"{{"room":"leer{:x}@muc.meet.jitsi"}}"#, t.strike());
                 let head = format!(
-                    "POST /conference-request/v1 HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                    "POST /conference-request/v1 HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {FOR}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
                     body.len()
                 );
                 if c.write_all(format!("{head}{body}").as_bytes()).await.is_err() {
@@ -91,7 +93,7 @@ pub(crate) async fn trickled_bodies(target: Target, n: usize) {
         while t.goes_on() {
             let Ok(mut c) = tcp(t.http, STRANGER).await else { pause(&t, Duration::from_millis(5)).await; continue };
             let head = format!(
-                "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+                "POST {path} HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {FOR}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
             );
             let _ = c.write_all(head.as_bytes()).await;
             while t.goes_on() && c.write_all(b"1\r\n \r\n").await.is_ok() {
@@ -111,7 +113,7 @@ pub(crate) async fn idle_connections(target: Target, n: usize) {
             t.strike();
             if k % 2 == 0 {
                 // A WebSocket on which nobody logs in.
-                let head = "GET /xmpp-websocket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: xmpp\r\n\r\n";
+                let head = format!("GET /xmpp-websocket HTTP/1.1\r\nhost: x\r\nx-forwarded-for: {FOR}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: xmpp\r\n\r\n");
                 let _ = c.write_all(head.as_bytes()).await;
             }
             while t.goes_on() {
@@ -131,7 +133,7 @@ pub(crate) async fn failed_logins(target: Target, n: usize) {
     crowd(target, n, |_, t| async move {
         let open = OPEN.replace("DOMAIN", "auth.meet.jitsi");
         while t.goes_on() {
-            let Ok(mut s) = connect(t.http, STRANGER).await else { pause(&t, Duration::from_millis(5)).await; continue };
+            let Ok(mut s) = connect(t.http, STRANGER, FOR).await else { pause(&t, Duration::from_millis(5)).await; continue };
             let _ = say(&mut s, &open).await;
             // `\0focus\0geraten`
             let auth = r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">AGZvY3VzAGdlcmF0ZW4=</auth>"#;
@@ -149,7 +151,7 @@ pub(crate) async fn failed_logins(target: Target, n: usize) {
 pub(crate) async fn logins(target: Target, n: usize) {
     crowd(target, n, |k, t| async move {
         while t.goes_on() {
-            let Ok(mut s) = connect(t.http, STRANGER).await else {
+            let Ok(mut s) = connect(t.http, STRANGER, FOR).await else {
                 pause(&t, Duration::from_millis(5)).await;
                 continue;
             };
@@ -188,7 +190,7 @@ pub(crate) async fn in_a_room(target: Target, n: usize, blow: Blow) {
 }
 
 async fn enter(t: &Target, k: usize, blow: Blow) -> Result<(), String> {
-    let mut s = connect(t.http, STRANGER).await?;
+    let mut s = connect(t.http, STRANGER, FOR).await?;
     let mut client: Client = Client::new(100 + k as u8, "Stoerer", "stoerung@muc.meet.jitsi");
     client.with_media = false;
     log_in(&mut client, &mut s).await?;
@@ -269,7 +271,7 @@ pub(crate) fn forged_answer(client: &mut Client, n: u64) -> String {
 pub(crate) async fn room_passwords(target: Target, n: usize) {
     crowd(target, n, move |k, t| async move {
         while t.goes_on() {
-            let Ok(mut s) = connect(t.http, STRANGER).await else {
+            let Ok(mut s) = connect(t.http, STRANGER, FOR).await else {
                 pause(&t, Duration::from_millis(5)).await;
                 continue;
             };
@@ -302,7 +304,7 @@ pub(crate) async fn room_passwords(target: Target, n: usize) {
 
 /// Datagrams of somebody who is in no meeting: STUN, DTLS and media by their first bytes.
 pub(crate) async fn datagrams(target: Target) {
-    let udp = UdpSocket::bind((STRANGER, 0)).await.expect("a socket");
+    let udp = UdpSocket::bind(("127.0.0.2", 0)).await.expect("a socket");
     while target.goes_on() {
         let blows = target.strike();
         let mut data = [0u8; 200];
@@ -339,8 +341,8 @@ pub(crate) async fn with_media(target: Target, blow: MediaBlow) {
 }
 
 async fn meet(t: &Target, k: usize, blow: MediaBlow) -> Result<(), String> {
-    let udp = UdpSocket::bind((STRANGER, 0)).await.map_err(|e| e.to_string())?;
-    let mut s = connect(t.http, STRANGER).await?;
+    let udp = UdpSocket::bind(("127.0.0.2", 0)).await.map_err(|e| e.to_string())?;
+    let mut s = connect(t.http, STRANGER, FOR).await?;
     let mut client: Client = Client::new(100 + k as u8, "Stoerer", "stoerung@muc.meet.jitsi");
     client.local = udp.local_addr().ok();
     log_in(&mut client, &mut s).await?;

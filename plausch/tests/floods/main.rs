@@ -1,7 +1,8 @@
 //! Floods: a meeting of three on the built server, and a stranger at another address who does one thing as often as it
 //! can. The three must hear each other without a gap, somebody new must get in at once, and memory must stay.
 //!
-//! Everything is on loopback; the stranger's address is 127.0.0.2. Each flood ends by itself after [`town::FLOOD`].
+//! Everything is on loopback, as behind a web server that names its clients; the stranger's address is 203.0.113.7. Each
+//! flood ends by itself after [`town::FLOOD`].
 
 mod attacks;
 mod person;

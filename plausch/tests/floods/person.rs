@@ -94,7 +94,8 @@ impl Person {
 async fn live(mut client: Client, http: SocketAddr, state: &Mutex<State>) -> Result<(), String> {
     let udp = UdpSocket::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
     client.local = udp.local_addr().ok();
-    let mut socket = connect(http, "127.0.0.1").await?;
+    let behind = format!("198.51.100.{}", client.number);
+    let mut socket = connect(http, "127.0.0.1", &behind).await?;
     log_in(&mut client, &mut socket).await?;
     client.ask();
     let mut ticks = tokio::time::interval(TICK);
@@ -150,12 +151,14 @@ fn listen(state: &mut State, packets: Vec<Vec<u8>>) {
     }
 }
 
-/// A WebSocket to the front, from this address.
-pub(crate) async fn connect(http: SocketAddr, from: &str) -> Result<Socket, String> {
+/// A WebSocket to the front, from this address, as a web server that speaks for somebody.
+pub(crate) async fn connect(http: SocketAddr, from: &str, behind: &str) -> Result<Socket, String> {
     let tcp = tcp(http, from).await.map_err(|e| format!("connect: {e}"))?;
     let mut request =
         format!("ws://{http}/xmpp-websocket?room={ROOM}").into_client_request().map_err(|e| e.to_string())?;
-    request.headers_mut().insert("sec-websocket-protocol", "xmpp".parse().expect("a header"));
+    for (name, value) in [("sec-websocket-protocol", "xmpp"), ("x-forwarded-for", behind)] {
+        request.headers_mut().insert(name, value.parse().expect("a header"));
+    }
     let (socket, _) =
         tokio_tungstenite::client_async(request, tcp).await.map_err(|e| format!("upgrade: {e}"))?;
     Ok(socket)
