@@ -19,7 +19,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("cc", "gcc"),
     ("valgrind", "valgrind"),
-    ("python3", "python3-minimal"),
+    ("python3", "python3"),
 ];
 
 /// Installs what is missing; needs root and Debian for that.
