@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) fn plausch() -> Command {
@@ -13,15 +14,27 @@ pub(crate) fn plausch() -> Command {
 }
 
 /// Four loopback addresses nobody uses now.
+///
+/// They lie below the ports the system gives by itself, which a neighbour's connection could have before the
+/// program binds its own, and no two calls return the same.
 pub(crate) fn free() -> [SocketAddr; 4] {
-    let tcp: Vec<TcpListener> = (0..3).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-    [
-        tcp[0].local_addr().unwrap(),
-        tcp[1].local_addr().unwrap(),
-        tcp[2].local_addr().unwrap(),
-        udp.local_addr().unwrap(),
-    ]
+    std::array::from_fn(|_| {
+        loop {
+            let address = SocketAddr::from(([127, 0, 0, 1], next_port()));
+            if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+                return address;
+            }
+        }
+    })
+}
+
+fn next_port() -> u16 {
+    const FIRST: u16 = 12_000;
+    const PORTS: u16 = 20_000;
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run side by side begin at different places.
+    let own = u16::try_from(std::process::id() * 128 % u32::from(PORTS)).unwrap();
+    FIRST + own.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
@@ -37,15 +50,27 @@ pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
     pub(crate) fn healthy(command: &mut Command, admin: SocketAddr) -> Self {
-        let it = Self(command.spawn().unwrap());
+        let mut it = Self(command.spawn().unwrap());
         let end = Instant::now() + Duration::from_secs(20);
         loop {
-            match get(admin, "/about/health") {
+            let answer = get(admin, "/about/health");
+            // Another program at its address would answer as well.
+            assert!(it.0.try_wait().unwrap().is_none(), "ended: {}", it.said());
+            match answer {
                 Some(text) if text.starts_with("HTTP/1.1 200") => return it,
                 last => assert!(Instant::now() < end, "not healthy: {last:?}"),
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// What a program that has ended left in its log.
+    fn said(&mut self) -> String {
+        let mut text = String::new();
+        if let Some(mut err) = self.0.stderr.take() {
+            let _ = err.read_to_string(&mut text);
+        }
+        text
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -24,10 +24,8 @@ impl TestServer {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let tcp = free.local_addr().unwrap();
-        drop(free);
-        let raw = Raw { focus_password: Some(PASSWORD.into()), listen: Some(tcp), ..Raw::default() };
+        let listen = Some(([127, 0, 0, 1], 0).into());
+        let raw = Raw { focus_password: Some(PASSWORD.into()), listen, ..Raw::default() };
         let (handle, address) = runtime.block_on(async {
             let handle = prosody_server::start(Config::from_raw(raw).unwrap(), stopped).await.unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -36,6 +34,7 @@ impl TestServer {
             tokio::spawn(async move { axum::serve(listener, router).await });
             (handle, address)
         });
+        let tcp = handle.tcp_address().unwrap();
         Self { url: format!("ws://{address}/xmpp-websocket"), tcp, handle, runtime, _stop: stop }
     }
 
