@@ -6,6 +6,7 @@
 
 pub mod machines;
 pub mod media;
+pub mod meeting;
 pub mod wire;
 
 /// A target: its name, which is also its folder in `corpus/`, and the function.
@@ -26,6 +27,7 @@ pub const TARGETS: &[Target] = &[
     ("z16_xml_stream", wire::z16_xml_stream),
     ("z17_words", wire::z17_words),
     ("z18_xmpp_stream", machines::z18_xmpp_stream),
+    ("z19_meeting", meeting::z19_meeting),
     ("z22_conference_request", machines::z22_conference_request),
     ("z24_focus", machines::z24_focus),
     ("z29_addresses", wire::z29_addresses),

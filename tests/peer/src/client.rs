@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::jingle::{Action, Jingle};
-use jitsi_xmpp::{Element, iq, ns};
+use jitsi_xmpp::{Condition, Element, StanzaError, iq, ns};
 use serde_json::Value;
 
 use crate::session::{Options, Peer};
@@ -291,7 +291,12 @@ impl<C> Client<C> {
             assert!(before.is_none() || id.is_empty(), "answered twice");
             return;
         }
-        let payload = payload.expect("a request has a payload");
+        let from_focus = stanza.attr("from") == Some(format!("{}/focus", self.room).as_str());
+        let Some(payload) = payload.filter(|p| from_focus || p.is("query", ns::DISCO_INFO)) else {
+            // What the web client does with requests of other occupants as well; this one has no peer-to-peer.
+            let error = StanzaError::new(Condition::ServiceUnavailable);
+            return self.stream.send(iq::error(stanza, &error).to_xml());
+        };
         if payload.is("query", ns::DISCO_INFO) {
             let features = FEATURES.iter().map(|f| Element::inherit("feature").with_attr("var", *f));
             let query = Element::new("query", ns::DISCO_INFO)
@@ -306,7 +311,6 @@ impl<C> Client<C> {
         // compat: answered at once, before it is read.
         self.stream.send(iq::result(stanza, None).to_xml());
         if payload.ns() == ns::JINGLE {
-            assert_eq!(stanza.attr("from"), Some(format!("{}/focus", self.room).as_str()));
             let jingle = Jingle::from_element(payload).unwrap();
             self.handle_jingle(now, &jingle);
         }

@@ -1,4 +1,7 @@
-//! What tests of several packages share. The scenarios of the whole product, in virtual time, are this package's tests.
+//! The whole product in virtual time, and lists that tests of several packages share: no sockets, no threads, no clock. The
+//! scenarios are this package's tests.
 #![forbid(unsafe_code)]
 
+pub mod bridge;
 pub mod names;
+pub mod world;

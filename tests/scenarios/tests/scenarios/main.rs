@@ -3,8 +3,7 @@
 //!
 //! Every scenario ends with [`world::World::end`]: when everybody has left, nothing is kept anywhere.
 
-mod bridge;
-mod world;
+use scenarios::{bridge, world};
 
 mod bad_networks;
 mod bridge_loss;

@@ -13,48 +13,70 @@ use prosody_core::{CloseReason, ConnId, Output, Server, SessionQuery, Transport}
 
 use crate::bridge::Bridge;
 
-pub(crate) type Client = peer::Client<ConnId>;
-pub(crate) type Stream = peer::Stream<ConnId>;
+/// A scripted client by its connection.
+pub type Client = peer::Client<ConnId>;
+/// A login by its connection.
+pub type Stream = peer::Stream<ConnId>;
 
-pub(crate) const ROOM: &str = "haushaltsausschuss-4711@muc.meet.jitsi";
-pub(crate) const FOCUS: &str = "focus@auth.meet.jitsi/focus";
+/// Where everybody meets.
+pub const ROOM: &str = "haushaltsausschuss-4711@muc.meet.jitsi";
+/// Who the focus is.
+pub const FOCUS: &str = "focus@auth.meet.jitsi/focus";
 const FOCUS_PASSWORD: &str = "focus-pass-geheim";
 /// Media clients are looked at this often.
 const TICK: Duration = Duration::from_millis(20);
 
 /// Where a parcel goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum To {
+pub enum To {
+    /// The XMPP server.
     Server(ConnId),
+    /// The focus.
     Focus,
+    /// A bridge by its place.
     Bridge(usize),
+    /// A client by its place.
     Client(usize),
 }
 
 /// Delays of the copies of one stanza: `[0]` is an honest network.
-pub(crate) type Meddle = Box<dyn FnMut(To, &str) -> Vec<Duration>>;
+pub type Meddle = Box<dyn FnMut(To, &str) -> Vec<Duration>>;
 
-pub(crate) struct World {
-    pub(crate) now: Instant,
-    pub(crate) server: Server,
-    pub(crate) focus: Focus,
+/// Everything that makes a meeting, in virtual time.
+pub struct World {
+    /// The time.
+    pub now: Instant,
+    /// The XMPP server.
+    pub server: Server,
+    /// The focus.
+    pub focus: Focus,
     /// The focus' stream; with a resumption id it is a real login instead of a link inside of the process.
-    pub(crate) focus_stream: Stream,
-    pub(crate) bridges: Vec<Bridge>,
-    pub(crate) clients: Vec<Client>,
+    pub focus_stream: Stream,
+    /// Bridges, dead ones too.
+    pub bridges: Vec<Bridge>,
+    /// Clients, in the order they came.
+    pub clients: Vec<Client>,
     /// Up and down between a client and bridges; without: datagrams are there at once.
-    pub(crate) networks: BTreeMap<usize, [Link; 2]>,
+    pub networks: BTreeMap<usize, [Link; 2]>,
     net: BTreeMap<(Instant, u64), (To, String)>,
-    pub(crate) meddle: Meddle,
+    /// Decides what the network does with a stanza.
+    pub meddle: Meddle,
     owners: HashMap<ConnId, To>,
-    pub(crate) closed: HashMap<ConnId, CloseReason>,
+    /// Connections that the server closed, and why.
+    pub closed: HashMap<ConnId, CloseReason>,
     next: u64,
     last_tick: Instant,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl World {
     /// A server with a focus and one bridge.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let mut w = Self::bare();
         w.connect_focus();
         w.add_bridge();
@@ -62,7 +84,7 @@ impl World {
     }
 
     /// A server alone.
-    pub(crate) fn bare() -> Self {
+    pub fn bare() -> Self {
         let config = prosody_core::Config::for_domain("meet.jitsi")
             .unwrap()
             .with_account("focus@auth.meet.jitsi".parse().unwrap(), FOCUS_PASSWORD)
@@ -90,7 +112,8 @@ impl World {
 
     // ---- connections
 
-    pub(crate) fn open(&mut self, to: To, transport: Transport, query: SessionQuery) -> ConnId {
+    /// A new connection.
+    pub fn open(&mut self, to: To, transport: Transport, query: SessionQuery) -> ConnId {
         self.next += 1;
         let conn = ConnId(self.next);
         self.owners.insert(conn, to);
@@ -100,20 +123,20 @@ impl World {
     }
 
     /// The transport is gone, without a word.
-    pub(crate) fn lose(&mut self, conn: ConnId) {
+    pub fn lose(&mut self, conn: ConnId) {
         self.owners.remove(&conn);
         self.server.handle_closed(self.now, conn);
         self.pump();
     }
 
     /// One frame on a connection, as it is.
-    pub(crate) fn raw(&mut self, conn: ConnId, frame: &[u8]) {
+    pub fn raw(&mut self, conn: ConnId, frame: &[u8]) {
         self.server.handle_frame(self.now, conn, frame);
         self.pump();
     }
 
     /// Over a link inside of the process, as in one binary.
-    pub(crate) fn connect_focus(&mut self) {
+    pub fn connect_focus(&mut self) {
         let conn =
             self.open(To::Focus, Transport::InProcess(FOCUS.parse().unwrap()), SessionQuery::default());
         self.focus_stream = Stream::default();
@@ -123,7 +146,7 @@ impl World {
     }
 
     /// As a process of its own, with stream management.
-    pub(crate) fn log_focus_in(&mut self) {
+    pub fn log_focus_in(&mut self) {
         self.focus_stream = Stream::default();
         self.authenticate_focus();
         self.focus_frame(r#"<iq xmlns="jabber:client" type="set" id="b"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"><resource>focus</resource></bind></iq>"#);
@@ -152,14 +175,16 @@ impl World {
         self.raw(conn, frame.as_bytes());
     }
 
-    pub(crate) fn lose_focus_link(&mut self) {
+    /// The link of the focus breaks; its session may be resumed.
+    pub fn lose_focus_link(&mut self) {
         let conn = self.focus_stream.conn.take().unwrap();
         self.focus_stream.out.clear();
         self.focus.handle_link_down(self.now);
         self.lose(conn);
     }
 
-    pub(crate) fn resume_focus_link(&mut self) {
+    /// The focus goes on with its session.
+    pub fn resume_focus_link(&mut self) {
         self.focus_stream.control.clear();
         self.authenticate_focus();
         let resume = self.focus_stream.resume_element();
@@ -167,7 +192,8 @@ impl World {
         assert!(self.focus_stream.said("resumed"), "{:?}", self.focus_stream.control);
     }
 
-    pub(crate) fn add_bridge(&mut self) -> usize {
+    /// One more bridge, connected.
+    pub fn add_bridge(&mut self) -> usize {
         let n = self.bridges.len();
         self.bridges.push(Bridge::new(self.now, n as u8 + 1));
         self.connect_bridge(n);
@@ -175,7 +201,7 @@ impl World {
     }
 
     /// The same process gets a new link.
-    pub(crate) fn reconnect_bridge(&mut self, n: usize) {
+    pub fn reconnect_bridge(&mut self, n: usize) {
         self.bridges[n].link_lost(self.now);
         self.connect_bridge(n);
     }
@@ -189,7 +215,7 @@ impl World {
     }
 
     /// The bridge's process dies, and with it its connections.
-    pub(crate) fn kill_bridge(&mut self, n: usize) {
+    pub fn kill_bridge(&mut self, n: usize) {
         self.bridges[n].alive = false;
         if let Some(conn) = self.bridges[n].conn.take() {
             self.lose(conn);
@@ -197,7 +223,7 @@ impl World {
     }
 
     /// A new process in its place: it knows nothing.
-    pub(crate) fn restart_bridge(&mut self, n: usize) {
+    pub fn restart_bridge(&mut self, n: usize) {
         self.bridges[n] = Bridge::new(self.now, n as u8 + 1);
         self.connect_bridge(n);
     }
@@ -205,7 +231,7 @@ impl World {
     // ---- clients
 
     /// A client logs in.
-    pub(crate) fn client(&mut self, name: &str) -> usize {
+    pub fn client(&mut self, name: &str) -> usize {
         let n = self.clients.len();
         self.clients.push(Client::new(n as u8 + 1, name, ROOM));
         self.log_in(n);
@@ -213,7 +239,7 @@ impl World {
     }
 
     /// A new login of a client that has none, e.g. after a reload of the page.
-    pub(crate) fn log_in(&mut self, n: usize) {
+    pub fn log_in(&mut self, n: usize) {
         let c = &mut self.clients[n];
         c.stream = Stream::default();
         c.out_of_room();
@@ -255,31 +281,42 @@ impl World {
     }
 
     /// The client does something, and everybody reacts.
-    pub(crate) fn act<T>(&mut self, n: usize, what: impl FnOnce(&mut Client) -> T) -> T {
+    pub fn act<T>(&mut self, n: usize, what: impl FnOnce(&mut Client) -> T) -> T {
         let result = what(&mut self.clients[n]);
         self.pump();
         result
     }
 
     /// Sends a request and returns the answer.
-    pub(crate) fn request(&mut self, n: usize, kind: &str, to: &str, payload: &str) -> Element {
+    pub fn request(&mut self, n: usize, kind: &str, to: &str, payload: &str) -> Element {
         let id = self.act(n, |c| c.request(kind, to, payload));
         self.clients[n].replies.remove(&id).expect("every request is answered")
     }
 
     /// A Jingle request to the focus and its answer.
-    pub(crate) fn jingle(&mut self, n: usize, action: &str, inner: &str) -> Element {
+    pub fn jingle(&mut self, n: usize, action: &str, inner: &str) -> Element {
         let id = self.act(n, |c| c.jingle(action, inner));
         self.clients[n].replies.remove(&id).expect("every request is answered")
     }
 
+    /// The last client's connection, which is driven by hand from now on: nobody reads what comes.
+    ///
+    /// # Panics
+    /// Without clients, or when it has no connection.
+    pub fn take_over(&mut self) -> (ConnId, Client) {
+        let client = self.clients.pop().expect("a client");
+        let conn = client.stream.conn.expect("connected");
+        self.owners.remove(&conn);
+        (conn, client)
+    }
+
     /// A client goes to the room by way of the focus.
-    pub(crate) fn enter(&mut self, n: usize) {
+    pub fn enter(&mut self, n: usize) {
         self.act(n, Client::ask);
     }
 
     /// Leaves the room and logs out.
-    pub(crate) fn leave(&mut self, n: usize) {
+    pub fn leave(&mut self, n: usize) {
         if self.clients[n].stream.conn.is_none() {
             return;
         }
@@ -287,14 +324,15 @@ impl World {
         self.log_out(n);
     }
 
-    pub(crate) fn log_out(&mut self, n: usize) {
+    /// Says goodbye to the server.
+    pub fn log_out(&mut self, n: usize) {
         self.frame(n, r#"<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>"#);
         assert!(self.clients[n].stream.conn.is_none(), "closed");
         self.clients[n].out_of_room();
     }
 
     /// Cable pulled: the WebSocket is gone, and media with it.
-    pub(crate) fn pull_cable(&mut self, n: usize) {
+    pub fn pull_cable(&mut self, n: usize) {
         if let Some(m) = &mut self.clients[n].media {
             m.cut = true;
         }
@@ -302,13 +340,14 @@ impl World {
     }
 
     /// Only the WebSocket is gone.
-    pub(crate) fn lose_websocket(&mut self, n: usize) {
+    pub fn lose_websocket(&mut self, n: usize) {
         let conn = self.clients[n].stream.conn.take().expect("connected");
         self.clients[n].stream.out.clear();
         self.lose(conn);
     }
 
-    pub(crate) fn resume(&mut self, n: usize) {
+    /// A client goes on with its login over a new connection.
+    pub fn resume(&mut self, n: usize) {
         self.clients[n].stream.control.clear();
         let previd = self.clients[n].stream.id.clone().map(Sensitive::new);
         self.authenticate(n, SessionQuery { previd, ..SessionQuery::default() });
@@ -321,13 +360,13 @@ impl World {
     }
 
     /// Clients in a meeting, with media.
-    pub(crate) fn meeting(&mut self, names: &[&str]) {
+    pub fn meeting(&mut self, names: &[&str]) {
         self.meeting_without_waiting(names);
         self.connect_if_company();
     }
 
     /// Clients on their way into a meeting.
-    pub(crate) fn meeting_without_waiting(&mut self, names: &[&str]) {
+    pub fn meeting_without_waiting(&mut self, names: &[&str]) {
         for name in names {
             let n = self.client(name);
             self.enter(n);
@@ -335,7 +374,7 @@ impl World {
     }
 
     /// From now on the way between a client and the bridges is like this, in one direction.
-    pub(crate) fn network(&mut self, n: usize, direction: Direction, conditions: Conditions) {
+    pub fn network(&mut self, n: usize, direction: Direction, conditions: Conditions) {
         let perfect = |d| Link::new(2 * n as u64 + d, Conditions::PERFECT);
         let links = self.networks.entry(n).or_insert_with(|| [perfect(0), perfect(1)]);
         links[direction as usize].set_conditions(self.now, conditions);
@@ -350,7 +389,7 @@ impl World {
     }
 
     /// Waits until everybody's media is connected.
-    pub(crate) fn connect(&mut self) {
+    pub fn connect(&mut self) {
         for _ in 0..100 {
             self.run(Duration::from_millis(50));
             let mut with = self.clients.iter().filter(|c| c.in_room && c.with_media);
@@ -374,7 +413,7 @@ impl World {
     }
 
     /// Everybody in the meeting hears everybody else and nobody else.
-    pub(crate) fn assert_all_hear_each_other(&mut self) {
+    pub fn assert_all_hear_each_other(&mut self) {
         let present: Vec<usize> =
             (0..self.clients.len()).filter(|n| self.clients[*n].media.is_some()).collect();
         for c in &mut self.clients {
@@ -405,7 +444,7 @@ impl World {
     // ---- time
 
     /// Lets time pass.
-    pub(crate) fn run(&mut self, duration: Duration) {
+    pub fn run(&mut self, duration: Duration) {
         let end = self.now + duration;
         self.pump();
         let mut idle = 0;
@@ -419,7 +458,8 @@ impl World {
         self.now = end;
     }
 
-    pub(crate) fn seconds(&mut self, s: u64) {
+    /// Lets so many seconds pass.
+    pub fn seconds(&mut self, s: u64) {
         self.run(Duration::from_secs(s));
     }
 
@@ -463,7 +503,7 @@ impl World {
     }
 
     /// Carries everything that is due to its place until nobody has anything to say.
-    pub(crate) fn pump(&mut self) {
+    pub fn pump(&mut self) {
         for _ in 0..100_000 {
             self.collect();
             let datagrams = self.datagrams();
@@ -625,7 +665,7 @@ impl World {
     // ---- the end
 
     /// Everybody leaves. Nothing is left but the brewery, and without the roles nothing at all.
-    pub(crate) fn end(mut self) {
+    pub fn end(mut self) {
         for n in 0..self.clients.len() {
             self.leave(n);
         }
@@ -647,7 +687,8 @@ impl World {
         );
     }
 
-    pub(crate) fn assert_empty(&self) {
+    /// Nothing is kept anywhere.
+    pub fn assert_empty(&self) {
         let roles = usize::from(self.focus_stream.conn.is_some())
             + self.bridges.iter().filter(|b| b.conn.is_some()).count();
         let s = self.server.stats();

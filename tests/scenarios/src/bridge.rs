@@ -17,29 +17,38 @@ use videobridge_core::{
     Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig,
 };
 
-pub(crate) const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
+/// Where bridges tell how they are.
+pub const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
 const STATS: Duration = Duration::from_secs(5);
 
-pub(crate) struct Bridge {
-    pub(crate) shard: Shard,
-    pub(crate) conn: Option<ConnId>,
-    pub(crate) nick: String,
-    pub(crate) address: SocketAddr,
+/// One bridge.
+pub struct Bridge {
+    /// Its core.
+    pub shard: Shard,
+    /// Its link.
+    pub conn: Option<ConnId>,
+    /// Its name in the brewery.
+    pub nick: String,
+    /// Where media reaches it.
+    pub address: SocketAddr,
     /// The process runs. One that does not neither answers nor forwards.
-    pub(crate) alive: bool,
+    pub alive: bool,
     joined: bool,
     next_stats: Instant,
     under_way: HashMap<u64, Element>,
     next: u64,
-    pub(crate) wire: Wire,
-    pub(crate) out: Vec<Element>,
+    /// Datagrams on their way out.
+    pub wire: Wire,
+    /// Stanzas on their way out.
+    pub out: Vec<Element>,
     /// What the focus asked for.
-    pub(crate) requests: Vec<ConferenceModify>,
-    pub(crate) forbidden: usize,
+    pub requests: Vec<ConferenceModify>,
+    /// Requests of others than the focus.
+    pub forbidden: usize,
     /// A bug: whatever is sent to this address panics.
-    pub(crate) trap: Option<SocketAddr>,
+    pub trap: Option<SocketAddr>,
     /// Conferences that failed.
-    pub(crate) failed: usize,
+    pub failed: usize,
     /// Who asked for conferences last.
     asked_by: String,
 }
@@ -60,7 +69,8 @@ impl DatagramSink for Trap<'_> {
 }
 
 impl Bridge {
-    pub(crate) fn new(now: Instant, n: u8) -> Self {
+    /// A bridge that is not connected.
+    pub fn new(now: Instant, n: u8) -> Self {
         let address = SocketAddr::from(([198, 51, 100, n], 10_000));
         let config = ShardConfig::new(vec![LocalAddress::new(address)], Certificate::generate().unwrap());
         Self {
@@ -83,12 +93,14 @@ impl Bridge {
         }
     }
 
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    /// When it wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
         let shard = self.shard.poll_timeout();
         [shard, self.conn.map(|_| self.next_stats)].into_iter().flatten().min().filter(|_| self.alive)
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    /// Its time has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
         if self.shard.poll_timeout().is_some_and(|t| t <= now) {
             self.guarded(now, |shard, out| shard.handle_timeout(now, out));
         }
@@ -99,7 +111,7 @@ impl Bridge {
     }
 
     /// What was asked over the old link is not answered any more; rooms are joined again.
-    pub(crate) fn link_lost(&mut self, now: Instant) {
+    pub fn link_lost(&mut self, now: Instant) {
         self.joined = false;
         self.next_stats = now;
     }
@@ -123,7 +135,8 @@ impl Bridge {
         self.out.push(presence);
     }
 
-    pub(crate) fn handle_stanza(&mut self, now: Instant, stanza: &Element) {
+    /// A stanza of the server.
+    pub fn handle_stanza(&mut self, now: Instant, stanza: &Element) {
         let from = stanza.attr("from").unwrap_or_default();
         match (stanza.name(), stanza.attr("type")) {
             ("presence", None) if from == format!("{BREWERY}/{}", self.nick) => self.joined = true,
@@ -150,11 +163,13 @@ impl Bridge {
         }
     }
 
-    pub(crate) fn command(&mut self, now: Instant, command: Command) {
+    /// A command to its core.
+    pub fn command(&mut self, now: Instant, command: Command) {
         self.guarded(now, |shard, out| shard.handle_command(now, command, out));
     }
 
-    pub(crate) fn datagram(&mut self, now: Instant, src: SocketAddr, data: &mut [u8]) {
+    /// A datagram from a client.
+    pub fn datagram(&mut self, now: Instant, src: SocketAddr, data: &mut [u8]) {
         let local = self.address;
         self.guarded(now, |shard, out| {
             shard.handle_datagram(now, src, local, data, out);
@@ -190,7 +205,7 @@ impl Bridge {
     }
 
     /// Endpoints by the requests that were made, as a check of the other side's book-keeping.
-    pub(crate) fn endpoints(&self) -> usize {
+    pub fn endpoints(&self) -> usize {
         self.shard.load().1
     }
 }
