@@ -68,6 +68,10 @@ fn command(words: &[&str]) -> Result<()> {
 
 fn rust() -> Result<()> {
     rules::check()?;
+    setup::install_deny()?;
+    let mut deny = std::process::Command::new(setup::DENY);
+    deny.args(["check", "licenses", "bans", "sources"]);
+    run::step("licences, bans and sources", deny)?;
     run::step("formatting", run::cargo(&["fmt", "--all", "--check"]))?;
     run::step("lints", run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run::step("tests", run::cargo(&["test", "--workspace"]))?;

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{on_path, step};
+use crate::run::{cargo, on_path, step};
 
 /// Program looked for, Debian package that brings it.
 const NEEDED: &[(&str, &str)] = &[
@@ -50,6 +50,22 @@ pub(crate) fn need(programs: &[(&str, &str)]) -> Result<()> {
     args.extend(&missing);
     step("apt-get install", apt(&args))
 }
+
+/// Builds `cargo deny` once per target folder. Without optimisation and the parts that fetch: a minute, and fast enough.
+pub(crate) fn install_deny() -> Result<()> {
+    let there = Command::new(DENY).arg("--version").output();
+    if there.is_ok_and(|o| String::from_utf8_lossy(&o.stdout).trim_end().ends_with(DENY_VERSION)) {
+        return Ok(());
+    }
+    let mut install = cargo(&["install", "cargo-deny", "--locked", "--debug", "--no-default-features"]);
+    install.args(["--version", DENY_VERSION, "--root", "target/tools", "--target-dir", "target/tools/build"]);
+    step("cargo deny", install)?;
+    std::fs::remove_dir_all("target/tools/build").context("cannot remove what building it left")
+}
+
+/// Where [`install_deny`] puts it.
+pub(crate) const DENY: &str = "target/tools/bin/cargo-deny";
+const DENY_VERSION: &str = "0.20.2";
 
 /// Installs Debian's Prosody when there is none; its service does not start.
 pub(crate) fn install_prosody() -> Result<()> {
