@@ -274,8 +274,7 @@ impl Shard {
             c.media.set_header_extensions(key, &media.header_extensions);
         }
         if let Some(last_n) = wanted.initial_last_n.filter(|_| !wanted.create) {
-            let message = jitsi_xmpp::bridge_channel::ClientMessage::LastNChanged { last_n };
-            c.media.handle_channel_message(now, key, &message, &mut outlet(now, &mut self.endpoints, out));
+            c.media.set_initial_last_n(now, key, last_n, &mut outlet(now, &mut self.endpoints, out));
         }
     }
 

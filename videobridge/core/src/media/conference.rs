@@ -152,6 +152,21 @@ impl MediaConference {
         self.unsettled = true;
     }
 
+    /// Last-n until an endpoint chooses for itself; without effect from then on.
+    pub fn set_initial_last_n(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        last_n: i32,
+        sink: &mut dyn MediaSink,
+    ) {
+        let Some(index) = self.index(key) else { return };
+        if self.members.get_mut(index).is_some_and(|m| m.settings.set_initial_last_n(last_n)) {
+            self.touch(index);
+        }
+        self.settle(now, sink);
+    }
+
     /// Header extensions of an endpoint, added to those set before.
     pub fn set_header_extensions(&mut self, key: EndpointKey, extensions: &[HeaderExtension]) {
         let Some(member) = self.index(key).and_then(|i| self.members.get_mut(i)) else { return };
@@ -187,7 +202,10 @@ impl MediaConference {
         let (kept, gone): (Vec<_>, Vec<_>) = had.into_iter().partition(|i| {
             self.sources.get(*i).is_some_and(|s| wanted.iter().any(|w| same_streams(w, &s.signalled)))
         });
-        gone.into_iter().for_each(|i| self.remove_source(i));
+        for source in gone {
+            self.keep_told_kind(source);
+            self.remove_source(source);
+        }
         for one in &wanted {
             if !kept.iter().any(|i| self.sources.get(*i).is_some_and(|s| same_streams(one, &s.signalled))) {
                 self.add_source(now, index, one.clone());
@@ -243,7 +261,7 @@ impl MediaConference {
             ClientMessage::ReceiverVideoConstraints(m) => self.update_wishes(index, VideoUpdate::read(m)),
             ClientMessage::LastNChanged { last_n } => {
                 if let Some(member) = self.members.get_mut(index) {
-                    member.settings.last_n = *last_n;
+                    member.settings.choose_last_n(*last_n);
                 }
                 self.touch(index);
             }
@@ -375,6 +393,15 @@ impl MediaConference {
                     self.counters.drop(DropReason::Limit);
                 }
             }
+        }
+    }
+
+    /// compat: what a client told about a source outlives its description (test: compat_a_told_video_type_outlives_a_new_description).
+    fn keep_told_kind(&mut self, index: SourceIx) {
+        let Some(source) = self.sources.get(index).filter(|s| s.kind != s.signalled.kind) else { return };
+        let Some(owner) = self.members.get_mut(source.owner) else { return };
+        if owner.early_kinds.len() < MAX_EARLY_VIDEO_TYPES {
+            owner.early_kinds.push((source.signalled.name.clone(), source.kind));
         }
     }
 

@@ -23,7 +23,8 @@ pub(crate) struct Ice {
     /// How many addresses have answered a check.
     addresses_ever: u32,
     claims: Claims,
-    remote_candidates: usize,
+    /// Those signalled.
+    remote_candidates: Vec<SocketAddr>,
     /// Answers counted on the nominated pair, to notice new ones.
     responses: Option<u64>,
     last_consent: Option<Instant>,
@@ -94,7 +95,7 @@ impl Ice {
             selected: None,
             addresses_ever: 0,
             claims: Claims::default(),
-            remote_candidates: 0,
+            remote_candidates: Vec::new(),
             responses: None,
             last_consent: None,
             consent: Consent::NotYet,
@@ -123,17 +124,21 @@ impl Ice {
     }
 
     /// A candidate from signalling, an IP literal with a port; others are of no use to a server. Returns whether it
-    /// was taken.
+    /// was taken; the focus may repeat itself.
     pub(crate) fn add_remote_candidate(&mut self, now: Instant, ip: &str, port: u16) -> bool {
-        if self.remote_candidates >= limits::MAX_REMOTE_CANDIDATES
+        let Ok(ip) = ip.parse::<IpAddr>() else { return false };
+        let address = SocketAddr::new(ip, port);
+        if self.remote_candidates.contains(&address) {
+            return true;
+        }
+        if self.remote_candidates.len() >= limits::MAX_REMOTE_CANDIDATES
             || self.consent != Consent::NotYet
             || port == 0
         {
             return false;
         }
-        let Ok(ip) = ip.parse::<IpAddr>() else { return false };
-        let Ok(candidate) = Candidate::host(SocketAddr::new(ip, port), Protocol::Udp) else { return false };
-        self.remote_candidates += 1;
+        let Ok(candidate) = Candidate::host(address, Protocol::Udp) else { return false };
+        self.remote_candidates.push(address);
         self.agent.add_remote_candidate(candidate);
         self.agent.handle_timeout(now);
         true
@@ -314,6 +319,19 @@ mod tests {
         let (creds_a, creds_b) = (creds(a), creds(b));
         assert!(a.set_remote_credentials(now, &creds_b.0, &creds_b.1));
         assert!(b.set_remote_credentials(now, &creds_a.0, &creds_a.1));
+    }
+
+    #[test]
+    fn candidates_that_were_signalled_again_used_up_the_places_of_others() {
+        let now = Instant::now();
+        let mut bridge = ice(now, "127.0.0.1:10000", true, 1);
+        for _ in 0..3 {
+            for port in 1..limits::MAX_REMOTE_CANDIDATES as u16 {
+                assert!(bridge.add_remote_candidate(now, "192.0.2.1", port));
+            }
+        }
+        assert!(bridge.add_remote_candidate(now, "192.0.2.2", 9), "at the limit");
+        assert!(!bridge.add_remote_candidate(now, "192.0.2.2", 10), "one beyond");
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Requests of the focus: answers, exact errors, and that an error leaves nothing behind.
 
+use std::time::Duration;
+
 use jitsi_xmpp::colibri2::{
     Colibri2Error, ConferenceModify, Endpoint, ErrorReason, ForceMute, Relay, Sctp, SctpRole,
 };
 use jitsi_xmpp::jingle::{CandidateType, Setup};
 use jitsi_xmpp::{Condition, StanzaError};
+use peer::Options;
+use serde_json::Value;
 use videobridge_core::{Command, limits};
 
-use crate::world::{World, audio_source, endpoint, new_endpoint, request};
+use crate::world::{World, audio_source, endpoint, new_endpoint, request, video_source};
 
 fn refused(world: &mut World, modify: ConferenceModify) -> (Condition, Option<ErrorReason>) {
     let before = world.shard.load();
@@ -166,4 +170,83 @@ fn ids_and_conferences_have_limits() {
     assert_eq!(refused(&mut world, one_more).0, Condition::ResourceConstraint);
     world.command(Command::Shutdown);
     assert!(world.shard.is_empty());
+}
+
+/// The video sources a client was last told to be forwarded.
+fn forwarded(world: &World, n: usize) -> Vec<String> {
+    let lists = world.peers[n].texts.iter().filter_map(|t| serde_json::from_str::<Value>(t).ok());
+    let last = lists.filter(|m| m["colibriClass"] == "ForwardedSources").last();
+    let names = last.and_then(|m| m["forwardedSources"].as_array().cloned()).unwrap_or_default();
+    names.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect()
+}
+
+/// A sender with a camera, and a client that says `wish` about video after the focus gave it last-n 5.
+fn camera_and_client(wish: Option<&str>) -> World {
+    let mut world = World::new();
+    world.join_with("aaaa0001", Options::default(), |_, update| {
+        update.sources = Some(vec![video_source("aaaa0001-v0", 1001)]);
+    });
+    world.join_with("aaaa0002", Options::default(), |create, _| create.initial_last_n = Some(0));
+    world.connect();
+    if let Some(wish) = wish {
+        let now = world.now;
+        assert!(world.peers[1].say(now, wish));
+    }
+    world.run(Duration::from_millis(100));
+    world
+}
+
+fn repeat_initial_last_n(world: &mut World, last_n: i32) {
+    let update = Endpoint { initial_last_n: Some(last_n), ..endpoint("aaaa0002") };
+    world.modify(request(false, vec![update])).unwrap();
+    world.run(Duration::from_millis(200));
+}
+
+#[test]
+fn compat_a_repeated_initial_last_n_overrode_what_the_client_had_chosen_itself() {
+    let said = |n: i32| {
+        format!(
+            r#"{{"colibriClass":"ReceiverVideoConstraints","lastN":{n},"defaultConstraints":{{"maxHeight":180}}}}"#
+        )
+    };
+    let mut world = camera_and_client(Some(&said(0)));
+    assert!(forwarded(&world, 1).is_empty());
+    repeat_initial_last_n(&mut world, 5);
+    assert!(forwarded(&world, 1).is_empty(), "audio only is the client's choice");
+
+    let mut world = camera_and_client(Some(&said(-1)));
+    assert_eq!(forwarded(&world, 1), ["aaaa0001-v0"]);
+    repeat_initial_last_n(&mut world, 0);
+    assert_eq!(forwarded(&world, 1), ["aaaa0001-v0"]);
+}
+
+#[test]
+fn compat_constraints_without_last_n_end_the_time_of_the_initial_one() {
+    let wish = r#"{"colibriClass":"ReceiverVideoConstraints","defaultConstraints":{"maxHeight":180}}"#;
+    let mut world = camera_and_client(Some(wish));
+    assert!(forwarded(&world, 1).is_empty(), "last-n is still 0");
+    repeat_initial_last_n(&mut world, 5);
+    assert!(forwarded(&world, 1).is_empty());
+}
+
+#[test]
+fn an_initial_last_n_counts_until_the_client_says_something() {
+    let mut world = camera_and_client(None);
+    repeat_initial_last_n(&mut world, 5);
+    let now = world.now;
+    let wish = r#"{"colibriClass":"ReceiverVideoConstraints","defaultConstraints":{"maxHeight":180}}"#;
+    assert!(world.peers[1].say(now, wish));
+    world.run(Duration::from_millis(100));
+    assert_eq!(forwarded(&world, 1), ["aaaa0001-v0"]);
+}
+
+#[test]
+fn an_old_clients_last_n_was_overridden_too() {
+    let mut world = camera_and_client(Some(r#"{"colibriClass":"LastNChangedEvent","lastN":0}"#));
+    repeat_initial_last_n(&mut world, 5);
+    let now = world.now;
+    let wish = r#"{"colibriClass":"ReceiverVideoConstraints","defaultConstraints":{"maxHeight":180}}"#;
+    assert!(world.peers[1].say(now, wish));
+    world.run(Duration::from_millis(100));
+    assert!(forwarded(&world, 1).is_empty());
 }

@@ -278,8 +278,17 @@ pub(crate) fn remote_transport(
 
 /// One audio source with one SSRC.
 pub(crate) fn audio_source(name: &str, ssrc: u32) -> MediaSource {
+    source(MediaType::Audio, name, ssrc)
+}
+
+/// One video source with one SSRC.
+pub(crate) fn video_source(name: &str, ssrc: u32) -> MediaSource {
+    source(MediaType::Video, name, ssrc)
+}
+
+fn source(kind: MediaType, name: &str, ssrc: u32) -> MediaSource {
     MediaSource {
-        kind: MediaType::Audio,
+        kind,
         id: SourceName::new(name),
         synthetic: false,
         sources: vec![Source {

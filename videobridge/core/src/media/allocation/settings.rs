@@ -17,6 +17,8 @@ pub(crate) struct VideoSettings {
     pub(crate) assumed_bandwidth: Option<u64>,
     /// Whether a message was seen: the first one without `defaultConstraints` raises the default.
     heard: bool,
+    /// Whether the client has a last-n of its own.
+    chose_last_n: bool,
 }
 
 /// One `ReceiverVideoConstraints` message, reduced to what counts. `None` = not in the message.
@@ -68,7 +70,25 @@ impl VideoSettings {
             default_height: initial_max_height,
             assumed_bandwidth: None,
             heard: false,
+            chose_last_n: false,
         }
+    }
+
+    /// The focus' last-n for somebody who joins. Returns whether it counts.
+    ///
+    /// compat: the client's first constraints end its time, also such without a last-n
+    /// (test: compat_constraints_without_last_n_end_the_time_of_the_initial_one).
+    pub(crate) fn set_initial_last_n(&mut self, last_n: i32) -> bool {
+        let counts = !self.heard && !self.chose_last_n;
+        if counts {
+            self.last_n = last_n;
+        }
+        counts
+    }
+
+    /// The client's last-n.
+    pub(crate) fn choose_last_n(&mut self, last_n: i32) {
+        (self.last_n, self.chose_last_n) = (last_n, true);
     }
 
     /// Applies a message. `bandwidth_limit` = the configured permission to assume bandwidth, with its maximum.
@@ -79,7 +99,7 @@ impl VideoSettings {
         bandwidth_limit: Option<u64>,
     ) {
         if let Some(last_n) = update.last_n {
-            self.last_n = last_n;
+            self.choose_last_n(last_n);
         }
         if let Some(names) = update.on_stage {
             self.on_stage = names;

@@ -196,6 +196,24 @@ fn early_video_types_are_remembered_but_bounded() {
 }
 
 #[test]
+fn compat_a_told_video_type_outlives_a_new_description() {
+    let mut room = Room::new();
+    room.join(A, true);
+    let kind = |room: &Room| {
+        room.media.sources.iter().find(|(_, s)| s.signalled.name == video_name(A)).unwrap().1.kind
+    };
+    let told = SourceVideoType { source_name: video_name(A), video_type: VideoType::None };
+    room.say(A, ClientMessage::SourceVideoType(told));
+    assert_eq!(kind(&room), VideoType::None);
+    // With other streams, and after it was not there for a while.
+    room.media.set_sources(room.now, A, &[microphone(A), camera(A, 1)], &mut room.out);
+    assert_eq!(kind(&room), VideoType::None);
+    room.media.set_sources(room.now, A, &[microphone(A)], &mut room.out);
+    room.media.set_sources(room.now, A, &[microphone(A), camera(A, 3)], &mut room.out);
+    assert_eq!(kind(&room), VideoType::None);
+}
+
+#[test]
 fn visitors_only_receive() {
     let mut room = Room::new();
     room.join(A, true);
