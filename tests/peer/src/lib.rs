@@ -3,11 +3,14 @@
 //!
 //! [`Client`] is the same with its signalling: a scripted Jitsi Meet client, frames of the XMPP server in and out.
 //!
+//! [`describe`] is what the focus says about one to the bridge.
+//!
 //! Driven like an engine: after each [`Peer::receive`], [`Peer::tick`] and [`Peer::say`] send what is in [`Peer::sent`].
 #![forbid(unsafe_code)]
 
 mod channel;
 mod client;
+pub mod describe;
 mod identity;
 mod session;
 mod stream;

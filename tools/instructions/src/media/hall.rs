@@ -5,15 +5,11 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::Sensitive;
-use jitsi_xmpp::colibri2::{
-    self, ConferenceModified, ConferenceModify, Endpoint, Media, MediaSource, capability,
-};
+use jitsi_xmpp::colibri2::{ConferenceModified, Endpoint, MediaSource};
 use jitsi_xmpp::entropy::SeededEntropy;
-use jitsi_xmpp::ids::{EndpointId, MediaType, MeetingId};
-use jitsi_xmpp::jingle::{
-    Fingerprint, HeaderExtension, IceUdpTransport, Parameter, PayloadType, RtcpFeedback, Setup,
-};
-use peer::{Identity, Options, Peer};
+use jitsi_xmpp::ids::EndpointId;
+use jitsi_xmpp::jingle::Setup;
+use peer::{Identity, Options, Peer, describe};
 use videobridge_core::{
     Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig, SocketId,
     WebSocketConfig,
@@ -86,7 +82,7 @@ impl Hall {
     }
 
     pub(crate) fn set_source(&mut self, n: usize, source: MediaSource) {
-        self.modify(Endpoint { sources: Some(vec![source]), ..endpoint(n) });
+        self.modify(Endpoint { sources: Some(vec![source]), ..describe::endpoint(&id(n)) });
     }
 
     /// Everybody wants everything in 720p.
@@ -132,13 +128,7 @@ impl Hall {
         let options = Options { dtls12: true, channel: false, keeps_media: false, ..Options::default() };
         let mut peer =
             Peer::new(self.now, identity, address, bridge(), credentials.clone(), options).unwrap();
-        let answer = self.modify(Endpoint {
-            create: true,
-            capabilities: vec![capability::SOURCE_NAMES.to_owned(), capability::SSRC_REWRITING.to_owned()],
-            transport: Some(colibri2::Transport { ice_controlling: true, ..Default::default() }),
-            media: media(),
-            ..endpoint(n)
-        });
+        let answer = self.modify(describe::new_endpoint(&id(n), false));
         let ice = answer.endpoints[0].transport.as_ref().unwrap().ice.as_ref().unwrap();
         peer.set_remote(ice.ufrag.as_ref().unwrap(), ice.pwd.as_ref().unwrap().reveal()).unwrap();
         let url = ice.web_sockets[0].url.as_ref().unwrap().reveal();
@@ -153,10 +143,8 @@ impl Hall {
         };
         let (ufrag, pwd) = credentials;
         self.peers.push(peer);
-        self.modify(Endpoint {
-            transport: Some(remote(&ufrag, &pwd, identity.fingerprint())),
-            ..endpoint(n)
-        });
+        let answered = describe::remote_transport(&ufrag, &pwd, identity.fingerprint(), Setup::Active);
+        self.modify(Endpoint { transport: Some(answered), ..describe::endpoint(&id(n)) });
         self.command(open);
     }
 
@@ -204,15 +192,7 @@ impl Hall {
     /// Tells the bridge about one endpoint and returns its answer.
     fn modify(&mut self, endpoint: Endpoint) -> ConferenceModified {
         self.requests += 1;
-        let modify = ConferenceModify {
-            meeting_id: MeetingId::new("m1"),
-            name: None,
-            create: self.requests == 1,
-            expire: false,
-            rtcstats_enabled: true,
-            endpoints: vec![endpoint],
-            relays: Vec::new(),
-        };
+        let modify = describe::request(self.requests == 1, vec![endpoint]);
         let command = Command::Colibri2 { request: RequestId(self.requests), modify: Box::new(modify) };
         self.shard.handle_command(self.now, command, &mut self.wire);
         let mut answer = None;
@@ -234,67 +214,4 @@ fn bridge() -> SocketAddr {
 
 fn id(n: usize) -> String {
     format!("aaaa{n:04}")
-}
-
-fn endpoint(n: usize) -> Endpoint {
-    Endpoint {
-        id: EndpointId::new(id(n)),
-        create: false,
-        expire: false,
-        stats_id: None,
-        muc_role: None,
-        diarize: false,
-        media: Vec::new(),
-        transport: None,
-        sources: None,
-        force_mute: None,
-        capabilities: Vec::new(),
-        initial_last_n: None,
-    }
-}
-
-/// As the focus creates a client: opus and VP8 with retransmissions and transport-wide congestion control.
-fn media() -> Vec<Media> {
-    let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
-    vp8.rtcp_fbs = vec![
-        RtcpFeedback::new("nack", None),
-        RtcpFeedback::new("nack", Some("pli")),
-        RtcpFeedback::new("transport-cc", None),
-    ];
-    let mut rtx = PayloadType::new(96, "rtx", 90_000, 1);
-    rtx.parameters = vec![Parameter::new("apt", "100")];
-    let transport_cc = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
-    vec![
-        Media {
-            kind: MediaType::Audio,
-            payload_types: vec![PayloadType::new(111, "opus", 48_000, 2)],
-            header_extensions: vec![HeaderExtension::new(1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level")],
-            extmap_allow_mixed: true,
-        },
-        Media {
-            kind: MediaType::Video,
-            payload_types: vec![vp8, rtx],
-            header_extensions: vec![HeaderExtension::new(5, transport_cc)],
-            extmap_allow_mixed: true,
-        },
-    ]
-}
-
-fn remote(ufrag: &str, pwd: &str, fingerprint: &str) -> colibri2::Transport {
-    colibri2::Transport {
-        ice: Some(IceUdpTransport {
-            ufrag: Some(ufrag.to_owned()),
-            pwd: Some(Sensitive::new(pwd.to_owned())),
-            rtcp_mux: true,
-            fingerprints: vec![Fingerprint {
-                hash: "sha-256".to_owned(),
-                value: fingerprint.to_owned(),
-                setup: Some(Setup::Active),
-                required: None,
-                cryptex: false,
-            }],
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
 }

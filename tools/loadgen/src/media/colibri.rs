@@ -160,7 +160,6 @@ pub(crate) fn accept(
     modify
 }
 
-/// What the answer says about the bridge's side.
 /// What the bridge said about its side.
 pub(crate) struct Remote {
     pub(crate) address: SocketAddr,
@@ -239,13 +238,6 @@ fn media(can: &Capabilities) -> Vec<Media> {
     ]
 }
 
-/// A microphone.
-pub(crate) fn audio_source(name: &str, ssrc: u32) -> MediaSource {
-    let mut audio = MediaSource::new(MediaType::Audio, SourceName::new(name));
-    audio.sources.push(source(name, ssrc));
-    audio
-}
-
 /// A camera: encodings lowest first, each SSRC with that of its retransmissions.
 pub(crate) fn video_source(name: &str, encodings: &[(u32, u32)]) -> MediaSource {
     let mut video = MediaSource::new(MediaType::Video, SourceName::new(name));
@@ -261,14 +253,7 @@ pub(crate) fn video_source(name: &str, encodings: &[(u32, u32)]) -> MediaSource 
 }
 
 fn source(name: &str, ssrc: u32) -> Source {
-    Source {
-        ssrc: Ssrc(ssrc),
-        name: Some(SourceName::new(name)),
-        video_type: None,
-        rid: None,
-        owner: None,
-        parameters: Vec::new(),
-    }
+    Source { name: Some(SourceName::new(name)), ..Source::new(Ssrc(ssrc)) }
 }
 
 const AUDIO_LEVEL_URI: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";

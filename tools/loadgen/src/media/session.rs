@@ -145,7 +145,8 @@ impl<'a> Session<'a> {
         let camera = member.camera.map(|p| Camera::new(p, ssrc + 2, seed));
         let microphone = member.microphone.then(|| Microphone::new(ssrc + 1, seed ^ 0xa0));
         let mut sources = Vec::new();
-        sources.extend(microphone.as_ref().map(|m| colibri::audio_source(&format!("{id}-a0"), m.ssrc)));
+        sources
+            .extend(microphone.as_ref().map(|m| peer::describe::audio_source(&format!("{id}-a0"), m.ssrc)));
         sources.extend(camera.as_ref().map(|c| colibri::video_source(&format!("{id}-v0"), &c.ssrcs())));
         let credentials = (format!("u{seed:x}"), format!("{:024x}", u128::from(seed) * 0x1_0000_0003));
         let options = Options {

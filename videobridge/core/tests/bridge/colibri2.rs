@@ -8,10 +8,11 @@ use jitsi_xmpp::colibri2::{
 use jitsi_xmpp::jingle::{CandidateType, Setup};
 use jitsi_xmpp::{Condition, StanzaError};
 use peer::Options;
+use peer::describe::video_source;
 use serde_json::Value;
 use videobridge_core::{Command, limits};
 
-use crate::world::{World, audio_source, endpoint, new_endpoint, request, video_source};
+use crate::world::{World, audio_source, endpoint, new_endpoint, request};
 
 fn refused(world: &mut World, modify: ConferenceModify) -> (Condition, Option<ErrorReason>) {
     let before = world.shard.load();
@@ -174,8 +175,8 @@ fn ids_and_conferences_have_limits() {
 
 /// The video sources a client was last told to be forwarded.
 fn forwarded(world: &World, n: usize) -> Vec<String> {
-    let lists = world.peers[n].texts.iter().filter_map(|t| serde_json::from_str::<Value>(t).ok());
-    let last = lists.filter(|m| m["colibriClass"] == "ForwardedSources").last();
+    let mut lists = world.peers[n].texts.iter().filter_map(|t| serde_json::from_str::<Value>(t).ok());
+    let last = lists.rfind(|m| m["colibriClass"] == "ForwardedSources");
     let names = last.and_then(|m| m["forwardedSources"].as_array().cloned()).unwrap_or_default();
     names.iter().filter_map(|n| n.as_str().map(str::to_owned)).collect()
 }

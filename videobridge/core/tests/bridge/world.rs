@@ -4,16 +4,14 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::colibri2::{
-    self, ConferenceModified, ConferenceModify, Endpoint, Media, MediaSource, Sctp, capability,
-};
+use jitsi_xmpp::StanzaError;
+use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify, Endpoint};
 use jitsi_xmpp::entropy::SeededEntropy;
-use jitsi_xmpp::ids::{EndpointId, MediaType, MeetingId, SourceName, Ssrc};
-use jitsi_xmpp::jingle::{Fingerprint, HeaderExtension, IceUdpTransport, PayloadType, Setup, Source};
-use jitsi_xmpp::{Sensitive, StanzaError};
+use jitsi_xmpp::jingle::Setup;
 use videobridge_core::{Certificate, Command, Event, LocalAddress, RequestId, Shard, ShardConfig};
 
 pub(crate) use peer::Wire;
+pub(crate) use peer::describe::{audio_source, endpoint, remote_transport, request};
 use peer::{Options, Peer};
 
 /// Datagrams a peer sends in; those that arrive out.
@@ -177,130 +175,9 @@ pub(crate) fn bridge() -> SocketAddr {
     "127.0.0.1:10000".parse().unwrap()
 }
 
-pub(crate) fn request(create: bool, endpoints: Vec<Endpoint>) -> ConferenceModify {
-    ConferenceModify {
-        meeting_id: MeetingId::new("m1"),
-        name: None,
-        create,
-        expire: false,
-        rtcstats_enabled: true,
-        endpoints,
-        relays: Vec::new(),
-    }
-}
-
-pub(crate) fn endpoint(id: &str) -> Endpoint {
-    Endpoint {
-        id: EndpointId::new(id),
-        create: false,
-        expire: false,
-        stats_id: None,
-        muc_role: None,
-        diarize: false,
-        media: Vec::new(),
-        transport: None,
-        sources: None,
-        force_mute: None,
-        capabilities: Vec::new(),
-        initial_last_n: None,
-    }
-}
-
-/// As the focus creates a client: opus and VP8 with RTX, a data channel, SSRC rewriting.
+/// With a data channel.
 pub(crate) fn new_endpoint(id: &str) -> Endpoint {
-    Endpoint {
-        create: true,
-        capabilities: vec![capability::SOURCE_NAMES.to_owned(), capability::SSRC_REWRITING.to_owned()],
-        transport: Some(colibri2::Transport {
-            ice_controlling: true,
-            sctp: Some(Sctp::default()),
-            ..Default::default()
-        }),
-        media: media(),
-        ..endpoint(id)
-    }
-}
-
-fn media() -> Vec<Media> {
-    let codec = |id, name: &str, clockrate, parameters| PayloadType {
-        id,
-        name: name.to_owned(),
-        clockrate,
-        channels: 1,
-        parameters,
-        rtcp_fbs: Vec::new(),
-        trr_int: None,
-    };
-    let apt = jitsi_xmpp::jingle::Parameter { name: Some("apt".to_owned()), value: "100".to_owned() };
-    let hdrext = |id, uri: &str| HeaderExtension { id, uri: uri.to_owned(), senders: None };
-    vec![
-        Media {
-            kind: MediaType::Audio,
-            payload_types: vec![codec(111, "opus", 48_000, vec![])],
-            header_extensions: vec![hdrext(1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level")],
-            extmap_allow_mixed: true,
-        },
-        Media {
-            kind: MediaType::Video,
-            payload_types: vec![codec(100, "VP8", 90_000, vec![]), codec(96, "rtx", 90_000, vec![apt])],
-            header_extensions: vec![hdrext(
-                5,
-                "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
-            )],
-            extmap_allow_mixed: true,
-        },
-    ]
-}
-
-pub(crate) fn remote_transport(
-    ufrag: &str,
-    pwd: &str,
-    fingerprint: &str,
-    setup: Setup,
-) -> colibri2::Transport {
-    colibri2::Transport {
-        ice: Some(IceUdpTransport {
-            ufrag: Some(ufrag.to_owned()),
-            pwd: Some(Sensitive::new(pwd.to_owned())),
-            rtcp_mux: true,
-            fingerprints: vec![Fingerprint {
-                hash: "sha-256".to_owned(),
-                value: fingerprint.to_owned(),
-                setup: Some(setup),
-                required: None,
-                cryptex: false,
-            }],
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
-/// One audio source with one SSRC.
-pub(crate) fn audio_source(name: &str, ssrc: u32) -> MediaSource {
-    source(MediaType::Audio, name, ssrc)
-}
-
-/// One video source with one SSRC.
-pub(crate) fn video_source(name: &str, ssrc: u32) -> MediaSource {
-    source(MediaType::Video, name, ssrc)
-}
-
-fn source(kind: MediaType, name: &str, ssrc: u32) -> MediaSource {
-    MediaSource {
-        kind,
-        id: SourceName::new(name),
-        synthetic: false,
-        sources: vec![Source {
-            ssrc: Ssrc(ssrc),
-            name: Some(SourceName::new(name)),
-            video_type: None,
-            rid: None,
-            owner: None,
-            parameters: Vec::new(),
-        }],
-        ssrc_groups: Vec::new(),
-    }
+    peer::describe::new_endpoint(id, true)
 }
 
 /// An RTP packet with a 12-byte header, payload type 111.
