@@ -141,7 +141,8 @@ impl Shard {
     }
 
     fn create_conference(&mut self, now: Instant, meeting: &MeetingId) -> ConferenceKey {
-        let feedback = FeedbackSsrcs { audio: self.entropy.u32().max(1), video: self.entropy.u32().max(1) };
+        let feedback =
+            FeedbackSsrcs { audio: Ssrc(self.entropy.u32().max(1)), video: Ssrc(self.entropy.u32().max(1)) };
         let id = demux::sharded_id(self.config.index, CONFERENCE_ID_LEN, &mut *self.entropy);
         let media = MediaConference::new(self.config.media.clone(), feedback, self.entropy.u64());
         let slot = self.conferences.insert(Conference {
@@ -342,7 +343,7 @@ fn feedback_sources(feedback: FeedbackSsrcs) -> Vec<MediaSource> {
         id: SourceName::new(name),
         synthetic: false,
         sources: vec![Source {
-            ssrc: Ssrc(ssrc),
+            ssrc,
             name: Some(SourceName::new(name)),
             video_type: None,
             rid: None,

@@ -121,9 +121,6 @@ pub const CHANNEL_RELAYED_BYTES: Rate = Rate::per_second(512 * 1024, 64 * 1024);
 /// Events waiting for the shell. It polls after every input, so that this many from one input is a bug.
 pub const MAX_EVENTS: usize = 65_536;
 
-/// Open WebSockets per endpoint: a new one replaces the old one (bridge §3.5).
-pub const MAX_WEB_SOCKETS_PER_ENDPOINT: usize = 1;
-
 /// How often expiry is looked at (`entity-expiration.check-interval`).
 pub const EXPIRY_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 

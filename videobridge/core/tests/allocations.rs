@@ -21,6 +21,7 @@ use videobridge_core::DatagramSink;
 use videobridge_core::media::{
     EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink,
 };
+use videobridge_rtp::ExtSeq;
 use videobridge_rtp::rtcp::feedback;
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 
@@ -111,7 +112,8 @@ fn video_packet(n: u16) -> [u8; 1100] {
 fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
     let mut now = Instant::now();
     let mut out = Count::default();
-    let mut media = MediaConference::new(MediaConfig::default(), FeedbackSsrcs { audio: 1, video: 2 }, 5);
+    let mut media =
+        MediaConference::new(MediaConfig::default(), FeedbackSsrcs { audio: Ssrc(1), video: Ssrc(2) }, 5);
     let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
     vp8.rtcp_fbs = vec![RtcpFeedback::new("transport-cc", None)];
     let mut rtx = PayloadType::new(96, "rtx", 90_000, 1);
@@ -165,9 +167,9 @@ fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
         if n % 10 == 9 && n < 1400 {
             let base = u64::from(out.2) - 9;
             let arrivals: Vec<_> =
-                (0..5).map(|i| Arrival { sequence: base + i * 2, time_us: 1_000_000 + i }).collect();
+                (0..5).map(|i| Arrival { sequence: ExtSeq(base + i * 2), time_us: 1_000_000 + i }).collect();
             let mut buf = [0; 100];
-            let len = transport_cc::write(&mut buf, 1, 7, 0, base, &arrivals).unwrap().len;
+            let len = transport_cc::write(&mut buf, 1, 7, 0, ExtSeq(base), &arrivals).unwrap().len;
             media.handle_rtcp(now, EndpointKey(1), &buf[..len], &mut out);
         }
     }

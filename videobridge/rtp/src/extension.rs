@@ -1,6 +1,6 @@
 //! The extension block of an RTP header in, its elements out, in both forms (RFC 8285); and the elements we read.
 
-use crate::bytes::{array, be16, be24};
+use crate::bytes::{array, be16};
 
 /// The profile word of one-byte elements.
 pub const ONE_BYTE_PROFILE: u16 = 0xbede;
@@ -103,17 +103,12 @@ pub fn transport_sequence(data: &[u8]) -> Option<u16> {
     be16(data, 0)
 }
 
-/// abs-send-time: seconds as 6.18 fixed point, modulo 64 s.
-pub fn abs_send_time(data: &[u8]) -> Option<u32> {
-    be24(data, 0)
-}
-
 /// The element for a transport-wide sequence number.
 pub const fn transport_sequence_bytes(sequence: u16) -> [u8; 2] {
     sequence.to_be_bytes()
 }
 
-/// The element for an abs-send-time, from microseconds of any clock.
+/// The element for an abs-send-time: seconds as 6.18 fixed point, modulo 64 s; from microseconds of any clock.
 pub fn abs_send_time_bytes(micros: u64) -> [u8; 3] {
     let fixed = (u128::from(micros) << 18) / 1_000_000;
     array(&fixed.to_be_bytes(), 13).unwrap_or_default()

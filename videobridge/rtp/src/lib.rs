@@ -26,8 +26,9 @@ pub mod write;
 pub use error::RtpError;
 pub use extension::{Extension, Extensions};
 pub use packet::RtpPacket;
+pub use rtcp::NtpMiddle;
 pub use rtcp::is_rtcp;
-pub use sequence::Unwrapper;
+pub use sequence::{ExtSeq, Unwrapper};
 pub use write::{ExtensionForm, HeaderWriter, RtpFields};
 
 #[cfg(test)]

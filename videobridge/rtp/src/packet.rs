@@ -1,6 +1,6 @@
-//! One RTP packet in (decrypted), its fields out; single fields changed in place (RFC 3550 §5.1).
+//! One RTP packet in (decrypted), its fields out (RFC 3550 §5.1).
 
-use crate::bytes::{array, be16, be32, put};
+use crate::bytes::{array, be16};
 use crate::{Extensions, RtpError};
 
 /// Bytes of the fixed header.
@@ -15,7 +15,6 @@ pub struct RtpPacket<'a> {
     extensions: &'a [u8],
     payload: &'a [u8],
     padding: u8,
-    bytes: &'a [u8],
 }
 
 impl<'a> RtpPacket<'a> {
@@ -58,7 +57,7 @@ impl<'a> RtpPacket<'a> {
             extensions = bytes.get(start..header_len).ok_or(RtpError::CutShort)?;
         }
         let payload = bytes.get(header_len..).ok_or(RtpError::CutShort)?;
-        Ok(Self { fixed, header_len, profile, extensions, payload, padding: 0, bytes })
+        Ok(Self { fixed, header_len, profile, extensions, payload, padding: 0 })
     }
 
     /// The marker bit.
@@ -89,13 +88,6 @@ impl<'a> RtpPacket<'a> {
     pub const fn ssrc(&self) -> u32 {
         let [_, _, _, _, _, _, _, _, a, b, c, d] = self.fixed;
         u32::from_be_bytes([a, b, c, d])
-    }
-
-    /// Contributing sources.
-    pub fn csrcs(&self) -> impl Iterator<Item = u32> + use<'a> {
-        let [first, ..] = self.fixed;
-        let bytes = self.bytes;
-        (0..usize::from(first & 0x0f)).filter_map(move |i| be32(bytes, FIXED_HEADER + 4 * i))
     }
 
     /// Length of the header with contributing sources and extensions.
@@ -132,33 +124,4 @@ impl<'a> RtpPacket<'a> {
     pub const fn padding(&self) -> u8 {
         self.padding
     }
-}
-
-/// Sets the sequence number in place; `None` when `packet` is shorter than a fixed header.
-pub fn set_sequence(packet: &mut [u8], sequence: u16) -> Option<()> {
-    put(packet.first_chunk_mut::<FIXED_HEADER>()?, 2, &sequence.to_be_bytes())
-}
-
-/// Sets the timestamp in place; `None` when `packet` is shorter than a fixed header.
-pub fn set_timestamp(packet: &mut [u8], timestamp: u32) -> Option<()> {
-    put(packet.first_chunk_mut::<FIXED_HEADER>()?, 4, &timestamp.to_be_bytes())
-}
-
-/// Sets the SSRC in place; `None` when `packet` is shorter than a fixed header.
-pub fn set_ssrc(packet: &mut [u8], ssrc: u32) -> Option<()> {
-    put(packet.first_chunk_mut::<FIXED_HEADER>()?, 8, &ssrc.to_be_bytes())
-}
-
-/// Sets the payload type in place and keeps the marker; `None` when `packet` is shorter than a fixed header.
-pub fn set_payload_type(packet: &mut [u8], payload_type: u8) -> Option<()> {
-    let [_, second, ..] = packet.first_chunk_mut::<FIXED_HEADER>()?;
-    *second = (*second & 0x80) | (payload_type & 0x7f);
-    Some(())
-}
-
-/// Sets the marker in place; `None` when `packet` is shorter than a fixed header.
-pub fn set_marker(packet: &mut [u8], marker: bool) -> Option<()> {
-    let [_, second, ..] = packet.first_chunk_mut::<FIXED_HEADER>()?;
-    *second = (*second & 0x7f) | (u8::from(marker) << 7);
-    Some(())
 }

@@ -8,7 +8,7 @@ use ctr::flavors::Ctr128BE;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use crate::indices::{NextIndex, NextRtcpIndex};
+use crate::indices::{NextIndex, NextRtcpIndex, RtcpIndex};
 use crate::wire::{ENCRYPTED, RTCP_HEADER, split_back, split_back_mut};
 use crate::{KeyError, SrtpError};
 
@@ -89,7 +89,7 @@ impl Cipher {
     ) -> Result<usize, SrtpError> {
         let (ssrc, index) = index.spend();
         let (packet, room) = buf.split_at_mut_checked(len).ok_or(SrtpError::NoRoom)?;
-        let word = (ENCRYPTED | index).to_be_bytes();
+        let word = (ENCRYPTED | index.0).to_be_bytes();
         match self {
             Self::Gcm(gcm) => {
                 let room = room.get_mut(..GCM_TAG + 4).ok_or(SrtpError::NoRoom)?;
@@ -150,7 +150,12 @@ impl Cipher {
     }
 
     /// Opens a whole SRTCP packet; returns the length of the RTCP packet. After an error the payload is undefined.
-    pub(crate) fn open_rtcp(&self, packet: &mut [u8], ssrc: u32, index: u32) -> Result<usize, SrtpError> {
+    pub(crate) fn open_rtcp(
+        &self,
+        packet: &mut [u8],
+        ssrc: u32,
+        index: RtcpIndex,
+    ) -> Result<usize, SrtpError> {
         match self {
             Self::Gcm(gcm) => {
                 let (body, word) = split_back_mut::<4>(packet)?;

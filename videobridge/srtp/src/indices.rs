@@ -21,7 +21,17 @@ pub(crate) struct NextIndex {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NextRtcpIndex {
     ssrc: u32,
-    index: u32,
+    index: RtcpIndex,
+}
+
+/// The 31-bit index of an RTCP packet: beside SSRCs, which are as wide, a type of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RtcpIndex(pub(crate) u32);
+
+impl From<RtcpIndex> for u64 {
+    fn from(index: RtcpIndex) -> Self {
+        index.0.into()
+    }
 }
 
 /// What was sent with one key.
@@ -59,14 +69,14 @@ impl NextIndex {
 
 impl NextRtcpIndex {
     /// Uses it up.
-    pub(crate) const fn spend(self) -> (u32, u32) {
+    pub(crate) const fn spend(self) -> (u32, RtcpIndex) {
         (self.ssrc, self.index)
     }
 
     /// For published vectors.
     #[cfg(test)]
     pub(crate) const fn forge(ssrc: u32, index: u32) -> Self {
-        Self { ssrc, index }
+        Self { ssrc, index: RtcpIndex(index) }
     }
 }
 
@@ -111,7 +121,7 @@ impl Indices {
             return Err(SrtpError::Exhausted);
         }
         self.next_rtcp += 1;
-        Ok(NextRtcpIndex { ssrc, index })
+        Ok(NextRtcpIndex { ssrc, index: RtcpIndex(index) })
     }
 
     #[cfg(test)]

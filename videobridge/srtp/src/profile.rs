@@ -15,16 +15,6 @@ impl Profile {
     /// The largest number of bytes protection adds to any packet under any profile (SRTCP with GCM).
     pub const MAX_OVERHEAD: usize = 20;
 
-    /// The profile with this DTLS-SRTP number, if we support it.
-    pub const fn from_dtls(number: u16) -> Option<Self> {
-        match number {
-            0x0008 => Some(Self::AeadAes256Gcm),
-            0x0007 => Some(Self::AeadAes128Gcm),
-            0x0001 => Some(Self::Aes128CmHmacSha1_80),
-            _ => None,
-        }
-    }
-
     /// IANA name, for statistics.
     pub const fn name(self) -> &'static str {
         match self {

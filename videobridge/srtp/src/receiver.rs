@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::cipher::Cipher;
+use crate::indices::RtcpIndex;
 use crate::limits::{MAX_SSRCS, RTP_INDEX_END};
 use crate::replay::ReplayWindow;
 use crate::wire::{ENCRYPTED, rtcp_ssrc, rtp_header};
@@ -60,7 +61,7 @@ impl Receiver {
         if word & ENCRYPTED == 0 {
             return Err(SrtpError::NotEncrypted);
         }
-        let index = word & !ENCRYPTED;
+        let index = RtcpIndex(word & !ENCRYPTED);
         if let Some(window) = self.rtcp_streams.find(ssrc) {
             window.check(index.into())?;
         }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use crate::cipher::Cipher;
-use crate::indices::{NextIndex, NextRtcpIndex};
+use crate::indices::{NextIndex, NextRtcpIndex, RtcpIndex};
 use crate::keys::{Label, Master};
 use crate::limits::{MAX_SSRCS, REPLAY_WINDOW, RTCP_INDEX_END, RTP_INDEX_END};
 use crate::{KeyError, Profile, Receiver, Sender, SrtpError, SrtpKeys};
@@ -174,7 +174,7 @@ fn rfc_7714_section_17_rtcp() {
         );
         assert_eq!(buf, hex(sealed), "{key_len}");
         assert_eq!(cipher.rtcp_word(&buf), Ok(0x8000_05d4));
-        assert_eq!(cipher.open_rtcp(&mut buf, 0x4d61_7273, 0x05d4), Ok(plain.len()));
+        assert_eq!(cipher.open_rtcp(&mut buf, 0x4d61_7273, RtcpIndex(0x05d4)), Ok(plain.len()));
         assert_eq!(buf[..plain.len()], plain);
     }
 }

@@ -7,7 +7,7 @@ use impairment::{Conditions, Direction, Preset, Schedule};
 use serde_json::Value;
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 use videobridge_rtp::rtcp::{Compound, Rtcp, feedback};
-use videobridge_rtp::{ExtensionForm, HeaderWriter, RtpFields, RtpPacket, Unwrapper, rtx};
+use videobridge_rtp::{ExtSeq, ExtensionForm, HeaderWriter, RtpFields, RtpPacket, Unwrapper, rtx};
 
 use crate::world::World;
 
@@ -222,7 +222,7 @@ struct Viewer {
     streams: HashMap<u32, Stream>,
     numbers: Unwrapper,
     arrivals: Vec<Arrival>,
-    base: Option<u64>,
+    base: Option<ExtSeq>,
     reports: u8,
     next_report: Instant,
     /// When, and which layer.
@@ -286,7 +286,7 @@ impl Viewer {
             OPUS => self.speech.push((at, p.sequence())),
             VP8 => {
                 let stream = self.streams.entry(p.ssrc()).or_default();
-                let number = stream.numbers.unwrap(p.sequence());
+                let number = stream.numbers.unwrap(p.sequence()).0;
                 if stream.highest > 0 {
                     for missing in stream.highest + 1..number {
                         stream.missing.insert(missing, (None, 0));
@@ -303,7 +303,7 @@ impl Viewer {
                 };
                 let ssrc = self.repeats[&p.ssrc()];
                 let stream = self.streams.entry(ssrc).or_default();
-                let number = stream.numbers.unwrap(sequence);
+                let number = stream.numbers.unwrap(sequence).0;
                 if stream.missing.remove(&number).is_some() {
                     self.repeated += 1;
                     self.video.push((at, *body.last().unwrap()));
@@ -339,7 +339,7 @@ impl Viewer {
     fn report(&mut self, peer: &mut peer::Peer) {
         self.arrivals.sort_by_key(|a| a.sequence);
         // What comes later than what was reported already is not reported any more.
-        let base = self.base.unwrap_or(0);
+        let base = self.base.unwrap_or_default();
         self.arrivals.retain(|a| a.sequence >= base);
         while let Some(first) = self.arrivals.first() {
             let base = self.base.unwrap_or(first.sequence);

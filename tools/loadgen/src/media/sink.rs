@@ -1,8 +1,8 @@
 //! Headers of received packets in; what is missing, what to ask for again and what to report about, out. Bounded, and
 //! without allocation once all streams are known.
 
-use videobridge_rtp::rtcp::{ReportBlock, transport_cc};
-use videobridge_rtp::sequence::Unwrapper;
+use videobridge_rtp::rtcp::{NtpMiddle, ReportBlock, transport_cc};
+use videobridge_rtp::sequence::{ExtSeq, Unwrapper};
 
 use super::limits;
 use super::rtp::{OPUS, RTX, Seen};
@@ -75,7 +75,7 @@ pub(crate) struct Stream {
     count: u64,
     next_sample: u64,
     reported: (u64, u64),
-    last_sr: Option<(u32, u64)>,
+    last_sr: Option<(NtpMiddle, u64)>,
 }
 
 /// What to do with a packet.
@@ -99,7 +99,7 @@ pub(crate) struct Sink {
     pub(crate) received: Received,
     arrivals: Vec<transport_cc::Arrival>,
     transport: Unwrapper,
-    next_base: u64,
+    next_base: ExtSeq,
     feedback_count: u8,
     /// Report everything as received: then no estimate of the bridge limits what is measured.
     flatter: bool,
@@ -116,7 +116,7 @@ impl Sink {
             received: Received::default(),
             arrivals: Vec::new(),
             transport: Unwrapper::new(),
-            next_base: 0,
+            next_base: ExtSeq(0),
             feedback_count: 0,
             flatter,
             media_ssrc: 0,
@@ -175,7 +175,7 @@ impl Sink {
     pub(crate) fn repeated(&mut self, rtx: u32, sequence: u16) {
         let Some((_, ssrc)) = self.rtx_of.iter().find(|(r, _)| *r == rtx).copied() else { return };
         if let Some(stream) = self.position(ssrc).and_then(|at| self.streams.get_mut(at)) {
-            let extended = stream.unwrapper.peek(sequence);
+            let extended = stream.unwrapper.peek(sequence).0;
             if extended <= stream.highest {
                 stream.late(extended, &mut self.received);
             }
@@ -183,7 +183,7 @@ impl Sink {
     }
 
     /// A sender report about a stream: `middle` of its NTP time.
-    pub(crate) fn sender_report(&mut self, now: u64, ssrc: u32, middle: u32) {
+    pub(crate) fn sender_report(&mut self, now: u64, ssrc: u32, middle: NtpMiddle) {
         if let Some(stream) = self.streams.iter_mut().find(|s| s.ssrc == ssrc) {
             stream.last_sr = Some((middle, now));
         }
@@ -202,7 +202,7 @@ impl Sink {
             && let Some(newest) = newest
         {
             let room = (limits::ARRIVALS - self.arrivals.len()) as u64;
-            for sequence in (newest + 1..extended).take(room as usize) {
+            for sequence in (newest.0 + 1..extended.0).map(ExtSeq).take(room as usize) {
                 self.arrivals.push(transport_cc::Arrival { sequence, time_us });
             }
         }
@@ -292,7 +292,7 @@ impl Stream {
     }
 
     fn packet(&mut self, now: u64, sequence: u16, nack: bool, totals: &mut Received) -> bool {
-        let extended = self.unwrapper.unwrap(sequence);
+        let extended = self.unwrapper.unwrap(sequence).0;
         let far = self.started && extended.abs_diff(self.highest) > JUMP;
         if !self.started || far {
             totals.restarts += u64::from(self.started);
@@ -354,7 +354,7 @@ impl Stream {
             cumulative_lost: expected.saturating_sub(self.received).min(0x7f_ffff) as i32,
             extended_highest: self.highest as u32,
             jitter: 0,
-            last_sr: self.last_sr.map_or(0, |(middle, _)| middle),
+            last_sr: self.last_sr.map_or(NtpMiddle(0), |(middle, _)| middle),
             delay_since_last_sr: self
                 .last_sr
                 .map_or(0, |(_, at)| ((now - at) * 65_536 / 1_000_000_000) as u32),

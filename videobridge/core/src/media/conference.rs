@@ -1,31 +1,34 @@
 //! One conference's media: who takes part, with which sources. Every input of [`MediaConference`] starts here and
 //! continues in one of the files below.
 //!
-//! [`MediaConference`] is one state machine; its `impl` is in six files. Read them in this order, which is that of the
-//! data:
+//! [`MediaConference`] is one state machine. What it knows is in structs of their own, each with its file; its `impl` is
+//! in six files. Read them in this order, which is that of the data:
 //!
-//! | file | input | what it changes |
-//! |---|---|---|
-//! | `conference.rs` | members, sources, channel messages | who is there and what is wished for |
-//! | `forward.rs` | RTP | what a source is, and copies for everybody who gets it |
-//! | `rtcp.rs` | RTCP | estimates, retransmissions, key frame requests |
-//! | `settle.rs` | after every input | who gets what, for receivers whose inputs changed |
-//! | `announce.rs` | called by the others | what clients are told |
-//! | `tick.rs` | time | reports, repeated requests, speakers, silent layers |
-//! | `member.rs` | – | one endpoint's state, with what it may cost |
+//! | file | input | what it changes | state that lives there |
+//! |---|---|---|---|
+//! | `conference.rs` | members, sources, channel messages | who is there and what is wished for | |
+//! | `member.rs` | – | one endpoint, with what it may cost | `Member` |
+//! | `members.rs` | – | the endpoints, and who has to be allocated anew | `Members` |
+//! | `sources.rs` | – | the sources, and what each SSRC is | `Sources` |
+//! | `forward.rs` | RTP | what a source is, and copies for everybody who gets it | |
+//! | `rtcp.rs` | RTCP | estimates, retransmissions, key frame requests | |
+//! | `settle.rs` | after every input | who gets what, for receivers whose inputs changed | `Turns` |
+//! | `announce.rs` | called by the others | what clients are told | |
+//! | `tick.rs` | time | reports, repeated requests, speakers, silent layers | `Clock` |
 
 mod announce;
 mod forward;
 mod member;
+mod members;
 mod rtcp;
 mod settle;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod tick;
 
 use std::time::{Duration, Instant};
 
-use foldhash::HashMap;
 use jitsi_xmpp::bridge_channel::ClientMessage;
 use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::entropy::SeededEntropy;
@@ -33,11 +36,15 @@ use jitsi_xmpp::ids::{MediaType, SourceName};
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, VideoType};
 
 use self::member::Member;
-use super::allocation::effective::Wanted;
+use self::members::Members;
+use self::settle::Turns;
+use self::sources::Sources;
+use self::tick::Clock;
 use super::allocation::settings::{AudioSubscription, VideoUpdate, fits};
 use super::counters::{Counters, DropReason};
-use super::ids::{MemberIx, SourceIx, SourceUid, Table};
-use super::ingress::source::{Signalled, Source, SsrcRole};
+use super::egress::write::Buffers;
+use super::ids::{MemberIx, SourceIx};
+use super::ingress::source::Signalled;
 use super::limits::{
     ALLOCATIONS_OF_ALL_PER_SENDER, MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT,
 };
@@ -54,31 +61,14 @@ pub struct MediaConference {
     feedback: FeedbackSsrcs,
     /// Chooses SSRCs and first sequence numbers: they have to differ, not to be secret.
     entropy: SeededEntropy,
-    keys: HashMap<EndpointKey, MemberIx>,
-    members: Table<MemberIx, Member>,
-    sources: Table<SourceIx, Source>,
-    video_by_name: HashMap<SourceName, SourceIx>,
-    next_uid: u64,
+    members: Members,
+    sources: Sources,
     speakers: Speakers,
+    turns: Turns,
+    clock: Clock,
+    /// Where the packet is written that goes out next.
+    buffers: Buffers,
     counters: Counters,
-    /// Whether some receiver's allocation is out of date.
-    unsettled: bool,
-    last_rtp: Option<Instant>,
-    next_tick: Option<Instant>,
-    /// When padding is due; `None` when nobody is probed.
-    next_padding: Option<Instant>,
-    /// How often receivers were allocated something.
-    turn: u64,
-    /// When to go on with the receivers that had no turn yet.
-    next_turn: Option<Instant>,
-    /// The receiver to go on with when not all could be allocated in one turn.
-    next_stale: MemberIx,
-    /// Video sources with their owners in speaker order, for one turn.
-    candidates: Vec<(MemberIx, SourceIx)>,
-    /// Audio sources nobody was asked yet whether they want them.
-    new_audio: Vec<SourceIx>,
-    /// Memory reused by every allocation.
-    scratch: Vec<Wanted>,
 }
 
 impl MediaConference {
@@ -88,68 +78,55 @@ impl MediaConference {
             config,
             feedback,
             entropy: SeededEntropy::new(seed),
-            keys: HashMap::default(),
-            members: Table::new(),
-            sources: Table::new(),
-            video_by_name: HashMap::default(),
-            next_uid: 1,
+            members: Members::new(),
+            sources: Sources::new(),
             speakers: Speakers::default(),
+            turns: Turns::default(),
+            clock: Clock::default(),
+            buffers: Buffers::default(),
             counters: Counters::default(),
-            unsettled: false,
-            last_rtp: None,
-            next_tick: None,
-            next_padding: None,
-            turn: 0,
-            next_turn: None,
-            next_stale: MemberIx(0),
-            candidates: Vec::new(),
-            new_audio: Vec::new(),
-            scratch: Vec::new(),
         }
     }
 
     /// A new endpoint. `key` must not be in use.
     pub fn add_endpoint(&mut self, now: Instant, key: EndpointKey, init: EndpointInit) {
         let visitor = init.visitor;
-        let index = self.members.insert(Member::new(now, key, init, &self.config));
-        self.keys.insert(key, index);
+        let index = self.members.add(Member::new(now, key, init, &self.config));
         if !visitor {
             self.speakers.join(index);
         }
-        self.next_tick.get_or_insert(now);
-        self.touch(index);
+        self.clock.begin(now);
     }
 
     /// An endpoint leaves; nothing of it stays.
     pub fn remove_endpoint(&mut self, now: Instant, key: EndpointKey, sink: &mut dyn MediaSink) {
-        let Some(index) = self.keys.remove(&key) else { return };
+        let Some(index) = self.members.find(key) else { return };
         let owned = self.members.get_mut(index).map(|m| std::mem::take(&mut m.sources)).unwrap_or_default();
         for source in owned {
-            self.remove_source(source);
+            self.sources.remove(source, &mut self.members);
         }
         self.members.iter_mut().for_each(|(_, member)| member.egress.left(index));
         let told: Vec<SourceIx> =
             self.sources.iter_mut().filter_map(|(i, s)| s.forget(index).then_some(i)).collect();
-        self.members.try_remove(index);
+        self.members.remove(index);
         for source in told {
             self.tell_sender(source, sink);
         }
         if self.speakers.leave(index) {
             self.announce_speakers(sink);
         }
-        self.touch_all();
+        self.members.touch_all();
         self.settle(now, sink);
     }
 
     /// What an endpoint can send and receive of one medium; replaces what was set before for it.
     pub fn set_payload_types(&mut self, key: EndpointKey, media: MediaType, types: &[PayloadType]) {
-        let Some(index) = self.index(key) else { return };
+        let Some(index) = self.members.find(key) else { return };
         if let Some(member) = self.members.get_mut(index) {
             member.negotiated.set_payload_types(media, types);
             member.audio_stale = true;
         }
-        self.touch(index);
-        self.unsettled = true;
+        self.members.touch(index);
     }
 
     /// Last-n until an endpoint chooses for itself; without effect from then on.
@@ -160,16 +137,16 @@ impl MediaConference {
         last_n: i32,
         sink: &mut dyn MediaSink,
     ) {
-        let Some(index) = self.index(key) else { return };
+        let Some(index) = self.members.find(key) else { return };
         if self.members.get_mut(index).is_some_and(|m| m.settings.set_initial_last_n(last_n)) {
-            self.touch(index);
+            self.members.touch(index);
         }
         self.settle(now, sink);
     }
 
     /// Header extensions of an endpoint, added to those set before.
     pub fn set_header_extensions(&mut self, key: EndpointKey, extensions: &[HeaderExtension]) {
-        let Some(member) = self.index(key).and_then(|i| self.members.get_mut(i)) else { return };
+        let Some(member) = self.members.by_key_mut(key) else { return };
         member.negotiated.add_header_extensions(extensions);
         for source in &member.sources {
             if let Some(source) = self.sources.get_mut(*source) {
@@ -186,7 +163,7 @@ impl MediaConference {
         sources: &[MediaSource],
         sink: &mut dyn MediaSink,
     ) {
-        let Some(index) = self.index(key) else { return };
+        let Some(index) = self.members.find(key) else { return };
         let visitor = self.members.get(index).is_none_or(|m| m.visitor);
         let mut wanted: Vec<Signalled> = Vec::new();
         let mut ssrcs = 0;
@@ -204,40 +181,41 @@ impl MediaConference {
         });
         for source in gone {
             self.keep_told_kind(source);
-            self.remove_source(source);
+            self.sources.remove(source, &mut self.members);
         }
         for one in &wanted {
             if !kept.iter().any(|i| self.sources.get(*i).is_some_and(|s| same_streams(one, &s.signalled))) {
-                self.add_source(now, index, one.clone());
+                let Some(member) = self.members.get_mut(index) else { continue };
+                self.sources.add(now, index, member, one.clone());
             }
         }
         if let Some(member) = self.members.get_mut(index) {
             member.sources.extend(kept);
         }
-        self.touch_all();
+        self.members.touch_all();
         self.settle(now, sink);
     }
 
     /// Whether an endpoint's packets of each medium are dropped.
     pub fn set_force_mute(&mut self, _now: Instant, key: EndpointKey, audio: bool, video: bool) {
-        if let Some(member) = self.index(key).and_then(|i| self.members.get_mut(i)) {
+        if let Some(member) = self.members.by_key_mut(key) {
             member.muted = [audio, video];
         }
     }
 
     /// Whether media can be sent to an endpoint (ICE and DTLS are done).
     pub fn set_transport_up(&mut self, now: Instant, key: EndpointKey, up: bool, sink: &mut dyn MediaSink) {
-        let Some(index) = self.index(key) else { return };
+        let Some(index) = self.members.find(key) else { return };
         if let Some(member) = self.members.get_mut(index) {
             member.up = up;
         }
-        self.touch(index);
+        self.members.touch(index);
         self.settle(now, sink);
     }
 
     /// Whether an endpoint's bridge channel is open. When it opens, the full state is sent.
     pub fn set_channel_open(&mut self, now: Instant, key: EndpointKey, open: bool, sink: &mut dyn MediaSink) {
-        let Some(index) = self.index(key) else { return };
+        let Some(index) = self.members.find(key) else { return };
         self.settle(now, sink);
         if let Some(member) = self.members.get_mut(index) {
             member.channel = open;
@@ -256,21 +234,21 @@ impl MediaConference {
         message: &ClientMessage,
         sink: &mut dyn MediaSink,
     ) {
-        let Some(index) = self.index(from) else { return };
+        let Some(index) = self.members.find(from) else { return };
         match message {
             ClientMessage::ReceiverVideoConstraints(m) => self.update_wishes(index, VideoUpdate::read(m)),
             ClientMessage::LastNChanged { last_n } => {
                 if let Some(member) = self.members.get_mut(index) {
                     member.settings.choose_last_n(*last_n);
                 }
-                self.touch(index);
+                self.members.touch(index);
             }
             ClientMessage::ReceiverAudioSubscription(m) => {
                 if let Some(member) = self.members.get_mut(index) {
                     member.audio = AudioSubscription::new(m.all, &m.include, &m.exclude);
                     member.audio_stale = true;
                 }
-                self.touch(index);
+                self.members.touch(index);
             }
             ClientMessage::SourceVideoType(m) => {
                 self.set_video_type(now, index, &m.source_name, m.video_type)
@@ -296,7 +274,7 @@ impl MediaConference {
 
     /// Whether an endpoint sent audio, video within the last second.
     pub fn is_sending(&self, now: Instant, key: EndpointKey) -> (bool, bool) {
-        let Some(member) = self.index(key).and_then(|i| self.members.get(i)) else { return (false, false) };
+        let Some(member) = self.members.by_key(key) else { return (false, false) };
         let sends = |media| {
             let mut own = member.sources.iter().filter_map(|i| self.sources.get(*i));
             own.any(|s| {
@@ -310,7 +288,9 @@ impl MediaConference {
     /// Whether `receiver` shows `sender`, so that it has a use for its connection statistics: a recent speaker, or
     /// one whose video it wants.
     pub fn wants_stats(&self, receiver: EndpointKey, sender: EndpointKey) -> bool {
-        let (Some(receiver), Some(sender)) = (self.index(receiver), self.index(sender)) else { return false };
+        let (Some(receiver), Some(sender)) = (self.members.find(receiver), self.members.find(sender)) else {
+            return false;
+        };
         let speaks =
             self.speakers.dominant() == Some(sender) || self.speakers.previous().any(|e| e == sender);
         let Some(from) = self.members.get(sender) else { return false };
@@ -320,63 +300,11 @@ impl MediaConference {
 
     /// The round-trip time to an endpoint, once known from RTCP.
     pub fn rtt(&self, key: EndpointKey) -> Option<Duration> {
-        self.members.get(self.index(key)?)?.egress.rtt
-    }
-
-    fn index(&self, key: EndpointKey) -> Option<MemberIx> {
-        self.keys.get(&key).copied()
-    }
-
-    fn add_source(&mut self, now: Instant, owner: MemberIx, signalled: Signalled) {
-        let Some(member) = self.members.get_mut(owner) else { return };
-        let (name, media) = (signalled.name.clone(), signalled.media);
-        let uid = SourceUid(self.next_uid);
-        self.next_uid += 1;
-        let mut source = Source::new(now, uid, signalled, (owner, member.id.clone()));
-        source.kinds = member.negotiated.kinds;
-        if let Some(at) = member.early_kinds.iter().position(|(early, _)| *early == name) {
-            source.kind = member.early_kinds.swap_remove(at).1;
-        }
-        let at = self.sources.vacant();
-        for (i, e) in source.encodings.iter().enumerate() {
-            let encoding = i as u8;
-            member.ssrcs.insert(e.ssrc, SsrcRole::Media { source: at, encoding });
-            if let Some(rtx) = e.rtx {
-                member.ssrcs.insert(rtx, SsrcRole::Rtx { source: at, encoding });
-            }
-        }
-        for fec in &source.signalled.fec {
-            member.ssrcs.insert(*fec, SsrcRole::Fec);
-        }
-        member.sources.push(at);
-        match media {
-            MediaType::Video => {
-                self.video_by_name.insert(name, at);
-            }
-            MediaType::Audio => self.new_audio.push(at),
-        }
-        self.sources.insert(source);
-    }
-
-    fn remove_source(&mut self, index: SourceIx) {
-        let Some(source) = self.sources.try_remove(index) else { return };
-        if let Some(member) = self.members.get_mut(source.owner) {
-            member.ssrcs.retain(|ssrc, role| match role {
-                SsrcRole::Media { source: s, .. } | SsrcRole::Rtx { source: s, .. } => *s != index,
-                SsrcRole::Fec => !source.signalled.fec.contains(ssrc),
-            });
-            member.sources.retain(|s| *s != index);
-        }
-        if self.video_by_name.get(&source.signalled.name) == Some(&index) {
-            self.video_by_name.remove(&source.signalled.name);
-        }
-        for (_, member) in self.members.iter_mut() {
-            member.egress.release(source.uid);
-        }
+        self.members.by_key(key)?.egress.rtt
     }
 
     fn set_video_type(&mut self, now: Instant, owner: MemberIx, name: &SourceName, kind: VideoType) {
-        let at = self.video_by_name.get(name).copied();
+        let at = self.sources.video(name);
         match at.and_then(|i| self.sources.get_mut(i)).filter(|s| s.owner == owner) {
             Some(source) => {
                 if source.kind != kind {
@@ -408,15 +336,7 @@ impl MediaConference {
     fn update_wishes(&mut self, index: MemberIx, update: VideoUpdate) {
         let Some(member) = self.members.get_mut(index) else { return };
         member.settings.apply(update, self.config.default_max_height, self.config.assumed_bandwidth_limit);
-        self.touch(index);
-    }
-
-    /// Marks a receiver's allocation as out of date.
-    fn touch(&mut self, index: MemberIx) {
-        if let Some(member) = self.members.get_mut(index) {
-            member.stale = true;
-            self.unsettled = true;
-        }
+        self.members.touch(index);
     }
 
     /// Marks everybody's allocation as out of date because of something a sender did: at once, or with a later tick if
@@ -424,12 +344,7 @@ impl MediaConference {
     fn concern_all(&mut self, now: Instant, sender: MemberIx) {
         let Some(member) = self.members.get_mut(sender) else { return };
         member.news = !member.budgets.allocations_of_all.take(&ALLOCATIONS_OF_ALL_PER_SENDER, now, 1);
-        if member.news { self.tick_soon(now) } else { self.touch_all() }
-    }
-
-    fn touch_all(&mut self) {
-        self.members.iter_mut().for_each(|(_, m)| m.stale = true);
-        self.unsettled = true;
+        if member.news { self.clock.tick_soon(now) } else { self.members.touch_all() }
     }
 }
 

@@ -3,6 +3,9 @@
 //! All receivers share it. Packets are kept as the sender sent them; each receiver's header is written again when
 //! needed. Space is allocated once: a ring of bytes and an index per encoding.
 
+use videobridge_rtp::ExtSeq;
+
+use super::ids::{EncodingIx, Timestamp};
 use super::limits::{HISTORY_BYTES, HISTORY_PACKETS, MAX_ENCODINGS};
 use super::packet::Packet;
 
@@ -25,7 +28,7 @@ struct Stored {
     profile: u16,
     payload_type: u8,
     marker: bool,
-    timestamp: u32,
+    timestamp: Timestamp,
 }
 
 impl History {
@@ -40,7 +43,7 @@ impl History {
     }
 
     /// Remembers a packet, forgetting the oldest.
-    pub(crate) fn insert(&mut self, encoding: u8, packet: &Packet<'_>) {
+    pub(crate) fn insert(&mut self, encoding: EncodingIx, packet: &Packet<'_>) {
         let (ext, payload) = (packet.extensions.len(), packet.payload.len());
         let (Ok(len), Ok(extensions)) = (u16::try_from(ext + payload), u16::try_from(ext)) else { return };
         let size = self.bytes.len();
@@ -54,7 +57,7 @@ impl History {
         a.copy_from_slice(packet.extensions);
         b.copy_from_slice(packet.payload);
         let stored = Stored {
-            seq_plus_1: packet.seq + 1,
+            seq_plus_1: packet.seq.next().0,
             at: self.head,
             len,
             extensions,
@@ -70,8 +73,8 @@ impl History {
     }
 
     /// The packet with the sender's extended sequence number `seq`, if still there.
-    pub(crate) fn lookup(&self, encoding: u8, seq: u64) -> Option<Packet<'_>> {
-        let stored = self.index.get(slot(encoding, seq)).filter(|s| s.seq_plus_1 == seq + 1)?;
+    pub(crate) fn lookup(&self, encoding: EncodingIx, seq: ExtSeq) -> Option<Packet<'_>> {
+        let stored = self.index.get(slot(encoding, seq)).filter(|s| s.seq_plus_1 == seq.next().0)?;
         // Overwritten once the ring has gone round since.
         if self.head - stored.at > self.bytes.len() {
             return None;
@@ -91,8 +94,8 @@ impl History {
     }
 }
 
-fn slot(encoding: u8, seq: u64) -> usize {
-    usize::from(encoding) * HISTORY_PACKETS as usize + (seq % HISTORY_PACKETS) as usize
+fn slot(encoding: EncodingIx, seq: ExtSeq) -> usize {
+    encoding.at() * HISTORY_PACKETS as usize + (seq.0 % HISTORY_PACKETS) as usize
 }
 
 #[cfg(test)]
@@ -101,8 +104,8 @@ mod tests {
 
     fn packet(seq: u64, payload: &[u8]) -> Packet<'_> {
         Packet {
-            seq,
-            timestamp: seq as u32 * 10,
+            seq: ExtSeq(seq),
+            timestamp: Timestamp(seq as u32 * 10),
             payload_type: 100,
             marker: seq.is_multiple_of(2),
             profile: 0xbede,
@@ -115,15 +118,15 @@ mod tests {
     fn keeps_the_last_packets_of_each_encoding_and_no_more() {
         let mut history = History::new(2);
         for seq in 70_000..70_000 + HISTORY_PACKETS + 1 {
-            history.insert(0, &packet(seq, &[seq as u8; 100]));
-            history.insert(1, &packet(seq + 5, &[9; 10]));
+            history.insert(EncodingIx(0), &packet(seq, &[seq as u8; 100]));
+            history.insert(EncodingIx(1), &packet(seq + 5, &[9; 10]));
         }
-        assert!(history.lookup(0, 70_000).is_none(), "one beyond the limit");
-        let oldest = history.lookup(0, 70_001).unwrap();
+        assert!(history.lookup(EncodingIx(0), ExtSeq(70_000)).is_none(), "one beyond the limit");
+        let oldest = history.lookup(EncodingIx(0), ExtSeq(70_001)).unwrap();
         assert_eq!((oldest.payload, oldest.extensions), (&[113u8; 100][..], &b"abcd"[..]));
-        assert_eq!((oldest.timestamp, oldest.marker), (700_010, false));
-        assert_eq!(history.lookup(1, 70_007).unwrap().payload, [9; 10]);
-        assert!(history.lookup(2, 70_007).is_none());
+        assert_eq!((oldest.timestamp, oldest.marker), (Timestamp(700_010), false));
+        assert_eq!(history.lookup(EncodingIx(1), ExtSeq(70_007)).unwrap().payload, [9; 10]);
+        assert!(history.lookup(EncodingIx(2), ExtSeq(70_007)).is_none());
     }
 
     #[test]
@@ -132,19 +135,20 @@ mod tests {
         let body = |seq: u64| vec![(seq % 251) as u8; 1100];
         let fits = (HISTORY_BYTES / 1104) as u64;
         for seq in 0..HISTORY_PACKETS {
-            history.insert(0, &packet(seq, &body(seq)));
+            history.insert(EncodingIx(0), &packet(seq, &body(seq)));
         }
-        let alive: Vec<_> = (0..HISTORY_PACKETS).filter(|s| history.lookup(0, *s).is_some()).collect();
+        let alive: Vec<_> =
+            (0..HISTORY_PACKETS).filter(|s| history.lookup(EncodingIx(0), ExtSeq(*s)).is_some()).collect();
         assert!(alive.len() as u64 <= fits && alive.len() as u64 >= fits - 1, "{} of {fits}", alive.len());
         for seq in alive {
-            assert_eq!(history.lookup(0, seq).unwrap().payload, body(seq));
+            assert_eq!(history.lookup(EncodingIx(0), ExtSeq(seq)).unwrap().payload, body(seq));
         }
     }
 
     #[test]
     fn a_packet_larger_than_the_store_is_not_kept() {
         let mut history = History::new(1);
-        history.insert(0, &packet(1, &vec![0; 70_000]));
-        assert!(history.lookup(0, 1).is_none());
+        history.insert(EncodingIx(0), &packet(1, &vec![0; 70_000]));
+        assert!(history.lookup(EncodingIx(0), ExtSeq(1)).is_none());
     }
 }

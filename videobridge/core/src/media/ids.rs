@@ -1,4 +1,5 @@
-//! Places in the tables of one conference, one type per table, so that none is looked up in another's.
+//! Places in the tables of one conference, one type per table, so that none is looked up in another's; and the units of
+//! numbers that would otherwise be taken for each other.
 
 use slab::Slab;
 
@@ -34,6 +35,67 @@ places! {
     /// An outgoing stream's among those of one receiver.
     StreamIx,
 }
+
+/// A simulcast encoding's place among those of its source, the lowest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct EncodingIx(pub(crate) u8);
+
+impl EncodingIx {
+    /// The only one of a source without simulcast.
+    pub(crate) const FIRST: Self = Self(0);
+
+    pub(crate) fn at(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// An RTP timestamp: in units of the codec's clock, wraps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Timestamp(pub(crate) u32);
+
+impl Timestamp {
+    /// How far `self` is ahead of `other`, as a shift.
+    pub(crate) fn since(self, other: Self) -> u32 {
+        self.0.wrapping_sub(other.0)
+    }
+
+    pub(crate) fn shifted(self, by: u32) -> Self {
+        Self(self.0.wrapping_add(by))
+    }
+
+    /// Whether it is from before `other`, if they are less than half a lap apart.
+    pub(crate) fn is_before(self, other: Self) -> bool {
+        (self.since(other) as i32) < 0
+    }
+}
+
+/// Bits per second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bitrate(pub u64);
+
+impl Bitrate {
+    /// Nothing at all.
+    pub const ZERO: Self = Self(0);
+
+    pub(crate) fn as_f64(self) -> f64 {
+        self.0 as f64
+    }
+
+    /// What `bytes` in `time` are.
+    pub(crate) fn of(bytes: u64, time: std::time::Duration) -> f64 {
+        bytes as f64 * 8.0 / time.as_secs_f64()
+    }
+}
+
+impl std::iter::Sum for Bitrate {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        Self(all.map(|one| one.0).sum())
+    }
+}
+
+/// Microseconds since the conference began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Micros(pub(crate) u64);
 
 /// A source, for good: no other one ever has this number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

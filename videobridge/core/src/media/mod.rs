@@ -20,11 +20,12 @@ mod speakers;
 
 pub use conference::MediaConference;
 pub use counters::{Counters, DropReason};
+pub use ids::Bitrate;
 
 use std::time::Duration;
 
 use jitsi_xmpp::bridge_channel::BridgeMessage;
-use jitsi_xmpp::ids::EndpointId;
+use jitsi_xmpp::ids::{EndpointId, Ssrc};
 
 /// Names an endpoint of one shard in calls between the bridge and its media: a small index, free to copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,9 +49,9 @@ pub trait MediaSink {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FeedbackSsrcs {
     /// Of `jvb-a0`.
-    pub audio: u32,
+    pub audio: Ssrc,
     /// Of `jvb-v0`.
-    pub video: u32,
+    pub video: Ssrc,
 }
 
 /// What is known of an endpoint when it is created.
@@ -80,7 +81,7 @@ pub struct MediaConfig {
     /// `cc.trust-bwe`: whether estimates limit what is sent.
     pub trust_bwe: bool,
     /// `cc.assumed-bandwidth-limit`: permission to assume a bandwidth, and the most that may be assumed.
-    pub assumed_bandwidth_limit: Option<u64>,
+    pub assumed_bandwidth_limit: Option<Bitrate>,
     /// `cc.bwe-change-threshold`: relative change of the estimate that leads to a new allocation.
     pub bwe_change_threshold: f64,
     /// `cc.max-time-between-calculations`.

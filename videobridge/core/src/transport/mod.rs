@@ -9,7 +9,7 @@ pub(crate) mod certificate;
 mod dcep;
 mod dtls;
 mod ice;
-mod sctp;
+pub(crate) mod sctp;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -18,18 +18,18 @@ use super::dcep::{self, Dcep};
 use crate::limits;
 
 /// The SCTP side of one endpoint.
-pub(crate) struct Sctp {
+pub struct Sctp {
     endpoint: Endpoint,
     association: Option<(AssociationHandle, Association)>,
     channel: Option<StreamId>,
     events: VecDeque<SctpEvent>,
     /// Channels refused because there is one already.
-    pub(crate) rejected_channels: u64,
+    pub rejected_channels: u64,
 }
 
 /// What happened on the data channel.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum SctpEvent {
+pub enum SctpEvent {
     /// The client opened the channel.
     Opened,
     /// One message.
@@ -39,7 +39,8 @@ pub(crate) enum SctpEvent {
 }
 
 impl Sctp {
-    pub(crate) fn new() -> Self {
+    /// Waits for a client.
+    pub fn new() -> Self {
         Self {
             endpoint: endpoint(),
             association: None,
@@ -50,12 +51,12 @@ impl Sctp {
     }
 
     /// Whether messages can be sent.
-    pub(crate) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.channel.is_some()
     }
 
     /// One SCTP packet.
-    pub(crate) fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
+    pub fn handle_packet(&mut self, now: Instant, packet: &[u8]) {
         match self.endpoint.handle(now, PEER, None, None, Bytes::copy_from_slice(packet)) {
             Some((handle, DatagramEvent::NewAssociation(association))) => {
                 // A client that starts over gets a new association; the old one ends with it.
@@ -76,7 +77,7 @@ impl Sctp {
     }
 
     /// Lets retransmissions happen.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         if let Some((_, association)) = &mut self.association {
             association.handle_timeout(now);
         }
@@ -84,12 +85,12 @@ impl Sctp {
     }
 
     /// When [`Sctp::handle_timeout`] wants to be called.
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         self.association.as_ref().and_then(|(_, association)| association.poll_timeout())
     }
 
     /// The next batch of packets for DTLS.
-    pub(crate) fn poll_transmit(&mut self, now: Instant) -> Option<Vec<Bytes>> {
+    pub fn poll_transmit(&mut self, now: Instant) -> Option<Vec<Bytes>> {
         while self.endpoint.poll_transmit().is_some() {}
         let (_, association) = self.association.as_mut()?;
         match association.poll_transmit(now)?.payload {
@@ -98,12 +99,13 @@ impl Sctp {
         }
     }
 
-    pub(crate) fn poll_event(&mut self) -> Option<SctpEvent> {
+    /// What happened.
+    pub fn poll_event(&mut self) -> Option<SctpEvent> {
         self.events.pop_front()
     }
 
     /// Whether there is a channel that takes more than waits in it already.
-    pub(crate) fn has_room(&mut self) -> bool {
+    pub fn has_room(&mut self) -> bool {
         let (Some(id), Some((_, association))) = (self.channel, &mut self.association) else { return false };
         association
             .stream(id)
@@ -111,7 +113,7 @@ impl Sctp {
     }
 
     /// Queues one message. Returns false when there is no channel.
-    pub(crate) fn send(&mut self, text: &str) -> bool {
+    pub fn send(&mut self, text: &str) -> bool {
         let (Some(id), Some((_, association))) = (self.channel, &mut self.association) else { return false };
         let Ok(mut stream) = association.stream(id) else { return false };
         !text.is_empty()
@@ -175,6 +177,12 @@ impl Sctp {
                 _ => {}
             }
         }
+    }
+}
+
+impl Default for Sctp {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

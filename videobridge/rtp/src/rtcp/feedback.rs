@@ -150,21 +150,3 @@ pub fn write_nack(buf: &mut [u8], sender: u32, media: u32, sequences: &[u16]) ->
     put(buf, 8, &media.to_be_bytes())?;
     Some((len, taken))
 }
-
-/// Writes a receiver estimated maximum bitrate; rounds down to the 18 bits the format has.
-pub fn write_remb(buf: &mut [u8], sender: u32, bitrate: u64, ssrcs: &[u32]) -> Option<usize> {
-    let len = 20 + 4 * ssrcs.len();
-    let buf = buf.get_mut(..len)?;
-    put_header(buf, APPLICATION, kind::PSFB, len)?;
-    put(buf, 4, &sender.to_be_bytes())?;
-    put(buf, 8, &[0; 4])?;
-    put(buf, 12, b"REMB")?;
-    let exponent = 46_u32.saturating_sub(bitrate.leading_zeros());
-    let mantissa = u32::try_from(bitrate >> exponent).ok()?;
-    let word = (u32::from(u8::try_from(ssrcs.len()).ok()?) << 24) | (exponent << 18) | mantissa;
-    put(buf, 16, &word.to_be_bytes())?;
-    for (i, ssrc) in ssrcs.iter().enumerate() {
-        put(buf, 20 + 4 * i, &ssrc.to_be_bytes())?;
-    }
-    Some(len)
-}

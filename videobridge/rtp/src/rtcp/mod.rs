@@ -15,7 +15,7 @@ use crate::RtpError;
 use crate::bytes::{be32, put};
 
 pub use feedback::{Fir, Nack, Remb};
-pub use report::{ReportBlock, ReportBlocks, SenderInfo};
+pub use report::{NtpMiddle, ReportBlock, ReportBlocks, SenderInfo};
 pub use transport_cc::TransportFeedback;
 
 /// RTCP packet types.

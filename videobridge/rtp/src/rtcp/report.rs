@@ -22,6 +22,10 @@ pub struct SenderInfo {
     pub octets: u32,
 }
 
+/// The middle 32 bits of an NTP time: by them a report block names the sender report it answers. 0 = none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NtpMiddle(pub u32);
+
 impl SenderInfo {
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, RtpError> {
         let word = |at| be32(bytes, at).ok_or(RtpError::CutShort);
@@ -33,11 +37,10 @@ impl SenderInfo {
         })
     }
 
-    /// The middle 32 bits of the NTP time, which come back as [`ReportBlock::last_sr`].
-    pub const fn ntp_middle(&self) -> u32 {
-        #[allow(clippy::cast_possible_truncation)]
-        let middle = (self.ntp >> 16) as u32;
-        middle
+    /// What comes back as [`ReportBlock::last_sr`].
+    #[allow(clippy::cast_possible_truncation)]
+    pub const fn ntp_middle(&self) -> NtpMiddle {
+        NtpMiddle((self.ntp >> 16) as u32)
     }
 }
 
@@ -54,8 +57,8 @@ pub struct ReportBlock {
     pub extended_highest: u32,
     /// Interarrival jitter in RTP units.
     pub jitter: u32,
-    /// Middle of the NTP time of the last sender report, or 0.
-    pub last_sr: u32,
+    /// Of the last sender report.
+    pub last_sr: NtpMiddle,
     /// Since then, in 1/65536 s.
     pub delay_since_last_sr: u32,
 }
@@ -71,7 +74,7 @@ impl ReportBlock {
             cumulative_lost: lost,
             extended_highest: word(8),
             jitter: word(12),
-            last_sr: word(16),
+            last_sr: NtpMiddle(word(16)),
             delay_since_last_sr: word(20),
         }
     }
@@ -83,7 +86,7 @@ impl ReportBlock {
         put(buf, at + 4, &[self.fraction_lost, l0, l1, l2])?;
         put(buf, at + 8, &self.extended_highest.to_be_bytes())?;
         put(buf, at + 12, &self.jitter.to_be_bytes())?;
-        put(buf, at + 16, &self.last_sr.to_be_bytes())?;
+        put(buf, at + 16, &self.last_sr.0.to_be_bytes())?;
         put(buf, at + 20, &self.delay_since_last_sr.to_be_bytes())
     }
 }

@@ -1,8 +1,8 @@
 //! Transport-wide congestion control feedback: which packets arrived when (draft-holmer-rmcat-transport-wide-cc-01 §3.1).
 
 use super::{feedback, feedback_ssrcs, kind, put_header};
-use crate::RtpError;
 use crate::bytes::{array, be16, be24, put};
+use crate::{ExtSeq, RtpError};
 
 /// Microseconds of one arrival delta unit.
 const DELTA_US: i64 = 250;
@@ -137,7 +137,7 @@ impl Iterator for Statuses<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arrival {
     /// Extended transport-wide sequence number.
-    pub sequence: u64,
+    pub sequence: ExtSeq,
     /// When, in microseconds of any clock that does not go back.
     pub time_us: u64,
 }
@@ -150,7 +150,7 @@ pub struct Written {
     /// How many of the arrivals it reports; the others need another packet, based on the first of them.
     pub arrivals: usize,
     /// The sequence number behind the last one reported on: the next base.
-    pub next_base: u64,
+    pub next_base: ExtSeq,
 }
 
 /// Writes one feedback packet about `arrivals`, which are in ascending order of sequence number and start at or
@@ -162,7 +162,7 @@ pub fn write(
     sender: u32,
     media: u32,
     feedback_count: u8,
-    base: u64,
+    base: ExtSeq,
     arrivals: &[Arrival],
 ) -> Option<Written> {
     let first = arrivals.first()?;
@@ -175,14 +175,13 @@ pub fn write(
     let mut next = base;
     let (mut taken, mut delta_bytes) = (0, 0);
     for arrival in arrivals {
-        let Some(gap) = arrival.sequence.checked_sub(next).and_then(|g| usize::try_from(g).ok()) else {
-            break;
-        };
+        let gap = arrival.sequence.0.checked_sub(next.0).and_then(|gap| usize::try_from(gap).ok());
+        let Some(gap) = gap else { break };
         let Some(delta) = clock.delta(arrival.time_us) else { break };
         let size = delta.len();
         // Worst case of what this adds: the waiting chunks, runs for the gap, one more for the arrival.
         let worst = 2 * (4 + gap / MAX_RUN) + size;
-        let count = arrival.sequence - base + 1;
+        let count = arrival.sequence.0 - base.0 + 1;
         if chunks.len + delta_bytes + worst > room || count > u64::from(u16::MAX) {
             break;
         }
@@ -191,7 +190,7 @@ pub fn write(
         clock.advance(delta);
         delta_bytes += size;
         taken += 1;
-        next = arrival.sequence + 1;
+        next = arrival.sequence.next();
     }
     if taken == 0 {
         return None;
@@ -219,8 +218,8 @@ pub fn write(
     put(buf, 4, &sender.to_be_bytes())?;
     put(buf, 8, &media.to_be_bytes())?;
     #[allow(clippy::cast_possible_truncation)]
-    let (base16, count) = (base as u16, (next - base) as u16);
-    put(buf, 12, &base16.to_be_bytes())?;
+    let count = (next.0 - base.0) as u16;
+    put(buf, 12, &base.wire().to_be_bytes())?;
     put(buf, 14, &count.to_be_bytes())?;
     let [.., r0, r1, r2] = reference.to_be_bytes();
     put(buf, 16, &[r0, r1, r2, feedback_count])?;

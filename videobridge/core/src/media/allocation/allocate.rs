@@ -6,14 +6,20 @@ use smallvec::SmallVec;
 
 use super::effective::Wanted;
 use super::{Layer, UNLIMITED, enabled, is_desktop};
+use crate::media::ids::Bitrate;
 
-/// More than any estimate: "no limit known".
-pub(crate) const INFINITE: i64 = i64::MAX / 4;
+/// More than any estimate.
+const INFINITE: i64 = i64::MAX / 4;
 
 const ON_STAGE_HEIGHT: i32 = 360;
 const ON_STAGE_FPS: f32 = 30.0;
 const SMALL_HEIGHT: i32 = 180;
 const MAX_OVERSEND: i64 = 500_000;
+
+/// For sums that may become negative.
+fn signed(bitrate: Bitrate) -> i64 {
+    i64::try_from(bitrate.0).unwrap_or(INFINITE)
+}
 
 /// One source of one receiver while bandwidth is being divided.
 #[derive(Debug, Clone)]
@@ -33,8 +39,8 @@ impl Share {
         if wanted.max_height == 0 || !enabled(wanted.kind) {
             return share;
         }
-        let none_active = all.iter().all(|l| l.bitrate == 0);
-        let considered = all.iter().copied().filter(|l| none_active || l.bitrate > 0);
+        let none_active = all.iter().all(|l| l.bitrate == Bitrate::ZERO);
+        let considered = all.iter().copied().filter(|l| none_active || l.bitrate > Bitrate::ZERO);
         if is_desktop(wanted.kind) {
             share.choose_desktop(considered)
         } else {
@@ -93,7 +99,7 @@ impl Share {
     }
 
     fn bitrate(&self, index: usize) -> i64 {
-        self.layers.get(index).map_or(0, |l| i64::try_from(l.bitrate).unwrap_or(INFINITE))
+        self.layers.get(index).map_or(0, |l| signed(l.bitrate))
     }
 
     /// One step up, or several for a source on stage that has nothing yet. Returns the bit/s it cost.
@@ -137,9 +143,9 @@ impl Share {
     }
 }
 
-/// Divides `available` bit/s. Returns whether more than that is being sent.
-pub(crate) fn allocate(available: i64, shares: &mut [Share]) -> bool {
-    let mut remaining = available;
+/// Divides `available`; `None` = no limit known. Returns whether more than that is being sent.
+pub(crate) fn allocate(available: Option<Bitrate>, shares: &mut [Share]) -> bool {
+    let mut remaining = available.map_or(INFINITE, signed);
     let mut oversending = false;
     loop {
         let before = remaining;

@@ -9,6 +9,8 @@ mod tests;
 
 use jitsi_xmpp::jingle::VideoType;
 
+use super::ids::{Bitrate, EncodingIx};
+
 /// Whether a source of this type sends anything.
 pub(crate) fn enabled(kind: VideoType) -> bool {
     kind != VideoType::None
@@ -22,7 +24,7 @@ pub(crate) fn is_desktop(kind: VideoType) -> bool {
 /// Which part of a source. Temporal and spatial parts are not told apart yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LayerId {
-    pub(crate) encoding: u8,
+    pub(crate) encoding: EncodingIx,
     pub(crate) spatial: u8,
     pub(crate) temporal: u8,
 }
@@ -35,13 +37,13 @@ pub(crate) struct Layer {
     pub(crate) height: i32,
     /// Frames per second, −1 when unknown.
     pub(crate) fps: f32,
-    /// Measured bit/s of the layer and what it depends on; 0 = not being sent.
-    pub(crate) bitrate: u64,
+    /// Measured, of the layer and what it depends on; 0 = not being sent.
+    pub(crate) bitrate: Bitrate,
 }
 
 impl Layer {
     /// The simulcast encoding this layer is part of.
-    pub(crate) const fn encoding(self) -> u8 {
+    pub(crate) const fn encoding(self) -> EncodingIx {
         self.id.encoding
     }
 }

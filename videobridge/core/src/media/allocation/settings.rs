@@ -4,6 +4,7 @@ use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use jitsi_xmpp::bridge_channel::{ReceiverVideoConstraints, VideoConstraints};
 use jitsi_xmpp::ids::SourceName;
 
+use crate::media::ids::Bitrate;
 use crate::media::limits::{MAX_NAME_LEN, MAX_NAMES_PER_MESSAGE, MAX_STAGE_NAMES};
 
 /// A receiver's wishes for video. Absent members of a message leave the value as it was.
@@ -14,7 +15,7 @@ pub(crate) struct VideoSettings {
     pub(crate) selected: Vec<SourceName>,
     pub(crate) constraints: HashMap<SourceName, i32>,
     pub(crate) default_height: i32,
-    pub(crate) assumed_bandwidth: Option<u64>,
+    pub(crate) assumed_bandwidth: Option<Bitrate>,
     /// Whether a message was seen: the first one without `defaultConstraints` raises the default.
     heard: bool,
     /// Whether the client has a last-n of its own.
@@ -96,7 +97,7 @@ impl VideoSettings {
         &mut self,
         update: VideoUpdate,
         default_max_height: i32,
-        bandwidth_limit: Option<u64>,
+        bandwidth_limit: Option<Bitrate>,
     ) {
         if let Some(last_n) = update.last_n {
             self.choose_last_n(last_n);
@@ -117,7 +118,7 @@ impl VideoSettings {
         }
         if let Some(bps) = update.assumed_bandwidth_bps {
             self.assumed_bandwidth = match (u64::try_from(bps), bandwidth_limit) {
-                (Ok(bps), Some(limit)) => Some(bps.min(limit)),
+                (Ok(bps), Some(limit)) => Some(Bitrate(bps).min(limit)),
                 _ => None,
             };
         }

@@ -5,17 +5,17 @@ use jitsi_xmpp::jingle::VideoType;
 
 use super::Layer;
 use super::LayerId;
-use super::allocate::{INFINITE, Share, allocate};
+use super::allocate::{Share, allocate};
 use super::effective::{Offered, Wanted, effective};
 use super::settings::{AudioSubscription, VideoSettings, VideoUpdate};
-use crate::media::ids::SourceIx;
+use crate::media::ids::{Bitrate, EncodingIx, SourceIx};
 
 fn ladder() -> Vec<Layer> {
     let mut layers = Vec::new();
     for (encoding, (height, kbps)) in [(180, 150.0), (360, 500.0), (720, 2000.0)].into_iter().enumerate() {
         for (temporal, (fps, part)) in [(7.5, 0.33), (15.0, 0.66), (30.0, 1.0)].into_iter().enumerate() {
-            let id = LayerId { encoding: encoding as u8, spatial: 0, temporal: temporal as u8 };
-            layers.push(Layer { id, height, fps, bitrate: (kbps * part * 1000.0) as u64 });
+            let id = LayerId { encoding: EncodingIx(encoding as u8), spatial: 0, temporal: temporal as u8 };
+            layers.push(Layer { id, height, fps, bitrate: Bitrate((kbps * part * 1000.0) as u64) });
         }
     }
     layers
@@ -32,7 +32,7 @@ fn wanted(kind: VideoType, stage: bool, heights: [i32; 4]) -> Vec<Wanted> {
 /// Names like upstream's: `180p7`, `–` = suspended, `!` = oversending.
 fn at(kbps: i64, wanted: &[Wanted]) -> String {
     let mut shares: Vec<_> = wanted.iter().map(|w| Share::new(*w, &ladder())).collect();
-    let over = allocate(kbps * 1000, &mut shares);
+    let over = allocate(Some(Bitrate(kbps as u64 * 1000)), &mut shares);
     let name =
         |s: &Share| s.target().map_or_else(|| "-".to_owned(), |l| format!("{}p{}", l.height, l.fps as i32));
     let list: Vec<_> = shares.iter().map(name).collect();
@@ -103,20 +103,22 @@ fn nothing_is_allocated_with_last_n_zero() {
 
 #[test]
 fn forwarding_starts_before_any_layer_was_measured() {
-    let idle: Vec<_> = ladder().into_iter().map(|l| Layer { bitrate: 0, ..l }).collect();
+    let idle: Vec<_> = ladder().into_iter().map(|l| Layer { bitrate: Bitrate::ZERO, ..l }).collect();
     let mut shares = [Share::new(wanted(VideoType::Camera, false, [180; 4])[0], &idle)];
-    allocate(INFINITE, &mut shares);
+    allocate(None, &mut shares);
     assert_eq!(shares[0].target().map(|l| l.height), Some(180));
 }
 
 #[test]
 fn inactive_layers_are_left_out() {
-    let low: Vec<_> =
-        ladder().into_iter().map(|l| if l.height > 180 { Layer { bitrate: 0, ..l } } else { l }).collect();
+    let low: Vec<_> = ladder()
+        .into_iter()
+        .map(|l| if l.height > 180 { Layer { bitrate: Bitrate::ZERO, ..l } } else { l })
+        .collect();
     let mut shares = [Share::new(wanted(VideoType::Camera, true, [720; 4])[0], &low)];
-    allocate(INFINITE, &mut shares);
-    assert_eq!(shares[0].target().map(|l| l.encoding()), Some(0));
-    assert_eq!(shares[0].ideal().map(|l| l.encoding()), Some(0));
+    allocate(None, &mut shares);
+    assert_eq!(shares[0].target().map(|l| l.encoding()), Some(EncodingIx::FIRST));
+    assert_eq!(shares[0].ideal().map(|l| l.encoding()), Some(EncodingIx::FIRST));
 }
 
 fn order(settings: &VideoSettings, kinds: [VideoType; 3], limits: &[i32]) -> Vec<(usize, i32)> {
@@ -181,9 +183,9 @@ fn assumed_bandwidth_needs_permission_and_is_clamped() {
     let assume = |bps| VideoUpdate { assumed_bandwidth_bps: Some(bps), ..VideoUpdate::default() };
     settings.apply(assume(5_000_000), 180, None);
     assert_eq!(settings.assumed_bandwidth, None);
-    settings.apply(assume(5_000_000), 180, Some(2_000_000));
-    assert_eq!(settings.assumed_bandwidth, Some(2_000_000));
-    settings.apply(assume(-1), 180, Some(2_000_000));
+    settings.apply(assume(5_000_000), 180, Some(Bitrate(2_000_000)));
+    assert_eq!(settings.assumed_bandwidth, Some(Bitrate(2_000_000)));
+    settings.apply(assume(-1), 180, Some(Bitrate(2_000_000)));
     assert_eq!(settings.assumed_bandwidth, None);
 }
 

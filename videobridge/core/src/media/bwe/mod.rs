@@ -18,13 +18,15 @@ use std::time::{Duration, Instant};
 use sent::SentHistory;
 use videobridge_rtp::rtcp::TransportFeedback;
 
+use crate::media::ids::{Bitrate, Micros};
+
 /// The estimate of one receiver.
 #[derive(Debug)]
 pub(crate) struct Estimator {
     history: SentHistory,
-    estimate: Option<u64>,
+    estimate: Option<Bitrate>,
     /// The estimate the last allocation was made with.
-    applied: Option<u64>,
+    applied: Option<Bitrate>,
     window: Window,
     /// Decisions in a row that saw a queue.
     queued: u32,
@@ -34,7 +36,7 @@ pub(crate) struct Estimator {
     last_feedback: Option<Instant>,
     /// Losses reported until then, or of packets sent before by the time of [`Self::sent`], belong to an outage.
     outage_until: Option<Instant>,
-    forgiven_us: u64,
+    forgiven: Micros,
     congested: Option<Congested>,
     /// One-way delay in microseconds of unsynchronised clocks: the last, and the least of two spans of 10 s.
     delay: Option<f64>,
@@ -86,7 +88,7 @@ impl Estimator {
             last_change: now,
             last_feedback: None,
             outage_until: None,
-            forgiven_us: 0,
+            forgiven: Micros(0),
             congested: None,
             delay: None,
             least: [f64::MAX; 2],
@@ -95,8 +97,8 @@ impl Estimator {
     }
 
     /// A packet with a transport-wide sequence number was sent.
-    pub(crate) fn sent(&mut self, sequence: u16, time_us: u64, bytes: usize) {
-        self.history.push(sequence, time_us, bytes);
+    pub(crate) fn sent(&mut self, sequence: u16, time: Micros, bytes: usize) {
+        self.history.push(sequence, time, bytes);
     }
 
     /// Transport-wide feedback arrived.
@@ -132,7 +134,7 @@ impl Estimator {
                 arrival_us = arrival_us.saturating_add(delta.into());
             }
             let arrived = status.delta_us.is_some();
-            let Some((sent_us, bytes)) = self.history.take(status.sequence, arrived) else {
+            let Some((sent, bytes)) = self.history.take(status.sequence, arrived) else {
                 matched.unknown += 1;
                 matched.resumed |= outage && !arrived;
                 continue;
@@ -140,19 +142,19 @@ impl Estimator {
             if !arrived {
                 matched.lost += 1;
                 matched.resumed |= outage;
-                if !outage && sent_us >= self.forgiven_us {
+                if !outage && sent >= self.forgiven {
                     self.window.lost += 1;
                     self.window.lost_bytes += u64::from(bytes);
                 }
                 continue;
             }
             if outage {
-                self.forgiven_us = self.forgiven_us.max(sent_us);
+                self.forgiven = self.forgiven.max(sent);
             }
             matched.received += 1;
             self.window.received += 1;
             self.window.bytes += u64::from(bytes);
-            let delay = arrival_us as f64 - sent_us as f64;
+            let delay = arrival_us as f64 - sent.0 as f64;
             // The clock of the receiver was set: nothing to compare with.
             if self.delay.is_some_and(|d| (d - delay).abs() > CLOCK_JUMP_US) {
                 self.least = [f64::MAX; 2];
@@ -167,12 +169,12 @@ impl Estimator {
     }
 
     /// The receiver's own estimate, when that is all there is.
-    pub(crate) fn remb(&mut self, bits_per_second: u64) {
-        self.estimate = Some(bits_per_second.clamp(MIN, MAX));
+    pub(crate) fn remb(&mut self, bitrate: Bitrate) {
+        self.estimate = Some(bitrate.clamp(MIN, MAX));
     }
 
-    /// The estimate in bit/s; `None` = no sign of a limit.
-    pub(crate) fn estimate(&self) -> Option<u64> {
+    /// The estimate; `None` = no sign of a limit.
+    pub(crate) fn estimate(&self) -> Option<Bitrate> {
         self.estimate
     }
 
@@ -180,7 +182,7 @@ impl Estimator {
     pub(crate) fn apply(&mut self, threshold: f64) -> bool {
         let significant = match (self.applied, self.estimate) {
             (None, None) => false,
-            (Some(old), Some(new)) => (new as f64 - old as f64).abs() > old as f64 * threshold,
+            (Some(old), Some(new)) => (new.as_f64() - old.as_f64()).abs() > old.as_f64() * threshold,
             _ => true,
         };
         if significant {
@@ -190,19 +192,19 @@ impl Estimator {
     }
 
     /// The estimate the allocation uses.
-    pub(crate) fn applied(&self) -> Option<u64> {
+    pub(crate) fn applied(&self) -> Option<Bitrate> {
         self.applied
     }
 
-    /// The rate to fill up with padding while a receiver wants `ideal` bit/s and does not get them. `None`: nothing to
+    /// The rate to fill up with padding while a receiver wants `ideal` and does not get them. `None`: nothing to
     /// find out, or the link has to rest.
-    pub(crate) fn probing_rate(&self, now: Instant, ideal: u64) -> Option<u64> {
+    pub(crate) fn probing_rate(&self, now: Instant, ideal: Bitrate) -> Option<Bitrate> {
         let estimate = self.estimate?;
         if self.congested.is_some_and(|c| now < c.rest_until) {
             return None;
         }
         // Somewhat more than needed, or the estimate could stop just short of being worth a new allocation.
-        Some(estimate.max(MIN_PROBING).min(ideal.saturating_add(ideal / 4)).max(MIN))
+        Some(estimate.max(MIN_PROBING).min(Bitrate(ideal.0.saturating_add(ideal.0 / 4))).max(MIN))
     }
 
     fn decide(&mut self, now: Instant) {
@@ -216,14 +218,13 @@ impl Estimator {
         }
         self.window = Window::new(now);
         let loss = f64::from(w.lost) / f64::from(w.received + w.lost);
-        let per_second = |bytes: u64| bytes as f64 * 8.0 / elapsed.as_secs_f64();
-        let (arrived, sent) = (per_second(w.bytes), per_second(w.bytes + w.lost_bytes));
+        let (arrived, sent) = (Bitrate::of(w.bytes, elapsed), Bitrate::of(w.bytes + w.lost_bytes, elapsed));
         let least = self.least.iter().copied().fold(f64::MAX, f64::min);
         let slow = w.received > 0 && w.least_delay - least > MAX_QUEUE_US;
         self.queued = if slow { self.queued + 1 } else { 0 };
         let elapsed = now.duration_since(self.last_change).as_secs_f64().min(2.0);
         self.last_change = now;
-        let current = self.estimate.map_or(sent, |e| (e as f64).min(sent * HEADROOM));
+        let current = self.estimate.map_or(sent, |e| e.as_f64().min(sent * HEADROOM));
         if self.queued >= 2 {
             self.queue_seen = Some(now);
             self.lower(now, arrived, (arrived * BELOW_ARRIVED).max(current / 2.0), MIN);
@@ -245,8 +246,8 @@ impl Estimator {
         }
     }
 
-    fn lower(&mut self, now: Instant, arrived: f64, to: f64, floor: u64) {
-        let to = (to as u64).clamp(floor, MAX);
+    fn lower(&mut self, now: Instant, arrived: f64, to: f64, floor: Bitrate) {
+        let to = Bitrate(to as u64).clamp(floor, MAX);
         self.estimate = Some(self.estimate.map_or(to, |e| e.min(to)));
         let rest = match self.congested {
             Some(c) if now < c.rest_until => c.rest,
@@ -257,7 +258,7 @@ impl Estimator {
     }
 
     fn raise(&mut self, now: Instant, arrived: f64, elapsed: f64) {
-        let Some(estimate) = self.estimate.map(|e| e as f64) else { return };
+        let Some(estimate) = self.estimate.map(Bitrate::as_f64) else { return };
         let far = |c: &Congested| {
             let much = estimate.max(arrived) > c.arrived * 1.2 || now.duration_since(c.at) > MEMORY;
             (much, estimate < c.arrived * 0.7 || much)
@@ -269,7 +270,7 @@ impl Estimator {
         let growth: f64 = if far { FAST } else { SLOW };
         let higher = (estimate * growth.powf(elapsed)).min(arrived * HEADROOM);
         // What arrived without a queue is carried, whatever was thought before.
-        self.estimate = Some(higher.max(estimate).max(arrived * SURE).min(MAX as f64) as u64);
+        self.estimate = Some(Bitrate(higher.max(estimate).max(arrived * SURE).min(MAX.as_f64()) as u64));
     }
 }
 
@@ -280,14 +281,14 @@ impl Window {
 }
 
 /// Upstream's `min-bw`, `max-bw`.
-const MIN: u64 = 30_000;
-const MAX: u64 = 20_000_000;
+const MIN: Bitrate = Bitrate(30_000);
+const MAX: Bitrate = Bitrate(20_000_000);
 /// Loss alone does not lower the estimate further: upstream's `bitrate-threshold`.
-const MIN_BY_LOSS: u64 = 100_000;
+const MIN_BY_LOSS: Bitrate = Bitrate(100_000);
 /// Nor does the loss of a bad radio link go below what the smallest picture needs.
-const SMALLEST_PICTURE: u64 = 300_000;
+const SMALLEST_PICTURE: Bitrate = Bitrate(300_000);
 /// Below this it takes too long to see enough packets.
-const MIN_PROBING: u64 = 64_000;
+const MIN_PROBING: Bitrate = Bitrate(64_000);
 const DECISION: Duration = Duration::from_millis(500);
 /// Feedback comes every 50 to 250 ms while anything arrives.
 const SILENCE: Duration = Duration::from_secs(1);

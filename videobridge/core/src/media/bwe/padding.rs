@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::media::ids::Bitrate;
+
 /// Fills what is sent to one receiver up to a rate.
 #[derive(Debug, Default)]
 pub(crate) struct Padding {
@@ -16,13 +18,13 @@ impl Padding {
         self.credit -= bytes as f64;
     }
 
-    /// How many packets of `size` bytes are due to reach `rate` bit/s; `None` = no padding now.
-    pub(crate) fn due(&mut self, now: Instant, rate: Option<u64>, size: usize) -> usize {
+    /// How many packets of `size` bytes are due to reach `rate`; `None` = no padding now.
+    pub(crate) fn due(&mut self, now: Instant, rate: Option<Bitrate>, size: usize) -> usize {
         let Some(rate) = rate else {
             *self = Self::default();
             return 0;
         };
-        let bytes_per_second = rate as f64 / 8.0;
+        let bytes_per_second = rate.as_f64() / 8.0;
         match self.last.replace(now) {
             // The first time: nothing saved up, nothing owed.
             None => self.credit = 0.0,
@@ -51,7 +53,7 @@ mod tests {
         let mut padding = Padding::default();
         let mut at = |ms: u64, media: usize| {
             padding.sent(media);
-            let n = padding.due(t0 + Duration::from_millis(ms), Some(800_000), 250);
+            let n = padding.due(t0 + Duration::from_millis(ms), Some(Bitrate(800_000)), 250);
             padding.sent(n * 250);
             n
         };

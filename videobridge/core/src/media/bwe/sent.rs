@@ -1,5 +1,6 @@
 //! Packets sent with a transport-wide sequence number in; when and how large they were out.
 
+use crate::media::ids::Micros;
 use crate::media::limits::SENT_HISTORY;
 
 /// A ring of sent packets, allocated with the first one.
@@ -10,7 +11,7 @@ pub(crate) struct SentHistory {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Sent {
-    time_us: u64,
+    time: Micros,
     bytes: u16,
     sequence: u16,
     state: State,
@@ -26,25 +27,25 @@ enum State {
 }
 
 impl SentHistory {
-    pub(crate) fn push(&mut self, sequence: u16, time_us: u64, bytes: usize) {
+    pub(crate) fn push(&mut self, sequence: u16, time: Micros, bytes: usize) {
         if self.ring.is_empty() {
             self.ring.resize(SENT_HISTORY, Sent::default());
         }
         if let Some(slot) = self.ring.get_mut(usize::from(sequence) % SENT_HISTORY) {
             let bytes = u16::try_from(bytes).unwrap_or(u16::MAX);
-            *slot = Sent { time_us, bytes, sequence, state: State::Sent };
+            *slot = Sent { time, bytes, sequence, state: State::Sent };
         }
     }
 
     /// Send time and size of a reported packet; every packet counts once as received and once as lost.
-    pub(crate) fn take(&mut self, sequence: u16, received: bool) -> Option<(u64, u16)> {
+    pub(crate) fn take(&mut self, sequence: u16, received: bool) -> Option<(Micros, u16)> {
         let slot = self.ring.get_mut(usize::from(sequence) % SENT_HISTORY)?;
         let fresh = if received { slot.state != State::Empty } else { slot.state == State::Sent };
         if slot.sequence != sequence || !fresh {
             return None;
         }
         slot.state = if received { State::Empty } else { State::Lost };
-        Some((slot.time_us, slot.bytes))
+        Some((slot.time, slot.bytes))
     }
 }
 
@@ -56,12 +57,12 @@ mod tests {
     fn remembers_the_last_packets_only() {
         let mut history = SentHistory::default();
         for n in 0..=SENT_HISTORY as u16 {
-            history.push(n, n.into(), 100);
+            history.push(n, Micros(n.into()), 100);
         }
         assert_eq!(history.take(0, true), None, "one beyond the limit");
-        assert_eq!(history.take(1, false), Some((1, 100)));
+        assert_eq!(history.take(1, false), Some((Micros(1), 100)));
         assert_eq!(history.take(1, false), None);
-        assert_eq!(history.take(1, true), Some((1, 100)), "late, not lost");
+        assert_eq!(history.take(1, true), Some((Micros(1), 100)), "late, not lost");
         assert_eq!(history.take(1, true), None);
     }
 }

@@ -68,8 +68,8 @@ impl MediaConference {
             mapped_sources.push(VideoSourceMapping {
                 source: source.signalled.name.clone(),
                 owner: source.owner_id.clone(),
-                ssrc: Ssrc(stream.ssrc),
-                rtx: Ssrc(stream.rtx_ssrc().unwrap_or_default()),
+                ssrc: stream.ssrc,
+                rtx: stream.rtx_ssrc().unwrap_or(Ssrc(0)),
                 video_type: source.kind,
                 mid: None,
             });
@@ -136,10 +136,10 @@ impl MediaConference {
 }
 
 /// `AudioSourcesMap` with one slot.
-pub(super) fn audio_mapping(source: &SourceName, owner: &EndpointId, ssrc: u32) -> BridgeMessage {
+pub(super) fn audio_mapping(source: &SourceName, owner: &EndpointId, ssrc: Ssrc) -> BridgeMessage {
     BridgeMessage::AudioSourcesMap { mapped_sources: vec![one_audio(source, owner, ssrc)] }
 }
 
-fn one_audio(source: &SourceName, owner: &EndpointId, ssrc: u32) -> AudioSourceMapping {
-    AudioSourceMapping { source: source.clone(), owner: owner.clone(), ssrc: Ssrc(ssrc), mid: None }
+fn one_audio(source: &SourceName, owner: &EndpointId, ssrc: Ssrc) -> AudioSourceMapping {
+    AudioSourceMapping { source: source.clone(), owner: owner.clone(), ssrc, mid: None }
 }

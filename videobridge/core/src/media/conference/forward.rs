@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
 use videobridge_rtp::extension::{AudioLevel, transport_sequence};
 use videobridge_rtp::rtcp::feedback;
@@ -12,18 +12,20 @@ use super::MediaConference;
 use super::announce::audio_mapping;
 use super::member::Member;
 use crate::media::counters::{Counters, DropReason};
+use crate::media::egress::Egress;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
-use crate::media::egress::{Egress, Outgoing};
+use crate::media::egress::write::{Kept, Outgoing};
 use crate::media::history::History;
-use crate::media::ids::{MemberIx, SourceIx, SourceRef, SourceUid, StreamIx};
-use crate::media::ingress::descriptor::Descriptor;
+use crate::media::ids::{EncodingIx, MemberIx, SourceIx, SourceRef, SourceUid, StreamIx, Timestamp};
 use crate::media::ingress::loss::Arrival;
 use crate::media::ingress::negotiated::{ExtensionKind, Payload};
 use crate::media::ingress::source::{Source, SsrcRole};
 use crate::media::limits::{AUDIO_PER_ENDPOINT, MAX_ENCODINGS, MAX_MISSING, MAX_RTCP, RTP_PER_ENDPOINT};
-use crate::media::packet::{Codec, Packet};
+use crate::media::packet::Packet;
 use crate::media::{EndpointKey, MediaSink};
+use videobridge_rtp::codecs::Codec;
+use videobridge_rtp::codecs::Descriptor;
 
 impl MediaConference {
     /// One decrypted RTP packet of an endpoint.
@@ -35,8 +37,8 @@ impl MediaConference {
         sink: &mut dyn MediaSink,
     ) {
         self.counters.received += 1;
-        self.last_rtp = Some(now);
-        self.tick_soon(now);
+        self.clock.last_rtp = Some(now);
+        self.clock.tick_soon(now);
         if let Err(why) = self.receive(now, from, packet, sink) {
             self.counters.drop(why);
         }
@@ -51,7 +53,7 @@ impl MediaConference {
         sink: &mut dyn MediaSink,
     ) -> Result<(), DropReason> {
         let view = RtpPacket::parse(bytes).map_err(|_| DropReason::Malformed)?;
-        let index = self.index(from).ok_or(DropReason::UnknownSsrc)?;
+        let index = self.members.find(from).ok_or(DropReason::UnknownSsrc)?;
         let member = self.members.get_mut(index).ok_or(DropReason::UnknownSsrc)?;
         if !member.budgets.rtp.take(&RTP_PER_ENDPOINT, now, 1) {
             return Err(DropReason::Limit);
@@ -62,7 +64,7 @@ impl MediaConference {
         if negotiated.transport_cc()
             && let Some(data) = negotiated.id(ExtensionKind::TransportCc).and_then(|id| view.extension(id))
             && let Some(sequence) = transport_sequence(data)
-            && member.arrivals.record(now, sequence, view.ssrc(), view.marker())
+            && member.arrivals.record(now, sequence, Ssrc(view.ssrc()), view.marker())
         {
             member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(from, rtcp));
         }
@@ -70,7 +72,7 @@ impl MediaConference {
         if member.visitor {
             return Err(DropReason::Visitor);
         }
-        match *member.ssrcs.get(&view.ssrc()).ok_or(DropReason::UnknownSsrc)? {
+        match *member.ssrcs.get(&Ssrc(view.ssrc())).ok_or(DropReason::UnknownSsrc)? {
             SsrcRole::Fec => Err(DropReason::Fec),
             SsrcRole::Media { source, encoding } => {
                 let inner = (view.sequence(), view.payload());
@@ -81,10 +83,10 @@ impl MediaConference {
                 let repeated = payload.repeats.ok_or(DropReason::BadRtx)?;
                 let original = member.negotiated.payload(repeated).ok_or(DropReason::BadRtx)?;
                 let s = self.sources.get_mut(source).ok_or(DropReason::UnknownSsrc)?;
-                if let Some(e) = s.encodings.get_mut(usize::from(encoding)) {
+                if let Some(e) = s.encoding_mut(encoding) {
                     let seq = e.rtx_sequence.unwrap(view.sequence());
                     let highest = e.rtx_sequence.newest().unwrap_or(seq);
-                    e.rtx_received.packet(now, highest, view.timestamp(), payload.clock_rate);
+                    e.rtx_received.packet(now, highest, Timestamp(view.timestamp()), payload.clock_rate);
                 }
                 // Clients probe with empty retransmissions.
                 let inner = rtx::parse(view.payload()).ok_or(DropReason::Padding)?;
@@ -100,7 +102,7 @@ impl MediaConference {
         &mut self,
         now: Instant,
         owner: MemberIx,
-        (at, encoding): (SourceIx, u8),
+        (at, encoding): (SourceIx, EncodingIx),
         view: &RtpPacket<'_>,
         payload: Payload,
         (sequence, body): (u16, &[u8]),
@@ -109,12 +111,12 @@ impl MediaConference {
         let member = self.members.get_mut(owner).ok_or(DropReason::UnknownSsrc)?;
         let source = self.sources.get_mut(at).ok_or(DropReason::UnknownSsrc)?;
         let media = source.signalled.media;
-        let e = source.encodings.get_mut(usize::from(encoding)).ok_or(DropReason::UnknownSsrc)?;
+        let e = source.encodings.get_mut(encoding.at()).ok_or(DropReason::UnknownSsrc)?;
 
         let seq = e.sequence.accept(sequence).ok_or(DropReason::Duplicate)?;
         if payload.repeats.is_none() {
             let highest = e.sequence.reported().unwrap_or(seq);
-            e.received.packet(now, highest, view.timestamp(), payload.clock_rate);
+            e.received.packet(now, highest, Timestamp(view.timestamp()), payload.clock_rate);
         }
         let audio_allowed =
             media != MediaType::Audio || member.budgets.audio.take(&AUDIO_PER_ENDPOINT, now, 1);
@@ -155,7 +157,7 @@ impl MediaConference {
                 Arrival::Recovered => self.counters.recovered += u64::from(payload.repeats.is_some()),
             }
         }
-        let e = source.encodings.get_mut(usize::from(encoding)).ok_or(DropReason::UnknownSsrc)?;
+        let e = source.encodings.get_mut(encoding.at()).ok_or(DropReason::UnknownSsrc)?;
         if body.is_empty() {
             e.sequence.close(seq);
             return Err(DropReason::Padding);
@@ -164,7 +166,7 @@ impl MediaConference {
         let woke = !std::mem::replace(&mut e.active, true);
         let packet = Packet {
             seq: e.sequence.without_gaps(seq),
-            timestamp: view.timestamp(),
+            timestamp: Timestamp(view.timestamp()),
             payload_type: payload.repeats.unwrap_or_else(|| view.payload_type()),
             marker: view.marker(),
             profile: view.extension_profile(),
@@ -201,7 +203,7 @@ impl MediaConference {
     fn forward(
         &mut self,
         now: Instant,
-        (at, encoding): (SourceIx, u8),
+        (at, encoding): (SourceIx, EncodingIx),
         codec: Codec,
         packet: &Packet<'_>,
         descriptor: &Descriptor,
@@ -211,6 +213,7 @@ impl MediaConference {
         let (uid, media) = (source.uid, source.signalled.media);
         let gated = codec != Codec::Other;
         let owner_rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
+        let (time, kept) = (self.clock.micros(now), Kept::of(packet, &source.kinds));
         let mut wanted = [false; MAX_ENCODINGS];
         for route in &mut source.routes {
             let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else { continue };
@@ -224,14 +227,13 @@ impl MediaConference {
                 route.suspend();
                 // Audio gets its slot with its first packet; video has one or will not get one now.
                 if media == MediaType::Audio && member.rewriting {
-                    let ssrc = source.encodings.first().map_or(0, |e| e.ssrc);
+                    let ssrc = source.encodings.first().map_or(Ssrc(0), |e| e.ssrc);
                     let claim = Claim { source: SourceRef { uid, at }, owner: source.owner, ssrc };
                     let slot = egress.assign(now, media, claim, &mut self.entropy, |_| false);
                     route.stream = slot.map(|(slot, _)| slot);
                 }
             }
-            let stream = route.stream.and_then(|slot| Some((slot, egress.stream_mut(slot)?)));
-            let Some((slot, stream)) = stream else {
+            let Some(stream) = route.stream.and_then(|slot| egress.stream_mut(slot)) else {
                 self.counters.drop(DropReason::NoSlot);
                 continue;
             };
@@ -248,8 +250,11 @@ impl MediaConference {
             }
             match route.project(now, stream, (uid, encoding), packet, descriptor, gated) {
                 Ok(rewrite) => {
-                    let outgoing = Outgoing { packet, descriptor, kinds: &source.kinds, rewrite };
-                    if egress.send(now, slot, outgoing, &member.negotiated, sink).is_some() {
+                    let outgoing = Outgoing { packet, descriptor, kept: &kept, rewrite };
+                    let on = (media, stream.ssrc);
+                    let sent =
+                        egress.send(time, on, &outgoing, &member.negotiated, (&mut self.buffers, sink));
+                    if sent.is_some() {
                         self.counters.forwarded += 1;
                     }
                 }
@@ -257,12 +262,12 @@ impl MediaConference {
             }
             if let Some(encoding) = route.wanted_key_frame().filter(|_| gated)
                 && route.own_requests.allow(now, owner_rtt)
-                && let Some(flag) = wanted.get_mut(usize::from(encoding))
+                && let Some(flag) = wanted.get_mut(encoding.at())
             {
                 *flag = true;
             }
         }
-        for (encoding, _) in (0..).zip(wanted).filter(|(_, wanted)| *wanted) {
+        for (encoding, _) in (0..).map(EncodingIx).zip(wanted).filter(|(_, wanted)| *wanted) {
             self.ask_key_frame(now, at, encoding, sink);
         }
     }
@@ -277,17 +282,17 @@ pub(super) fn carries(egress: &Egress, stream: StreamIx, source: SourceUid) -> b
 pub(super) fn ask_again(
     now: Instant,
     source: &mut Source,
-    encoding: u8,
+    encoding: EncodingIx,
     owner: &Member,
-    sender: u32,
+    sender: Ssrc,
     counters: &mut Counters,
     sink: &mut dyn MediaSink,
 ) {
-    let Some(e) = source.encodings.get_mut(usize::from(encoding)) else { return };
+    let Some(e) = source.encodings.get_mut(encoding.at()) else { return };
     let mut missing: SmallVec<[u16; MAX_MISSING]> = SmallVec::new();
     e.loss.due(now, |seq| missing.push(seq));
     let mut buf = [0; MAX_RTCP];
-    if let Some((len, taken)) = feedback::write_nack(&mut buf, sender, e.ssrc, &missing) {
+    if let Some((len, taken)) = feedback::write_nack(&mut buf, sender.0, e.ssrc.0, &missing) {
         counters.nacks_sent += taken as u64;
         sink.rtcp(owner.key, buf.get(..len).unwrap_or_default());
     }

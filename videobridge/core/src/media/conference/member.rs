@@ -5,12 +5,12 @@ use std::time::Instant;
 use budget::Bucket;
 use foldhash::HashMap;
 use jitsi_xmpp::bridge_channel::BridgeMessage;
-use jitsi_xmpp::ids::{EndpointId, SourceName};
+use jitsi_xmpp::ids::{EndpointId, SourceName, Ssrc};
 use jitsi_xmpp::jingle::VideoType;
 
 use crate::media::allocation::settings::{AudioSubscription, VideoSettings};
 use crate::media::egress::Egress;
-use crate::media::ids::{SourceIx, StreamIx};
+use crate::media::ids::{Bitrate, SourceIx, StreamIx};
 use crate::media::ingress::arrivals::Arrivals;
 use crate::media::ingress::negotiated::Negotiated;
 use crate::media::ingress::source::SsrcRole;
@@ -31,7 +31,7 @@ pub(crate) struct Member {
     pub(crate) muted: [bool; 2],
     pub(crate) negotiated: Negotiated,
     /// As a sender.
-    pub(crate) ssrcs: HashMap<u32, SsrcRole>,
+    pub(crate) ssrcs: HashMap<Ssrc, SsrcRole>,
     pub(crate) sources: Vec<SourceIx>,
     pub(crate) early_kinds: Vec<(SourceName, VideoType)>,
     pub(crate) arrivals: Arrivals,
@@ -47,8 +47,8 @@ pub(crate) struct Member {
     /// The video sources it was allocated something of, or wished for, the last time.
     pub(crate) allocated: Vec<SourceIx>,
     pub(crate) allocated_at: Instant,
-    /// The bit/s it would get if its estimate were higher; `None` when the estimate is no limit.
-    pub(crate) ideal: Option<u64>,
+    /// What it would get if its estimate were higher; `None` when the estimate is no limit.
+    pub(crate) ideal: Option<Bitrate>,
     /// The video sources it gets now, as last announced.
     pub(crate) forwarded: Vec<SourceName>,
     pub(crate) next_stats: Option<Instant>,

@@ -3,17 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
+use videobridge_rtp::codecs::Descriptor;
 use videobridge_rtp::rtcp::{Compound, Nack, Rtcp, SenderInfo, feedback};
 use videobridge_rtp::{Extension, Extensions};
 
 use super::MediaConference;
 use super::member::Member;
 use crate::media::counters::DropReason;
-use crate::media::egress::Outgoing;
-use crate::media::ids::{MemberIx, SourceIx, SourceRef};
-use crate::media::ingress::descriptor::Descriptor;
+use crate::media::egress::write::{Kept, Outgoing};
+use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef};
 use crate::media::ingress::negotiated::{ExtensionKind, KeyFrameRequest};
 use crate::media::ingress::source::SsrcRole;
 use crate::media::ingress::throughput::Throughput;
@@ -33,7 +33,7 @@ impl MediaConference {
         compound: &[u8],
         sink: &mut dyn MediaSink,
     ) {
-        let Some(index) = self.index(from) else { return };
+        let Some(index) = self.members.find(from) else { return };
         for (n, packet) in Compound::new(compound).enumerate() {
             let allowed = |m: &mut Member| m.budgets.rtcp.take(&RTCP_PER_ENDPOINT, now, 1);
             if n == MAX_RTCP_PER_COMPOUND || !self.members.get_mut(index).is_some_and(allowed) {
@@ -53,17 +53,17 @@ impl MediaConference {
         match packet {
             Rtcp::SenderReport { ssrc, info, blocks } => {
                 blocks.for_each(|b| member.egress.reported(now, b.last_sr, b.delay_since_last_sr));
-                self.sender_report(now, index, ssrc, &info, sink);
+                self.sender_report(now, index, Ssrc(ssrc), &info, sink);
             }
             Rtcp::ReceiverReport { blocks, .. } => {
                 blocks.for_each(|b| member.egress.reported(now, b.last_sr, b.delay_since_last_sr));
             }
-            Rtcp::Goodbye(ssrcs) => ssrcs.for_each(|ssrc| self.goodbye(now, index, ssrc)),
-            Rtcp::Pli { media, .. } => self.key_frame_wanted(now, index, media, sink),
+            Rtcp::Goodbye(ssrcs) => ssrcs.for_each(|ssrc| self.goodbye(now, index, Ssrc(ssrc))),
+            Rtcp::Pli { media, .. } => self.key_frame_wanted(now, index, Ssrc(media), sink),
             // The target of a FIR is in its entries, its header is unused.
             Rtcp::Fir(fir) => {
                 fir.entries().take(MAX_FIR_ENTRIES).for_each(|(ssrc, _)| {
-                    self.key_frame_wanted(now, index, ssrc, sink);
+                    self.key_frame_wanted(now, index, Ssrc(ssrc), sink);
                 });
             }
             Rtcp::Nack(nack) => self.resend(now, index, &nack, sink),
@@ -84,7 +84,7 @@ impl MediaConference {
                 }
             }
             Rtcp::Remb(remb) if member.negotiated.remb_only() => {
-                member.egress.estimator.remb(remb.bitrate);
+                member.egress.estimator.remb(Bitrate(remb.bitrate));
                 self.estimate_changed(index);
             }
             _ => {}
@@ -94,7 +94,7 @@ impl MediaConference {
     fn estimate_changed(&mut self, index: MemberIx) {
         let threshold = self.config.bwe_change_threshold;
         if self.members.get_mut(index).is_some_and(|m| m.egress.estimator.apply(threshold)) {
-            self.touch(index);
+            self.members.touch(index);
         }
     }
 
@@ -103,7 +103,7 @@ impl MediaConference {
         &mut self,
         now: Instant,
         owner: MemberIx,
-        ssrc: u32,
+        ssrc: Ssrc,
         info: &SenderInfo,
         sink: &mut dyn MediaSink,
     ) {
@@ -111,7 +111,7 @@ impl MediaConference {
         match role {
             Some(SsrcRole::Media { source, encoding }) => {
                 let Some(source) = self.sources.get_mut(source) else { return };
-                if let Some(e) = source.encodings.get_mut(usize::from(encoding)) {
+                if let Some(e) = source.encoding_mut(encoding) {
                     e.received.sender_report(now, info.ntp_middle());
                     if !e.reports.take(&SENDER_REPORTS, now, 1) {
                         return self.counters.drop(DropReason::Limit);
@@ -130,7 +130,7 @@ impl MediaConference {
             }
             Some(SsrcRole::Rtx { source, encoding }) => {
                 let source = self.sources.get_mut(source);
-                if let Some(e) = source.and_then(|s| s.encodings.get_mut(usize::from(encoding))) {
+                if let Some(e) = source.and_then(|s| s.encoding_mut(encoding)) {
                     e.rtx_received.sender_report(now, info.ntp_middle());
                 }
             }
@@ -139,11 +139,11 @@ impl MediaConference {
     }
 
     /// An encoding that said goodbye is not waited for.
-    fn goodbye(&mut self, now: Instant, owner: MemberIx, ssrc: u32) {
+    fn goodbye(&mut self, now: Instant, owner: MemberIx, ssrc: Ssrc) {
         let role = self.members.get(owner).and_then(|m| m.ssrcs.get(&ssrc)).copied();
         let Some(SsrcRole::Media { source, encoding }) = role else { return };
         let source = self.sources.get_mut(source);
-        if let Some(e) = source.and_then(|s| s.encodings.get_mut(usize::from(encoding))) {
+        if let Some(e) = source.and_then(|s| s.encoding_mut(encoding)) {
             e.rate = Throughput::new(now);
             if std::mem::take(&mut e.active) {
                 self.concern_all(now, owner);
@@ -152,7 +152,7 @@ impl MediaConference {
     }
 
     /// A receiver asks for a key frame of one of its streams.
-    fn key_frame_wanted(&mut self, now: Instant, receiver: MemberIx, ssrc: u32, sink: &mut dyn MediaSink) {
+    fn key_frame_wanted(&mut self, now: Instant, receiver: MemberIx, ssrc: Ssrc, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         let Some(SourceRef { uid, at }) = member.egress.stream_by_ssrc(ssrc).and_then(|s| s.source) else {
             return;
@@ -170,7 +170,7 @@ impl MediaConference {
 
     /// A receiver missed much of everything it gets: only key frames help, and it should not have to ask for them.
     fn refresh(&mut self, now: Instant, receiver: MemberIx, sink: &mut dyn MediaSink) {
-        let mut wanted: SmallVec<[(SourceIx, u8); 32]> = SmallVec::new();
+        let mut wanted: SmallVec<[(SourceIx, EncodingIx); 32]> = SmallVec::new();
         for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
             let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
             let Some(route) = source.route_mut(receiver) else { continue };
@@ -188,12 +188,12 @@ impl MediaConference {
         &mut self,
         now: Instant,
         at: SourceIx,
-        encoding: u8,
+        encoding: EncodingIx,
         sink: &mut dyn MediaSink,
     ) {
         let Some(source) = self.sources.get_mut(at) else { return };
         let Some(owner) = self.members.get(source.owner).filter(|m| m.up) else { return };
-        let Some(e) = source.encodings.get_mut(usize::from(encoding)) else { return };
+        let Some(e) = source.encoding_mut(encoding) else { return };
         let Some(how) = owner.negotiated.key_frame_request() else { return };
         if !allow_source(&mut e.last_key_frame_request, now, owner.egress.rtt) {
             self.counters.key_frame_requests_suppressed += 1;
@@ -202,10 +202,10 @@ impl MediaConference {
         self.counters.key_frame_requests += 1;
         let mut buf = [0; 20];
         let len = match how {
-            KeyFrameRequest::Pli => feedback::write_pli(&mut buf, self.feedback.video, e.ssrc),
+            KeyFrameRequest::Pli => feedback::write_pli(&mut buf, self.feedback.video.0, e.ssrc.0),
             KeyFrameRequest::Fir => {
                 e.fir_sequence = e.fir_sequence.wrapping_add(1);
-                feedback::write_fir(&mut buf, self.feedback.video, e.ssrc, e.fir_sequence)
+                feedback::write_fir(&mut buf, self.feedback.video.0, e.ssrc.0, e.fir_sequence)
             }
         };
         sink.rtcp(owner.key, buf.get(..len.unwrap_or(0)).unwrap_or_default());
@@ -215,8 +215,9 @@ impl MediaConference {
     fn resend(&mut self, now: Instant, receiver: MemberIx, nack: &Nack<'_>, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.up) else { return };
         let rtt = member.egress.rtt.unwrap_or(DEFAULT_RTT);
+        let (time, media) = (self.clock.micros(now), Ssrc(nack.media));
         for sequence in nack.sequences().take(MAX_NACKED_PER_PACKET) {
-            let Some(stream) = member.egress.stream_by_ssrc(nack.media) else { return };
+            let Some(stream) = member.egress.stream_by_ssrc(media) else { return };
             let Some((epoch, out, seq)) = stream.sent(sequence) else {
                 self.counters.drop(DropReason::NotInHistory);
                 continue;
@@ -229,11 +230,11 @@ impl MediaConference {
                 self.counters.drop(DropReason::NotInHistory);
                 continue;
             };
-            if !member.egress.can_resend(nack.media, packet.payload_type, &member.negotiated) {
+            if !member.egress.can_resend(media, packet.payload_type, &member.negotiated) {
                 self.counters.drop(DropReason::NoRtx);
-                return self.key_frame_wanted(now, receiver, nack.media, sink);
+                return self.key_frame_wanted(now, receiver, media, sink);
             }
-            let Some(stream) = member.egress.stream_by_ssrc(nack.media) else { return };
+            let Some(stream) = member.egress.stream_by_ssrc(media) else { return };
             if !stream.may_resend(now, out, rtt) {
                 continue;
             }
@@ -248,9 +249,11 @@ impl MediaConference {
             if !member.budgets.retransmitted.take(&RETRANSMITTED_BYTES, now, size) {
                 return self.counters.drop(DropReason::Limit);
             }
-            let outgoing =
-                Outgoing { packet: &packet, descriptor: &descriptor, kinds: &source.kinds, rewrite };
-            if member.egress.resend(now, nack.media, outgoing, &member.negotiated, sink).is_some() {
+            let kept = Kept::of(&packet, &source.kinds);
+            let outgoing = Outgoing { packet: &packet, descriptor: &descriptor, kept: &kept, rewrite };
+            let sent =
+                member.egress.resend(time, media, &outgoing, &member.negotiated, (&mut self.buffers, sink));
+            if sent.is_some() {
                 self.counters.retransmitted += 1;
                 self.counters.forwarded += 1;
             }

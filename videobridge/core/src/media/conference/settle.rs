@@ -11,58 +11,80 @@ use super::MediaConference;
 use super::forward::carries;
 use super::member::Member;
 use crate::media::MediaSink;
-use crate::media::allocation::allocate::{INFINITE, Share, allocate};
+use crate::media::allocation::allocate::{Share, allocate};
 use crate::media::allocation::effective::{Offered, Wanted, effective};
 use crate::media::allocation::{Layer, enabled};
 use crate::media::bwe::padding;
 use crate::media::egress::numbers;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
-use crate::media::ids::{MemberIx, SourceIx, SourceRef, SourceUid};
+use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef, SourceUid};
 use crate::media::ingress::source::Source;
 use crate::media::limits::ALLOCATIONS_PER_RECEIVER;
+
+/// Whose turn it is to be allocated something.
+#[derive(Debug)]
+pub(super) struct Turns {
+    /// How many there were.
+    pub(super) count: u64,
+    /// When to go on with the receivers that had none yet.
+    next: Option<Instant>,
+    /// The receiver to go on with when not all could be allocated in one turn.
+    next_stale: MemberIx,
+    /// Video sources with their owners in speaker order, for one turn.
+    candidates: Vec<(MemberIx, SourceIx)>,
+    /// Memory reused by every allocation.
+    wanted: Vec<Wanted>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { count: 0, next: None, next_stale: MemberIx(0), candidates: Vec::new(), wanted: Vec::new() }
+    }
+}
 
 impl MediaConference {
     /// Allocates anew for receivers that are out of date, and tells whom it concerns. In large conferences that takes
     /// several turns: packets that wait meanwhile must not be late.
     pub(super) fn settle(&mut self, now: Instant, sink: &mut dyn MediaSink) {
-        if !self.unsettled {
+        if !self.members.is_unsettled() {
             return;
         }
-        if let Some(at) = self.next_turn.filter(|at| *at > now) {
-            self.tick_by(at);
+        if let Some(at) = self.turns.next.filter(|at| *at > now) {
+            self.clock.tick_by(at);
             return;
         }
-        (self.unsettled, self.next_turn) = (false, None);
-        let mut new_audio = std::mem::take(&mut self.new_audio);
+        self.members.settling(false);
+        self.turns.next = None;
+        let mut new_audio = std::mem::take(&mut self.sources.new_audio);
         for at in new_audio.drain(..) {
             let Some(source) = self.sources.get_mut(at) else { continue };
             for (receiver, member) in self.members.iter_mut() {
                 hear(receiver, member, (at, source), &mut self.entropy);
             }
         }
-        self.new_audio = new_audio;
+        self.sources.new_audio = new_audio;
         // Whoever was allocated too often lately waits for the tick.
         let may = |m: &Member| m.budgets.allocations.has(&ALLOCATIONS_PER_RECEIVER, now, 1);
         if self.members.iter().any(|(_, m)| m.stale && !may(m)) {
-            self.tick_soon(now);
+            self.clock.tick_soon(now);
         }
         let mut turn: SmallVec<[MemberIx; ALLOCATIONS_PER_TURN]> = SmallVec::new();
         let more = {
             let stale = self.members.iter().filter(|(_, m)| m.stale && may(m)).map(|(i, _)| i);
-            let first = stale.clone().filter(|i| *i >= self.next_stale);
-            let mut stale = first.chain(stale.filter(|i| *i < self.next_stale));
+            let first = stale.clone().filter(|i| *i >= self.turns.next_stale);
+            let mut stale = first.chain(stale.filter(|i| *i < self.turns.next_stale));
             turn.extend(stale.by_ref().take(ALLOCATIONS_PER_TURN));
             stale.next().is_some()
         };
         if more {
-            self.unsettled = true;
-            self.next_stale = turn.last().map_or(MemberIx(0), |last| MemberIx(last.0 + 1));
-            self.next_turn = Some(now + BETWEEN_TURNS);
-            self.tick_by(now + BETWEEN_TURNS);
+            self.members.settling(true);
+            self.turns.next_stale = turn.last().map_or(MemberIx(0), |last| MemberIx(last.0 + 1));
+            self.turns.next = Some(now + BETWEEN_TURNS);
+            self.clock.tick_by(now + BETWEEN_TURNS);
         }
         if !turn.is_empty() {
-            self.turn += 1;
+            self.turns.count += 1;
             self.find_candidates();
         }
         for receiver in turn {
@@ -78,12 +100,14 @@ impl MediaConference {
 
     /// The video sources of all, most recent speakers first.
     fn find_candidates(&mut self) {
-        self.candidates.clear();
+        self.turns.candidates.clear();
         for owner in self.speakers.order() {
             let Some(member) = self.members.get(*owner) else { continue };
             let video =
                 |at: &SourceIx| self.sources.get(*at).is_some_and(|s| s.signalled.media == MediaType::Video);
-            self.candidates.extend(member.sources.iter().filter(|at| video(at)).map(|at| (*owner, *at)));
+            self.turns
+                .candidates
+                .extend(member.sources.iter().filter(|at| video(at)).map(|at| (*owner, *at)));
         }
     }
 
@@ -103,7 +127,7 @@ impl MediaConference {
         let _ = member.budgets.allocations.take(&ALLOCATIONS_PER_RECEIVER, now, 1);
         let mut offered: SmallVec<[Offered<'_>; 32]> = SmallVec::new();
         if self.members.get(receiver).is_some_and(|m| m.negotiated.accepts(MediaType::Video)) {
-            let others = self.candidates.iter().filter(|(owner, _)| *owner != receiver);
+            let others = self.turns.candidates.iter().filter(|(owner, _)| *owner != receiver);
             let offer = |at: SourceIx| {
                 let s = self.sources.get(at)?;
                 Some(Offered { source: at, name: &s.signalled.name, kind: s.kind })
@@ -112,20 +136,19 @@ impl MediaConference {
         }
         let Some(member) = self.members.get(receiver) else { return };
         let slots = i32::try_from(self.config.video_slots).unwrap_or(i32::MAX);
-        let mut wanted = std::mem::take(&mut self.scratch);
+        let mut wanted = std::mem::take(&mut self.turns.wanted);
         effective(&member.settings, &offered, &[self.config.jvb_last_n, slots], &mut wanted);
         drop(offered);
 
         let trusted = self.config.trust_bwe && member.negotiated.has_rtx();
         let estimate = member.egress.estimator.applied().filter(|_| trusted);
         let available = member.settings.assumed_bandwidth.or(estimate);
-        let available = available.map_or(INFINITE, |bps| i64::try_from(bps).unwrap_or(INFINITE));
         // In a large conference most sources are beyond last-n and have no part in this, except that being first counts.
         let part = wanted.iter().enumerate().filter(|(place, w)| *place == 0 || w.max_height != 0);
         let mut shares: SmallVec<[Share; 16]> = SmallVec::new();
         for (_, one) in part {
             let source = self.sources.get_mut(one.source);
-            let layers = source.map(|s| s.layers(now, self.turn)).unwrap_or_default();
+            let layers = source.map(|s| s.layers(now, self.turns.count)).unwrap_or_default();
             shares.push(Share::new(*one, layers));
         }
         allocate(available, &mut shares);
@@ -133,7 +156,7 @@ impl MediaConference {
         self.probe(now, receiver, limited, &shares);
 
         self.assign_video(now, receiver, &wanted, sink);
-        self.scratch = wanted;
+        self.turns.wanted = wanted;
         self.drop_video(receiver, &shares);
         let mut forwarded: SmallVec<[SourceIx; 32]> = SmallVec::new();
         for share in &shares {
@@ -171,17 +194,18 @@ impl MediaConference {
     /// Whether to find out if the receiver's link carries more than is allocated.
     fn probe(&mut self, now: Instant, receiver: MemberIx, limited: bool, shares: &[Share]) {
         let Some(member) = self.members.get_mut(receiver) else { return };
-        let sum =
-            |of: fn(&Share) -> Option<Layer>| shares.iter().filter_map(of).map(|l| l.bitrate).sum::<u64>();
+        let sum = |of: fn(&Share) -> Option<Layer>| {
+            shares.iter().filter_map(of).map(|l| l.bitrate).sum::<Bitrate>()
+        };
         let (target, ideal) = (sum(Share::target), sum(Share::ideal));
         member.ideal = (limited && target < ideal).then_some(ideal);
         if member.ideal.is_some() {
-            self.next_padding.get_or_insert(now + padding::PERIOD);
+            self.clock.pad_by(now + padding::PERIOD);
         }
     }
 
     /// Sends `encoding` of a source to a receiver from now on.
-    fn route(&mut self, receiver: MemberIx, at: SourceIx, encoding: u8) {
+    fn route(&mut self, receiver: MemberIx, at: SourceIx, encoding: EncodingIx) {
         let Some(source) = self.sources.get_mut(at) else { return };
         let Some(member) = self.members.get_mut(receiver) else { return };
         let known = source.route_at(receiver).ok().and_then(|at| source.routes.get_mut(at));
@@ -279,7 +303,7 @@ fn hear(
             let stream = own.and_then(|ssrcs| {
                 member.egress.own_stream(SourceRef { uid: source.uid, at }, MediaType::Audio, ssrcs, first)
             });
-            source.routes.insert(place, Projection::new(receiver, stream, 0));
+            source.routes.insert(place, Projection::new(receiver, stream, EncodingIx::FIRST));
         }
         Ok(place) if !wanted => {
             source.routes.remove(place);

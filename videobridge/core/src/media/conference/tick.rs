@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::bridge_channel::BridgeMessage;
-use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
 use videobridge_rtp::rtcp::{ReportBlock, report};
 
@@ -11,17 +11,32 @@ use super::MediaConference;
 use super::forward::ask_again;
 use crate::media::MediaSink;
 use crate::media::bwe::padding::PERIOD;
-use crate::media::ids::MemberIx;
+use crate::media::ids::{Bitrate, EncodingIx, MemberIx, Micros};
 use crate::media::ingress::receive::{ReceiveStats, Reception};
 use crate::media::limits::{HISTORY_IDLE_SECS, MAX_REPORT_BLOCKS, MAX_RTCP};
 
-impl MediaConference {
-    /// When [`Self::handle_timeout`] has something to do; `None` without endpoints.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.members.is_empty() {
-            return None;
-        }
-        self.next_tick.into_iter().chain(self.next_padding).min()
+/// What time it is for a conference, and when it has something to do.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    /// When the first endpoint came.
+    start: Option<Instant>,
+    pub(super) last_rtp: Option<Instant>,
+    next_tick: Option<Instant>,
+    /// When padding is due; `None` when nobody is probed.
+    next_padding: Option<Instant>,
+}
+
+impl Clock {
+    /// Somebody is there.
+    pub(super) fn begin(&mut self, now: Instant) {
+        self.start.get_or_insert(now);
+        self.next_tick.get_or_insert(now);
+    }
+
+    /// The time on the stamps of packets.
+    pub(super) fn micros(&self, now: Instant) -> Micros {
+        let time = self.start.map_or(Duration::ZERO, |start| now.saturating_duration_since(start));
+        Micros(time.as_secs() * 1_000_000 + u64::from(time.subsec_micros()))
     }
 
     /// The first packet after a pause: the slow tick is too late.
@@ -36,21 +51,36 @@ impl MediaConference {
         }
     }
 
+    /// Somebody is probed.
+    pub(super) fn pad_by(&mut self, at: Instant) {
+        self.next_padding.get_or_insert(at);
+    }
+}
+
+impl MediaConference {
+    /// When [`Self::handle_timeout`] has something to do; `None` without endpoints.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.members.is_empty() {
+            return None;
+        }
+        self.clock.next_tick.into_iter().chain(self.clock.next_padding).min()
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut dyn MediaSink) {
-        if self.next_padding.is_some_and(|at| at <= now) {
+        if self.clock.next_padding.is_some_and(|at| at <= now) {
             self.pad(now, sink);
         }
-        if self.next_tick.is_some_and(|at| at > now) {
+        if self.clock.next_tick.is_some_and(|at| at > now) {
             return;
         }
-        let busy = self.last_rtp.is_some_and(|at| now.duration_since(at) < BUSY);
-        self.next_tick = Some(now + if busy { TICK } else { IDLE_TICK });
+        let busy = self.clock.last_rtp.is_some_and(|at| now.duration_since(at) < BUSY);
+        self.clock.next_tick = Some(now + if busy { TICK } else { IDLE_TICK });
 
         if self.speakers.decide(now) {
             self.counters.dominant_speaker_changes += 1;
             self.announce_speakers(sink);
-            self.touch_all();
+            self.members.touch_all();
         }
         let mut fell_silent: SmallVec<[MemberIx; 8]> = SmallVec::new();
         for (_, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
@@ -59,8 +89,8 @@ impl MediaConference {
                 source.history = None;
             }
             let patience = source.patience();
-            for encoding in 0..source.encodings.len() {
-                let Some(e) = source.encodings.get_mut(encoding) else { continue };
+            for encoding in (0..source.encodings.len() as u8).map(EncodingIx) {
+                let Some(e) = source.encodings.get_mut(encoding.at()) else { continue };
                 if e.active && e.last_packet.is_none_or(|at| now.duration_since(at) > patience) {
                     e.active = false;
                     fell_silent.push(source.owner);
@@ -68,7 +98,6 @@ impl MediaConference {
                 if e.loss.poll_timeout(now).is_some_and(|at| at <= now)
                     && let Some(owner) = self.members.get(source.owner)
                 {
-                    let encoding = encoding as u8;
                     ask_again(now, source, encoding, owner, self.feedback.video, &mut self.counters, sink);
                 }
             }
@@ -88,18 +117,21 @@ impl MediaConference {
 
     /// Padding for receivers whose links may carry more than they get.
     fn pad(&mut self, now: Instant, sink: &mut dyn MediaSink) {
-        self.next_padding = None;
+        self.clock.next_padding = None;
+        let time = self.clock.micros(now);
         for (_, member) in self.members.iter_mut().filter(|(_, m)| m.up) {
-            let sent = member.egress.pad(now, member.ideal, self.feedback.video, &member.negotiated, sink);
+            let sent =
+                member.egress.pad((now, time), member.ideal, self.feedback.video, &member.negotiated, sink);
             self.counters.padding += sent as u64;
             if member.ideal.is_some() {
-                self.next_padding = Some(now + PERIOD);
+                self.clock.pad_by(now + PERIOD);
             }
         }
     }
 
     /// Receiver reports, transport-wide feedback and statistics that are due; stale allocations.
     fn report(&mut self, now: Instant, sink: &mut dyn MediaSink) {
+        let mut unsettled = self.members.is_unsettled();
         for (_, member) in self.members.iter_mut() {
             let key = member.key;
             if member.arrivals.poll_timeout().is_some_and(|at| at <= now) {
@@ -107,12 +139,12 @@ impl MediaConference {
             }
             member.stale |=
                 now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations;
-            self.unsettled |= member.stale;
+            unsettled |= member.stale;
             if let (Some(at), Some(interval)) = (member.next_stats, self.config.connection_stats_interval)
                 && at <= now
             {
                 member.next_stats = Some(now + interval);
-                if let Some(bps) = member.egress.estimator.estimate().filter(|_| member.channel) {
+                if let Some(Bitrate(bps)) = member.egress.estimator.estimate().filter(|_| member.channel) {
                     sink.message(key, &BridgeMessage::ConnectionStats { estimated_downlink_bandwidth: bps });
                 }
             }
@@ -130,19 +162,20 @@ impl MediaConference {
             }
             for some in blocks.chunks(MAX_REPORT_BLOCKS) {
                 let mut buf = [0; MAX_RTCP];
-                if let Some(len) = report::write_receiver_report(&mut buf, self.feedback.video, some) {
+                if let Some(len) = report::write_receiver_report(&mut buf, self.feedback.video.0, some) {
                     sink.rtcp(key, buf.get(..len).unwrap_or_default());
                 }
             }
         }
+        self.members.settling(unsettled);
     }
 }
 
-fn block(now: Instant, ssrc: u32, stats: &mut ReceiveStats) -> Option<ReportBlock> {
+fn block(now: Instant, ssrc: Ssrc, stats: &mut ReceiveStats) -> Option<ReportBlock> {
     let Reception { fraction_lost, cumulative_lost, highest, jitter, last_sr, delay_since_last_sr } =
         stats.report(now)?;
     Some(ReportBlock {
-        ssrc,
+        ssrc: ssrc.0,
         fraction_lost,
         cumulative_lost,
         extended_highest: highest,

@@ -13,56 +13,43 @@ use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use jitsi_xmpp::Entropy;
-use jitsi_xmpp::ids::MediaType;
-use videobridge_rtp::RtpFields;
+use jitsi_xmpp::ids::{MediaType, Ssrc};
 use videobridge_rtp::rtcp::{SenderInfo, report};
+use videobridge_rtp::{ExtSeq, NtpMiddle, RtpFields};
 
 use self::numbers::{FIRST_RTX, Numbered};
 use self::slots::{Claim, Slots, Supply};
-use self::stream::{Epoch, Rewrite, Stream};
-use self::write::{Retransmission, Stamps, Written};
+use self::stream::{Epoch, Stream};
+use self::write::{Buffers, Outgoing, Retransmission, Stamps, Written};
 use super::bwe::Estimator;
 use super::bwe::padding::Padding;
-use super::ids::{MemberIx, SourceRef, SourceUid, StreamIx};
-use super::ingress::descriptor::Descriptor;
-use super::ingress::negotiated::{ExtensionKind, ExtensionKinds, Negotiated};
+use super::ids::{Bitrate, MemberIx, Micros, SourceRef, SourceUid, StreamIx, Timestamp};
+use super::ingress::negotiated::{ExtensionKind, Negotiated};
 use super::limits::SENT_REPORTS;
-use super::packet::Packet;
 use super::{EndpointKey, MediaConfig, MediaSink};
 
 /// The sending side of one receiver.
 #[derive(Debug)]
 pub(crate) struct Egress {
     to: EndpointKey,
-    start: Instant,
     supply: Supply,
-    by_ssrc: HashMap<u32, StreamIx>,
+    by_ssrc: HashMap<Ssrc, StreamIx>,
     pub(crate) video: Slots,
     pub(crate) audio: Slots,
     transport_sequence: u16,
     pub(crate) estimator: Estimator,
     padding: Padding,
     /// Of padding on the bridge's own SSRC.
-    next_padding: u64,
-    reports: [(u32, Option<Instant>); SENT_REPORTS],
+    next_padding: ExtSeq,
+    reports: [(NtpMiddle, Option<Instant>); SENT_REPORTS],
     next_report: usize,
     pub(crate) rtt: Option<Duration>,
-}
-
-/// What to send: a packet of a source, with the numbers for the stream it goes out on.
-#[derive(Clone, Copy)]
-pub(crate) struct Outgoing<'p, 'a> {
-    pub(crate) packet: &'p Packet<'a>,
-    pub(crate) descriptor: &'p Descriptor,
-    pub(crate) kinds: &'p ExtensionKinds,
-    pub(crate) rewrite: Rewrite,
 }
 
 impl Egress {
     pub(crate) fn new(now: Instant, to: EndpointKey, config: &MediaConfig) -> Self {
         Self {
             to,
-            start: now,
             supply: Supply::new(),
             by_ssrc: HashMap::default(),
             video: Slots::new(MediaType::Video, config.video_slots),
@@ -70,8 +57,8 @@ impl Egress {
             transport_sequence: 0,
             estimator: Estimator::new(now),
             padding: Padding::default(),
-            next_padding: 1,
-            reports: [(0, None); SENT_REPORTS],
+            next_padding: ExtSeq(1),
+            reports: [(NtpMiddle(0), None); SENT_REPORTS],
             next_report: 0,
             rtt: None,
         }
@@ -124,8 +111,8 @@ impl Egress {
         &mut self,
         source: SourceRef,
         media: MediaType,
-        (ssrc, rtx): (u32, Option<u32>),
-        first: u64,
+        (ssrc, rtx): (Ssrc, Option<Ssrc>),
+        first: ExtSeq,
     ) -> Option<StreamIx> {
         let Supply { streams, numbers, .. } = &mut self.supply;
         if let Some((at, _)) = streams.iter().find(|(_, s)| s.source == Some(source)) {
@@ -171,27 +158,25 @@ impl Egress {
     }
 
     /// The stream with this SSRC.
-    pub(crate) fn stream_by_ssrc(&mut self, ssrc: u32) -> Option<&mut Stream> {
+    pub(crate) fn stream_by_ssrc(&mut self, ssrc: Ssrc) -> Option<&mut Stream> {
         self.supply.streams.get_mut(*self.by_ssrc.get(&ssrc)?)
     }
 
-    /// Sends a packet on an outgoing stream.
+    /// Sends a packet on the outgoing stream with this SSRC.
     pub(crate) fn send(
         &mut self,
-        now: Instant,
-        stream: StreamIx,
-        outgoing: Outgoing<'_, '_>,
+        time: Micros,
+        (media, ssrc): (MediaType, Ssrc),
+        outgoing: &Outgoing<'_, '_>,
         negotiated: &Negotiated,
-        sink: &mut dyn MediaSink,
+        (buffers, sink): (&mut Buffers, &mut dyn MediaSink),
     ) -> Option<()> {
-        let stream = self.stream(stream)?;
-        let (media, ssrc) = (stream.media, stream.ssrc);
-        self.emit(now, media, ssrc, None, outgoing, negotiated, sink)
+        self.emit(time, (media, ssrc), None, outgoing, negotiated, (buffers, sink))
     }
 
     /// Whether packets of this payload type can be repeated on a stream. Only beside it (RFC 4588): on the same SSRC the
     /// same index would be used for other bytes, as stamps differ.
-    pub(crate) fn can_resend(&self, ssrc: u32, payload_type: u8, negotiated: &Negotiated) -> bool {
+    pub(crate) fn can_resend(&self, ssrc: Ssrc, payload_type: u8, negotiated: &Negotiated) -> bool {
         let stream = self.by_ssrc.get(&ssrc).and_then(|at| self.stream(*at));
         negotiated.rtx(payload_type).is_some() && stream.is_some_and(|s| s.rtx_ssrc().is_some())
     }
@@ -199,38 +184,34 @@ impl Egress {
     /// Repeats a packet beside the stream with this SSRC.
     pub(crate) fn resend(
         &mut self,
-        now: Instant,
-        ssrc: u32,
-        outgoing: Outgoing<'_, '_>,
+        time: Micros,
+        ssrc: Ssrc,
+        outgoing: &Outgoing<'_, '_>,
         negotiated: &Negotiated,
-        sink: &mut dyn MediaSink,
+        (buffers, sink): (&mut Buffers, &mut dyn MediaSink),
     ) -> Option<()> {
         let payload_type = negotiated.rtx(outgoing.packet.payload_type)?;
         let stream = self.supply.streams.get_mut(*self.by_ssrc.get(&ssrc)?)?;
         let media = stream.media;
         let at = stream.next_rtx()?;
         let rtx = Retransmission { payload_type, ssrc: at.ssrc, seq: at.next };
-        self.emit(now, media, ssrc, Some(rtx), outgoing, negotiated, sink)
+        self.emit(time, (media, ssrc), Some(rtx), outgoing, negotiated, (buffers, sink))
     }
 
-    #[allow(clippy::too_many_arguments)] // one private place where all parts of a packet meet
     fn emit(
         &mut self,
-        now: Instant,
-        media: MediaType,
-        ssrc: u32,
+        time: Micros,
+        (media, ssrc): (MediaType, Ssrc),
         rtx: Option<Retransmission>,
-        outgoing: Outgoing<'_, '_>,
+        outgoing: &Outgoing<'_, '_>,
         negotiated: &Negotiated,
-        sink: &mut dyn MediaSink,
+        (buffers, sink): (&mut Buffers, &mut dyn MediaSink),
     ) -> Option<()> {
-        let elapsed = self.elapsed_us(now);
-        let stamps = self.stamps(elapsed, media, negotiated);
-        let Outgoing { packet, descriptor, kinds, rewrite } = outgoing;
-        let written = Written::new(packet, descriptor, &rewrite, ssrc, rtx, (kinds, negotiated), stamps)?;
+        let stamps = self.stamps(time, media, negotiated);
+        let written = Written::new(buffers, outgoing, ssrc, rtx, negotiated, stamps)?;
         if let Some(sequence) = stamps.transport {
             self.transport_sequence = sequence.wrapping_add(1);
-            self.estimator.sent(sequence, elapsed, written.len());
+            self.estimator.sent(sequence, time, written.len());
         }
         if media == MediaType::Video {
             self.padding.sent(written.len());
@@ -245,26 +226,25 @@ impl Egress {
     /// It goes where retransmissions go, without anything to repeat, or else on the bridge's own SSRC.
     pub(crate) fn pad(
         &mut self,
-        now: Instant,
-        ideal: Option<u64>,
-        own_ssrc: u32,
+        (now, time): (Instant, Micros),
+        ideal: Option<Bitrate>,
+        own_ssrc: Ssrc,
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> usize {
         let rate = ideal.and_then(|ideal| self.estimator.probing_rate(now, ideal));
         let due = self.padding.due(now, rate, MAX_PADDING + PADDING_HEADER);
-        (0..due).take_while(|_| self.pad_once(now, own_ssrc, negotiated, sink).is_some()).count()
+        (0..due).take_while(|_| self.pad_once(time, own_ssrc, negotiated, sink).is_some()).count()
     }
 
     fn pad_once(
         &mut self,
-        now: Instant,
-        own_ssrc: u32,
+        time: Micros,
+        own_ssrc: Ssrc,
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> Option<()> {
-        let elapsed = self.elapsed_us(now);
-        let stamps = self.stamps(elapsed, MediaType::Video, negotiated);
+        let stamps = self.stamps(time, MediaType::Video, negotiated);
         let streams = self.supply.streams.iter_mut().map(|(_, s)| s);
         let mut video = streams.filter(|s| s.media == MediaType::Video && s.announced);
         let repeats = video.find_map(|s| {
@@ -275,28 +255,24 @@ impl Egress {
             Some(beside) => beside,
             None => {
                 let at = Numbered { ssrc: own_ssrc, next: self.next_padding };
-                self.next_padding += 1;
-                (negotiated.any_video()?, (elapsed * 9 / 100) as u32, at)
+                self.next_padding = at.next.next();
+                (negotiated.any_video()?, Timestamp((time.0 * 9 / 100) as u32), at)
             }
         };
-        let sequence = at.next as u16;
-        let fields = RtpFields { marker: false, payload_type, sequence, timestamp, ssrc: at.ssrc };
+        let (sequence, timestamp, ssrc) = (at.next.wire(), timestamp.0, at.ssrc.0);
+        let fields = RtpFields { marker: false, payload_type, sequence, timestamp, ssrc };
         let mut header = [0; PADDING_HEADER];
         let len = write::padding_header(&mut header, &fields, negotiated, stamps)?;
         if let Some(sequence) = stamps.transport {
             self.transport_sequence = sequence.wrapping_add(1);
-            self.estimator.sent(sequence, elapsed, len + MAX_PADDING);
+            self.estimator.sent(sequence, time, len + MAX_PADDING);
         }
         self.padding.sent(len + MAX_PADDING);
         sink.rtp(self.to, header.get(..len)?, &[], &PADDING);
         Some(())
     }
 
-    fn elapsed_us(&self, now: Instant) -> u64 {
-        u64::try_from(now.duration_since(self.start).as_micros()).unwrap_or(u64::MAX)
-    }
-
-    fn stamps(&self, elapsed_us: u64, media: MediaType, negotiated: &Negotiated) -> Stamps {
+    fn stamps(&self, time: Micros, media: MediaType, negotiated: &Negotiated) -> Stamps {
         let mut stamps = Stamps::default();
         if negotiated.transport_cc() {
             // Only video is tagged: audio is never held back.
@@ -304,7 +280,7 @@ impl Egress {
                 stamps.transport = Some(self.transport_sequence);
             }
         } else if negotiated.id(ExtensionKind::AbsSendTime).is_some() {
-            stamps.send_time_us = Some(elapsed_us);
+            stamps.send_time = Some(time);
         }
         stamps
     }
@@ -323,7 +299,7 @@ impl Egress {
         let rtp_timestamp = info.rtp_timestamp.wrapping_add(epoch.timestamp_shift);
         let mapped = SenderInfo { ntp: info.ntp, rtp_timestamp, packets, octets };
         let mut buf = [0; 28];
-        let Some(len) = report::write_sender_report(&mut buf, stream.ssrc, &mapped, &[]) else { return };
+        let Some(len) = report::write_sender_report(&mut buf, stream.ssrc.0, &mapped, &[]) else { return };
         sink.rtcp(self.to, buf.get(..len).unwrap_or_default());
         if let Some(slot) = self.reports.get_mut(self.next_report) {
             *slot = (info.ntp_middle(), Some(now));
@@ -332,8 +308,8 @@ impl Egress {
     }
 
     /// A report block of the receiver: the round trip is what passed since our report, less its own delay.
-    pub(crate) fn reported(&mut self, now: Instant, last_sr: u32, delay: u32) {
-        if last_sr == 0 || delay > MAX_DELAY {
+    pub(crate) fn reported(&mut self, now: Instant, last_sr: NtpMiddle, delay: u32) {
+        if last_sr == NtpMiddle(0) || delay > MAX_DELAY {
             return;
         }
         let sent = self.reports.iter().find(|(middle, _)| *middle == last_sr).and_then(|(_, at)| *at);

@@ -4,20 +4,22 @@
 
 use foldhash::{HashMap, HashMapExt};
 use jitsi_xmpp::Entropy;
+use jitsi_xmpp::ids::Ssrc;
+use videobridge_rtp::ExtSeq;
 
 use crate::media::limits::MAX_SSRCS_PER_RECEIVER;
 
 /// An SSRC with the extended sequence number of its next packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Numbered {
-    pub(crate) ssrc: u32,
-    pub(crate) next: u64,
+    pub(crate) ssrc: Ssrc,
+    pub(crate) next: ExtSeq,
 }
 
 /// The SSRCs of one receiver that are not in use any more.
 #[derive(Debug)]
 pub(crate) struct Numbers {
-    ended: HashMap<u32, u64>,
+    ended: HashMap<Ssrc, ExtSeq>,
 }
 
 impl Numbers {
@@ -34,20 +36,20 @@ impl Numbers {
     }
 
     /// A stream with this SSRC begins: where it was, or else at `fresh`.
-    pub(crate) fn begin(&mut self, ssrc: u32, fresh: u64) -> Numbered {
+    pub(crate) fn begin(&mut self, ssrc: Ssrc, fresh: ExtSeq) -> Numbered {
         Numbered { ssrc, next: self.ended.remove(&ssrc).unwrap_or(fresh) }
     }
 
     /// Whether it was in use earlier.
-    pub(crate) fn knows(&self, ssrc: u32) -> bool {
+    pub(crate) fn knows(&self, ssrc: Ssrc) -> bool {
         self.ended.contains_key(&ssrc)
     }
 }
 
 /// A first sequence number. SRTP starts with roll-over counter 0; half a lap of room lets both sides agree on it.
-pub(crate) fn first(entropy: &mut dyn Entropy) -> u64 {
-    u64::from(entropy.u32() & 0x7fff)
+pub(crate) fn first(entropy: &mut dyn Entropy) -> ExtSeq {
+    ExtSeq(u64::from(entropy.u32() & 0x7fff))
 }
 
 /// RTX streams begin with this number, as upstream's.
-pub(crate) const FIRST_RTX: u64 = 1;
+pub(crate) const FIRST_RTX: ExtSeq = ExtSeq(1);

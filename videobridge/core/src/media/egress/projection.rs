@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::stream::{Rewrite, Stream, Unsent};
 use crate::media::counters::DropReason;
-use crate::media::ids::{MemberIx, SourceUid, StreamIx};
-use crate::media::ingress::descriptor::Descriptor;
+use crate::media::ids::{EncodingIx, MemberIx, SourceUid, StreamIx, Timestamp};
 use crate::media::keyframes::RequestLimit;
 use crate::media::limits::{MAX_ENCODINGS, OWN_KEY_FRAME_REQUESTS};
 use crate::media::packet::Packet;
+use videobridge_rtp::codecs::Descriptor;
 
 /// A receiver's choice among the encodings of a source.
 #[derive(Debug)]
@@ -19,13 +19,13 @@ pub(crate) struct Projection {
     /// Its outgoing stream, once it has one for this source.
     pub(crate) stream: Option<StreamIx>,
     /// The encoding it should get.
-    target: u8,
+    target: EncodingIx,
     /// The encoding it gets.
-    current: Option<u8>,
+    current: Option<EncodingIx>,
     needs_key_frame: bool,
     last_group: Option<Instant>,
     /// The newest timestamp seen per encoding, to recognise key frames that come too late.
-    newest: [Option<u32>; MAX_ENCODINGS],
+    newest: [Option<Timestamp>; MAX_ENCODINGS],
     /// Key frame requests of the receiver.
     pub(crate) requests: RequestLimit<RECEIVER_REQUESTS>,
     /// Those for starting and switching: they must not use up what the receiver may ask for when it lost something.
@@ -33,7 +33,7 @@ pub(crate) struct Projection {
 }
 
 impl Projection {
-    pub(crate) fn new(receiver: MemberIx, stream: Option<StreamIx>, target: u8) -> Self {
+    pub(crate) fn new(receiver: MemberIx, stream: Option<StreamIx>, target: EncodingIx) -> Self {
         Self {
             receiver,
             stream,
@@ -48,7 +48,7 @@ impl Projection {
     }
 
     /// Sets the wanted encoding.
-    pub(crate) fn set_target(&mut self, target: u8) {
+    pub(crate) fn set_target(&mut self, target: EncodingIx) {
         self.target = target;
         self.needs_key_frame = self.current != Some(target);
     }
@@ -65,16 +65,16 @@ impl Projection {
         (self.requests, self.own_requests) = (RequestLimit::default(), RequestLimit::default());
     }
 
-    pub(crate) fn target(&self) -> u8 {
+    pub(crate) fn target(&self) -> EncodingIx {
         self.target
     }
 
-    pub(crate) fn current(&self) -> Option<u8> {
+    pub(crate) fn current(&self) -> Option<EncodingIx> {
         self.current
     }
 
     /// The encoding a key frame is needed of.
-    pub(crate) fn wanted_key_frame(&self) -> Option<u8> {
+    pub(crate) fn wanted_key_frame(&self) -> Option<EncodingIx> {
         self.needs_key_frame.then_some(self.target)
     }
 
@@ -84,7 +84,7 @@ impl Projection {
         &mut self,
         now: Instant,
         stream: &mut Stream,
-        (source, encoding): (SourceUid, u8),
+        (source, encoding): (SourceUid, EncodingIx),
         packet: &Packet<'_>,
         d: &Descriptor,
         gated: bool,
@@ -98,7 +98,8 @@ impl Projection {
             }
             self.current = Some(encoding);
             self.needs_key_frame = false;
-            if self.last_group.is_none_or(|at| now.duration_since(at) > GROUP) {
+            // Groups of key frames are of no use where none is waited for.
+            if gated && self.last_group.is_none_or(|at| now.duration_since(at) > GROUP) {
                 self.last_group = Some(now);
             }
         }
@@ -126,15 +127,17 @@ impl Projection {
 
     /// Whether a key frame of `encoding` is better than what the receiver gets now. Upstream also steps down to
     /// every lower key frame of a group and up again; staying saves two switches and looks the same.
-    fn accepts(&self, now: Instant, stream: &Stream, encoding: u8, gated: bool) -> bool {
+    fn accepts(&self, now: Instant, stream: &Stream, encoding: EncodingIx, gated: bool) -> bool {
         let Some(current) = self.current else { return encoding <= self.target || !gated };
-        let stalled = stream.last_used.is_none_or(|at| now.duration_since(at) > GROUP);
-        encoding == current || nearer(encoding, current, self.target) || (stalled && encoding <= self.target)
+        let stalled = || stream.last_used.is_none_or(|at| now.duration_since(at) > GROUP);
+        encoding == current
+            || nearer(encoding, current, self.target)
+            || (encoding <= self.target && stalled())
     }
 
-    fn is_late(&mut self, encoding: u8, timestamp: u32) -> bool {
-        let Some(newest) = self.newest.get_mut(usize::from(encoding)) else { return false };
-        if newest.is_some_and(|n| (timestamp.wrapping_sub(n) as i32) < 0) {
+    fn is_late(&mut self, encoding: EncodingIx, timestamp: Timestamp) -> bool {
+        let Some(newest) = self.newest.get_mut(encoding.at()) else { return false };
+        if newest.is_some_and(|n| timestamp.is_before(n)) {
             return true;
         }
         *newest = Some(timestamp);
@@ -143,7 +146,7 @@ impl Projection {
 }
 
 /// Whether `encoding` is between `current` and `target`, or the target itself.
-fn nearer(encoding: u8, current: u8, target: u8) -> bool {
+fn nearer(encoding: EncodingIx, current: EncodingIx, target: EncodingIx) -> bool {
     (current < encoding && encoding <= target) || (target <= encoding && encoding < current)
 }
 

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use jitsi_xmpp::Entropy;
-use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::ids::{MediaType, Ssrc};
 
 use super::numbers::{FIRST_RTX, Numbers, first};
 use super::stream::Stream;
@@ -29,7 +29,7 @@ struct Slot {
     stream: StreamIx,
     /// Whose it is, and the source's own SSRC. A source that comes back gets its slot back.
     owner: MemberIx,
-    ssrc: u32,
+    ssrc: Ssrc,
 }
 
 /// A source that is to have a slot.
@@ -40,7 +40,7 @@ pub(crate) struct Claim {
     /// The owner's index.
     pub(crate) owner: MemberIx,
     /// Its first SSRC as the owner sends it.
-    pub(crate) ssrc: u32,
+    pub(crate) ssrc: Ssrc,
 }
 
 /// The SSRCs a receiver's slots are made of.
@@ -49,7 +49,7 @@ pub(crate) struct Supply {
     pub(crate) streams: Table<StreamIx, Stream>,
     pub(crate) numbers: Numbers,
     /// Of slots whose owners left, oldest first.
-    left: [VecDeque<(u32, Option<u32>)>; 2],
+    left: [VecDeque<(Ssrc, Option<Ssrc>)>; 2],
     made: usize,
 }
 
@@ -126,8 +126,8 @@ impl Supply {
         let needed = if video { 2 } else { 1 };
         let (ssrc, rtx) = if self.made + needed <= MAX_SSRCS_PER_RECEIVER {
             self.made += needed;
-            let rtx = video.then(|| self.fresh_ssrc(entropy, 0));
-            (self.fresh_ssrc(entropy, rtx.unwrap_or(0)), rtx)
+            let rtx = video.then(|| self.fresh_ssrc(entropy, None));
+            (self.fresh_ssrc(entropy, rtx), rtx)
         } else {
             self.left_of(media)?.pop_front()?
         };
@@ -146,15 +146,15 @@ impl Supply {
         Some(stream)
     }
 
-    fn left_of(&mut self, media: MediaType) -> Option<&mut VecDeque<(u32, Option<u32>)>> {
+    fn left_of(&mut self, media: MediaType) -> Option<&mut VecDeque<(Ssrc, Option<Ssrc>)>> {
         self.left.get_mut(usize::from(media == MediaType::Video))
     }
 
-    fn fresh_ssrc(&self, entropy: &mut dyn Entropy, not: u32) -> u32 {
+    fn fresh_ssrc(&self, entropy: &mut dyn Entropy, not: Option<Ssrc>) -> Ssrc {
         loop {
-            let ssrc = entropy.u32();
+            let ssrc = Ssrc(entropy.u32());
             let used = self.numbers.knows(ssrc) || self.streams.iter().any(|(_, s)| s.uses(ssrc));
-            if ssrc != 0 && ssrc != not && !used {
+            if ssrc.0 != 0 && Some(ssrc) != not && !used {
                 return ssrc;
             }
         }
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn claim(uid: u64) -> Claim {
-        Claim { source: source(uid), owner: MemberIx(uid as usize), ssrc: 5 }
+        Claim { source: source(uid), owner: MemberIx(uid as usize), ssrc: Ssrc(5) }
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         for source in 0..50 {
             slots.assign(Instant::now(), &mut supply, claim(source), &mut random, |_| false);
         }
-        let mut all: Vec<u32> =
+        let mut all: Vec<Ssrc> =
             supply.streams.iter().flat_map(|(_, s)| [s.ssrc, s.rtx_ssrc().unwrap()]).collect();
         all.sort_unstable();
         all.dedup();
@@ -229,8 +229,8 @@ mod tests {
             supply.give_up(slot);
             ssrc
         };
-        let ssrcs: Vec<u32> = (0..MAX_SSRCS_PER_RECEIVER / 2).map(&mut visit).collect();
-        let distinct: HashSet<&u32> = ssrcs.iter().collect();
+        let ssrcs: Vec<Ssrc> = (0..MAX_SSRCS_PER_RECEIVER / 2).map(&mut visit).collect();
+        let distinct: HashSet<&Ssrc> = ssrcs.iter().collect();
         assert_eq!(distinct.len(), ssrcs.len(), "at the limit");
         assert_eq!(visit(9_999), ssrcs[0], "one beyond");
         assert_eq!(visit(9_998), ssrcs[1]);
@@ -241,7 +241,7 @@ mod tests {
         let (mut slots, mut supply, mut random) = setup(3);
         let now = Instant::now();
         let mut assign = |uid, ssrc| {
-            let claim = Claim { source: source(uid), owner: MemberIx(4), ssrc };
+            let claim = Claim { source: source(uid), owner: MemberIx(4), ssrc: Ssrc(ssrc) };
             let (slot, _) = slots.assign(now, &mut supply, claim, &mut random, |_| false).unwrap();
             supply.streams[slot].source = None;
             slot

@@ -6,20 +6,21 @@
 
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
+use videobridge_rtp::ExtSeq;
 
 use super::numbers::Numbered;
-use crate::media::ids::{SourceRef, SourceUid};
-use crate::media::ingress::descriptor::Descriptor;
+use crate::media::ids::{EncodingIx, SourceRef, SourceUid, Timestamp};
 use crate::media::limits::{EPOCHS, RESENT};
 use crate::media::packet::Packet;
+use videobridge_rtp::codecs::Descriptor;
 
 /// The state of one outgoing SSRC.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) media: MediaType,
-    pub(crate) ssrc: u32,
+    pub(crate) ssrc: Ssrc,
     /// Where retransmissions go.
     rtx: Option<Numbered>,
     /// The source it carries now.
@@ -27,7 +28,7 @@ pub(crate) struct Stream {
     /// Whether the receiver knows what it carries.
     pub(crate) announced: bool,
     pub(crate) last_used: Option<Instant>,
-    first: u64,
+    first: ExtSeq,
     newest: Option<Newest>,
     epochs: SmallVec<[Epoch; EPOCHS]>,
     packets: u32,
@@ -45,8 +46,8 @@ struct Resent {
 /// The newest packet sent.
 #[derive(Debug, Clone, Copy)]
 struct Newest {
-    seq: u64,
-    timestamp: u32,
+    seq: ExtSeq,
+    timestamp: Timestamp,
     payload_type: u8,
     marker: bool,
     picture_id: u16,
@@ -67,10 +68,10 @@ pub(crate) enum Unsent {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Epoch {
     pub(crate) source: SourceUid,
-    pub(crate) encoding: u8,
+    pub(crate) encoding: EncodingIx,
     /// The first sequence number in and out.
-    in_start: u64,
-    out_start: u64,
+    in_start: ExtSeq,
+    out_start: ExtSeq,
     pub(crate) timestamp_shift: u32,
     picture_id_shift: u16,
     tl0_shift: u8,
@@ -80,8 +81,8 @@ pub(crate) struct Epoch {
 /// The numbers of one outgoing packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rewrite {
-    pub(crate) seq: u64,
-    pub(crate) timestamp: u32,
+    pub(crate) seq: ExtSeq,
+    pub(crate) timestamp: Timestamp,
     pub(crate) picture_id: Option<u16>,
     pub(crate) tl0: Option<u8>,
     pub(crate) frame_number: Option<u16>,
@@ -111,7 +112,7 @@ impl Stream {
         &mut self,
         now: Instant,
         source: SourceUid,
-        encoding: u8,
+        encoding: EncodingIx,
         packet: &Packet<'_>,
         d: &Descriptor,
     ) {
@@ -139,13 +140,13 @@ impl Stream {
                     MediaType::Audio => (AUDIO_FRAME, 960),
                 };
                 let frames = (idle.as_millis() / tick.as_millis()).clamp(1, MAX_FRAMES_IDLE) as u32;
-                let timestamp = last.timestamp.wrapping_add(frames.wrapping_mul(step));
+                let timestamp = last.timestamp.shifted(frames.wrapping_mul(step));
                 Epoch {
                     source,
                     encoding,
                     in_start: packet.seq,
-                    out_start: last.seq + 1 + open,
-                    timestamp_shift: timestamp.wrapping_sub(packet.timestamp),
+                    out_start: ExtSeq(last.seq.next().0 + open),
+                    timestamp_shift: timestamp.since(packet.timestamp),
                     picture_id_shift: last.picture_id.wrapping_add(1).wrapping_sub(picture_id),
                     tl0_shift: last.tl0.wrapping_add(1).wrapping_sub(tl0),
                     frame_number_shift: last.frame_number.wrapping_add(1).wrapping_sub(frame),
@@ -159,7 +160,7 @@ impl Stream {
     }
 
     /// The epoch now, if it is of this source and encoding.
-    pub(crate) fn epoch(&self, source: SourceUid, encoding: u8) -> Option<Epoch> {
+    pub(crate) fn epoch(&self, source: SourceUid, encoding: EncodingIx) -> Option<Epoch> {
         self.epochs.last().copied().filter(|e| e.source == source && e.encoding == encoding)
     }
 
@@ -171,7 +172,7 @@ impl Stream {
         d: &Descriptor,
     ) -> Result<Rewrite, Unsent> {
         let rewrite = self.epochs.last().and_then(|e| e.rewrite(packet, d)).ok_or(Unsent::BeforeEpoch)?;
-        if self.newest.is_some_and(|n| rewrite.seq > n.seq + MAX_JUMP) {
+        if self.newest.is_some_and(|n| rewrite.seq.0 > n.seq.0 + MAX_JUMP) {
             return Err(Unsent::Jump);
         }
         self.last_used = Some(now);
@@ -193,25 +194,25 @@ impl Stream {
     }
 
     /// What a receiver lost: the epoch it was sent in, its extended number out and the sender's number in.
-    pub(crate) fn sent(&self, sequence: u16) -> Option<(Epoch, u64, u64)> {
+    pub(crate) fn sent(&self, sequence: u16) -> Option<(Epoch, ExtSeq, ExtSeq)> {
         let newest = self.newest?.seq;
-        let behind = (newest as u16).wrapping_sub(sequence);
+        let behind = newest.wire().wrapping_sub(sequence);
         if behind >= 0x8000 {
             return None;
         }
-        let out = newest.checked_sub(u64::from(behind))?;
+        let out = ExtSeq(newest.0.checked_sub(u64::from(behind))?);
         let epoch = self.epochs.iter().rev().find(|e| e.out_start <= out)?;
-        Some((*epoch, out, epoch.in_start + (out - epoch.out_start)))
+        Some((*epoch, out, ExtSeq(epoch.in_start.0 + (out.0 - epoch.out_start.0))))
     }
 
     /// Whether `out` may be repeated now: not again within most of a round trip. Remembers it if so.
-    pub(crate) fn may_resend(&mut self, now: Instant, out: u64, rtt: Duration) -> bool {
+    pub(crate) fn may_resend(&mut self, now: Instant, out: ExtSeq, rtt: Duration) -> bool {
         let wait = (rtt * 9 / 10).min(rtt.saturating_sub(Duration::from_millis(5)));
         let resent = self.resent.get_or_insert_with(|| Box::new(Resent { since: now, at: [(0, 0); RESENT] }));
-        let number = (out as u32).wrapping_add(1);
+        let number = (out.0 as u32).wrapping_add(1);
         let ms = |time: Duration| time.as_millis() as u32;
         let elapsed = ms(now.duration_since(resent.since));
-        let Some((seq, at)) = resent.at.get_mut((out % RESENT as u64) as usize) else { return false };
+        let Some((seq, at)) = resent.at.get_mut((out.0 % RESENT as u64) as usize) else { return false };
         if *seq == number && elapsed.wrapping_sub(*at) < ms(wait) {
             return false;
         }
@@ -220,7 +221,7 @@ impl Stream {
     }
 
     /// The SSRC of the RTX stream.
-    pub(crate) fn rtx_ssrc(&self) -> Option<u32> {
+    pub(crate) fn rtx_ssrc(&self) -> Option<Ssrc> {
         self.rtx.map(|r| r.ssrc)
     }
 
@@ -228,23 +229,23 @@ impl Stream {
     pub(crate) fn next_rtx(&mut self) -> Option<Numbered> {
         let rtx = self.rtx.as_mut()?;
         let used = *rtx;
-        rtx.next += 1;
+        rtx.next = used.next.next();
         Some(used)
     }
 
     /// Whether it uses an SSRC.
-    pub(crate) fn uses(&self, ssrc: u32) -> bool {
+    pub(crate) fn uses(&self, ssrc: Ssrc) -> bool {
         self.ssrc == ssrc || self.rtx_ssrc() == Some(ssrc)
     }
 
     /// Where its SSRCs have to go on should they come back.
     pub(crate) fn end(&self) -> impl Iterator<Item = Numbered> + use<> {
-        let next = self.newest.map_or(self.first, |n| n.seq + 1);
+        let next = self.newest.map_or(self.first, |n| n.seq.next());
         [Some(Numbered { ssrc: self.ssrc, next }), self.rtx].into_iter().flatten()
     }
 
     /// Timestamp and payload type of the newest packet sent.
-    pub(crate) fn last_sent(&self) -> Option<(u32, u8)> {
+    pub(crate) fn last_sent(&self) -> Option<(Timestamp, u8)> {
         self.newest.map(|n| (n.timestamp, n.payload_type))
     }
 
@@ -257,11 +258,11 @@ impl Stream {
 impl Epoch {
     /// The numbers of a packet of this epoch.
     pub(crate) fn rewrite(&self, packet: &Packet<'_>, d: &Descriptor) -> Option<Rewrite> {
-        let ahead = packet.seq.checked_sub(self.in_start)?;
+        let ahead = packet.seq.0.checked_sub(self.in_start.0)?;
         let picture_id = d.picture_id.filter(|p| p.long);
         Some(Rewrite {
-            seq: self.out_start + ahead,
-            timestamp: packet.timestamp.wrapping_add(self.timestamp_shift),
+            seq: ExtSeq(self.out_start.0 + ahead),
+            timestamp: packet.timestamp.shifted(self.timestamp_shift),
             picture_id: picture_id.map(|p| p.value.wrapping_add(self.picture_id_shift) & 0x7fff),
             tl0: d.tl0.map(|t| t.value.wrapping_add(self.tl0_shift)),
             frame_number: d.frame_number.map(|f| f.wrapping_add(self.frame_number_shift)),

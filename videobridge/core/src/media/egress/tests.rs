@@ -2,20 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::ids::{MediaType, Ssrc};
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, RtcpFeedback};
-use videobridge_rtp::RtpPacket;
+use videobridge_rtp::{ExtSeq, RtpPacket};
 
 use super::numbers::Numbered;
 use super::projection::Projection;
 use super::stream::Stream;
-use super::write::{Stamps, Written};
+use super::write::{Buffers, Kept, Outgoing, Stamps, Written};
 use crate::media::DropReason;
-use crate::media::ids::{MemberIx, SourceUid, StreamIx};
-use crate::media::ingress::descriptor::Descriptor;
+use crate::media::ids::{EncodingIx, MemberIx, SourceUid, StreamIx, Timestamp};
 use crate::media::ingress::negotiated::{ExtensionKind, Negotiated};
 use crate::media::limits::{EPOCHS, MAX_HEADER};
-use crate::media::packet::{Codec, Packet};
+use crate::media::packet::Packet;
+use videobridge_rtp::codecs::Codec;
+use videobridge_rtp::codecs::Descriptor;
 
 const DD: &str = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
@@ -27,7 +28,8 @@ fn negotiated(extensions: &[(u8, &str)]) -> Negotiated {
 }
 
 fn packet<'a>(seq: u64, profile: u16, extensions: &'a [u8], payload: &'a [u8]) -> Packet<'a> {
-    Packet { seq, timestamp: seq as u32 * 100, payload_type: 41, marker: true, profile, extensions, payload }
+    let (seq, timestamp) = (ExtSeq(seq), Timestamp(seq as u32 * 100));
+    Packet { seq, timestamp, payload_type: 41, marker: true, profile, extensions, payload }
 }
 
 /// Sends a packet of `encoding` through a stream and returns what is on the wire.
@@ -43,18 +45,20 @@ fn through(
     let d = Descriptor::parse(codec, packet.payload, dd.map(|e| e.data));
     let now = Instant::now();
     if d.key_frame {
-        stream.switch(now, SourceUid(1), 0, packet, &d);
+        stream.switch(now, SourceUid(1), EncodingIx::FIRST, packet, &d);
     }
     let rewrite = stream.forward(now, packet, &d).unwrap();
-    let w = Written::new(packet, &d, &rewrite, stream.ssrc, None, (&sender.kinds, to), Stamps::default())
-        .unwrap();
+    let kept = Kept::of(packet, &sender.kinds);
+    let outgoing = Outgoing { packet, descriptor: &d, kept: &kept, rewrite };
+    let mut buffers = Buffers::default();
+    let w = Written::new(&mut buffers, &outgoing, stream.ssrc, None, to, Stamps::default()).unwrap();
     [w.header(), w.prefix(), w.rest()].concat()
 }
 
 #[test]
 fn av1_frame_numbers_go_on_across_switches_and_long_descriptors_use_the_two_byte_form() {
     let (sender, to) = (negotiated(&[(11, DD)]), negotiated(&[(12, DD)]));
-    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 1 }, None);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(1) }, None);
     let mut key = vec![11, 23, 0x80, 0x01, 0x00, 0x80];
     key.resize(25, 0xaa);
     let first = through(&mut stream, &packet(5, 0x1000, &key, b"obu"), Codec::Av1, &sender, &to);
@@ -76,7 +80,7 @@ fn av1_frame_numbers_go_on_across_switches_and_long_descriptors_use_the_two_byte
 #[test]
 fn vp9_picture_ids_go_on_across_switches() {
     let none = Negotiated::default();
-    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 1 }, None);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(1) }, None);
     let key = |id: u16, tl0: u8| {
         let [hi, lo] = (0x8000 | id).to_be_bytes();
         vec![0xa8, hi, lo, 0x00, tl0, 1, 2, 3]
@@ -89,7 +93,7 @@ fn vp9_picture_ids_go_on_across_switches() {
 #[test]
 fn short_picture_ids_are_left_alone() {
     let none = Negotiated::default();
-    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 1 }, None);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(1) }, None);
     let key = |id: u8| vec![0x90, 0x80, id, 0x10, 0, 0, 0x9d, 1, 0x2a, 0, 1, 0, 1];
     through(&mut stream, &packet(5, 0, &[], &key(100)), Codec::Vp8, &none, &none);
     let next = through(&mut stream, &packet(900, 0, &[], &key(3)), Codec::Vp8, &none, &none);
@@ -99,7 +103,7 @@ fn short_picture_ids_are_left_alone() {
 #[test]
 fn extensions_that_do_not_fit_the_header_are_left_out() {
     let (sender, to) = (negotiated(&[(11, DD)]), negotiated(&[(11, DD)]));
-    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 1 }, None);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(1) }, None);
     for (len, kept) in [(200, true), (201, false)] {
         let mut key = vec![11, len, 0x80, 0x01, 0x00, 0x80];
         key.resize(2 + usize::from(len), 0);
@@ -113,36 +117,42 @@ fn extensions_that_do_not_fit_the_header_are_left_out() {
 #[test]
 fn codecs_without_insight_start_and_resume_at_once_and_time_goes_on() {
     let now = Instant::now();
-    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 10 }, None);
-    let mut projection = Projection::new(MemberIx(0), Some(StreamIx(0)), 0);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(10) }, None);
+    let mut projection = Projection::new(MemberIx(0), Some(StreamIx(0)), EncodingIx::FIRST);
     let d = Descriptor::default();
     let a = projection
-        .project(now, &mut stream, (SourceUid(1), 0), &packet(500, 0, &[], b"x"), &d, false)
+        .project(now, &mut stream, (SourceUid(1), EncodingIx::FIRST), &packet(500, 0, &[], b"x"), &d, false)
         .unwrap();
-    assert_eq!((a.seq, a.timestamp), (10, 50_000));
+    assert_eq!((a.seq, a.timestamp), (ExtSeq(10), Timestamp(50_000)));
     projection.suspend();
     let later = now + Duration::from_millis(3300);
     let b = projection
-        .project(later, &mut stream, (SourceUid(1), 0), &packet(700, 0, &[], b"x"), &d, false)
+        .project(later, &mut stream, (SourceUid(1), EncodingIx::FIRST), &packet(700, 0, &[], b"x"), &d, false)
         .unwrap();
-    assert_eq!((b.seq, b.timestamp), (11, 50_000 + 100 * 3000));
-    let old =
-        projection.project(later, &mut stream, (SourceUid(1), 0), &packet(699, 0, &[], b"x"), &d, false);
+    assert_eq!((b.seq, b.timestamp), (ExtSeq(11), Timestamp(50_000 + 100 * 3000)));
+    let old = projection.project(
+        later,
+        &mut stream,
+        (SourceUid(1), EncodingIx::FIRST),
+        &packet(699, 0, &[], b"x"),
+        &d,
+        false,
+    );
     assert_eq!(old, Err(DropReason::BeforeSwitch));
 }
 
 #[test]
 fn switches_further_back_than_the_limit_are_forgotten() {
     let now = Instant::now();
-    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: 7, next: 10 }, None);
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(10) }, None);
     for n in 0..=EPOCHS as u64 {
         let p = packet(1000 * (n + 1), 0, &[], b"x");
-        stream.switch(now, SourceUid(1), 0, &p, &Descriptor::default());
+        stream.switch(now, SourceUid(1), EncodingIx::FIRST, &p, &Descriptor::default());
         stream.forward(now, &p, &Descriptor::default()).unwrap();
     }
     assert!(stream.sent(10).is_none(), "one beyond the limit");
     let (_, out, seq) = stream.sent(11).unwrap();
-    assert_eq!((out, seq), (11, 2000));
+    assert_eq!((out, seq), (ExtSeq(11), ExtSeq(2000)));
 }
 
 #[test]

@@ -1,30 +1,51 @@
 //! New numbers and the sender's packet in; the header bytes, the rewritten start of the payload and the untouched
-//! rest out. Everything is written into buffers on the stack.
+//! rest out. Everything is written into buffers that all packets share.
 
+use jitsi_xmpp::ids::Ssrc;
+use smallvec::SmallVec;
+use videobridge_rtp::codecs::Descriptor;
 use videobridge_rtp::extension::{abs_send_time_bytes, transport_sequence_bytes};
-use videobridge_rtp::{ExtensionForm, Extensions, HeaderWriter, RtpFields};
+use videobridge_rtp::{ExtSeq, ExtensionForm, Extensions, HeaderWriter, RtpFields};
 
 use super::stream::Rewrite;
-use crate::media::ingress::descriptor::Descriptor;
+use crate::media::ids::Micros;
 use crate::media::ingress::negotiated::{ExtensionKind, ExtensionKinds, Negotiated};
 use crate::media::limits::MAX_HEADER;
 use crate::media::packet::Packet;
+
+/// What to send: a packet of a source, with the numbers for the stream it goes out on.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing<'p, 'a> {
+    pub(crate) packet: &'p Packet<'a>,
+    pub(crate) descriptor: &'p Descriptor,
+    pub(crate) kept: &'p Kept<'a>,
+    pub(crate) rewrite: Rewrite,
+}
+
+/// The header extensions of a packet that receivers get, too: audio level, video orientation and dependency descriptor.
+/// Looked up once for all of them.
+pub(crate) struct Kept<'a>(SmallVec<[(ExtensionKind, &'a [u8]); MAX_KEPT]>);
 
 /// What a receiver's stamps are for one packet.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Stamps {
     /// The transport-wide sequence number.
     pub(crate) transport: Option<u16>,
-    /// Microseconds for abs-send-time.
-    pub(crate) send_time_us: Option<u64>,
+    /// For abs-send-time.
+    pub(crate) send_time: Option<Micros>,
+}
+
+/// Where packets are written, one after the other.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    header: [u8; MAX_HEADER],
+    prefix: [u8; MAX_PREFIX],
 }
 
 /// A rewritten packet: header and prefix in buffers, the rest of the payload still the sender's.
-pub(crate) struct Written<'a> {
-    header: [u8; MAX_HEADER],
-    header_len: usize,
-    prefix: [u8; MAX_PREFIX],
-    prefix_len: usize,
+pub(crate) struct Written<'b, 'a> {
+    header: &'b [u8],
+    prefix: &'b [u8],
     rest: &'a [u8],
 }
 
@@ -32,58 +53,59 @@ pub(crate) struct Written<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retransmission {
     pub(crate) payload_type: u8,
-    pub(crate) ssrc: u32,
-    pub(crate) seq: u64,
+    pub(crate) ssrc: Ssrc,
+    pub(crate) seq: ExtSeq,
 }
 
-impl<'a> Written<'a> {
-    /// Writes `packet` for a receiver. `kinds` are the sender's extension ids.
+impl<'a> Kept<'a> {
+    /// `kinds` are the sender's extension ids.
+    pub(crate) fn of(packet: &Packet<'a>, kinds: &ExtensionKinds) -> Self {
+        let kept = Extensions::new(packet.profile, packet.extensions).filter_map(|e| {
+            let kind = kinds.get(usize::from(e.id)).copied().flatten()?;
+            let keep = !matches!(kind, ExtensionKind::TransportCc | ExtensionKind::AbsSendTime);
+            keep.then_some((kind, e.data))
+        });
+        Self(kept.take(MAX_KEPT).collect())
+    }
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { header: [0; MAX_HEADER], prefix: [0; MAX_PREFIX] }
+    }
+}
+
+impl<'b, 'a> Written<'b, 'a> {
+    /// Writes a packet for a receiver.
     pub(crate) fn new(
-        packet: &Packet<'a>,
-        d: &Descriptor,
-        rewrite: &Rewrite,
-        ssrc: u32,
+        buffers: &'b mut Buffers,
+        outgoing: &Outgoing<'_, 'a>,
+        ssrc: Ssrc,
         rtx: Option<Retransmission>,
-        (kinds, to): (&ExtensionKinds, &Negotiated),
+        to: &Negotiated,
         stamps: Stamps,
     ) -> Option<Self> {
-        let fields = match rtx {
-            None => RtpFields {
-                marker: packet.marker,
-                payload_type: packet.payload_type,
-                sequence: rewrite.seq as u16,
-                timestamp: rewrite.timestamp,
-                ssrc,
-            },
-            Some(rtx) => RtpFields {
-                marker: packet.marker,
-                payload_type: rtx.payload_type,
-                sequence: rtx.seq as u16,
-                timestamp: rewrite.timestamp,
-                ssrc: rtx.ssrc,
-            },
+        let Outgoing { packet, descriptor, kept, rewrite } = outgoing;
+        let fields = RtpFields {
+            marker: packet.marker,
+            payload_type: rtx.map_or(packet.payload_type, |rtx| rtx.payload_type),
+            sequence: rtx.map_or(rewrite.seq, |rtx| rtx.seq).wire(),
+            timestamp: rewrite.timestamp.0,
+            ssrc: rtx.map_or(ssrc, |rtx| rtx.ssrc).0,
         };
-        let mut out = Self {
-            header: [0; MAX_HEADER],
-            header_len: 0,
-            prefix: [0; MAX_PREFIX],
-            prefix_len: 0,
-            rest: &[],
-        };
-        out.header_len = write_header(&mut out.header, &fields, packet, rewrite, (kinds, to), stamps)?;
-        if rtx.is_some() {
-            out.push(&(rewrite.seq as u16).to_be_bytes())?;
-        }
-        out.push_payload(packet.payload, d, rewrite)?;
-        Some(out)
+        let Buffers { header, prefix } = buffers;
+        let header_len = write_header(header, &fields, kept, rewrite, to, stamps)?;
+        let original = rtx.map(|_| rewrite.seq.wire());
+        let (prefix_len, rest) = write_prefix(prefix, original, packet.payload, descriptor, rewrite)?;
+        Some(Self { header: header.get(..header_len)?, prefix: prefix.get(..prefix_len)?, rest })
     }
 
-    pub(crate) fn header(&self) -> &[u8] {
-        self.header.get(..self.header_len).unwrap_or_default()
+    pub(crate) fn header(&self) -> &'b [u8] {
+        self.header
     }
 
-    pub(crate) fn prefix(&self) -> &[u8] {
-        self.prefix.get(..self.prefix_len).unwrap_or_default()
+    pub(crate) fn prefix(&self) -> &'b [u8] {
+        self.prefix
     }
 
     pub(crate) fn rest(&self) -> &'a [u8] {
@@ -92,52 +114,50 @@ impl<'a> Written<'a> {
 
     /// Bytes in total.
     pub(crate) fn len(&self) -> usize {
-        self.header_len + self.prefix_len + self.rest.len()
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.prefix_len + bytes.len();
-        self.prefix.get_mut(self.prefix_len..end)?.copy_from_slice(bytes);
-        self.prefix_len = end;
-        Some(())
-    }
-
-    /// Copies the payload up to the last rewritten field into the prefix.
-    fn push_payload(&mut self, payload: &'a [u8], d: &Descriptor, rewrite: &Rewrite) -> Option<()> {
-        let id = d.picture_id.filter(|_| rewrite.picture_id.is_some());
-        let end = id.map_or(0, |p| usize::from(p.at) + 2).max(d.tl0.map_or(0, |t| usize::from(t.at) + 1));
-        let (head, rest) = payload.split_at_checked(end)?;
-        let start = self.prefix_len;
-        self.push(head)?;
-        self.rest = rest;
-        if let (Some(place), Some(value)) = (id, rewrite.picture_id) {
-            let at = start + usize::from(place.at);
-            self.prefix.get_mut(at..at + 2)?.copy_from_slice(&(value | 0x8000).to_be_bytes());
-        }
-        if let (Some(place), Some(value)) = (d.tl0, rewrite.tl0) {
-            *self.prefix.get_mut(start + usize::from(place.at))? = value;
-        }
-        Some(())
+        self.header.len() + self.prefix.len() + self.rest.len()
     }
 }
 
-/// Keeps audio level, video orientation and the dependency descriptor under the receiver's ids, adds its stamps and
-/// leaves out everything else.
+/// What goes between header and untouched payload: of a retransmission the `original` number, and the payload up to the
+/// last field that is rewritten. Returns the length of that, and the rest.
+fn write_prefix<'a>(
+    prefix: &mut [u8; MAX_PREFIX],
+    original: Option<u16>,
+    payload: &'a [u8],
+    d: &Descriptor,
+    rewrite: &Rewrite,
+) -> Option<(usize, &'a [u8])> {
+    let mut start = 0;
+    if let Some(original) = original {
+        *prefix.first_chunk_mut()? = original.to_be_bytes();
+        start = 2;
+    }
+    let id = d.picture_id.filter(|_| rewrite.picture_id.is_some());
+    let end = id.map_or(0, |p| usize::from(p.at) + 2).max(d.tl0.map_or(0, |t| usize::from(t.at) + 1));
+    let (head, rest) = payload.split_at_checked(end)?;
+    prefix.get_mut(start..start + end)?.copy_from_slice(head);
+    if let (Some(place), Some(value)) = (id, rewrite.picture_id) {
+        let at = start + usize::from(place.at);
+        prefix.get_mut(at..at + 2)?.copy_from_slice(&(value | 0x8000).to_be_bytes());
+    }
+    if let (Some(place), Some(value)) = (d.tl0, rewrite.tl0) {
+        *prefix.get_mut(start + usize::from(place.at))? = value;
+    }
+    Some((start + end, rest))
+}
+
+/// Puts what is kept under the receiver's ids and adds its stamps.
 fn write_header(
     buf: &mut [u8],
     fields: &RtpFields,
-    packet: &Packet<'_>,
+    kept: &Kept<'_>,
     rewrite: &Rewrite,
-    (kinds, to): (&ExtensionKinds, &Negotiated),
+    to: &Negotiated,
     stamps: Stamps,
 ) -> Option<usize> {
-    let kept = Extensions::new(packet.profile, packet.extensions).filter_map(|e| {
-        let kind = kinds.get(usize::from(e.id)).copied().flatten()?;
-        let keep = !matches!(kind, ExtensionKind::TransportCc | ExtensionKind::AbsSendTime);
-        Some((kind, to.id(kind).filter(|_| keep)?, e.data))
-    });
+    let kept = kept.0.iter().filter_map(|(kind, data)| Some((*kind, to.id(*kind)?, *data)));
     let transport = to.id(ExtensionKind::TransportCc).zip(stamps.transport);
-    let send_time = to.id(ExtensionKind::AbsSendTime).zip(stamps.send_time_us);
+    let send_time = to.id(ExtensionKind::AbsSendTime).zip(stamps.send_time);
     let lengths = kept.clone().map(|(_, id, data)| (id, data.len()));
     let stamped = transport.map(|(id, _)| (id, 2)).into_iter().chain(send_time.map(|(id, _)| (id, 3)));
     let form = ExtensionForm::for_elements(lengths.chain(stamped));
@@ -162,7 +182,7 @@ fn write_header(
         header.extension(id, &transport_sequence_bytes(sequence));
     }
     if let Some((id, time)) = send_time {
-        header.extension(id, &abs_send_time_bytes(time));
+        header.extension(id, &abs_send_time_bytes(time.0));
     }
     Some(header.finish())
 }
@@ -178,8 +198,8 @@ pub(crate) fn padding_header(
     if let Some((id, sequence)) = to.id(ExtensionKind::TransportCc).zip(stamps.transport) {
         header.extension(id, &transport_sequence_bytes(sequence));
     }
-    if let Some((id, time)) = to.id(ExtensionKind::AbsSendTime).zip(stamps.send_time_us) {
-        header.extension(id, &abs_send_time_bytes(time));
+    if let Some((id, time)) = to.id(ExtensionKind::AbsSendTime).zip(stamps.send_time) {
+        header.extension(id, &abs_send_time_bytes(time.0));
     }
     let len = header.finish();
     *buf.first_mut()? |= PADDING_FLAG;
@@ -190,3 +210,5 @@ const PADDING_FLAG: u8 = 0x20;
 /// RTX number and the longest descriptor start: flags, picture id and TL0PICIDX of VP8 or VP9.
 const MAX_PREFIX: usize = 12;
 const MAX_DESCRIPTOR: usize = 200;
+/// One of each kind that is kept, and one more.
+const MAX_KEPT: usize = 4;

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use videobridge_rtp::Unwrapper;
+use jitsi_xmpp::ids::Ssrc;
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
+use videobridge_rtp::{ExtSeq, Unwrapper};
 
 use crate::media::limits::{ARRIVALS, MAX_RTCP};
 
@@ -15,12 +16,12 @@ pub(crate) struct Arrivals {
     /// Ascending by sequence number.
     waiting: Vec<Arrival>,
     /// Where the next report begins: what is before was reported, or came later than that.
-    base: Option<u64>,
+    base: Option<ExtSeq>,
     reported: bool,
     count: u8,
     last_report: Option<Instant>,
     /// The SSRC the report names as its media.
-    ssrc: u32,
+    ssrc: Ssrc,
 }
 
 impl Arrivals {
@@ -33,12 +34,12 @@ impl Arrivals {
             reported: false,
             count: 0,
             last_report: None,
-            ssrc: 0,
+            ssrc: Ssrc(0),
         }
     }
 
     /// Records a packet. Returns whether a report is due: 100 ms after the last one, or 20 ms when a frame ended.
-    pub(crate) fn record(&mut self, now: Instant, sequence: u16, ssrc: u32, marker: bool) -> bool {
+    pub(crate) fn record(&mut self, now: Instant, sequence: u16, ssrc: Ssrc, marker: bool) -> bool {
         let sequence = self.unwrapper.unwrap(sequence);
         let time_us = u64::try_from(now.duration_since(self.start).as_micros()).unwrap_or(u64::MAX);
         self.ssrc = ssrc;
@@ -79,13 +80,13 @@ impl Arrivals {
     ///
     /// Packets later than the report about their time get packets of their own, one per run: what lies between them
     /// was reported already and must not look lost now.
-    pub(crate) fn report(&mut self, now: Instant, sender: u32, mut send: impl FnMut(&[u8])) {
+    pub(crate) fn report(&mut self, now: Instant, sender: Ssrc, mut send: impl FnMut(&[u8])) {
         self.last_report = Some(now);
         let Some(base) = self.base else { return };
         let late = self.waiting.partition_point(|a| a.sequence < base);
         let (late, fresh) = self.waiting.split_at_checked(late).unwrap_or_default();
         let header = (sender, self.ssrc);
-        for run in late.chunk_by(|a, b| a.sequence + 1 == b.sequence) {
+        for run in late.chunk_by(|a, b| a.sequence.next() == b.sequence) {
             let first = run.first().map_or(base, |a| a.sequence);
             write_all(run, first, header, &mut self.count, &mut send);
         }
@@ -98,14 +99,14 @@ impl Arrivals {
 /// Reports from `base` on; returns where the next report begins.
 fn write_all(
     mut rest: &[Arrival],
-    mut base: u64,
-    (sender, media): (u32, u32),
+    mut base: ExtSeq,
+    (sender, media): (Ssrc, Ssrc),
     count: &mut u8,
     send: &mut impl FnMut(&[u8]),
-) -> u64 {
+) -> ExtSeq {
     let mut buf = [0; MAX_RTCP];
     while let Some(next) = rest.first() {
-        match transport_cc::write(&mut buf, sender, media, *count, base, rest) {
+        match transport_cc::write(&mut buf, sender.0, media.0, *count, base, rest) {
             Some(written) => {
                 send(buf.get(..written.len).unwrap_or_default());
                 *count = count.wrapping_add(1);
@@ -131,7 +132,7 @@ mod tests {
 
     fn reported(arrivals: &mut Arrivals, now: Instant) -> Vec<(u16, bool)> {
         let mut out = Vec::new();
-        arrivals.report(now, 1, |bytes| {
+        arrivals.report(now, Ssrc(1), |bytes| {
             for packet in Compound::new(bytes) {
                 let Rtcp::TransportFeedback(feedback) = packet.unwrap() else { panic!() };
                 out.extend(feedback.statuses().map(|s| (s.sequence, s.delta_us.is_some())));
@@ -145,14 +146,14 @@ mod tests {
         let t0 = Instant::now();
         let ms = |n| t0 + Duration::from_millis(n);
         let mut a = Arrivals::new(t0);
-        assert!(!a.record(ms(0), 10, 7, true), "never on the first packet");
-        assert!(!a.record(ms(10), 11, 7, true));
-        assert!(!a.record(ms(25), 13, 7, false));
-        assert!(a.record(ms(26), 14, 7, true));
+        assert!(!a.record(ms(0), 10, Ssrc(7), true), "never on the first packet");
+        assert!(!a.record(ms(10), 11, Ssrc(7), true));
+        assert!(!a.record(ms(25), 13, Ssrc(7), false));
+        assert!(a.record(ms(26), 14, Ssrc(7), true));
         assert_eq!(reported(&mut a, ms(26)), [(10, true), (11, true), (12, false), (13, true), (14, true)]);
-        assert!(!a.record(ms(125), 15, 7, false));
+        assert!(!a.record(ms(125), 15, Ssrc(7), false));
         assert_eq!(a.poll_timeout(), Some(ms(126)));
-        assert!(a.record(ms(126), 16, 7, false));
+        assert!(a.record(ms(126), 16, Ssrc(7), false));
         assert_eq!(reported(&mut a, ms(126)), [(15, true), (16, true)]);
     }
 
@@ -161,12 +162,12 @@ mod tests {
         let t0 = Instant::now();
         let mut a = Arrivals::new(t0);
         for n in [1, 3] {
-            a.record(t0, n, 7, false);
+            a.record(t0, n, Ssrc(7), false);
         }
         reported(&mut a, t0);
-        a.record(t0, 2, 7, false);
+        a.record(t0, 2, Ssrc(7), false);
         assert_eq!(reported(&mut a, t0), [(2, true)]);
-        a.record(t0, 5, 7, false);
+        a.record(t0, 5, Ssrc(7), false);
         assert_eq!(reported(&mut a, t0), [(4, false), (5, true)]);
     }
 
@@ -175,12 +176,12 @@ mod tests {
         let t0 = Instant::now();
         let mut a = Arrivals::new(t0);
         for n in [10, 11, 13, 14, 17, 18] {
-            a.record(t0, n, 7, false);
+            a.record(t0, n, Ssrc(7), false);
         }
         let first = reported(&mut a, t0);
         assert_eq!((first[0], first.len()), ((10, true), 9), "begins with the first that came");
         for n in [20, 12, 15, 16] {
-            a.record(t0, n, 7, false);
+            a.record(t0, n, Ssrc(7), false);
         }
         assert_eq!(
             reported(&mut a, t0),
@@ -201,9 +202,9 @@ mod tests {
             .collect();
         let mut got = Vec::new();
         for (n, (seq, at)) in sent.iter().enumerate() {
-            a.record(us(*at), *seq, 7, false);
+            a.record(us(*at), *seq, Ssrc(7), false);
             if n % 4 == 3 || n + 1 == sent.len() {
-                a.report(us(*at), 1, |bytes| {
+                a.report(us(*at), Ssrc(1), |bytes| {
                     let Some(Ok(Rtcp::TransportFeedback(f))) = Compound::new(bytes).next() else { panic!() };
                     let mut time = f.reference_time_us() as i64;
                     for s in f.statuses() {
@@ -229,7 +230,7 @@ mod tests {
         let t0 = Instant::now();
         let mut a = Arrivals::new(t0);
         for n in 0..ARRIVALS as u16 + 1 {
-            let due = a.record(t0, n, 7, false);
+            let due = a.record(t0, n, Ssrc(7), false);
             assert_eq!(due, usize::from(n) + 1 >= ARRIVALS, "{n}");
         }
         assert_eq!(a.waiting.len(), ARRIVALS);

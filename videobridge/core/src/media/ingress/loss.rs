@@ -2,20 +2,28 @@
 
 use std::time::{Duration, Instant};
 
+use videobridge_rtp::ExtSeq;
+
 use crate::media::limits::{MAX_MISSING, MAX_NACKS_PER_PACKET};
 
 /// The missing packets of one SSRC.
 #[derive(Debug)]
 pub(crate) struct Loss {
-    highest: Option<u64>,
+    highest: Option<ExtSeq>,
     missing: Vec<Missing>,
 }
 
 #[derive(Debug)]
 struct Missing {
-    seq: u64,
+    seq: ExtSeq,
     asked: u8,
     again: Option<Instant>,
+}
+
+impl Missing {
+    fn new(seq: u64) -> Self {
+        Self { seq: ExtSeq(seq), asked: 0, again: None }
+    }
 }
 
 /// What an arrival meant.
@@ -40,22 +48,22 @@ impl Default for Loss {
 
 impl Loss {
     /// Records that `seq` arrived.
-    pub(crate) fn arrived(&mut self, seq: u64) -> Arrival {
-        let highest = *self.highest.get_or_insert_with(|| seq.saturating_sub(1));
+    pub(crate) fn arrived(&mut self, seq: ExtSeq) -> Arrival {
+        let highest = *self.highest.get_or_insert_with(|| ExtSeq(seq.0.saturating_sub(1)));
         if seq <= highest {
             let waiting = self.missing.len();
             self.missing.retain(|m| m.seq != seq);
             return if waiting == self.missing.len() { Arrival::Late } else { Arrival::Recovered };
         }
         self.highest = Some(seq);
-        let gap = seq - highest - 1;
+        let gap = seq.0 - highest.0 - 1;
         if gap >= MAX_MISSING as u64 {
             self.missing.clear();
             return Arrival::Newest { missing: gap };
         }
         let over = (self.missing.len() + gap as usize).saturating_sub(MAX_MISSING);
         self.missing.drain(..over.min(self.missing.len()));
-        self.missing.extend((highest + 1..seq).map(|seq| Missing { seq, asked: 0, again: None }));
+        self.missing.extend((highest.0 + 1..seq.0).map(Missing::new));
         Arrival::Newest { missing: gap }
     }
 
@@ -65,7 +73,7 @@ impl Loss {
             if m.again.is_some_and(|at| at > now) {
                 return true;
             }
-            ask(m.seq as u16);
+            ask(m.seq.wire());
             m.asked += 1;
             m.again = Some(now + ASK_AGAIN);
             m.asked < MAX_NACKS_PER_PACKET
@@ -94,12 +102,12 @@ mod tests {
     fn asks_at_once_then_every_150_ms_at_most_ten_times() {
         let start = Instant::now();
         let mut loss = Loss::default();
-        loss.arrived(100);
-        assert_eq!(loss.arrived(103), Arrival::Newest { missing: 2 });
+        loss.arrived(ExtSeq(100));
+        assert_eq!(loss.arrived(ExtSeq(103)), Arrival::Newest { missing: 2 });
         assert_eq!(asked(&mut loss, start), [101, 102]);
         assert_eq!(asked(&mut loss, start + Duration::from_millis(149)), [0u16; 0]);
-        assert_eq!(loss.arrived(101), Arrival::Recovered);
-        assert_eq!(loss.arrived(101), Arrival::Late);
+        assert_eq!(loss.arrived(ExtSeq(101)), Arrival::Recovered);
+        assert_eq!(loss.arrived(ExtSeq(101)), Arrival::Late);
         let mut times = 1;
         for i in 1..20 {
             times += asked(&mut loss, start + Duration::from_millis(150 * i)).len();
@@ -112,10 +120,10 @@ mod tests {
     fn a_gap_of_99_is_asked_for_and_one_of_100_resets() {
         let now = Instant::now();
         let mut loss = Loss::default();
-        loss.arrived(1000);
-        loss.arrived(1100);
+        loss.arrived(ExtSeq(1000));
+        loss.arrived(ExtSeq(1100));
         assert_eq!(asked(&mut loss, now).len(), MAX_MISSING - 1);
-        loss.arrived(1201);
+        loss.arrived(ExtSeq(1201));
         assert!(asked(&mut loss, now + ASK_AGAIN).is_empty());
     }
 
@@ -124,7 +132,7 @@ mod tests {
         let now = Instant::now();
         let mut loss = Loss::default();
         for i in 0..300 {
-            loss.arrived(i * 2);
+            loss.arrived(ExtSeq(i * 2));
         }
         assert_eq!(asked(&mut loss, now).len(), MAX_MISSING);
     }

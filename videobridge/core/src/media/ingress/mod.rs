@@ -1,7 +1,6 @@
 //! Decrypted packets of one sender in; what they are, what was lost and what to report back out.
 
 pub(crate) mod arrivals;
-pub(crate) mod descriptor;
 pub(crate) mod loss;
 pub(crate) mod negotiated;
 pub(crate) mod receive;

@@ -3,7 +3,7 @@
 use jitsi_xmpp::ids::MediaType;
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType};
 
-use crate::media::packet::Codec;
+use videobridge_rtp::codecs::Codec;
 
 /// A payload type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(crate) struct Negotiated {
     feedback: [Feedback; 2],
     pub(crate) kinds: ExtensionKinds,
     ids: [Option<u8>; 5],
+    /// See [`Self::transport_cc`]: asked for every packet.
+    transport_cc: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,6 +58,7 @@ impl Default for Negotiated {
             feedback: [Feedback::default(); 2],
             kinds: [None; 16],
             ids: [None; 5],
+            transport_cc: false,
         }
     }
 }
@@ -93,6 +96,7 @@ impl Negotiated {
         if let Some(slot) = self.feedback.get_mut(usize::from(media == MediaType::Video)) {
             *slot = feedback;
         }
+        self.note_transport_cc();
     }
 
     /// Adds header extensions; audio and video share one id space.
@@ -106,6 +110,12 @@ impl Negotiated {
                 (*slot, *id) = (Some(kind), Some(extension.id));
             }
         }
+        self.note_transport_cc();
+    }
+
+    fn note_transport_cc(&mut self) {
+        let wanted = self.feedback.iter().any(|f| f.transport_cc);
+        self.transport_cc = wanted && self.id(ExtensionKind::TransportCc).is_some();
     }
 
     pub(crate) fn payload(&self, payload_type: u8) -> Option<Payload> {
@@ -140,7 +150,7 @@ impl Negotiated {
 
     /// Whether transport-wide feedback flows in both directions.
     pub(crate) fn transport_cc(&self) -> bool {
-        self.id(ExtensionKind::TransportCc).is_some() && self.feedback.iter().any(|f| f.transport_cc)
+        self.transport_cc
     }
 
     /// Whether REMB is the only estimate there can be.

@@ -2,6 +2,10 @@
 
 use std::time::Instant;
 
+use videobridge_rtp::{ExtSeq, NtpMiddle};
+
+use crate::media::ids::Timestamp;
+
 /// The values of one report block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reception {
@@ -9,7 +13,7 @@ pub(crate) struct Reception {
     pub(crate) cumulative_lost: i32,
     pub(crate) highest: u32,
     pub(crate) jitter: u32,
-    pub(crate) last_sr: u32,
+    pub(crate) last_sr: NtpMiddle,
     /// 1/65536 s.
     pub(crate) delay_since_last_sr: u32,
 }
@@ -18,14 +22,14 @@ pub(crate) struct Reception {
 #[derive(Debug)]
 pub(crate) struct ReceiveStats {
     start: Instant,
-    base: Option<u64>,
-    highest: u64,
+    base: Option<ExtSeq>,
+    highest: ExtSeq,
     received: u64,
     expected_prior: u64,
     received_prior: u64,
     jitter: f64,
     transit: Option<f64>,
-    last_sr: Option<(u32, Instant)>,
+    last_sr: Option<(NtpMiddle, Instant)>,
     heard: bool,
 }
 
@@ -34,7 +38,7 @@ impl ReceiveStats {
         Self {
             start: now,
             base: None,
-            highest: 0,
+            highest: ExtSeq(0),
             received: 0,
             expected_prior: 0,
             received_prior: 0,
@@ -46,13 +50,13 @@ impl ReceiveStats {
     }
 
     /// One packet; `highest` is the highest extended sequence number now.
-    pub(crate) fn packet(&mut self, now: Instant, highest: u64, timestamp: u32, clock_rate: u32) {
+    pub(crate) fn packet(&mut self, now: Instant, highest: ExtSeq, timestamp: Timestamp, clock_rate: u32) {
         self.base.get_or_insert(highest);
         self.highest = highest;
         self.received += 1;
         self.heard = true;
         let arrival = now.duration_since(self.start).as_secs_f64() * f64::from(clock_rate);
-        let transit = arrival - f64::from(timestamp);
+        let transit = arrival - f64::from(timestamp.0);
         if let Some(before) = self.transit {
             let d = (transit - before).abs();
             // A wrapped or restarted timestamp is not jitter.
@@ -63,8 +67,8 @@ impl ReceiveStats {
         self.transit = Some(transit);
     }
 
-    /// The middle 32 bits of the NTP time of a sender report.
-    pub(crate) fn sender_report(&mut self, now: Instant, ntp_middle: u32) {
+    /// A sender report came; its NTP time.
+    pub(crate) fn sender_report(&mut self, now: Instant, ntp_middle: NtpMiddle) {
         self.last_sr = Some((ntp_middle, now));
     }
 
@@ -73,19 +77,19 @@ impl ReceiveStats {
         if !std::mem::take(&mut self.heard) {
             return None;
         }
-        let expected = self.highest - self.base? + 1;
+        let expected = self.highest.0 - self.base?.0 + 1;
         let lost = expected as i64 - self.received as i64;
         let expected_now = expected - self.expected_prior;
         let lost_now = expected_now as i64 - (self.received - self.received_prior) as i64;
         (self.expected_prior, self.received_prior) = (expected, self.received);
         let fraction = if expected_now == 0 { 0 } else { (lost_now.max(0) << 8) / expected_now as i64 };
-        let (last_sr, delay) = self
-            .last_sr
-            .map_or((0, 0), |(sr, at)| (sr, (now.duration_since(at).as_secs_f64() * 65536.0) as u32));
+        let (last_sr, delay) = self.last_sr.map_or((NtpMiddle(0), 0), |(sr, at)| {
+            (sr, (now.duration_since(at).as_secs_f64() * 65536.0) as u32)
+        });
         Some(Reception {
             fraction_lost: fraction.min(255) as u8,
             cumulative_lost: lost.clamp(-0x80_0000, 0x7f_ffff) as i32,
-            highest: self.highest as u32,
+            highest: self.highest.0 as u32,
             jitter: self.jitter as u32,
             last_sr,
             delay_since_last_sr: delay,
@@ -105,12 +109,12 @@ mod tests {
         let mut stats = ReceiveStats::new(t0);
         for n in (0..100u32).filter(|n| n % 4 != 1) {
             let at = t0 + Duration::from_millis(u64::from(n) * 20);
-            stats.packet(at, 65_536 + u64::from(n), n * 960, 48_000);
+            stats.packet(at, ExtSeq(65_536 + u64::from(n)), Timestamp(n * 960), 48_000);
         }
-        stats.sender_report(t0 + Duration::from_secs(2), 77);
+        stats.sender_report(t0 + Duration::from_secs(2), NtpMiddle(77));
         let r = stats.report(t0 + Duration::from_millis(2_500)).unwrap();
         assert_eq!((r.fraction_lost, r.cumulative_lost), (64, 25));
-        assert_eq!((r.jitter, r.last_sr, r.delay_since_last_sr), (0, 77, 32_768));
+        assert_eq!((r.jitter, r.last_sr, r.delay_since_last_sr), (0, NtpMiddle(77), 32_768));
         assert_eq!(r.highest, 65_635);
         assert!(stats.report(t0 + Duration::from_secs(3)).is_none(), "nothing received, nothing to report");
     }

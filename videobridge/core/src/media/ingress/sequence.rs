@@ -1,12 +1,14 @@
 //! The sequence numbers of one SSRC: 16-bit numbers in; extended numbers without duplicates, and without the gaps of
 //! packets we drop on purpose, out.
 
+use videobridge_rtp::ExtSeq;
+
 use crate::media::limits::{CLOSED_GAPS, DUPLICATE_WINDOW};
 
 /// What is known of an SSRC's sequence numbers.
 #[derive(Debug)]
 pub(crate) struct Sequence {
-    highest: Option<u64>,
+    highest: Option<ExtSeq>,
     /// One bit per number of the window that ends at `highest`.
     seen: [u64; DUPLICATE_WINDOW / 64],
     /// The number that would confirm a restart of the sender.
@@ -30,17 +32,17 @@ impl Default for Sequence {
 
 impl Sequence {
     /// Extends `seq`. `None`: a duplicate, too late, or a jump backwards that is not confirmed yet.
-    pub(crate) fn accept(&mut self, seq: u16) -> Option<u64> {
+    pub(crate) fn accept(&mut self, seq: u16) -> Option<ExtSeq> {
         let Some(highest) = self.highest else {
             // One lap of headroom, so that late packets do not go below zero.
-            let first = LAP | u64::from(seq);
+            let first = ExtSeq(LAP | u64::from(seq));
             self.highest = Some(first);
             self.mark(first);
             return Some(first);
         };
-        let ahead = seq.wrapping_sub(highest as u16) as i16;
+        let ahead = seq.wrapping_sub(highest.wire()) as i16;
         if ahead > 0 {
-            let ext = highest + u64::from(ahead.unsigned_abs());
+            let ext = ExtSeq(highest.0 + u64::from(ahead.unsigned_abs()));
             self.advance(highest, ext);
             return Some(ext);
         }
@@ -51,47 +53,47 @@ impl Sequence {
                 self.restart = Some(seq.wrapping_add(1));
                 return None;
             }
-            let ext = (((highest >> 16) + 1) << 16) | u64::from(seq);
+            let ext = ExtSeq((((highest.0 >> 16) + 1) << 16) | u64::from(seq));
             self.advance(highest, ext);
             return Some(ext);
         }
-        let ext = highest.checked_sub(behind)?;
+        let ext = ExtSeq(highest.0.checked_sub(behind)?);
         self.mark(ext).then_some(ext)
     }
 
     /// The highest number so far as reports give it: with the laps since the first packet (RFC 3550 §6.4.1).
-    pub(crate) fn reported(&self) -> Option<u64> {
-        self.highest.map(|highest| highest - LAP)
+    pub(crate) fn reported(&self) -> Option<ExtSeq> {
+        self.highest.map(|highest| ExtSeq(highest.0 - LAP))
     }
 
     /// Closes the gap of `ext`, which is not forwarded. Only the newest packet leaves no trace: after later ones went
     /// out it is a gap like any loss.
-    pub(crate) fn close(&mut self, ext: u64) {
+    pub(crate) fn close(&mut self, ext: ExtSeq) {
         if self.highest != Some(ext) {
             return;
         }
         if let Some(slot) = self.closed_at.get_mut((self.closed % CLOSED_GAPS as u64) as usize) {
-            *slot = ext;
+            *slot = ext.0;
         }
         self.closed += 1;
     }
 
     /// The number to forward `ext` with.
-    pub(crate) fn without_gaps(&self, ext: u64) -> u64 {
+    pub(crate) fn without_gaps(&self, ext: ExtSeq) -> ExtSeq {
         if self.closed == 0 {
             return ext;
         }
-        let later = self.closed_at.iter().filter(|at| **at > ext).count() as u64;
-        ext.saturating_sub(self.closed - later.min(self.closed))
+        let later = self.closed_at.iter().filter(|at| **at > ext.0).count() as u64;
+        ExtSeq(ext.0.saturating_sub(self.closed - later.min(self.closed)))
     }
 
-    fn advance(&mut self, highest: u64, ext: u64) {
+    fn advance(&mut self, highest: ExtSeq, ext: ExtSeq) {
         self.restart = None;
-        if ext - highest >= DUPLICATE_WINDOW as u64 {
+        if ext.0 - highest.0 >= DUPLICATE_WINDOW as u64 {
             self.seen = [0; DUPLICATE_WINDOW / 64];
         } else {
-            for skipped in highest + 1..=ext {
-                let (word, bit) = place(skipped);
+            for skipped in highest.0 + 1..=ext.0 {
+                let (word, bit) = place(ExtSeq(skipped));
                 if let Some(w) = self.seen.get_mut(word) {
                     *w &= !bit;
                 }
@@ -102,7 +104,7 @@ impl Sequence {
     }
 
     /// Returns whether it was unmarked.
-    fn mark(&mut self, ext: u64) -> bool {
+    fn mark(&mut self, ext: ExtSeq) -> bool {
         let (word, bit) = place(ext);
         let Some(w) = self.seen.get_mut(word) else { return false };
         let fresh = *w & bit == 0;
@@ -111,8 +113,8 @@ impl Sequence {
     }
 }
 
-fn place(ext: u64) -> (usize, u64) {
-    let at = ext % DUPLICATE_WINDOW as u64;
+fn place(ext: ExtSeq) -> (usize, u64) {
+    let at = ext.0 % DUPLICATE_WINDOW as u64;
     ((at / 64) as usize, 1 << (at % 64))
 }
 
@@ -127,11 +129,11 @@ mod tests {
     #[test]
     fn extends_over_the_wrap_and_drops_duplicates() {
         let mut s = Sequence::default();
-        assert_eq!(s.accept(65_534), Some(131_070));
-        assert_eq!(s.accept(1), Some(131_073));
-        assert_eq!(s.accept(65_535), Some(131_071));
+        assert_eq!(s.accept(65_534), Some(ExtSeq(131_070)));
+        assert_eq!(s.accept(1), Some(ExtSeq(131_073)));
+        assert_eq!(s.accept(65_535), Some(ExtSeq(131_071)));
         assert_eq!(s.accept(65_535), None);
-        assert_eq!(s.accept(0), Some(131_072));
+        assert_eq!(s.accept(0), Some(ExtSeq(131_072)));
         assert_eq!(s.accept(1), None);
     }
 
@@ -148,8 +150,8 @@ mod tests {
         let mut s = Sequence::default();
         s.accept(40_000);
         assert_eq!(s.accept(10_000), None);
-        assert_eq!(s.accept(10_001), Some((2 << 16) | 10_001));
-        assert_eq!(s.accept(10_002), Some((2 << 16) | 10_002));
+        assert_eq!(s.accept(10_001), Some(ExtSeq((2 << 16) | 10_001)));
+        assert_eq!(s.accept(10_002), Some(ExtSeq((2 << 16) | 10_002)));
     }
 
     #[test]
@@ -160,8 +162,8 @@ mod tests {
         s.close(padding);
         let late = s.accept(13).unwrap();
         let b = s.accept(12).unwrap();
-        assert_eq!(s.without_gaps(a) + 1, s.without_gaps(b));
-        assert_eq!(s.without_gaps(b) + 1, s.without_gaps(late));
+        assert_eq!(s.without_gaps(a).next(), s.without_gaps(b));
+        assert_eq!(s.without_gaps(b).next(), s.without_gaps(late));
     }
 
     #[test]
@@ -171,8 +173,8 @@ mod tests {
         let padding = s.accept(12).unwrap();
         s.close(padding);
         let late = s.accept(11).unwrap();
-        assert_eq!(s.without_gaps(late), s.without_gaps(first) + 1);
+        assert_eq!(s.without_gaps(late), s.without_gaps(first).next());
         let next = s.accept(13).unwrap();
-        assert_eq!(s.without_gaps(next), s.without_gaps(late) + 1);
+        assert_eq!(s.without_gaps(next), s.without_gaps(late).next());
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use budget::Bucket;
 use foldhash::HashMap;
 use jitsi_xmpp::colibri2::MediaSource;
-use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName};
+use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{Semantics, VideoType};
 use smallvec::SmallVec;
 use videobridge_rtp::Unwrapper;
@@ -19,16 +19,16 @@ use crate::media::allocation::{Layer, LayerId, is_desktop};
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
 use crate::media::history::History;
-use crate::media::ids::{MemberIx, SourceIx, SourceRef, SourceUid};
+use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef, SourceUid};
 use crate::media::limits::MAX_ENCODINGS;
 
 /// What an SSRC of an endpoint carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SsrcRole {
     /// Media of one encoding of a source.
-    Media { source: SourceIx, encoding: u8 },
+    Media { source: SourceIx, encoding: EncodingIx },
     /// Its retransmissions.
-    Rtx { source: SourceIx, encoding: u8 },
+    Rtx { source: SourceIx, encoding: EncodingIx },
     /// Forward error correction: tolerated, not used.
     Fec,
 }
@@ -40,8 +40,8 @@ pub(crate) struct Signalled {
     pub(crate) media: MediaType,
     pub(crate) synthetic: bool,
     /// Lowest encoding first: SSRC and RTX SSRC.
-    pub(crate) encodings: SmallVec<[(u32, Option<u32>); MAX_ENCODINGS]>,
-    pub(crate) fec: SmallVec<[u32; 1]>,
+    pub(crate) encodings: SmallVec<[(Ssrc, Option<Ssrc>); MAX_ENCODINGS]>,
+    pub(crate) fec: SmallVec<[Ssrc; 1]>,
     pub(crate) kind: VideoType,
 }
 
@@ -78,8 +78,8 @@ pub(crate) struct Source {
 /// One simulcast encoding, or the only stream of a source.
 #[derive(Debug)]
 pub(crate) struct Encoding {
-    pub(crate) ssrc: u32,
-    pub(crate) rtx: Option<u32>,
+    pub(crate) ssrc: Ssrc,
+    pub(crate) rtx: Option<Ssrc>,
     pub(crate) sequence: Sequence,
     pub(crate) loss: Loss,
     pub(crate) rate: Throughput,
@@ -98,28 +98,28 @@ impl Signalled {
     /// Reads one signalled source. Several audio SSRCs are several sources of that name; a video source without a
     /// usable SSRC is none.
     pub(crate) fn read(source: &MediaSource) -> SmallVec<[Self; 1]> {
-        let mut rtx: HashMap<u32, u32> = HashMap::default();
+        let mut rtx: HashMap<Ssrc, Ssrc> = HashMap::default();
         let mut fec = SmallVec::new();
         let mut simulcast = None;
         for group in &source.ssrc_groups {
             match (&group.semantics, group.ssrcs.as_slice()) {
                 (Semantics::Fid, [media, repeat, ..]) => {
-                    rtx.insert(media.0, repeat.0);
+                    rtx.insert(*media, *repeat);
                 }
-                (Semantics::Fec | Semantics::FecFr, [_, secondary, ..]) => fec.push(secondary.0),
+                (Semantics::Fec | Semantics::FecFr, [_, secondary, ..]) => fec.push(*secondary),
                 (Semantics::Sim, ssrcs @ [_, _, ..]) => simulcast = Some(ssrcs),
                 _ => {}
             }
         }
-        let secondary = |ssrc: u32| fec.contains(&ssrc) || rtx.values().any(|r| *r == ssrc);
-        let alone = source.sources.iter().map(|s| s.ssrc).filter(|s| s.0 != 0 && !secondary(s.0));
-        let primaries: SmallVec<[u32; 3]> = match (simulcast, source.kind) {
-            (Some(ssrcs), MediaType::Video) => ssrcs.iter().map(|s| s.0).take(MAX_ENCODINGS).collect(),
-            (None, MediaType::Video) => alone.map(|s| s.0).take(1).collect(),
-            (_, MediaType::Audio) => alone.map(|s| s.0).collect(),
+        let secondary = |ssrc: Ssrc| fec.contains(&ssrc) || rtx.values().any(|r| *r == ssrc);
+        let alone = source.sources.iter().map(|s| s.ssrc).filter(|s| s.0 != 0 && !secondary(*s));
+        let primaries: SmallVec<[Ssrc; 3]> = match (simulcast, source.kind) {
+            (Some(ssrcs), MediaType::Video) => ssrcs.iter().copied().take(MAX_ENCODINGS).collect(),
+            (None, MediaType::Video) => alone.take(1).collect(),
+            (_, MediaType::Audio) => alone.collect(),
         };
         let kind = source.sources.iter().find_map(|s| s.video_type).unwrap_or(VideoType::Camera);
-        let encoding = |ssrc: &u32| (*ssrc, rtx.get(ssrc).copied());
+        let encoding = |ssrc: &Ssrc| (*ssrc, rtx.get(ssrc).copied());
         let one = |encodings| Self {
             name: source.id.clone(),
             media: source.kind,
@@ -174,7 +174,7 @@ impl Source {
 
     /// What gets it a slot; `at` is its place.
     pub(crate) fn claim(&self, at: SourceIx) -> Claim {
-        let ssrc = self.encodings.first().map_or(0, |e| e.ssrc);
+        let ssrc = self.encodings.first().map_or(Ssrc(0), |e| e.ssrc);
         Claim { source: SourceRef { uid: self.uid, at }, owner: self.owner, ssrc }
     }
 
@@ -194,14 +194,14 @@ impl Source {
     }
 
     fn measure(&self, now: Instant) -> SmallVec<[Layer; MAX_ENCODINGS]> {
-        let layer = |(i, e): (usize, &Encoding)| Layer {
-            id: LayerId { encoding: i as u8, spatial: 0, temporal: 0 },
+        let layer = |(encoding, e): (EncodingIx, &Encoding)| Layer {
+            id: LayerId { encoding, spatial: 0, temporal: 0 },
             height: e.height,
             fps: 30.0,
             // A screen share that shows nothing new is slow, not gone.
-            bitrate: e.rate.bits_per_second(now).max(e.active.into()),
+            bitrate: e.rate.bitrate(now).max(Bitrate(e.active.into())),
         };
-        self.encodings.iter().enumerate().map(layer).collect()
+        (0..).map(EncodingIx).zip(&self.encodings).map(layer).collect()
     }
 
     /// The highest height anybody wants: −1 = any, 0 = nobody wants it.
@@ -231,6 +231,10 @@ impl Source {
     /// Whether a receiver wants it.
     pub(crate) fn is_wished_by(&self, receiver: MemberIx) -> bool {
         self.wishes.binary_search_by_key(&receiver, |(r, _)| *r).is_ok()
+    }
+
+    pub(crate) fn encoding_mut(&mut self, at: EncodingIx) -> Option<&mut Encoding> {
+        self.encodings.get_mut(at.at())
     }
 
     /// What a receiver gets of it.
@@ -272,7 +276,7 @@ impl Source {
 }
 
 impl Encoding {
-    fn new(now: Instant, ssrc: u32, rtx: Option<u32>, height: i32) -> Self {
+    fn new(now: Instant, ssrc: Ssrc, rtx: Option<Ssrc>, height: i32) -> Self {
         Self {
             ssrc,
             rtx,

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::media::ids::Bitrate;
+
 /// A sliding window of 1 s in 50 buckets of 20 ms.
 #[derive(Debug)]
 pub(crate) struct Throughput {
@@ -25,11 +27,11 @@ impl Throughput {
         }
     }
 
-    pub(crate) fn bits_per_second(&self, now: Instant) -> u64 {
+    pub(crate) fn bitrate(&self, now: Instant) -> Bitrate {
         let number = self.number(now);
         let current =
             self.buckets.iter().filter(|(_, at)| *at > 0 && number - (*at).min(number) < BUCKETS as u32);
-        current.map(|(sum, _)| u64::from(*sum) * 8).sum()
+        Bitrate(current.map(|(sum, _)| u64::from(*sum) * 8).sum())
     }
 
     fn number(&self, now: Instant) -> u32 {
@@ -55,7 +57,7 @@ mod tests {
             rate.add(t0 + Duration::from_millis(i * 10), 1250);
         }
         let end = t0 + Duration::from_millis(2990);
-        assert_eq!(rate.bits_per_second(end), 1_000_000);
-        assert_eq!(rate.bits_per_second(end + WINDOW + Duration::from_millis(20)), 0);
+        assert_eq!(rate.bitrate(end), Bitrate(1_000_000));
+        assert_eq!(rate.bitrate(end + WINDOW + Duration::from_millis(20)), Bitrate::ZERO);
     }
 }

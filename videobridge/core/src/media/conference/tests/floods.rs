@@ -75,7 +75,7 @@ fn a_flood_of_nacks_was_answered_four_thousand_times_over() {
     let (ssrc, seqs) = on_stage(&mut room);
     let mut newest = *seqs.last().unwrap();
     // The receiver claims to be next door, so that everything may be repeated at once.
-    let index = room.media.index(C).unwrap();
+    let index = room.media.members.find(C).unwrap();
     room.media.members.get_mut(index).unwrap().egress.rtt = Some(Duration::ZERO);
     let mut bytes = 0;
     flood_beside(&mut room, |room, _| {
@@ -220,19 +220,19 @@ fn a_full_intra_request_is_honoured_up_to_the_limit_of_entries() {
 #[test]
 fn wishes_may_change_all_the_time_and_the_last_one_counts() {
     let mut room = room();
-    let turns = room.media.turn;
+    let turns = room.media.turns.count;
     flood_beside(&mut room, |room, n| {
         let default = if n % 2 == 0 { 180 } else { 0 };
         room.want(C, default, Some((A, 180 + i32::from(n % 700))));
     });
-    let turns = room.media.turn - turns;
+    let turns = room.media.turns.count - turns;
     assert!(turns <= 20 + 2 * 20 + 10, "{turns} allocations in 2 s");
     room.want(C, 0, Some((A, 360)));
     room.pass(51);
     room.pass(51);
-    let index = room.media.index(C).unwrap();
+    let index = room.media.members.find(C).unwrap();
     let wish = |of: EndpointKey| {
-        let at = room.media.video_by_name[&video_name(of)];
+        let at = room.media.sources.video(&video_name(of)).unwrap();
         room.media.sources[at].wishes.iter().find(|(r, _)| *r == index).map(|(_, h)| *h)
     };
     assert_eq!((wish(A), wish(B)), (Some(360), None), "never lost");
@@ -241,7 +241,7 @@ fn wishes_may_change_all_the_time_and_the_last_one_counts() {
 #[test]
 fn a_sender_that_changes_all_the_time_costs_everybody_little() {
     let mut room = room();
-    let turns = room.media.turn;
+    let turns = room.media.turns.count;
     let mut bye = vec![0x81, 203, 0, 1];
     bye.extend(ssrc(C, 0).to_be_bytes());
     flood_beside(&mut room, |room, n| {
@@ -252,10 +252,10 @@ fn a_sender_that_changes_all_the_time_costs_everybody_little() {
         let packet = room.camera(C).frame().remove(0);
         room.rtp(C, &packet);
     });
-    let turns = room.media.turn - turns;
+    let turns = room.media.turns.count - turns;
     assert!(turns <= 20 + 2 * 2 + 10, "{turns} allocations of all in 2 s");
     (0..40).for_each(|_| room.pass(50));
-    let at = room.media.video_by_name[&video_name(C)];
+    let at = room.media.sources.video(&video_name(C)).unwrap();
     assert_eq!(room.media.sources[at].kind, VideoType::Camera, "the last one");
     assert!(room.media.members.iter().all(|(_, m)| !m.news && !m.stale));
 }
@@ -341,7 +341,7 @@ fn names_in_wishes_are_bounded_in_number_and_length() {
     let mut room = room();
     let name = |n: usize| SourceName::new(format!("{n:0>width$}", width = MAX_NAME_LEN));
     let limit = VideoConstraints { max_height: 180, max_frame_rate: -1.0 };
-    let index = room.media.index(C).unwrap();
+    let index = room.media.members.find(C).unwrap();
     for extra in [0, 1] {
         let stage: Vec<SourceName> = (0..MAX_STAGE_NAMES + extra).map(name).collect();
         let wish = ReceiverVideoConstraints {
@@ -381,13 +381,13 @@ fn a_flood_of_estimates_allocates_twenty_times_a_second() {
     let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
     vp8.rtcp_fbs = vec![RtcpFeedback::new("goog-remb", None)];
     room.media.set_payload_types(C, MediaType::Video, &[vp8]);
-    let turns = room.media.turn;
+    let turns = room.media.turns.count;
     flood_beside(&mut room, |room, n| {
-        let mut buf = [0; 24];
-        let bitrate = if n % 2 == 0 { 100_000 } else { 5_000_000 };
-        let len = feedback::write_remb(&mut buf, 1, bitrate, &[1]).unwrap();
-        room.rtcp(C, &buf[..len]);
+        // REMB: 100 kbit/s or 5 Mbit/s about stream 1.
+        let [a, b, c] = if n % 2 == 0 { [0x01, 0x86, 0xa0] } else { [0x16, 0x62, 0x5a] };
+        let head = [0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B'];
+        room.rtcp(C, &[&head[..], &[1, a, b, c, 0, 0, 0, 1]].concat());
     });
-    let turns = room.media.turn - turns;
+    let turns = room.media.turns.count - turns;
     assert!((20..=20 + 2 * 20 + 10).contains(&turns), "{turns}");
 }

@@ -7,7 +7,7 @@ use jitsi_xmpp::ids::MediaType;
 use jitsi_xmpp::jingle::{Parameter, PayloadType, RtcpFeedback};
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 use videobridge_rtp::rtcp::{Compound, Rtcp, feedback};
-use videobridge_rtp::{RtpFields, Unwrapper};
+use videobridge_rtp::{ExtSeq, RtpFields, Unwrapper};
 
 use super::room::*;
 use crate::media::EndpointKey;
@@ -21,7 +21,7 @@ struct Link {
     busy_until: Instant,
     numbers: Unwrapper,
     arrivals: Vec<Arrival>,
-    base: Option<u64>,
+    base: Option<ExtSeq>,
     next_report: Instant,
     count: u8,
     /// Delivered video: when, SSRC, encoding.
@@ -112,7 +112,7 @@ impl Link {
 }
 
 fn estimate(room: &Room, of: EndpointKey) -> Option<u64> {
-    room.media.members.get(room.media.index(of).unwrap()).unwrap().egress.estimator.estimate()
+    room.media.members.by_key(of).unwrap().egress.estimator.estimate().map(|rate| rate.0)
 }
 
 fn nothing_forwarded(room: &Room, to: EndpointKey) -> bool {

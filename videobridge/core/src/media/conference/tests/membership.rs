@@ -34,8 +34,8 @@ fn leaving_removes_everything() {
     room.audio(A, 100, 20);
     [B, C].into_iter().for_each(|k| room.leave(k));
     let media = &room.media;
-    assert!(media.members.is_empty() && media.sources.is_empty() && media.keys.is_empty());
-    assert!(media.video_by_name.is_empty() && media.speakers.order().is_empty());
+    assert!(media.members.is_empty() && media.sources.len() == 0 && media.members.find(A).is_none());
+    assert!(media.sources.video(&video_name(A)).is_none() && media.speakers.order().is_empty());
     assert_eq!(media.poll_timeout(), None);
 }
 

@@ -8,7 +8,7 @@ use videobridge_rtp::rtcp::{Compound, Rtcp};
 
 use super::super::settle::ALLOCATIONS_PER_TURN;
 use super::room::*;
-use crate::media::{EndpointKey, MediaConfig};
+use crate::media::{Bitrate, EndpointKey, MediaConfig};
 
 fn forwarded(room: &Room, to: EndpointKey) -> Option<Vec<String>> {
     room.messages(to).iter().rev().find_map(|m| match m {
@@ -289,7 +289,7 @@ fn reports_counted_the_laps_of_sequence_numbers_from_one() {
 
 #[test]
 fn assumed_bandwidth_limits_what_is_sent() {
-    let config = MediaConfig { assumed_bandwidth_limit: Some(10_000_000), ..MediaConfig::default() };
+    let config = MediaConfig { assumed_bandwidth_limit: Some(Bitrate(10_000_000)), ..MediaConfig::default() };
     let mut room = Room::with(config);
     [A, B].into_iter().for_each(|k| room.join(k, true));
     room.want(B, 720, None);

@@ -65,7 +65,7 @@ impl MediaSink for Out {
         let bytes = [header, prefix, payload].concat();
         let p = RtpPacket::parse(&bytes).unwrap();
         // As SRTP counts it.
-        let ext_seq = self.numbers.entry((to, p.ssrc())).or_default().unwrap(p.sequence());
+        let ext_seq = self.numbers.entry((to, p.ssrc())).or_default().unwrap(p.sequence()).0;
         if !self.indices.insert((to, p.ssrc(), ext_seq)) {
             self.twice.push((to, p.ssrc(), ext_seq));
         }
@@ -176,7 +176,7 @@ impl Room {
     }
 
     pub(super) fn with(config: MediaConfig) -> Self {
-        let feedback = FeedbackSsrcs { audio: 1, video: 2 };
+        let feedback = FeedbackSsrcs { audio: Ssrc(1), video: Ssrc(2) };
         let now = Instant::now();
         let out = Out { now: Some(now), ..Out::default() };
         Self { now, media: MediaConference::new(config, feedback, 42), out, senders: Vec::new() }

@@ -2,40 +2,59 @@
 //! height, and where picture ids stand out. Nothing beyond descriptors and the VP8 key frame header is looked at, so
 //! end-to-end encrypted frames pass.
 
-use crate::media::packet::Codec;
+/// A codec, as far as its payloads are looked into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    /// RFC 7741.
+    Vp8,
+    /// RFC 9628.
+    Vp9,
+    /// With or without its dependency descriptor.
+    Av1,
+    /// RFC 6184.
+    H264,
+    /// Opus and everything else that needs no look inside.
+    Other,
+}
 
 /// What the descriptor of one packet says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Descriptor {
+pub struct Descriptor {
     /// The packet starts a key frame.
-    pub(crate) key_frame: bool,
-    pub(crate) picture_id: Option<PictureId>,
-    pub(crate) tl0: Option<Tl0>,
+    pub key_frame: bool,
+    /// The picture id of VP8 and VP9.
+    pub picture_id: Option<PictureId>,
+    /// The number of the base layer frame, VP8 and VP9.
+    pub tl0: Option<Tl0>,
     /// The height a VP8 key frame announces.
-    pub(crate) height: Option<u16>,
+    pub height: Option<u16>,
     /// The AV1 frame number of the dependency descriptor.
-    pub(crate) frame_number: Option<u16>,
+    pub frame_number: Option<u16>,
 }
 
 /// A VP8 or VP9 picture id and its place in the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PictureId {
-    pub(crate) at: u8,
-    pub(crate) value: u16,
+pub struct PictureId {
+    /// Where it is.
+    pub at: u8,
+    /// What it is.
+    pub value: u16,
     /// 15 bits rather than 7. Only these can be rewritten.
-    pub(crate) long: bool,
+    pub long: bool,
 }
 
 /// A TL0PICIDX and its place in the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tl0 {
-    pub(crate) at: u8,
-    pub(crate) value: u8,
+pub struct Tl0 {
+    /// Where it is.
+    pub at: u8,
+    /// What it is.
+    pub value: u8,
 }
 
 impl Descriptor {
     /// Reads what `codec` allows. Payloads that cannot be read yield the default: an ordinary packet.
-    pub(crate) fn parse(codec: Codec, payload: &[u8], dependency: Option<&[u8]>) -> Self {
+    pub fn parse(codec: Codec, payload: &[u8], dependency: Option<&[u8]>) -> Self {
         match codec {
             Codec::Vp8 => vp8(payload).unwrap_or_default(),
             Codec::Vp9 => vp9(payload).unwrap_or_default(),
