@@ -21,6 +21,9 @@ pub const TARGETS: &[Target] = &[
     ("z06_payloads", media::z06_payloads),
     ("z07_media", media::z07_media),
     ("z08_srtp", media::z08_srtp),
+    ("z09_replay", media::z09_replay),
+    ("z11_sctp", media::z11_sctp),
+    ("z12_ice", media::z12_ice),
     ("z13_datagram", media::z13_datagram),
     ("z14_colibri2", wire::z14_colibri2),
     ("z15_bridge_channel", wire::z15_bridge_channel),
@@ -32,4 +35,5 @@ pub const TARGETS: &[Target] = &[
     ("z24_focus", machines::z24_focus),
     ("z29_addresses", wire::z29_addresses),
     ("z30_sasl", wire::z30_sasl),
+    ("z31_extensions", media::z31_extensions),
 ];

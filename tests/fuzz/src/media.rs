@@ -5,23 +5,28 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage};
-use jitsi_xmpp::colibri2::MediaSource;
+use jitsi_xmpp::colibri2::{ConferenceModify, MediaSource};
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{
     HeaderExtension, Parameter, PayloadType, RtcpFeedback, Semantics, Source, SsrcGroup,
 };
+use videobridge_core::data_channel::{Sctp, SctpEvent};
 use videobridge_core::media::{
     EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink,
 };
 use videobridge_core::{
-    Certificate, DatagramSink, Disposition, Kind, LocalAddress, Shard, ShardConfig, classify,
+    Certificate, Command, DatagramSink, Disposition, Event, Kind, LocalAddress, RequestId, Shard,
+    ShardConfig, classify,
 };
-use videobridge_rtp::codecs::vp8::Vp8Descriptor;
+use videobridge_rtp::codecs::{Codec, Descriptor};
+use videobridge_rtp::extension::{AudioLevel, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, transport_sequence};
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 use videobridge_rtp::rtcp::{Compound, Rtcp, feedback, report};
-use videobridge_rtp::{ExtensionForm, HeaderWriter, RtpFields, RtpPacket, Unwrapper, rtx};
-use videobridge_srtp::{Profile, Receiver, SrtpKeys};
+use videobridge_rtp::{
+    ExtSeq, ExtensionForm, Extensions, HeaderWriter, RtpFields, RtpPacket, Unwrapper, rtx,
+};
+use videobridge_srtp::{Profile, Receiver, Sender, SrtpKeys};
 
 /// The first byte of a datagram (RFC 7983): STUN, DTLS and media are told apart, and all of it finds its way.
 pub fn z02_demux(data: &[u8]) {
@@ -116,49 +121,198 @@ pub fn z05_transport_cc(data: &[u8]) {
         .map(|pair| {
             sequence += 1 + u64::from(pair[0]).pow(2) / 64;
             time_us += u64::from(pair[1]).pow(3);
-            Arrival { sequence, time_us }
+            Arrival { sequence: ExtSeq(sequence), time_us }
         })
         .collect();
     let mut buf = [0; 1200];
-    let Some(written) = transport_cc::write(&mut buf, 1, 2, 0, 100, &arrivals) else { return };
+    let Some(written) = transport_cc::write(&mut buf, 1, 2, 0, ExtSeq(100), &arrivals) else { return };
     let Some(Ok(Rtcp::TransportFeedback(f))) = Compound::new(&buf[..written.len]).next() else {
         panic!("not feedback");
     };
     let got = f.statuses().filter(|s| s.delta_us.is_some()).map(|s| s.sequence);
-    assert!(got.eq(arrivals.iter().take(written.arrivals).map(|a| a.sequence as u16)));
+    assert!(got.eq(arrivals.iter().take(written.arrivals).map(|a| a.sequence.wire())));
 }
 
-/// VP8 descriptors are written as they were read; retransmissions carry what they say.
+/// What the bridge reads of payloads and of AV1's dependency descriptor stands where it says; retransmissions carry what
+/// they say.
 pub fn z06_payloads(data: &[u8]) {
-    if let Ok((descriptor, len)) = Vp8Descriptor::parse(data) {
-        let mut buf = [0; Vp8Descriptor::MAX_LEN];
-        let written = descriptor.write(&mut buf).expect("room");
-        assert!(written <= len);
-        assert_eq!(Vp8Descriptor::parse(&buf[..written]).expect("what is written can be read").0, descriptor);
+    // The first byte says how much is the dependency descriptor.
+    let (dependency, payload) = match data {
+        [len, rest @ ..] => rest.split_at(rest.len().min(usize::from(len & 31))),
+        [] => Default::default(),
+    };
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::Other] {
+        for (payload, dependency) in [(data, None), (payload, Some(dependency))] {
+            let d = Descriptor::parse(codec, payload, dependency);
+            if let Some(id) = d.picture_id {
+                let at = usize::from(id.at);
+                let read = if id.long {
+                    u16::from_be_bytes([payload[at] & 0x7f, payload[at + 1]])
+                } else {
+                    payload[at].into()
+                };
+                assert_eq!(read, id.value);
+            }
+            assert!(d.tl0.is_none_or(|tl0| payload[usize::from(tl0.at)] == tl0.value));
+            if let Some(number) = d.frame_number {
+                assert_eq!(dependency.map(|dd| [dd[1], dd[2]]), Some(number.to_be_bytes()));
+            }
+            assert!(!d.key_frame || codec != Codec::Other && !(payload.is_empty() && dependency.is_none()));
+        }
     }
     if let Some((sequence, body)) = rtx::parse(data) {
         assert_eq!([&sequence.to_be_bytes()[..], body].concat(), data);
     }
-    let mut packet = data.to_vec();
-    let before = RtpPacket::parse(data).ok().and_then(|p| rtx::parse(p.payload()));
-    if let Some(original) = rtx::restore(&mut packet, 7, 100) {
-        let view = RtpPacket::parse(original).expect("still a packet");
-        assert_eq!(before, Some((view.sequence(), view.payload())));
-    }
 }
 
-fn keys(profile: Profile) -> Receiver {
+fn keys(profile: Profile, client: bool) -> (Sender, Receiver) {
     let material: Vec<u8> = (0..profile.keying_material_len()).map(|i| i as u8).collect();
-    SrtpKeys::from_dtls_exporter(profile, &material, true).and_then(SrtpKeys::split).expect("keys").1
+    SrtpKeys::from_dtls_exporter(profile, &material, client).and_then(SrtpKeys::split).expect("keys")
 }
 
 /// What is not authentic changes nothing.
 pub fn z08_srtp(data: &[u8]) {
     for profile in [Profile::AeadAes256Gcm, Profile::AeadAes128Gcm, Profile::Aes128CmHmacSha1_80] {
-        let mut receiver = keys(profile);
+        let (_, mut receiver) = keys(profile, true);
         assert!(receiver.unprotect_rtp(&mut data.to_vec()).is_err());
         assert!(receiver.unprotect_rtcp(&mut data.to_vec()).is_err());
         assert_eq!(receiver.ssrc_counts(), (0, 0));
+    }
+}
+
+/// A sender's packets in any order, any number of times: each index is accepted once at most, and what is accepted is what
+/// was sent.
+pub fn z09_replay(data: &[u8]) {
+    let ((mut sender, _), (_, mut receiver)) =
+        (keys(Profile::AeadAes128Gcm, true), keys(Profile::AeadAes128Gcm, false));
+    let mut sent: Vec<Vec<u8>> = Vec::new();
+    let mut accepted = HashSet::new();
+    let mut sequence = u16::from_be_bytes(data.first_chunk().copied().unwrap_or_default());
+    for pair in data.chunks_exact(2).take(256) {
+        let [what, by] = [pair[0], pair[1]];
+        if what & 1 == 0 {
+            // Mostly the next numbers, now and then a jump.
+            let step = if what & 0x70 == 0 { u16::from(by) << 7 } else { u16::from(by & 3) };
+            sequence = sequence.wrapping_add(step);
+            let mut packet = vec![0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7];
+            packet[2..4].copy_from_slice(&sequence.to_be_bytes());
+            packet.extend(sent.len().to_be_bytes());
+            let len = packet.len();
+            packet.resize(len + Profile::MAX_OVERHEAD, 0);
+            if let Ok(len) = sender.protect_rtp(&mut packet, len) {
+                packet.truncate(len);
+                sent.push(packet);
+            }
+        } else if let Some(behind) = sent.len().checked_sub(1 + usize::from(by)) {
+            let mut packet = sent[behind].clone();
+            if let Ok(len) = receiver.unprotect_rtp(&mut packet) {
+                assert!(accepted.insert(behind), "accepted twice");
+                assert_eq!(packet[12..len], behind.to_be_bytes());
+            }
+        }
+    }
+}
+
+/// Bytes from inside DTLS: SCTP packets of a client that wants more than a channel. Memory stays bounded, and no text
+/// comes before a channel is open.
+pub fn z11_sctp(data: &[u8]) {
+    let mut now = Instant::now();
+    let mut sctp = Sctp::new();
+    let mut open = false;
+    // What our side has to be told its tag by: an INIT.
+    let init = [
+        &[0x13, 0x88, 0x13, 0x88, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 20, 0, 0, 0, 7][..],
+        &[0, 1, 0x86, 0xa0, 0, 16, 0, 16, 0, 0, 0, 1],
+    ];
+    sctp.handle_packet(now, &sealed(init.concat()));
+    let mut tag = [0; 4];
+    let mut cookie = Vec::new();
+    if let Some(ack) = sctp.poll_transmit(now).and_then(|all| all.first().cloned()) {
+        tag.copy_from_slice(&ack[16..20]);
+        // The state cookie is the last parameter of the answer; echoed, it sets the association up.
+        let at = ack.windows(2).skip(32).position(|w| w == [0, 7]).map(|at| at + 32);
+        cookie = at.map(|at| ack[at + 4..].to_vec()).unwrap_or_default();
+    }
+    let mut echo = vec![10, 0];
+    echo.extend(u16::try_from(cookie.len() + 4).unwrap_or(0).to_be_bytes());
+    echo.extend(cookie);
+    let mut rest = data;
+    let mut first = Some(echo);
+    for _ in 0..32 {
+        let chunk = match first.take() {
+            Some(echo) => echo,
+            None => {
+                let [kind, flags, len, left @ ..] = rest else { break };
+                let (body, left) = left.split_at(left.len().min(usize::from(*len)));
+                rest = left;
+                if *kind == 255 {
+                    now += Duration::from_millis(u64::from(*flags) * 50);
+                    sctp.handle_timeout(now);
+                }
+                let len = u16::try_from(body.len() + 4).unwrap_or(0).to_be_bytes();
+                [&[kind & 15, *flags][..], &len, body].concat()
+            }
+        };
+        let head = [0x13, 0x88, 0x13, 0x88, tag[0], tag[1], tag[2], tag[3], 0, 0, 0, 0];
+        sctp.handle_packet(now, &sealed([&head[..], &chunk].concat()));
+        // And as it is, without being made to look right.
+        sctp.handle_packet(now, data);
+        for packet in std::iter::from_fn(|| sctp.poll_transmit(now)).take(1_000).flatten() {
+            assert!(packet.len() <= 1_200, "fits a datagram");
+        }
+        while let Some(event) = sctp.poll_event() {
+            match event {
+                SctpEvent::Opened => open = true,
+                SctpEvent::Closed => open = false,
+                SctpEvent::Text(text) => {
+                    assert!(open && text.len() <= videobridge_core::limits::MAX_CHANNEL_MESSAGE);
+                }
+            }
+        }
+    }
+}
+
+/// Pads to whole words and writes the checksum of RFC 9260 §6.8.
+fn sealed(mut packet: Vec<u8>) -> Vec<u8> {
+    packet.resize(packet.len().next_multiple_of(4), 0);
+    packet[8..12].fill(0);
+    let crc = !packet.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { c >> 1 ^ 0x82f6_3b78 } else { c >> 1 })
+    });
+    packet[8..12].copy_from_slice(&crc.to_le_bytes());
+    packet
+}
+
+/// A header extension block of any form: no element reaches beyond it, what is read of one stands in it, and in a packet
+/// it is passed on in a form that receivers read the same.
+pub fn z31_extensions(data: &[u8]) {
+    let (profile, block) = data.split_first_chunk::<2>().unwrap_or((&[0xbe, 0xde], data));
+    for profile in [u16::from_be_bytes(*profile), ONE_BYTE_PROFILE, TWO_BYTE_PROFILE | 3] {
+        let mut bytes = 0;
+        for e in Extensions::new(profile, block) {
+            bytes += 1 + e.data.len();
+            assert!(e.data.is_empty() || block.as_ptr_range().contains(&e.data.as_ptr()));
+            assert!(AudioLevel::parse(e.data).is_none_or(|l| l.level == e.data[0] & 0x7f));
+            assert!(transport_sequence(e.data).is_none_or(|n| n.to_be_bytes() == e.data[..2]));
+        }
+        assert!(bytes <= block.len());
+    }
+    let now = Instant::now();
+    let mut media = MediaConference::new(MediaConfig::default(), FEEDBACK, 7);
+    let mut wire = Wire::default();
+    [0, 2].iter().for_each(|key| join(&mut media, now, EndpointKey(*key), &mut wire));
+    for (n, (pt, ssrc)) in [(41, 1000), (111, 1002)].into_iter().enumerate() {
+        for profile in [ONE_BYTE_PROFILE, TWO_BYTE_PROFILE] {
+            let words = u16::try_from(block.len().div_ceil(4)).unwrap_or(0).min(100);
+            let mut packet = vec![0x90, pt, 0, n as u8, 0, 0, 0, 0];
+            packet.extend(u32::to_be_bytes(ssrc));
+            packet.extend(profile.to_be_bytes());
+            packet.extend(words.to_be_bytes());
+            packet.extend(block.iter().copied().chain([0; 4]).take(usize::from(words) * 4));
+            packet.resize(16 + usize::from(words) * 4, 0);
+            packet.extend([0x08, 1, 2, 3]);
+            media.handle_rtp(now, EndpointKey(0), &mut packet, &mut wire);
+        }
     }
 }
 
@@ -166,13 +320,15 @@ pub fn z08_srtp(data: &[u8]) {
 #[derive(Default)]
 struct Wire {
     numbers: HashMap<(EndpointKey, u32), Unwrapper>,
-    seen: HashSet<(EndpointKey, u32, u64)>,
+    seen: HashSet<(EndpointKey, u32, ExtSeq)>,
 }
 
 impl MediaSink for Wire {
     fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]) {
         let bytes = [header, prefix, payload].concat();
         let packet = RtpPacket::parse(&bytes).expect("what is sent is RTP");
+        let block = packet.extension_bytes().len();
+        assert!(packet.extensions().map(|e| e.data.len() + 1).sum::<usize>() <= block);
         let index = self.numbers.entry((to, packet.ssrc())).or_default().unwrap(packet.sequence());
         assert!(self.seen.insert((to, packet.ssrc(), index)), "an index was used twice");
     }
@@ -185,6 +341,8 @@ impl MediaSink for Wire {
         true
     }
 }
+
+const FEEDBACK: FeedbackSsrcs = FeedbackSsrcs { audio: Ssrc(1), video: Ssrc(2) };
 
 /// What senders may use: payload type and SSRC by the first byte of a packet.
 const STREAMS: [(u8, u32); 8] =
@@ -250,7 +408,7 @@ fn sources(key: EndpointKey) -> [MediaSource; 2] {
 /// What goes out is well-formed, and no SRTP index is used twice.
 pub fn z07_media(data: &[u8]) {
     let mut now = Instant::now();
-    let mut media = MediaConference::new(MediaConfig::default(), FeedbackSsrcs { audio: 1, video: 2 }, 7);
+    let mut media = MediaConference::new(MediaConfig::default(), FEEDBACK, 7);
     let mut wire = Wire::default();
     let everybody = [0, 1, 2].map(EndpointKey);
     everybody.iter().for_each(|key| join(&mut media, now, *key, &mut wire));
@@ -294,14 +452,69 @@ impl DatagramSink for Nothing {
     }
 }
 
-/// A datagram of a stranger: counted, and neither answered nor remembered.
-pub fn z13_datagram(data: &[u8]) {
+/// STUN from somebody who knows an endpoint's name and not its password, and time that passes: nobody is answered, nothing
+/// is sent, and the endpoint stays.
+pub fn z12_ice(data: &[u8]) {
+    let address: SocketAddr = ([127, 0, 0, 1], 10_000).into();
+    let (mut shard, ufrag) = shard_with_endpoint(address);
+    let mut now = Instant::now();
+    let mut rest = data;
+    for _ in 0..16 {
+        let [what, len, left @ ..] = rest else { break };
+        let (body, left) = left.split_at(left.len().min(usize::from(*len)));
+        rest = left;
+        let name = format!("{ufrag}:peer");
+        let mut datagram = vec![what & 1, what >> 1 & 0x11, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+        datagram.extend([*len; 12]);
+        if what & 0x40 == 0 {
+            datagram.extend([0, 6, 0, u8::try_from(name.len()).unwrap_or(0)]);
+            datagram.extend(name.as_bytes());
+            datagram.resize(datagram.len().next_multiple_of(4), 0);
+        }
+        datagram.extend(body);
+        datagram.resize(datagram.len().next_multiple_of(4), 0);
+        let len = u16::try_from(datagram.len() - 20).unwrap_or(0);
+        datagram[2..4].copy_from_slice(&len.to_be_bytes());
+        let source = SocketAddr::from(([127, 0, 0, 2], 5000 + u16::from(*what)));
+        shard.handle_datagram(now, source, address, &mut datagram, &mut Nothing);
+        now += Duration::from_millis(u64::from(*what));
+        if shard.poll_timeout().is_some_and(|at| at <= now) {
+            shard.handle_timeout(now, &mut Nothing);
+        }
+    }
+    assert_eq!(shard.load(), (1, 1));
+}
+
+/// A shard with one endpoint that waits for its peer, and the name to call it by.
+fn shard_with_endpoint(address: SocketAddr) -> (Shard, String) {
+    let mut shard = shard_at(address);
+    let text = br#"<conference-modify xmlns='jitsi:colibri2' meeting-id='m1' create='true'>
+        <endpoint xmlns='jitsi:colibri2' id='aaaa0001' create='true'><transport ice-controlling='true'/><capability name='source-names'/></endpoint>
+        </conference-modify>"#;
+    let element = jitsi_xmpp::xml::parse(text).expect("XML");
+    let modify = Box::new(ConferenceModify::from_element(&element).expect("a request"));
+    let request = RequestId(1);
+    shard.handle_command(Instant::now(), Command::Colibri2 { request, modify }, &mut Nothing);
+    while let Some(event) = shard.poll_event() {
+        let Event::Colibri2Reply { result: Ok(answer), .. } = event else { continue };
+        let ice = answer.endpoints.first().and_then(|e| e.transport.as_ref()?.ice.as_ref());
+        return (shard, ice.and_then(|ice| ice.ufrag.clone()).expect("a ufrag"));
+    }
+    panic!("no answer");
+}
+
+fn shard_at(address: SocketAddr) -> Shard {
     thread_local! {
         static CERTIFICATE: Certificate = Certificate::generate().expect("a certificate");
     }
-    let address: SocketAddr = ([127, 0, 0, 1], 10_000).into();
     let config = ShardConfig::new(vec![LocalAddress::new(address)], CERTIFICATE.with(Certificate::clone));
-    let mut shard = Shard::new(config, Box::new(SeededEntropy::new(1))).expect("a shard");
+    Shard::new(config, Box::new(SeededEntropy::new(1))).expect("a shard")
+}
+
+/// A datagram of a stranger: counted, and neither answered nor remembered.
+pub fn z13_datagram(data: &[u8]) {
+    let address: SocketAddr = ([127, 0, 0, 1], 10_000).into();
+    let mut shard = shard_at(address);
     let source = ([127, 0, 0, 2], 5000).into();
     let mut bytes = data.to_vec();
     let disposition = shard.handle_datagram(Instant::now(), source, address, &mut bytes, &mut Nothing);
