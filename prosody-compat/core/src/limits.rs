@@ -67,10 +67,12 @@ pub struct Limits {
     /// Questions of one session to occupants that may be open. 256: a client has a dozen. About 100 bytes each. Roles, who ask
     /// everybody, 10,000.
     pub max_asked: usize,
-    /// Bytes of a presence, which is kept for latecomers. 32 KiB; the largest of a client with many sources has 6. Upstream:
-    /// the stanza limit. Roles, which publish their load, are not bound.
+    /// Bytes of a stanza's id. 1,024: it is kept until the stanza is answered. Clients use 40.
+    pub max_id_bytes: usize,
+    /// Bytes of a presence, which is kept for latecomers, as bytes. 32 KiB; the largest of a client with many sources has 6.
+    /// Upstream: the stanza limit. Roles, which publish their load, are not bound.
     pub max_presence_bytes: usize,
-    /// Elements of a presence. 256: a tree then takes 60 KiB at most. A client has 30.
+    /// Elements of a presence. 256: every browser in the room makes a tree of it. A client has 30.
     pub max_presence_elements: usize,
     /// Polls of one room. 128, as upstream. About 1.5 KiB each.
     pub max_polls: usize,
@@ -121,6 +123,7 @@ impl Default for Limits {
             max_questions: 1_000,
             max_metadata_bytes: 256 * 1024,
             max_asked: 256,
+            max_id_bytes: 1_024,
             max_presence_bytes: 32 * 1024,
             max_presence_elements: 256,
             max_polls: 128,

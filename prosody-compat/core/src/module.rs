@@ -100,8 +100,8 @@ pub(crate) struct Module {
     // ---- while it is in
     /// A presence before it is kept and relayed.
     pub(crate) presence: Option<fn(&World, &Sender, &mut Element, joining: bool)>,
-    /// An occupant's presence was relayed.
-    pub(crate) relayed: Option<fn(&mut Room, &mut World, nick: &str)>,
+    /// An occupant's presence, in which `presence` was, was relayed.
+    pub(crate) relayed: Option<fn(&mut Room, &mut World, nick: &str, presence: &Element)>,
     /// What is added to the presence that an occupant gets of itself.
     pub(crate) own: Option<fn(&mut Room, &World, nick: &str) -> Option<Element>>,
     /// A message to all, before it is kept and relayed.

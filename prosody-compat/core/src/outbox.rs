@@ -31,6 +31,11 @@ impl Outgoing {
         Self { head, tail: tail.into() }
     }
 
+    /// A presence of which everything behind the recipient's address, from its quotation mark on, is `tail`.
+    pub(crate) const fn presence(tail: Bytes) -> Self {
+        Self { head: Bytes::from_static(b"<presence to=\""), tail }
+    }
+
     /// The frame for one recipient; `to` is an escaped address made by [`address`].
     pub(crate) fn addressed(&self, to: &Bytes) -> Frame {
         Frame::spliced(self.head.clone(), to.clone(), self.tail.clone())

@@ -7,7 +7,7 @@ use jitsi_xmpp::{Condition, Element, ErrorType, Jid, StanzaError, ns};
 use crate::component;
 use crate::hosts::Serves;
 use crate::identity::HostId;
-use crate::limits::pace;
+use crate::limits::{Limits, pace};
 use crate::muc;
 use crate::outbox::Outgoing;
 use crate::server::Server;
@@ -22,7 +22,7 @@ impl Server {
         let Some(sender) = self.world.sender(id) else { return };
         // Whatever the client says about itself is replaced; everything after this relies on it.
         e.set_attr("from", sender.jid.as_str());
-        if let Err(error) = check_iq(&e) {
+        if let Err(error) = check_iq(&e).and_then(|()| check_id(&e, &self.world.config.limits)) {
             self.world.refuse(&sender, &e, &error, None);
             return;
         }
@@ -119,6 +119,14 @@ impl Server {
             None => self.world.refuse(sender, &e, &StanzaError::new(Condition::ServiceUnavailable), None),
         }
     }
+}
+
+/// Ids are kept, of those who ask by those who are asked.
+fn check_id(e: &Element, limits: &Limits) -> Result<(), StanzaError> {
+    if e.attr("id").is_none_or(|id| id.len() <= limits.max_id_bytes) {
+        return Ok(());
+    }
+    Err(StanzaError::new(Condition::PolicyViolation).with_type(ErrorType::Modify).with_text("id too long"))
 }
 
 /// RFC 6120 §8.2.3, with upstream's texts.

@@ -230,6 +230,16 @@ impl Element {
         out
     }
 
+    /// Appends this element as it stands inside one of the namespace `ns`.
+    pub fn write_within(&self, ns: &str, out: &mut String) {
+        write::element(self, Some(ns), out);
+    }
+
+    /// Appends what is inside this element, without its own tags.
+    pub fn write_nodes(&self, out: &mut String) {
+        write::nodes(self, out);
+    }
+
     /// Whether this is an `iq`, `message` or `presence` of the client namespace.
     pub fn is_stanza(&self) -> bool {
         self.ns == ns::CLIENT && matches!(self.name.as_ref(), "iq" | "message" | "presence")

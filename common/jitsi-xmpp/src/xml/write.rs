@@ -23,15 +23,20 @@ pub(super) fn element(e: &Element, parent_ns: Option<&str>, out: &mut String) {
         return;
     }
     out.push('>');
+    nodes(e, out);
+    out.push_str("</");
+    out.push_str(&e.name);
+    out.push('>');
+}
+
+/// What is inside an element.
+pub(super) fn nodes(e: &Element, out: &mut String) {
     for n in &e.nodes {
         match n {
             Node::Element(c) => element(c, Some(&e.ns), out),
             Node::Text(t) => escape_text(t, out),
         }
     }
-    out.push_str("</");
-    out.push_str(&e.name);
-    out.push('>');
 }
 
 /// Appends `text` escaped for a double- or single-quoted attribute; characters XML 1.0 forbids are dropped.

@@ -205,8 +205,10 @@ fn left(room: &mut Room, world: &mut World, gone: &Occupant) {
 
 /// Newcomers start muted while a medium is moderated. As upstream, nobody else is told. Returns what it was before.
 fn start_muted(room: &mut Room, world: &World, medium: Medium, value: Option<Value>) -> Option<Value> {
-    let mut policy =
-        metadata::get(room, "startMuted").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut policy = match metadata::get(room, "startMuted") {
+        Some(Value::Object(policy)) => policy,
+        _ => Map::new(),
+    };
     let before = match value {
         Some(value) => policy.insert(medium.as_str().to_owned(), value),
         None => policy.remove(medium.as_str()),

@@ -19,10 +19,20 @@ pub(super) static MODULE: Module = Module {
     ..Module::NONE
 };
 
-/// A conference request that the focus has not answered yet.
+/// A conference request that the focus has not answered yet: what an answer needs.
 struct Waiting {
     from: SessionId,
-    request: Element,
+    id: Box<str>,
+    room: Option<Box<str>>,
+}
+
+impl Waiting {
+    fn new(from: SessionId, request: &Element) -> Self {
+        let room = request.first_child().and_then(|c| c.attr("room"));
+        // A longer one is no address; then the answer needs none either.
+        let room = room.filter(|r| r.len() <= MAX_ROOM_BYTES).map(Box::from);
+        Self { from, id: request.attr("id").unwrap_or_default().into(), room }
+    }
 }
 
 /// Conference requests under way, so that none stays without an answer when the focus goes away: clients wait for
@@ -33,7 +43,7 @@ struct Requests {
 }
 
 impl Requests {
-    /// Most requests remembered; the oldest is told to ask again. About 1 KiB each.
+    /// Most requests remembered; the oldest is told to ask again. At most 4 KiB each, about 200 bytes.
     const MAX: usize = 2_000;
     /// Of one session; the next is told to ask again. Reason: a client has one under way.
     const EACH: usize = 10;
@@ -73,7 +83,7 @@ fn ask(world: &mut World, sender: &Sender, mut e: Element) {
             not_ready(world, sender, &e);
             return;
         }
-        waiting.push_back(Waiting { from: sender.id, request: e.clone() });
+        waiting.push_back(Waiting::new(sender.id, &e));
         if waiting.len() > Requests::MAX
             && let Some(oldest) = waiting.pop_front()
         {
@@ -87,7 +97,7 @@ fn ask(world: &mut World, sender: &Sender, mut e: Element) {
 fn answer(world: &mut World, to: &Jid, mut e: Element) {
     let Some(target) = to.resource().and_then(|r| world.sessions.by_jid(r)) else { return };
     let requests = &mut world.slots.entry::<Requests>().waiting;
-    match requests.iter().position(|w| w.from == target && w.request.attr("id") == e.attr("id")) {
+    match requests.iter().position(|w| w.from == target && Some(&*w.id) == e.attr("id")) {
         Some(at) => drop(requests.remove(at)),
         // Answered already, with the advice to ask again: the focus was away in between.
         None if e.first_child().is_some_and(|c| c.is("conference", ns::FOCUS)) => return,
@@ -112,7 +122,12 @@ fn session_ended(world: &mut World, id: SessionId, session: &Session) {
 fn ask_again(world: &mut World, w: &Waiting) {
     if let Some(sender) = world.sender(w.from) {
         world.counters.add(Counter::FocusAbsent);
-        not_ready(world, &sender, &w.request);
+        let to = world.config.focus_domain.clone();
+        let request = Element::new("iq", ns::CLIENT)
+            .with_attr("to", to)
+            .with_attr("from", sender.jid.as_str())
+            .with_attr("id", &*w.id);
+        not_ready_for(world, &sender, &request, w.room.as_deref());
     }
 }
 
@@ -122,7 +137,10 @@ fn not_ready(world: &mut World, sender: &Sender, e: &Element) {
         world.refuse(sender, e, &StanzaError::new(Condition::ServiceUnavailable), None);
         return;
     }
-    let room = e.first_child().and_then(|c| c.attr("room"));
+    not_ready_for(world, sender, e, e.first_child().and_then(|c| c.attr("room")));
+}
+
+fn not_ready_for(world: &mut World, sender: &Sender, e: &Element, room: Option<&str>) {
     let conference = Element::new("conference", ns::FOCUS)
         .with_attr("ready", "false")
         .with_opt_attr("room", room)
@@ -133,3 +151,6 @@ fn not_ready(world: &mut World, sender: &Sender, e: &Element) {
 fn is_conference(e: &Element) -> bool {
     e.attr("type") == Some("set") && e.first_child().is_some_and(|c| c.is("conference", ns::FOCUS))
 }
+
+/// Node and domain of an address, each as long as may be.
+const MAX_ROOM_BYTES: usize = 2 * 1023 + 1;

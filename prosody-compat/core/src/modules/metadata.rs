@@ -1,8 +1,10 @@
 //! `metadata.<domain>` (xmpp-server §4.24): a moderator's change of one key in; the whole object to everybody
 //! out. A newcomer gets it right before its own presence, with the TURN servers.
 
+use std::collections::BTreeMap;
+
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::config::Config;
 use crate::external_services;
@@ -23,14 +25,15 @@ pub(super) static MODULE: Module = Module {
     ..Module::NONE
 };
 
-/// The room's object.
+/// The room's object: its keys, and the JSON of each value. A tree of it would be many times larger.
 #[derive(Default)]
-struct Metadata(Map<String, Value>);
+struct Metadata(BTreeMap<Box<str>, Box<str>>);
 
 /// Keys that only the server and the focus set.
 const BLOCKED: &[&str] = &[
     "allownersEnabled",
     "asyncTranscription",
+    "audioTranslationRequests",
     "conferencePresetsServiceEnabled",
     "dialinEnabled",
     "moderators",
@@ -60,8 +63,8 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
 }
 
 /// A key's value.
-pub(super) fn get<'a>(room: &'a Room, key: &str) -> Option<&'a Value> {
-    room.slots.get::<Metadata>()?.0.get(key)
+pub(super) fn get(room: &Room, key: &str) -> Option<Value> {
+    serde_json::from_str(room.slots.get::<Metadata>()?.0.get(key)?).ok()
 }
 
 /// Sets one key and tells everybody, unless nothing changes.
@@ -91,19 +94,24 @@ pub(super) fn set_silently(
     data: Value,
 ) -> Result<bool, Condition> {
     let metadata = &mut room.slots.entry::<Metadata>().0;
-    if metadata.get(key) == Some(&data) {
+    let json = data.to_string().into_boxed_str();
+    if metadata.get(key) == Some(&json) {
         return Ok(false);
     }
-    let old = metadata.insert(key.to_owned(), data);
-    let size = serde_json::to_string(&metadata).map_or(usize::MAX, |s| s.len());
-    if size > world.config.limits.max_metadata_bytes {
-        match old {
-            Some(old) => metadata.insert(key.to_owned(), old),
-            None => metadata.remove(key),
-        };
+    let size = |(key, json): (&Box<str>, &Box<str>)| quoted(key).len() + ":,".len() + json.len();
+    let others: usize = metadata.iter().filter(|(k, _)| ***k != *key).map(size).sum();
+    // Braces, less the comma that is one too many.
+    if others + quoted(key).len() + ":".len() + json.len() + "{}".len()
+        > world.config.limits.max_metadata_bytes
+    {
         return Err(Condition::ResourceConstraint);
     }
+    metadata.insert(key.into(), json);
     Ok(true)
+}
+
+fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
 }
 
 /// What a newcomer gets, right before its own presence.
@@ -125,14 +133,15 @@ fn welcome(room: &mut Room, world: &mut World, sender: &Sender) {
 
 /// The message. compat: the focus needs the `room` attribute.
 fn push(config: &Config, room: &Room, services: Option<Value>, admin: bool) -> Outgoing {
-    let mut metadata = room.slots.get::<Metadata>().map(|m| m.0.clone()).unwrap_or_default();
-    if let Some(services) = services {
-        metadata.insert("services".into(), services);
+    let (services, moderators) = (services.map(|s| s.to_string()), admin.then_some("[]"));
+    let mut members: BTreeMap<&str, &str> = BTreeMap::new();
+    if let Some(metadata) = room.slots.get::<Metadata>() {
+        members.extend(metadata.0.iter().map(|(key, json)| (&**key, &**json)));
     }
-    if admin {
-        metadata.insert("moderators".into(), json!([]));
-    }
-    let text = json!({"type": "room_metadata", "metadata": metadata}).to_string();
+    members.extend(services.as_deref().map(|s| ("services", s)));
+    members.extend(moderators.map(|m| ("moderators", m)));
+    let members: Vec<String> = members.iter().map(|(key, json)| format!("{}:{json}", quoted(key))).collect();
+    let text = format!(r#"{{"metadata":{{{}}},"type":"room_metadata"}}"#, members.join(","));
     let json = Element::new("json-message", ns::JITMEET).with_attr("room", room.shown()).with_text(text);
     Outgoing::new(
         Element::new("message", ns::CLIENT)

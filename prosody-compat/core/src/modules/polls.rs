@@ -113,8 +113,7 @@ fn create(room: &mut Room, world: &World, sender: &Sender, poll: Poll) -> Result
     let refuse = |text| Err(StanzaError::new(Condition::NotAllowed).with_text(text));
     let most = world.config.limits.max_polls;
     let restricted = metadata::get(room, "permissions")
-        .and_then(|p| p.get("pollCreationRestricted"))
-        .and_then(Value::as_bool)
+        .and_then(|p| p.get("pollCreationRestricted")?.as_bool())
         .unwrap_or(false);
     let may = sender.identity.may("create-polls", room.is_moderator(sender.id));
     let polls = room.slots.entry::<Polls>();

@@ -1,6 +1,6 @@
 //! Part of upstream's `room_metadata_component`: older clients set the start-muted policy in their presence.
 
-use jitsi_xmpp::ns;
+use jitsi_xmpp::{Element, ns};
 use serde_json::json;
 
 use super::metadata;
@@ -10,9 +10,11 @@ use crate::world::World;
 
 pub(super) static MODULE: Module = Module { name: "start_muted", relayed: Some(relayed), ..Module::NONE };
 
-fn relayed(room: &mut Room, world: &mut World, nick: &str) {
-    let Some(o) = room.occupant(nick).filter(|o| o.role.is_moderator()) else { return };
-    let Some(policy) = o.presence.child("startmuted", ns::START_MUTED) else { return };
+fn relayed(room: &mut Room, world: &mut World, nick: &str, presence: &Element) {
+    if !room.occupant(nick).is_some_and(|o| o.role.is_moderator()) {
+        return;
+    }
+    let Some(policy) = presence.child("startmuted", ns::START_MUTED) else { return };
     let on = |name| policy.attr(name) == Some("true");
     let data = json!({"audio": on("audio"), "video": on("video")});
     // Cannot exceed the limit by more than a refused change, which older clients do not look at.

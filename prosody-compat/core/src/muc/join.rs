@@ -1,6 +1,7 @@
 //! A join presence in; the room created if allowed, the rules asked in order, and then everything a newcomer and the
 //! others get, in upstream's order (xmpp-server §3.3), out.
 
+use bytes::Bytes;
 use jitsi_xmpp::room::Tenant;
 use jitsi_xmpp::{BareJid, Condition, Element, StanzaError, ns};
 
@@ -12,6 +13,7 @@ use crate::module::{Attempt, Verdict};
 use crate::outbox::Outgoing;
 use crate::room::history::Wanted;
 use crate::room::rank::Affiliation;
+use crate::room::said::{Said, display_name};
 use crate::room::{Occupant, OccupantSession, Room, waiting};
 use crate::stanza::NOT_IN;
 use crate::tenants;
@@ -101,7 +103,8 @@ fn try_join(t: &mut Turn<'_>, mut attempt: Attempt, created: bool) {
 fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
     let Attempt { sender, nick, presence: said, .. } = attempt;
     let wanted = Wanted::read(said.child("x", ns::MUC), t.world.clock.unix(t.world.now));
-    let kept = presence::clean(t, &sender, said, true);
+    let cleaned = presence::clean(t, &sender, said, true);
+    let (said, name) = (Said::new(&cleaned), display_name(&cleaned));
     for o in t.room.occupants().filter(|o| o.nick != nick) {
         t.world.deliver(sender.id, &o.seen);
     }
@@ -114,19 +117,14 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
     if t.room.occupant(&nick).is_some() {
         t.room.add_session(&nick, session);
         if let Some(o) = t.room.occupant_mut(&nick) {
-            o.presence = kept;
+            (o.said, o.name) = (said, name);
         }
     } else {
         let role = t.room.affiliation(&t.world.config, &sender.bare).role();
-        let seen = Outgoing::new(kept.clone());
-        t.room.insert(Occupant {
-            nick: nick.clone(),
-            bare: sender.bare.clone(),
-            role,
-            sessions: vec![session],
-            presence: kept,
-            seen,
-        });
+        // What newcomers see of it is made below, before there can be one.
+        let seen = Outgoing::presence(Bytes::new());
+        let (nick, bare, sessions) = (nick.clone(), sender.bare.clone(), vec![session]);
+        t.room.insert(Occupant { nick, bare, role, sessions, name, said, seen });
     }
     if let Some(s) = t.world.sessions.get_mut(sender.id) {
         s.rooms.push((t.room.jid.clone(), nick.clone()));
@@ -140,7 +138,7 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
         }
     }
     replay(t.room, t.world, &sender, wanted);
-    presence::relayed(t, &nick);
+    presence::relayed(t, &nick, &cleaned);
 }
 
 /// A join of somebody who already is in: the client lost track, it gets everything again.

@@ -35,7 +35,7 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
     if role < Role::Participant {
         return Err(StanzaError::new(Condition::Forbidden));
     }
-    let name = own.presence.child("nick", ns::NICK).map(Element::text);
+    let name = own.display_name();
     // XEP-0045 §8.1: a subject alone sets the subject.
     let has = |name| e.child_named(name).is_some();
     let is_subject = has("subject") && !has("body") && !has("thread");

@@ -10,6 +10,7 @@ use super::turn::Turn;
 use crate::limits::Limits;
 use crate::outbox::Outgoing;
 use crate::room::rank::{Affiliation, Role};
+use crate::room::said::{Said, display_name};
 use crate::room::{Occupant, Room};
 use crate::session::SessionId;
 use crate::world::{Sender, World};
@@ -90,20 +91,18 @@ fn items(occupant: &Occupant, affiliation: Affiliation, role: Role) -> Vec<Eleme
 }
 
 /// The occupant's presence with what the server adds, as others see it.
-fn seen(room: &Room, world: &World, occupant: &Occupant, change: &Change) -> Outgoing {
+fn seen(room: &Room, world: &World, occupant: &Occupant, change: &Change) -> (Outgoing, Said) {
     let affiliation = room.affiliation(&world.config, &occupant.bare);
-    let mut e = occupant.presence.clone();
-    e.set_attr("from", room.occupant_jid(&occupant.nick));
-    e.push(x(items(occupant, affiliation, occupant.role), change, Reader::Others));
-    Outgoing::new(e)
+    let x = x(items(occupant, affiliation, occupant.role), change, Reader::Others);
+    occupant.said.with(&room.occupant_jid(&occupant.nick), &[x])
 }
 
 /// Refreshes what newcomers see of an occupant and tells everybody; its own sessions last.
 pub(crate) fn announce(t: &mut Turn<'_>, nick: &str, change: &Change) {
     let Some(o) = t.room.occupant(nick) else { return };
-    let told = seen(t.room, t.world, o, change);
-    let kept = if change.actor.is_none() && change.reason.is_none() && change.codes.is_empty() {
-        told.clone()
+    let (told, said) = seen(t.room, t.world, o, change);
+    let (kept, said) = if change.actor.is_none() && change.reason.is_none() && change.codes.is_empty() {
+        (told.clone(), said)
     } else {
         seen(t.room, t.world, o, &Change::default())
     };
@@ -113,24 +112,19 @@ pub(crate) fn announce(t: &mut Turn<'_>, nick: &str, change: &Change) {
         }
     }
     if let Some(o) = t.room.occupant_mut(nick) {
-        o.seen = kept;
+        (o.seen, o.said) = (kept, said);
     }
     tell_itself(t, nick, change);
 }
 
 /// Tells the occupant how it is seen, with 110 and what modules add.
 fn tell_itself(t: &mut Turn<'_>, nick: &str, change: &Change) {
-    let added: Vec<Element> =
+    let mut added: Vec<Element> =
         t.modules.iter().filter_map(|m| m.own).filter_map(|own| own(t.room, t.world, nick)).collect();
     let Some(o) = t.room.occupant(nick) else { return };
-    let mut own = o.presence.clone();
-    own.set_attr("from", t.room.occupant_jid(nick));
-    for e in added {
-        own.push(e);
-    }
     let affiliation = t.room.affiliation(&t.world.config, &o.bare);
-    own.push(x(items(o, affiliation, o.role), change, Reader::Itself));
-    let own = Outgoing::new(own);
+    added.push(x(items(o, affiliation, o.role), change, Reader::Itself));
+    let (own, _) = o.said.with(&t.room.occupant_jid(nick), &added);
     for s in &o.sessions {
         t.world.deliver(s.id, &own);
     }
@@ -215,17 +209,17 @@ pub(crate) fn clean(t: &Turn<'_>, sender: &Sender, mut presence: Element, joinin
 pub(crate) fn update(t: &mut Turn<'_>, sender: &Sender, nick: &str, presence: Element) {
     let presence = clean(t, sender, presence, false);
     if let Some(o) = t.room.occupant_mut(nick) {
-        o.presence = presence;
+        (o.said, o.name) = (Said::new(&presence), display_name(&presence));
     }
     announce(t, nick, &Change::default());
-    relayed(t, nick);
+    relayed(t, nick, &presence);
 }
 
 /// Modules look at what everybody has just been told.
-pub(super) fn relayed(t: &mut Turn<'_>, nick: &str) {
+pub(super) fn relayed(t: &mut Turn<'_>, nick: &str, presence: &Element) {
     for m in t.modules {
         if let Some(relayed) = m.relayed {
-            relayed(t.room, t.world, nick);
+            relayed(t.room, t.world, nick, presence);
         }
     }
 }

@@ -4,12 +4,13 @@
 pub(crate) mod form;
 pub(crate) mod history;
 pub(crate) mod rank;
+pub(crate) mod said;
 pub(crate) mod waiting;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use jitsi_xmpp::{BareJid, Element, FullJid, Sensitive, ns};
+use jitsi_xmpp::{BareJid, FullJid, Sensitive};
 
 use crate::config::Config;
 use crate::identity::HostId;
@@ -21,6 +22,7 @@ use crate::tenants;
 use crate::world::World;
 use history::History;
 use rank::{Affiliation, Role};
+use said::Said;
 use waiting::Held;
 
 /// One connection of an occupant.
@@ -37,17 +39,18 @@ pub(crate) struct Occupant {
     pub(crate) role: Role,
     /// Never empty; the last one is spoken to.
     pub(crate) sessions: Vec<OccupantSession>,
-    /// The last full presence, without address and without what the server adds.
-    pub(crate) presence: Element,
-    /// The same as others see it, serialised: what a newcomer gets.
+    /// The name that it shows.
+    pub(crate) name: Option<Box<str>>,
+    /// Its last full presence; a part of the bytes of `seen`.
+    pub(crate) said: Said,
+    /// The same as others see it: what a newcomer gets.
     pub(crate) seen: Outgoing,
 }
 
 impl Occupant {
-    /// The name that it shows, as long as clients let people make it.
+    /// The name that it shows.
     pub(crate) fn display_name(&self) -> Option<String> {
-        let name = self.presence.child("nick", ns::NICK)?.text();
-        Some(name.chars().take(MAX_NAME_CHARS).collect())
+        self.name.as_deref().map(str::to_owned)
     }
 
     /// The session that is spoken to.
@@ -232,6 +235,3 @@ pub(crate) const FOCUS_NICK: &str = "focus";
 
 /// Whose sources the bridge's own are, in the focus' offers.
 pub(crate) const BRIDGE_NICK: &str = "jvb";
-
-/// compat: the web app's `MAX_DISPLAY_NAME_LENGTH`.
-const MAX_NAME_CHARS: usize = 50;

@@ -4,10 +4,12 @@
 
 use std::time::Instant;
 
-use jitsi_xmpp::{BareJid, Element, StanzaError};
+use jitsi_xmpp::xml::{XmlLimits, parse_with};
+use jitsi_xmpp::{BareJid, Element, StanzaError, ns};
 
 use super::Room;
 use crate::counters::Counter;
+use crate::limits::Limits;
 use crate::session::SessionId;
 use crate::timers::Timer;
 use crate::world::{Sender, World};
@@ -34,22 +36,45 @@ pub(crate) struct Attempt {
 
 /// One join that waits.
 pub(crate) struct Held {
-    attempt: Attempt,
+    sender: Sender,
+    nick: Box<str>,
+    /// Its bytes: a tree would be many times larger.
+    presence: Box<str>,
+    password: Option<String>,
+    turn: Option<Instant>,
     since: Instant,
     reason: &'static Reason,
 }
 
 impl Held {
+    fn new(attempt: Attempt, since: Instant, reason: &'static Reason) -> Self {
+        let Attempt { sender, nick, presence, password, turn } = attempt;
+        Self { sender, nick, presence: presence.to_xml().into(), password, turn, since, reason }
+    }
+
+    /// Once more to be asked about. `None`: never, as the bytes are an element's.
+    fn attempt(self, limits: &Limits) -> Option<Attempt> {
+        let Self { sender, nick, presence, password, turn, .. } = self;
+        let most = XmlLimits {
+            max_bytes: presence.len(),
+            max_elements: limits.max_elements.saturating_mul(10),
+            max_depth: limits.max_depth,
+            ..XmlLimits::default()
+        };
+        let presence = parse_with(presence.as_bytes(), ns::CLIENT, &most).ok()?;
+        Some(Attempt { sender, nick, presence, password, turn })
+    }
+
     pub(crate) fn waits_for(&self, reason: &str) -> bool {
         self.reason.name == reason
     }
 
     pub(crate) fn is_of(&self, id: SessionId) -> bool {
-        self.attempt.sender.id == id
+        self.sender.id == id
     }
 
     pub(crate) const fn turn(&self) -> Option<Instant> {
-        self.attempt.turn
+        self.turn
     }
 }
 
@@ -59,14 +84,14 @@ pub(crate) const NAME: &str = "waiting";
 /// Keeps a join; one more than the limit is refused as if it had waited too long.
 pub(crate) fn hold(room: &mut Room, world: &mut World, attempt: Attempt, reason: &'static Reason) {
     let id = attempt.sender.id;
-    room.held.retain(|h| h.attempt.sender.id != id);
+    room.held.retain(|h| !h.is_of(id));
     let limits = &world.config.limits;
     let (most, most_rooms) = (limits.max_held_joins, limits.max_rooms_per_client);
-    let held = Held { attempt, since: world.now, reason };
+    let held = Held::new(attempt, world.now, reason);
     let waits_in = world.sessions.get(id).map_or(0, |s| s.waits_in.len());
     if room.held.len() >= most || waits_in >= most_rooms {
         world.counters.add(Counter::JoinsDropped);
-        give_up(room, world, &held);
+        give_up(room, world, held);
         return;
     }
     world.counters.add(Counter::JoinsHeld);
@@ -88,10 +113,10 @@ pub(crate) fn take(room: &mut Room, world: &mut World, reason: &str) -> Vec<Atte
         world.timers.cancel(Timer::Room(room.jid.clone(), NAME));
     }
     let mut attempts = Vec::new();
-    for Held { attempt, .. } in Vec::from(ready) {
-        if let Some(s) = world.sessions.get_mut(attempt.sender.id) {
+    for held in Vec::from(ready) {
+        if let Some(s) = world.sessions.get_mut(held.sender.id) {
             s.waits_in.retain(|r| *r != room.jid);
-            attempts.push(attempt);
+            attempts.extend(held.attempt(&world.config.limits));
         }
     }
     attempts
@@ -102,7 +127,7 @@ pub(crate) fn expire(room: &mut Room, world: &mut World) {
     let (now, timeout) = (world.now, world.config.limits.held_join_timeout);
     while room.held.front().is_some_and(|h| h.since + timeout <= now) {
         if let Some(h) = room.held.pop_front() {
-            give_up(room, world, &h);
+            give_up(room, world, h);
         }
     }
     if let Some(next) = room.held.front() {
@@ -113,7 +138,7 @@ pub(crate) fn expire(room: &mut Room, world: &mut World) {
 /// A session ended or changed its mind.
 pub(crate) fn forget(room: Option<&mut Room>, world: &mut World, jid: &BareJid, id: SessionId) {
     if let Some(room) = room {
-        room.held.retain(|h| h.attempt.sender.id != id);
+        room.held.retain(|h| !h.is_of(id));
         if room.held.is_empty() {
             world.timers.cancel(Timer::Room(jid.clone(), NAME));
         }
@@ -126,15 +151,16 @@ pub(crate) fn forget(room: Option<&mut Room>, world: &mut World, jid: &BareJid, 
 /// The room is gone before what they waited for came.
 pub(crate) fn abandon(room: &mut Room, world: &mut World) {
     for h in std::mem::take(&mut room.held) {
-        give_up(room, world, &h);
+        give_up(room, world, h);
     }
 }
 
-fn give_up(room: &Room, world: &mut World, held: &Held) {
-    let Attempt { sender, presence, .. } = &held.attempt;
+fn give_up(room: &Room, world: &mut World, held: Held) {
+    let reason = held.reason;
+    let Some(Attempt { sender, presence, .. }) = held.attempt(&world.config.limits) else { return };
     if let Some(s) = world.sessions.get_mut(sender.id) {
         s.waits_in.retain(|r| *r != room.jid);
     }
     world.counters.add(Counter::JoinsRefused);
-    world.refuse(sender, presence, &(held.reason.refusal)(), Some(room.jid.domain()));
+    world.refuse(&sender, &presence, &(reason.refusal)(), Some(room.jid.domain()));
 }
