@@ -37,6 +37,8 @@ pub(crate) fn handle(
     let outcome = place(muc, sender, def.rooms, &e)
         .and_then(|(room, nick)| {
             let t = muc.turn(&room)?;
+            // What comes of it, most of them tell everybody.
+            t.world.reaches_all(&mut t.room.pace, sender, 1);
             Some(command(t.room, t.world, &Command { sender, nick: &nick, message: &e }))
         })
         .unwrap_or_else(|| Err(StanzaError::new(Condition::ServiceUnavailable)));

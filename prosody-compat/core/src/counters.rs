@@ -57,9 +57,9 @@ counters! {
     Replaced = "sessions_replaced",
     /// Joins refused.
     JoinsRefused = "joins_refused",
-    /// Joins waiting for the focus.
+    /// Joins that had to wait, mostly for the focus.
     JoinsHeld = "joins_held",
-    /// Joins dropped, because too many wait for the focus.
+    /// Joins dropped, because too many wait.
     JoinsDropped = "joins_dropped",
     /// Rooms created.
     RoomsCreated = "rooms_created",

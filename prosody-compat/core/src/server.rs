@@ -21,7 +21,7 @@ use crate::slots::Slots;
 use crate::stream::error::StreamError;
 use crate::stream::sm::StreamManagement;
 use crate::timers::{Timer, Timers};
-use crate::world::{REQUEST, World};
+use crate::world::{REQUEST, Sender, World};
 
 /// How much there is right now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -277,8 +277,9 @@ impl Server {
         for (room, nick) in &s.rooms {
             muc::leave::lost(&mut self.muc(), room, nick, id);
         }
+        let gone = Sender { id, jid: s.jid.clone(), bare: s.bare.clone(), identity: Arc::clone(&s.identity) };
         for room in &s.waits_in {
-            muc::leave::forget_waiting(&mut self.muc(), room, id);
+            muc::leave::forget_waiting(&mut self.muc(), room, &gone);
         }
         for hook in self.hosts.components().filter_map(|(_, c)| c.module.session_ended) {
             hook(&mut self.world, id, &s);

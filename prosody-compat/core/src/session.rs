@@ -35,6 +35,10 @@ pub(crate) struct Session {
     pub(crate) waits_in: Vec<BareJid>,
     /// How often it has spoken to others.
     pub(crate) pace: Bucket,
+    /// How often that reached people.
+    pub(crate) own: Bucket,
+    /// What others have said to it alone, beyond what is their own.
+    pub(crate) heard: Bucket,
     /// What it has asked other occupants.
     pub(crate) asked: Asked,
     /// Has not sent unavailable presence without address.
@@ -96,6 +100,8 @@ impl Sessions {
             rooms: Vec::new(),
             waits_in: Vec::new(),
             pace: Bucket::full(),
+            own: Bucket::full(),
+            heard: Bucket::full(),
             asked: Asked::default(),
             available: true,
             resumable_until: None,

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use budget::Bucket;
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, StanzaError, iq};
 
@@ -111,7 +112,36 @@ impl World {
         }
         let Some(s) = self.sessions.get_mut(sender.id) else { return };
         let wait = s.pace.reserve(&pace::RELAY, self.now, amount);
-        if let (Some(conn), false) = (s.conn, wait.is_zero()) {
+        self.pause(sender.id, wait);
+    }
+
+    /// What a session says reaches everybody in a room. Who says more than one does waits for what the others say who do so.
+    pub(crate) fn reaches_all(&mut self, room: &mut Bucket, sender: &Sender, amount: u32) {
+        if !self.is_own(sender, amount) {
+            let wait = room.reserve(&pace::ROOM, self.now, amount);
+            self.pause(sender.id, wait.min(pace::LONGEST_WAIT));
+        }
+    }
+
+    /// The same, of somebody's session.
+    pub(crate) fn reaches(&mut self, sender: &Sender, to: SessionId) {
+        if self.is_own(sender, 1) {
+            return;
+        }
+        let Some(s) = self.sessions.get_mut(to).filter(|s| !s.identity.admin) else { return };
+        let wait = s.heard.reserve(&pace::HEARD, self.now, 1);
+        self.pause(sender.id, wait.min(pace::LONGEST_WAIT));
+    }
+
+    /// Whether so much is what everybody may say without a look at others.
+    fn is_own(&mut self, sender: &Sender, amount: u32) -> bool {
+        let now = self.now;
+        sender.identity.admin
+            || self.sessions.get_mut(sender.id).is_none_or(|s| s.own.take(&pace::OWN, now, amount))
+    }
+
+    fn pause(&mut self, id: SessionId, wait: Duration) {
+        if let (Some(conn), false) = (self.sessions.get(id).and_then(|s| s.conn), wait.is_zero()) {
             self.counters.add(Counter::Paused);
             self.out.push_back(Output::Pause { conn, wait });
         }

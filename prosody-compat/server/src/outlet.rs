@@ -98,7 +98,8 @@ impl Outlet {
 
     /// The peer is read again after that time.
     pub(crate) fn pause(&self, wait: Duration) {
-        self.state().paused_until = Some(Instant::now() + wait);
+        let mut state = self.state();
+        state.paused_until = state.paused_until.max(Some(Instant::now() + wait));
     }
 
     /// Until when nothing is to be read, if that was asked since the last look.

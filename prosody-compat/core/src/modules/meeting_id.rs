@@ -24,6 +24,7 @@ pub(super) static MODULE: Module = Module {
 static FOCUS: Reason = Reason {
     name: "focus",
     refusal: || StanzaError::new(Condition::NotAllowed).with_text(CREATION_IS_RESTRICTED),
+    freed: None,
 };
 
 #[derive(Default)]

@@ -98,12 +98,10 @@ pub(super) fn set_silently(
     if metadata.get(key) == Some(&json) {
         return Ok(false);
     }
-    let size = |(key, json): (&Box<str>, &Box<str>)| quoted(key).len() + ":,".len() + json.len();
-    let others: usize = metadata.iter().filter(|(k, _)| ***k != *key).map(size).sum();
-    // Braces, less the comma that is one too many.
-    if others + quoted(key).len() + ":".len() + json.len() + "{}".len()
-        > world.config.limits.max_metadata_bytes
-    {
+    let size = |key: &str, json: &str| quoted(key).len() + ":,".len() + json.len();
+    let others = metadata.iter().filter(|(k, _)| ***k != *key).map(|(k, json)| size(k, json)).sum::<usize>();
+    // With braces, and without the comma that is one too many.
+    if others + size(key, &json) + "{}".len() - ",".len() > world.config.limits.max_metadata_bytes {
         return Err(Condition::ResourceConstraint);
     }
     metadata.insert(key.into(), json);

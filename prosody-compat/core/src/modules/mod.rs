@@ -10,6 +10,7 @@ mod client_proxy;
 mod conference_duration;
 mod end_conference;
 mod filter_access;
+mod join_rate;
 mod json_message;
 mod max_occupants;
 mod meeting_id;
@@ -47,6 +48,7 @@ pub(crate) static MEETINGS: &[&Module] = &[
     &room_password::MODULE,
     &admission::NICK,
     &admission::LIMITS,
+    &join_rate::MODULE,
     &permissions::MODULE,
     &conference_duration::MODULE,
     &start_muted::MODULE,

@@ -9,8 +9,10 @@ use jitsi_xmpp::{BareJid, Condition, ErrorType, StanzaError};
 use crate::limits::room_passwords;
 use crate::module::{Attempt, Module, Reason, Verdict};
 use crate::room::Room;
+use crate::room::waiting::Held;
+use crate::session::SessionId;
 use crate::timers::Timer;
-use crate::world::{Effect, World};
+use crate::world::{Effect, Sender, World};
 
 pub(super) static MODULE: Module =
     Module { name: NAME, join: Some(check), timer: Some(turn), ..Module::NONE };
@@ -18,15 +20,45 @@ pub(super) static MODULE: Module =
 const NAME: &str = "password";
 
 /// Waits for its turn.
-static TURN: Reason = Reason { name: NAME, refusal: busy };
+static TURN: Reason = Reason { name: NAME, refusal: busy, freed: Some(freed) };
 
-/// What addresses have tried in rooms. The machine itself has no budget (see `service::proxies`); its sessions have.
-struct Tries(Buckets<(Network, BareJid)>);
+/// What was tried, and from where. The machine itself is no address (see `service::proxies`); its sessions count all the
+/// same, and all that is tried in a room.
+struct Tries {
+    by_address: Buckets<(Network, BareJid)>,
+    by_session: Buckets<SessionId>,
+    by_room: Buckets<BareJid>,
+}
 
 impl Default for Tries {
     fn default() -> Self {
         let unlimited = Rate::per_second(u32::MAX, u32::MAX);
-        Self(Buckets::new(room_passwords::BY_ADDRESS, unlimited, room_passwords::MOST_KEYS))
+        let most = room_passwords::MOST_KEYS;
+        Self {
+            by_address: Buckets::new(room_passwords::BY_ADDRESS, unlimited, most),
+            by_session: Buckets::new(room_passwords::BY_SESSION, unlimited, most),
+            by_room: Buckets::new(room_passwords::BY_ROOM, unlimited, most),
+        }
+    }
+}
+
+impl Tries {
+    /// A try more; when it is its turn.
+    fn reserve(&mut self, room: &BareJid, sender: &Sender, now: Instant) -> Duration {
+        let of_room = self.by_room.reserve(room.clone(), now, 1);
+        let of_session = self.by_session.reserve(sender.id, now, 1);
+        let address = sender.identity.peer.map(|p| (p, room.clone()));
+        let of_address = address.map(|a| self.by_address.reserve(a, now, 1)).unwrap_or_default();
+        of_room.max(of_session).max(of_address)
+    }
+
+    /// It was none.
+    fn give_back(&mut self, room: &BareJid, sender: &Sender) {
+        self.by_room.give_back(room, 1);
+        self.by_session.give_back(&sender.id, 1);
+        if let Some(peer) = sender.identity.peer {
+            self.by_address.give_back(&(peer, room.clone()), 1);
+        }
     }
 }
 
@@ -35,25 +67,21 @@ fn check(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     let Some(tried) = &attempt.password else {
         return Verdict::refuse(StanzaError::new(Condition::NotAuthorized));
     };
-    let identity = &attempt.sender.identity;
-    let key = identity.peer.filter(|_| !identity.admin).map(|p| (p, room.jid.clone()));
-    if let Some(key) = &key {
+    let counts = !attempt.sender.identity.admin;
+    if counts {
         let now = world.now;
-        // Whoever asks again keeps its place: it does not make the line longer for its neighbours.
-        let waits = room.held.iter().find(|h| h.is_of(attempt.sender.id) && h.waits_for(NAME));
-        attempt.turn = attempt.turn.or_else(|| waits.and_then(|h| h.turn()));
-        match attempt.turn {
+        match attempt.turns.get(NAME) {
             Some(at) if at > now => return Verdict::Hold(&TURN),
-            Some(_) => {}
+            Some(_) => attempt.turns.take(NAME),
             None => {
-                let tries = &mut world.slots.entry::<Tries>().0;
-                let wait = tries.reserve(key.clone(), now, 1);
+                let tries = world.slots.entry::<Tries>();
+                let wait = tries.reserve(&room.jid, &attempt.sender, now);
                 if wait > room_passwords::LONGEST_WAIT {
-                    tries.give_back(key, 1);
+                    tries.give_back(&room.jid, &attempt.sender);
                     return Verdict::refuse(busy());
                 }
-                attempt.turn = Some(now + wait);
                 if !wait.is_zero() {
+                    attempt.turns.give(&TURN, now + wait);
                     world.timers.set_by(now + wait, Timer::Room(room.jid.clone(), NAME));
                     return Verdict::Hold(&TURN);
                 }
@@ -63,24 +91,23 @@ fn check(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     if tried != password.reveal() {
         return Verdict::refuse(StanzaError::new(Condition::NotAuthorized));
     }
-    if let Some(key) = &key {
-        world.slots.entry::<Tries>().0.give_back(key, 1);
+    if counts {
+        world.slots.entry::<Tries>().give_back(&room.jid, &attempt.sender);
     }
     Verdict::Pass
+}
+
+/// One left the line without an answer, and learned nothing.
+fn freed(room: &mut Room, world: &mut World, sender: &Sender) {
+    world.slots.entry::<Tries>().give_back(&room.jid, sender);
 }
 
 /// It is somebody's turn; the others wait on.
 fn turn(room: &mut Room, world: &mut World) {
     world.effects.push_back(Effect::Release { room: room.jid.clone(), reason: NAME });
-    if room.held.iter().any(|h| h.waits_for(NAME)) {
-        next_turn(room, world.now, world);
-    }
-}
-
-fn next_turn(room: &Room, now: Instant, world: &mut World) {
-    let later = room.held.iter().filter_map(|h| h.turn()).filter(|at| *at > now).min();
-    if let Some(at) = later {
-        world.timers.set_by(at.max(now + SOON), Timer::Room(room.jid.clone(), NAME));
+    let later = room.held.iter().filter(|h| h.waits_for(NAME)).filter_map(Held::turn);
+    if let Some(at) = later.filter(|at| *at > world.now).min() {
+        world.timers.set_by(at.max(world.now + SOON), Timer::Room(room.jid.clone(), NAME));
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Eleme
         t.world.refuse(sender, &e, &error, Some(t.room.shown()));
         return;
     };
+    t.world.reaches(sender, target);
     for rule in t.modules.iter().filter_map(|m| m.iq) {
         match rule(t.room, t.world, sender, &mut e) {
             Ok(Relay::Pass) => {}

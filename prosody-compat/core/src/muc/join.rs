@@ -9,11 +9,13 @@ use super::presence::{self, Change};
 use super::turn::{Muc, Turn};
 use crate::counters::Counter;
 use crate::identity::HostId;
+use crate::limits::pace;
 use crate::module::{Attempt, Verdict};
 use crate::outbox::Outgoing;
 use crate::room::history::Wanted;
 use crate::room::rank::Affiliation;
 use crate::room::said::{Said, display_name};
+use crate::room::waiting::Turns;
 use crate::room::{Occupant, OccupantSession, Room, waiting};
 use crate::stanza::NOT_IN;
 use crate::tenants;
@@ -38,12 +40,14 @@ pub(super) fn presence(
         return;
     };
     let password = x.child_named("password").map(Element::text);
-    let attempt = Attempt { sender: sender.clone(), nick: nick.into(), presence: e, password, turn: None };
+    let turns = Turns::default();
+    let mut attempt = Attempt { sender: sender.clone(), nick: nick.into(), presence: e, password, turns };
     let created = muc.rooms.get(room_jid).is_none();
     if created && !create(muc, host, room_jid, &attempt) {
         return;
     }
     if let Some(mut t) = muc.turn(room_jid) {
+        attempt.turns = waiting::supersede(t.room, t.world, sender.id);
         try_join(&mut t, attempt, created);
     }
     muc.sweep(room_jid);
@@ -93,7 +97,7 @@ fn try_join(t: &mut Turn<'_>, mut attempt: Attempt, created: bool) {
                 t.world.counters.add(Counter::JoinsRefused);
                 let by = if by_host { t.room.jid.domain() } else { t.room.shown() };
                 t.world.refuse(&attempt.sender, &attempt.presence, &error, Some(by));
-                return;
+                return waiting::refused(t.room, t.world, attempt);
             }
         }
     }
@@ -102,6 +106,7 @@ fn try_join(t: &mut Turn<'_>, mut attempt: Attempt, created: bool) {
 
 fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
     let Attempt { sender, nick, presence: said, .. } = attempt;
+    t.world.reaches_all(&mut t.room.pace, &sender, pace::JOIN);
     let wanted = Wanted::read(said.child("x", ns::MUC), t.world.clock.unix(t.world.now));
     let cleaned = presence::clean(t, &sender, said, true);
     let (said, name) = (Said::new(&cleaned), display_name(&cleaned));

@@ -80,7 +80,7 @@ mod tests {
         ..Module::NONE
     };
     static OUTSIDE: Reason =
-        Reason { name: "doorman", refusal: || StanzaError::new(Condition::ServiceUnavailable) };
+        Reason { name: "doorman", refusal: || StanzaError::new(Condition::ServiceUnavailable), freed: None };
 
     struct Door {
         server: Server,

@@ -13,9 +13,10 @@ use crate::world::{Sender, World};
 pub(super) fn by_itself(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: &Element) {
     let Some(mut t) = muc.turn(room_jid) else { return };
     let Some(nick) = t.room.occupant_of(sender.id).map(|o| o.nick.clone()) else {
-        forget_waiting(muc, room_jid, sender.id);
+        forget_waiting(muc, room_jid, sender);
         return;
     };
+    t.world.reaches_all(&mut t.room.pace, sender, 1);
     let said = presence::clean(&t, sender, e.clone(), false);
     remove(&mut t, &nick, Some(sender.id), Some(&said), &Change::default());
     muc.sweep(room_jid);
@@ -27,7 +28,7 @@ pub(crate) fn everywhere(muc: &mut Muc<'_>, sender: &Sender, e: &Element) {
         .world
         .sessions
         .get(sender.id)
-        .map(|s| s.rooms.iter().map(|(r, _)| r.clone()).collect())
+        .map(|s| s.rooms.iter().map(|(r, _)| r).chain(&s.waits_in).cloned().collect())
         .unwrap_or_default();
     for room in joined {
         by_itself(muc, sender, &room, e);
@@ -42,8 +43,8 @@ pub(crate) fn lost(muc: &mut Muc<'_>, room_jid: &BareJid, nick: &str, id: Sessio
 }
 
 /// A session does not want to come in any more.
-pub(crate) fn forget_waiting(muc: &mut Muc<'_>, room_jid: &BareJid, id: SessionId) {
-    waiting::forget(muc.rooms.get_mut(room_jid), muc.world, room_jid, id);
+pub(crate) fn forget_waiting(muc: &mut Muc<'_>, room_jid: &BareJid, sender: &Sender) {
+    waiting::forget(muc.rooms.get_mut(room_jid), muc.world, room_jid, sender);
     muc.sweep(room_jid);
 }
 

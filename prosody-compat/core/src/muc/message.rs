@@ -36,6 +36,7 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
         return Err(StanzaError::new(Condition::Forbidden));
     }
     let name = own.display_name();
+    t.world.reaches_all(&mut t.room.pace, sender, 1);
     // XEP-0045 §8.1: a subject alone sets the subject.
     let has = |name| e.child_named(name).is_some();
     let is_subject = has("subject") && !has("body") && !has("thread");
@@ -106,6 +107,9 @@ fn private(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) -> Res
         return Err(StanzaError::new(Condition::ItemNotFound).with_text("Recipient not in room"));
     };
     let targets: Vec<_> = target.sessions.iter().map(|s| s.id).collect();
+    if let Some(target) = targets.last() {
+        t.world.reaches(sender, *target);
+    }
     for rule in t.modules.iter().filter_map(|m| m.private) {
         if rule(t.room, t.world, sender, &mut e)? == Relay::Drop {
             t.world.counters.add(Counter::RuleDropped);

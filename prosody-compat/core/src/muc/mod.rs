@@ -19,6 +19,7 @@ use crate::counters::Counter;
 use crate::disco as host_disco;
 use crate::hosts::RoomsDef;
 use crate::identity::HostId;
+use crate::limits::pace;
 use crate::stanza::payload;
 use crate::world::Sender;
 pub(crate) use turn::Muc;
@@ -77,7 +78,9 @@ fn to_presence(muc: &mut Muc<'_>, sender: &Sender, host: HostId, to: &Jid, room_
                 }
                 Some(current) => {
                     let Some(mut t) = muc.turn(room_jid) else { return };
-                    if e.child("x", ns::MUC).is_some() {
+                    let joins = e.child("x", ns::MUC).is_some();
+                    t.world.reaches_all(&mut t.room.pace, sender, if joins { pace::JOIN } else { 1 });
+                    if joins {
                         join::again(&mut t, sender, current, e);
                     } else {
                         presence::update(&mut t, sender, current, e);
@@ -116,6 +119,9 @@ fn to_iq(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nick: Option<&s
             t.world.answer(sender, &e, Some(Element::new("query", ns::DISCO_ITEMS)));
         }
         (_, "query", ns::MUC_ADMIN) => {
+            if kind == "set" {
+                t.world.reaches_all(&mut t.room.pace, sender, 1);
+            }
             admin::handle(&mut t, sender, &e);
             muc.sweep(room_jid);
         }

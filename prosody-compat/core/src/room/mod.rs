@@ -10,6 +10,7 @@ pub(crate) mod waiting;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use budget::Bucket;
 use jitsi_xmpp::{BareJid, FullJid, Sensitive};
 
 use crate::config::Config;
@@ -90,6 +91,8 @@ pub(crate) struct Room {
     pub(crate) config: RoomConfig,
     pub(crate) subject: Option<Subject>,
     pub(crate) history: History,
+    /// What occupants have said to all, beyond what is their own.
+    pub(crate) pace: Bucket,
     /// Joins that wait for something.
     pub(crate) held: VecDeque<Held>,
     /// What modules remember of this room.
@@ -109,6 +112,7 @@ impl Room {
             config: RoomConfig::default(),
             subject: None,
             history: History::default(),
+            pace: Bucket::full(),
             held: VecDeque::new(),
             slots: Slots::default(),
         }

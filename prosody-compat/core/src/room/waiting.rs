@@ -20,6 +20,8 @@ pub(crate) struct Reason {
     pub(crate) name: &'static str,
     /// What is answered when it does not come. The host says it.
     pub(crate) refusal: fn() -> StanzaError,
+    /// One that had a turn will not take it: what was reserved is given back.
+    pub(crate) freed: Option<fn(&mut Room, &mut World, &Sender)>,
 }
 
 /// Somebody who wants to join.
@@ -30,8 +32,33 @@ pub(crate) struct Attempt {
     pub(crate) presence: Element,
     /// The password given, or put in by a rule.
     pub(crate) password: Option<String>,
-    /// When it is this one's turn to have its password looked at.
-    pub(crate) turn: Option<Instant>,
+    /// When it is this one's turn, where others are before it.
+    pub(crate) turns: Turns,
+}
+
+/// Turns that were given and not taken yet.
+#[derive(Default)]
+pub(crate) struct Turns(Vec<(&'static Reason, Instant)>);
+
+impl Turns {
+    pub(crate) fn get(&self, reason: &str) -> Option<Instant> {
+        self.0.iter().find(|(r, _)| r.name == reason).map(|(_, at)| *at)
+    }
+
+    pub(crate) fn give(&mut self, reason: &'static Reason, at: Instant) {
+        self.0.push((reason, at));
+    }
+
+    /// This one has had its turn.
+    pub(crate) fn take(&mut self, reason: &str) {
+        self.0.retain(|(r, _)| r.name != reason);
+    }
+
+    fn free(self, room: &mut Room, world: &mut World, sender: &Sender) {
+        for freed in self.0.into_iter().filter_map(|(reason, _)| reason.freed) {
+            freed(room, world, sender);
+        }
+    }
 }
 
 /// One join that waits.
@@ -41,20 +68,20 @@ pub(crate) struct Held {
     /// Its bytes: a tree would be many times larger.
     presence: Box<str>,
     password: Option<String>,
-    turn: Option<Instant>,
+    turns: Turns,
     since: Instant,
     reason: &'static Reason,
 }
 
 impl Held {
     fn new(attempt: Attempt, since: Instant, reason: &'static Reason) -> Self {
-        let Attempt { sender, nick, presence, password, turn } = attempt;
-        Self { sender, nick, presence: presence.to_xml().into(), password, turn, since, reason }
+        let Attempt { sender, nick, presence, password, turns } = attempt;
+        Self { sender, nick, presence: presence.to_xml().into(), password, turns, since, reason }
     }
 
     /// Once more to be asked about. `None`: never, as the bytes are an element's.
     fn attempt(self, limits: &Limits) -> Option<Attempt> {
-        let Self { sender, nick, presence, password, turn, .. } = self;
+        let Self { sender, nick, presence, password, turns, .. } = self;
         let most = XmlLimits {
             max_bytes: presence.len(),
             max_elements: limits.max_elements.saturating_mul(10),
@@ -62,7 +89,7 @@ impl Held {
             ..XmlLimits::default()
         };
         let presence = parse_with(presence.as_bytes(), ns::CLIENT, &most).ok()?;
-        Some(Attempt { sender, nick, presence, password, turn })
+        Some(Attempt { sender, nick, presence, password, turns })
     }
 
     pub(crate) fn waits_for(&self, reason: &str) -> bool {
@@ -73,8 +100,9 @@ impl Held {
         self.sender.id == id
     }
 
-    pub(crate) const fn turn(&self) -> Option<Instant> {
-        self.turn
+    /// When it is its turn, if it waits for one.
+    pub(crate) fn turn(&self) -> Option<Instant> {
+        self.turns.get(self.reason.name)
     }
 }
 
@@ -84,7 +112,6 @@ pub(crate) const NAME: &str = "waiting";
 /// Keeps a join; one more than the limit is refused as if it had waited too long.
 pub(crate) fn hold(room: &mut Room, world: &mut World, attempt: Attempt, reason: &'static Reason) {
     let id = attempt.sender.id;
-    room.held.retain(|h| !h.is_of(id));
     let limits = &world.config.limits;
     let (most, most_rooms) = (limits.max_held_joins, limits.max_rooms_per_client);
     let held = Held::new(attempt, world.now, reason);
@@ -105,9 +132,12 @@ pub(crate) fn hold(room: &mut Room, world: &mut World, attempt: Attempt, reason:
     room.held.push_back(held);
 }
 
-/// Those who waited for this and still are connected, in order.
+/// Those who waited for this, whose turn it is and who still are connected, in order.
 pub(crate) fn take(room: &mut Room, world: &mut World, reason: &str) -> Vec<Attempt> {
-    let (ready, rest) = std::mem::take(&mut room.held).into_iter().partition(|h| h.reason.name == reason);
+    let now = world.now;
+    let (ready, rest) = std::mem::take(&mut room.held)
+        .into_iter()
+        .partition(|h| h.waits_for(reason) && h.turn().is_none_or(|at| at <= now));
     room.held = rest;
     if room.held.is_empty() {
         world.timers.cancel(Timer::Room(room.jid.clone(), NAME));
@@ -135,17 +165,34 @@ pub(crate) fn expire(room: &mut Room, world: &mut World) {
     }
 }
 
+/// A session asks again: what it asked before counts no more, but it keeps the turns that it was given.
+pub(crate) fn supersede(room: &mut Room, world: &mut World, id: SessionId) -> Turns {
+    let (before, rest) = std::mem::take(&mut room.held).into_iter().partition(|h| h.is_of(id));
+    room.held = rest;
+    if let Some(s) = world.sessions.get_mut(id) {
+        s.waits_in.retain(|r| *r != room.jid);
+    }
+    if room.held.is_empty() {
+        world.timers.cancel(Timer::Room(room.jid.clone(), NAME));
+    }
+    Turns(Vec::from(before).into_iter().flat_map(|h: Held| h.turns.0).collect())
+}
+
 /// A session ended or changed its mind.
-pub(crate) fn forget(room: Option<&mut Room>, world: &mut World, jid: &BareJid, id: SessionId) {
-    if let Some(room) = room {
-        room.held.retain(|h| !h.is_of(id));
-        if room.held.is_empty() {
-            world.timers.cancel(Timer::Room(jid.clone(), NAME));
+pub(crate) fn forget(room: Option<&mut Room>, world: &mut World, jid: &BareJid, sender: &Sender) {
+    match room {
+        Some(room) => supersede(room, world, sender.id).free(room, world, sender),
+        None => {
+            if let Some(s) = world.sessions.get_mut(sender.id) {
+                s.waits_in.retain(|r| r != jid);
+            }
         }
     }
-    if let Some(s) = world.sessions.get_mut(id) {
-        s.waits_in.retain(|r| r != jid);
-    }
+}
+
+/// What was asked was refused: what it has not used is others'.
+pub(crate) fn refused(room: &mut Room, world: &mut World, attempt: Attempt) {
+    attempt.turns.free(room, world, &attempt.sender);
 }
 
 /// The room is gone before what they waited for came.
@@ -155,9 +202,10 @@ pub(crate) fn abandon(room: &mut Room, world: &mut World) {
     }
 }
 
-fn give_up(room: &Room, world: &mut World, held: Held) {
+fn give_up(room: &mut Room, world: &mut World, held: Held) {
     let reason = held.reason;
-    let Some(Attempt { sender, presence, .. }) = held.attempt(&world.config.limits) else { return };
+    let Some(Attempt { sender, presence, turns, .. }) = held.attempt(&world.config.limits) else { return };
+    turns.free(room, world, &sender);
     if let Some(s) = world.sessions.get_mut(sender.id) {
         s.waits_in.retain(|r| *r != room.jid);
     }

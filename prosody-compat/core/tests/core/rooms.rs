@@ -116,6 +116,181 @@ fn a_join_with_all_its_questions_is_not_held_up() {
     assert!(pauses(&mut rig, anna).is_empty());
 }
 
+/// Sends as fast as the server reads, for so long.
+fn flood(rig: &mut Rig, by: &[Client], frame: impl Fn(&Client) -> String, time: Duration) {
+    let (mut read_at, end) = (vec![rig.now; by.len()], rig.now + time);
+    while rig.now < end {
+        for (who, at) in by.iter().zip(&mut read_at) {
+            // What a connection has in flight is read before the pause is heard of.
+            for _ in 0..8 {
+                if *at > rig.now {
+                    break;
+                }
+                rig.send(who, &frame(who));
+                let wait = pauses(rig, who).into_iter().max().unwrap_or_default();
+                *at = rig.now + wait;
+            }
+        }
+        rig.advance(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn five_who_flood_a_room_together_cost_a_browser_no_more_than_it_does_in_passing() {
+    for (to, kind) in [("", "groupchat"), ("", "presence"), ("/ben", "chat")] {
+        let mut rig = Rig::new();
+        let (focus, clients) = rig.meeting(7);
+        let (ben, carla, five) = (&clients[0], &clients[1], &clients[2..]);
+        let to = to.replace("ben", &ben.nick);
+        let frame = |who: &Client| match kind {
+            "presence" => presence(who, ""),
+            _ => format!(r#"<message to="{ROOM}{to}" type="{kind}"><body>x</body></message>"#),
+        };
+        rig.advance(Duration::from_secs(60));
+        rig.other.clear();
+        rig.take(ben);
+        flood(&mut rig, five, frame, Duration::from_secs(2));
+        let at_first = rig.take(ben).len();
+        assert!((100..=550).contains(&at_first), "{kind}: {at_first} in two seconds");
+        flood(&mut rig, five, frame, Duration::from_secs(10));
+        let then = rig.take(ben).len();
+        assert!((10..=400).contains(&then), "{kind}: {then} in ten seconds");
+        // Meanwhile who says what people say is not held up.
+        let chat = format!(r#"<message to="{ROOM}" type="groupchat"><body>x</body></message>"#);
+        for _ in 0..20 {
+            rig.send(carla, &chat);
+        }
+        assert!(pauses(&mut rig, carla).is_empty());
+        drop(focus);
+    }
+}
+
+#[test]
+fn who_comes_and_goes_without_pause_is_read_later() {
+    let mut rig = Rig::new();
+    let (_focus, clients) = rig.meeting(2);
+    let (anna, ben) = (&clients[0], &clients[1]);
+    let mut waited = Duration::ZERO;
+    for _ in 0..40 {
+        rig.leave(anna);
+        rig.join(anna);
+        let wait = pauses(&mut rig, anna).into_iter().max().unwrap_or_default();
+        waited += wait;
+        rig.advance(wait);
+    }
+    assert!(waited.as_secs() > 5, "{waited:?}");
+    assert_eq!(rig.take(ben).len(), 80, "nothing is lost");
+}
+
+#[test]
+fn a_class_that_joins_and_encrypts_is_not_held_up() {
+    let mut rig = Rig::new();
+    let (_focus, clients) = rig.meeting(30);
+    rig.other.clear();
+    // Keys of everybody to everybody, twice, and what a client says of itself meanwhile.
+    for from in &clients {
+        for to in &clients {
+            rig.send(from, &format!(r#"<message to="{ROOM}/{}" type="chat"><json-message xmlns="http://jitsi.org/jitmeet">{{}}</json-message></message>"#, to.nick));
+        }
+        for _ in 0..12 {
+            rig.send(from, &presence(from, ""));
+        }
+    }
+    assert!(rig.other.iter().all(|o| !matches!(o, Output::Pause { .. })));
+}
+
+#[test]
+fn more_joins_than_a_room_takes_at_once_come_in_one_after_the_other_and_none_is_lost() {
+    let mut rig = Rig::with(|c| {
+        (c.limits.joins_at_once, c.limits.joins_per_second, c.limits.max_held_joins) = (10, 5, 20);
+    });
+    let focus = rig.focus();
+    rig.join(&focus);
+    let clients: Vec<Client> = (0..35).map(|_| rig.client()).collect();
+    let is_in = |frames: Vec<String>| frames.concat().contains("code=\"110\"");
+    let at_once = clients.iter().filter(|c| is_in(rig.join(c))).count();
+    assert_eq!(at_once, 15, "ten, and five for whom there was no place in the line");
+    // Who asks again keeps its place; who leaves or is gone frees it.
+    assert!(rig.join(&clients[10]).is_empty());
+    rig.leave(&clients[11]);
+    rig.lose(clients[12].conn);
+    rig.advance(Duration::from_millis(1_100));
+    let after_a_second = clients.iter().filter(|c| is_in(rig.take(c))).count();
+    assert!((2..=6).contains(&after_a_second), "{after_a_second}");
+    rig.advance(Duration::from_secs(4));
+    assert_eq!(rig.server.stats().occupants, 1 + 33);
+    assert_eq!(rig.server.counters().count(Counter::JoinsRefused), 0);
+    // Later there is room at once again.
+    rig.advance(Duration::from_secs(10));
+    let late = rig.client();
+    assert!(is_in(rig.join(&late)));
+}
+
+#[test]
+fn two_hundred_tablets_come_in_at_once_and_so_does_a_school() {
+    let mut rig = Rig::new();
+    let (_focus, clients) = rig.meeting(200);
+    assert_eq!(rig.server.stats().occupants, 201);
+    drop(clients);
+    let limits = prosody_core::Limits::default();
+    assert_eq!((limits.joins_at_once, limits.joins_per_second), (500, 30));
+}
+
+#[test]
+fn passwords_of_rooms_are_guessed_slowly_from_this_machine_too() {
+    let mut rig = Rig::new();
+    let (focus, _) = rig.meeting(1);
+    lock(&mut rig, &focus);
+    let before = rig.server.counters().count(Counter::JoinsRefused);
+    let wrong = "<password>falsch</password>";
+    let guessers: Vec<Client> = (0..100).map(|_| rig.client()).collect();
+    for _ in 0..100 {
+        for g in &guessers {
+            rig.join_with(g, wrong, "");
+        }
+        rig.advance(Duration::from_millis(100));
+    }
+    let looked_at = rig.server.counters().count(Counter::JoinsRefused) - before;
+    assert!((600..=1_250).contains(&looked_at), "10,000 tries in ten seconds, {looked_at} looked at");
+    let one = rig.client();
+    rig.advance(Duration::from_secs(60));
+    let before = rig.server.counters().count(Counter::JoinsRefused);
+    for _ in 0..100 {
+        rig.join_with(&one, wrong, "");
+        rig.advance(Duration::from_millis(100));
+    }
+    let looked_at = rig.server.counters().count(Counter::JoinsRefused) - before;
+    assert!((10..=21).contains(&looked_at), "one session, 100 tries in ten seconds, {looked_at} looked at");
+}
+
+#[test]
+fn who_leaves_the_line_before_a_password_frees_its_place() {
+    let leave = |rig: &mut Rig, c: &Client| rig.leave(c);
+    let close = |rig: &mut Rig, c: &Client| rig.lose(c.conn);
+    for goes in [leave as fn(&mut Rig, &Client), close] {
+        let mut rig = Rig::new();
+        let (focus, _) = rig.meeting(1);
+        lock(&mut rig, &focus);
+        let from = |peer: &str| SessionQuery {
+            peer: peer.parse().ok().map(budget::Network::of),
+            ..Default::default()
+        };
+        // 60 are looked at; 200 more make a line of 40 seconds.
+        for n in 0..260 {
+            let c = rig.client_with(from("192.0.2.1"));
+            let back = rig.join_with(&c, "<password>falsch</password>", "");
+            assert_eq!(back.is_empty(), n >= 60);
+            if n >= 60 {
+                goes(&mut rig, &c);
+            }
+        }
+        let ben = rig.client_with(from("192.0.2.1"));
+        rig.join_with(&ben, "<password>richtig</password>", "");
+        rig.advance(Duration::from_secs(1));
+        assert!(rig.take(&ben).concat().contains("code=\"110\""), "the line is empty");
+    }
+}
+
 fn lock(rig: &mut Rig, focus: &Client) {
     rig.send(focus, &format!(r#"<iq type="set" id="l" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_roomsecret"><value>richtig</value></field></x></query></iq>"#));
 }
