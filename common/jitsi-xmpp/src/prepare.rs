@@ -40,8 +40,18 @@ pub(crate) fn domain(part: &str, out: &mut String) -> Result<(), JidError> {
     let part = part.strip_suffix('.').unwrap_or(part);
     bounded(part, JidError::EmptyDomain)?;
     if part.is_ascii() {
-        if part.bytes().any(forbidden_in_domain) {
-            return Err(JidError::ForbiddenCharacter);
+        let mut before = b'.';
+        for byte in part.bytes() {
+            if forbidden_in_domain(byte) {
+                return Err(JidError::ForbiddenCharacter);
+            }
+            if byte == b'.' && before == b'.' {
+                return Err(JidError::EmptyDomain);
+            }
+            before = byte;
+        }
+        if before == b'.' {
+            return Err(JidError::EmptyDomain);
         }
         push_lower(part, out);
         return Ok(());
@@ -173,6 +183,15 @@ mod tests {
         assert_eq!(prepared(domain, "a＠b"), Err(JidError::ForbiddenCharacter));
         assert_eq!(prepared(domain, "ü。example."), Ok("ü.example".into()));
         assert_eq!(prepared(domain, "ü。。example"), Err(JidError::EmptyDomain));
+    }
+
+    /// `..` was the domain `.`, and that none when it was read again.
+    #[test]
+    fn a_domain_without_all_its_labels_is_refused() {
+        assert_eq!(prepared(domain, "a.example."), Ok("a.example".into()));
+        for bad in ["..", ".", ".a", "a..b", "a.."] {
+            assert_eq!(prepared(domain, bad), Err(JidError::EmptyDomain), "{bad}");
+        }
     }
 
     #[test]
