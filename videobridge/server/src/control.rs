@@ -180,8 +180,26 @@ impl Control {
         Err(overloaded())
     }
 
-    /// Asks the conference's shard to take a WebSocket as bridge channel; `None`: refused.
+    /// Asks the conference's shard to take a WebSocket as bridge channel; `None`: refused. A client may hang up
+    /// meanwhile, and then nobody waits for this any more: it is seen to its end by a task of its own.
     pub(crate) async fn socket_open(
+        self: &Arc<Self>,
+        conference: String,
+        endpoint: EndpointId,
+        password: Sensitive<String>,
+    ) -> Option<AcceptedSocket> {
+        let (answer, wait) = oneshot::channel();
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let opened = this.open_to_the_end(conference, endpoint, password).await;
+            if let Err(Some(socket)) = answer.send(opened) {
+                this.socket_closed(&socket).await;
+            }
+        });
+        wait.await.ok().flatten()
+    }
+
+    async fn open_to_the_end(
         &self,
         conference: String,
         endpoint: EndpointId,
@@ -470,5 +488,92 @@ mod tests {
         }
         flood.await.unwrap();
         assert_eq!(control.overflows(), 0);
+    }
+
+    /// A control plane whose only shard is played by the test.
+    fn played() -> (Arc<Control>, mpsc::Receiver<Command>, mpsc::Receiver<Failure>, mio::Poll) {
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        let (clients_tx, clients) = mpsc::channel(2 * limits::SOCKETS_OPENING);
+        let port = ShardPort::new(sync_channel(1).0, clients_tx, waker);
+        let (control, failures) = Control::new(vec![port], Arc::default());
+        (Arc::new(control), clients, failures, poll)
+    }
+
+    /// The id of a conference of the first shard.
+    fn conference() -> String {
+        let mut ids = (0_u32..).map(|n| format!("{n:016}"));
+        ids.find(|id| videobridge_core::shard_of_conference(id) == Some(0)).unwrap()
+    }
+
+    fn open(control: &Arc<Control>) -> tokio::task::JoinHandle<Option<AcceptedSocket>> {
+        let control = Arc::clone(control);
+        let password = Sensitive::new("guess".to_owned());
+        tokio::spawn(async move { control.socket_open(conference(), EndpointId::new("a"), password).await })
+    }
+
+    #[tokio::test]
+    async fn a_client_that_hung_up_while_its_web_socket_was_opened_was_remembered_for_good() {
+        let (control, mut clients, _failures, _poll) = played();
+        for accepted in [false, true] {
+            let opening = open(&control);
+            let Some(Command::WebSocketOpen { socket, .. }) = clients.recv().await else { panic!() };
+            opening.abort();
+            assert!(opening.await.is_err());
+            control.handle_event(
+                0,
+                if accepted {
+                    Event::WebSocketAccepted { socket }
+                } else {
+                    Event::WebSocketRefused { socket }
+                },
+            );
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+            assert!(control.state().opening.is_empty());
+            assert!(!control.sockets.remove(socket), "accepted: {accepted}");
+            if accepted {
+                let closed = clients.try_recv().unwrap();
+                assert!(matches!(closed, Command::WebSocketClosed { socket: s } if s == socket));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn web_sockets_that_are_being_opened_have_a_limit() {
+        let (control, mut clients, _failures, _poll) = played();
+        let waiting: Vec<_> = (0..limits::SOCKETS_OPENING).map(|_| open(&control)).collect();
+        let mut asked = Vec::new();
+        for _ in 0..limits::SOCKETS_OPENING {
+            let Some(Command::WebSocketOpen { socket, .. }) = clients.recv().await else { panic!() };
+            asked.push(socket);
+        }
+        assert!(open(&control).await.unwrap().is_none(), "one beyond is refused at once");
+        for socket in asked {
+            control.handle_event(0, Event::WebSocketAccepted { socket });
+        }
+        for one in waiting {
+            assert!(one.await.unwrap().is_some(), "at the limit");
+        }
+        let again = open(&control);
+        let Some(Command::WebSocketOpen { socket, .. }) = clients.recv().await else { panic!() };
+        control.handle_event(0, Event::WebSocketAccepted { socket });
+        assert!(again.await.unwrap().is_some(), "there is room again");
+    }
+
+    #[tokio::test]
+    async fn failures_that_wait_to_be_told_have_a_limit_and_their_conferences_are_gone_anyway() {
+        let (control, mut failures) = Control::new(Vec::new(), Arc::default());
+        for n in 0..=limits::FAILURES {
+            let meeting = MeetingId::new(format!("m{n}"));
+            let place = Place { shard: 0, asked_by: Some("brewery/focus".to_owned()) };
+            control.state().conferences.insert(meeting.clone(), place);
+            control.handle_event(0, Event::ConferenceFailed { meeting });
+        }
+        assert!(control.state().conferences.is_empty());
+        let told: Vec<_> = std::iter::from_fn(|| failures.try_recv().ok()).collect();
+        assert_eq!(told.len(), limits::FAILURES, "one beyond finds out with its next request");
+        assert_eq!(told.last().unwrap().meeting.as_str(), format!("m{}", limits::FAILURES - 1));
     }
 }

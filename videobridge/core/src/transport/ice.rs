@@ -322,6 +322,17 @@ mod tests {
     }
 
     #[test]
+    fn credentials_of_256_bytes_are_taken_and_longer_ones_are_not() {
+        let now = Instant::now();
+        let mut bridge = ice(now, "127.0.0.1:10000", true, 1);
+        let long = "x".repeat(limits::MAX_ICE_CREDENTIAL_LEN);
+        assert!(!bridge.set_remote_credentials(now, &format!("{long}x"), "pwd"), "one beyond");
+        assert!(!bridge.set_remote_credentials(now, "ufrag", &format!("{long}x")), "one beyond");
+        assert!(!bridge.set_remote_credentials(now, "", &long));
+        assert!(bridge.set_remote_credentials(now, &long, &long), "at the limit");
+    }
+
+    #[test]
     fn candidates_that_were_signalled_again_used_up_the_places_of_others() {
         let now = Instant::now();
         let mut bridge = ice(now, "127.0.0.1:10000", true, 1);

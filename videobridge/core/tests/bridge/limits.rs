@@ -5,7 +5,7 @@ use std::time::Duration;
 use jitsi_xmpp::Condition;
 use jitsi_xmpp::colibri2::{ConferenceModify, Endpoint};
 use jitsi_xmpp::ids::MeetingId;
-use videobridge_core::{Command, LocalAddress, limits};
+use videobridge_core::{Command, Event, LocalAddress, RequestId, limits};
 
 use crate::world::{Wire, World, endpoint, new_endpoint, request};
 
@@ -106,4 +106,21 @@ fn timers_of_those_who_are_gone_do_not_stay() {
         wakes += 1;
     }
     assert!(wakes <= 20, "only the shard's own timers are left: {wakes}");
+}
+
+#[test]
+fn events_that_nobody_polls_have_a_limit_and_the_shard_goes_on() {
+    let mut world = World::new();
+    let ask = |world: &mut World, n: u64| {
+        let modify = Box::new(of(0, false, vec![]));
+        let command = Command::Colibri2 { request: RequestId(n), modify };
+        world.shard.handle_command(world.now, command, &mut Wire::default());
+    };
+    for n in 0..=limits::MAX_EVENTS as u64 {
+        ask(&mut world, n);
+    }
+    let polled = std::iter::from_fn(|| world.shard.poll_event()).count();
+    assert_eq!(polled, limits::MAX_EVENTS, "one beyond is lost");
+    ask(&mut world, 0);
+    assert!(matches!(world.shard.poll_event(), Some(Event::Colibri2Reply { .. })));
 }

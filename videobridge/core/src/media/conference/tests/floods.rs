@@ -391,3 +391,41 @@ fn a_flood_of_estimates_allocates_twenty_times_a_second() {
     let turns = room.media.turns.count - turns;
     assert!((20..=20 + 2 * 20 + 10).contains(&turns), "{turns}");
 }
+
+#[test]
+fn outages_that_come_again_and_again_refresh_everything_twice_and_then_every_three_seconds() {
+    let mut room = room();
+    let mut refreshed = Vec::new();
+    let start = room.now;
+    for _ in 0..12 {
+        room.take(C, 100);
+        room.frames(31);
+        let got = room.take(C, 100);
+        let stamps = got.iter().filter_map(|g| g.extensions.iter().find(|(id, _)| *id == 5));
+        let lost = stamps.map(|(_, n)| u16::from_be_bytes([n[0], n[1]])).next_back().unwrap();
+        let before = room.media.counters().key_frame_requests;
+        // More than a second without a word, then this: the last packet did not arrive.
+        let mut report = vec![0x8f, 205, 0, 5, 0, 0, 0, 9, 0, 0, 0, 2];
+        report.extend(lost.to_be_bytes());
+        report.extend([0, 1, 0, 0, 1, 0, 0, 1, 0, 0]);
+        room.rtcp(C, &report);
+        if room.media.counters().key_frame_requests > before {
+            refreshed.push(room.now.duration_since(start).as_secs());
+        }
+    }
+    assert!(refreshed.len() >= 4 && refreshed.len() <= 2 + 12 / 3, "{refreshed:?}");
+    assert!(refreshed[2..].windows(2).all(|w| w[1] - w[0] >= 2), "{refreshed:?}");
+}
+
+#[test]
+fn a_nack_is_honoured_up_to_the_limit_and_not_one_beyond() {
+    for (wanted, honoured) in [(MAX_NACKED_PER_PACKET, 300), (MAX_NACKED_PER_PACKET + 1, 300)] {
+        let mut room = room();
+        let (ssrc, seqs) = on_stage(&mut room);
+        let first = *seqs.first().unwrap() as u16;
+        // From before the first packet: nothing of it is there.
+        let all: Vec<u16> = (0..wanted as u16).map(|n| first.wrapping_sub(1_000).wrapping_add(n)).collect();
+        room.rtcp(C, &nack(ssrc, &all));
+        assert_eq!(room.media.counters().dropped(DropReason::NotInHistory), honoured, "{wanted}");
+    }
+}

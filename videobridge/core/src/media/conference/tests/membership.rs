@@ -7,7 +7,7 @@ use jitsi_xmpp::jingle::{Source, VideoType};
 
 use super::room::*;
 use crate::media::ids::MemberIx;
-use crate::media::limits::{MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT};
+use crate::media::limits::{MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT};
 use crate::media::{DropReason, EndpointInit, EndpointKey};
 
 #[test]
@@ -173,6 +173,28 @@ fn sources_per_endpoint_are_bounded() {
     for (wanted, limits) in [(MAX_SOURCES_PER_ENDPOINT, 0), (MAX_SOURCES_PER_ENDPOINT + 1, 1)] {
         room.media.set_sources(room.now, A, &microphones(wanted), &mut room.out);
         assert_eq!(room.media.sources.len(), MAX_SOURCES_PER_ENDPOINT);
+        assert_eq!(room.media.counters().dropped(DropReason::Limit), limits);
+    }
+}
+
+#[test]
+fn ssrcs_per_endpoint_are_bounded() {
+    // Three encodings with retransmissions each: six SSRCs a source.
+    let cameras = |n: usize, more: usize| -> Vec<MediaSource> {
+        let named = |i: usize, encodings| {
+            let mut s = camera(EndpointKey(1_000 + i as u32), encodings);
+            s.id = SourceName::new(format!("{}-v{i}", name(A)));
+            s
+        };
+        (0..n).map(|i| named(i, 3)).chain((0..more).map(|i| named(n + i, 1))).collect()
+    };
+    // 10 × 6 + 2 × 2 = 64, and two more.
+    for (more, sources, limits) in [(2, 12, 0), (3, 12, 1)] {
+        let mut room = Room::new();
+        room.join(A, true);
+        room.media.set_sources(room.now, A, &cameras(10, more), &mut room.out);
+        assert_eq!(room.media.sources.len(), sources);
+        assert_eq!(room.media.members.by_key(A).unwrap().ssrcs.len(), MAX_SSRCS_PER_ENDPOINT);
         assert_eq!(room.media.counters().dropped(DropReason::Limit), limits);
     }
 }
