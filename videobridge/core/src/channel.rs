@@ -83,7 +83,8 @@ impl Shard {
             .collect();
         let mut outlet = outlet(now, &mut self.endpoints, out);
         if matches!(channel, Channel::WebSocket(_)) {
-            // compat: upstream greets on a WebSocket only; on the data channel only when asked.
+            // compat: upstream greets on a WebSocket only; on the data channel only when asked
+            // (test: compat_a_data_channel_is_greeted_only_when_asked).
             outlet.state(key, &hello(self.config.announced_version.as_deref()));
         }
         outlet.before_dominant_speaker = inactive;

@@ -129,7 +129,8 @@ impl Config {
     }
 }
 
-/// compat: upstream's `JVB_ADVERTISE_IPS` allows `address#port` for a forwarded port; else it is ours.
+/// compat: upstream's `JVB_ADVERTISE_IPS` allows `address#port` for a forwarded port; else it is ours
+/// (test: compat_advertised_addresses_may_have_a_port_of_their_own).
 fn public(text: &str, our_port: u16) -> Option<SocketAddr> {
     let (ip, port) = match text.split_once('#') {
         Some((ip, port)) => (ip, port.parse().ok()?),

@@ -267,7 +267,8 @@ const GAUGES: &[(&str, &str)] = &[
     ("thread_count", "threads"),
     ("muc_clients_configured", "muc_clients_configured"),
     ("muc_clients_connected", "muc_clients_connected"),
-    // compat: upstream reports the configured ones under this name.
+    // compat: upstream reports the configured ones under this name
+    // (test: compat_mucs_connected_are_the_configured_ones).
     ("mucs_connected", "mucs_configured"),
     ("mucs_joined", "mucs_joined"),
 ];

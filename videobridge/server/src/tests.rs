@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use xmpp_link::{Link, ServerEnd};
 
 use crate::addresses::Machine;
-use crate::{BridgeHandle, Config, Raw, start, start_on};
+use crate::{BridgeHandle, Config, Raw, limits, start, start_on};
 
 const ROOM: &str = "jvbbrewery@internal-muc.meet.jitsi";
 const WAIT: Duration = Duration::from_secs(10);
@@ -424,4 +424,51 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
         assert_eq!(error.reason(), "address_in_use");
         assert!(error.to_string().contains("media.listen"), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compat_mucs_connected_are_the_configured_ones() {
+    let bridge = Bridge::start(1, None).await;
+    let metrics = Metrics::new();
+    let handle = bridge.handle.clone();
+    metrics.add(move |out| handle.expose(out));
+    let text = metrics.encode();
+    assert!(text.contains("jitsi_jvb_mucs_connected 1\n"), "there is no link at all: {text}");
+    assert!(text.contains("jitsi_jvb_mucs_joined 0\n"), "{text}");
+    bridge.end().await;
+}
+
+/// Whether a text frame of this size is taken: then the client is answered, else it is gone.
+async fn takes(bridge: &Bridge, url: &str, len: usize) -> bool {
+    let stream = TcpStream::connect(bridge.http).await.unwrap();
+    let (mut socket, _) = timeout(WAIT, client_async(url, stream)).await.unwrap().unwrap();
+    let hello = r#"{"colibriClass":"ClientHello"}"#;
+    timeout(WAIT, socket.next()).await.unwrap().unwrap().unwrap();
+    let padded = format!("{hello}{}", " ".repeat(len - hello.len()));
+    if socket.send(Message::text(padded)).await.is_err() {
+        return false;
+    }
+    loop {
+        match timeout(WAIT, socket.next()).await.unwrap() {
+            Some(Ok(Message::Text(text))) if text.contains("ServerHello") => return true,
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return false,
+            Some(Ok(_)) => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_and_bodies_have_a_largest_size() {
+    let bridge = Bridge::start(1, None).await;
+    let answer = bridge.json("POST", "/colibri/v2/conferences", &create("m", "abcd")).await;
+    let url = ice(&answer)["web-sockets"][0].as_str().unwrap().to_owned();
+    assert!(takes(&bridge, &url, limits::SOCKET_MESSAGE).await, "at the limit");
+    assert!(!takes(&bridge, &url, limits::SOCKET_MESSAGE + 1).await, "one beyond");
+
+    let body = create("m2", "abcd").to_string();
+    let padded = |len: usize| format!("{body}{}", " ".repeat(len - body.len()));
+    let post = async |body: String| bridge.request("POST", "/colibri/v2/conferences", &body).await.0;
+    assert_eq!(post(padded(limits::REST_BODY)).await, 200, "at the limit");
+    assert_eq!(post(padded(limits::REST_BODY + 1)).await, 413, "one beyond");
+    bridge.end().await;
 }

@@ -255,7 +255,8 @@ impl MediaConference {
             }
             ClientMessage::VideoType(kind) => {
                 let Some(member) = self.members.get(index) else { return };
-                // compat: old clients have one video source, named by this pattern.
+                // compat: old clients have one video source, named by this pattern
+                // (test: compat_old_clients_tell_the_kind_of_their_only_source).
                 let name = SourceName::new(format!("{}-v0", member.id));
                 self.set_video_type(now, index, &name, *kind);
             }
@@ -324,7 +325,8 @@ impl MediaConference {
         }
     }
 
-    /// compat: what a client told about a source outlives its description (test: compat_a_told_video_type_outlives_a_new_description).
+    /// compat: what a client told about a source outlives its description
+    /// (test: compat_a_told_video_type_outlives_a_new_description).
     fn keep_told_kind(&mut self, index: SourceIx) {
         let Some(source) = self.sources.get(index).filter(|s| s.kind != s.signalled.kind) else { return };
         let Some(owner) = self.members.get_mut(source.owner) else { return };

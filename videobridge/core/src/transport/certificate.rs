@@ -62,7 +62,8 @@ pub(crate) fn matches(signalled: &[Fingerprint], der: &[u8]) -> bool {
         return false;
     };
     let actual = fingerprint(algorithm, der);
-    // compat: upstream compares by exact text and so refuses lower-case digests; we do not.
+    // compat: upstream compares by exact text and so refuses lower-case digests; we do not
+    // (test: compat_lower_case_fingerprints_match).
     signalled
         .iter()
         .any(|f| f.hash.eq_ignore_ascii_case(name) && f.digest.trim().eq_ignore_ascii_case(&actual))

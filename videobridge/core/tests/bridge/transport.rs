@@ -230,3 +230,17 @@ fn a_visitor_only_listens() {
     assert_eq!(world.shard.counters().dropped(Discard::VisitorMessage), 1);
     assert_eq!(world.shard.counters().visitors_created, 1);
 }
+
+#[test]
+fn compat_a_data_channel_is_greeted_only_when_asked() {
+    let mut world = World::new();
+    world.join("aaaa0001", Options::default());
+    world.connect();
+    world.run(Duration::from_millis(200));
+    let greeted = |world: &World| world.peers[0].texts.iter().any(|t| t.contains("ServerHello"));
+    assert!(!greeted(&world));
+    let now = world.now;
+    assert!(world.peers[0].say(now, r#"{"colibriClass":"ClientHello"}"#));
+    world.run(Duration::from_millis(200));
+    assert!(greeted(&world));
+}

@@ -295,7 +295,7 @@ fn owner_form(room: &BareJid) -> Element {
 }
 
 fn version(version: &str) -> Element {
-    // compat: dashboards and the focus know the bridge by this name.
+    // compat: dashboards and the focus know the bridge by this name (test: compat_the_bridge_calls_itself_jvb).
     Element::new("query", ns::VERSION)
         .with_child(Element::inherit("name").with_text("JVB"))
         .with_child(Element::inherit("version").with_text(version.to_owned()))
@@ -355,6 +355,22 @@ mod tests {
         let update = sent(&mut b);
         assert!(update[0].child("x", ns::MUC).is_none());
         assert!(update[0].child("stats", ns::COLIBRI).is_some());
+    }
+
+    #[test]
+    fn compat_the_bridge_calls_itself_jvb() {
+        let mut b = joined();
+        sent(&mut b);
+        let asked = Element::new("iq", ns::CLIENT)
+            .with_attr("type", "get")
+            .with_attr("id", "v1")
+            .with_attr("from", format!("{ROOM}/focus"))
+            .with_child(Element::new("query", ns::VERSION));
+        b.handle_stanza(&asked);
+        let answer = sent(&mut b);
+        let query = answer[0].child("query", ns::VERSION).unwrap();
+        let text = |name| query.child(name, ns::VERSION).map(Element::text);
+        assert_eq!((text("name"), text("version")), (Some("JVB".to_owned()), Some("2.3.1".to_owned())));
     }
 
     #[test]

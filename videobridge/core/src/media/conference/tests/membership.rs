@@ -236,6 +236,16 @@ fn compat_a_told_video_type_outlives_a_new_description() {
 }
 
 #[test]
+fn compat_old_clients_tell_the_kind_of_their_only_source() {
+    let mut room = Room::new();
+    room.join(A, true);
+    let kind = |room: &Room| room.media.sources[room.media.sources.video(&video_name(A)).unwrap()].kind;
+    assert_eq!(kind(&room), VideoType::Camera);
+    room.say(A, ClientMessage::VideoType(VideoType::Desktop));
+    assert_eq!(kind(&room), VideoType::Desktop);
+}
+
+#[test]
 fn visitors_only_receive() {
     let mut room = Room::new();
     room.join(A, true);
