@@ -329,7 +329,7 @@ impl MediaSink for Wire {
         let packet = RtpPacket::parse(&bytes).expect("what is sent is RTP");
         let block = packet.extension_bytes().len();
         assert!(packet.extensions().map(|e| e.data.len() + 1).sum::<usize>() <= block);
-        let index = self.numbers.entry((to, packet.ssrc())).or_default().unwrap(packet.sequence());
+        let index = self.numbers.entry((to, packet.ssrc())).or_default().extend(packet.sequence());
         assert!(self.seen.insert((to, packet.ssrc(), index)), "an index was used twice");
     }
 

@@ -134,7 +134,7 @@ impl Shard {
         out: &mut dyn DatagramSink,
     ) {
         if let Err(reason) = self.take_text(now, key, channel, text, out) {
-            self.endpoints.counters.drop(reason);
+            self.endpoints.counters.discard(reason);
         }
     }
 

@@ -310,7 +310,7 @@ impl Shard {
                 useless += 1;
             }
         }
-        (0..useless).for_each(|_| self.endpoints.counters.drop(Discard::RemoteCandidate));
+        (0..useless).for_each(|_| self.endpoints.counters.discard(Discard::RemoteCandidate));
         self.endpoints.pump(now, key, out);
     }
 }

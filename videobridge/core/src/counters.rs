@@ -100,7 +100,7 @@ pub struct Counters {
 
 impl Counters {
     /// Counts one dropped datagram or message.
-    pub(crate) fn drop(&mut self, reason: Discard) {
+    pub(crate) fn discard(&mut self, reason: Discard) {
         if let Some(n) = self.dropped.get_mut(reason as usize) {
             *n += 1;
         }
@@ -118,7 +118,7 @@ impl Counters {
     /// Counts one datagram handed to the sink, or its loss if nothing could be sent.
     pub(crate) fn sent(&mut self, bytes: usize) {
         if bytes == 0 {
-            return self.drop(Discard::ReceiverNotReady);
+            return self.discard(Discard::ReceiverNotReady);
         }
         self.packets_sent += 1;
         self.bytes_sent += bytes as u64;

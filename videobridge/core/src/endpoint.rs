@@ -61,7 +61,7 @@ impl Endpoint {
             if self.transport.send_text(&text) {
                 counters.data_channel_messages_sent += 1;
             } else {
-                counters.drop(Discard::ChannelUnavailable);
+                counters.discard(Discard::ChannelUnavailable);
             }
         }
         any

@@ -186,7 +186,7 @@ impl Outlet<'_> {
                 true
             }
             None => {
-                endpoints.counters.drop(Discard::ChannelUnavailable);
+                endpoints.counters.discard(Discard::ChannelUnavailable);
                 false
             }
         }

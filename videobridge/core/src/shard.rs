@@ -117,7 +117,7 @@ impl Shard {
         counters.packets_received += 1;
         counters.bytes_received += data.len() as u64;
         if data.len() > limits::MAX_DATAGRAM {
-            counters.drop(Discard::Oversized);
+            counters.discard(Discard::Oversized);
             return Disposition::Taken;
         }
         let result = match demux::classify(data) {
@@ -132,7 +132,7 @@ impl Shard {
         match result {
             Ok(()) => Disposition::Taken,
             Err(reason) => {
-                self.endpoints.counters.drop(reason);
+                self.endpoints.counters.discard(reason);
                 if matches!(reason, Discard::UnknownUfrag | Discard::UnknownAddress) {
                     return Disposition::Unknown;
                 }
@@ -375,7 +375,7 @@ impl Shard {
             TransportEvent::DtlsFailed(error) => {
                 counters.dtls_failed += 1;
                 if error == crate::transport::DtlsError::WrongFingerprint {
-                    counters.drop(Discard::WrongFingerprint);
+                    counters.discard(Discard::WrongFingerprint);
                 }
                 tracing::info!(reason = error.reason(), "an endpoint has no secured connection");
                 self.transport_up(now, key, false, out);

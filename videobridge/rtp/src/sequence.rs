@@ -34,7 +34,7 @@ impl Unwrapper {
     }
 
     /// The extended number of `sequence`; remembers it when it is the newest.
-    pub fn unwrap(&mut self, sequence: u16) -> ExtSeq {
+    pub fn extend(&mut self, sequence: u16) -> ExtSeq {
         let extended = self.peek(sequence);
         if self.newest.is_none_or(|n| extended > n) {
             self.newest = Some(extended);

@@ -146,14 +146,14 @@ mod numbers {
     #[test]
     fn unwrapper_counts_roll_overs_and_tolerates_reordering() {
         let mut u = Unwrapper::new();
-        assert_eq!(u.unwrap(0xfffe), ExtSeq(0xfffe));
-        assert_eq!(u.unwrap(1), ExtSeq(0x1_0001));
-        assert_eq!(u.unwrap(0xffff), ExtSeq(0xffff));
+        assert_eq!(u.extend(0xfffe), ExtSeq(0xfffe));
+        assert_eq!(u.extend(1), ExtSeq(0x1_0001));
+        assert_eq!(u.extend(0xffff), ExtSeq(0xffff));
         assert_eq!((u.newest(), u.peek(2)), (Some(ExtSeq(0x1_0001)), ExtSeq(0x1_0002)));
         let mut early = Unwrapper::new();
-        early.unwrap(3);
+        early.extend(3);
         assert_eq!(
-            early.unwrap(60_000),
+            early.extend(60_000),
             ExtSeq(60_000),
             "nothing is before zero: far ahead, as SRTP sees it"
         );

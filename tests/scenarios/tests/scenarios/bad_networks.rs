@@ -278,7 +278,7 @@ impl Viewer {
         let at = (now - self.start).as_secs_f64();
         self.bytes.push((at, len));
         if let Some(stamp) = p.extension(TRANSPORT_CC) {
-            let sequence = self.numbers.unwrap(u16::from_be_bytes([stamp[0], stamp[1]]));
+            let sequence = self.numbers.extend(u16::from_be_bytes([stamp[0], stamp[1]]));
             let time_us = 5_000_000 + (now - self.start).as_micros() as u64;
             self.arrivals.push(Arrival { sequence, time_us });
         }
@@ -286,7 +286,7 @@ impl Viewer {
             OPUS => self.speech.push((at, p.sequence())),
             VP8 => {
                 let stream = self.streams.entry(p.ssrc()).or_default();
-                let number = stream.numbers.unwrap(p.sequence()).0;
+                let number = stream.numbers.extend(p.sequence()).0;
                 if stream.highest > 0 {
                     for missing in stream.highest + 1..number {
                         stream.missing.insert(missing, (None, 0));
@@ -303,7 +303,7 @@ impl Viewer {
                 };
                 let ssrc = self.repeats[&p.ssrc()];
                 let stream = self.streams.entry(ssrc).or_default();
-                let number = stream.numbers.unwrap(sequence).0;
+                let number = stream.numbers.extend(sequence).0;
                 if stream.missing.remove(&number).is_some() {
                     self.repeated += 1;
                     self.video.push((at, *body.last().unwrap()));

@@ -191,7 +191,7 @@ impl Sink {
 
     fn arrived(&mut self, sequence: u16, time_us: u64) {
         let newest = self.transport.newest();
-        let extended = self.transport.unwrap(sequence);
+        let extended = self.transport.extend(sequence);
         if newest.is_none() {
             self.next_base = extended;
         }
@@ -292,7 +292,7 @@ impl Stream {
     }
 
     fn packet(&mut self, now: u64, sequence: u16, nack: bool, totals: &mut Received) -> bool {
-        let extended = self.unwrapper.unwrap(sequence).0;
+        let extended = self.unwrapper.extend(sequence).0;
         let far = self.started && extended.abs_diff(self.highest) > JUMP;
         if !self.started || far {
             totals.restarts += u64::from(self.started);

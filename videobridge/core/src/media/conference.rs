@@ -170,7 +170,7 @@ impl MediaConference {
         for one in sources.iter().flat_map(Signalled::read).filter(|_| !visitor) {
             ssrcs += one.ssrcs();
             if wanted.len() == MAX_SOURCES_PER_ENDPOINT || ssrcs > MAX_SSRCS_PER_ENDPOINT {
-                self.counters.drop(DropReason::Limit);
+                self.counters.discard(DropReason::Limit);
                 break;
             }
             wanted.push(one);
@@ -319,7 +319,7 @@ impl MediaConference {
                 if member.early_kinds.len() < MAX_EARLY_VIDEO_TYPES && fits(name) {
                     member.early_kinds.push((name.clone(), kind));
                 } else {
-                    self.counters.drop(DropReason::Limit);
+                    self.counters.discard(DropReason::Limit);
                 }
             }
         }

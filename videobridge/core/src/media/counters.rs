@@ -117,7 +117,7 @@ impl Default for Counters {
 }
 
 impl Counters {
-    pub(crate) fn drop(&mut self, why: DropReason) {
+    pub(crate) fn discard(&mut self, why: DropReason) {
         if let Some(n) = self.drops.get_mut(why as usize) {
             *n += 1;
         }

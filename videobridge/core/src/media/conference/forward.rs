@@ -40,7 +40,7 @@ impl MediaConference {
         self.clock.last_rtp = Some(now);
         self.clock.tick_soon(now);
         if let Err(why) = self.receive(now, from, packet, sink) {
-            self.counters.drop(why);
+            self.counters.discard(why);
         }
         self.settle(now, sink);
     }
@@ -84,7 +84,7 @@ impl MediaConference {
                 let original = member.negotiated.payload(repeated).ok_or(DropReason::BadRtx)?;
                 let s = self.sources.get_mut(source).ok_or(DropReason::UnknownSsrc)?;
                 if let Some(e) = s.encoding_mut(encoding) {
-                    let seq = e.rtx_sequence.unwrap(view.sequence());
+                    let seq = e.rtx_sequence.extend(view.sequence());
                     let highest = e.rtx_sequence.newest().unwrap_or(seq);
                     e.rtx_received.packet(now, highest, Timestamp(view.timestamp()), payload.clock_rate);
                 }
@@ -218,7 +218,7 @@ impl MediaConference {
         for route in &mut source.routes {
             let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else { continue };
             if member.negotiated.payload(packet.payload_type).is_none() {
-                self.counters.drop(DropReason::NotNegotiated);
+                self.counters.discard(DropReason::NotNegotiated);
                 continue;
             }
             let egress = &mut member.egress;
@@ -234,7 +234,7 @@ impl MediaConference {
                 }
             }
             let Some(stream) = route.stream.and_then(|slot| egress.stream_mut(slot)) else {
-                self.counters.drop(DropReason::NoSlot);
+                self.counters.discard(DropReason::NoSlot);
                 continue;
             };
             if !stream.announced {
@@ -244,7 +244,7 @@ impl MediaConference {
                 stream.announced = may_tell && sink.message(member.key, &mapping());
                 member.behind |= may_tell && !stream.announced;
                 if !stream.announced {
-                    self.counters.drop(DropReason::NoSlot);
+                    self.counters.discard(DropReason::NoSlot);
                     continue;
                 }
             }
@@ -258,7 +258,7 @@ impl MediaConference {
                         self.counters.forwarded += 1;
                     }
                 }
-                Err(why) => self.counters.drop(why),
+                Err(why) => self.counters.discard(why),
             }
             if let Some(encoding) = route.wanted_key_frame().filter(|_| gated)
                 && route.own_requests.allow(now, owner_rtt)

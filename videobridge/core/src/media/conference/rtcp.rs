@@ -37,12 +37,12 @@ impl MediaConference {
         for (n, packet) in Compound::new(compound).enumerate() {
             let allowed = |m: &mut Member| m.budgets.rtcp.take(&RTCP_PER_ENDPOINT, now, 1);
             if n == MAX_RTCP_PER_COMPOUND || !self.members.get_mut(index).is_some_and(allowed) {
-                self.counters.drop(DropReason::Limit);
+                self.counters.discard(DropReason::Limit);
                 break;
             }
             match packet {
                 Ok(packet) => self.control(now, index, packet, sink),
-                Err(_) => self.counters.drop(DropReason::MalformedRtcp),
+                Err(_) => self.counters.discard(DropReason::MalformedRtcp),
             }
         }
         self.settle(now, sink);
@@ -70,7 +70,7 @@ impl MediaConference {
             Rtcp::TransportFeedback(feedback) => {
                 let claimed = feedback.status_count.into();
                 if !member.budgets.feedback.take(&FEEDBACK_STATUSES, now, claimed) {
-                    self.counters.drop(DropReason::Limit);
+                    self.counters.discard(DropReason::Limit);
                     return;
                 }
                 let matched = member.egress.estimator.transport_feedback(now, &feedback);
@@ -114,7 +114,7 @@ impl MediaConference {
                 if let Some(e) = source.encoding_mut(encoding) {
                     e.received.sender_report(now, info.ntp_middle());
                     if !e.reports.take(&SENDER_REPORTS, now, 1) {
-                        return self.counters.drop(DropReason::Limit);
+                        return self.counters.discard(DropReason::Limit);
                     }
                 }
                 for route in source.routes.iter().filter(|r| r.current() == Some(encoding)) {
@@ -219,7 +219,7 @@ impl MediaConference {
         for sequence in nack.sequences().take(MAX_NACKED_PER_PACKET) {
             let Some(stream) = member.egress.stream_by_ssrc(media) else { return };
             let Some((epoch, out, seq)) = stream.sent(sequence) else {
-                self.counters.drop(DropReason::NotInHistory);
+                self.counters.discard(DropReason::NotInHistory);
                 continue;
             };
             let source = stream.source.and_then(|s| self.sources.get(s.at));
@@ -227,11 +227,11 @@ impl MediaConference {
             let history = source.and_then(|s| s.history.as_ref());
             let stored = history.and_then(|h| h.lookup(epoch.encoding, seq));
             let (Some(source), Some(packet)) = (source, stored) else {
-                self.counters.drop(DropReason::NotInHistory);
+                self.counters.discard(DropReason::NotInHistory);
                 continue;
             };
             if !member.egress.can_resend(media, packet.payload_type, &member.negotiated) {
-                self.counters.drop(DropReason::NoRtx);
+                self.counters.discard(DropReason::NoRtx);
                 return self.key_frame_wanted(now, receiver, media, sink);
             }
             let Some(stream) = member.egress.stream_by_ssrc(media) else { return };
@@ -247,7 +247,7 @@ impl MediaConference {
             let Some(rewrite) = epoch.rewrite(&packet, &descriptor) else { continue };
             let size = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
             if !member.budgets.retransmitted.take(&RETRANSMITTED_BYTES, now, size) {
-                return self.counters.drop(DropReason::Limit);
+                return self.counters.discard(DropReason::Limit);
             }
             let kept = Kept::of(&packet, &source.kinds);
             let outgoing = Outgoing { packet: &packet, descriptor: &descriptor, kept: &kept, rewrite };

@@ -40,7 +40,7 @@ impl Arrivals {
 
     /// Records a packet. Returns whether a report is due: 100 ms after the last one, or 20 ms when a frame ended.
     pub(crate) fn record(&mut self, now: Instant, sequence: u16, ssrc: Ssrc, marker: bool) -> bool {
-        let sequence = self.unwrapper.unwrap(sequence);
+        let sequence = self.unwrapper.extend(sequence);
         let time_us = u64::try_from(now.duration_since(self.start).as_micros()).unwrap_or(u64::MAX);
         self.ssrc = ssrc;
         if self.waiting.capacity() == 0 {

@@ -68,7 +68,7 @@ impl Link {
         let mine: Vec<(EndpointKey, Got)> = mine;
         for (_, got) in mine {
             let stamp = got.extensions.iter().find(|(id, _)| *id == 5).unwrap();
-            let sequence = self.numbers.unwrap(u16::from_be_bytes([stamp.1[0], stamp.1[1]]));
+            let sequence = self.numbers.extend(u16::from_be_bytes([stamp.1[0], stamp.1[1]]));
             let done = self.busy_until.max(got.at)
                 + Duration::from_micros(got.len as u64 * 8 * 1_000_000 / self.rate);
             if !self.up || done > got.at + QUEUE {

@@ -65,7 +65,7 @@ impl MediaSink for Out {
         let bytes = [header, prefix, payload].concat();
         let p = RtpPacket::parse(&bytes).unwrap();
         // As SRTP counts it.
-        let ext_seq = self.numbers.entry((to, p.ssrc())).or_default().unwrap(p.sequence()).0;
+        let ext_seq = self.numbers.entry((to, p.ssrc())).or_default().extend(p.sequence()).0;
         if !self.indices.insert((to, p.ssrc(), ext_seq)) {
             self.twice.push((to, p.ssrc(), ext_seq));
         }
