@@ -124,3 +124,19 @@ fn events_that_nobody_polls_have_a_limit_and_the_shard_goes_on() {
     ask(&mut world, 0);
     assert!(matches!(world.shard.poll_event(), Some(Event::Colibri2Reply { .. })));
 }
+
+#[test]
+fn an_empty_conference_is_waited_for_and_then_gone() {
+    // Looked at once a minute, so it depends on when it was made.
+    for (before, there) in
+        [(limits::EMPTY_CONFERENCE - Duration::from_secs(1), true), (limits::EMPTY_CONFERENCE, false)]
+    {
+        let mut world = World::new();
+        world.modify(of(0, true, vec![new_endpoint("aaaa0001")])).unwrap();
+        world.run(limits::EXPIRY_CHECK_INTERVAL - before);
+        world.modify(of(1, true, vec![])).unwrap();
+        world.run(before);
+        let left = world.shard.load().0;
+        assert_eq!(left, 1 + usize::from(there), "{before:?}");
+    }
+}

@@ -109,3 +109,21 @@ fn messages_have_a_largest_size() {
     assert_eq!(world.texts_of(SocketId(1)).len(), 1);
     assert_eq!(world.shard.counters().dropped(Discard::MessageLimit), 1);
 }
+
+#[test]
+fn what_a_client_may_send_to_others_at_once_ends_at_its_limit() {
+    let (mut world, conference, password) = world();
+    open(&mut world, 1, &conference, "aaaa0001", &password);
+    let message = |len: usize| {
+        let head = r#"{"colibriClass":"EndpointMessage","to":"nobody","msgPayload":""#;
+        format!("{head}{}\"}}", "x".repeat(len - head.len() - 2))
+    };
+    let mut say = |len: usize| {
+        world.command(Command::WebSocketText { socket: SocketId(1), text: message(len) });
+        world.shard.counters().dropped(Discard::MessageLimit)
+    };
+    for n in 0..64 {
+        assert_eq!(say(8 * 1024), 0, "512 KiB are allowed: {n}");
+    }
+    assert_eq!(say(100), 1, "one beyond");
+}

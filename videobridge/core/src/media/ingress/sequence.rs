@@ -177,4 +177,19 @@ mod tests {
         let next = s.accept(13).unwrap();
         assert_eq!(s.without_gaps(next), s.without_gaps(late).next());
     }
+
+    #[test]
+    fn closed_gaps_are_remembered_up_to_the_limit_and_not_one_beyond() {
+        for (closed, right) in [(CLOSED_GAPS as u16, true), (CLOSED_GAPS as u16 + 1, false)] {
+            let mut s = Sequence::default();
+            let first = s.accept(100).unwrap();
+            let sent = s.without_gaps(first);
+            for n in 0..closed {
+                let padding = s.accept(102 + n).unwrap();
+                s.close(padding);
+            }
+            let late = s.accept(101).unwrap();
+            assert_eq!(s.without_gaps(late) == sent.next(), right, "{closed}");
+        }
+    }
 }

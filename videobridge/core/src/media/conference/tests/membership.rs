@@ -7,7 +7,9 @@ use jitsi_xmpp::jingle::{Source, VideoType};
 
 use super::room::*;
 use crate::media::ids::MemberIx;
-use crate::media::limits::{MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT};
+use crate::media::limits::{
+    HISTORY_IDLE_SECS, MAX_EARLY_VIDEO_TYPES, MAX_ENCODINGS, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT,
+};
 use crate::media::{DropReason, EndpointInit, EndpointKey};
 
 #[test]
@@ -197,6 +199,33 @@ fn ssrcs_per_endpoint_are_bounded() {
         assert_eq!(room.media.members.by_key(A).unwrap().ssrcs.len(), MAX_SSRCS_PER_ENDPOINT);
         assert_eq!(room.media.counters().dropped(DropReason::Limit), limits);
     }
+}
+
+#[test]
+fn encodings_per_source_are_bounded() {
+    for (signalled, used) in [(MAX_ENCODINGS, MAX_ENCODINGS), (MAX_ENCODINGS + 1, MAX_ENCODINGS)] {
+        let mut room = Room::new();
+        room.join(A, true);
+        room.media.set_sources(room.now, A, &[camera(A, signalled)], &mut room.out);
+        let source = &room.media.sources[room.media.sources.video(&video_name(A)).unwrap()];
+        assert_eq!(source.encodings.len(), used, "{signalled}");
+    }
+}
+
+#[test]
+fn the_history_of_a_source_that_sends_nothing_is_freed_after_15_s() {
+    let mut room = Room::new();
+    room.join(A, true);
+    room.frames(10);
+    let kept =
+        |room: &Room| room.media.sources[room.media.sources.video(&video_name(A)).unwrap()].history.is_some();
+    for _ in 0..HISTORY_IDLE_SECS - 1 {
+        room.pass(1_000);
+    }
+    assert!(kept(&room), "a moment before");
+    room.pass(1_000);
+    room.pass(1_000);
+    assert!(!kept(&room));
 }
 
 #[test]

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, SourceVideoType};
-use jitsi_xmpp::jingle::{HeaderExtension, VideoType};
-use videobridge_rtp::rtcp::{Compound, Rtcp};
+use jitsi_xmpp::colibri2::MediaSource;
+use jitsi_xmpp::ids::{MediaType, SourceName, Ssrc};
+use jitsi_xmpp::jingle::{HeaderExtension, Semantics, Source, SsrcGroup, VideoType};
+use videobridge_rtp::rtcp::{Compound, ReportBlock, Rtcp, SenderInfo, report};
+use videobridge_rtp::{NtpMiddle, RtpFields};
 
 use super::super::settle::ALLOCATIONS_PER_TURN;
 use super::room::*;
+use crate::media::limits::{MAX_REPORT_BLOCKS, SENT_REPORTS};
 use crate::media::{Bitrate, EndpointKey, MediaConfig};
 
 fn forwarded(room: &Room, to: EndpointKey) -> Option<Vec<String>> {
@@ -337,5 +341,68 @@ fn a_large_conference_is_allocated_in_turns_and_nobody_is_left_out() {
     let slots = room.media.config.video_slots;
     for (_, member) in room.media.members.iter().filter(|(_, m)| m.key != NEWCOMER) {
         assert_eq!(member.allocated.len(), slots.min(all.len()), "as many cameras as there are slots");
+    }
+}
+
+#[test]
+fn sent_reports_are_remembered_up_to_the_limit_and_not_one_beyond() {
+    for (reports, known) in [(SENT_REPORTS as u64, true), (SENT_REPORTS as u64 + 1, false)] {
+        let mut room = Room::new();
+        [A, B].into_iter().for_each(|k| room.join(k, true));
+        room.audio(A, 1, 20);
+        let start = room.now;
+        for n in 1..=reports {
+            let info = SenderInfo { ntp: n << 32, ..SenderInfo::default() };
+            let mut buf = [0; 28];
+            report::write_sender_report(&mut buf, audio_ssrc(A), &info, &[]).unwrap();
+            room.rtcp(A, &buf);
+            room.pass(1_000);
+        }
+        // B answers the first one, a round trip of 50 ms later.
+        let elapsed = room.now.duration_since(start) - Duration::from_millis(50);
+        let block = ReportBlock {
+            last_sr: NtpMiddle(1 << 16),
+            delay_since_last_sr: (elapsed.as_secs_f64() * 65_536.0) as u32,
+            ..ReportBlock::default()
+        };
+        let mut buf = [0; 32];
+        report::write_receiver_report(&mut buf, 9, &[block]).unwrap();
+        room.rtcp(B, &buf);
+        let rtt = room.media.rtt(B).map(|rtt| rtt.as_millis());
+        assert_eq!(rtt.is_some_and(|ms| (49..=51).contains(&ms)), known, "{reports}: {rtt:?}");
+    }
+}
+
+#[test]
+fn a_receiver_report_has_at_most_31_blocks_and_another_one_takes_the_rest() {
+    for (streams, blocks) in [(MAX_REPORT_BLOCKS, vec![31]), (MAX_REPORT_BLOCKS + 1, vec![31, 1])] {
+        let mut room = Room::new();
+        room.join(A, true);
+        // Eleven cameras of three encodings without retransmissions, as many streams of which as are wanted send.
+        let sources: Vec<MediaSource> = (0..11)
+            .map(|i| {
+                let name = SourceName::new(format!("{}-v{i}", name(A)));
+                let mut source = MediaSource::new(MediaType::Video, name);
+                let ssrcs: Vec<Ssrc> = (0..3).map(|e| Ssrc(1_000 + i * 3 + e)).collect();
+                source.sources.extend(ssrcs.iter().map(|s| Source::new(*s)));
+                source.ssrc_groups.push(SsrcGroup { semantics: Semantics::Sim, ssrcs });
+                source
+            })
+            .collect();
+        room.media.set_sources(room.now, A, &sources, &mut room.out);
+        room.out.rtcp.clear();
+        for ssrc in (1_000..).take(streams) {
+            let fields = RtpFields { marker: true, payload_type: 100, sequence: 7, timestamp: 0, ssrc };
+            room.rtp(A, &packet(&fields, &[], &[0x10, 1, 2, 3]));
+        }
+        room.pass(600);
+        let compounds = room.out.rtcp.iter().filter(|(to, _)| *to == A).flat_map(|(_, b)| Compound::new(b));
+        let counts: Vec<usize> = compounds
+            .filter_map(|p| match p {
+                Ok(Rtcp::ReceiverReport { blocks, .. }) => Some(blocks.count()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(counts, blocks, "{streams}");
     }
 }
