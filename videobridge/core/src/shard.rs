@@ -1,4 +1,16 @@
 //! The owner of its conferences: datagrams, commands and time in; everything else hangs below.
+//!
+//! [`Shard`] is one state machine; its `impl` is in five files, to be read in this order:
+//!
+//! | file | input | what it does |
+//! |---|---|---|
+//! | `shard.rs` | datagrams, commands, time | finds out what it is about, and passes it on |
+//! | `colibri2.rs`, `colibri2/describe.rs` | requests of the focus | makes and changes conferences and endpoints; the answer |
+//! | `channel.rs` | bridge channels that open, speak, close | what clients say to the bridge and to each other |
+//! | `expiry.rs` | time, faults | who has to go, who is not reachable |
+//! | `stats.rs` | a question for numbers | the answer |
+//!
+//! What they all send goes through `outlet.rs`.
 
 use std::net::SocketAddr;
 use std::time::Instant;

@@ -5,7 +5,7 @@
 
 use videobridge_rtp::ExtSeq;
 
-use super::ids::{EncodingIx, Timestamp};
+use super::ids::{EncodingIx, PayloadNumber, Timestamp};
 use super::limits::{HISTORY_BYTES, HISTORY_PACKETS, MAX_ENCODINGS};
 use super::packet::Packet;
 
@@ -26,7 +26,7 @@ struct Stored {
     len: u16,
     extensions: u16,
     profile: u16,
-    payload_type: u8,
+    payload_type: PayloadNumber,
     marker: bool,
     timestamp: Timestamp,
 }
@@ -106,7 +106,7 @@ mod tests {
         Packet {
             seq: ExtSeq(seq),
             timestamp: Timestamp(seq as u32 * 10),
-            payload_type: 100,
+            payload_type: PayloadNumber(100),
             marker: seq.is_multiple_of(2),
             profile: 0xbede,
             extensions: b"abcd",

@@ -49,6 +49,10 @@ impl EncodingIx {
     }
 }
 
+/// The number a payload type has on the wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PayloadNumber(pub(crate) u8);
+
 /// An RTP timestamp: in units of the codec's clock, wraps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Timestamp(pub(crate) u32);

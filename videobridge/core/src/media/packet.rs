@@ -2,7 +2,7 @@
 
 use videobridge_rtp::ExtSeq;
 
-use super::ids::Timestamp;
+use super::ids::{PayloadNumber, Timestamp};
 
 /// A received packet: padding removed, retransmissions restored, sequence number extended and without gaps.
 #[derive(Debug, Clone, Copy)]
@@ -10,7 +10,7 @@ pub(crate) struct Packet<'a> {
     /// The extended sequence number, after the gaps of dropped padding and silence were closed.
     pub(crate) seq: ExtSeq,
     pub(crate) timestamp: Timestamp,
-    pub(crate) payload_type: u8,
+    pub(crate) payload_type: PayloadNumber,
     pub(crate) marker: bool,
     /// The profile word of the header extension, 0 without one.
     pub(crate) profile: u16,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
+use videobridge_rtp::codecs::{Codec, Descriptor};
 use videobridge_rtp::extension::{AudioLevel, transport_sequence};
 use videobridge_rtp::rtcp::feedback;
 use videobridge_rtp::{RtpPacket, rtx};
@@ -17,15 +18,15 @@ use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
 use crate::media::egress::write::{Kept, Outgoing};
 use crate::media::history::History;
-use crate::media::ids::{EncodingIx, MemberIx, SourceIx, SourceRef, SourceUid, StreamIx, Timestamp};
+use crate::media::ids::{
+    EncodingIx, MemberIx, PayloadNumber, SourceIx, SourceRef, SourceUid, StreamIx, Timestamp,
+};
 use crate::media::ingress::loss::Arrival;
 use crate::media::ingress::negotiated::{ExtensionKind, Payload};
 use crate::media::ingress::source::{Source, SsrcRole};
 use crate::media::limits::{AUDIO_PER_ENDPOINT, MAX_ENCODINGS, MAX_MISSING, MAX_RTCP, RTP_PER_ENDPOINT};
 use crate::media::packet::Packet;
 use crate::media::{EndpointKey, MediaSink};
-use videobridge_rtp::codecs::Codec;
-use videobridge_rtp::codecs::Descriptor;
 
 impl MediaConference {
     /// One decrypted RTP packet of an endpoint.
@@ -59,7 +60,7 @@ impl MediaConference {
             return Err(DropReason::Limit);
         }
         let negotiated = &member.negotiated;
-        let payload = negotiated.payload(view.payload_type());
+        let payload = negotiated.payload(PayloadNumber(view.payload_type()));
         // Also what cannot be used arrived: unreported it would be a loss to the sender.
         if negotiated.transport_cc()
             && let Some(data) = negotiated.id(ExtensionKind::TransportCc).and_then(|id| view.extension(id))
@@ -167,7 +168,7 @@ impl MediaConference {
         let packet = Packet {
             seq: e.sequence.without_gaps(seq),
             timestamp: Timestamp(view.timestamp()),
-            payload_type: payload.repeats.unwrap_or_else(|| view.payload_type()),
+            payload_type: payload.repeats.unwrap_or_else(|| PayloadNumber(view.payload_type())),
             marker: view.marker(),
             profile: view.extension_profile(),
             extensions: view.extension_bytes(),

@@ -23,7 +23,7 @@ use self::stream::{Epoch, Stream};
 use self::write::{Buffers, Outgoing, Retransmission, Stamps, Written};
 use super::bwe::Estimator;
 use super::bwe::padding::Padding;
-use super::ids::{Bitrate, MemberIx, Micros, SourceRef, SourceUid, StreamIx, Timestamp};
+use super::ids::{Bitrate, MemberIx, Micros, PayloadNumber, SourceRef, SourceUid, StreamIx, Timestamp};
 use super::ingress::negotiated::{ExtensionKind, Negotiated};
 use super::limits::SENT_REPORTS;
 use super::{EndpointKey, MediaConfig, MediaSink};
@@ -176,7 +176,12 @@ impl Egress {
 
     /// Whether packets of this payload type can be repeated on a stream. Only beside it (RFC 4588): on the same SSRC the
     /// same index would be used for other bytes, as stamps differ.
-    pub(crate) fn can_resend(&self, ssrc: Ssrc, payload_type: u8, negotiated: &Negotiated) -> bool {
+    pub(crate) fn can_resend(
+        &self,
+        ssrc: Ssrc,
+        payload_type: PayloadNumber,
+        negotiated: &Negotiated,
+    ) -> bool {
         let stream = self.by_ssrc.get(&ssrc).and_then(|at| self.stream(*at));
         negotiated.rtx(payload_type).is_some() && stream.is_some_and(|s| s.rtx_ssrc().is_some())
     }
@@ -259,8 +264,8 @@ impl Egress {
                 (negotiated.any_video()?, Timestamp((time.0 * 9 / 100) as u32), at)
             }
         };
-        let (sequence, timestamp, ssrc) = (at.next.wire(), timestamp.0, at.ssrc.0);
-        let fields = RtpFields { marker: false, payload_type, sequence, timestamp, ssrc };
+        let (payload_type, sequence, timestamp) = (payload_type.0, at.next.wire(), timestamp.0);
+        let fields = RtpFields { marker: false, payload_type, sequence, timestamp, ssrc: at.ssrc.0 };
         let mut header = [0; PADDING_HEADER];
         let len = write::padding_header(&mut header, &fields, negotiated, stamps)?;
         if let Some(sequence) = stamps.transport {

@@ -3,13 +3,14 @@
 
 use std::time::{Duration, Instant};
 
+use videobridge_rtp::codecs::Descriptor;
+
 use super::stream::{Rewrite, Stream, Unsent};
 use crate::media::counters::DropReason;
 use crate::media::ids::{EncodingIx, MemberIx, SourceUid, StreamIx, Timestamp};
 use crate::media::keyframes::RequestLimit;
 use crate::media::limits::{MAX_ENCODINGS, OWN_KEY_FRAME_REQUESTS};
 use crate::media::packet::Packet;
-use videobridge_rtp::codecs::Descriptor;
 
 /// A receiver's choice among the encodings of a source.
 #[derive(Debug)]

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
 use videobridge_rtp::ExtSeq;
+use videobridge_rtp::codecs::Descriptor;
 
 use super::numbers::Numbered;
-use crate::media::ids::{EncodingIx, SourceRef, SourceUid, Timestamp};
+use crate::media::ids::{EncodingIx, PayloadNumber, SourceRef, SourceUid, Timestamp};
 use crate::media::limits::{EPOCHS, RESENT};
 use crate::media::packet::Packet;
-use videobridge_rtp::codecs::Descriptor;
 
 /// The state of one outgoing SSRC.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ struct Resent {
 struct Newest {
     seq: ExtSeq,
     timestamp: Timestamp,
-    payload_type: u8,
+    payload_type: PayloadNumber,
     marker: bool,
     picture_id: u16,
     tl0: u8,
@@ -245,7 +245,7 @@ impl Stream {
     }
 
     /// Timestamp and payload type of the newest packet sent.
-    pub(crate) fn last_sent(&self) -> Option<(Timestamp, u8)> {
+    pub(crate) fn last_sent(&self) -> Option<(Timestamp, PayloadNumber)> {
         self.newest.map(|n| (n.timestamp, n.payload_type))
     }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, RtcpFeedback};
+use videobridge_rtp::codecs::{Codec, Descriptor};
 use videobridge_rtp::{ExtSeq, RtpPacket};
 
 use super::numbers::Numbered;
@@ -11,12 +12,10 @@ use super::projection::Projection;
 use super::stream::Stream;
 use super::write::{Buffers, Kept, Outgoing, Stamps, Written};
 use crate::media::DropReason;
-use crate::media::ids::{EncodingIx, MemberIx, SourceUid, StreamIx, Timestamp};
+use crate::media::ids::{EncodingIx, MemberIx, PayloadNumber, SourceUid, StreamIx, Timestamp};
 use crate::media::ingress::negotiated::{ExtensionKind, Negotiated};
 use crate::media::limits::{EPOCHS, MAX_HEADER};
 use crate::media::packet::Packet;
-use videobridge_rtp::codecs::Codec;
-use videobridge_rtp::codecs::Descriptor;
 
 const DD: &str = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 
@@ -29,7 +28,7 @@ fn negotiated(extensions: &[(u8, &str)]) -> Negotiated {
 
 fn packet<'a>(seq: u64, profile: u16, extensions: &'a [u8], payload: &'a [u8]) -> Packet<'a> {
     let (seq, timestamp) = (ExtSeq(seq), Timestamp(seq as u32 * 100));
-    Packet { seq, timestamp, payload_type: 41, marker: true, profile, extensions, payload }
+    Packet { seq, timestamp, payload_type: PayloadNumber(41), marker: true, profile, extensions, payload }
 }
 
 /// Sends a packet of `encoding` through a stream and returns what is on the wire.

@@ -8,7 +8,7 @@ use videobridge_rtp::extension::{abs_send_time_bytes, transport_sequence_bytes};
 use videobridge_rtp::{ExtSeq, ExtensionForm, Extensions, HeaderWriter, RtpFields};
 
 use super::stream::Rewrite;
-use crate::media::ids::Micros;
+use crate::media::ids::{Micros, PayloadNumber};
 use crate::media::ingress::negotiated::{ExtensionKind, ExtensionKinds, Negotiated};
 use crate::media::limits::MAX_HEADER;
 use crate::media::packet::Packet;
@@ -52,7 +52,7 @@ pub(crate) struct Written<'b, 'a> {
 /// An RTX packet around the original: its payload type, SSRC and sequence number.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retransmission {
-    pub(crate) payload_type: u8,
+    pub(crate) payload_type: PayloadNumber,
     pub(crate) ssrc: Ssrc,
     pub(crate) seq: ExtSeq,
 }
@@ -88,7 +88,7 @@ impl<'b, 'a> Written<'b, 'a> {
         let Outgoing { packet, descriptor, kept, rewrite } = outgoing;
         let fields = RtpFields {
             marker: packet.marker,
-            payload_type: rtx.map_or(packet.payload_type, |rtx| rtx.payload_type),
+            payload_type: rtx.map_or(packet.payload_type, |rtx| rtx.payload_type).0,
             sequence: rtx.map_or(rewrite.seq, |rtx| rtx.seq).wire(),
             timestamp: rewrite.timestamp.0,
             ssrc: rtx.map_or(ssrc, |rtx| rtx.ssrc).0,

@@ -2,8 +2,9 @@
 
 use jitsi_xmpp::ids::MediaType;
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType};
-
 use videobridge_rtp::codecs::Codec;
+
+use crate::media::ids::PayloadNumber;
 
 /// A payload type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub(crate) struct Payload {
     pub(crate) codec: Codec,
     pub(crate) clock_rate: u32,
     /// For RTX: the payload type it repeats.
-    pub(crate) repeats: Option<u8>,
+    pub(crate) repeats: Option<PayloadNumber>,
 }
 
 /// A header extension the bridge uses.
@@ -33,7 +34,7 @@ pub(crate) type ExtensionKinds = [Option<ExtensionKind>; 16];
 pub(crate) struct Negotiated {
     payloads: Box<[Option<Payload>; 128]>,
     /// The RTX payload type for each payload type.
-    rtx: Box<[Option<u8>; 128]>,
+    rtx: Box<[Option<PayloadNumber>; 128]>,
     feedback: [Feedback; 2],
     pub(crate) kinds: ExtensionKinds,
     ids: [Option<u8>; 5],
@@ -81,12 +82,12 @@ impl Negotiated {
                 () if t.is_codec("H264") => Codec::H264,
                 () => Codec::Other,
             };
-            let repeats = if t.is_codec("rtx") { t.associated() } else { None };
+            let repeats = if t.is_codec("rtx") { t.associated().map(PayloadNumber) } else { None };
             if let Some(slot) = self.payloads.get_mut(usize::from(t.id)) {
                 *slot = Some(Payload { media, codec, clock_rate: t.clockrate.max(8000), repeats });
             }
-            if let Some(slot) = repeats.and_then(|p| self.rtx.get_mut(usize::from(p))) {
-                *slot = Some(t.id);
+            if let Some(slot) = repeats.and_then(|p| self.rtx.get_mut(usize::from(p.0))) {
+                *slot = Some(PayloadNumber(t.id));
             }
             feedback.pli |= t.has_feedback("nack", Some("pli"));
             feedback.fir |= t.has_feedback("ccm", Some("fir"));
@@ -118,19 +119,19 @@ impl Negotiated {
         self.transport_cc = wanted && self.id(ExtensionKind::TransportCc).is_some();
     }
 
-    pub(crate) fn payload(&self, payload_type: u8) -> Option<Payload> {
-        self.payloads.get(usize::from(payload_type)).copied().flatten()
+    pub(crate) fn payload(&self, payload_type: PayloadNumber) -> Option<Payload> {
+        self.payloads.get(usize::from(payload_type.0)).copied().flatten()
     }
 
     /// The payload type that repeats `payload_type`.
-    pub(crate) fn rtx(&self, payload_type: u8) -> Option<u8> {
-        self.rtx.get(usize::from(payload_type)).copied().flatten()
+    pub(crate) fn rtx(&self, payload_type: PayloadNumber) -> Option<PayloadNumber> {
+        self.rtx.get(usize::from(payload_type.0)).copied().flatten()
     }
 
     /// A payload type of video itself.
-    pub(crate) fn any_video(&self) -> Option<u8> {
+    pub(crate) fn any_video(&self) -> Option<PayloadNumber> {
         let is = |p: &Option<Payload>| p.is_some_and(|p| p.media == MediaType::Video && p.repeats.is_none());
-        self.payloads.iter().position(is).and_then(|pt| u8::try_from(pt).ok())
+        self.payloads.iter().position(is).and_then(|pt| u8::try_from(pt).ok()).map(PayloadNumber)
     }
 
     /// Whether lost video can be repeated to this endpoint.
