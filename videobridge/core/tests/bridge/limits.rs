@@ -5,6 +5,7 @@ use std::time::Duration;
 use jitsi_xmpp::Condition;
 use jitsi_xmpp::colibri2::{ConferenceModify, Endpoint};
 use jitsi_xmpp::ids::MeetingId;
+use peer::Options;
 use videobridge_core::{Command, Event, LocalAddress, RequestId, limits};
 
 use crate::world::{Wire, World, endpoint, new_endpoint, request};
@@ -139,4 +140,42 @@ fn an_empty_conference_is_waited_for_and_then_gone() {
         let left = world.shard.load().0;
         assert_eq!(left, 1 + usize::from(there), "{before:?}");
     }
+}
+
+#[test]
+fn statistics_of_clients_go_to_everybody_up_to_the_threshold_and_beyond_it_to_those_who_show_them() {
+    for (others, reached) in [(1, true), (2, false)] {
+        let mut world = World::with(|config| {
+            assert_eq!(config.stats_filter_threshold, limits::STATS_FILTER_THRESHOLD);
+            config.stats_filter_threshold = 2;
+        });
+        for n in 0..=others {
+            world.join(&format!("aaaa{n:04}"), Options::default());
+        }
+        world.connect();
+        let now = world.now;
+        assert!(world.peers[0].say(now, r#"{"colibriClass":"EndpointStats","bitrate":{"upload":7}}"#));
+        world.run(Duration::from_millis(200));
+        let told = |n: usize| world.peers[n].texts.iter().any(|t| t.contains("EndpointStats"));
+        assert_eq!((1..=others).all(told), reached, "{others}");
+    }
+}
+
+#[test]
+fn an_endpoint_without_a_channel_is_counted_half_a_minute_after_its_handshake() {
+    let mut world = World::new();
+    world.join("aaaa0001", Options { channel: false, ..Options::default() });
+    for _ in 0..40 {
+        world.run(Duration::from_millis(50));
+        if world.peers[0].dtls_connected {
+            break;
+        }
+    }
+    let counted = |world: &World| world.shard.counters().no_message_transport;
+    world.run(limits::NO_CHANNEL_DELAY - Duration::from_secs(1));
+    assert_eq!(counted(&world), 0, "a moment before");
+    world.run(Duration::from_secs(2));
+    assert_eq!(counted(&world), 1);
+    world.run(Duration::from_secs(60));
+    assert_eq!(counted(&world), 1, "once");
 }
