@@ -4,6 +4,7 @@
 //! by coverage (docs/developer/testing.md).
 #![forbid(unsafe_code)]
 
+pub mod handshake;
 pub mod machines;
 pub mod media;
 pub mod meeting;
@@ -22,6 +23,7 @@ pub const TARGETS: &[Target] = &[
     ("z07_media", media::z07_media),
     ("z08_srtp", media::z08_srtp),
     ("z09_replay", media::z09_replay),
+    ("z10_dtls", handshake::z10_dtls),
     ("z11_sctp", media::z11_sctp),
     ("z12_ice", media::z12_ice),
     ("z13_datagram", media::z13_datagram),
