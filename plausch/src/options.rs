@@ -624,7 +624,7 @@ fn public_url(e: &Effective) -> Result<Option<String>, StartError> {
     if text.is_empty() {
         return Ok(None);
     }
-    // compat: upstream accepts a bare host name and means https.
+    // compat: upstream accepts a bare host name and means https (test: compat_docker_addresses).
     let url = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
     if host.is_empty() || !host.chars().all(|c| c.is_ascii_alphanumeric() || "-._:[]".contains(c)) {

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use service::{Client, Proxies};
+use service::Proxies;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt as _;
@@ -58,7 +58,7 @@ pub(crate) async fn http(
     mut end: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(serving.connections));
-    let shares = Arc::new(Mutex::new(Shares::new(serving.per_address, serving.connections)));
+    let shares = Arc::new(Mutex::new(Shares::fair(serving.per_address, serving.connections)));
     let serving = Arc::new(serving);
     loop {
         // A permit first: while all are taken, new connections wait in the kernel's queue.
@@ -98,9 +98,9 @@ struct Share {
 }
 
 impl Share {
-    /// `None`: the address has all it may have. A proxy, or the machine itself, speaks for many.
+    /// `None`: the address has all it may have. A proxy speaks for many; those have shares of what they ask for.
     fn take(shares: &Arc<Mutex<Shares<Network>>>, proxies: &Proxies, peer: SocketAddr) -> Option<Self> {
-        let network = Client::direct(peer.ip()).network().filter(|_| !proxies.trusts(peer.ip()));
+        let network = Some(Network::of_peer(peer)).filter(|_| !proxies.trusts(peer.ip()));
         if let Some(network) = network {
             shares.lock().unwrap_or_else(PoisonError::into_inner).take(network, 1).ok()?;
         }
@@ -129,7 +129,7 @@ async fn connection(
     let head = serving.head;
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = (serving.before)(request.map(Body::new));
-        let client = serving.proxies.client(peer.ip(), request.headers());
+        let client = serving.proxies.client(peer, request.headers());
         request.extensions_mut().insert(client);
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().into_service::<Body>().oneshot(request)
@@ -160,6 +160,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use service::Client;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;

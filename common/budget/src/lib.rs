@@ -23,4 +23,4 @@ mod shares;
 pub use bucket::{Bucket, Rate};
 pub use buckets::Buckets;
 pub use network::Network;
-pub use shares::{Refused, Shares};
+pub use shares::{Refused, Shares, fair_share};

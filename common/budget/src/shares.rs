@@ -13,10 +13,15 @@ pub enum Refused {
 }
 
 /// A table or queue of which each key may hold so much, and all together so much.
+///
+/// With [`Shares::fair`] everybody's share shrinks when more than half is handed out, with the square of what is left. Whoever
+/// holds most is then the first to get nothing more, nobody loses what it has, and a newcomer finds something until
+/// very many hold something.
 #[derive(Debug)]
 pub struct Shares<K> {
     each: usize,
     total: usize,
+    fair: bool,
     held: usize,
     by_key: HashMap<K, usize>,
 }
@@ -24,7 +29,12 @@ pub struct Shares<K> {
 impl<K: Hash + Eq> Shares<K> {
     /// At most `each` for one key and `total` for all. Memory: as many keys as hold something, so at most `total`.
     pub fn new(each: usize, total: usize) -> Self {
-        Self { each, total, held: 0, by_key: HashMap::new() }
+        Self { each, total, fair: false, held: 0, by_key: HashMap::new() }
+    }
+
+    /// The same, but from half of the total on there is ever less for one key.
+    pub fn fair(each: usize, total: usize) -> Self {
+        Self { fair: true, ..Self::new(each, total) }
     }
 
     /// Takes `amount` for `key`, or nothing.
@@ -36,12 +46,7 @@ impl<K: Hash + Eq> Shares<K> {
             return Ok(());
         }
         let own = self.held_by(&key);
-        if amount > self.each.saturating_sub(own) {
-            return Err(Refused::Each);
-        }
-        if amount > self.total.saturating_sub(self.held) {
-            return Err(Refused::Total);
-        }
+        self.may(own, amount)?;
         self.held += amount;
         self.by_key.insert(key, own + amount);
         Ok(())
@@ -49,9 +54,22 @@ impl<K: Hash + Eq> Shares<K> {
 
     /// Whether [`Shares::take`] would succeed.
     pub fn has(&self, key: &K, amount: usize) -> bool {
-        amount == 0
-            || (amount <= self.each.saturating_sub(self.held_by(key))
-                && amount <= self.total.saturating_sub(self.held))
+        amount == 0 || self.may(self.held_by(key), amount).is_ok()
+    }
+
+    /// Whether somebody who holds `own` may have `amount` more.
+    fn may(&self, own: usize, amount: usize) -> Result<(), Refused> {
+        let left = self.total.saturating_sub(self.held);
+        if amount > self.each.saturating_sub(own) {
+            return Err(Refused::Each);
+        }
+        if amount > left {
+            return Err(Refused::Total);
+        }
+        if self.fair && amount > fair_share(self.each, self.total, left).saturating_sub(own) {
+            return Err(Refused::Each);
+        }
+        Ok(())
     }
 
     /// Gives `amount` back, or what the key holds if that is less.
@@ -83,6 +101,16 @@ impl<K: Hash + Eq> Shares<K> {
     }
 }
 
+/// What one may have of `total` when so much of it is left: `each` up to half, then less with the square of what is left.
+pub fn fair_share(each: usize, total: usize, left: usize) -> usize {
+    let (twice, total) = (left as u128 * 2, total as u128);
+    if twice >= total {
+        return each;
+    }
+    let share = (each as u128 * twice * twice).checked_div(total * total).unwrap_or(0);
+    usize::try_from(share).unwrap_or(usize::MAX).max(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +131,32 @@ mod tests {
         assert_eq!(s.take('c', 1), Err(Refused::Total));
         s.give_back(&'a', 1);
         assert_eq!(s.take('c', 1), Ok(()));
+    }
+
+    #[test]
+    fn who_comes_new_gets_a_part_until_very_many_hold_something() {
+        let mut s = Shares::fair(400, 4_000);
+        let all = |s: &mut Shares<u32>, key| std::iter::from_fn(|| s.take(key, 1).ok()).count();
+        // As long as there is plenty, it is as without fairness.
+        assert!((0..5).all(|key| all(&mut s, key) == 400));
+        assert!((5..10).map(|key| all(&mut s, key)).is_sorted_by(|a, b| a > b));
+        // Ten hold all that they can get. Somebody new comes in with a class, and so does the next.
+        assert!(all(&mut s, 10) > 60 && all(&mut s, 11) > 60);
+        s.forget(&9);
+        assert_eq!(s.take(0, 1), Err(Refused::Each), "what becomes free is not for those who have most");
+        let last = (12..4_000).find(|key| all(&mut s, *key) == 0).unwrap();
+        assert!(last > 150, "{last} addresses took everything");
+        assert_eq!((s.held(), s.take(5_000, 1)), (4_000, Err(Refused::Total)));
+    }
+
+    #[test]
+    fn a_fair_share_is_the_whole_one_up_to_half_and_not_one_more_then() {
+        let mut s = Shares::fair(4, 10);
+        assert_eq!((s.take('a', 4), s.take('b', 1)), (Ok(()), Ok(())));
+        assert_eq!(s.take('b', 3), Ok(()), "half is left");
+        // Two left: 4 * (4/10)², but one at least.
+        assert_eq!((s.take('c', 2), s.take('c', 1)), (Err(Refused::Each), Ok(())));
+        assert_eq!((s.take('d', 1), s.take('e', 1)), (Ok(()), Err(Refused::Total)));
     }
 
     #[test]

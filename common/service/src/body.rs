@@ -5,7 +5,6 @@
 //! or used are counted, together and by address.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -91,8 +90,8 @@ impl std::fmt::Debug for Whole {
 /// [`Refused`], an answer by itself.
 pub async fn read(request: Request<Body>, most: usize) -> Result<(Parts, Whole), Refused> {
     let (parts, body) = request.into_parts();
-    let network = Client::of(&parts.extensions).and_then(|c| c.network());
-    let whole = collect(body, most, Held::new(network), BODY_DEADLINE).await?;
+    let network = Client::network_of(&parts.extensions);
+    let whole = collect(body, most, Held { network, bytes: 0 }, BODY_DEADLINE).await?;
     Ok((parts, whole))
 }
 
@@ -140,26 +139,13 @@ impl Whole {
 
 /// What one body holds of all that is allowed. Given back however its request ends.
 struct Held {
-    key: Key,
+    network: Network,
     bytes: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    Network(Network),
-    /// A client without a network to share (see [`Client::network`]): each body for itself.
-    Alone(u64),
-}
-
 impl Held {
-    fn new(network: Option<Network>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let key = network.map_or_else(|| Key::Alone(NEXT.fetch_add(1, Ordering::Relaxed)), Key::Network);
-        Self { key, bytes: 0 }
-    }
-
     fn take(&mut self, bytes: usize) -> Result<(), Refused> {
-        all().take(self.key, bytes).map_err(|_| Refused::TooMuch)?;
+        all().take(self.network, bytes).map_err(|_| Refused::TooMuch)?;
         self.bytes += bytes;
         Ok(())
     }
@@ -167,14 +153,14 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        all().give_back(&self.key, self.bytes);
+        all().give_back(&self.network, self.bytes);
     }
 }
 
 /// The bodies of all routes of this process: memory is the process', so the count is, too.
-fn all() -> MutexGuard<'static, Shares<Key>> {
-    static ALL: LazyLock<Mutex<Shares<Key>>> =
-        LazyLock::new(|| Mutex::new(Shares::new(BODIES_PER_ADDRESS, BODIES_TOTAL)));
+fn all() -> MutexGuard<'static, Shares<Network>> {
+    static ALL: LazyLock<Mutex<Shares<Network>>> =
+        LazyLock::new(|| Mutex::new(Shares::fair(BODIES_PER_ADDRESS, BODIES_TOTAL)));
     // Its operations leave nothing half done.
     ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -184,7 +170,7 @@ mod tests {
     use std::convert::Infallible;
     use std::pin::Pin;
     use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
     use std::task::{Context, Poll};
 
     use axum::body::Bytes;
@@ -243,7 +229,9 @@ mod tests {
 
     fn from(address: &str, body: Body) -> Request<Body> {
         let mut request = Request::new(body);
-        request.extensions_mut().insert(Client::direct(address.parse().unwrap()));
+        static PORT: AtomicU16 = AtomicU16::new(40_000);
+        let peer = (address.parse::<std::net::IpAddr>().unwrap(), PORT.fetch_add(1, Ordering::Relaxed));
+        request.extensions_mut().insert(Client::direct(peer.into()));
         request
     }
 
@@ -273,6 +261,16 @@ mod tests {
         let refused = read(from("192.0.2.3", Dribble::body(10, true).0), 1000).await.unwrap_err();
         assert_eq!((refused, began.elapsed()), (Refused::TooSlow, BODY_DEADLINE));
         assert_eq!(refused.into_response().status(), 408);
+    }
+
+    #[test]
+    fn all_bodies_together_are_bounded() {
+        let mut shares = Shares::fair(BODIES_PER_ADDRESS, BODIES_TOTAL);
+        let address = |n: usize| Network::of(std::net::Ipv4Addr::from_bits(n as u32).into());
+        let taken =
+            (0..BODIES_TOTAL / BODY_FIRST + 1).take_while(|n| shares.take(address(*n), BODY_FIRST).is_ok());
+        assert!(taken.count() * BODY_FIRST > BODIES_TOTAL / 10 * 9);
+        assert!(shares.held() <= BODIES_TOTAL && !shares.has(&address(1 << 20), BODY_FIRST));
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ pub mod options;
 pub mod output;
 pub mod proxies;
 pub mod shutdown;
+pub mod websocket;
 
 pub use entropy::SystemEntropy;
 pub use error::StartError;

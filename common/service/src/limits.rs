@@ -15,8 +15,9 @@ pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// What a body's buffer begins with. Most bodies are smaller; larger ones double it as they come.
 pub const BODY_FIRST: usize = 4 * 1024;
 
-/// Bytes of all bodies of this process that are being read or used: the worst case in memory. A hundred of the largest.
-pub const BODIES_TOTAL: usize = 64 * 1024 * 1024;
+/// Bytes of all bodies of this process that are being read or used: the worst case in memory. Some ninety of the
+/// largest; from half of it on there is ever less for each address.
+pub const BODIES_TOTAL: usize = 48 * 1024 * 1024;
 
 /// The same for one address. Sixteen of the largest BOSH requests, or two thousand usual ones, at the same moment.
 pub const BODIES_PER_ADDRESS: usize = 8 * 1024 * 1024;

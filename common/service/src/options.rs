@@ -309,7 +309,7 @@ pub fn is_yes(text: &str) -> bool {
 }
 
 // compat: upstream takes every other text for true, `no` and `off` included. Who writes that means something else, so it is
-// no value at all here.
+// no value at all here (test: compat_environment_values_read_as_upstream_reads_them).
 fn truth(text: &str) -> Result<bool, String> {
     match (is_no(text), is_yes(text)) {
         (true, _) => Ok(false),
@@ -318,7 +318,8 @@ fn truth(text: &str) -> Result<bool, String> {
     }
 }
 
-// compat: upstream splits at commas, drops empty items and does not trim.
+// compat: upstream splits at commas, drops empty items and does not trim
+// (test: compat_environment_values_read_as_upstream_reads_them).
 fn split(text: &str) -> Vec<String> {
     text.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect()
 }

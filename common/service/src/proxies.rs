@@ -2,7 +2,7 @@
 //!
 //! The front puts a [`Client`] into the extensions of every request; budgets by address read it from there.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use axum::http::{Extensions, HeaderMap};
@@ -13,14 +13,15 @@ use crate::limits::FORWARDED_HOPS;
 /// Whoever sent a request, behind all proxies that are trusted. Not printed: it is personal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Client {
-    address: IpAddr,
+    /// As far as a proxy named somebody, the port is that of the proxy.
+    peer: SocketAddr,
     direct: bool,
 }
 
 impl Client {
     /// The peer of a connection, without a proxy.
-    pub fn direct(peer: IpAddr) -> Self {
-        Self { address: peer.to_canonical(), direct: true }
+    pub fn direct(peer: SocketAddr) -> Self {
+        Self { peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()), direct: true }
     }
 
     /// What the front found out; a test's router without a front has none.
@@ -28,17 +29,20 @@ impl Client {
         extensions.get().copied()
     }
 
-    /// The address.
-    pub const fn address(&self) -> IpAddr {
-        self.address
+    /// Who counts for budgets: whom the front found; without a front, the machine itself.
+    pub fn network_of(extensions: &Extensions) -> Network {
+        Self::of(extensions).map_or_else(|| Network::of(Ipv4Addr::LOCALHOST.into()), |c| c.network())
     }
 
-    /// What counts as one peer for budgets. `None`: many people may stand behind this address, as it is the machine's own and
-    /// named nobody else: a web server beside us that does not send `X-Forwarded-For`, or a developer. Totals hold for
-    /// them, shares do not.
-    pub fn network(&self) -> Option<Network> {
-        let network = Network::of(self.address);
-        (!network.is_loopback()).then_some(network)
+    /// The address.
+    pub const fn address(&self) -> IpAddr {
+        self.peer.ip()
+    }
+
+    /// What counts as one peer for budgets. Many people may stand behind the machine's own address when it named nobody
+    /// else: a web server beside us that does not send `X-Forwarded-For`. It counts as several.
+    pub fn network(&self) -> Network {
+        Network::of_peer(self.peer)
     }
 
     /// Whether no proxy stands between this client and us.
@@ -78,9 +82,9 @@ impl Proxies {
     }
 
     /// The rightmost address in the chain that is no trusted proxy: what stands to the left of it, anybody may have written.
-    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> Client {
+    pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> Client {
         let mut client = Client::direct(peer);
-        if !self.trusts(peer) {
+        if !self.trusts(peer.ip()) {
             return client;
         }
         // Several headers are one list (RFC 9110, 5.3).
@@ -92,7 +96,7 @@ impl Proxies {
             .take(FORWARDED_HOPS);
         for hop in hops {
             let Some(address) = address(hop.trim()) else { break };
-            client = Client { address: address.to_canonical(), direct: false };
+            client = Client { peer: SocketAddr::new(address.to_canonical(), peer.port()), direct: false };
             if !self.trusts(address) {
                 break;
             }
@@ -106,7 +110,7 @@ fn address(text: &str) -> Option<IpAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
     }
-    text.parse::<std::net::SocketAddr>()
+    text.parse::<SocketAddr>()
         .map(|a| a.ip())
         .ok()
         .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
@@ -160,7 +164,7 @@ mod tests {
             headers.append("x-forwarded-for", HeaderValue::from_static(f));
         }
         let proxies = Proxies::new(trusted.iter().copied()).unwrap();
-        proxies.client(peer.parse().unwrap(), &headers).address().to_string()
+        proxies.client(SocketAddr::new(peer.parse().unwrap(), 1), &headers).address().to_string()
     }
 
     #[test]
@@ -208,7 +212,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert("x-forwarded-for", chain.parse().unwrap());
             let proxies = Proxies::new(["127.0.0.1", "10.0.0.0/8"]).unwrap();
-            proxies.client("127.0.0.1".parse().unwrap(), &headers).address().to_string()
+            proxies.client(([127, 0, 0, 1], 1).into(), &headers).address().to_string()
         };
         assert_eq!(at(&chain), "203.0.113.7");
         assert_eq!(at(&longer), "10.0.0.99");
@@ -220,13 +224,26 @@ mod tests {
             assert!(Proxies::new([bad]).is_err(), "{bad}");
         }
         assert!(Proxies::new(["0.0.0.0/0", "::/0", ""]).unwrap().trusts("198.51.100.1".parse().unwrap()));
-        assert!(!format!("{:?}", Client::direct("203.0.113.7".parse().unwrap())).contains("203"));
+        assert!(!format!("{:?}", Client::direct(([203, 0, 113, 7], 1).into())).contains("203"));
     }
 
     #[test]
-    fn the_machine_itself_has_no_share() {
-        assert!(Client::direct("127.0.0.1".parse().unwrap()).network().is_none());
-        assert!(Client::direct("::1".parse().unwrap()).network().is_none());
-        assert!(Client::direct("192.168.0.1".parse().unwrap()).network().is_some());
+    fn the_machine_itself_counts_as_several_and_whom_it_names_as_one() {
+        let proxies = Proxies::new(["127.0.0.1"]).unwrap();
+        let from = |forwarded: Option<&'static str>| {
+            let mut networks: Vec<_> = (40_000..40_100)
+                .map(|port| {
+                    let mut headers = HeaderMap::new();
+                    if let Some(f) = forwarded {
+                        headers.insert("x-forwarded-for", HeaderValue::from_static(f));
+                    }
+                    proxies.client(([127, 0, 0, 1], port).into(), &headers).network()
+                })
+                .collect();
+            networks.sort();
+            networks.dedup();
+            networks.len()
+        };
+        assert_eq!((from(None), from(Some("203.0.113.7"))), (Network::OF_THE_MACHINE.into(), 1));
     }
 }

@@ -111,5 +111,18 @@ mod tests {
         assert!(sm.is_full());
         sm.acknowledge(1).unwrap();
         assert!(!sm.is_full());
+
+        let mut sm = StreamManagement::default();
+        sm.sent(Bytes::from(vec![b'a'; limits::UNACKED_BYTES - 1]));
+        assert!(!sm.is_full());
+        sm.sent(Bytes::from_static(b"a"));
+        assert!(sm.is_full());
+
+        let mut sm = StreamManagement::default();
+        for _ in 0..limits::ACK_EVERY {
+            assert!(!sm.take_request());
+            sm.sent(Bytes::from_static(b"a"));
+        }
+        assert!(sm.take_request() && !sm.take_request(), "asked once, after so many");
     }
 }

@@ -15,8 +15,6 @@ pub(crate) enum Asker {
     Account(BareJid),
     /// Over HTTP, which has no account.
     Network(Network),
-    /// Over HTTP by way of a web server that does not say for whom. Only the totals hold.
-    Unknown,
 }
 
 /// See the module.
@@ -27,7 +25,6 @@ pub(crate) struct Budgets {
     /// Rooms in which nobody meets yet, by who opened them.
     by_account: Shares<BareJid>,
     by_network: Shares<Network>,
-    unknown: Shares<()>,
     senders: Buckets<Jid>,
 }
 
@@ -37,9 +34,8 @@ impl Default for Budgets {
         Self {
             accounts: Buckets::new(limits::REQUESTS_PER_ACCOUNT, all, limits::REQUEST_ASKERS),
             networks: Buckets::new(limits::REQUESTS_PER_NETWORK, all, limits::REQUEST_ASKERS),
-            by_account: Shares::new(limits::ROOMS_PER_ACCOUNT, limits::LONELY_ROOMS),
-            by_network: Shares::new(limits::ROOMS_PER_NETWORK, limits::LONELY_ROOMS),
-            unknown: Shares::new(limits::LONELY_ROOMS, limits::LONELY_ROOMS),
+            by_account: Shares::fair(limits::ROOMS_PER_ACCOUNT, limits::LONELY_ROOMS),
+            by_network: Shares::fair(limits::ROOMS_PER_NETWORK, limits::LONELY_ROOMS),
             senders: Buckets::new(limits::IQS_PER_SENDER, limits::IQS_OF_ALL, limits::IQ_SENDERS),
         }
     }
@@ -51,16 +47,14 @@ impl Budgets {
         match asker {
             Asker::Account(account) => self.accounts.take(account.clone(), now, 1),
             Asker::Network(network) => self.networks.take(*network, now, 1),
-            Asker::Unknown => true,
         }
     }
 
     /// Whether somebody may open one more room; if so, it counts as theirs until [`Budgets::close`].
     pub(crate) fn open(&mut self, asker: &Asker) -> bool {
         match asker {
-            Asker::Account(account) => open(&mut self.by_account, account.clone(), limits::ROOMS_PER_ACCOUNT),
-            Asker::Network(network) => open(&mut self.by_network, *network, limits::ROOMS_PER_NETWORK),
-            Asker::Unknown => self.unknown.take((), 1).is_ok(),
+            Asker::Account(account) => self.by_account.take(account.clone(), 1).is_ok(),
+            Asker::Network(network) => self.by_network.take(*network, 1).is_ok(),
         }
     }
 
@@ -69,7 +63,6 @@ impl Budgets {
         match asker {
             Asker::Account(account) => self.by_account.give_back(account, 1),
             Asker::Network(network) => self.by_network.give_back(network, 1),
-            Asker::Unknown => self.unknown.give_back(&(), 1),
         }
     }
 
@@ -77,15 +70,6 @@ impl Budgets {
     pub(crate) fn may_request(&mut self, now: Instant, from: &Jid) -> bool {
         self.senders.take(from.clone(), now, 1)
     }
-}
-
-/// When many rooms stand empty, a flood is likely: then each may have few, so that there are some for everybody.
-fn open<K: std::hash::Hash + Eq + Clone>(shares: &mut Shares<K>, key: K, each: usize) -> bool {
-    let scarce = shares.held() >= limits::LONELY_ROOMS / 2;
-    if scarce && shares.held_by(&key) >= (each / 10).max(1) {
-        return false;
-    }
-    shares.take(key, 1).is_ok()
 }
 
 #[cfg(test)]
@@ -120,16 +104,14 @@ mod tests {
     #[test]
     fn when_rooms_get_scarce_everybody_gets_few_and_the_total_holds() {
         let mut b = Budgets::default();
+        let share = limits::ROOMS_PER_NETWORK;
         let half = limits::LONELY_ROOMS / 2;
-        let greedy = half / limits::ROOMS_PER_NETWORK;
-        let all: usize = (0..greedy).map(|n| opened(&mut b, &network(n), limits::ROOMS_PER_NETWORK)).sum();
-        assert_eq!(all, half);
+        assert!((0..half / share).all(|n| opened(&mut b, &network(n), share) == share));
+        let greedy: usize = (half / share..20).map(|n| opened(&mut b, &network(n), share)).sum();
         assert_eq!(opened(&mut b, &network(0), 1), 0);
-        let few = limits::ROOMS_PER_NETWORK / 10;
-        assert_eq!(opened(&mut b, &network(1_000), few + 1), few);
-        let rest = limits::LONELY_ROOMS - half - few;
-        let all: usize = (2_000..2_100).map(|n| opened(&mut b, &network(n), few)).sum();
-        assert_eq!(all, rest);
+        assert_eq!(opened(&mut b, &network(1_000), 30), 30, "a class of somebody new");
+        let all: usize = (2_000..9_000).map(|n| opened(&mut b, &network(n), 1)).sum();
+        assert_eq!(half + greedy + 30 + all, limits::LONELY_ROOMS);
     }
 
     #[test]
@@ -151,6 +133,41 @@ mod tests {
         assert_eq!(asked(&mut b, &network(1), burst + 1), burst);
         let burst = limits::REQUESTS_PER_ACCOUNT.burst();
         assert_eq!(asked(&mut b, &Asker::Account("a@x".parse().unwrap()), burst + 1), burst);
-        assert_eq!(asked(&mut b, &Asker::Unknown, 5_000), 5_000, "nobody is told apart there");
+    }
+
+    #[test]
+    fn all_together_have_their_budgets_and_not_one_more() {
+        let mut b = Budgets::default();
+        let now = Instant::now();
+        let most = limits::REQUESTS.burst() as usize;
+        assert_eq!((0..=most).filter(|n| b.may_ask(now, &network(*n))).count(), most);
+        let most = limits::IQS_OF_ALL.burst() as usize;
+        let senders = most / 100;
+        let ask = |b: &mut Budgets, n: usize| {
+            b.may_request(now, &format!("r@muc.x/{}", n % senders).parse().unwrap())
+        };
+        assert_eq!((0..=most).filter(|n| ask(&mut b, *n)).count(), most);
+    }
+
+    #[test]
+    fn so_many_who_ask_are_told_apart_and_further_ones_share() {
+        let mut b = Budgets::default();
+        let now = Instant::now();
+        for n in 0..limits::IQ_SENDERS {
+            assert!(b.may_request(now, &format!("r@muc.x/{n}").parse().unwrap()));
+        }
+        let burst = limits::IQS_PER_SENDER.burst() as usize;
+        let further =
+            |b: &mut Budgets, n: usize| b.may_request(now, &format!("s@muc.x/{n}").parse().unwrap());
+        assert_eq!((0..=burst).filter(|n| further(&mut b, *n)).count(), burst);
+        assert_eq!((b.senders.len(), b.accounts.len()), (limits::IQ_SENDERS, 0));
+        // Those who ask for conferences are remembered up to a number as well.
+        for n in 0..limits::REQUEST_ASKERS {
+            assert!(b.accounts.take(format!("a{n}@x").parse().unwrap(), now, 1));
+        }
+        let late = Instant::now();
+        assert!(late >= now && b.accounts.len() == limits::REQUEST_ASKERS);
+        let _ = b.accounts.take("b@x".parse().unwrap(), now, 1);
+        assert_eq!(b.accounts.len(), limits::REQUEST_ASKERS);
     }
 }

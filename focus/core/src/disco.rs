@@ -42,7 +42,7 @@ const FEATURES: &[&str] = &[
     ns::CAPS,
     ns::DISCO_INFO,
     ns::VERSION,
-    // compat: clients of 2021 look for it before they ask for a restart.
+    // compat: clients of 2021 look for it before they ask for a restart (test: compat_clients_of_2021_are_heard).
     "https://jitsi.org/meet/jicofo/terminate-restart",
     ns::JINGLE,
     ns::PING,

@@ -122,15 +122,8 @@ impl Focus {
         self.after(now);
     }
 
-    /// The body of a `POST /conference-request/v1`, and the network it came from. `None`: many people may stand behind
-    /// the address, so they have no share of their own.
-    pub fn handle_http_request(
-        &mut self,
-        now: Instant,
-        request: HttpRequestId,
-        from: Option<Network>,
-        body: &[u8],
-    ) {
+    /// The body of a `POST /conference-request/v1`, and the network it came from.
+    pub fn handle_http_request(&mut self, now: Instant, request: HttpRequestId, from: Network, body: &[u8]) {
         self.conference_http(now, request, from, body);
         self.after(now);
     }
@@ -165,12 +158,14 @@ impl Focus {
 
     /// A picture of now.
     pub fn stats(&self) -> Stats {
-        let sizes: Vec<usize> = self.rooms.values().map(|c| c.members.len()).collect();
+        // compat: a room in which media has not begun is a conference of one, and pairs are ordered, with oneself
+        // (test: compat_a_waiting_room_is_a_conference_of_one).
+        let sizes: Vec<usize> = self.rooms.values().map(|c| c.participant_count().max(1)).collect();
         Stats {
             conferences: sizes.len(),
             participants: sizes.iter().sum(),
             largest_conference: sizes.iter().copied().max().unwrap_or(0),
-            endpoint_pairs: sizes.iter().map(|n| n * n.saturating_sub(1)).sum(),
+            endpoint_pairs: sizes.iter().map(|n| n * n).sum(),
             ..self.engine.stats()
         }
     }

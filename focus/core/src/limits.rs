@@ -9,7 +9,7 @@ use budget::Rate;
 /// members.
 pub const CONFERENCES: usize = 10_000;
 /// Rooms in which fewer than two are, opened over XMPP, and as many over HTTP. Reason: far more than wait for company at
-/// a time, and more than the 2,000 sessions of one address can open. From half of it on, each opener's share is a tenth.
+/// a time, and more than the 2,000 sessions of one address can open. From half of it on there is ever less for each.
 pub const LONELY_ROOMS: usize = 6_000;
 /// Of those, opened by one account. Reason: a client needs one, and one for each breakout room it looks into.
 pub const ROOMS_PER_ACCOUNT: usize = 10;

@@ -127,13 +127,7 @@ impl Focus {
     }
 
     /// The HTTP form, `POST /conference-request/v1`.
-    pub(crate) fn conference_http(
-        &mut self,
-        now: Instant,
-        id: HttpRequestId,
-        from: Option<Network>,
-        body: &[u8],
-    ) {
+    pub(crate) fn conference_http(&mut self, now: Instant, id: HttpRequestId, from: Network, body: &[u8]) {
         let request = str::from_utf8(body)
             .map_err(|_| jitsi_xmpp::ParseError::Json)
             .and_then(ConferenceRequest::from_json);
@@ -145,7 +139,7 @@ impl Focus {
             return self.engine.reply_http(id, not_ready(&request.room));
         }
         let requester = Requester::Http { request: id, room: request.room.clone() };
-        let asker = from.map_or(Asker::Unknown, Asker::Network);
+        let asker = Asker::Network(from);
         self.conference_request(now, &request, requester, asker);
     }
 

@@ -42,10 +42,9 @@ pub fn router(handle: FocusHandle) -> Routers {
 
 async fn conference_request(State(focus): State<FocusHandle>, request: Request) -> Response {
     let request = match service::body::read(request, limits::BODY).await {
-        Ok((head, whole)) => HttpConferenceRequest {
-            body: whole.to_vec(),
-            from: Client::of(&head.extensions).and_then(|c| c.network()),
-        },
+        Ok((head, whole)) => {
+            HttpConferenceRequest { body: whole.to_vec(), from: Client::network_of(&head.extensions) }
+        }
         Err(refused) => return refused.into_response(),
     };
     let reply = focus.conference_request(request).await;

@@ -10,6 +10,7 @@ mod config;
 mod http;
 pub mod limits;
 mod run;
+mod unsent;
 
 pub use config::{ConfigError, FocusConfig, RawConfig};
 pub use focus_core::{Config, HttpAnswer as HttpConferenceReply, Stats};

@@ -1,6 +1,6 @@
 //! The one task that owns the engine: link events, commands and deadlines in; stanzas and answers out.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -13,6 +13,7 @@ use service::SystemEntropy;
 use xmpp_link::{Link, LinkEvent, LinkFull};
 
 use crate::limits;
+use crate::unsent::Unsent;
 
 /// The body of a `POST /conference-request/v1`.
 #[derive(Clone)]
@@ -20,7 +21,7 @@ pub struct HttpConferenceRequest {
     /// As received; the engine parses it.
     pub body: Vec<u8>,
     /// Whose budget it takes from; `None` if that cannot be known.
-    pub from: Option<Network>,
+    pub from: Network,
 }
 
 /// The room is personal: nothing of it is shown.
@@ -88,8 +89,7 @@ pub fn focus(
         replies: HashMap::new(),
         next_request: 0,
         sweep_at: limits::COMMANDS,
-        unsent: VecDeque::new(),
-        unsent_bytes: 0,
+        unsent: Unsent::default(),
         full_since: None,
         panics: 0,
     };
@@ -105,8 +105,7 @@ struct Task {
     /// So many waiting requests are worth a look.
     sweep_at: usize,
     /// Stanzas that found no place on the link yet.
-    unsent: VecDeque<Bytes>,
-    unsent_bytes: usize,
+    unsent: Unsent,
     /// Since when the link takes nothing.
     full_since: Option<Instant>,
     /// Inputs that a bug made the engine stumble over.
@@ -208,15 +207,10 @@ impl Task {
             match output {
                 Output::Send(stanza) => {
                     let stanza = Bytes::from(stanza.to_xml());
-                    if self.unsent.len() >= limits::UNSENT
-                        || self.unsent_bytes + stanza.len() > limits::UNSENT_BYTES
-                    {
+                    if !self.unsent.push(stanza) {
                         // The engine's deadlines notice and repair it.
                         tracing::warn!("the server takes nothing: stanza not sent");
-                        continue;
                     }
-                    self.unsent_bytes += stanza.len();
-                    self.unsent.push_back(stanza);
                 }
                 Output::HttpReply { request, reply } => {
                     if let Some(waiting) = self.replies.remove(&request) {
@@ -225,12 +219,11 @@ impl Task {
                 }
             }
         }
-        while let Some(stanza) = self.unsent.front() {
+        while let Some(stanza) = self.unsent.oldest() {
             match self.link.send_bytes(stanza.clone()) {
                 Ok(()) => {
                     self.full_since = None;
-                    self.unsent_bytes -= stanza.len();
-                    self.unsent.pop_front();
+                    self.unsent.pop();
                 }
                 Err(LinkFull::Full) => {
                     self.full_since.get_or_insert_with(Instant::now);
@@ -244,7 +237,6 @@ impl Task {
     fn forget_unsent(&mut self) {
         self.full_since = None;
         self.unsent.clear();
-        self.unsent_bytes = 0;
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) fn text(domains: &Domains, client: &Client, asker: Asker<'_>, custom:
 }
 
 fn object(domains: &Domains, client: &Client, asker: Asker<'_>) -> Value {
-    // compat: clients lower-case the tenant and turn dots into underscores before they put it into a domain.
+    // compat: clients lower-case the tenant and turn dots into underscores before they put it into a domain
+    // (test: with_a_tenant_behind_https).
     let tenant = asker.tenant.to_lowercase().replace('.', "_");
     let (label, rest) = domains.muc.split_once('.').unwrap_or((&domains.muc, ""));
     let muc = if tenant.is_empty() { domains.muc.clone() } else { format!("{label}.{tenant}.{rest}") };

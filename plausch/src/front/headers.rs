@@ -52,7 +52,7 @@ pub(super) fn allow(headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
 }
 
 /// The same for conference requests, which are POSTs of JSON and so are asked for before. compat: the focus itself answers
-/// without these headers, the web server in front of it adds them.
+/// without these headers, the web server in front of it adds them (test: the_same_server_seen_from_another_origin).
 pub(super) async fn conference_requests(
     State(origin): State<Option<HeaderValue>>,
     request: Request<Body>,

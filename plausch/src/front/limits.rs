@@ -6,7 +6,7 @@ use std::time::Duration;
 pub(crate) const CONNECTIONS: usize = 16_384;
 
 /// The same from one address (one /64 of IPv6). Two hundred tablets behind one NAT have some seven each. Web servers in
-/// front that are trusted, and the machine itself, have no share: they speak for many.
+/// front that are trusted have no share: they speak for many, who have shares of what they ask for.
 pub(crate) const CONNECTIONS_PER_ADDRESS: usize = 2_048;
 
 /// One write to a client that does not read. Then its connection ends.

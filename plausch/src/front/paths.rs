@@ -26,7 +26,8 @@ pub(super) fn place(raw: &str) -> Option<Place> {
     match parts.split_first() {
         // One segment is a room or a file of the root; a folder of the app is never a tenant.
         Some((first, rest)) if !rest.is_empty() && !FOLDERS.contains(first) && !ENDPOINTS.contains(first) => {
-            // compat: everything before the last segment is the tenant; clients only build one segment of it.
+            // compat: everything before the last segment is the tenant; clients only build one segment of it
+            // (test: rooms_tenants_and_files).
             let tenant = Tenant::from_path(first).ok()?.as_str().to_owned();
             Some(Place { tenant, path: format!("/{}{slash}", rest.join("/")) })
         }

@@ -9,7 +9,8 @@ use jitsi_xmpp::{Entropy as _, Sensitive};
 use service::{Effective, StartError, SystemEntropy};
 
 pub(super) fn xmpp_server(e: &Effective, server: &str, port: u16) -> Result<String, StartError> {
-    // compat: upstream's bridge takes a list; ours has one server, and half a list would be silence.
+    // compat: upstream's bridge takes a list; ours has one server, and half a list would be silence
+    // (test: a_value_without_meaning_names_its_option_and_its_origin).
     if server.is_empty() || server.contains([',', '/', ' ']) {
         return Err(e.bad("xmpp.server", "must be one `host` or `host:port`"));
     }

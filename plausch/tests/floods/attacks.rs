@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::person::{self, Socket, connect, flush, log_in, say, tcp};
 
 /// Where strangers come from: the web server beside Plausch, which is trusted to speak for others.
-const STRANGER: &str = "127.0.0.1";
+pub(crate) const STRANGER: &str = "127.0.0.1";
 /// For whom that web server speaks.
 const FOR: &str = "203.0.113.7";
 /// No stranger strikes more often than this on one connection: the machine's other half is for the meeting.
@@ -62,10 +62,11 @@ async fn pause(target: &Target, time: Duration) {
 
 // ---- HTTP
 
-pub(crate) async fn conference_requests(target: Target, n: usize) {
-    crowd(target, n, |_, t| async move {
+/// `from`: the web server beside Plausch, which names the stranger; or somebody on the machine whom nobody trusts or names.
+pub(crate) async fn conference_requests(target: Target, n: usize, from: &'static str) {
+    crowd(target, n, move |_, t| async move {
         while t.goes_on() {
-            let Ok(mut c) = tcp(t.http, STRANGER).await else { pause(&t, Duration::from_millis(5)).await; continue };
+            let Ok(mut c) = tcp(t.http, from).await else { pause(&t, Duration::from_millis(5)).await; continue };
             let mut answer = [0; 4096];
             while t.goes_on() {
                 let body = format!(r#"{{"room":"leer{:x}@muc.meet.jitsi"}}"#, t.strike());
@@ -229,6 +230,50 @@ async fn listen(client: &mut Client, s: &mut Socket, time: Duration) -> Result<(
         Ok(_) => return Err("thrown out".to_owned()),
     }
     flush(client, s).await
+}
+
+/// Pairs in rooms of their own: one talks as much as it may, and neither reads a word.
+pub(crate) async fn deaf_pairs(target: Target, n: usize) {
+    crowd(target, n, move |k, t| async move {
+        while t.goes_on() {
+            if deaf(&t, k).await.is_err() {
+                pause(&t, Duration::from_millis(20)).await;
+            }
+        }
+    })
+    .await
+}
+
+async fn deaf(t: &Target, k: usize) -> Result<(), String> {
+    let mut s = connect(t.http, STRANGER, FOR).await?;
+    let mut client: Client = Client::new(100, "Stoerer", &format!("taub{}@muc.meet.jitsi", k / 2));
+    client.with_media = false;
+    log_in(&mut client, &mut s).await?;
+    client.ask();
+    let end = Instant::now() + Duration::from_secs(3);
+    while t.goes_on() && !client.in_room && Instant::now() < end {
+        flush(&mut client, &mut s).await?;
+        listen(&mut client, &mut s, Duration::from_millis(20)).await?;
+        if client.ask_at.is_some_and(|at| at <= Instant::now()) {
+            client.ask();
+        }
+    }
+    let (room, text) = (client.room.clone(), "x".repeat(60_000));
+    while t.goes_on() {
+        if k.is_multiple_of(2) {
+            t.strike();
+            let chat = format!(
+                r#"<message to="{room}" type="groupchat" xmlns="jabber:client"><body>{text}</body></message>"#
+            );
+            // Whoever is read later waits here.
+            let said = tokio::time::timeout(Duration::from_millis(200), say(&mut s, &chat)).await;
+            if let Ok(Err(e)) = said {
+                return Err(e);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 pub(crate) fn large_presence(client: &mut Client, n: u64) -> String {

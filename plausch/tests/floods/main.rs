@@ -14,7 +14,12 @@ use town::withstand;
 
 #[test]
 fn conference_requests_for_ever_new_rooms() {
-    withstand("conference requests over HTTP", |t| attacks::conference_requests(t, 4));
+    withstand("conference requests over HTTP", |t| attacks::conference_requests(t, 4, attacks::STRANGER));
+}
+
+#[test]
+fn conference_requests_of_the_machine_itself_that_nobody_names() {
+    withstand("conference requests from loopback", |t| attacks::conference_requests(t, 4, "127.0.0.2"));
 }
 
 #[test]
@@ -45,6 +50,11 @@ fn presences_that_are_kept() {
 #[test]
 fn chat_in_a_room_of_its_own() {
     withstand("chat", |t| attacks::in_a_room(t, 5, attacks::chat));
+}
+
+#[test]
+fn sessions_that_join_and_never_read() {
+    withstand("deaf pairs", |t| attacks::deaf_pairs(t, 160));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) struct Identity {
     pub(crate) tenant: Option<Sensitive<String>>,
     /// Region of the server that it came through, from the proxy.
     pub(crate) region: Option<String>,
-    /// The network that it came from, for budgets; `None`: this machine.
+    /// The network that it came from, for budgets; `None`: a role of this process.
     pub(crate) peer: Option<Network>,
     /// The person, as a token vouches for it.
     pub(crate) user: Option<User>,

@@ -58,6 +58,7 @@ mod session;
 mod slots;
 mod stanza;
 mod tenants;
+mod unacked;
 mod world;
 // What a room can do beyond XEP-0045: one file per module, asked by the engine.
 mod module;

@@ -31,6 +31,12 @@ pub struct Limits {
     pub max_unacked: usize,
     /// Bytes of unacknowledged stanzas of one session, shared ones counted in full. 8 MiB.
     pub max_unacked_bytes: usize,
+    /// Bytes of unacknowledged stanzas of all sessions of one address, shared ones counted once, and 128 for each place in a
+    /// queue. 24 MiB: 200 tablets in six meetings that speak without pause for the minute in which their network is
+    /// away. When it is reached, those with most lose theirs until three quarters are left.
+    pub max_unacked_per_address: usize,
+    /// The same of all addresses together. 256 MiB; from half of it on there is ever less for each.
+    pub max_unacked_in_all: usize,
     /// Bytes the shell keeps for one connection that reads slowly. 8 MiB: twice the join of a room of 1,000.
     pub max_send_backlog_bytes: usize,
     /// Time until a connection must be authenticated and bound; a password that waits for its turn counts from then on.
@@ -52,7 +58,7 @@ pub struct Limits {
     pub max_affiliations: usize,
     /// Messages kept for late joiners. 20, as upstream.
     pub max_history: usize,
-    /// Bytes of one room's history. 512 KiB.
+    /// Bytes of one room's history. 128 KiB: twenty messages of 6 kB; of longer ones fewer are kept.
     pub max_history_bytes: usize,
     /// Message ids whose author is remembered, so that only the author or a moderator can retract. 1,000; 100 KiB.
     pub max_retractable: usize,
@@ -111,6 +117,8 @@ impl Default for Limits {
             max_auth_failures: 5,
             max_unacked: 5_000,
             max_unacked_bytes: 8 * 1024 * 1024,
+            max_unacked_per_address: 24 * 1024 * 1024,
+            max_unacked_in_all: 256 * 1024 * 1024,
             max_send_backlog_bytes: 8 * 1024 * 1024,
             login_timeout: Duration::from_secs(60),
             idle: Duration::from_secs(840),
@@ -121,7 +129,7 @@ impl Default for Limits {
             max_sessions_per_occupant: 4,
             max_affiliations: 20_000,
             max_history: 20,
-            max_history_bytes: 512 * 1024,
+            max_history_bytes: 128 * 1024,
             max_retractable: 1_000,
             max_held_joins: 500,
             joins_at_once: 500,

@@ -42,8 +42,8 @@ pub struct SessionQuery {
     pub custom_username: Option<Sensitive<String>>,
     /// `X-Proxy-Region`: region of the participant.
     pub region: Option<String>,
-    /// Where the connection comes from, behind all trusted proxies, for budgets. `None`: from the machine itself, where
-    /// many people may stand behind one address; totals hold for them, shares do not.
+    /// Where the connection comes from, behind all trusted proxies, for budgets. `None`: a role of this
+    /// process, which has none.
     pub peer: Option<Network>,
 }
 
@@ -77,6 +77,12 @@ impl Frame {
     /// The pieces in order; some may be empty.
     pub const fn pieces(&self) -> &[Bytes; 3] {
         &self.pieces
+    }
+
+    /// The piece that makes up most of it, and that the same broadcast to others shares.
+    pub fn content(&self) -> &Bytes {
+        let [head, to, tail] = &self.pieces;
+        if tail.len() >= head.len().max(to.len()) { tail } else { head }
     }
 
     /// Bytes in all.

@@ -1,6 +1,6 @@
 //! Bound sessions: an address in, the session with its transport, resumption state and rooms out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::outbox;
 use crate::output::ConnId;
 use crate::stream::sm::StreamManagement;
+use crate::unacked::Unacked;
 
 /// A session, numbered by the core; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +60,7 @@ pub(crate) struct Sessions {
     by_resumption: HashMap<Box<str>, SessionId>,
     hibernating: usize,
     by_network: Shares<Network>,
+    unacked: Unacked,
     most: usize,
 }
 
@@ -71,7 +73,8 @@ impl Sessions {
             by_jid: BTreeMap::new(),
             by_resumption: HashMap::new(),
             hibernating: 0,
-            by_network: Shares::new(limits.max_sessions_per_address, limits.max_sessions),
+            by_network: Shares::fair(limits.max_sessions_per_address, limits.max_sessions),
+            unacked: Unacked::new(limits),
             most: limits.max_sessions,
         }
     }
@@ -127,6 +130,10 @@ impl Sessions {
         }
         if let Some(sm) = &session.sm {
             self.by_resumption.remove(sm.id());
+            if let Some(peer) = session.identity.peer {
+                // Less is nothing to look at.
+                let _ = self.unacked.changed(peer, sm.weighed(), 0);
+            }
         }
         if session.resumable_until.is_some() {
             self.hibernating -= 1;
@@ -165,6 +172,42 @@ impl Sessions {
                 self.by_resumption.insert(key.into(), id);
             }
             s.sm = Some(sm);
+        }
+    }
+
+    /// What a session has unacknowledged weighs more or less. Returns those who had to lose theirs, so that their address keeps
+    /// within its share: those with most.
+    pub(crate) fn weigh(&mut self, id: SessionId) -> Vec<SessionId> {
+        let mut lost = Vec::new();
+        let Some(s) = self.by_id.get_mut(&id) else { return lost };
+        let Some(sm) = &mut s.sm else { return lost };
+        let (before, after) = sm.take_weight();
+        // Roles of this process have what they need: there is one or two of them.
+        let Some(network) = s.identity.peer else { return lost };
+        if !self.unacked.changed(network, before, after) {
+            return lost;
+        }
+        loop {
+            let (mut held, mut real) = (HashSet::new(), 0);
+            let mut queues = Vec::new();
+            for (id, s) in self.by_id.iter().filter(|(_, s)| s.identity.peer == Some(network)) {
+                let Some(sm) = s.sm.as_ref().filter(|sm| sm.weight() > 0) else { continue };
+                real += sm.adds_to(&mut held);
+                queues.push((sm.weight(), *id));
+            }
+            if !self.unacked.found(network, real) || queues.is_empty() {
+                return lost;
+            }
+            // A quarter at a time: how much somebody's going frees, only another look tells.
+            queues.sort_unstable_by(|a, b| b.cmp(a));
+            queues.truncate(queues.len().div_ceil(4));
+            for (_, id) in queues {
+                let Some(sm) = self.by_id.get_mut(&id).and_then(|s| s.sm.as_mut()) else { continue };
+                sm.overflow();
+                let (before, after) = sm.take_weight();
+                let _ = self.unacked.changed(network, before, after);
+                lost.push(id);
+            }
         }
     }
 

@@ -89,6 +89,7 @@ impl World {
         let Some(s) = self.sessions.get_mut(to) else { return };
         let frame = stanza.addressed(&s.to);
         self.counters.add(Counter::StanzasOut);
+        let mut weigh = false;
         if let Some(sm) = &mut s.sm {
             if sm.push(&frame, &self.config.limits) {
                 self.counters.add(Counter::UnackedOverflow);
@@ -99,9 +100,24 @@ impl World {
             if s.conn.is_some() && sm.becomes_due() {
                 self.asks.push(to);
             }
+            weigh = sm.has_new_weight();
         }
         if let Some(conn) = s.conn {
             self.out.push_back(Output::Send { conn, frame });
+        }
+        if weigh {
+            self.weigh(to);
+        }
+    }
+
+    /// What a session has unacknowledged weighs more or less: its address may have too much.
+    #[cold]
+    pub(crate) fn weigh(&mut self, id: SessionId) {
+        for lost in self.sessions.weigh(id) {
+            self.counters.add(Counter::UnackedOverflow);
+            if self.sessions.get(lost).is_some_and(|s| s.conn.is_none()) {
+                self.doomed.push(lost);
+            }
         }
     }
 

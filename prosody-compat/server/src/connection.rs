@@ -10,6 +10,7 @@ use bytes::Bytes;
 use prosody_core::{CloseReason, ConnId, Frame, FramingError, SessionQuery, Transport};
 use tokio::sync::{Notify, mpsc};
 
+use crate::backlog::{Backlog, Charge};
 use crate::limits;
 use crate::outlet::{Outlet, Word};
 use crate::owner::{Input, Shared};
@@ -40,7 +41,7 @@ pub(crate) struct Line {
 #[derive(Debug)]
 pub(crate) struct Connection {
     line: Line,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<Waiting>,
     gauge: Arc<Gauge>,
 }
 
@@ -52,10 +53,14 @@ pub(crate) enum Sink {
     Outlet(Arc<Outlet>),
 }
 
+/// An order in the queue. The charge is given back before the frame is.
+type Waiting = (Option<Charge>, Order);
+
 #[derive(Debug)]
 pub(crate) struct Queue {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Waiting>,
     gauge: Arc<Gauge>,
+    backlog: Option<Arc<Backlog>>,
     max_bytes: usize,
 }
 
@@ -131,8 +136,12 @@ impl Connection {
         let room = if matches!(transport, Transport::InProcess(_)) { limits::IN_PROCESS_ROOM } else { 1 };
         let (tx, orders) = mpsc::channel(limits::OUTPUTS * room);
         let gauge = Arc::new(Gauge::default());
-        let queue =
-            Queue { orders: tx, gauge: Arc::clone(&gauge), max_bytes: shared.max_send_backlog * room };
+        let queue = Queue {
+            orders: tx,
+            gauge: Arc::clone(&gauge),
+            backlog: place.backlog(),
+            max_bytes: shared.max_send_backlog * room,
+        };
         let line = Line::open(shared, place, transport, query, Sink::Queue(queue)).await;
         Self { line, orders, gauge }
     }
@@ -159,11 +168,12 @@ impl Connection {
         async move { gauge.dropped.notified().await }
     }
 
-    fn taken(&self, order: Option<Order>) -> Option<Order> {
-        if let Some(Order::Send(frame)) = &order {
+    fn taken(&self, waiting: Option<Waiting>) -> Option<Order> {
+        let (_given_back, order) = waiting?;
+        if let Order::Send(frame) = &order {
             self.gauge.waiting.fetch_sub(frame.len(), Ordering::Relaxed);
         }
-        order
+        Some(order)
     }
 }
 
@@ -246,13 +256,17 @@ impl Drop for Sink {
 
 impl Queue {
     fn order(&self, order: Order) -> Result<(), Full> {
+        let mut charge = None;
         if let Order::Send(frame) = &order {
             let before = self.gauge.waiting.fetch_add(frame.len(), Ordering::Relaxed);
             if before + frame.len() > self.max_bytes {
                 return Err(Full);
             }
+            if let Some(backlog) = self.backlog.as_ref().filter(|_| before > limits::BACKLOG_FREE) {
+                charge = Some(backlog.frame(frame).map_err(|_| Full)?);
+            }
         }
-        self.orders.try_send(order).map_err(|_| Full)
+        self.orders.try_send((charge, order)).map_err(|_| Full)
     }
 }
 
@@ -262,5 +276,48 @@ impl std::fmt::Debug for Sink {
             Self::Queue(_) => "Queue",
             Self::Outlet(_) => "Outlet",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prosody_core::Limits;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_frames_wait_for_a_connection_and_for_a_role_of_this_process_and_not_one_more() {
+        let (_stop, stopped) = watch::channel(false);
+        let (shared, mut inputs) = Shared::new(&Limits::default(), stopped);
+        let focus = "focus@auth.meet.jitsi/focus".parse().unwrap();
+        for (transport, room) in
+            [(Transport::Bosh, 1), (Transport::InProcess(focus), limits::IN_PROCESS_ROOM)]
+        {
+            let place = shared.own_place();
+            let open = Connection::open(&shared, place, transport, SessionQuery::default()).await;
+            let Some(Input::Open { sink, .. }) = inputs.recv().await else { panic!("not announced") };
+            let mut list = Vec::new();
+            let mut send = |bytes: Vec<u8>| sink.order(Order::Send(Frame::whole(bytes)), &mut list);
+            assert!((0..limits::OUTPUTS * room).all(|_| send(vec![b'x']).is_ok()));
+            assert_eq!(send(vec![b'x']), Err(Full));
+            drop(open);
+            let _ = inputs.recv().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn so_many_bytes_wait_for_a_connection_and_not_one_more() {
+        let (orders, mut taken) = mpsc::channel(limits::OUTPUTS);
+        let gauge = Arc::new(Gauge::default());
+        let backlog = Backlog::new(Arc::default());
+        let queue = Queue { orders, gauge, backlog: Some(Arc::clone(&backlog)), max_bytes: 100_000 };
+        let send = |bytes| queue.order(Order::Send(Frame::whole(vec![b'x'; bytes])));
+        assert_eq!((send(60_000), send(40_000)), (Ok(()), Ok(())));
+        assert_eq!(send(1), Err(Full));
+        // The second one counts for the address until it is taken.
+        assert!(backlog.frame(&Frame::whole(vec![b'x'; limits::ADDRESS_BACKLOG - 30_000])).is_err());
+        while taken.try_recv().is_ok() {}
+        assert!(backlog.frame(&Frame::whole(vec![b'x'; limits::ADDRESS_BACKLOG - 30_000])).is_ok());
     }
 }

@@ -6,6 +6,7 @@
 //! management lets its client resume.
 #![forbid(unsafe_code)]
 
+mod backlog;
 mod bosh;
 pub mod config;
 mod connection;

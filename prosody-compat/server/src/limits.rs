@@ -10,12 +10,12 @@ pub const INPUTS: usize = 4_096;
 /// Bytes received and not yet handled; then reading pauses everywhere. Reason: more means the server is behind.
 pub const INPUT_BYTES: usize = 32 * 1024 * 1024;
 
-/// What a frame counts of that at least: a quarter of [`INPUTS`] is then an address' share as well.
+/// What a frame counts of that at least: a sixteenth of [`INPUTS`] is then an address' share as well.
 pub const INPUT_LEAST: usize = INPUT_BYTES / INPUTS;
 
-/// Bytes of one address that are received and not yet handled: a quarter. Reason: the rest is for others; its own frames
-/// are read later.
-pub const ADDRESS_INPUT_BYTES: usize = INPUT_BYTES / 4;
+/// Bytes of one address that are received and not yet handled. Reason: others wait behind them, some 20 ms; its own frames are
+/// read later.
+pub const ADDRESS_INPUT_BYTES: usize = INPUT_BYTES / 16;
 
 /// Frames of one connection that are received and not yet handled. Reason: who sends without pause waits, not everybody
 /// behind it. A client's join is some twenty stanzas.
@@ -43,6 +43,17 @@ pub const REFUSED_FRAME: usize = 4;
 /// Frames waiting for one connection. The content of broadcasts is shared; bytes are bounded by
 /// `prosody_core::Limits::max_send_backlog_bytes`. Beyond either the reader is too slow and is dropped.
 pub const OUTPUTS: usize = 16_384;
+
+/// Bytes that wait for all connections of one address whose sockets take nothing; content that several wait for counts once, and
+/// each frame 192 bytes. Reason: 200 tablets in six meetings whose network is away for the minute in which it may be.
+pub const ADDRESS_BACKLOG: usize = 24 * 1024 * 1024;
+
+/// The same of all addresses: the worst case in memory. From half of it on there is ever less for each.
+pub const BACKLOG: usize = 256 * 1024 * 1024;
+
+/// Bytes of one connection that may wait without being counted, so that a neighbour with little is not concerned: 16 MiB for
+/// all connections of an address.
+pub const BACKLOG_FREE: usize = 8 * 1024;
 
 /// How many times more may wait for a role of the same process: 64 MiB. Reason: it hears of every room, there is one
 /// or two of them, and dropping it ends all meetings.

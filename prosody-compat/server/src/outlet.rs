@@ -18,6 +18,7 @@ use prosody_core::Frame;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::backlog::{Backlog, Charge};
 use crate::connection::Full;
 use crate::limits;
 use crate::peers::Partial;
@@ -36,6 +37,7 @@ pub(crate) struct Outlet {
 
 struct State {
     io: Box<dyn Io>,
+    backlog: Option<Arc<Backlog>>,
     queue: VecDeque<Piece>,
     /// Bytes of the first piece that are written already.
     written: usize,
@@ -57,6 +59,8 @@ struct State {
 
 /// A WebSocket frame: its head, and content that may be shared.
 struct Piece {
+    /// Given back before the content is.
+    charge: Option<Charge>,
     head: [u8; HEAD_BYTES],
     head_len: u8,
     content: Frame,
@@ -79,9 +83,10 @@ pub(crate) enum Word {
 
 impl Outlet {
     /// Takes no frames until told of which size.
-    pub(crate) fn new(io: impl Io + 'static, max_bytes: usize) -> Arc<Self> {
+    pub(crate) fn new(io: impl Io + 'static, max_bytes: usize, backlog: Option<Arc<Backlog>>) -> Arc<Self> {
         let state = State {
             io: Box::new(io),
+            backlog,
             queue: VecDeque::new(),
             written: 0,
             waiting: 0,
@@ -127,14 +132,16 @@ impl Outlet {
             return Err(Full);
         }
         let (head, head_len) = head(TEXT, content.len());
-        state.push(Piece { head, head_len, content });
+        state.push(Piece { charge: None, head, head_len, content })?;
         Ok(!std::mem::replace(&mut state.listed, true))
     }
 
     /// Queues a ping and writes what can be written.
     pub(crate) fn ping(&self) {
         let (head, head_len) = head(PING, 0);
-        self.state().push(Piece { head, head_len, content: Frame::whole(Bytes::new()) });
+        let content = Frame::whole(Bytes::new());
+        // Without room for it the peer is blocked, which ends it sooner than silence.
+        let _ = self.state().push(Piece { charge: None, head, head_len, content });
         self.flush();
     }
 
@@ -214,16 +221,40 @@ impl Outlet {
 }
 
 impl State {
-    fn push(&mut self, piece: Piece) {
-        self.waiting += piece.len();
+    fn push(&mut self, mut piece: Piece) -> Result<(), Full> {
+        let waiting = self.waiting + piece.len();
+        if self.blocked_since.is_some() && waiting > limits::BACKLOG_FREE {
+            piece.charge(self.backlog.as_ref())?;
+        }
+        self.waiting = waiting;
         self.queue.push_back(piece);
+        Ok(())
+    }
+
+    /// The socket takes nothing more: what waits begins to count.
+    fn charge(&mut self) -> Result<(), Full> {
+        let mut waiting = 0;
+        for piece in &mut self.queue {
+            waiting += piece.len();
+            if waiting > limits::BACKLOG_FREE {
+                piece.charge(self.backlog.as_ref())?;
+            }
+        }
+        Ok(())
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.write_all(cx);
         match &flushed {
             Poll::Pending => {
-                self.blocked_since.get_or_insert_with(Instant::now);
+                if self.blocked_since.is_none() {
+                    self.blocked_since = Some(Instant::now());
+                    if self.charge().is_err() {
+                        // Its address has as much waiting as may be.
+                        self.fail();
+                        return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+                    }
+                }
             }
             Poll::Ready(Ok(())) => self.blocked_since = None,
             Poll::Ready(Err(_)) => self.fail(),
@@ -269,6 +300,13 @@ impl State {
 }
 
 impl Piece {
+    fn charge(&mut self, backlog: Option<&Arc<Backlog>>) -> Result<(), Full> {
+        if let (Some(backlog), None) = (backlog, &self.charge) {
+            self.charge = Some(backlog.frame(&self.content).map_err(|_| Full)?);
+        }
+        Ok(())
+    }
+
     fn len(&self) -> usize {
         usize::from(self.head_len) + self.content.len()
     }
@@ -369,7 +407,10 @@ impl AsyncWrite for Shared {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let content = Frame::whole(Bytes::copy_from_slice(buf));
-        state.push(Piece { head: [0; HEAD_BYTES], head_len: 0, content });
+        let piece = Piece { charge: None, head: [0; HEAD_BYTES], head_len: 0, content };
+        if state.push(piece).is_err() {
+            return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
+        }
         Poll::Ready(Ok(buf.len()))
     }
 
@@ -458,19 +499,19 @@ mod tests {
     #[tokio::test]
     async fn frames_arrive_whole_and_in_order_over_tcp() {
         let (near, far) = pair().await;
-        arrives_whole(Outlet::new(near, usize::MAX), far).await;
+        arrives_whole(Outlet::new(near, usize::MAX, None), far).await;
     }
 
     #[tokio::test]
     async fn frames_arrive_whole_and_in_order_in_small_portions() {
         let (near, far) = tokio::io::duplex(1_000);
-        arrives_whole(Outlet::new(near, usize::MAX), far).await;
+        arrives_whole(Outlet::new(near, usize::MAX, None), far).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_stands_still_is_full_and_then_stalled() {
         let (near, _far) = tokio::io::duplex(100);
-        let outlet = Outlet::new(near, 1_000);
+        let outlet = Outlet::new(near, 1_000, None);
         assert_eq!(outlet.push(text(900)), Ok(true));
         assert_eq!(outlet.push(text(1)), Ok(false), "listed already");
         assert_eq!(outlet.push(text(100)), Err(Full));
@@ -489,7 +530,7 @@ mod tests {
     async fn a_socket_that_is_gone_is_broken_and_takes_nothing_more() {
         let (near, far) = tokio::io::duplex(100);
         drop(far);
-        let outlet = Outlet::new(near, 1_000);
+        let outlet = Outlet::new(near, 1_000, None);
         outlet.push(text(10)).unwrap();
         outlet.flush();
         assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Broken);
@@ -521,8 +562,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn so_many_frames_wait_and_not_one_more() {
+        let (near, _far) = pair().await;
+        let outlet = Outlet::new(near, usize::MAX, None);
+        assert!((0..limits::OUTPUTS).all(|_| outlet.push(text(1)).is_ok()));
+        assert_eq!(outlet.push(text(1)), Err(Full));
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_an_address_is_bounded_and_costs_who_goes_beyond_and_no_neighbour() {
+        let backlog = Backlog::new(Arc::default());
+        let new = |near| Outlet::new(near, usize::MAX, Some(Arc::clone(&backlog)));
+        let ((near, _deaf), (other, mut reads)) = (pair().await, pair().await);
+        let (greedy, neighbour) = (new(near), new(other));
+        let size = 64 * 1024;
+        let mut taken = 0;
+        while greedy.push(text(size)).is_ok() {
+            greedy.flush();
+            taken += size;
+            assert!(taken < 2 * limits::ADDRESS_BACKLOG, "there is no end");
+        }
+        assert!(taken > limits::ADDRESS_BACKLOG / 100 * 98, "{taken}");
+        assert!(neighbour.push(text(100)).unwrap());
+        neighbour.flush();
+        let mut got = [0; 102];
+        reads.read_exact(&mut got).await.unwrap();
+        drop(greedy);
+        assert!(backlog.frame(&text(limits::ADDRESS_BACKLOG / 2)).is_ok(), "given back");
+    }
+
+    #[tokio::test]
     async fn a_transport_that_panics_costs_its_connection_and_not_the_server() {
-        let outlet = Outlet::new(Panics, 1_000);
+        let outlet = Outlet::new(Panics, 1_000, None);
         outlet.push(text(10)).unwrap();
         outlet.flush();
         assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Broken);

@@ -91,7 +91,7 @@ impl Shared {
     }
 
     /// A place for a connection from this address, if there is one.
-    pub(crate) fn admit(&self, peer: Option<Network>) -> Result<Place, Refused> {
+    pub(crate) fn admit(&self, peer: Network) -> Result<Place, Refused> {
         self.peers.admit(peer).inspect_err(|refused| match refused {
             Refused::Address => bump(&self.tally.refused_address),
             Refused::Total => bump(&self.tally.refused_full),

@@ -1,36 +1,37 @@
 //! What one address may hold of the shell: where a connection comes from in, its places and shares out, or a refusal.
-//!
-//! A connection whose address is nobody's in particular (see `service::proxies`) has a share of its own.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use budget::Network;
+use budget::{Network, Shares};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::backlog::Backlog;
 use crate::limits;
 
 /// The addresses that hold something.
 #[derive(Debug)]
 pub(crate) struct Peers {
     by_network: Mutex<HashMap<Network, Weak<Peer>>>,
-    /// Connections allowed at once, all together.
-    places: Arc<Semaphore>,
+    /// Connections.
+    places: Counted,
     /// Those of them that are not logged in.
-    strangers: Arc<Semaphore>,
+    strangers: Counted,
     /// Bytes received and not yet handled, all together.
     input: Arc<Semaphore>,
+    /// Bytes that wait to be sent, all together, as far as they count.
+    backlog: Arc<AtomicUsize>,
 }
 
 /// One address.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    places: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
     input: Arc<Semaphore>,
     /// Bytes of frames that are not complete, as far as they count.
     partial: AtomicUsize,
+    /// `None`: a role of this process, which has a bound of its own.
+    backlog: Option<Arc<Backlog>>,
     /// For its place in the table.
     entry: Option<(Network, Weak<Peers>)>,
 }
@@ -43,13 +44,44 @@ pub(crate) struct Place {
     /// Frames of this connection that are received and not yet handled.
     frames: Arc<Semaphore>,
     stranger: Option<Stranger>,
-    _places: Option<[OwnedSemaphorePermit; 2]>,
+    _counted: Option<One>,
 }
 
 /// A place among those who are not logged in; given back by being dropped.
 #[derive(Debug)]
 pub(crate) struct Stranger {
-    _places: [OwnedSemaphorePermit; 2],
+    _counted: One,
+}
+
+/// How many of something each address holds.
+type Counted = Arc<Mutex<Shares<Network>>>;
+
+/// One of them; given back by being dropped.
+#[derive(Debug)]
+struct One {
+    counted: Counted,
+    network: Network,
+}
+
+impl One {
+    fn take(counted: &Counted, network: Network) -> Result<Self, Refused> {
+        lock(counted).take(network, 1).map_err(|refused| match refused {
+            budget::Refused::Each => Refused::Address,
+            budget::Refused::Total => Refused::Total,
+        })?;
+        Ok(Self { counted: Arc::clone(counted), network })
+    }
+}
+
+impl Drop for One {
+    fn drop(&mut self) {
+        lock(&self.counted).give_back(&self.network, 1);
+    }
+}
+
+/// Table operations leave nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A frame's share of the queue; given back when it is handled.
@@ -69,66 +101,51 @@ pub(crate) enum Refused {
 
 impl Peers {
     pub(crate) fn new(max_connections: usize) -> Arc<Self> {
+        let counted = |each, total| Arc::new(Mutex::new(Shares::fair(each, total)));
         Arc::new(Self {
             by_network: Mutex::default(),
-            places: Arc::new(Semaphore::new(max_connections)),
-            strangers: Arc::new(Semaphore::new(limits::STRANGERS)),
+            places: counted(limits::ADDRESS_CONNECTIONS, max_connections),
+            strangers: counted(limits::ADDRESS_STRANGERS, limits::STRANGERS),
             input: Arc::new(Semaphore::new(limits::INPUT_BYTES)),
+            backlog: Arc::default(),
         })
     }
 
     /// A place for a connection of a stranger.
-    pub(crate) fn admit(self: &Arc<Self>, network: Option<Network>) -> Result<Place, Refused> {
-        let peer = self.peer(network);
-        let take = |all: &Arc<Semaphore>, own: &Arc<Semaphore>| {
-            let own = Arc::clone(own).try_acquire_owned().map_err(|_| Refused::Address)?;
-            let all = Arc::clone(all).try_acquire_owned().map_err(|_| Refused::Total)?;
-            Ok([own, all])
-        };
-        let places = take(&self.places, &peer.places)?;
-        let stranger = Stranger { _places: take(&self.strangers, &peer.strangers)? };
-        Ok(self.place(peer, Some(stranger), Some(places)))
+    pub(crate) fn admit(self: &Arc<Self>, network: Network) -> Result<Place, Refused> {
+        let place = One::take(&self.places, network)?;
+        let stranger = Stranger { _counted: One::take(&self.strangers, network)? };
+        Ok(self.place(self.peer(network), Some(stranger), Some(place)))
     }
 
     /// A place for a role of this process; always there.
     pub(crate) fn own(self: &Arc<Self>) -> Place {
-        self.place(self.peer(None), None, None)
+        self.place(Arc::new(Peer::new(None, None)), None, None)
     }
 
-    fn place(
-        &self,
-        peer: Arc<Peer>,
-        stranger: Option<Stranger>,
-        places: Option<[OwnedSemaphorePermit; 2]>,
-    ) -> Place {
+    fn place(&self, peer: Arc<Peer>, stranger: Option<Stranger>, counted: Option<One>) -> Place {
         let frames = Arc::new(Semaphore::new(limits::CONNECTION_INPUTS));
-        Place { peer, input: Arc::clone(&self.input), frames, stranger, _places: places }
+        Place { peer, input: Arc::clone(&self.input), frames, stranger, _counted: counted }
     }
 
-    fn peer(self: &Arc<Self>, network: Option<Network>) -> Arc<Peer> {
-        let Some(network) = network else { return Arc::new(Peer::new(None)) };
-        let mut all = self.lock();
+    fn peer(self: &Arc<Self>, network: Network) -> Arc<Peer> {
+        let mut all = lock(&self.by_network);
         if let Some(peer) = all.get(&network).and_then(Weak::upgrade) {
             return peer;
         }
-        let peer = Arc::new(Peer::new(Some((network, Arc::downgrade(self)))));
+        let backlog = Backlog::new(Arc::clone(&self.backlog));
+        let peer = Arc::new(Peer::new(Some(backlog), Some((network, Arc::downgrade(self)))));
         all.insert(network, Arc::downgrade(&peer));
         peer
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Network, Weak<Peer>>> {
-        // Map operations leave nothing half done.
-        self.by_network.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Peer {
-    fn new(entry: Option<(Network, Weak<Peers>)>) -> Self {
+    fn new(backlog: Option<Arc<Backlog>>, entry: Option<(Network, Weak<Peers>)>) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(limits::ADDRESS_CONNECTIONS)),
-            strangers: Arc::new(Semaphore::new(limits::ADDRESS_STRANGERS)),
             input: Arc::new(Semaphore::new(limits::ADDRESS_INPUT_BYTES)),
             partial: AtomicUsize::new(0),
+            backlog,
             entry,
         }
     }
@@ -138,7 +155,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         let Some((network, peers)) = &self.entry else { return };
         let Some(peers) = peers.upgrade() else { return };
-        let mut all = peers.lock();
+        let mut all = lock(&peers.by_network);
         // Somebody from the same address may have come in between; that entry is alive.
         if all.get(network).is_some_and(|p| p.strong_count() == 0) {
             all.remove(network);
@@ -161,6 +178,11 @@ impl Place {
         let own = Arc::clone(&self.peer.input).acquire_many_owned(weight).await.ok()?;
         let all = Arc::clone(&self.input).acquire_many_owned(weight).await.ok()?;
         Some(Share { _permits: [frame, own, all] })
+    }
+
+    /// What waits for the address.
+    pub(crate) fn backlog(&self) -> Option<Arc<Backlog>> {
+        self.peer.backlog.clone()
     }
 
     /// For what this connection has received of a frame that is not complete.
@@ -215,33 +237,27 @@ impl Drop for Partial {
 mod tests {
     use super::*;
 
-    fn network(last: u8) -> Option<Network> {
-        Some(Network::of([192, 0, 2, last].into()))
+    fn network(last: u8) -> Network {
+        Network::of([192, 0, 2, last].into())
+    }
+
+    fn known(peers: &Arc<Peers>, network: Network) -> Result<Place, Refused> {
+        let mut place = peers.admit(network)?;
+        drop(place.take_stranger());
+        Ok(place)
     }
 
     #[test]
     fn one_address_gets_its_places_and_not_one_more_and_others_theirs() {
         let peers = Peers::new(10_000);
-        let mut known = Vec::new();
-        for _ in 0..limits::ADDRESS_CONNECTIONS {
-            let mut place = peers.admit(network(1)).unwrap();
-            drop(place.take_stranger());
-            known.push(place);
-        }
+        let mut all: Vec<_> =
+            (0..limits::ADDRESS_CONNECTIONS).map(|_| known(&peers, network(1)).unwrap()).collect();
         assert_eq!(peers.admit(network(1)).unwrap_err(), Refused::Address);
         let _other = peers.admit(network(2)).unwrap();
-        // The machine itself has no share of its own to use up.
-        let _many: Vec<_> = (0..limits::ADDRESS_CONNECTIONS + 1)
-            .map(|_| {
-                let mut place = peers.admit(None).unwrap();
-                drop(place.take_stranger());
-                place
-            })
-            .collect();
-        known.pop();
+        all.pop();
         assert!(peers.admit(network(1)).is_ok());
-        drop(known);
-        assert_eq!(peers.lock().len(), 1, "only the other address is kept");
+        drop(all);
+        assert_eq!(lock(&peers.by_network).len(), 1, "only the other address is kept");
     }
 
     #[test]
@@ -256,9 +272,22 @@ mod tests {
     }
 
     #[test]
+    fn ten_addresses_that_take_all_they_can_leave_room_for_strangers_from_an_eleventh() {
+        let peers = Peers::new(10_000);
+        let take_all = |n| std::iter::from_fn(|| peers.admit(network(n)).ok()).collect::<Vec<_>>();
+        let greedy: Vec<_> = (1..=10).map(take_all).collect();
+        let held: usize = greedy.iter().map(Vec::len).sum();
+        assert!(held > limits::STRANGERS * 7 / 10);
+        let class = take_all(11);
+        assert!(class.len() >= 30, "{}", class.len());
+        assert!(take_all(12).len() >= 30);
+    }
+
+    #[test]
     fn all_strangers_and_all_connections_together_are_bounded() {
+        let address = |n: usize| Network::of(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n as u32).into());
         let peers = Peers::new(limits::STRANGERS + 1);
-        let mut all: Vec<_> = (0..limits::STRANGERS).map(|_| peers.admit(None).unwrap()).collect();
+        let mut all: Vec<_> = (0..limits::STRANGERS).map(|n| peers.admit(address(n)).unwrap()).collect();
         assert_eq!(peers.admit(network(1)).unwrap_err(), Refused::Total);
         drop(all[0].take_stranger());
         all.push(peers.admit(network(1)).unwrap());

@@ -63,7 +63,7 @@ pub fn z22_conference_request(data: &[u8]) {
     let mut asked: Vec<u64> = Vec::new();
     let mut answered: Vec<u64> = Vec::new();
     for (n, body) in (0..).zip(data.split(|b| *b == FRAME).take(8)) {
-        focus.handle_http_request(start, HttpRequestId(n), None, body);
+        focus.handle_http_request(start, HttpRequestId(n), somebody(), body);
         asked.push(n);
     }
     for second in 0..=60 {
@@ -83,7 +83,7 @@ pub fn z22_conference_request(data: &[u8]) {
 pub fn z24_focus(data: &[u8]) {
     let now = Instant::now();
     let mut focus = focus(now);
-    focus.handle_http_request(now, HttpRequestId(1), None, br#"{"room":"rathaus@muc.meet.jitsi"}"#);
+    focus.handle_http_request(now, HttpRequestId(1), somebody(), br#"{"room":"rathaus@muc.meet.jitsi"}"#);
     for frame in data.split(|b| *b == FRAME).take(32) {
         let Ok(mut e) = xml::parse_with(frame, ns::CLIENT, &xml::XmlLimits::default()) else { continue };
         e.set_attr("from", "rathaus@muc.meet.jitsi/a1b2c3d4");
@@ -105,4 +105,8 @@ pub fn z24_focus(data: &[u8]) {
 
 fn is_answer(e: &Element) -> bool {
     e.name() == "iq" && matches!(e.attr("type"), Some("result" | "error")) && e.attr("id") == Some("asked")
+}
+
+fn somebody() -> focus_core::Network {
+    focus_core::Network::of([192, 0, 2, 1].into())
 }

@@ -110,7 +110,7 @@ impl Conference {
         }
         request.endpoints.push(endpoint);
         let to = bridge.bridge.clone();
-        // compat: type `get`, as upstream's bridge has always been asked (focus §6.1).
+        // compat: type `get`, as upstream's bridge has always been asked (focus §6.1; test: compat_a_bridge_is_asked_by_get).
         if !turn.ask("get", to.as_jid(), request.to_element(), wait) {
             return false;
         }

@@ -20,7 +20,7 @@ use crate::turn::Turn;
 impl Conference {
     /// Somebody new is in the room.
     pub(super) fn member_joined(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
-        turn.counters.participants += 1;
+        self.somebody_joined = true;
         if self.participant_count() == 0 {
             for m in self.members.values_mut().filter(|m| matches!(m.media, Media::Ended)) {
                 m.set_media(Media::Wanted);
@@ -95,6 +95,9 @@ impl Conference {
                 }
         });
         if due {
+            // compat: whoever only waits has not taken part (test: compat_who_only_waits_is_no_participant).
+            let first = self.members.get(id).is_some_and(|m| matches!(m.media, Media::Wanted));
+            turn.counters.participants += u64::from(first);
             self.invite(turn, id);
         }
     }
@@ -136,7 +139,8 @@ impl Conference {
     /// The id of the session with the conference's bridge, a new one if there is none.
     ///
     /// compat: a bridge that has been told to end a meeting refuses to make one of the same id until it has got round
-    /// to it, a slow one for minutes. So the room's own id is used only where nothing of it can be left.
+    /// to it, a slow one for minutes. So the room's own id is used only where nothing of it can be left
+    /// (test: compat_a_slow_bridge_that_heard_the_first_request_is_not_asked_for_the_same_meeting_again).
     fn session_on(
         &mut self,
         turn: &mut Turn<'_>,

@@ -19,6 +19,7 @@ impl Conference {
         }
         self.end_session(turn, id);
         self.remove_member(turn, id);
+        self.somebody_left = true;
         if self.owner.as_ref() == Some(id) {
             self.owner = None;
         }
@@ -47,14 +48,22 @@ impl Conference {
         }
     }
 
-    /// A lone participant needs no bridge: after a while its session ends, until somebody joins.
+    /// Whom others have left alone needs no bridge: after a while its session ends, until somebody joins.
+    ///
+    /// compat: time runs anew from everybody who leaves; being alone from the beginning, where media begins with one,
+    /// ends nothing (test: compat_only_who_is_left_alone_loses_its_session). It stops at once for who joins, who will need
+    /// the other's session when its own begins.
     pub(super) fn watch_single_participant(&mut self, turn: &mut Turn<'_>) {
-        if self.participant_count() != 1 {
+        let joined = std::mem::take(&mut self.somebody_joined) && self.is_enough();
+        let left = std::mem::take(&mut self.somebody_left);
+        if self.participant_count() != 1 || joined {
             self.single_timer = None;
             return;
         }
-        let at = *self.single_timer.get_or_insert(turn.now + turn.config.single_participant);
-        if at > turn.now {
+        if left {
+            self.single_timer = Some(turn.now + turn.config.single_participant);
+        }
+        if self.single_timer.is_none_or(|at| at > turn.now) {
             return;
         }
         self.single_timer = None;

@@ -84,6 +84,10 @@ pub(crate) struct Conference {
     pub(crate) presence: PublishedPresence,
     pub(crate) start_timer: Option<Instant>,
     pub(crate) single_timer: Option<Instant>,
+    /// Since the last [`Conference::settle`].
+    somebody_joined: bool,
+    /// The same.
+    somebody_left: bool,
     /// Nobody is left; the engine decides whether a breakout room keeps it.
     pub(crate) deserted: bool,
     next_seq: u64,
@@ -140,7 +144,8 @@ impl Conference {
             self.deserted = false;
             self.start_timer = None;
         }
-        // compat: a visitor that becomes a participant is invited like one that joins.
+        // compat: a visitor that becomes a participant is invited like one that joins
+        // (test: compat_a_visitor_who_becomes_a_participant_is_invited).
         if (is_new || was_visitor) && self.members.get(&id).is_some_and(Member::counts) {
             self.member_joined(turn, &id);
         }
@@ -193,6 +198,7 @@ impl Conference {
             self.count_dirty();
             self.publish(turn);
         }
+        (self.somebody_joined, self.somebody_left) = (false, false);
         self.arm(turn);
     }
 
@@ -255,6 +261,8 @@ impl Conference {
             presence: PublishedPresence::default(),
             start_timer: Some(turn.now + turn.config.conference_start),
             single_timer: None,
+            somebody_joined: false,
+            somebody_left: false,
             deserted: false,
             next_seq: 0,
         }

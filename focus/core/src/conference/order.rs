@@ -3,7 +3,7 @@
 
 use jitsi_xmpp::ids::EndpointId;
 
-use super::member::{Counted, Member};
+use super::member::{Counted, Media, Member};
 use super::{Conference, Phase};
 use crate::timers::{Timer, Timers};
 use crate::turn::Turn;
@@ -113,12 +113,12 @@ impl Conference {
         (self.numbers.audio, self.numbers.video)
     }
 
-    /// The how many-th participant it is, by arrival: the first is 1. Who came later does not count, so several who
-    /// are invited at once are told apart.
+    /// The how many-th participant it is, by arrival: the first is 1. Who came later does not count, and who came before
+    /// and is about to be invited does, so several who come at once are told apart.
     pub(super) fn place(&self, id: &EndpointId) -> usize {
         let Some(m) = self.members.get(id) else { return 0 };
         let before = self.order.range(..m.seq).filter_map(|(_, id)| self.members.get(id));
-        1 + before.filter(|m| m.is_participant()).count()
+        1 + before.filter(|m| m.counts() && !matches!(m.media, Media::Ended)).count()
     }
 
     /// When there are enough members for media for the first time (again), all of them are looked at.

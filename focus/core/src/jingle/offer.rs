@@ -191,7 +191,8 @@ fn video(config: &Config, features: Features, feedback: Feedback) -> RtpDescript
     for (name, codec) in codecs.iter().filter(|(_, c)| c.pt > 0) {
         let mut p = PayloadType::new(codec.pt, *name, 90_000, 1);
         if *name == "H264" {
-            // compat: one parameter with the whole format line, as clients have always been sent it.
+            // compat: one parameter with the whole format line, as clients have always been sent it
+            // (test: compat_h264_is_offered_with_one_parameter).
             p.parameters.push(Parameter::new("profile-level-id", H264_PROFILE));
         }
         p.rtcp_fbs = loss_feedback();

@@ -45,7 +45,8 @@ impl Conference {
                 .with_text("in-place ICE restart is disabled")
                 .into();
         }
-        // compat: `ice-state` of clients of 2021 precedes a terminate with restart; an empty session-info is a ping.
+        // compat: `ice-state` of clients of 2021 precedes a terminate with restart; an empty session-info is a ping
+        // (test: compat_clients_of_2021_are_heard).
         if jingle.ice_state.is_some() || payload.children().next().is_none() {
             return Verdict::Result(None);
         }

@@ -97,7 +97,7 @@ pub(crate) fn source_message(sources: &ByOwner, json: bool) -> SourceMessage {
 /// The complete set of an endpoint for the bridge: one media source per name; streams without a name belong to the
 /// endpoint's first track of their kind. msids stay here (focus §6.3).
 ///
-/// compat: clients of 2021 name nothing; the bridge needs names.
+/// compat: clients of 2021 name nothing; the bridge needs names (test: compat_client_of_2021_without_names_and_rewriting_is_served).
 pub(crate) fn media_sources(owner: &EndpointId, set: &SourceSet) -> Vec<MediaSource> {
     let name_of = |s: &Source| {
         s.name.clone().unwrap_or_else(|| {

@@ -1,7 +1,13 @@
 //! Every bound of what is kept of others: at the limit it is kept, one beyond it is not.
 
+use std::time::Duration;
+
+use jitsi_xmpp::FullJid;
+use jitsi_xmpp::ids::{EndpointId, MediaType, MeetingId, Ssrc};
+
 use super::world::{ME, NEW, ROOM, World};
 use crate::limits;
+use crate::sources::{Semantics, Source, SourceError, SourceGroup, SourceMap, SourceSet, check_add};
 
 fn presence(room: &str, nick: &str) -> String {
     format!(
@@ -14,11 +20,12 @@ fn presence(room: &str, nick: &str) -> String {
 fn a_room_has_so_many_members_and_not_one_more() {
     let mut w = World::new();
     w.conference_request(ROOM);
+    let members = |w: &World| w.focus.rooms.values().map(|c| c.members.len()).sum::<usize>();
     for n in 0..=limits::MEMBERS_PER_CONFERENCE {
-        assert_eq!(w.stats().participants, n.min(limits::MEMBERS_PER_CONFERENCE));
+        assert_eq!(members(&w), n.min(limits::MEMBERS_PER_CONFERENCE));
         w.receive(&presence(ROOM, &format!("gast{n}")));
     }
-    assert_eq!(w.stats().participants, limits::MEMBERS_PER_CONFERENCE);
+    assert_eq!(members(&w), limits::MEMBERS_PER_CONFERENCE);
 }
 
 #[test]
@@ -29,7 +36,7 @@ fn so_many_conferences_and_not_one_more() {
         w.focus.handle_http_request(
             w.now,
             crate::HttpRequestId(n as u64),
-            None,
+            budget::Network::of(std::net::Ipv4Addr::from_bits(n as u32).into()),
             format!("{{\"room\":\"{room}\"}}").as_bytes(),
         );
         w.pump();
@@ -102,4 +109,76 @@ fn texts_of_a_presence_are_read_up_to_their_limit() {
         let told = w.bridges["jvb1"].requests.iter().map(|r| r.to_element().to_xml());
         assert_eq!(told.filter(|r| r.contains(&id)).count() > 0, read, "{len} bytes");
     }
+}
+
+fn set(sources: usize, groups: &[(Semantics, &[u32])]) -> SourceSet {
+    let media = MediaType::Video;
+    let source = |n: usize| Source {
+        ssrc: Ssrc(n as u32),
+        media,
+        name: None,
+        msid: Some("m".into()),
+        video_type: None,
+    };
+    let group = |(semantics, ssrcs): &(Semantics, &[u32])| SourceGroup {
+        semantics: *semantics,
+        media,
+        ssrcs: ssrcs.iter().map(|s| Ssrc(*s)).collect(),
+    };
+    SourceSet { sources: (1..=sources).map(source).collect(), groups: groups.iter().map(group).collect() }
+}
+
+#[test]
+fn a_participant_has_so_many_groups_and_ssrcs_and_not_one_more() {
+    let owner = EndpointId::new("anna0001");
+    let check = |set: &SourceSet| check_add(&SourceMap::default(), &owner, set).map(drop);
+    let all: Vec<u32> = (1..=limits::SSRCS_PER_PARTICIPANT as u32).collect();
+    let pairs: Vec<[u32; 2]> = all.iter().skip(1).map(|n| [1, *n]).collect();
+    let mut groups: Vec<(Semantics, &[u32])> = vec![(Semantics::Sim, &all)];
+    groups.extend(pairs.iter().map(|p| (Semantics::Sim, &p[..])));
+    assert_eq!(groups.len(), limits::GROUPS_PER_PARTICIPANT);
+    assert_eq!(check(&set(limits::SSRCS_PER_PARTICIPANT, &groups)), Ok(()));
+    groups.push((Semantics::Sim, &all[..3]));
+    assert_eq!(
+        check(&set(limits::SSRCS_PER_PARTICIPANT, &groups)),
+        Err(SourceError::TooManyGroups(limits::GROUPS_PER_PARTICIPANT))
+    );
+    assert_eq!(
+        check(&set(limits::SSRCS_PER_PARTICIPANT + 1, &groups[..1])),
+        Err(SourceError::TooManySsrcs(limits::SSRCS_PER_PARTICIPANT))
+    );
+}
+
+#[test]
+fn so_many_meetings_left_on_bridges_are_remembered_and_not_one_more() {
+    let mut w = World::meeting();
+    let bridge: FullJid = "jvbbrewery@internal-muc.meet.jitsi/jvb9".parse().unwrap();
+    let mut turn = w.focus.engine.turn(w.now).unwrap();
+    for n in 0..=limits::ORPHANS {
+        assert_eq!(turn.orphans.len(), n.min(limits::ORPHANS));
+        turn.orphan(bridge.clone(), MeetingId::new(format!("m{n}")));
+    }
+    assert_eq!(turn.orphans.len(), limits::ORPHANS);
+}
+
+#[test]
+fn a_conference_that_nobody_joins_ends_at_the_deadline_and_not_before() {
+    let mut w = World::meeting();
+    w.advance(limits::CONFERENCE_START - Duration::from_millis(10));
+    assert_eq!(w.stats().conferences, 1);
+    w.advance(Duration::from_millis(20));
+    assert_eq!(w.stats().conferences, 0);
+}
+
+#[test]
+fn who_is_left_alone_has_its_session_up_to_the_deadline() {
+    let mut w = World::meeting();
+    w.join("anna0001", NEW);
+    w.join("ben00002", NEW);
+    w.leave("ben00002");
+    w.forget();
+    w.advance(limits::SINGLE_PARTICIPANT - Duration::from_millis(10));
+    assert!(w.actions("anna0001").is_empty());
+    w.advance(Duration::from_millis(20));
+    assert_eq!(w.actions("anna0001"), ["session-terminate"]);
 }

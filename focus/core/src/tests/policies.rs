@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::world::{ME, Mood, NEW, OLD, ROOM, World};
+use crate::Config;
 
 /// A conference whose first request wished that participants beyond the n-th start muted.
 fn muted_beyond(n: usize) -> World {
@@ -36,6 +37,85 @@ fn several_who_are_invited_at_once_are_counted_in_the_order_in_which_they_came()
         let muted = starts_muted(&w, late).expect("is beyond");
         assert!(muted.contains("audio=\"true\"") && muted.contains("video=\"true\""), "{muted}");
     }
+}
+
+#[test]
+fn who_came_before_counts_also_when_its_features_are_known_later() {
+    let mut w = muted_beyond(1);
+    w.add_bridge("jvb1");
+    w.join_without_disco("anna0001");
+    w.join_without_disco("ben00002");
+    // This one answers at once; the two before it are still asked.
+    w.join("cem00003", NEW);
+    assert!(starts_muted(&w, "cem00003").is_some(), "it is the third");
+    w.advance(Duration::from_secs(16));
+    assert_eq!(starts_muted(&w, "anna0001"), None);
+    assert!(starts_muted(&w, "ben00002").is_some());
+}
+
+#[test]
+fn who_is_left_alone_keeps_its_session_when_somebody_joins_at_the_last_moment() {
+    let mut w = World::meeting();
+    w.join("anna0001", NEW);
+    w.join("ben00002", NEW);
+    w.leave("ben00002");
+    w.seconds(19);
+    w.forget();
+    // Its features are known too late for the end of the twenty seconds.
+    w.join_without_disco("cem00003");
+    w.seconds(16);
+    assert_eq!(w.actions("cem00003"), ["session-initiate"]);
+    assert!(!w.actions("anna0001").contains(&"session-terminate".to_owned()), "{:?}", w.actions("anna0001"));
+    assert_eq!(w.endpoints("jvb1").len(), 2);
+}
+
+#[test]
+fn compat_only_who_is_left_alone_loses_its_session() {
+    let config = Config { min_participants: 1, ..Config::for_domain("meet.jitsi").unwrap() };
+    let mut w = World::with(config);
+    w.add_bridge("jvb1");
+    w.conference_request(ROOM);
+    w.join("anna0001", NEW);
+    w.seconds(60);
+    assert_eq!(w.actions("anna0001"), ["session-initiate"], "alone from the beginning");
+    for nick in ["ben00002", "cem00003"] {
+        w.join(nick, NEW);
+    }
+    w.forget();
+    w.leave("ben00002");
+    w.leave("cem00003");
+    w.seconds(19);
+    assert!(w.actions("anna0001").is_empty());
+    w.seconds(2);
+    assert_eq!(w.actions("anna0001"), ["session-terminate"]);
+}
+
+#[test]
+fn compat_who_only_waits_is_no_participant() {
+    let mut w = World::meeting();
+    w.join("anna0001", NEW);
+    assert_eq!(w.stats().counters.participants, 0);
+    w.join("ben00002", NEW);
+    assert_eq!(w.stats().counters.participants, 2);
+    w.restart("ben00002");
+    assert_eq!(w.stats().counters.participants, 2, "the same person");
+    w.leave("ben00002");
+    w.seconds(25);
+    w.join("cem00003", NEW);
+    assert_eq!(w.stats().counters.participants, 4, "whose session had ended takes part anew");
+}
+
+#[test]
+fn compat_a_waiting_room_is_a_conference_of_one() {
+    let mut w = World::meeting();
+    let seen = |w: &World| (w.stats().participants, w.stats().largest_conference, w.stats().endpoint_pairs);
+    assert_eq!(seen(&w), (1, 1, 1));
+    w.join("anna0001", NEW);
+    assert_eq!(seen(&w), (1, 1, 1));
+    for nick in ["ben00002", "cem00003"] {
+        w.join(nick, NEW);
+    }
+    assert_eq!(seen(&w), (3, 3, 9));
 }
 
 #[test]
@@ -89,7 +169,7 @@ fn a_repeated_update_says_all_that_was_wanted_last_n_too() {
 }
 
 #[test]
-fn a_slow_bridge_that_heard_the_first_request_is_not_asked_for_the_same_meeting_again() {
+fn compat_a_slow_bridge_that_heard_the_first_request_is_not_asked_for_the_same_meeting_again() {
     let mut w = World::meeting();
     w.bridges.get_mut("jvb1").unwrap().mood = Mood::Cold;
     w.join("anna0001", NEW);
@@ -126,4 +206,58 @@ fn a_person_called_jvb_is_announced_to_later_joiners() {
     let offer = offer.unwrap().to_xml();
     assert!(offer.contains("jvb-v0") && offer.contains("jvb-video-0-1"), "{offer}");
     assert!(offer.contains("ssrc=\"3002\""), "the bridge's own source as well");
+}
+
+#[test]
+fn compat_a_visitor_who_becomes_a_participant_is_invited() {
+    let mut w = World::meeting();
+    w.join("anna0001", NEW);
+    let role = |role: &str| {
+        format!(
+            "<presence from='{ROOM}/ben00002' to='{ME}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='none' role='{role}' jid='ben00002-0@meet.jitsi/r1'/></x></presence>"
+        )
+    };
+    w.receive(&role("visitor"));
+    w.advance(Duration::from_secs(16));
+    assert!(w.bridges["jvb1"].requests.is_empty(), "who only watches starts nothing");
+    w.receive(&role("participant"));
+    w.advance(Duration::from_secs(16));
+    let mut invited = w.endpoints("jvb1");
+    invited.sort();
+    assert_eq!(invited, ["anna0001", "ben00002"]);
+}
+
+#[test]
+fn compat_clients_of_2021_are_heard() {
+    let mut w = World::meeting();
+    w.join("anna0001", OLD);
+    w.join("ben00002", OLD);
+    let failed = "<ice-state xmlns='http://jitsi.org/protocol/focus'>failed</ice-state>";
+    for info in [failed, ""] {
+        assert_eq!(w.jingle("anna0001", "session-info", info).attr("type"), Some("result"), "{info}");
+    }
+    w.receive(&format!(
+        "<iq type='get' id='d' from='{ROOM}/anna0001' to='{ME}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
+    ));
+    assert!(w.replies["d"].to_xml().contains("https://jitsi.org/meet/jicofo/terminate-restart"));
+}
+
+#[test]
+fn compat_a_bridge_is_asked_by_get() {
+    // The bridge of these tests takes nothing else.
+    let mut w = World::meeting();
+    w.join("anna0001", NEW);
+    w.join("ben00002", NEW);
+    assert!(w.bridges["jvb1"].requests.iter().any(|r| r.create));
+}
+
+#[test]
+fn compat_h264_is_offered_with_one_parameter() {
+    let mut w = World::meeting();
+    w.join("anna0001", NEW);
+    w.join("ben00002", NEW);
+    let offers = w.clients["ben00002"].received.iter().map(|j| j.to_xml());
+    let whole = "value=\"42e01f;level-asymmetry-allowed=1;packetization-mode=1;\"";
+    assert!(offers.into_iter().any(|o| o.contains(whole)));
 }

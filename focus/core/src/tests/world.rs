@@ -390,7 +390,7 @@ impl World {
     }
 
     pub(super) fn http_request_from(&mut self, from: &str, id: u64, body: &str) {
-        let from = Some(Network::of(from.parse().unwrap()));
+        let from = Network::of(from.parse().unwrap());
         self.focus.handle_http_request(self.now, HttpRequestId(id), from, body.as_bytes());
         self.pump();
     }

@@ -1,5 +1,7 @@
 //! The shell on an in-process link: a scripted server on the other end, HTTP through the router.
 
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
@@ -10,6 +12,8 @@ use service::proxies::Client;
 use tokio::sync::watch;
 use tower::ServiceExt;
 use xmpp_link::{Link, ServerEnd};
+
+use focus_core::Network;
 
 use super::focus;
 use crate::{HttpConferenceRequest, RawConfig, router};
@@ -125,11 +129,14 @@ async fn one_address_has_its_budget_of_conference_requests_and_nobody_elses() {
         tokio::task::yield_now().await;
     }
     let router = router(handle).public;
+    let rooms = AtomicU16::new(0);
     let ask = async |from: &str| {
         let mut request = Request::post("/conference-request/v1")
             .body(Body::from(r#"{"room":"demo@muc.meet.jitsi"}"#))
             .unwrap();
-        request.extensions_mut().insert(Client::direct(from.parse().unwrap()));
+        let port = 40_000 + rooms.fetch_add(1, Ordering::Relaxed);
+        let peer = (from.parse::<std::net::IpAddr>().unwrap(), port);
+        request.extensions_mut().insert(Client::direct(peer.into()));
         let response = router.clone().oneshot(request).await.unwrap();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         str::from_utf8(&body).unwrap().contains(r#""ready":true"#)
@@ -157,10 +164,9 @@ async fn what_finds_no_place_on_the_link_waits_for_one() {
     // The server takes nothing while twenty rooms are asked for.
     for n in 0..20 {
         let handle = handle.clone();
+        let from = Network::of([192, 0, 2, 1].into());
         let body = format!(r#"{{"room":"raum{n}@muc.meet.jitsi"}}"#).into_bytes();
-        tokio::spawn(
-            async move { handle.conference_request(HttpConferenceRequest { body, from: None }).await },
-        );
+        tokio::spawn(async move { handle.conference_request(HttpConferenceRequest { body, from }).await });
     }
     while handle.stats().await.unwrap().conferences < 20 {
         tokio::task::yield_now().await;

@@ -20,7 +20,7 @@ pub(crate) struct Attempt {
     stranger: bool,
 }
 
-/// The budgets. By address and by address and account: the machine itself has none of these (see `service::proxies`).
+/// The budgets. Nobody is known to come from the machine itself: anybody may, by way of a web server that names nobody.
 #[derive(Debug)]
 pub(crate) struct Guesses {
     by_network: Buckets<Network>,
@@ -52,7 +52,8 @@ impl Guesses {
         account: &str,
     ) -> (Attempt, Duration) {
         let account = key(account);
-        let stranger = network.is_none_or(|n| !self.known.get(&account).is_some_and(|k| k.contains(&n)));
+        let home = network.filter(|n| !n.is_loopback());
+        let stranger = home.is_none_or(|n| !self.known.get(&account).is_some_and(|k| k.contains(&n)));
         let mut wait = Duration::ZERO;
         if let Some(network) = network {
             wait = self.by_network.reserve(network, now, 1);
@@ -66,7 +67,7 @@ impl Guesses {
 
     /// The password was right.
     pub(crate) fn right(&mut self, attempt: Attempt) {
-        if let Some(network) = attempt.network {
+        if let Some(network) = attempt.network.filter(|n| !n.is_loopback()) {
             let known = self.known.entry(attempt.account.clone()).or_default();
             known.retain(|n| *n != network);
             known.push_back(network);
@@ -97,3 +98,70 @@ fn key(account: &str) -> Box<str> {
 
 /// There is no total: it would let a few addresses make everybody wait. Connections are bounded instead.
 const UNLIMITED: Rate = Rate::per_second(u32::MAX, u32::MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(n: usize) -> Option<Network> {
+        Some(Network::of(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n as u32).into()))
+    }
+
+    /// How many of `n` passwords are looked at at once.
+    fn at_once(n: u32, mut ask: impl FnMut(u32) -> Duration) -> u32 {
+        (0..n).filter(|n| ask(*n).is_zero()).count() as u32
+    }
+
+    #[test]
+    fn each_budget_lets_its_burst_through_at_once_and_not_one_more() {
+        let now = Instant::now();
+        let mut g = Guesses::default();
+        let most = guesses::BY_ADDRESS_AND_ACCOUNT.burst();
+        assert_eq!(at_once(most + 1, |_| g.ask(now, network(1), "anna").1), most);
+        let mut g = Guesses::default();
+        let most = guesses::BY_ADDRESS.burst();
+        assert_eq!(at_once(most + 1, |n| g.ask(now, network(1), &format!("a{n}")).1), most);
+        let mut g = Guesses::default();
+        let most = guesses::BY_ACCOUNT.burst();
+        assert_eq!(at_once(most + 1, |n| g.ask(now, network(n as usize), "anna").1), most);
+    }
+
+    #[test]
+    fn so_many_addresses_and_accounts_are_told_apart() {
+        let now = Instant::now();
+        let mut g = Guesses::default();
+        for n in 0..=guesses::MOST_KEYS {
+            let _ = g.ask(now, network(n), &format!("a{n}"));
+        }
+        for kept in [g.by_network.len(), g.by_both.len(), g.by_account.len()] {
+            assert_eq!(kept, guesses::MOST_KEYS);
+        }
+    }
+
+    #[test]
+    fn an_account_is_known_from_its_last_addresses_and_never_from_the_machine_itself() {
+        let now = Instant::now();
+        let mut g = Guesses::default();
+        let log_in = |g: &mut Guesses, from| {
+            let (attempt, _) = g.ask(now, from, "anna");
+            let stranger = attempt.stranger;
+            g.right(attempt);
+            stranger
+        };
+        for n in 0..=guesses::KNOWN_ADDRESSES {
+            assert!(log_in(&mut g, network(n)), "{n}");
+        }
+        assert!(!log_in(&mut g, network(1)), "one of the last");
+        assert!(log_in(&mut g, network(0)), "one before them");
+        let machine = Some(Network::of([127, 0, 0, 1].into()));
+        assert!(log_in(&mut g, machine) && log_in(&mut g, machine));
+    }
+
+    #[test]
+    fn names_are_looked_at_up_to_a_length() {
+        let long = "x".repeat(guesses::NAME_BYTES);
+        assert_eq!(key(&long), long.clone().into());
+        assert_eq!(key(&format!("{long}y")), long.into());
+        assert_eq!(key(&"é".repeat(guesses::NAME_BYTES)).len(), guesses::NAME_BYTES);
+    }
+}

@@ -22,8 +22,7 @@ const NAME: &str = "password";
 /// Waits for its turn.
 static TURN: Reason = Reason { name: NAME, refusal: busy, freed: Some(freed) };
 
-/// What was tried, and from where. The machine itself is no address (see `service::proxies`); its sessions count all the
-/// same, and all that is tried in a room.
+/// What was tried, and from where: by address, by session, and all that is tried in a room.
 struct Tries {
     by_address: Buckets<(Network, BareJid)>,
     by_session: Buckets<SessionId>,

@@ -85,7 +85,8 @@ pub(crate) struct Room {
     /// Decides which modules it has.
     pub(crate) host: HostId,
     pub(crate) policy: Arc<Policy>,
-    occupants: BTreeMap<Box<str>, Occupant>,
+    /// Boxed: a map of one has places for eleven.
+    occupants: BTreeMap<Box<str>, Box<Occupant>>,
     by_session: IdMap<SessionId, Box<str>>,
     affiliations: HashMap<BareJid, Affiliation>,
     pub(crate) config: RoomConfig,
@@ -134,20 +135,20 @@ impl Room {
     }
 
     pub(crate) fn occupant(&self, nick: &str) -> Option<&Occupant> {
-        self.occupants.get(nick)
+        self.occupants.get(nick).map(Box::as_ref)
     }
 
     pub(crate) fn occupant_mut(&mut self, nick: &str) -> Option<&mut Occupant> {
-        self.occupants.get_mut(nick)
+        self.occupants.get_mut(nick).map(Box::as_mut)
     }
 
     /// The occupant that this session is.
     pub(crate) fn occupant_of(&self, id: SessionId) -> Option<&Occupant> {
-        self.occupants.get(self.by_session.get(&id)?)
+        self.occupant(self.by_session.get(&id)?)
     }
 
     pub(crate) fn occupants(&self) -> impl Iterator<Item = &Occupant> {
-        self.occupants.values()
+        self.occupants.values().map(Box::as_ref)
     }
 
     /// The nicks of one account.
@@ -159,7 +160,7 @@ impl Room {
         for s in &occupant.sessions {
             self.by_session.insert(s.id, occupant.nick.clone());
         }
-        self.occupants.insert(occupant.nick.clone(), occupant);
+        self.occupants.insert(occupant.nick.clone(), Box::new(occupant));
     }
 
     /// Adds a session to an occupant.
@@ -179,7 +180,7 @@ impl Room {
     }
 
     pub(crate) fn remove(&mut self, nick: &str) -> Option<Occupant> {
-        let o = self.occupants.remove(nick)?;
+        let o = *self.occupants.remove(nick)?;
         for s in &o.sessions {
             self.by_session.remove(&s.id);
         }

@@ -52,7 +52,8 @@ impl Server {
             return;
         }
         let session = self.bind(conn, jid.clone());
-        // compat: the push must be the first message of the connection and come before the bind result.
+        // compat: the push must be the first message of the connection and come before the bind result
+        // (test: compat_websocket_frames_are_what_the_client_library_wants).
         let advertises = self.hosts.users(user.host).is_some_and(|users| users.advertises);
         if self.world.config.push_components && advertises {
             let push = disco::push(&self.hosts, &self.world.config, &user.domain);

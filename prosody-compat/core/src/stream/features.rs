@@ -45,7 +45,8 @@ fn wrap(config: &Config, conn: &Conn, inner: &str) -> String {
             config.limits.idle.as_secs()
         )
     };
-    // compat: a frame must be complete in itself, so `xmlns:stream` is declared here.
+    // compat: a frame must be complete in itself, so `xmlns:stream` is declared here
+    // (test: compat_websocket_frames_are_what_the_client_library_wants).
     format!(
         r#"<stream:features xmlns:stream="http://etherx.jabber.org/streams" xmlns="jabber:client">{inner}{limits}</stream:features>"#
     )

@@ -48,7 +48,7 @@ impl LoginError {
     }
 
     /// compat: clients read the reason with a pattern that wants `<text>` without attributes right after the
-    /// condition (client §0.3).
+    /// condition (client §0.3; test: compat_a_role_logs_in_over_tcp_after_starttls).
     fn to_xml(self) -> String {
         let mut xml = format!(r#"<failure xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><{}/>"#, self.condition());
         if !self.text().is_empty() {

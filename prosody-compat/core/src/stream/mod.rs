@@ -200,7 +200,8 @@ impl Server {
 
     fn say_close(&mut self, conn: ConnId, framing: Framing) {
         match framing {
-            // compat: clients compare the frame with exactly this text.
+            // compat: clients compare the frame with exactly this text
+            // (test: compat_websocket_frames_are_what_the_client_library_wants).
             Framing::WebSocket => self.world.send_raw(conn, WS_CLOSE),
             Framing::Tcp => self.world.send_raw(conn, "</stream:stream>"),
             Framing::Bosh | Framing::InProcess => {}
@@ -226,7 +227,8 @@ fn header_xml(framing: Framing, from: &str, id: &str) -> Option<String> {
     let mut host = String::new();
     jitsi_xmpp::xml::escape_attr(from, &mut host);
     match framing {
-        // compat: the first frame must start with `<open `.
+        // compat: the first frame must start with `<open `
+        // (test: compat_websocket_frames_are_what_the_client_library_wants).
         Framing::WebSocket => Some(format!(
             r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" from="{host}" id="{id}" version="1.0" xml:lang="en"/>"#
         )),

@@ -28,15 +28,20 @@ impl Server {
                 let Some(sm) = self.world.sessions.get_mut(id).and_then(|s| s.sm.as_mut()) else { return };
                 if let Err(error) = sm.acknowledge(h) {
                     self.fail(conn, StreamError::AckedTooMuch { h: error.h, sent: error.sent });
-                } else if sm.becomes_due() {
+                    return;
+                }
+                if sm.becomes_due() {
                     self.world.asks.push(id);
+                }
+                if sm.has_new_weight() {
+                    self.world.weigh(id);
                 }
             }
             _ => self.world.send_raw(conn, unexpected()),
         }
     }
 
-    /// compat: always answered, because the client sends nothing until it is.
+    /// compat: always answered, because the client sends nothing until it is (test: compat_enabling_is_always_answered).
     fn enable(&mut self, conn: ConnId, id: SessionId, e: &Element) {
         let Some(s) = self.world.sessions.get(id) else { return };
         if s.sm.is_some() {

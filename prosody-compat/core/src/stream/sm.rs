@@ -1,6 +1,6 @@
 //! XEP-0198 for one session: stanzas sent and acknowledgements in; what to ask and what to send again out.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::limits::Limits;
@@ -15,6 +15,12 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// The part of the queue's bounds beyond which is asked at once.
 const URGENT: usize = 4;
+
+/// What a place in the queue takes, with a third of it for places that are free.
+const PLACE_BYTES: usize = 128;
+
+/// Changes of the weight below this are not told. Worst case: so much more than counted for each session.
+const STEP: usize = 16 * 1024;
 
 /// Places of the queue that are kept when it has become short.
 const KEPT_PLACES: usize = 32;
@@ -40,6 +46,8 @@ pub(crate) struct StreamManagement {
     acked: u32,
     unacked: VecDeque<Frame>,
     unacked_bytes: usize,
+    /// What [`StreamManagement::take_weight`] said last.
+    weighed: usize,
     asked: bool,
     asked_at: Option<Instant>,
     /// A question is due, at the end of the input at hand or at a later time.
@@ -69,6 +77,7 @@ impl StreamManagement {
             acked: 0,
             unacked: VecDeque::new(),
             unacked_bytes: 0,
+            weighed: 0,
             asked: false,
             asked_at: None,
             due: false,
@@ -114,14 +123,47 @@ impl StreamManagement {
         if self.unacked.len() >= limits.max_unacked
             || self.unacked_bytes + frame.len() > limits.max_unacked_bytes
         {
-            self.overflowed = true;
-            self.unacked = VecDeque::new();
-            self.unacked_bytes = 0;
+            self.overflow();
             return true;
         }
         self.unacked_bytes += frame.len();
         self.unacked.push_back(frame.clone());
         false
+    }
+
+    /// Forgets what is unacknowledged: the session cannot be resumed any more.
+    pub(crate) fn overflow(&mut self) {
+        self.overflowed = true;
+        self.unacked = VecDeque::new();
+        self.unacked_bytes = 0;
+    }
+
+    /// What the queue weighs, its content counted in full.
+    pub(crate) fn weight(&self) -> usize {
+        self.unacked_bytes + self.unacked.len() * PLACE_BYTES
+    }
+
+    /// Whether it weighs more or less than was said, by a step at least: a delivery then costs no more than this question.
+    pub(crate) fn has_new_weight(&self) -> bool {
+        self.weight() / STEP != self.weighed / STEP
+    }
+
+    /// What was said last, and what is said now: whole steps, rounded down.
+    pub(crate) fn take_weight(&mut self) -> (usize, usize) {
+        let now = self.weight() / STEP * STEP;
+        (std::mem::replace(&mut self.weighed, now), now)
+    }
+
+    /// What was said last.
+    pub(crate) const fn weighed(&self) -> usize {
+        self.weighed
+    }
+
+    /// What the queue adds to memory, given the contents that other queues hold already.
+    pub(crate) fn adds_to(&self, held: &mut HashSet<*const u8>) -> usize {
+        let new = |frame: &&Frame| held.insert(frame.content().as_ptr());
+        let contents = self.unacked.iter().filter(new).map(|f| f.content().len()).sum::<usize>();
+        contents + self.unacked.len() * PLACE_BYTES
     }
 
     /// Whether a question has just become due; then [`Self::ask`] is to be called once, when the input is handled:

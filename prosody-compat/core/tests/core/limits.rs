@@ -98,6 +98,41 @@ fn unacknowledged_stanzas() {
     rig.end(&[&focus, ben]);
 }
 
+/// Who reads and never acknowledges, and who hibernates, keep what is written in memory.
+#[test]
+fn unacknowledged_stanzas_of_one_address_are_bounded_and_those_with_most_lose_theirs() {
+    let mut rig = limited(|l| l.max_unacked_per_address = 400_000);
+    let (_focus, clients) = rig.meeting(2);
+    let speaker = &clients[0];
+    let from = |peer: &str| SessionQuery {
+        room: Some(jitsi_xmpp::Sensitive::new("rathaus".into())),
+        peer: peer.parse().ok().map(budget::Network::of),
+        ..SessionQuery::default()
+    };
+    let join = |rig: &mut Rig, peer| {
+        let c = rig.client_with(from(peer));
+        rig.join(&c);
+        rig.enable(&c);
+        c
+    };
+    let greedy: Vec<_> = (0..20).map(|_| join(&mut rig, "192.0.2.1")).collect();
+    let chat = |n: usize| {
+        format!(r#"<message to="{ROOM}" type="groupchat"><body>{}</body></message>"#, "x".repeat(n))
+    };
+    // The same for all of them is in memory once: twenty times this would be far too much.
+    rig.send(speaker, &chat(120_000));
+    rig.send(speaker, &chat(120_000));
+    assert_eq!(rig.server.counters().count(Counter::UnackedOverflow), 0);
+    let (neighbour, other) = (join(&mut rig, "192.0.2.1"), join(&mut rig, "192.0.2.2"));
+    rig.send(speaker, &chat(120_000));
+    rig.send(speaker, &chat(120_000));
+    assert!(rig.server.counters().count(Counter::UnackedOverflow) >= 20);
+    for lost in [&greedy[0], &greedy[19], &neighbour, &other] {
+        rig.lose(lost.conn);
+    }
+    assert_eq!(rig.server.stats().hibernating, 2, "somebody new there, and somebody elsewhere, keep theirs");
+}
+
 #[test]
 fn rooms_and_rooms_per_client() {
     let mut rig = limited(|l| (l.max_rooms, l.max_rooms_per_client) = (3, 2));

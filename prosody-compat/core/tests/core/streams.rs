@@ -71,7 +71,7 @@ fn compat_websocket_frames_are_what_the_client_library_wants() {
 }
 
 #[test]
-fn a_role_logs_in_over_tcp_after_starttls() {
+fn compat_a_role_logs_in_over_tcp_after_starttls() {
     let mut rig = Rig::new();
     let conn = rig.open(Transport::Tcp { tls: false }, SessionQuery::default());
     rig.raw(conn, tcp_header("auth.meet.jitsi").as_bytes());
@@ -354,7 +354,7 @@ fn acknowledging_what_was_never_sent_ends_only_the_own_stream() {
 }
 
 #[test]
-fn enabling_is_always_answered() {
+fn compat_enabling_is_always_answered() {
     let mut rig = Rig::new();
     let c = rig.client();
     rig.enable(&c);

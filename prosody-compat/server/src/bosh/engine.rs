@@ -211,6 +211,16 @@ impl<R> Engine<R> {
         self.outgoing_bytes >= limits::BOSH_BODY_BYTES
     }
 
+    /// Bytes kept for the client: what waits for its next request, and the last answers.
+    pub(crate) fn kept(&self) -> usize {
+        self.outgoing_bytes + self.answered.iter().map(|(_, answer)| answer.len()).sum::<usize>()
+    }
+
+    /// Its address has too much waiting: the session is over.
+    pub(crate) fn handle_too_much(&mut self, now: Instant) {
+        self.end(now, Some(POLICY_VIOLATION), false, "bosh_backlog");
+    }
+
     fn process(&mut self, now: Instant, request: Body, reply: R) {
         self.expected = request.rid + 1;
         let first = self.creation.is_some() && self.held.is_empty();
@@ -282,6 +292,7 @@ impl<R> Engine<R> {
             self.effects.push_back(Effect::Answer(request, bytes));
         }
         self.outgoing = Vec::new();
+        self.outgoing_bytes = 0;
         self.answered.clear();
         self.state = State::Over;
         self.effects.push_back(Effect::Closed { clean, reason });

@@ -7,17 +7,19 @@ use std::time::{Duration, Instant};
 use axum::body::Body as HttpBody;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use budget::Network;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use jitsi_xmpp::{Entropy, ns};
 use prosody_core::{SessionQuery, Transport};
-use service::SystemEntropy;
 use service::body::Whole;
+use service::{Client, SystemEntropy};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
 use super::query;
 use super::rate::Pace;
+use crate::backlog::Charge;
 use crate::bosh::body::{self, Body, Condition};
 use crate::bosh::engine::{Effect, Engine};
 use crate::connection::{Connection, Order};
@@ -102,8 +104,9 @@ impl Bosh {
                 }
                 // It waits for an answer below, up to two minutes.
                 drop(whole);
-                let query = query::read(&http::Request::from_parts(head, ()), tenant);
-                if let Err(refusal) = self.create(body, query, reply).await {
+                let head = http::Request::from_parts(head, ());
+                let (peer, query) = (Client::network_of(head.extensions()), query::read(&head, tenant));
+                if let Err(refusal) = self.create(body, peer, query, reply).await {
                     return xml(refusal);
                 }
             }
@@ -128,6 +131,7 @@ impl Bosh {
     async fn create(
         &self,
         body: Body,
+        peer: Network,
         query: SessionQuery,
         reply: oneshot::Sender<Bytes>,
     ) -> Result<(), Bytes> {
@@ -139,9 +143,10 @@ impl Bosh {
                 return Err(refuse(None, condition));
             }
         };
-        let Ok(place) = self.shared.admit(query.peer) else {
+        let Ok(place) = self.shared.admit(peer) else {
             return Err(refuse(None, Condition::PolicyViolation));
         };
+        let kept = place.backlog().map(|backlog| backlog.buffer());
         let connection = Connection::open(&self.shared, place, Transport::Bosh, query).await;
         bump(&self.shared.tally.bosh_opened);
         let (tx, requests) = mpsc::channel(limits::BOSH_QUEUE);
@@ -149,7 +154,7 @@ impl Bosh {
         let registration = Registration { sid, sessions: Arc::clone(&self.sessions) };
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            Session { engine, requests, connection: Some(connection) }.carry(&shared.tally).await;
+            Session { engine, requests, connection: Some(connection), kept }.carry(&shared.tally).await;
             drop(registration);
         });
         Ok(())
@@ -184,6 +189,8 @@ struct Session {
     requests: mpsc::Receiver<Incoming>,
     /// `None` once the server has ended the session and the client has not heard yet.
     connection: Option<Connection>,
+    /// What the engine keeps, of what may wait for the address.
+    kept: Option<Charge>,
 }
 
 impl Session {
@@ -191,6 +198,12 @@ impl Session {
         let mut pace = Pace::default();
         let mut paused_until: Option<time::Instant> = None;
         loop {
+            if let Some(kept) = &mut self.kept
+                && kept.set(self.engine.kept()).is_err()
+            {
+                bump(&tally.slow_reader);
+                self.engine.handle_too_much(Instant::now());
+            }
             if self.carry_out(tally).await.is_over {
                 return;
             }

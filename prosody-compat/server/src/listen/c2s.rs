@@ -30,7 +30,7 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Opti
         };
         match accepted {
             Ok((socket, peer)) => {
-                let peer = Client::direct(peer.ip()).network();
+                let peer = Client::direct(peer).network();
                 // One too many is closed at once.
                 let Ok(place) = shared.admit(peer) else { continue };
                 tokio::spawn(serve(Arc::clone(&shared), place, peer, socket, tls.clone()));
@@ -47,12 +47,12 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Opti
 async fn serve(
     shared: Arc<Shared>,
     place: Place,
-    peer: Option<Network>,
+    peer: Network,
     socket: TcpStream,
     tls: Option<TlsAcceptor>,
 ) {
     let _ = socket.set_nodelay(true);
-    let query = SessionQuery { peer, ..SessionQuery::default() };
+    let query = SessionQuery { peer: Some(peer), ..SessionQuery::default() };
     let connection = Connection::open(&shared, place, Transport::Tcp { tls: false }, query).await;
     bump(&shared.tally.tcp_opened);
     let max_bytes = shared.max_login;

@@ -11,7 +11,7 @@ use service::proxies::Client;
 pub(crate) fn read<B>(request: &Request<B>, tenant: Option<String>) -> SessionQuery {
     let (uri, headers) = (request.uri(), request.headers());
     let mut query = SessionQuery {
-        peer: Client::of(request.extensions()).and_then(|c| c.network()),
+        peer: Some(Client::network_of(request.extensions())),
         token: bearer(headers).map(Sensitive::new),
         region: ["x-proxy-region", "x_proxy_region"].iter().find_map(|h| text(headers, h)),
         ..SessionQuery::default()
@@ -40,7 +40,8 @@ pub(crate) fn read<B>(request: &Request<B>, tenant: Option<String>) -> SessionQu
     query
 }
 
-/// compat: upstream takes the header from its eighth character on and does not look at the scheme.
+/// compat: upstream takes the header from its eighth character on and does not look at the scheme
+/// (test: compat_the_token_parameter_wins_over_the_header).
 fn bearer(headers: &HeaderMap) -> Option<String> {
     text(headers, "authorization")?.get(7..).filter(|t| !t.is_empty()).map(str::to_owned)
 }
@@ -92,10 +93,10 @@ mod tests {
     #[test]
     fn whose_address_it_is_comes_from_the_front() {
         let mut request = Request::builder().uri("/xmpp-websocket").header("x-forwarded-for", "192.0.2.9");
-        assert_eq!(read(&request.body(()).unwrap(), None).peer, None);
-        let client = Client::direct([192, 0, 2, 1].into());
+        assert!(read(&request.body(()).unwrap(), None).peer.unwrap().is_loopback());
+        let client = Client::direct(([192, 0, 2, 1], 1).into());
         request = Request::builder().uri("/xmpp-websocket").extension(client);
-        assert_eq!(read(&request.body(()).unwrap(), None).peer, client.network());
+        assert_eq!(read(&request.body(()).unwrap(), None).peer, Some(client.network()));
     }
 
     #[test]

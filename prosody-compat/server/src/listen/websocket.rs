@@ -9,14 +9,15 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode, header};
+use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use prosody_core::{FramingError, SessionQuery, Transport};
+use service::Client;
+use service::websocket::{Handshake, NoHandshake};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
@@ -45,42 +46,29 @@ pub(crate) async fn tenant(
 }
 
 fn answer(shared: Arc<Shared>, mut request: Request, tenant: Option<String>) -> Response {
-    let headers = request.headers();
-    if !contains(headers, header::UPGRADE, "websocket") {
+    let handshake = Handshake::of(request.headers());
+    if handshake.as_ref().is_err_and(|e| *e == NoHandshake::Plain) {
         // The clients' keep-alive is a plain GET of this address; any 2xx keeps them happy (client §1.5).
         return plain(StatusCode::NO_CONTENT);
     }
-    if !contains(headers, header::SEC_WEBSOCKET_PROTOCOL, "xmpp") {
+    if !service::websocket::offers(request.headers(), PROTOCOL) {
         bump(&shared.tally.websocket_refused);
         return plain(StatusCode::NOT_IMPLEMENTED);
     }
-    let version = contains(headers, header::SEC_WEBSOCKET_VERSION, "13");
-    let accept = headers.get(header::SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes()));
-    let Some(accept) = accept.filter(|_| version) else {
+    let Ok(handshake) = handshake else {
         bump(&shared.tally.websocket_refused);
         return plain(StatusCode::BAD_REQUEST);
     };
     let query = query::read(&request, tenant);
-    let Ok(place) = shared.admit(query.peer) else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
-    let upgrade = hyper::upgrade::on(&mut request);
+    let peer = Client::network_of(request.extensions());
+    let Ok(place) = shared.admit(peer) else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
+    let (upgrade, response) = handshake.take(&mut request, Some(PROTOCOL));
     tokio::spawn(async move {
         match upgrade.await {
             Ok(upgraded) => serve(shared, place, TokioIo::new(upgraded), query).await,
             Err(_) => bump(&shared.tally.websocket_refused),
         }
     });
-    let mut response = plain(StatusCode::SWITCHING_PROTOCOLS);
-    let fields = [
-        (header::CONNECTION, "Upgrade"),
-        (header::UPGRADE, "websocket"),
-        (header::SEC_WEBSOCKET_PROTOCOL, "xmpp"),
-        (header::SEC_WEBSOCKET_ACCEPT, accept.as_str()),
-    ];
-    for (name, value) in fields {
-        if let Ok(value) = value.parse() {
-            response.headers_mut().insert(name, value);
-        }
-    }
     response
 }
 
@@ -90,15 +78,8 @@ fn plain(status: StatusCode) -> Response {
     response
 }
 
-/// Whether a header that is a list of words contains this one.
-fn contains(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .any(|w| w.trim().eq_ignore_ascii_case(word))
-}
+/// RFC 7395 §3.1.
+const PROTOCOL: &str = "xmpp";
 
 async fn serve(shared: Arc<Shared>, place: Place, io: impl Io + 'static, query: SessionQuery) {
     let config = WebSocketConfig::default()
@@ -108,7 +89,7 @@ async fn serve(shared: Arc<Shared>, place: Place, io: impl Io + 'static, query: 
         // Somewhat above the stanza limit: the server answers what is between the two with an error.
         .max_message_size(Some(shared.max_stanza * limits::REFUSED_FRAME))
         .max_frame_size(Some(shared.max_stanza * limits::REFUSED_FRAME));
-    let outlet = Outlet::new(io, shared.max_send_backlog);
+    let outlet = Outlet::new(io, shared.max_send_backlog, place.backlog());
     outlet.take_frames_of(shared.max_login);
     let sink = Sink::Outlet(Arc::clone(&outlet));
     let line = Line::open(&shared, place, Transport::WebSocket, query, sink).await;
@@ -323,7 +304,7 @@ mod tests {
         let (shared, _inputs, _stop) = shared();
         let (near, _far) = tokio::io::duplex(64 * 1024);
         let start = time::Instant::now();
-        let place = shared.admit(None).unwrap();
+        let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
         serve(Arc::clone(&shared), place, near, SessionQuery::default()).await;
         assert_eq!(shared.tally.read().websocket_dead, 1);
         assert_eq!(start.elapsed().as_secs(), limits::WS_DEAD_AFTER.as_secs());
@@ -333,7 +314,7 @@ mod tests {
     async fn a_socket_that_answers_pings_lives_on() {
         let (shared, mut inputs, _stop) = shared();
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let place = shared.admit(None).unwrap();
+        let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
         let served = tokio::spawn(serve(Arc::clone(&shared), place, near, SessionQuery::default()));
         let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         // Keeps the server's end of the connection, which the first input carries.

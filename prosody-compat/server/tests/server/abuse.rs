@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use jitsi_xmpp::{Element, ns};
+use prosody_server::ServerStats;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -123,9 +124,11 @@ async fn half_open_connections_are_bounded_and_give_their_place_back() {
     for _ in 0..1_000 {
         sockets.push(TcpStream::connect(server.tcp()).await.unwrap());
     }
-    server
-        .until("all places taken", |s| s.shell.tcp_opened == PLACES as u64 && s.shell.refused_full == 700)
-        .await;
+    // The machine itself is several addresses, whose shares get smaller as places get scarce.
+    let answered = |s: &ServerStats| s.shell.tcp_opened + s.shell.refused_full + s.shell.refused_address;
+    server.until("all are let in or refused", |s| answered(s) == 1_000).await;
+    let open = server.handle.stats().shell.tcp_opened as usize;
+    assert!((PLACES * 3 / 4..=PLACES).contains(&open), "{open}");
     let mut closed = 0;
     for socket in &mut sockets {
         let mut byte = [0];
@@ -133,7 +136,7 @@ async fn half_open_connections_are_bounded_and_give_their_place_back() {
             closed += 1;
         }
     }
-    assert_eq!(closed, 1_000 - PLACES);
+    assert_eq!(closed, 1_000 - open);
     let upgrade = "GET /xmpp-websocket HTTP/1.1\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Protocol: xmpp\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     assert_eq!(server.http(upgrade, "").await.0, 503);

@@ -1,6 +1,7 @@
 //! A running server on free ports, a focus made of an in-process link, and a client per transport.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -44,9 +45,11 @@ impl TestServer {
         let http = listener.local_addr().unwrap();
         // What the front does for every request; here the client says where it comes from.
         let front = axum::middleware::map_request(async |mut request: axum::extract::Request| {
+            static PORT: AtomicU16 = AtomicU16::new(0);
             let peer = request.headers().get("x-from").and_then(|f| f.to_str().ok()?.parse().ok());
             if let Some(peer) = peer {
-                request.extensions_mut().insert(Client::direct(peer));
+                let port = PORT.fetch_add(1, Ordering::Relaxed);
+                request.extensions_mut().insert(Client::direct(SocketAddr::new(peer, port)));
             }
             request
         });

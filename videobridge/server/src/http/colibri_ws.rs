@@ -4,17 +4,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use budget::Bucket;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::ids::EndpointId;
+use service::websocket::Handshake;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use videobridge_core::limits::CHANNEL_MESSAGES;
@@ -39,7 +38,9 @@ pub(crate) async fn open(
     if *server_id != *ws.server_id {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let Some(accept) = accept_key(request.headers()) else { return StatusCode::BAD_REQUEST.into_response() };
+    let Ok(handshake) = Handshake::of(request.headers()) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let Some(password) = request.uri().query().and_then(|q| q.strip_prefix("pwd=")) else {
         return refused();
     };
@@ -47,7 +48,7 @@ pub(crate) async fn open(
     let Some(socket) = ws.control.socket_open(conference, EndpointId::new(endpoint), password).await else {
         return refused();
     };
-    let upgrade = hyper::upgrade::on(&mut request);
+    let (upgrade, response) = handshake.take(&mut request, None);
     let control = Arc::clone(&ws.control);
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
@@ -62,27 +63,12 @@ pub(crate) async fn open(
         }
         control.socket_closed(&socket).await;
     });
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     response
 }
 
 /// No distinction between an unknown conference, an unknown endpoint and a wrong password.
 fn refused() -> Response {
     (StatusCode::FORBIDDEN, "authentication failed").into_response()
-}
-
-fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
-    let upgrade = headers.get(header::UPGRADE)?.to_str().ok()?;
-    let version = headers.get(header::SEC_WEBSOCKET_VERSION)?;
-    if !upgrade.eq_ignore_ascii_case("websocket") || version != "13" {
-        return None;
-    }
-    HeaderValue::from_str(&derive_accept_key(headers.get(header::SEC_WEBSOCKET_KEY)?.as_bytes())).ok()
 }
 
 async fn carry<S>(control: &Control, socket: &AcceptedSocket, mut stream: WebSocketStream<S>)
