@@ -377,14 +377,14 @@ fn join(media: &mut MediaConference, now: Instant, key: EndpointKey, wire: &mut 
         rtx(96, "100"),
         rtx(97, "101"),
     ];
-    media.set_payload_types(key, MediaType::Video, &video);
-    media.set_payload_types(key, MediaType::Audio, &[PayloadType::new(111, "opus", 48_000, 2)]);
+    media.add_payload_types(key, MediaType::Video, &video);
+    media.add_payload_types(key, MediaType::Audio, &[PayloadType::new(111, "opus", 48_000, 2)]);
     let extensions = [
         (1, "urn:ietf:params:rtp-hdrext:ssrc-audio-level"),
         (5, "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"),
         (11, "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"),
     ];
-    media.set_header_extensions(key, &extensions.map(|(id, uri)| HeaderExtension::new(id, uri)));
+    media.add_header_extensions(key, &extensions.map(|(id, uri)| HeaderExtension::new(id, uri)));
     media.set_sources(now, key, &sources(key), wire);
     media.set_transport_up(now, key, true, wire);
     media.set_channel_open(now, key, true, wire);

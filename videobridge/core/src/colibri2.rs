@@ -271,8 +271,8 @@ impl Shard {
     ) {
         let Some(c) = self.conferences.get_mut(conference.0 as usize) else { return };
         for media in &wanted.media {
-            c.media.set_payload_types(key, media.kind, &media.payload_types);
-            c.media.set_header_extensions(key, &media.header_extensions);
+            c.media.add_payload_types(key, media.kind, &media.payload_types);
+            c.media.add_header_extensions(key, &media.header_extensions);
         }
         if let Some(last_n) = wanted.initial_last_n.filter(|_| !wanted.create) {
             c.media.set_initial_last_n(now, key, last_n, &mut outlet(now, &mut self.endpoints, out));

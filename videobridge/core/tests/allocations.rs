@@ -123,8 +123,8 @@ fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
         let id = EndpointId::new(format!("endpoint{}", key.0));
         let init = EndpointInit { id, ssrc_rewriting: false, visitor: false, initial_last_n: None };
         media.add_endpoint(now, key, init);
-        media.set_payload_types(key, MediaType::Video, &[vp8.clone(), rtx.clone()]);
-        media.set_header_extensions(key, &[HeaderExtension::new(5, transport)]);
+        media.add_payload_types(key, MediaType::Video, &[vp8.clone(), rtx.clone()]);
+        media.add_header_extensions(key, &[HeaderExtension::new(5, transport)]);
         media.set_transport_up(now, key, true, &mut out);
         let wish = ReceiverVideoConstraints {
             default_constraints: Some(VideoConstraints { max_height: 720, max_frame_rate: -1.0 }),

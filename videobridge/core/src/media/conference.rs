@@ -119,11 +119,11 @@ impl MediaConference {
         self.settle(now, sink);
     }
 
-    /// What an endpoint can send and receive of one medium; replaces what was set before for it.
-    pub fn set_payload_types(&mut self, key: EndpointKey, media: MediaType, types: &[PayloadType]) {
+    /// What an endpoint can send and receive of one medium, added to what was said before.
+    pub fn add_payload_types(&mut self, key: EndpointKey, media: MediaType, types: &[PayloadType]) {
         let Some(index) = self.members.find(key) else { return };
         if let Some(member) = self.members.get_mut(index) {
-            member.negotiated.set_payload_types(media, types);
+            member.negotiated.add_payload_types(media, types);
             member.audio_stale = true;
         }
         self.members.touch(index);
@@ -145,7 +145,7 @@ impl MediaConference {
     }
 
     /// Header extensions of an endpoint, added to those set before.
-    pub fn set_header_extensions(&mut self, key: EndpointKey, extensions: &[HeaderExtension]) {
+    pub fn add_header_extensions(&mut self, key: EndpointKey, extensions: &[HeaderExtension]) {
         let Some(member) = self.members.by_key_mut(key) else { return };
         member.negotiated.add_header_extensions(extensions);
         for source in &member.sources {

@@ -162,9 +162,9 @@ fn abs_send_time_is_stamped_only_without_transport_feedback() {
     assert!(!to.transport_cc());
     let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
     vp8.rtcp_fbs = vec![RtcpFeedback::new("goog-remb", None)];
-    to.set_payload_types(MediaType::Video, &[vp8.clone()]);
+    to.add_payload_types(MediaType::Video, &[vp8.clone()]);
     assert!(to.remb_only());
     vp8.rtcp_fbs.push(RtcpFeedback::new("transport-cc", None));
-    to.set_payload_types(MediaType::Video, &[vp8]);
+    to.add_payload_types(MediaType::Video, &[vp8]);
     assert!(to.transport_cc() && !to.remb_only());
 }

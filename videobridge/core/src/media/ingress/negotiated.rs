@@ -35,6 +35,8 @@ pub(crate) struct Negotiated {
     payloads: Box<[Option<Payload>; 128]>,
     /// The RTX payload type for each payload type.
     rtx: Box<[Option<PayloadNumber>; 128]>,
+    /// What may be said about each, and about any of audio and video.
+    feedback_of: Box<[Feedback; 128]>,
     feedback: [Feedback; 2],
     pub(crate) kinds: ExtensionKinds,
     ids: [Option<u8>; 5],
@@ -51,11 +53,24 @@ struct Feedback {
     any: bool,
 }
 
+impl Feedback {
+    const fn or(self, other: Self) -> Self {
+        Self {
+            pli: self.pli | other.pli,
+            fir: self.fir | other.fir,
+            transport_cc: self.transport_cc | other.transport_cc,
+            remb: self.remb | other.remb,
+            any: self.any | other.any,
+        }
+    }
+}
+
 impl Default for Negotiated {
     fn default() -> Self {
         Self {
             payloads: Box::new([None; 128]),
             rtx: Box::new([None; 128]),
+            feedback_of: Box::new([Feedback::default(); 128]),
             feedback: [Feedback::default(); 2],
             kinds: [None; 16],
             ids: [None; 5],
@@ -65,15 +80,11 @@ impl Default for Negotiated {
 }
 
 impl Negotiated {
-    /// Replaces the payload types of one medium.
-    pub(crate) fn set_payload_types(&mut self, media: MediaType, types: &[PayloadType]) {
-        for slot in self.payloads.iter_mut() {
-            *slot = slot.filter(|p| p.media != media);
-        }
-        for (slot, repeated) in self.rtx.iter_mut().zip(self.payloads.iter()) {
-            *slot = slot.filter(|_| repeated.is_some());
-        }
-        let mut feedback = Feedback { any: !types.is_empty(), ..Feedback::default() };
+    /// Adds payload types of one medium to those that are known; the last word about a number counts.
+    ///
+    /// compat: as upstream, nothing is taken away: an update may name a part
+    /// (test: compat_media_signalled_again_in_part_took_away_the_rest).
+    pub(crate) fn add_payload_types(&mut self, media: MediaType, types: &[PayloadType]) {
         for t in types {
             let codec = match () {
                 () if t.is_codec("VP8") => Codec::Vp8,
@@ -83,20 +94,29 @@ impl Negotiated {
                 () => Codec::Other,
             };
             let repeats = if t.is_codec("rtx") { t.associated().map(PayloadNumber) } else { None };
-            if let Some(slot) = self.payloads.get_mut(usize::from(t.id)) {
-                *slot = Some(Payload { media, codec, clock_rate: t.clockrate.max(8000), repeats });
-            }
+            let (payload, feedback) = (self.payloads.get_mut(usize::from(t.id)), usize::from(t.id));
+            let (Some(payload), Some(feedback)) = (payload, self.feedback_of.get_mut(feedback)) else {
+                continue;
+            };
+            *payload = Some(Payload { media, codec, clock_rate: t.clockrate.max(8000), repeats });
+            *feedback = Feedback {
+                pli: t.has_feedback("nack", Some("pli")),
+                fir: t.has_feedback("ccm", Some("fir")),
+                transport_cc: t.has_feedback("transport-cc", None),
+                remb: t.has_feedback("goog-remb", None),
+                any: true,
+            };
+            let number = PayloadNumber(t.id);
+            self.rtx.iter_mut().filter(|slot| **slot == Some(number)).for_each(|slot| *slot = None);
             if let Some(slot) = repeats.and_then(|p| self.rtx.get_mut(usize::from(p.0))) {
-                *slot = Some(PayloadNumber(t.id));
+                *slot = Some(number);
             }
-            feedback.pli |= t.has_feedback("nack", Some("pli"));
-            feedback.fir |= t.has_feedback("ccm", Some("fir"));
-            feedback.transport_cc |= t.has_feedback("transport-cc", None);
-            feedback.remb |= t.has_feedback("goog-remb", None);
         }
-        if let Some(slot) = self.feedback.get_mut(usize::from(media == MediaType::Video)) {
-            *slot = feedback;
-        }
+        self.feedback = [MediaType::Audio, MediaType::Video].map(|media| {
+            let of = |p: &Option<Payload>| p.is_some_and(|p| p.media == media);
+            let all = self.payloads.iter().zip(self.feedback_of.iter()).filter(|(p, _)| of(p));
+            all.fold(Feedback::default(), |sum, (_, one)| sum.or(*one))
+        });
         self.note_transport_cc();
     }
 

@@ -380,7 +380,7 @@ fn a_flood_of_estimates_allocates_twenty_times_a_second() {
     let mut room = room();
     let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
     vp8.rtcp_fbs = vec![RtcpFeedback::new("goog-remb", None)];
-    room.media.set_payload_types(C, MediaType::Video, &[vp8]);
+    room.media.add_payload_types(C, MediaType::Video, &[vp8]);
     let turns = room.media.turns.count;
     flood_beside(&mut room, |room, n| {
         // REMB: 100 kbit/s or 5 Mbit/s about stream 1.

@@ -9,7 +9,7 @@ use crate::media::EndpointKey;
 
 /// A receiver that cannot be sent retransmissions beside the stream.
 fn without_rtx(room: &mut Room, key: EndpointKey) {
-    room.media.set_payload_types(key, MediaType::Video, &[PayloadType::new(100, "VP8", 90_000, 1)]);
+    room.media.add_payload_types(key, MediaType::Video, &[PayloadType::new(96, "red", 90_000, 1)]);
 }
 
 fn nack(room: &mut Room, key: EndpointKey, ssrc: u32, sequences: &[u16]) {

@@ -283,7 +283,7 @@ fn padding_had_the_rtx_payload_type_of_another_codec() {
     let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
     vp8.rtcp_fbs = vec![RtcpFeedback::new("transport-cc", None)];
     let av1 = PayloadType::new(41, "AV1", 90_000, 1);
-    room.media.set_payload_types(C, MediaType::Video, &[av1, rtx(42, "41"), vp8, rtx(96, "100")]);
+    room.media.add_payload_types(C, MediaType::Video, &[av1, rtx(42, "41"), vp8, rtx(96, "100")]);
     let mut link = Link::new(&room, C, 60_000);
     link.run(&mut room, 20);
     assert!(link.padding.len() > 50 && link.padding.iter().all(|p| p.pt == 96));

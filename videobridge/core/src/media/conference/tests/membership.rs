@@ -3,7 +3,7 @@
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, SourceVideoType};
 use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
-use jitsi_xmpp::jingle::{Source, VideoType};
+use jitsi_xmpp::jingle::{PayloadType, Source, VideoType};
 
 use super::room::*;
 use crate::media::ids::MemberIx;
@@ -262,6 +262,24 @@ fn compat_a_told_video_type_outlives_a_new_description() {
     room.media.set_sources(room.now, A, &[microphone(A)], &mut room.out);
     room.media.set_sources(room.now, A, &[microphone(A), camera(A, 3)], &mut room.out);
     assert_eq!(kind(&room), VideoType::None);
+}
+
+#[test]
+fn compat_media_signalled_again_in_part_took_away_the_rest() {
+    let mut room = Room::new();
+    [A, B].into_iter().for_each(|k| room.join(k, true));
+    room.want(B, 720, None);
+    room.frames(30);
+    room.take(B, 100);
+    // Only header extensions of video, and one more codec.
+    room.media.add_payload_types(B, MediaType::Video, &[]);
+    room.media.add_payload_types(B, MediaType::Video, &[PayloadType::new(101, "VP9", 90_000, 1)]);
+    room.frames(30);
+    let got = room.take(B, 100);
+    assert_eq!(got.len(), 60);
+    assert_continuous(&got);
+    let b = &room.media.members.by_key(B).unwrap().negotiated;
+    assert!(b.transport_cc() && b.has_rtx());
 }
 
 #[test]

@@ -231,7 +231,7 @@ fn video_slots_are_remapped_when_there_are_more_sources_than_slots() {
 fn extensions_get_the_receivers_ids_and_its_own_transport_numbers() {
     let mut room = Room::new();
     [A, B].into_iter().for_each(|k| room.join(k, true));
-    room.media.set_header_extensions(
+    room.media.add_header_extensions(
         B,
         &[HeaderExtension::new(7, AUDIO_LEVEL), HeaderExtension::new(9, TRANSPORT_CC)],
     );

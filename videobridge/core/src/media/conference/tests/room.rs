@@ -196,10 +196,10 @@ impl Room {
         vp8.rtcp_fbs = vec![RtcpFeedback::new("nack", Some("pli")), RtcpFeedback::new("transport-cc", None)];
         let mut rtx = PayloadType::new(96, "rtx", 90_000, 1);
         rtx.parameters = vec![Parameter::new("apt", "100")];
-        self.media.set_payload_types(key, MediaType::Video, &[vp8, rtx]);
-        self.media.set_payload_types(key, MediaType::Audio, &[PayloadType::new(111, "opus", 48_000, 2)]);
+        self.media.add_payload_types(key, MediaType::Video, &[vp8, rtx]);
+        self.media.add_payload_types(key, MediaType::Audio, &[PayloadType::new(111, "opus", 48_000, 2)]);
         let extensions = [HeaderExtension::new(1, AUDIO_LEVEL), HeaderExtension::new(5, TRANSPORT_CC)];
-        self.media.set_header_extensions(key, &extensions);
+        self.media.add_header_extensions(key, &extensions);
         self.media.set_sources(self.now, key, &[microphone(key), camera(key, 3)], &mut self.out);
         self.media.set_transport_up(self.now, key, true, &mut self.out);
         self.senders.push(Camera::new(key));
