@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::jingle::{Candidate, CandidateType};
-use videobridge_core::Discard;
+use videobridge_core::{Discard, limits};
 
 use crate::world::{Wire, World, audio_source, bridge, endpoint, request, rtp};
 use peer::Options;
@@ -217,4 +217,25 @@ fn candidate(ip: &str, port: u16) -> Candidate {
         rel_port: None,
         tcptype: None,
     }
+}
+
+#[test]
+fn what_is_handed_to_a_data_channel_ahead_of_its_acknowledgements_has_a_limit() {
+    const SIZE: usize = 8 * 1024;
+    let mut world = two();
+    world.cut = vec![1];
+    let before = world.shard.counters().data_channel_messages_sent;
+    for _ in 0..30 {
+        let now = world.now;
+        world.peers[0].say(now, &message("aaaa0002", SIZE));
+        world.run(Duration::from_millis(20));
+    }
+    let handed = (world.shard.counters().data_channel_messages_sent - before) as usize;
+    // The sender's id is put in, so that each is a little larger.
+    let at_limit = limits::CHANNEL_WINDOW.div_ceil(SIZE);
+    assert!((at_limit - 1..=at_limit + 1).contains(&handed), "{handed} of 30");
+    world.cut = vec![];
+    world.run(Duration::from_secs(20));
+    let got = world.peers[1].texts.iter().filter(|t| t.len() >= SIZE).count();
+    assert_eq!(got, 30, "the rest waited");
 }

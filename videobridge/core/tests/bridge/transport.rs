@@ -244,3 +244,23 @@ fn compat_a_data_channel_is_greeted_only_when_asked() {
     world.run(Duration::from_millis(200));
     assert!(greeted(&world));
 }
+
+#[test]
+fn dtls_datagrams_of_the_bridge_have_a_largest_size_also_with_long_messages() {
+    let mut world = World::new();
+    world.join("aaaa0001", Options::default());
+    world.join("aaaa0002", Options { passive: true, ..Options::default() });
+    world.connect();
+    let handshake = world.longest_dtls;
+    assert!((400..=limits::DTLS_MTU).contains(&handshake), "{handshake}");
+    let text = format!(
+        r#"{{"colibriClass":"EndpointMessage","to":"aaaa0002","msgPayload":"{}"}}"#,
+        "x".repeat(100_000)
+    );
+    let now = world.now;
+    assert!(world.peers[0].say(now, &text));
+    world.run(Duration::from_secs(5));
+    assert!(world.peers[1].texts.iter().any(|t| t.len() > 100_000));
+    let longest = world.longest_dtls;
+    assert!((limits::SCTP_MAX_PAYLOAD as usize..=limits::DTLS_MTU).contains(&longest), "{longest}");
+}

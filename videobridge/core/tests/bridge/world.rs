@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) meddle: Meddle,
     /// Peers whose datagrams get lost, both ways.
     pub(crate) cut: Vec<usize>,
+    /// The longest DTLS datagram of the bridge.
+    pub(crate) longest_dtls: usize,
 }
 
 impl World {
@@ -46,6 +48,7 @@ impl World {
             requests: 0,
             meddle: Box::new(|d| d),
             cut: Vec::new(),
+            longest_dtls: 0,
         }
     }
 
@@ -69,6 +72,9 @@ impl World {
     pub(crate) fn settle(&mut self, mut wire: Wire) {
         loop {
             for (to, _, data) in std::mem::take(&mut wire.0) {
+                if (20..64).contains(&data[0]) {
+                    self.longest_dtls = self.longest_dtls.max(data.len());
+                }
                 let cut = &self.cut;
                 if let Some((n, peer)) = self.peers.iter_mut().enumerate().find(|(_, p)| p.address == to)
                     && !cut.contains(&n)

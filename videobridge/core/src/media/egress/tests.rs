@@ -14,7 +14,7 @@ use super::write::{Buffers, Kept, Outgoing, Stamps, Written};
 use crate::media::DropReason;
 use crate::media::ids::{EncodingIx, MemberIx, PayloadNumber, SourceUid, StreamIx, Timestamp};
 use crate::media::ingress::negotiated::{ExtensionKind, Negotiated};
-use crate::media::limits::{EPOCHS, MAX_HEADER};
+use crate::media::limits::{EPOCHS, MAX_HEADER, RESENT};
 use crate::media::packet::Packet;
 
 const DD: &str = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
@@ -167,4 +167,16 @@ fn abs_send_time_is_stamped_only_without_transport_feedback() {
     vp8.rtcp_fbs.push(RtcpFeedback::new("transport-cc", None));
     to.add_payload_types(MediaType::Video, &[vp8]);
     assert!(to.transport_cc() && !to.remb_only());
+}
+
+#[test]
+fn repeats_are_remembered_up_to_the_limit_and_not_one_beyond() {
+    let (now, rtt) = (Instant::now(), Duration::from_millis(100));
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(1) }, None);
+    let all = 10..10 + RESENT as u64;
+    assert!(all.clone().all(|n| stream.may_resend(now, ExtSeq(n), rtt)));
+    assert!(all.clone().all(|n| !stream.may_resend(now, ExtSeq(n), rtt)), "not within a round trip");
+    assert!(stream.may_resend(now, ExtSeq(all.end), rtt), "one beyond takes the place of the first");
+    assert!(stream.may_resend(now, ExtSeq(all.start), rtt));
+    assert!(all.skip(2).all(|n| !stream.may_resend(now, ExtSeq(n), rtt)));
 }
