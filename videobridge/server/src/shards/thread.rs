@@ -392,6 +392,87 @@ mod tests {
         fn send(&mut self, _: SocketAddr, _: SocketAddr, _: usize, _: &mut dyn FnMut(&mut [u8]) -> usize) {}
     }
 
+    /// A thread that does not run, with what leads to it.
+    struct Still {
+        thread: MediaThread,
+        orders: std::sync::mpsc::SyncSender<Order>,
+        clients: mpsc::Sender<Command>,
+        events: mpsc::Receiver<(usize, Event)>,
+    }
+
+    fn still(orders: usize, events: usize) -> Still {
+        let local = "127.0.0.1:10000".parse().unwrap();
+        let config = ShardConfig::new(vec![LocalAddress::new(local)], Certificate::generate().unwrap());
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE).unwrap());
+        let (peer, from_peers) = Peer::new(waker);
+        let (orders_tx, orders) = std::sync::mpsc::sync_channel(orders);
+        let (clients_tx, clients) = mpsc::channel(2 * COMMANDS_PER_TURN);
+        let (events_tx, events_rx) = mpsc::channel(events);
+        let parts = Parts {
+            index: 0,
+            shard: Shard::new(config, Box::new(SystemEntropy)).unwrap(),
+            poll,
+            orders,
+            clients,
+            events: events_tx,
+            web_sockets: Arc::default(),
+            peers: vec![peer],
+            from_peers,
+            stop: Arc::default(),
+            counters: Arc::default(),
+        };
+        let thread = MediaThread::new(parts, Vec::new()).unwrap();
+        Still { thread, orders: orders_tx, clients: clients_tx, events: events_rx }
+    }
+
+    /// Answered with one event.
+    fn question(n: u64) -> Command {
+        Command::Stats { request: videobridge_core::RequestId(n) }
+    }
+
+    #[test]
+    fn commands_of_one_turn_have_a_limit_and_the_rest_waits_for_the_next() {
+        let mut still = still(2 * COMMANDS_PER_TURN, 4 * COMMANDS_PER_TURN);
+        for n in 0..=COMMANDS_PER_TURN as u64 {
+            still.orders.try_send(Order::Command(question(n))).unwrap();
+            still.clients.try_send(question(n)).unwrap();
+        }
+        let mut answered = || std::iter::from_fn(|| still.events.try_recv().ok()).count();
+        assert!(still.thread.run_orders(), "there is more");
+        assert_eq!(answered(), COMMANDS_PER_TURN, "at the limit");
+        assert!(still.thread.run_clients(), "there is more");
+        assert_eq!(answered(), COMMANDS_PER_TURN, "at the limit");
+        assert!(!still.thread.run_orders() && !still.thread.run_clients());
+        assert_eq!(answered(), 2, "one beyond of each");
+    }
+
+    #[test]
+    fn with_too_many_events_unsent_no_command_is_taken_and_none_of_them_is_lost() {
+        let beyond = EVENTS + COMMANDS_PER_TURN;
+        let mut still = still(beyond, 1);
+        for n in 0..beyond as u64 {
+            still.orders.try_send(Order::Command(question(n))).unwrap();
+        }
+        while still.thread.run_orders() {}
+        // One is in the channel, the others wait.
+        assert_eq!(still.thread.unsent.len(), EVENTS, "at the limit");
+        assert!(!still.thread.run_orders(), "and not one beyond");
+        assert_eq!(still.thread.unsent.len(), EVENTS);
+        let mut answered = 0;
+        loop {
+            while still.events.try_recv().is_ok() {
+                answered += 1;
+                still.thread.pass_events();
+            }
+            still.thread.run_orders();
+            if still.thread.unsent.is_empty() && still.events.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(answered, beyond);
+    }
+
     #[test]
     fn a_panic_over_one_datagram_leaves_the_rest_of_its_batch() {
         let local = "127.0.0.1:10000".parse().unwrap();
