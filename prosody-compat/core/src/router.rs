@@ -79,7 +79,7 @@ impl Server {
                     Some(_) => return,
                 };
                 if let Some(s) = self.world.sessions.get_mut(sender.id) {
-                    s.available = !gone;
+                    s.available = Some(!gone);
                 }
                 if gone {
                     muc::leave::everywhere(&mut self.muc(), sender, &e);
@@ -98,25 +98,36 @@ impl Server {
 
     /// To somebody's account or session.
     fn account_stanza(&mut self, sender: &Sender, to: &Jid, e: Element) {
-        if to.resource().is_none() && e.name() == "iq" && to.bare_str() == sender.bare.as_str() {
+        let own = to.bare_str() == sender.bare.as_str();
+        if to.resource().is_none() && e.name() == "iq" && own {
             return self.host_stanza(sender, sender.identity.host, to.domain(), &e);
         }
-        let target = match to.resource() {
-            Some(_) => self.world.sessions.by_jid(to.as_str()),
-            None if e.name() == "message" => self
-                .world
-                .sessions
-                .of_account(to.bare_str())
-                .filter(|(_, s)| s.available)
-                .map(|(id, _)| id)
-                .last(),
-            None => None,
-        };
-        match target {
-            Some(target) => self.world.deliver(target, &Outgoing::new(e)),
-            None if e.name() == "presence" => {}
-            None if e.name() == "message" && e.attr("type") == Some("headline") => {}
-            None => self.world.refuse(sender, &e, &StanzaError::new(Condition::ServiceUnavailable), None),
+        if let Some(target) = to.resource().and_then(|_| self.world.sessions.by_jid(to.as_str())) {
+            return self.world.deliver(target, &Outgoing::new(e));
+        }
+        match (e.name(), e.attr("type")) {
+            ("message", None | Some("chat" | "normal")) => self.to_account(to, sender, e, true),
+            ("message", Some("headline")) if to.resource().is_none() && !own => {
+                self.to_account(to, sender, e, false);
+            }
+            ("message", Some("error" | "headline")) | ("presence", _) => {}
+            _ => self.world.refuse(sender, &e, &StanzaError::new(Condition::ServiceUnavailable), None),
+        }
+    }
+
+    /// To all sessions of an account that said that they are there. compat: a client's message without an address, such as a
+    /// poll where there are none, is answered, because browsers never say so (test:
+    /// compat_a_message_without_an_address_is_for_the_own_account).
+    fn to_account(&mut self, to: &Jid, sender: &Sender, e: Element, answered: bool) {
+        let there = self.world.sessions.of_account(to.bare_str()).filter(|(_, s)| s.available == Some(true));
+        let there: Vec<SessionId> = there.map(|(id, _)| id).collect();
+        if there.is_empty() && answered {
+            self.world.refuse(sender, &e, &StanzaError::new(Condition::ServiceUnavailable), None);
+            return;
+        }
+        let out = Outgoing::new(e);
+        for id in there {
+            self.world.deliver(id, &out);
         }
     }
 }

@@ -42,8 +42,8 @@ pub(crate) struct Session {
     pub(crate) heard: Bucket,
     /// What it has asked other occupants.
     pub(crate) asked: Asked,
-    /// Has not sent unavailable presence without address.
-    pub(crate) available: bool,
+    /// What it last said of itself without an address: whether it is there for what comes to its account. Browsers say nothing.
+    pub(crate) available: Option<bool>,
     /// Set while it waits to be resumed.
     pub(crate) resumable_until: Option<Instant>,
 }
@@ -106,7 +106,7 @@ impl Sessions {
             own: Bucket::full(),
             heard: Bucket::full(),
             asked: Asked::default(),
-            available: true,
+            available: None,
             resumable_until: None,
         };
         self.by_id.insert(id, session);

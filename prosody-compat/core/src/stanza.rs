@@ -10,7 +10,7 @@ pub(crate) fn payload(e: &Element) -> Option<(&str, &Element)> {
     }
 }
 
-/// compat: upstream's words.
+/// compat: upstream's words (test: compat_who_is_not_in_is_told_so_in_upstreams_words).
 pub(crate) const NOT_IN: &str = "You are not currently connected to this chat";
 
 /// The sender is not in the room that it speaks to.

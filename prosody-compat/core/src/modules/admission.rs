@@ -6,7 +6,8 @@ use jitsi_xmpp::{Condition, ErrorType, StanzaError};
 use crate::module::{Module, Verdict};
 use crate::room::rank::Affiliation;
 
-/// compat: clients match this text and ask the focus again (xmpp-server §1.5).
+/// compat: clients match this text and ask the focus again (xmpp-server §1.5; test:
+/// compat_only_roles_create_rooms).
 pub(super) const CREATION_IS_RESTRICTED: &str = "Room creation is restricted";
 
 /// Only the roles open rooms.

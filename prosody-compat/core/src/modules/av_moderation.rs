@@ -82,7 +82,8 @@ impl Moderated {
 #[derive(Default)]
 struct Moderation(BTreeMap<Medium, Moderated>);
 
-/// compat: `<av_moderation/>` has no namespace of its own; with one it means the same.
+/// compat: `<av_moderation/>` has no namespace of its own; with one it means the same (test:
+/// compat_commands_mean_the_same_with_a_namespace).
 fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), StanzaError> {
     // As upstream: what is not understood or not allowed does not exist.
     let nothing_here = || StanzaError::new(Condition::ServiceUnavailable);
@@ -229,7 +230,8 @@ fn tell_state(room: &Room, world: &mut World, medium: Medium, enabled: bool, by:
     push::to_all(room, world, &address(&world.config), &json);
 }
 
-/// All lists, because of a change of one. compat: an empty one is left out.
+/// All lists, because of a change of one. compat: an empty one is left out (test:
+/// compat_moderation_is_told_to_all_and_the_lists_to_moderators).
 fn tell_lists(room: &Room, world: &mut World, medium: Medium, removed: bool) {
     let moderated = room.slots.get::<Moderation>().into_iter().flat_map(|m| m.0.iter());
     let lists: Map<String, Value> = moderated

@@ -68,7 +68,7 @@ fn stanza(world: &mut World, sender: &Sender, to: &Jid, e: Element) -> Option<El
 /// The focus' session that answers now: the newest with a transport.
 fn focus_session(world: &World) -> Option<SessionId> {
     let sessions = world.sessions.of_account(world.config.focus.as_str());
-    sessions.filter(|(_, s)| s.available && s.conn.is_some()).map(|(id, _)| id).max()
+    sessions.filter(|(_, s)| s.available != Some(false) && s.conn.is_some()).map(|(id, _)| id).max()
 }
 
 fn ask(world: &mut World, sender: &Sender, mut e: Element) {
@@ -131,7 +131,8 @@ fn ask_again(world: &mut World, w: &Waiting) {
     }
 }
 
-/// compat: an error would be final for the client; `ready="false"` makes it ask again after 1, 2, 4 … s.
+/// compat: an error would be final for the client; `ready="false"` makes it ask again after 1, 2, 4 … s (test:
+/// compat_without_a_focus_a_client_asks_again).
 fn not_ready(world: &mut World, sender: &Sender, e: &Element) {
     if !is_conference(e) {
         world.refuse(sender, e, &StanzaError::new(Condition::ServiceUnavailable), None);

@@ -17,7 +17,8 @@ pub(super) static MODULE: Module = Module {
     ..Module::NONE
 };
 
-/// compat: `<end_conference/>` has no namespace of its own; with one it means the same.
+/// compat: `<end_conference/>` has no namespace of its own; with one it means the same (test:
+/// compat_commands_mean_the_same_with_a_namespace).
 fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), StanzaError> {
     if c.message.child_named("end_conference").is_none() || !room.is_moderator(c.sender.id) {
         // As upstream: what is not understood or not allowed does not exist.
@@ -27,5 +28,5 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     Ok(())
 }
 
-/// compat: clients show it.
+/// compat: clients show it (test: compat_a_moderator_ends_the_conference_for_all).
 const REASON: &str = "The meeting has been terminated";

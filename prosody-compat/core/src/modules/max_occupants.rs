@@ -16,7 +16,8 @@ fn check(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
         return Verdict::Pass;
     }
     if room.occupants().filter(|o| !lists(uncounted, &o.bare)).count() >= most {
-        // compat: clients show "maximum participants reached" for this condition.
+        // compat: clients show "maximum participants reached" for this condition (test:
+        // compat_who_counts_when_a_meeting_is_full).
         return Verdict::refuse(StanzaError::new(Condition::ServiceUnavailable).with_type(ErrorType::Cancel));
     }
     Verdict::Pass

@@ -20,7 +20,7 @@ pub(super) static MODULE: Module = Module {
     ..Module::NONE
 };
 
-/// compat: clients ask the focus again after this answer.
+/// compat: clients ask the focus again after this answer (test: compat_only_roles_create_rooms).
 static FOCUS: Reason = Reason {
     name: "focus",
     refusal: || StanzaError::new(Condition::NotAllowed).with_text(CREATION_IS_RESTRICTED),

@@ -46,7 +46,8 @@ const BLOCKED: &[&str] = &[
 ];
 
 fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), StanzaError> {
-    // compat: what upstream's handler takes as handled is not answered, all else is nobody's.
+    // compat: what upstream's handler takes as handled is not answered, all else is nobody's
+    // (test: compat_metadata_is_silent_where_upstream_is).
     let refuse = || Err(StanzaError::new(Condition::ServiceUnavailable));
     let Some(payload) = c.message.child("room_metadata", ns::JITMEET) else { return Ok(()) };
     let text = payload.text();
@@ -129,7 +130,7 @@ fn welcome(room: &mut Room, world: &mut World, sender: &Sender) {
     world.deliver(sender.id, &message);
 }
 
-/// The message. compat: the focus needs the `room` attribute.
+/// The message. compat: the focus needs the `room` attribute (test: compat_metadata_names_its_room_and_pushes_do_not).
 fn push(config: &Config, room: &Room, services: Option<Value>, admin: bool) -> Outgoing {
     let (services, moderators) = (services.map(|s| s.to_string()), admin.then_some("[]"));
     let mut members: BTreeMap<&str, &str> = BTreeMap::new();

@@ -9,7 +9,7 @@ use crate::room::Room;
 use crate::session::SessionId;
 use crate::world::World;
 
-/// The message. compat: no type, no id, no body.
+/// The message. compat: no type, no id, no body (test: compat_metadata_names_its_room_and_pushes_do_not).
 pub(super) fn message(from: &str, json: &impl Serialize) -> Outgoing {
     // Only a map whose keys are no texts cannot be written, and there is none.
     let text = serde_json::to_string(json).unwrap_or_default();

@@ -32,6 +32,7 @@ pub(super) fn set_affiliation(
     reason: Option<String>,
 ) -> Result<(), StanzaError> {
     may_set(t.room, t.world, sender, target, affiliation)?;
+    let before = t.room.affiliation(&t.world.config, target);
     if !t.room.affiliate(target, affiliation, t.world.config.limits.max_affiliations) {
         return Err(StanzaError::new(Condition::ResourceConstraint));
     }
@@ -52,9 +53,7 @@ pub(super) fn set_affiliation(
             leave::remove(t, &nick, None, None, &Change { codes: vec![code], ..change });
             continue;
         }
-        if let Some(o) = t.room.occupant_mut(&nick) {
-            o.role = affiliation.role();
-        }
+        follow(t.room, &nick, before, affiliation);
         presence::announce(t, &nick, &change);
     }
     for m in t.modules {
@@ -63,6 +62,17 @@ pub(super) fn set_affiliation(
         }
     }
     Ok(())
+}
+
+/// compat: a role that somebody was given stays, unless the affiliation falls or brings a higher one (test:
+/// compat_a_role_that_was_given_stays_when_the_affiliation_rises).
+fn follow(room: &mut Room, nick: &str, before: Affiliation, affiliation: Affiliation) {
+    if let Some(o) = room.occupant_mut(nick) {
+        let role = affiliation.role();
+        if affiliation < before || role > o.role {
+            o.role = role;
+        }
+    }
 }
 
 /// The status of who may not be here with this affiliation.
@@ -121,7 +131,9 @@ fn announce_absent(
     x.push(item);
     let message = Element::new("message", ns::CLIENT).with_attr("from", room.shown()).with_child(x);
     let message = Outgoing::new(message);
-    for o in room.occupants().filter(|o| o.bare != *target) {
+    // Where addresses are shown to moderators only, nobody else learns of this one.
+    let may_know = |role: Role| role.is_moderator() || !room.config.semi_anonymous;
+    for o in room.occupants().filter(|o| o.bare != *target && may_know(o.role)) {
         for s in &o.sessions {
             world.deliver(s.id, &message);
         }
@@ -151,7 +163,7 @@ pub(super) fn set_role(
     }
     let change = Change { actor: Some(actor(t.room, sender)), reason, ..Change::default() };
     if role == Role::None {
-        kick(t, nick, &target_bare, change);
+        kick(t, sender, nick, &target_bare, change);
         return Ok(());
     }
     if let Some(o) = t.room.occupant_mut(nick) {
@@ -161,10 +173,11 @@ pub(super) fn set_role(
     Ok(())
 }
 
-/// A kicked one loses its affiliation too, or it would come back as what it was (xmpp-server §4.14). As upstream,
-/// the others hear of that first.
-fn kick(t: &mut Turn<'_>, nick: &str, bare: &BareJid, change: Change) {
-    if !t.world.is_admin(bare) {
+/// A kicked one loses its affiliation too, or it would come back as what it was (xmpp-server §4.14). compat: in the kicker's
+/// name, if it may; the others hear of that first (test: compat_a_kick_takes_the_affiliation_in_the_kickers_name).
+fn kick(t: &mut Turn<'_>, sender: &Sender, nick: &str, bare: &BareJid, change: Change) {
+    if may_set(t.room, t.world, sender, bare, Affiliation::None).is_ok() {
+        let before = t.room.affiliation(&t.world.config, bare);
         t.room.affiliate(bare, Affiliation::None, t.world.config.limits.max_affiliations);
         let set = Affiliated { account: bare, affiliation: Affiliation::None };
         for m in t.modules {
@@ -172,7 +185,16 @@ fn kick(t: &mut Turn<'_>, nick: &str, bare: &BareJid, change: Change) {
                 hook(t.room, t.world, &set);
             }
         }
-        announce_absent(t.room, t.world, bare, Affiliation::None, None);
+        let mut others = t.room.nicks_of(bare);
+        others.retain(|n| **n != *nick);
+        if others.is_empty() {
+            announce_absent(t.room, t.world, bare, Affiliation::None, None);
+        }
+        let actor = Change { actor: change.actor.clone(), ..Change::default() };
+        for other in others {
+            follow(t.room, &other, before, Affiliation::None);
+            presence::announce(t, &other, &actor);
+        }
     }
     leave::remove(t, nick, None, None, &Change { codes: vec![307], ..change });
 }

@@ -1,7 +1,7 @@
 //! Presence of occupants: a change in; one serialised presence for all others and one for the occupant itself out.
 //!
 //! compat: `x` of muc#user is the last child, because clients take the first `status` and the first `x` they find
-//! (client §0.4), and every item has the real full JID.
+//! (client §0.4), and every item has the real full JID (test: compat_the_servers_part_of_a_presence_comes_last).
 
 use jitsi_xmpp::xml::Node;
 use jitsi_xmpp::{Element, ns};

@@ -70,7 +70,7 @@ pub(crate) fn display_name(presence: &Element) -> Option<Box<str>> {
     Some(name.chars().take(MAX_NAME_CHARS).collect())
 }
 
-/// compat: the web app's `MAX_DISPLAY_NAME_LENGTH`.
+/// compat: the web app's `MAX_DISPLAY_NAME_LENGTH` (test: compat_names_are_as_long_as_clients_make_them).
 const MAX_NAME_CHARS: usize = 50;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 #![allow(unreachable_pub)]
 
 mod behaviour;
+mod compat;
 mod components;
 mod hostile;
 mod limits;

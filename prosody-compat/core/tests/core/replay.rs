@@ -115,7 +115,7 @@ fn canonical(e: &Element) -> String {
         .nodes()
         .iter()
         .filter_map(|n| match n {
-            // compat: clients ignore occupant ids; the name of the writer in the history is ours.
+            // Clients ignore occupant ids; the name of the writer in the history is ours.
             Node::Element(c) if matches!(c.name(), "occupant-id" | "display-name") => None,
             Node::Element(c) => Some(canonical(c)),
             Node::Text(t) if e.name() == "json-message" => {
