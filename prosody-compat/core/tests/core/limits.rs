@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prosody_core::{CloseReason, Config, Counter, SessionQuery, Transport};
+use prosody_core::{CloseReason, Config, Counter, Output, SessionQuery, Transport};
 
 use crate::rig::{Client, ROOM, Rig};
 
@@ -275,4 +275,235 @@ fn resumption_time_of_roles_is_shorter() {
     assert_eq!(rig.server.stats().sessions, 1);
     rig.advance(Duration::from_secs(1));
     rig.assert_empty();
+}
+
+#[test]
+fn stanzas_of_roles() {
+    let mut rig = limited(|l| (l.max_stanza_bytes, l.max_stanza_bytes_unlimited) = (1_000, 2_000));
+    let (focus, clients) = rig.meeting(1);
+    let empty = format!(r#"<message to="{ROOM}" type="groupchat"><body></body></message>"#).len();
+    let message = |bytes: usize| {
+        let text = "x".repeat(bytes - empty);
+        format!(r#"<message to="{ROOM}" type="groupchat"><body>{text}</body></message>"#)
+    };
+    assert!(rig.ask(&focus, &message(2_000))[0].contains("xxx"));
+    assert!(rig.ask(&focus, &message(2_001))[0].contains("<policy-violation "));
+    rig.end(&[&focus, &clients[0]]);
+}
+
+#[test]
+fn ids_of_stanzas() {
+    let mut rig = limited(|l| l.max_id_bytes = 10);
+    let (focus, clients) = rig.meeting(2);
+    let (anna, ben) = (&clients[0], &clients[1]);
+    for (kind, inside) in
+        [("iq", r#" type="get"><query xmlns="a"/></iq>"#), ("message", r#" type="chat"><body/></message>"#)]
+    {
+        let stanza = |id: &str| format!(r#"<{kind} to="{ROOM}/{}" id="{id}"{inside}"#, ben.nick);
+        assert!(rig.ask(anna, &stanza(&"x".repeat(10))).is_empty());
+        assert_eq!(rig.take(ben).len(), 1);
+        let back = rig.ask(anna, &stanza(&"x".repeat(11)));
+        assert!(back.len() == 1 && back[0].contains("<policy-violation "), "{back:?}");
+        assert!(rig.take(ben).is_empty());
+    }
+    rig.end(&[&focus, anna, ben]);
+}
+
+/// Asks somebody so often, and then is answered from the first on; how many answers come.
+fn answers(rig: &mut Rig, asker: &Client, asked: &Client, times: usize) -> usize {
+    for n in 0..times {
+        rig.send(
+            asker,
+            &format!(r#"<iq to="{ROOM}/{}" type="get" id="q{n}"><query xmlns="a"/></iq>"#, asked.nick),
+        );
+    }
+    rig.take(asker);
+    for n in 0..times {
+        rig.send(asked, &format!(r#"<iq to="{ROOM}/{}" type="result" id="q{n}"/>"#, asker.nick));
+    }
+    rig.take(asker).len()
+}
+
+#[test]
+fn questions_to_occupants() {
+    let mut rig = limited(|l| l.max_asked = 5);
+    let (focus, clients) = rig.meeting(2);
+    let (anna, ben) = (&clients[0], &clients[1]);
+    assert_eq!(answers(&mut rig, anna, ben, 5), 5);
+    assert_eq!(answers(&mut rig, anna, ben, 6), 5, "the oldest is forgotten");
+    assert_eq!(answers(&mut rig, anna, ben, 5), 5, "nothing is left behind");
+    // Roles ask everybody of the largest room.
+    assert_eq!(answers(&mut rig, &focus, ben, 10_000), 10_000);
+    assert_eq!(answers(&mut rig, &focus, ben, 10_001), 10_000);
+    rig.end(&[&focus, anna, ben]);
+}
+
+fn waits(rig: &mut Rig, of: &Client) -> Vec<Duration> {
+    let wait = |o| match o {
+        Output::Pause { conn, wait } if conn == of.conn => Some(wait),
+        _ => None,
+    };
+    std::mem::take(&mut rig.other).into_iter().filter_map(wait).collect()
+}
+
+/// Sends until the server wants it to wait; how much it took.
+fn until_it_waits(rig: &mut Rig, who: &Client, frame: &str) -> (usize, Duration) {
+    rig.other.clear();
+    for n in 0..10_000 {
+        rig.send(who, frame);
+        if let Some(wait) = waits(rig, who).into_iter().max() {
+            return (n, wait);
+        }
+    }
+    panic!("no limit");
+}
+
+#[test]
+fn what_a_session_says() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(4);
+    rig.advance(Duration::from_secs(60));
+    // To roles: 100, and then 20 a second. It has been long since it joined.
+    let to_focus = format!(r#"<message to="{ROOM}/focus" type="chat"><body/></message>"#);
+    let (took, wait) = until_it_waits(&mut rig, &clients[0], &to_focus);
+    assert_eq!((took, wait), (100, Duration::from_millis(50)));
+    // A join counts for five.
+    rig.advance(Duration::from_secs(60));
+    let again = format!(
+        r#"<presence to="{ROOM}/{}"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#,
+        clients[1].nick
+    );
+    assert_eq!(until_it_waits(&mut rig, &clients[1], &again), (20, Duration::from_millis(250)));
+    drop(focus);
+}
+
+#[test]
+fn what_all_in_a_room_say() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(4);
+    rig.advance(Duration::from_secs(60));
+    let chat = format!(r#"<message to="{ROOM}" type="groupchat"><body/></message>"#);
+    // 60 are one's own; then 40 of the room's 100 until one's own rate is used up.
+    for (n, took) in [(0, 100), (1, 100)] {
+        let (count, wait) = until_it_waits(&mut rig, &clients[n], &chat);
+        assert_eq!(count, took);
+        assert_eq!(wait, Duration::from_millis(50));
+    }
+    // 41 of each: 18 are left for the third, and none for the fourth.
+    let (count, _) = until_it_waits(&mut rig, &clients[2], &chat);
+    assert_eq!(count, 60 + 18);
+    let (count, wait) = until_it_waits(&mut rig, &clients[3], &chat);
+    assert_eq!((count, wait), (60, Duration::from_millis(100)));
+    // However long the line is, one waits no longer than this.
+    rig.other.clear();
+    for _ in 0..150 {
+        clients[2..].iter().for_each(|c| rig.send(c, &chat));
+    }
+    let room = rig
+        .other
+        .iter()
+        .filter(|o| matches!(o, Output::Pause { wait, .. } if *wait == Duration::from_secs(5)));
+    assert!(room.count() > 0);
+    drop(focus);
+}
+
+#[test]
+fn what_one_hears() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(4);
+    rig.advance(Duration::from_secs(60));
+    let to_ben = format!(r#"<message to="{ROOM}/{}" type="chat"><body/></message>"#, clients[3].nick);
+    // As in a room; the line before one is not before others.
+    for (n, took) in [(0, 100), (1, 100), (2, 60 + 18)] {
+        assert_eq!(until_it_waits(&mut rig, &clients[n], &to_ben).0, took);
+    }
+    rig.other.clear();
+    let to_anna = format!(r#"<message to="{ROOM}/{}" type="chat"><body/></message>"#, clients[0].nick);
+    rig.send(&clients[2], &to_anna);
+    assert!(waits(&mut rig, &clients[2]).is_empty());
+    drop(focus);
+}
+
+fn lock(rig: &mut Rig, focus: &Client) {
+    rig.send(focus, &format!(r#"<iq type="set" id="l" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_roomsecret"><value>richtig</value></field></x></query></iq>"#));
+}
+
+#[test]
+fn passwords_of_a_room() {
+    let wrong = "<password>falsch</password>";
+    let from = |peer: Option<&str>| SessionQuery {
+        peer: peer.map(|p| budget::Network::of(p.parse().unwrap())),
+        ..Default::default()
+    };
+    let answered = |rig: &mut Rig, c: &Client| !rig.join_with(c, wrong, "").is_empty();
+    let mut rig = Rig::new();
+    let (focus, _) = rig.meeting(1);
+    lock(&mut rig, &focus);
+    // Of one session ten are looked at, and another after a second.
+    let one = rig.client();
+    assert!((0..10).all(|_| answered(&mut rig, &one)));
+    assert!(!answered(&mut rig, &one));
+    rig.advance(Duration::from_millis(999));
+    assert!(rig.take(&one).is_empty());
+    rig.advance(Duration::from_millis(1));
+    assert!(rig.take(&one)[0].contains("<not-authorized "));
+    // From one address 60, from all together 600.
+    rig.advance(Duration::from_secs(60));
+    for network in 0..10 {
+        let peer = format!("192.0.2.{network}");
+        for n in 0..61 {
+            let c = rig.client_with(from(Some(&peer)));
+            assert_eq!(answered(&mut rig, &c), n < 60, "{network} {n}");
+            rig.lose(c.conn);
+        }
+    }
+    let c = rig.client_with(from(Some("198.51.100.1")));
+    assert!(!answered(&mut rig, &c), "601");
+    rig.lose(c.conn);
+    // A line of 50 seconds has room, a longer one has not.
+    rig.advance(Duration::from_secs(120));
+    let line: Vec<Client> = (0..311).map(|_| rig.client_with(from(Some("192.0.2.1")))).collect();
+    for (n, c) in line.iter().enumerate() {
+        let back = rig.join_with(c, wrong, "").concat();
+        match n {
+            0..60 => assert!(back.contains("<not-authorized "), "{n}"),
+            60..310 => assert!(back.is_empty(), "{n}"),
+            _ => assert!(back.contains("<resource-constraint "), "{n}"),
+        }
+    }
+}
+
+#[test]
+fn affiliations_at_the_limit() {
+    let mut rig = limited(|l| l.max_affiliations = 3);
+    let (focus, clients) = rig.meeting(1);
+    let set = |rig: &mut Rig, n: u32, affiliation: &str| {
+        rig.ask(&focus, &format!(r#"<iq type="set" id="a" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin"><item affiliation="{affiliation}" jid="x{n}@meet.jitsi"/></query></iq>"#)).last().unwrap().contains("resource-constraint")
+    };
+    assert!(!set(&mut rig, 1, "member") && !set(&mut rig, 2, "member"), "the focus and two");
+    assert!(set(&mut rig, 3, "member"));
+    assert!(!set(&mut rig, 2, "owner") && !set(&mut rig, 1, "none") && !set(&mut rig, 3, "member"));
+    rig.end(&[&focus, &clients[0]]);
+}
+
+#[test]
+fn conference_requests_that_wait() {
+    let mut rig = Rig::new();
+    let focus = rig.focus();
+    let ask = |rig: &mut Rig, c: &Client, n: usize| {
+        rig.ask(c, &format!(r#"<iq type="set" id="{n}" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="r{n}@muc.meet.jitsi"/></iq>"#))
+    };
+    let clients: Vec<Client> = (0..201).map(|_| rig.client()).collect();
+    for c in &clients[..200] {
+        assert!((0..10).all(|n| ask(&mut rig, c, n).is_empty()));
+        assert!(ask(&mut rig, c, 10)[0].contains(r#"ready="false""#), "ten of one session");
+    }
+    assert!(rig.take(&clients[0]).is_empty());
+    assert!(ask(&mut rig, &clients[200], 0).is_empty());
+    let oldest = rig.take(&clients[0]);
+    assert!(
+        oldest.len() == 1 && oldest[0].contains(r#"id="0""#) && oldest[0].contains(r#"ready="false""#),
+        "2,001"
+    );
+    drop(focus);
 }
