@@ -1,4 +1,4 @@
-//! Service discovery (XEP-0030): a host in, its identities and features out; pulled by IQ or pushed at bind.
+//! Service discovery (XEP-0030): a host in, its identities and features out.
 
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 
@@ -20,11 +20,17 @@ pub(crate) fn info(
     let Some(def) = hosts.get(host).filter(|_| node.is_none()) else { return query };
     match &def.serves {
         Serves::Users(users) => {
-            if users.advertises {
-                component_identities(hosts, config, &mut query);
+            let components: Vec<(&'static str, &str)> = hosts
+                .components()
+                .filter_map(|(domain, c)| Some((c.module.component.as_ref()?.identity?, domain)))
+                .collect();
+            for identities in users.modules.iter().filter_map(|m| m.identities) {
+                for (category, kind, name) in identities(config, &components) {
+                    query.push(identity(category, kind, &name));
+                }
             }
             query.push(identity("server", "im", "Plausch"));
-            features(&mut query, USER_HOST_FEATURES);
+            users.modules.iter().for_each(|m| features(&mut query, m.features));
         }
         Serves::Rooms(_) => {
             query.push(identity("conference", "text", "Plausch"));
@@ -36,26 +42,6 @@ pub(crate) fn info(
         }
     }
     query
-}
-
-/// `disco#items`: rooms are hidden, so only the main host lists anything.
-pub(crate) fn items(config: &Config, node: Option<&str>) -> Element {
-    let mut query = Element::new("query", ns::DISCO_ITEMS).with_opt_attr("node", node);
-    if node.is_none() {
-        for address in [&config.muc_domain, &config.focus_domain] {
-            query.push(Element::inherit("item").with_attr("jid", address.as_str()));
-        }
-    }
-    query
-}
-
-/// The push before the bind result (upstream's `jiconop`): everything a client would ask for afterwards.
-pub(crate) fn push(hosts: &Hosts, config: &Config, domain: &str) -> Element {
-    let mut query = Element::new("query", ns::DISCO_INFO);
-    component_identities(hosts, config, &mut query);
-    query.push(identity("server", "im", "Plausch"));
-    features(&mut query, USER_HOST_FEATURES);
-    Element::new("message", ns::CLIENT).with_attr("from", domain).with_child(query)
 }
 
 /// What a host without users answers to a stanza to itself.
@@ -84,20 +70,6 @@ pub(crate) fn answer(
     }
 }
 
-/// Only what really answers: clients enable their user interface by these.
-fn component_identities(hosts: &Hosts, config: &Config, query: &mut Element) {
-    for (domain, c) in hosts.components() {
-        if let Some(kind) = c.module.component.as_ref().and_then(|c| c.identity) {
-            query.push(identity("component", kind, domain));
-        }
-    }
-    for (kind, name) in [("shard", &config.shard), ("region", &config.region), ("release", &config.release)] {
-        if let Some(name) = name {
-            query.push(identity("server", kind, name));
-        }
-    }
-}
-
 fn identity(category: &str, kind: &str, name: &str) -> Element {
     Element::inherit("identity")
         .with_attr("category", category)
@@ -110,6 +82,3 @@ fn features(query: &mut Element, vars: &[&str]) {
         query.push(Element::inherit("feature").with_attr("var", *var));
     }
 }
-
-const USER_HOST_FEATURES: &[&str] =
-    &[ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::VERSION, ns::ROSTER, ns::EXTDISCO_1, ns::EXTDISCO_2];

@@ -9,7 +9,7 @@ use crate::auth::Mechanism;
 use crate::config::{Config, MainAuth};
 use crate::identity::HostId;
 use crate::module::{Module, Modules};
-use crate::modules::{BREWERIES, MEETINGS};
+use crate::modules::{ACCOUNTS_ALONE, BREWERIES, MEETINGS, PEOPLE};
 use crate::policy::Policy;
 use crate::tenants;
 
@@ -37,8 +37,8 @@ pub(crate) struct Users {
     pub(crate) mechanisms: &'static [Mechanism],
     /// How long a lost session waits to be resumed.
     pub(crate) resume: Duration,
-    /// Clients are told of the components here.
-    pub(crate) advertises: bool,
+    /// What answers here.
+    pub(crate) modules: Modules,
     /// Its accounts are the roles'.
     pub(crate) services: bool,
 }
@@ -91,29 +91,29 @@ impl Hosts {
             MainAuth::Anonymous => ANONYMOUS,
             MainAuth::Internal => ACCOUNTS,
         };
-        let users = |(anonymous, mechanisms), resume, advertises| {
-            let services = false;
-            Serves::Users(Users { anonymous, mechanisms, resume, advertises, services })
+        let enabled = |list: &[&'static Module]| -> Modules {
+            list.iter().copied().filter(|m| (m.enabled)(config)).collect()
+        };
+        let users = |(anonymous, mechanisms), resume, list| {
+            let (services, modules) = (false, enabled(list));
+            Serves::Users(Users { anonymous, mechanisms, resume, modules, services })
         };
         let (anonymous, mechanisms) = ACCOUNTS;
         let roles = Users {
             anonymous,
             mechanisms,
             resume: config.resume_timeout_auth,
-            advertises: false,
+            modules: enabled(ACCOUNTS_ALONE),
             services: true,
         };
-        hosts.add(&config.domain, users(main, config.resume_timeout, true));
+        hosts.add(&config.domain, users(main, config.resume_timeout, PEOPLE));
         hosts.add(&config.auth_domain, Serves::Users(roles));
         if let Some(domain) = &config.guest_domain {
-            hosts.add(domain, users(ANONYMOUS, config.resume_timeout, true));
+            hosts.add(domain, users(ANONYMOUS, config.resume_timeout, PEOPLE));
         }
         if let Some(domain) = &config.hidden_domain {
-            hosts.add(domain, users(ACCOUNTS, config.resume_timeout, false));
+            hosts.add(domain, users(ACCOUNTS, config.resume_timeout, ACCOUNTS_ALONE));
         }
-        let enabled = |list: &[&'static Module]| -> Modules {
-            list.iter().copied().filter(|m| (m.enabled)(config)).collect()
-        };
         let modules = enabled(meetings);
         hosts.meetings = hosts.add(
             &config.muc_domain,
@@ -203,9 +203,11 @@ mod tests {
         config.guest_domain = Some("guest.meet.jitsi".into());
         config.main_auth = MainAuth::Internal;
         let hosts = Hosts::new(&config);
-        let users = |domain| hosts.users(hosts.of(&config, domain).unwrap());
+        let users = |domain: &str| hosts.users(hosts.of(&config, domain).unwrap());
         assert!(!users("meet.jitsi").unwrap().anonymous && users("guest.meet.jitsi").unwrap().anonymous);
-        assert!(!users("auth.meet.jitsi").unwrap().advertises);
+        let has = |domain: &str, name: &str| users(domain).unwrap().modules.iter().any(|m| m.name == name);
+        assert!(has("meet.jitsi", "components") && has("guest.meet.jitsi", "components"));
+        assert!(has("auth.meet.jitsi", "ping") && !has("auth.meet.jitsi", "components"));
         assert_eq!(users("auth.meet.jitsi").unwrap().resume, Duration::from_secs(15));
         assert!(users("muc.meet.jitsi").is_none() && hosts.of(&config, "hidden.meet.jitsi").is_none());
         let meetings = hosts.of(&config, "muc.meet.jitsi");

@@ -58,6 +58,34 @@ pub(crate) struct Command<'a> {
     pub(crate) message: &'a Element,
 }
 
+/// A `get` or `set` to a host with users.
+pub(crate) struct Request<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) payload: &'a Element,
+    pub(crate) host: Information<'a>,
+}
+
+/// A host with users, as service discovery shows it.
+pub(crate) struct Information<'a> {
+    /// As the one who asks spelled it.
+    pub(crate) domain: &'a str,
+    /// The answer to a question about this node of it.
+    pub(crate) about: &'a dyn Fn(Option<&str>) -> Element,
+}
+
+/// An identity (XEP-0030): category, type and name.
+pub(crate) type Named = (&'static str, &'static str, String);
+
+impl Request<'_> {
+    /// Whether it asks for this.
+    pub(crate) fn gets(&self, name: &str, ns: &str) -> bool {
+        self.kind == "get" && self.payload.is(name, ns)
+    }
+}
+
+/// What a request is answered with.
+pub(crate) type Reply = Result<Option<Element>, StanzaError>;
+
 /// A domain of the module's own, beside the host that has it.
 pub(crate) struct Component {
     /// `type` of its identity in discovery; clients switch their user interface on by it. `None`: not advertised.
@@ -84,6 +112,16 @@ pub(crate) struct Module {
     pub(crate) command: Option<fn(&mut Room, &mut World, &Command<'_>) -> Result<(), StanzaError>>,
     /// A session is gone for good.
     pub(crate) session_ended: Option<fn(&mut World, SessionId, &Session)>,
+
+    // ---- a host with users
+    /// What somebody who has logged in is told before it hears its address.
+    pub(crate) bound: Option<fn(&World, &Information<'_>) -> Option<Element>>,
+    /// A request to the host itself, or to the sender's own account. `None`: another module's.
+    pub(crate) request: Option<fn(&World, &Request<'_>) -> Option<Reply>>,
+    /// What its information names, besides the server itself; `components` are those there are, with their domains.
+    pub(crate) identities: Option<fn(&Config, components: &[(&'static str, &str)]) -> Vec<Named>>,
+    /// What its information says that it answers.
+    pub(crate) features: &'static [&'static str],
 
     // ---- coming in
     /// May this room come into being?
@@ -149,6 +187,10 @@ impl Module {
         stanza: None,
         command: None,
         session_ended: None,
+        bound: None,
+        request: None,
+        identities: None,
+        features: &[],
         create: None,
         created: None,
         join: None,

@@ -15,6 +15,7 @@ mod http;
 pub mod limits;
 mod listen;
 mod outlet;
+mod outside;
 mod owner;
 mod peers;
 mod tls;

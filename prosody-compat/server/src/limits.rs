@@ -127,6 +127,13 @@ pub const BOSH_POLLING: Duration = Duration::from_secs(5);
 /// Idle polls in that interval that no client has reason to exceed: clients poll when they have something to say.
 pub const BOSH_IDLE_POLLS: u32 = 50;
 
+/// One question to a service outside, from connecting to the end of its answer. Reason: a person waits for it; upstream's
+/// reservations give up after 20 s.
+pub const QUESTION: Duration = Duration::from_secs(20);
+
+/// Bytes of an answer. With `prosody_core::Limits::max_questions` 64 MiB at most; a reservation is 1 KiB.
+pub const ANSWER_BYTES: usize = 64 * 1024;
+
 /// How old the numbers of `ServerHandle::stats` may be: whoever asks without pause costs one walk over the rooms per 50 ms.
 pub const STATS_AGE: Duration = Duration::from_millis(50);
 

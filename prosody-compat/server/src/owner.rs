@@ -10,7 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use budget::Network;
 use bytes::Bytes;
-use prosody_core::{Answer, ConnId, Counters, FramingError, Output, Server, SessionQuery, Stats, Transport};
+use prosody_core::{
+    Answer, ConnId, Counters, FramingError, Output, QuestionId, Server, SessionQuery, Stats, Transport,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::{task, time};
 
@@ -18,6 +20,7 @@ use crate::connection::{Order, Sink};
 use crate::counters::{Tally, bump};
 use crate::limits;
 use crate::outlet::Outlet;
+use crate::outside;
 use crate::peers::{Peers, Place, Refused, Share, Stranger};
 
 /// Something that happened on a connection.
@@ -44,6 +47,11 @@ pub(crate) enum Input {
     },
     Closed {
         id: ConnId,
+    },
+    /// What became of a question to a service outside.
+    Answer {
+        id: QuestionId,
+        answer: Answer,
     },
 }
 
@@ -214,6 +222,9 @@ impl Owner {
                 self.forget(id);
                 self.step(Some(id), |server, now| server.handle_closed(now, id));
             }
+            Input::Answer { id, answer } => {
+                self.step(None, |server, now| server.handle_answer(now, id, &answer));
+            }
         }
     }
 
@@ -235,7 +246,7 @@ impl Owner {
 
     fn carry_out(&mut self, now: Instant) {
         loop {
-            let (mut slow, mut unanswered) = (Vec::new(), Vec::new());
+            let mut slow = Vec::new();
             while let Some(output) = self.server.poll_output() {
                 let (id, order) = match output {
                     Output::Send { conn, frame } => (conn, Order::Send(frame)),
@@ -248,8 +259,8 @@ impl Owner {
                     }
                     Output::Pause { conn, wait } => (conn, Order::Pause(wait)),
                     Output::Close { conn, reason } => (conn, Order::Close(reason)),
-                    Output::Ask { id, .. } => {
-                        unanswered.push(id);
+                    Output::Ask { id, question } => {
+                        outside::ask(self.shared.inputs.clone(), id, question);
                         continue;
                     }
                 };
@@ -270,12 +281,8 @@ impl Owner {
                     self.forget(id);
                 }
             }
-            if slow.is_empty() && unanswered.is_empty() {
+            if slow.is_empty() {
                 return;
-            }
-            // No option names a service outside, so there is nobody to ask.
-            for id in unanswered {
-                self.server.handle_answer(now, id, &Answer::Unreachable);
             }
             // The server hears of it after all effects of the input are out, as its contract wants.
             for id in slow {

@@ -6,9 +6,12 @@
 mod admission;
 mod allowners;
 mod av_moderation;
+mod basics;
 mod client_proxy;
+mod components;
 mod conference_duration;
 mod end_conference;
+mod external_services;
 mod filter_access;
 mod join_rate;
 mod json_message;
@@ -58,6 +61,27 @@ pub(crate) static MEETINGS: &[&Module] = &[
     &av_moderation::MODULE,
     &metadata::MODULE,
     &polls::MODULE,
+];
+
+/// Where people log in.
+pub(crate) static PEOPLE: &[&Module] = &[
+    &components::MODULE,
+    &basics::DISCO,
+    &basics::PING,
+    &basics::VERSION,
+    &basics::ROSTER,
+    &basics::SESSION,
+    &external_services::MODULE,
+];
+
+/// Where roles and recorders log in, who ask for what they want.
+pub(crate) static ACCOUNTS_ALONE: &[&Module] = &[
+    &basics::DISCO,
+    &basics::PING,
+    &basics::VERSION,
+    &basics::ROSTER,
+    &basics::SESSION,
+    &external_services::MODULE,
 ];
 
 /// Where roles publish their load.

@@ -7,6 +7,7 @@ use crate::connection::Stage;
 use crate::counters::Counter;
 use crate::disco;
 use crate::identity::{HostId, Identity};
+use crate::module::Information;
 use crate::output::{CloseReason, ConnId, Output};
 use crate::server::Server;
 use crate::session::SessionId;
@@ -54,10 +55,15 @@ impl Server {
         let session = self.bind(conn, jid.clone());
         // compat: the push must be the first message of the connection and come before the bind result
         // (test: compat_websocket_frames_are_what_the_client_library_wants).
-        let advertises = self.hosts.users(user.host).is_some_and(|users| users.advertises);
-        if self.world.config.push_components && advertises {
-            let push = disco::push(&self.hosts, &self.world.config, &user.domain);
-            self.world.send(session, push);
+        let modules = self.hosts.users(user.host).map(|users| users.modules.clone());
+        for bound in modules.iter().flat_map(|list| list.iter()).filter_map(|m| m.bound) {
+            let about = |node: Option<&str>| {
+                disco::info(&self.hosts, &self.world.config, user.host, &user.domain, node)
+            };
+            let told = bound(&self.world, &Information { domain: &user.domain, about: &about });
+            if let Some(told) = told {
+                self.world.send(session, told);
+            }
         }
         let result =
             Element::new("iq", ns::CLIENT).with_attr("type", "result").with_attr("id", id).with_child(
