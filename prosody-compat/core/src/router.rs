@@ -106,9 +106,9 @@ impl Server {
             return self.world.deliver(target, &Outgoing::new(e));
         }
         match (e.name(), e.attr("type")) {
-            ("message", None | Some("chat" | "normal")) => self.to_account(to, sender, e, true),
+            ("message", None | Some("chat" | "normal")) => self.message_to(to, sender, e, true),
             ("message", Some("headline")) if to.resource().is_none() && !own => {
-                self.to_account(to, sender, e, false);
+                self.message_to(to, sender, e, false);
             }
             ("message", Some("error" | "headline")) | ("presence", _) => {}
             _ => self.world.refuse(sender, &e, &StanzaError::new(Condition::ServiceUnavailable), None),
@@ -118,7 +118,7 @@ impl Server {
     /// To all sessions of an account that said that they are there. compat: a client's message without an address, such as a
     /// poll where there are none, is answered, because browsers never say so (test:
     /// compat_a_message_without_an_address_is_for_the_own_account).
-    fn to_account(&mut self, to: &Jid, sender: &Sender, e: Element, answered: bool) {
+    fn message_to(&mut self, to: &Jid, sender: &Sender, e: Element, answered: bool) {
         let there = self.world.sessions.of_account(to.bare_str()).filter(|(_, s)| s.available == Some(true));
         let there: Vec<SessionId> = there.map(|(id, _)| id).collect();
         if there.is_empty() && answered {
