@@ -237,7 +237,8 @@ impl ConferenceRefusal {
         }
     }
 
-    /// The HTTP answer. compat: clients find an invalid session only by `400 invalid-session` behind other text.
+    /// The HTTP answer. compat: clients find an invalid session only by `400 invalid-session` behind other text
+    /// (test: compat_invalid_session_is_found_behind_other_text).
     pub fn to_http(&self) -> HttpAnswer {
         let (status, body) = match self {
             Self::NotAuthorized => (403, "Error".to_owned()),
@@ -252,7 +253,7 @@ impl ConferenceRefusal {
 impl From<ParseError> for ConferenceRefusal {
     fn from(e: ParseError) -> Self {
         Self::BadRequest(match e {
-            // compat: upstream's text.
+            // compat: upstream's text (test: compat_a_missing_room_is_said_as_upstream_says_it).
             ParseError::Missing { what: "room", .. } => "No 'room' specified.".to_owned(),
             e => e.to_string(),
         })
@@ -392,9 +393,13 @@ mod tests {
     }
 
     #[test]
-    fn bad_requests_say_what_without_saying_whose() {
+    fn compat_a_missing_room_is_said_as_upstream_says_it() {
         let none = ConferenceRequest::from_json("{}").unwrap_err();
         assert_eq!(ConferenceRefusal::from(none).to_http().body, "Bad request: No 'room' specified.");
+    }
+
+    #[test]
+    fn bad_requests_say_what_without_saying_whose() {
         for room in ["demo", "a@b@c", "@x", "a@b/c", "[town]a@b", "[]x@b"] {
             let e = ConferenceRequest::from_json(&json!({"room": room}).to_string()).unwrap_err();
             assert_eq!(e, INVALID_ROOM, "{room}");

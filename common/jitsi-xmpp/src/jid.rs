@@ -31,7 +31,8 @@ pub enum JidError {
 
 /// Any JID: `[node@]domain[/resource]`, prepared: two spellings of one address are equal.
 ///
-/// compat: domain labels with `_` are accepted, because tenant hosts contain them.
+/// compat: domain labels with `_` are accepted, because tenant hosts contain them
+/// (test: compat_underscore_in_domain_is_accepted).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Jid {
     text: Box<str>,

@@ -35,7 +35,8 @@ pub(crate) fn node(part: &str, out: &mut String) -> Result<(), JidError> {
 /// Appends a domain: lower-case, without a dot at its end. Labels that are not ASCII are prepared one by one, by the
 /// rules of node names, which are those of international domain names (RFC 7622 §3.2, RFC 5895).
 ///
-/// compat: ASCII labels are not held to letters, digits and hyphens: tenants contain other signs.
+/// compat: ASCII labels are not held to letters, digits and hyphens: tenants contain other signs
+/// (test: compat_underscore_in_domain_is_accepted).
 pub(crate) fn domain(part: &str, out: &mut String) -> Result<(), JidError> {
     let part = part.strip_suffix('.').unwrap_or(part);
     bounded(part, JidError::EmptyDomain)?;

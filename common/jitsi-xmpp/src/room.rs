@@ -49,7 +49,8 @@ impl Tenant {
         Ok(Self(text.into()))
     }
 
-    /// Checks the first segment of a page's path, decoded. compat: clients turn dots into underscores.
+    /// Checks the first segment of a page's path, decoded. compat: clients turn dots into underscores
+    /// (test: names_of_tenants).
     pub fn from_path(segment: &str) -> Result<Self, RoomError> {
         Self::new(&segment.replace('.', "_"))
     }

@@ -67,7 +67,7 @@ pub enum BridgeMessage {
     EndpointConnectivityStatus {
         /// Who.
         endpoint: EndpointId,
-        /// Whether it does. compat: a string on the wire.
+        /// Whether it does. compat: a string on the wire (test: compat_connectivity_is_told_as_a_string).
         active: bool,
     },
     /// From another participant.

@@ -46,6 +46,13 @@ fn bridge_messages_keep_their_bytes() {
 }
 
 #[test]
+fn compat_connectivity_is_told_as_a_string() {
+    let gone =
+        BridgeMessage::EndpointConnectivityStatus { endpoint: EndpointId::new("b5c6d7e8"), active: false };
+    assert!(gone.to_json().ends_with(r#""active":"false"}"#), "{}", gone.to_json());
+}
+
+#[test]
 fn compat_legacy_audio_subscription_is_translated() {
     let read = |t: &str| match client(t).unwrap() {
         ClientMessage::ReceiverAudioSubscription(s) => s,

@@ -48,7 +48,7 @@ impl BridgeMessage {
             Self::EndpointConnectivityStatus { endpoint, active } => {
                 Json::class("EndpointConnectivityStatusChangeEvent")
                     .text("endpoint", endpoint.as_str())
-                    // compat: a string.
+                    // compat: a string (test: compat_connectivity_is_told_as_a_string).
                     .text("active", if *active { "true" } else { "false" })
             }
             Self::EndpointMessage(m) => Json::class("EndpointMessage")

@@ -190,7 +190,8 @@ fn transport(value: &Value) -> Result<Transport, ParseError> {
     let f = Fields::new("transport", value)?;
     let sctp = f.object("sctp").map(|s| {
         let s = Fields::new("sctp", s)?;
-        // compat: stock bridges write "SERVER" in JSON and "server" in XML.
+        // compat: stock bridges write "SERVER" in JSON and "server" in XML
+        // (test: compat_json_of_a_stock_bridge_has_the_sctp_role_in_capitals).
         let role = s.text("role")?.map(str::to_ascii_lowercase);
         let role = role.map(|r| SctpRole::parse(&r).ok_or_else(|| s.invalid("role"))).transpose()?;
         Ok(Sctp { port: s.optional_number("port")?, role })

@@ -174,11 +174,12 @@ pub struct Jingle {
     pub reason: Option<Reason>,
     /// The allocation on the bridge.
     pub bridge_session: Option<BridgeSession>,
-    /// compat: only for clients without the start-muted feature in room metadata.
+    /// compat: only for clients without the start-muted feature in room metadata
+    /// (test: several_who_are_invited_at_once_are_counted_in_the_order_in_which_they_came).
     pub start_muted: Option<StartMuted>,
     /// `json-message`: sources in the compact form, focus → client only.
     pub json_sources: Option<CompactSources>,
-    /// compat: legacy `ice-state` of old mobile clients.
+    /// compat: legacy `ice-state` of old mobile clients (test: compat_clients_of_2021_are_heard).
     pub ice_state: Option<String>,
     /// Tracing.
     pub trace_parent: Option<TraceParent>,

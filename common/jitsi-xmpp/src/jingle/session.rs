@@ -43,7 +43,7 @@ impl Jingle {
     pub fn from_element(e: &Element) -> Result<Self, ParseError> {
         expect(e, "jingle", ns::JINGLE)?;
         let action = match required(e, "jingle", "action")? {
-            // compat: written by old clients.
+            // compat: written by old clients (test: compat_old_names_of_source_changes_are_read).
             "addsource" => Action::SourceAdd,
             "removesource" => Action::SourceRemove,
             a => Action::parse(a).ok_or(ParseError::Invalid { element: "jingle", what: "action" })?,
@@ -101,7 +101,8 @@ impl Content {
             return Err(ParseError::Unexpected("content"));
         }
         let description = e.child("description", ns::JINGLE_RTP);
-        // compat: the description may be of a kind we do not know, e.g. for data.
+        // compat: the description may be of a kind we do not know, e.g. for data
+        // (test: compat_a_description_for_data_is_left_aside).
         let last_n = e
             .child("initial-last-n", ns::COLIBRI2)
             .or_else(|| description.and_then(|d| d.child("initial-last-n", ns::COLIBRI2)));

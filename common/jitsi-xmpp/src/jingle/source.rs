@@ -113,7 +113,8 @@ impl Source {
     }
 }
 
-/// compat: the literal namespace stands also on a `source` inside `ssrc-group`.
+/// compat: the literal namespace stands also on a `source` inside `ssrc-group`
+/// (test: compat_every_element_on_the_list_carries_its_namespace).
 fn bare(ssrc: Ssrc) -> Element {
     Element::new("source", ns::JINGLE_SSMA).with_attr("ssrc", ssrc.0.to_string())
 }
@@ -143,7 +144,8 @@ impl Semantics {
 }
 
 impl SsrcGroup {
-    /// Reads `ssrc-group`. compat: clients write the `source` children without a literal namespace.
+    /// Reads `ssrc-group`. compat: clients write the `source` children without a literal namespace
+    /// (test: compat_ssrc_group_of_a_client_has_sources_without_namespace).
     pub fn from_element(e: &Element) -> Result<Self, ParseError> {
         if e.name() != "ssrc-group" {
             return Err(ParseError::Unexpected("ssrc-group"));

@@ -201,6 +201,20 @@ fn compat_initial_last_n_in_content_or_description() {
 }
 
 #[test]
+fn compat_old_names_of_source_changes_are_read() {
+    for (written, meant) in [("addsource", Action::SourceAdd), ("removesource", Action::SourceRemove)] {
+        let text = format!("<jingle xmlns='urn:xmpp:jingle:1' action='{written}' sid='s1'/>");
+        assert_eq!(Jingle::from_element(&element(&text)).unwrap().action, meant);
+    }
+}
+
+#[test]
+fn compat_a_description_for_data_is_left_aside() {
+    let text = "<content xmlns='urn:xmpp:jingle:1' name='data'><description xmlns='urn:xmpp:jingle:apps:other:1'/></content>";
+    assert!(Content::from_element(&element(text)).unwrap().description.is_none());
+}
+
+#[test]
 fn compact_sources_in_both_spellings() {
     let strings = r#"<json-message xmlns="http://jitsi.org/jitmeet">{"sources":{"b5":[[{"s":"1","n":"b5-v0","m":"x y"},{"s":"2","n":"b5-v1","v":1}],[["f","1","3"],["s","1","2","4"]],[{"s":"5","n":"b5-a0"}]]}}</json-message>"#;
     let c = CompactSources::from_element(&element(strings)).unwrap().unwrap();

@@ -378,3 +378,20 @@ fn what_waits_for_a_client_that_does_not_ask_is_bounded() {
     poll(&mut e, now, 101, 1);
     assert!(!e.is_full());
 }
+
+#[test]
+fn what_is_kept_for_a_client_is_known_and_too_much_ends_the_session() {
+    let now = Instant::now();
+    let mut e = opened(now);
+    effects(&mut e);
+    let before = e.kept();
+    let text = format!("<message><body>{}</body></message>", "x".repeat(10_000));
+    e.handle_frame(now, frame(&text));
+    e.flush(now);
+    effects(&mut e);
+    assert!(e.kept() >= before + text.len() - 200, "it waits, or is kept as an answer: {}", e.kept());
+    e.handle_too_much(now);
+    let done = effects(&mut e);
+    assert!(done.iter().any(|d| matches!(d, Effect::Closed { clean: false, .. })), "{done:?}");
+    assert_eq!((e.kept(), e.poll_timeout()), (0, None));
+}
