@@ -42,6 +42,7 @@
 )]
 
 // What there is: words, then state. None of these knows a module or a rule.
+pub mod bosh;
 mod clock;
 mod config;
 mod connection;

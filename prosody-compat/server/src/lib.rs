@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
-mod bosh;
 pub mod config;
 mod connection;
 mod counters;

@@ -97,35 +97,11 @@ pub const TCP_READ: usize = 8 * 1024;
 /// Stanzas are gathered up to this size before one TCP write, so that a burst costs few system calls. One buffer per connection.
 pub const TCP_WRITE: usize = 64 * 1024;
 
-/// Bytes of one BOSH request, and of one answer before another begins. Twice the stanza limit.
-pub const BOSH_BODY_BYTES: usize = 2 * 262_144;
-
 /// Bytes of the request that opens a BOSH session: it has no stanzas.
 pub const BOSH_LOGIN_BYTES: usize = 8 * 1024;
 
-/// Stanzas of one BOSH request. Reason: a client joins several of its requests; a dozen is usual.
-pub const BOSH_STANZAS_PER_BODY: usize = 256;
-
 /// BOSH requests of one session waiting for its task: the window, twice.
 pub const BOSH_QUEUE: usize = 8;
-
-/// XEP-0124 `hold`: requests kept open.
-pub const BOSH_HOLD: usize = 1;
-
-/// XEP-0124 `requests`: the window of request ids.
-pub const BOSH_REQUESTS: u64 = 2;
-
-/// XEP-0124 `wait`: longest time a request is kept open. Clients ask for 60 s.
-pub const BOSH_MAX_WAIT: Duration = Duration::from_secs(120);
-
-/// XEP-0124 `inactivity`: longest time without an open request.
-pub const BOSH_INACTIVITY: Duration = Duration::from_secs(60);
-
-/// XEP-0124 `polling`: the interval in which idle polls are counted.
-pub const BOSH_POLLING: Duration = Duration::from_secs(5);
-
-/// Idle polls in that interval that no client has reason to exceed: clients poll when they have something to say.
-pub const BOSH_IDLE_POLLS: u32 = 50;
 
 /// One question to a service outside, from connecting to the end of its answer. Reason: a person waits for it; upstream's
 /// reservations give up after 20 s.

@@ -33,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     ("z17_words", wire::z17_words),
     ("z18_xmpp_stream", machines::z18_xmpp_stream),
     ("z19_meeting", meeting::z19_meeting),
+    ("z21_bosh", machines::z21_bosh),
     ("z22_conference_request", machines::z22_conference_request),
     ("z24_focus", machines::z24_focus),
     ("z29_addresses", wire::z29_addresses),

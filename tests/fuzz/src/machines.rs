@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use focus_core::{Focus, HttpRequestId};
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::{Element, ns, xml};
+use prosody_core::bosh::body::Body;
+use prosody_core::bosh::engine::{Effect, Engine};
 use prosody_core::{ConnId, Output, Server, SessionQuery, Transport};
 
 /// Between frames; no XML has it, no UTF-8 either.
@@ -109,4 +111,60 @@ fn is_answer(e: &Element) -> bool {
 
 fn somebody() -> focus_core::Network {
     focus_core::Network::of([192, 0, 2, 1].into())
+}
+
+/// Bodies of one BOSH session, and frames of the server in between: each request is answered at most once, every one of
+/// them when the session is over, what goes to the client is a `<body/>` with all that the server said, in order.
+pub fn z21_bosh(data: &[u8]) {
+    let mut now = Instant::now();
+    let mut bodies = data.split(|b| *b == FRAME).take(32).enumerate();
+    let Some(first) = bodies.next().and_then(|(_, b)| Body::read(b).ok()) else { return };
+    let Ok(mut engine) = Engine::new(now, "s1".into(), first, 0) else { return };
+    let (mut asked, mut answered, mut told, mut said) = (vec![0], Vec::new(), 0, 0);
+    let mut over = false;
+    let mut look = |engine: &mut Engine<usize>, over: &mut bool| {
+        while let Some(effect) = engine.poll_effect() {
+            match effect {
+                Effect::Answer(request, bytes) => {
+                    assert!(!answered.contains(&request), "answered twice");
+                    answered.push(request);
+                    let body = xml::parse(&bytes).expect("what is sent can be read");
+                    assert!(body.is("body", ns::HTTP_BIND), "{}", body.name());
+                    for e in body.children().filter(|e| e.name() == "message") {
+                        let n: usize = e.attr("id").and_then(|i| i.parse().ok()).expect("ours");
+                        // An answer that is sent again is the same as before.
+                        assert!(n <= told, "out of order");
+                        told = told.max(n + 1);
+                    }
+                }
+                Effect::Frame(frame) => assert!(!*over && !frame.is_empty(), "after the end"),
+                Effect::Closed { .. } => *over = true,
+            }
+        }
+        answered.len()
+    };
+    look(&mut engine, &mut over);
+    for (n, body) in bodies {
+        if let Ok(body) = Body::read(body) {
+            asked.push(n);
+            engine.handle_request(now, body, n);
+        } else if !over {
+            let frame = format!("<message xmlns='jabber:client' id='{said}'/>");
+            said += 1;
+            engine.handle_frame(now, frame.into_bytes().into());
+            engine.flush(now);
+        }
+        look(&mut engine, &mut over);
+        now += Duration::from_secs(3);
+        if engine.poll_timeout().is_some_and(|t| t <= now) {
+            engine.handle_timeout(now);
+        }
+    }
+    engine.handle_server_closed(now, None);
+    for _ in 0..64 {
+        now += Duration::from_secs(10);
+        engine.handle_timeout(now);
+    }
+    assert_eq!(look(&mut engine, &mut over), asked.len(), "everybody who asked has an answer");
+    assert!(over, "the session is over");
 }

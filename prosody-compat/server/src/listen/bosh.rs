@@ -11,6 +11,9 @@ use budget::Network;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use jitsi_xmpp::{Entropy, ns};
+use prosody_core::bosh::body::{self, Body, Condition};
+use prosody_core::bosh::engine::{Effect, Engine};
+use prosody_core::bosh::limits::BODY_BYTES;
 use prosody_core::{SessionQuery, Transport};
 use service::body::Whole;
 use service::{Client, SystemEntropy};
@@ -20,8 +23,6 @@ use tokio::time;
 use super::query;
 use super::rate::Pace;
 use crate::backlog::Charge;
-use crate::bosh::body::{self, Body, Condition};
-use crate::bosh::engine::{Effect, Engine};
 use crate::connection::{Connection, Order};
 use crate::counters::{Tally, bump};
 use crate::limits;
@@ -80,7 +81,7 @@ impl Bosh {
 
     /// An answer is a 200 with a `<body/>`; refusals are of type `terminate`. Only what never became a body is refused by HTTP.
     async fn post(&self, request: Request, tenant: Option<String>) -> Response {
-        let (head, whole) = match service::body::read(request, limits::BOSH_BODY_BYTES).await {
+        let (head, whole) = match service::body::read(request, BODY_BYTES).await {
             Ok(read) => read,
             Err(refused) => {
                 bump(&self.shared.tally.bosh_too_large);

@@ -147,7 +147,7 @@ async fn a_body_over_the_limit_is_refused_and_counted() {
         let frame = format!("<body {NS} rid='1' sid='nobody'></body>");
         frame.replace("></", &format!("><a>{}</a></", "x".repeat(bytes - frame.len() - 7)))
     };
-    let most = prosody_server::limits::BOSH_BODY_BYTES;
+    let most = prosody_core::bosh::limits::BODY_BYTES;
     assert_eq!(post(&server, "/http-bind", &body(250_000)).await.attr("condition"), Some("item-not-found"));
     let (status, _, _) = server.http("POST /http-bind HTTP/1.1", &body(most + 1)).await;
     assert_eq!(status, 413);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::body::{Body, Condition};
 use super::engine::{Effect, Engine};
-use crate::limits;
+use super::limits;
 
 const NS: &str = "http://jabber.org/protocol/httpbind";
 
@@ -109,8 +109,8 @@ fn what_is_not_a_body_is_a_bad_request() {
 #[test]
 fn stanzas_per_body_are_bounded() {
     let of = |n: usize| format!("<body rid='1'>{}</body>", "<a/>".repeat(n));
-    assert!(Body::read(of(limits::BOSH_STANZAS_PER_BODY).as_bytes()).is_ok());
-    assert_eq!(refusal(of(limits::BOSH_STANZAS_PER_BODY + 1).as_bytes()), Condition::PolicyViolation);
+    assert!(Body::read(of(limits::STANZAS_PER_BODY).as_bytes()).is_ok());
+    assert_eq!(refusal(of(limits::STANZAS_PER_BODY + 1).as_bytes()), Condition::PolicyViolation);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn wait_answers_with_nothing_and_silence_ends_the_session() {
     let empty = answers(&mut e);
     assert!(empty[0].0 == 1 && empty[0].1.ends_with("sid=\"s1\"/>"), "{}", empty[0].1);
     let end = e.poll_timeout().unwrap();
-    assert_eq!(end - due, limits::BOSH_INACTIVITY);
+    assert_eq!(end - due, limits::INACTIVITY);
     e.handle_timeout(end);
     assert_eq!(effects(&mut e), [Effect::Closed { clean: false, reason: "bosh_inactive" }]);
     poll(&mut e, end, 102, 2);
@@ -292,11 +292,11 @@ fn a_held_request_sent_again_is_answered_on_the_new_connection() {
 fn the_window_of_request_ids_is_two() {
     let now = Instant::now();
     let mut e = opened(now);
-    poll(&mut e, now, 101 + limits::BOSH_REQUESTS, 1);
+    poll(&mut e, now, 101 + limits::REQUESTS, 1);
     assert_eq!(effects(&mut e), [], "at the edge: held back");
 
     let mut e = opened(now);
-    poll(&mut e, now, 102 + limits::BOSH_REQUESTS, 1);
+    poll(&mut e, now, 102 + limits::REQUESTS, 1);
     let got = effects(&mut e);
     assert!(matches!(&got[..], [Effect::Answer(1, _), Effect::Closed { clean: false, reason: "bosh_rid" }]));
 
@@ -352,11 +352,11 @@ fn idle_polls_are_bounded() {
     let now = Instant::now();
     let mut e = opened(now);
     poll(&mut e, now, 101, 0);
-    for i in 1..=u64::from(limits::BOSH_IDLE_POLLS) {
+    for i in 1..=u64::from(limits::IDLE_POLLS) {
         poll(&mut e, now, 101 + i, 0);
     }
     assert!(!effects(&mut e).iter().any(|f| matches!(f, Effect::Closed { .. })));
-    poll(&mut e, now, 102 + u64::from(limits::BOSH_IDLE_POLLS), 0);
+    poll(&mut e, now, 102 + u64::from(limits::IDLE_POLLS), 0);
     let got = effects(&mut e);
     assert_eq!(got.last(), Some(&Effect::Closed { clean: false, reason: "bosh_overactive" }));
     // Spread over time they are fine.
@@ -371,7 +371,7 @@ fn idle_polls_are_bounded() {
 fn what_waits_for_a_client_that_does_not_ask_is_bounded() {
     let now = Instant::now();
     let mut e = opened(now);
-    e.handle_frame(now, Bytes::from(vec![b'x'; limits::BOSH_BODY_BYTES - 1]));
+    e.handle_frame(now, Bytes::from(vec![b'x'; limits::BODY_BYTES - 1]));
     assert!(!e.is_full());
     e.handle_frame(now, Bytes::from_static(b"x"));
     assert!(e.is_full());

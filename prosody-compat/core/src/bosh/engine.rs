@@ -12,21 +12,27 @@ use jitsi_xmpp::ns;
 use jitsi_xmpp::xml::escape_attr;
 
 use super::body::{self, Body, Condition, Creation};
-use crate::limits;
+use super::limits;
 
 /// What has to happen. In order.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Effect<R> {
+pub enum Effect<R> {
     /// Answer a request, status 200.
     Answer(R, Bytes),
     /// One frame for the server: a stanza, or the framing element that opens the stream.
     Frame(Bytes),
-    /// The session is over for the client; `clean`: it said goodbye.
-    Closed { clean: bool, reason: &'static str },
+    /// The session is over for the client.
+    Closed {
+        /// It said goodbye.
+        clean: bool,
+        /// Why, for the log and the counter.
+        reason: &'static str,
+    },
 }
 
+/// One session; `R` is what the owner calls an open request.
 #[derive(Debug)]
-pub(crate) struct Engine<R> {
+pub struct Engine<R> {
     sid: String,
     to: String,
     lang: Option<String>,
@@ -70,14 +76,14 @@ enum State {
 
 impl<R> Engine<R> {
     /// A session made by `request`, which must not carry a `sid`. Refusals are XEP-0124's conditions.
-    pub(crate) fn new(now: Instant, sid: String, request: Body, reply: R) -> Result<Self, (Condition, R)> {
+    pub fn new(now: Instant, sid: String, request: Body, reply: R) -> Result<Self, (Condition, R)> {
         let Some(to) = request.to.clone().filter(|to| !to.is_empty()) else {
             return Err((Condition::ImproperAddressing, reply));
         };
         let Some(wait) = request.wait.as_deref().and_then(|w| w.parse::<u64>().ok()) else {
             return Err((Condition::BadRequest, reply));
         };
-        let wait = wait.min(limits::BOSH_MAX_WAIT.as_secs());
+        let wait = wait.min(limits::MAX_WAIT.as_secs());
         let mut engine = Self {
             sid,
             lang: request.lang.clone(),
@@ -102,7 +108,7 @@ impl<R> Engine<R> {
     }
 
     /// A further request of this session.
-    pub(crate) fn handle_request(&mut self, now: Instant, request: Body, reply: R) {
+    pub fn handle_request(&mut self, now: Instant, request: Body, reply: R) {
         let rid = request.rid;
         if self.state == State::Over {
             let over = body::terminate(Some(&self.sid), Some(ITEM_NOT_FOUND), &[]);
@@ -116,7 +122,7 @@ impl<R> Engine<R> {
             {
                 self.process(now, request, reply);
             }
-        } else if rid > self.expected && rid - self.expected <= limits::BOSH_REQUESTS {
+        } else if rid > self.expected && rid - self.expected <= limits::REQUESTS {
             if let Some((_, older)) = self.early.insert(rid, (request, reply)) {
                 self.effects.push_back(Effect::Answer(older, body::answer(&self.sid, None, &[])));
             }
@@ -134,7 +140,7 @@ impl<R> Engine<R> {
     }
 
     /// A frame from the server. Call [`Engine::flush`] after the last one at hand.
-    pub(crate) fn handle_frame(&mut self, now: Instant, frame: Bytes) {
+    pub fn handle_frame(&mut self, now: Instant, frame: Bytes) {
         if self.state != State::Open || frame.starts_with(b"<open ") {
             // There is no stream header in BOSH: the body is it.
             return;
@@ -157,7 +163,7 @@ impl<R> Engine<R> {
     }
 
     /// The server has ended the session, for this XEP-0124 condition or plainly.
-    pub(crate) fn handle_server_closed(&mut self, now: Instant, condition: Option<&'static str>) {
+    pub fn handle_server_closed(&mut self, now: Instant, condition: Option<&'static str>) {
         if self.state == State::Open {
             self.state = State::Ending(condition);
         }
@@ -165,7 +171,7 @@ impl<R> Engine<R> {
     }
 
     /// Answers a held request if there is something to say.
-    pub(crate) fn flush(&mut self, now: Instant) {
+    pub fn flush(&mut self, now: Instant) {
         match self.state {
             State::Open => {
                 if !self.outgoing.is_empty() && !self.held.is_empty() {
@@ -182,42 +188,41 @@ impl<R> Engine<R> {
     }
 
     /// Time has passed.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub fn handle_timeout(&mut self, now: Instant) {
         while self.state != State::Over && self.held.front().is_some_and(|h| h.until <= now) {
             self.answer_oldest(now);
         }
-        if self.state != State::Over
-            && self.held.is_empty()
-            && now >= self.silent_since + limits::BOSH_INACTIVITY
+        if self.state != State::Over && self.held.is_empty() && now >= self.silent_since + limits::INACTIVITY
         {
             self.end(now, Some(ITEM_NOT_FOUND), false, "bosh_inactive");
         }
     }
 
     /// When to call [`Engine::handle_timeout`].
-    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Instant> {
         if self.state == State::Over {
             return None;
         }
-        Some(self.held.front().map_or(self.silent_since + limits::BOSH_INACTIVITY, |h| h.until))
+        Some(self.held.front().map_or(self.silent_since + limits::INACTIVITY, |h| h.until))
     }
 
-    pub(crate) fn poll_effect(&mut self) -> Option<Effect<R>> {
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect<R>> {
         self.effects.pop_front()
     }
 
     /// Whether enough waits for the client: leave further frames where they are.
-    pub(crate) fn is_full(&self) -> bool {
-        self.outgoing_bytes >= limits::BOSH_BODY_BYTES
+    pub fn is_full(&self) -> bool {
+        self.outgoing_bytes >= limits::BODY_BYTES
     }
 
     /// Bytes kept for the client: what waits for its next request, and the last answers.
-    pub(crate) fn kept(&self) -> usize {
+    pub fn kept(&self) -> usize {
         self.outgoing_bytes + self.answered.iter().map(|(_, answer)| answer.len()).sum::<usize>()
     }
 
     /// Its address has too much waiting: the session is over.
-    pub(crate) fn handle_too_much(&mut self, now: Instant) {
+    pub fn handle_too_much(&mut self, now: Instant) {
         self.end(now, Some(POLICY_VIOLATION), false, "bosh_backlog");
     }
 
@@ -243,7 +248,7 @@ impl<R> Engine<R> {
             self.end(now, None, true, "bosh_terminated");
             return;
         }
-        while self.held.len() > limits::BOSH_HOLD {
+        while self.held.len() > limits::HOLD {
             self.answer_oldest(now);
         }
         self.flush(now);
@@ -252,15 +257,15 @@ impl<R> Engine<R> {
     /// A poll while another is held gets that one answered with nothing, XEP-0124 §11; more often than any client
     /// has reason to, it is a flood.
     fn is_overactive(&mut self, now: Instant) -> bool {
-        if self.held.len() <= limits::BOSH_HOLD || !self.outgoing.is_empty() {
+        if self.held.len() <= limits::HOLD || !self.outgoing.is_empty() {
             return false;
         }
-        if now >= self.idle_since + limits::BOSH_POLLING {
+        if now >= self.idle_since + limits::POLLING {
             self.idle_since = now;
             self.idle_polls = 0;
         }
         self.idle_polls += 1;
-        self.idle_polls > limits::BOSH_IDLE_POLLS
+        self.idle_polls > limits::IDLE_POLLS
     }
 
     fn answer_oldest(&mut self, now: Instant) {
@@ -270,7 +275,7 @@ impl<R> Engine<R> {
         let creation = self.creation.take();
         let bytes = body::answer(&self.sid, creation.as_ref(), &stanzas);
         self.answered.push_back((held.rid, bytes.clone()));
-        while self.answered.len() as u64 > limits::BOSH_REQUESTS {
+        while self.answered.len() as u64 > limits::REQUESTS {
             self.answered.pop_front();
         }
         self.silent_since = now;

@@ -7,42 +7,50 @@ use jitsi_xmpp::Element;
 use jitsi_xmpp::ns;
 use jitsi_xmpp::xml::{Splitter, StreamItem, XmlLimits, escape_attr, parse_with};
 
-use crate::limits;
+use super::limits;
 
 /// What a client sent.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Body {
+pub struct Body {
     /// Empty on session creation.
-    pub(crate) sid: Option<String>,
-    pub(crate) rid: u64,
-    pub(crate) terminate: bool,
+    pub sid: Option<String>,
+    /// XEP-0124 `rid`: counts requests up by one.
+    pub rid: u64,
+    /// `type='terminate'`: the last request.
+    pub terminate: bool,
     /// `xmpp:restart='true'`: the stream starts anew after authentication.
-    pub(crate) restart: bool,
-    pub(crate) to: Option<String>,
-    pub(crate) lang: Option<String>,
+    pub restart: bool,
+    /// Which host; on session creation.
+    pub to: Option<String>,
+    /// `xml:lang`.
+    pub lang: Option<String>,
     /// Raw, as sent.
-    pub(crate) wait: Option<String>,
+    pub wait: Option<String>,
     /// Stanzas, as written; those without `xmlns` are meant to be in `jabber:client`.
-    pub(crate) stanzas: Vec<Bytes>,
+    pub stanzas: Vec<Bytes>,
 }
 
 /// Why a request is refused. Blame: the peer. Consequence: an answer of type `terminate`; a session it belongs to
 /// ends. XEP-0124 §17.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Condition {
+pub enum Condition {
+    /// Not a `<body/>`, or not well-formed.
     #[error("bad-request")]
     BadRequest,
+    /// No host, or none of ours.
     #[error("improper-addressing")]
     ImproperAddressing,
+    /// A session or request id that is not known.
     #[error("item-not-found")]
     ItemNotFound,
+    /// More than is allowed.
     #[error("policy-violation")]
     PolicyViolation,
 }
 
 impl Condition {
     /// The word on the wire; also the counter's label.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "bad-request",
             Self::ImproperAddressing => "improper-addressing",
@@ -54,7 +62,7 @@ impl Condition {
 
 impl Body {
     /// Reads a request's body. Its content type is not looked at: the page-unload beacon sends `text/plain`.
-    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Condition> {
+    pub fn read(bytes: &[u8]) -> Result<Self, Condition> {
         let bytes = bytes.trim_ascii();
         let (tag, empty) = start_tag(bytes).ok_or(Condition::BadRequest)?;
         let head = parse_with(&tag, ns::HTTP_BIND, &TAG_LIMITS).map_err(|_| Condition::BadRequest)?;
@@ -75,7 +83,7 @@ impl Body {
     }
 
     /// Whether there is nothing in it but "here is a request to answer".
-    pub(crate) fn is_poll(&self) -> bool {
+    pub fn is_poll(&self) -> bool {
         self.stanzas.is_empty() && !self.terminate && !self.restart
     }
 }
@@ -130,7 +138,7 @@ fn children(bytes: &[u8]) -> Result<Vec<Bytes>, Condition> {
     while let Some(item) = splitter.next_item().map_err(|_| Condition::BadRequest)? {
         match item {
             StreamItem::Open(_) if !closed => {}
-            StreamItem::Element(stanza) if stanzas.len() < limits::BOSH_STANZAS_PER_BODY => {
+            StreamItem::Element(stanza) if stanzas.len() < limits::STANZAS_PER_BODY => {
                 stanzas.push(Bytes::from(stanza));
             }
             StreamItem::Element(_) => return Err(Condition::PolicyViolation),
@@ -143,13 +151,15 @@ fn children(bytes: &[u8]) -> Result<Vec<Bytes>, Condition> {
 
 /// What the answer to a session's creation says, XEP-0124 §7.
 #[derive(Debug, Clone)]
-pub(crate) struct Creation {
-    pub(crate) from: String,
-    pub(crate) wait: u64,
+pub struct Creation {
+    /// The host.
+    pub from: String,
+    /// Seconds that a request is kept open at most.
+    pub wait: u64,
 }
 
 /// An answer with stanzas; with `creation` the session's terms.
-pub(crate) fn answer(sid: &str, creation: Option<&Creation>, stanzas: &[Bytes]) -> Bytes {
+pub fn answer(sid: &str, creation: Option<&Creation>, stanzas: &[Bytes]) -> Bytes {
     let size: usize = stanzas.iter().map(Bytes::len).sum();
     let mut out = head(size, Some(sid));
     if let Some(c) = creation {
@@ -158,10 +168,10 @@ pub(crate) fn answer(sid: &str, creation: Option<&Creation>, stanzas: &[Bytes]) 
             " authid=\"{sid}\" wait=\"{}\" hold=\"{}\" requests=\"{}\" inactivity=\"{}\" polling=\"{}\" \
              ver=\"1.6\" secure=\"true\" xmlns:xmpp=\"{}\" xmpp:version=\"1.0\" from=\"",
             c.wait,
-            limits::BOSH_HOLD,
-            limits::BOSH_REQUESTS,
-            limits::BOSH_INACTIVITY.as_secs(),
-            limits::BOSH_POLLING.as_secs(),
+            limits::HOLD,
+            limits::REQUESTS,
+            limits::INACTIVITY.as_secs(),
+            limits::POLLING.as_secs(),
             ns::XBOSH,
         );
         escape_attr(&c.from, &mut out);
@@ -171,7 +181,7 @@ pub(crate) fn answer(sid: &str, creation: Option<&Creation>, stanzas: &[Bytes]) 
 }
 
 /// The answer that ends a session; without a condition the end was asked for.
-pub(crate) fn terminate(sid: Option<&str>, condition: Option<&str>, stanzas: &[Bytes]) -> Bytes {
+pub fn terminate(sid: Option<&str>, condition: Option<&str>, stanzas: &[Bytes]) -> Bytes {
     let size: usize = stanzas.iter().map(Bytes::len).sum();
     let mut out = head(size, sid);
     out.push_str(" type=\"terminate\"");
