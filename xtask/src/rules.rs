@@ -4,6 +4,7 @@ mod code;
 mod documents;
 mod graph;
 mod limits;
+mod quirks;
 mod texts;
 
 use std::process::Command;
@@ -40,6 +41,9 @@ pub(crate) fn check() -> Result<()> {
     for (file, text) in texts.iter().filter(|(f, _)| f.ends_with(".rs")) {
         bad.extend(code::check(file, text));
     }
+    bad.extend(quirks::check(
+        texts.iter().map(|(f, t)| (*f, t.as_str())).filter(|(f, _)| f.ends_with(".rs")),
+    ));
     let graph = graph::Graph::new(&metadata()?)?;
     bad.extend(graph.impure(&pure_crates()?));
     bad.extend(

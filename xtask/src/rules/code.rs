@@ -79,6 +79,11 @@ pub(super) fn check(file: &str, text: &str) -> Vec<String> {
     bad
 }
 
+/// Whether this is shipped, and no test of it.
+pub(super) fn is_product(file: &str) -> bool {
+    PRODUCT.iter().any(|p| file.starts_with(p)) && !is_test(file)
+}
+
 fn is_test(file: &str) -> bool {
     file.starts_with("tests/")
         || file.contains("/tests/")
