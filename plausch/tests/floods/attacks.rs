@@ -193,17 +193,7 @@ pub(crate) async fn in_a_room(target: Target, n: usize, blow: Blow) {
 async fn enter(t: &Target, k: usize, blow: Blow) -> Result<(), String> {
     let mut s = connect(t.http, STRANGER, FOR).await?;
     let mut client: Client = Client::new(100 + k as u8, "Stoerer", "stoerung@muc.meet.jitsi");
-    client.with_media = false;
-    log_in(&mut client, &mut s).await?;
-    client.ask();
-    let end = Instant::now() + Duration::from_secs(3);
-    while t.goes_on() && !client.in_room && Instant::now() < end {
-        flush(&mut client, &mut s).await?;
-        listen(&mut client, &mut s, Duration::from_millis(20)).await?;
-        if client.ask_at.is_some_and(|at| at <= Instant::now()) {
-            client.ask();
-        }
-    }
+    go_in(t, &mut client, &mut s).await?;
     while t.goes_on() {
         let frame = blow(&mut client, t.strike());
         client.stream.send(frame);
@@ -219,6 +209,22 @@ async fn enter(t: &Target, k: usize, blow: Blow) -> Result<(), String> {
         client.replies.clear();
         client.chat.clear();
         tokio::time::sleep(BREATH).await;
+    }
+    Ok(())
+}
+
+/// Logs in and enters the room, or goes on without it when that takes long.
+async fn go_in(t: &Target, client: &mut Client, s: &mut Socket) -> Result<(), String> {
+    client.with_media = false;
+    log_in(client, s).await?;
+    client.ask();
+    let end = Instant::now() + Duration::from_secs(3);
+    while t.goes_on() && !client.in_room && Instant::now() < end {
+        flush(client, s).await?;
+        listen(client, s, Duration::from_millis(20)).await?;
+        if client.ask_at.is_some_and(|at| at <= Instant::now()) {
+            client.ask();
+        }
     }
     Ok(())
 }
@@ -247,17 +253,7 @@ pub(crate) async fn deaf_pairs(target: Target, n: usize) {
 async fn deaf(t: &Target, k: usize) -> Result<(), String> {
     let mut s = connect(t.http, STRANGER, FOR).await?;
     let mut client: Client = Client::new(100, "Stoerer", &format!("taub{}@muc.meet.jitsi", k / 2));
-    client.with_media = false;
-    log_in(&mut client, &mut s).await?;
-    client.ask();
-    let end = Instant::now() + Duration::from_secs(3);
-    while t.goes_on() && !client.in_room && Instant::now() < end {
-        flush(&mut client, &mut s).await?;
-        listen(&mut client, &mut s, Duration::from_millis(20)).await?;
-        if client.ask_at.is_some_and(|at| at <= Instant::now()) {
-            client.ask();
-        }
-    }
+    go_in(t, &mut client, &mut s).await?;
     let (room, text) = (client.room.clone(), "x".repeat(60_000));
     while t.goes_on() {
         if k.is_multiple_of(2) {

@@ -3,5 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod bridge;
+mod end;
 pub mod names;
 pub mod world;

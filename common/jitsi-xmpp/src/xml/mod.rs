@@ -12,7 +12,7 @@ mod splitter;
 mod write;
 
 pub use read::{XmlError, XmlLimits, parse, parse_with};
-pub use splitter::{SplitError, Splitter, StreamItem};
+pub use splitter::{SplitError, Splitter, StreamItem, first_tag_end};
 pub use write::{escape_attr, escape_text};
 
 use std::borrow::Cow;

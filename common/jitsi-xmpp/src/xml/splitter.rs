@@ -24,6 +24,25 @@ pub enum SplitError {
     Malformed,
 }
 
+/// Where the first tag's `>` is; those in quoted attribute values are none.
+pub fn first_tag_end(bytes: &[u8]) -> Option<usize> {
+    let mut quote = None;
+    bytes.iter().position(|b| match quote {
+        Some(q) => {
+            if *b == q {
+                quote = None;
+            }
+            false
+        }
+        None => {
+            if matches!(b, b'"' | b'\'') {
+                quote = Some(*b);
+            }
+            *b == b'>'
+        }
+    })
+}
+
 /// Finds the boundaries of elements in a stream without understanding them. Holds at most one element's bytes
 /// (`limits.max_bytes`) plus one chunk; looks at every byte once.
 #[derive(Debug)]

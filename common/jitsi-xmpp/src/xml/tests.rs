@@ -118,3 +118,10 @@ fn splitter_is_linear_in_cdata_and_in_many_small_elements() {
     let small = "<a/>".repeat(500_000);
     assert_eq!(split_all(&[b"<s:s>", small.as_bytes()]).unwrap().len(), 500_001);
 }
+
+#[test]
+fn the_first_tag_ends_at_the_first_bracket_that_no_quote_holds() {
+    assert_eq!(first_tag_end(b"<a b='>' c=\"'>\">x"), Some(15));
+    assert_eq!(first_tag_end(b"<a/><b>"), Some(3));
+    assert_eq!(first_tag_end(b"<a b='>"), None);
+}

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use jitsi_xmpp::Element;
 use jitsi_xmpp::ns;
-use jitsi_xmpp::xml::{Splitter, StreamItem, XmlLimits, escape_attr, parse_with};
+use jitsi_xmpp::xml::{Splitter, StreamItem, XmlLimits, escape_attr, first_tag_end, parse_with};
 
 use super::limits;
 
@@ -103,21 +103,7 @@ fn restart(head: &Element) -> bool {
 fn start_tag(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let from = if bytes.starts_with(b"<?xml") { bytes.iter().position(|b| *b == b'>')? + 1 } else { 0 };
     let rest = bytes.get(from..)?.trim_ascii_start();
-    let mut quote = None;
-    let end = rest.iter().position(|b| match quote {
-        Some(q) => {
-            if *b == q {
-                quote = None;
-            }
-            false
-        }
-        None => {
-            if matches!(b, b'"' | b'\'') {
-                quote = Some(*b);
-            }
-            *b == b'>'
-        }
-    })?;
+    let end = first_tag_end(rest)?;
     let inner = rest.get(..end)?;
     match inner.strip_suffix(b"/") {
         // Nothing may follow an empty body.

@@ -2,7 +2,7 @@
 //!
 //! Upstream ends the stream. A person who pastes a book into the chat should lose the book, not the meeting.
 
-use jitsi_xmpp::xml::{XmlLimits, parse_with};
+use jitsi_xmpp::xml::{XmlLimits, first_tag_end, parse_with};
 use jitsi_xmpp::{Condition, Element, ErrorType, StanzaError, ns};
 
 use crate::server::Server;
@@ -28,21 +28,7 @@ impl Server {
 
 /// The first tag as an empty element.
 fn head(bytes: &[u8]) -> Option<Element> {
-    let mut quote = None;
-    let end = bytes.iter().take(MOST_HEAD).position(|b| match quote {
-        Some(q) => {
-            if *b == q {
-                quote = None;
-            }
-            false
-        }
-        None => {
-            if matches!(b, b'"' | b'\'') {
-                quote = Some(*b);
-            }
-            *b == b'>'
-        }
-    })?;
+    let end = first_tag_end(bytes.get(..MOST_HEAD).unwrap_or(bytes))?;
     let mut tag = bytes.get(..end)?.to_vec();
     tag.extend_from_slice(b"/>");
     let limits = XmlLimits { max_bytes: MOST_HEAD + 1, ..XmlLimits::default() };
