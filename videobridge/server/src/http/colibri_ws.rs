@@ -75,8 +75,8 @@ async fn carry<S>(control: &Control, socket: &AcceptedSocket, mut stream: WebSoc
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    let mut ping = tokio::time::interval(limits::SOCKET_PING);
     let mut heard = Instant::now();
+    let mut ping = tokio::time::interval_at((heard + limits::SOCKET_PING).into(), limits::SOCKET_PING);
     // Who says more than allowed is read more slowly: nothing of it is lost, and nobody else has to wait.
     let (mut pace, mut read_at) = (Bucket::full(), None);
     loop {
