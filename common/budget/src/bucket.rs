@@ -87,6 +87,17 @@ impl Bucket {
         full_at.saturating_duration_since(now).saturating_sub(rate.of(rate.burst))
     }
 
+    /// The same, but nobody waits longer than `longest`: what would have to come back after that is never missed. So a crowd that
+    /// took without measure is no burden for those who come when it is gone.
+    #[must_use]
+    pub fn reserve_within(&mut self, rate: &Rate, now: Instant, amount: u32, longest: Duration) -> Duration {
+        let wait = self.reserve(rate, now, amount);
+        if wait > longest {
+            self.full_at = now.checked_add(rate.of(rate.burst).saturating_add(longest));
+        }
+        wait.min(longest)
+    }
+
     /// Gives back what was taken and not used.
     pub fn give_back(&mut self, rate: &Rate, amount: u32) {
         self.full_at = self.full_at.and_then(|at| at.checked_sub(rate.of(amount)));
@@ -115,6 +126,19 @@ mod tests {
         assert!((0..3).all(|_| b.take(&RATE, now, 1)));
         assert!(!b.take(&RATE, now, 1));
         assert_eq!(b.wait(&RATE, now, 1), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_the_longest_wait_and_what_is_beyond_it_is_forgotten() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut b = Bucket::full();
+        assert_eq!(b.reserve_within(&RATE, now, 5, second), second);
+        assert_eq!(b.reserve_within(&RATE, now, 1, second), second, "one beyond");
+        for _ in 0..100 {
+            assert_eq!(b.reserve_within(&RATE, now, u32::MAX, second), second);
+        }
+        assert!(!b.take(&RATE, now + second, 1));
+        assert!(b.take(&RATE, now + second + Duration::from_millis(500), 1));
     }
 
     #[test]

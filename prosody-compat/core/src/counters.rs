@@ -41,6 +41,8 @@ counters! {
     Paused = "paused",
     /// Presences refused because they are too large to be kept.
     PresenceTooLarge = "presence_too_large",
+    /// What was to be kept in a room was not, because its address has left too much.
+    KeptTooMuch = "kept_too_much",
     /// Stream errors sent.
     StreamErrors = "stream_errors",
     /// Stanza errors sent.

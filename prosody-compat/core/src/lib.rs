@@ -49,6 +49,7 @@ mod connection;
 mod counters;
 mod external_services;
 mod identity;
+mod kept;
 mod limits;
 mod outbox;
 mod output;

@@ -37,6 +37,11 @@ pub struct Limits {
     pub max_unacked_per_address: usize,
     /// The same of all addresses together. 256 MiB; from half of it on there is ever less for each.
     pub max_unacked_in_all: usize,
+    /// Bytes that all sessions of one address leave in rooms: presences, also of joins that wait, chat for latecomers, metadata,
+    /// polls and votes. 8 MiB: a school of 1,000 with the largest presences that clients make.
+    pub max_kept_per_address: usize,
+    /// The same of all addresses together. 256 MiB; from half of it on there is ever less for each.
+    pub max_kept_in_all: usize,
     /// Bytes the shell keeps for one connection that reads slowly. 8 MiB: twice the join of a room of 1,000.
     pub max_send_backlog_bytes: usize,
     /// Time until a connection must be authenticated and bound; a password that waits for its turn counts from then on.
@@ -119,6 +124,8 @@ impl Default for Limits {
             max_unacked_bytes: 8 * 1024 * 1024,
             max_unacked_per_address: 24 * 1024 * 1024,
             max_unacked_in_all: 256 * 1024 * 1024,
+            max_kept_per_address: 8 * 1024 * 1024,
+            max_kept_in_all: 256 * 1024 * 1024,
             max_send_backlog_bytes: 8 * 1024 * 1024,
             login_timeout: Duration::from_secs(60),
             idle: Duration::from_secs(840),

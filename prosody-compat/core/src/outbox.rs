@@ -36,6 +36,11 @@ impl Outgoing {
         Self { head: Bytes::from_static(b"<presence to=\""), tail }
     }
 
+    /// Bytes, without those of the recipient.
+    pub(crate) const fn len(&self) -> usize {
+        self.head.len() + self.tail.len()
+    }
+
     /// The frame for one recipient; `to` is an escaped address made by [`address`].
     pub(crate) fn addressed(&self, to: &Bytes) -> Frame {
         Frame::spliced(self.head.clone(), to.clone(), self.tail.clone())

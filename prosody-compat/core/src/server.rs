@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::connection::{Conn, Framing, Stage};
 use crate::counters::{Counter, Counters};
 use crate::hosts::Hosts;
+use crate::kept::Kept;
 use crate::muc::{self, Muc, later};
 use crate::output::{Answer, CloseReason, ConnId, FramingError, Output, QuestionId, SessionQuery, Transport};
 use crate::rooms::Rooms;
@@ -56,7 +57,7 @@ impl Server {
     /// A server whose hosts are these.
     pub(crate) fn with_hosts(config: Config, hosts: Hosts, entropy: Box<dyn Entropy>, now: Instant) -> Self {
         let accounts = Accounts::new(&config);
-        let sessions = Sessions::new(&config.limits);
+        let (sessions, kept) = (Sessions::new(&config.limits), Kept::new(&config.limits));
         Self {
             accounts,
             hosts: Arc::new(hosts),
@@ -66,6 +67,7 @@ impl Server {
                 // Replaced by the first input's time before anything looks at it.
                 now,
                 clock: WallClock::default(),
+                kept,
                 conns: IdMap::default(),
                 sessions,
                 out: VecDeque::new(),

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::connection::{Conn, Exchange, Stage};
 use crate::counters::{Counter, Counters};
 use crate::identity::Identity;
+use crate::kept::{Kept, Share, TooMuch};
 use crate::limits::pace;
 use crate::outbox::Outgoing;
 use crate::output::{ConnId, Frame, Output, Question, QuestionId};
@@ -61,6 +62,7 @@ pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) now: Instant,
     pub(crate) clock: WallClock,
+    pub(crate) kept: Kept,
     pub(crate) conns: IdMap<ConnId, Conn>,
     pub(crate) sessions: Sessions,
     pub(crate) out: VecDeque<Output>,
@@ -134,8 +136,8 @@ impl World {
     /// What a session says reaches everybody in a room. Who says more than one does waits for what the others say who do so.
     pub(crate) fn reaches_all(&mut self, room: &mut Bucket, sender: &Sender, amount: u32) {
         if !self.is_own(sender, amount) {
-            let wait = room.reserve(&pace::ROOM, self.now, amount);
-            self.pause(sender.id, wait.min(pace::LONGEST_WAIT));
+            let wait = room.reserve_within(&pace::ROOM, self.now, amount, pace::LONGEST_WAIT);
+            self.pause(sender.id, wait);
         }
     }
 
@@ -145,8 +147,8 @@ impl World {
             return;
         }
         let Some(s) = self.sessions.get_mut(to).filter(|s| !s.identity.admin) else { return };
-        let wait = s.heard.reserve(&pace::HEARD, self.now, 1);
-        self.pause(sender.id, wait.min(pace::LONGEST_WAIT));
+        let wait = s.heard.reserve_within(&pace::HEARD, self.now, 1, pace::LONGEST_WAIT);
+        self.pause(sender.id, wait);
     }
 
     /// Whether so much is what everybody may say without a look at others.
@@ -154,6 +156,12 @@ impl World {
         let now = self.now;
         sender.identity.admin
             || self.sessions.get_mut(sender.id).is_none_or(|s| s.own.take(&pace::OWN, now, amount))
+    }
+
+    /// Something that this one leaves in a room. Roles are not bound.
+    pub(crate) fn keeps(&mut self, sender: &Sender, bytes: usize) -> Result<Share, TooMuch> {
+        let network = sender.identity.peer.filter(|_| !sender.identity.admin);
+        self.kept.take(network, bytes).inspect_err(|_| self.counters.add(Counter::KeptTooMuch))
     }
 
     fn pause(&mut self, id: SessionId, wait: Duration) {

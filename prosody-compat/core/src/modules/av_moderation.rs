@@ -205,7 +205,7 @@ fn left(room: &mut Room, world: &mut World, gone: &Occupant) {
 }
 
 /// Newcomers start muted while a medium is moderated. As upstream, nobody else is told. Returns what it was before.
-fn start_muted(room: &mut Room, world: &World, medium: Medium, value: Option<Value>) -> Option<Value> {
+fn start_muted(room: &mut Room, world: &mut World, medium: Medium, value: Option<Value>) -> Option<Value> {
     let mut policy = match metadata::get(room, "startMuted") {
         Some(Value::Object(policy)) => policy,
         _ => Map::new(),
@@ -215,7 +215,7 @@ fn start_muted(room: &mut Room, world: &World, medium: Medium, value: Option<Val
         None => policy.remove(medium.as_str()),
     };
     // A room whose metadata is full has no start-muted policy; moderation itself does not need it.
-    let _ = metadata::set_silently(room, world, "startMuted", Value::Object(policy));
+    let _ = metadata::set_silently(room, world, None, "startMuted", Value::Object(policy));
     before
 }
 

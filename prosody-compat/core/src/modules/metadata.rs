@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::config::Config;
 use crate::external_services;
+use crate::kept::{Kept, Share};
 use crate::module::{Command, Component, Module};
 use crate::outbox::Outgoing;
 use crate::room::Room;
@@ -25,9 +26,16 @@ pub(super) static MODULE: Module = Module {
     ..Module::NONE
 };
 
-/// The room's object: its keys, and the JSON of each value. A tree of it would be many times larger.
+/// The room's object: its keys and values.
 #[derive(Default)]
-struct Metadata(BTreeMap<Box<str>, Box<str>>);
+struct Metadata(BTreeMap<Box<str>, Entry>);
+
+/// A value as JSON: a tree of it would be many times larger.
+struct Entry {
+    json: Box<str>,
+    /// What it counts for the address of who set it last. Held, not looked at.
+    _share: Share,
+}
 
 /// Keys that only the server and the focus set.
 const BLOCKED: &[&str] = &[
@@ -60,17 +68,23 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     if !room.is_moderator(c.sender.id) || BLOCKED.contains(&key) {
         return refuse();
     }
-    set(room, world, key, data.clone()).map_err(StanzaError::new)
+    set(room, world, Some(c.sender), key, data.clone())
 }
 
 /// A key's value.
 pub(super) fn get(room: &Room, key: &str) -> Option<Value> {
-    serde_json::from_str(room.slots.get::<Metadata>()?.0.get(key)?).ok()
+    serde_json::from_str(&room.slots.get::<Metadata>()?.0.get(key)?.json).ok()
 }
 
-/// Sets one key and tells everybody, unless nothing changes.
-pub(super) fn set(room: &mut Room, world: &mut World, key: &str, data: Value) -> Result<(), Condition> {
-    if !set_silently(room, world, key, data)? {
+/// Sets one key and tells everybody, unless nothing changes. `by`: `None` is the server itself.
+pub(super) fn set(
+    room: &mut Room,
+    world: &mut World,
+    by: Option<&Sender>,
+    key: &str,
+    data: Value,
+) -> Result<(), StanzaError> {
+    if !set_silently(room, world, by, key, data)? {
         return Ok(());
     }
     let (ordinary, admin) = (push(&world.config, room, None, false), push(&world.config, room, None, true));
@@ -90,22 +104,27 @@ pub(super) fn set(room: &mut Room, world: &mut World, key: &str, data: Value) ->
 /// Sets one key, which newcomers learn; whether it was a change.
 pub(super) fn set_silently(
     room: &mut Room,
-    world: &World,
+    world: &mut World,
+    by: Option<&Sender>,
     key: &str,
     data: Value,
-) -> Result<bool, Condition> {
+) -> Result<bool, StanzaError> {
     let metadata = &mut room.slots.entry::<Metadata>().0;
     let json = data.to_string().into_boxed_str();
-    if metadata.get(key) == Some(&json) {
+    if metadata.get(key).is_some_and(|before| before.json == json) {
         return Ok(false);
     }
     let size = |key: &str, json: &str| quoted(key).len() + ":,".len() + json.len();
-    let others = metadata.iter().filter(|(k, _)| ***k != *key).map(|(k, json)| size(k, json)).sum::<usize>();
+    let others = metadata.iter().filter(|(k, _)| ***k != *key).map(|(k, e)| size(k, &e.json)).sum::<usize>();
     // With braces, and without the comma that is one too many.
     if others + size(key, &json) + "{}".len() - ",".len() > world.config.limits.max_metadata_bytes {
-        return Err(Condition::ResourceConstraint);
+        return Err(StanzaError::new(Condition::ResourceConstraint));
     }
-    metadata.insert(key.into(), json);
+    let share = match by {
+        Some(sender) => world.keeps(sender, key.len() + json.len())?,
+        None => Kept::ours(),
+    };
+    metadata.insert(key.into(), Entry { json, _share: share });
     Ok(true)
 }
 
@@ -135,7 +154,7 @@ fn push(config: &Config, room: &Room, services: Option<Value>, admin: bool) -> O
     let (services, moderators) = (services.map(|s| s.to_string()), admin.then_some("[]"));
     let mut members: BTreeMap<&str, &str> = BTreeMap::new();
     if let Some(metadata) = room.slots.get::<Metadata>() {
-        members.extend(metadata.0.iter().map(|(key, json)| (&**key, &**json)));
+        members.extend(metadata.0.iter().map(|(key, e)| (&**key, &*e.json)));
     }
     members.extend(services.as_deref().map(|s| ("services", s)));
     members.extend(moderators.map(|m| ("moderators", m)));

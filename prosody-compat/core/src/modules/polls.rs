@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{metadata, push};
 use crate::config::Config;
+use crate::kept::Share;
 use crate::module::{Command, Component, Module};
 use crate::outbox::Outgoing;
 use crate::room::Room;
@@ -61,6 +62,8 @@ struct Person {
 struct Vote {
     by: Person,
     answers: Vec<bool>,
+    /// What it counts for the address of who gave it. Held, not looked at.
+    _share: Share,
 }
 
 struct Poll {
@@ -69,7 +72,12 @@ struct Poll {
     question: String,
     answers: Vec<String>,
     votes: BTreeMap<BareJid, Vote>,
+    /// As that of a vote.
+    _share: Share,
 }
+
+/// What a vote takes, and a poll beyond its text: who it was, and its places in memory.
+const PLACE_BYTES: usize = 300;
 
 /// The room's polls, in their order.
 #[derive(Default)]
@@ -94,7 +102,8 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     let told = match said {
         Said::NewPoll { r#type: Kind::Polls, poll_id, question, answers } if !answers.is_empty() => {
             let answers = answers.into_iter().map(|o| o.name).collect();
-            let poll = Poll { id: poll_id, by, question, answers, votes: BTreeMap::new() };
+            let share = world.keeps(c.sender, PLACE_BYTES + json.len())?;
+            let poll = Poll { id: poll_id, by, question, answers, votes: BTreeMap::new(), _share: share };
             create(room, world, c.sender, poll)?
         }
         Said::AnswerPoll { r#type: Kind::Polls, poll_id, answers } => {
@@ -139,7 +148,7 @@ fn create(room: &mut Room, world: &World, sender: &Sender, poll: Poll) -> Result
 /// `None`: it is the vote that this one has given already.
 fn answer(
     room: &mut Room,
-    world: &World,
+    world: &mut World,
     sender: &Sender,
     id: &str,
     answers: Vec<bool>,
@@ -158,7 +167,11 @@ fn answer(
         None if polls.votes >= most => {
             return Err(StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Wait));
         }
-        None => polls.votes += 1,
+        None => {}
+    }
+    let share = world.keeps(sender, PLACE_BYTES + answers.len())?;
+    if !poll.votes.contains_key(&sender.bare) {
+        polls.votes += 1;
     }
     let mut told = json!({
         "type": "polls", "command": "answer-poll", "pollId": poll.id, "answers": answers, "senderId": by.nick,
@@ -166,7 +179,7 @@ fn answer(
     if let Some(name) = &by.name {
         push::add(&mut told, "senderName", name.clone());
     }
-    poll.votes.insert(sender.bare.clone(), Vote { by, answers });
+    poll.votes.insert(sender.bare.clone(), Vote { by, answers, _share: share });
     polls.told = None;
     Ok(Some(told))
 }

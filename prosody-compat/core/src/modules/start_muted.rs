@@ -18,5 +18,5 @@ fn relayed(room: &mut Room, world: &mut World, nick: &str, presence: &Element) {
     let on = |name| policy.attr(name) == Some("true");
     let data = json!({"audio": on("audio"), "video": on("video")});
     // Cannot exceed the limit by more than a refused change, which older clients do not look at.
-    let _ = metadata::set(room, world, "startMuted", data);
+    let _ = metadata::set(room, world, None, "startMuted", data);
 }

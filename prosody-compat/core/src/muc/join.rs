@@ -29,6 +29,7 @@ pub(super) fn presence(
     room_jid: &BareJid,
     nick: &str,
     e: Element,
+    bytes: usize,
 ) {
     let Some(x) = e.child("x", ns::MUC) else {
         let error = StanzaError::new(Condition::ItemNotFound);
@@ -40,8 +41,17 @@ pub(super) fn presence(
         return;
     };
     let password = x.child_named("password").map(Element::text);
+    let share = match muc.world.keeps(sender, bytes) {
+        Ok(share) => share,
+        Err(too_much) => {
+            muc.world.counters.add(Counter::JoinsRefused);
+            muc.world.refuse(sender, &e, &too_much.into(), Some(room_jid.domain()));
+            return;
+        }
+    };
     let turns = Turns::default();
-    let mut attempt = Attempt { sender: sender.clone(), nick: nick.into(), presence: e, password, turns };
+    let mut attempt =
+        Attempt { sender: sender.clone(), nick: nick.into(), presence: e, password, share, turns };
     let created = muc.rooms.get(room_jid).is_none();
     if created && !create(muc, host, room_jid, &attempt) {
         return;
@@ -105,7 +115,7 @@ fn try_join(t: &mut Turn<'_>, mut attempt: Attempt, created: bool) {
 }
 
 fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
-    let Attempt { sender, nick, presence: said, .. } = attempt;
+    let Attempt { sender, nick, presence: said, share, .. } = attempt;
     t.world.reaches_all(&mut t.room.pace, &sender, pace::JOIN);
     let wanted = Wanted::read(said.child("x", ns::MUC), t.world.clock.unix(t.world.now));
     let cleaned = presence::clean(t, &sender, said, true);
@@ -122,14 +132,14 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
     if t.room.occupant(&nick).is_some() {
         t.room.add_session(&nick, session);
         if let Some(o) = t.room.occupant_mut(&nick) {
-            (o.said, o.name) = (said, name);
+            (o.said, o.share, o.name) = (said, share, name);
         }
     } else {
         let role = t.room.affiliation(&t.world.config, &sender.bare).role();
         // What newcomers see of it is made below, before there can be one.
         let seen = Outgoing::presence(Bytes::new());
         let (nick, bare, sessions) = (nick.clone(), sender.bare.clone(), vec![session]);
-        t.room.insert(Occupant { nick, bare, role, sessions, name, said, seen });
+        t.room.insert(Occupant { nick, bare, role, sessions, name, said, share, seen });
     }
     if let Some(s) = t.world.sessions.get_mut(sender.id) {
         s.rooms.push((t.room.jid.clone(), nick.clone()));
@@ -147,12 +157,12 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
 }
 
 /// A join of somebody who already is in: the client lost track, it gets everything again.
-pub(super) fn again(t: &mut Turn<'_>, sender: &Sender, nick: &str, e: Element) {
+pub(super) fn again(t: &mut Turn<'_>, sender: &Sender, nick: &str, e: Element, bytes: usize) {
     let wanted = Wanted::read(e.child("x", ns::MUC), t.world.clock.unix(t.world.now));
     for o in t.room.occupants().filter(|o| *o.nick != *nick) {
         t.world.deliver(sender.id, &o.seen);
     }
-    presence::update(t, sender, nick, e);
+    presence::update(t, sender, nick, e, bytes);
     replay(t.room, t.world, sender, wanted);
 }
 

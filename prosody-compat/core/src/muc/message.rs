@@ -65,7 +65,8 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
             );
         }
         kept.push(delay(t.room, t.world));
-        t.room.history.keep(t.world.now, kept, &t.world.config.limits);
+        let most = (&t.world.config.limits).into();
+        t.room.history.keep(t.world.now, kept, most, |bytes| t.world.keeps(sender, bytes));
     }
     t.room.broadcast(t.world, &Outgoing::new(e));
     Ok(())

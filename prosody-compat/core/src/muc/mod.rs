@@ -56,7 +56,8 @@ fn to_presence(muc: &mut Muc<'_>, sender: &Sender, host: HostId, to: &Jid, room_
         Some("error") => unreachable(muc, sender, room_jid, current.as_deref(), &e),
         Some(_) => {}
         None => {
-            if !sender.identity.admin && presence::is_too_large(&e, &muc.world.config.limits) {
+            let bytes = presence::size(&e, &muc.world.config.limits);
+            if !sender.identity.admin && bytes.is_none() {
                 muc.world.counters.add(Counter::PresenceTooLarge);
                 let error = StanzaError::new(Condition::PolicyViolation)
                     .with_type(ErrorType::Modify)
@@ -64,6 +65,8 @@ fn to_presence(muc: &mut Muc<'_>, sender: &Sender, host: HostId, to: &Jid, room_
                 muc.world.refuse(sender, &e, &error, Some(room_jid.as_str()));
                 return;
             }
+            // Of a role's nothing is counted.
+            let bytes = bytes.unwrap_or_default();
             // To the bare room, presence is about the occupant one already is.
             let Some(nick) = to.resource().or(current.as_deref()) else {
                 let error = StanzaError::new(Condition::JidMalformed);
@@ -71,7 +74,7 @@ fn to_presence(muc: &mut Muc<'_>, sender: &Sender, host: HostId, to: &Jid, room_
                 return;
             };
             match current.as_deref() {
-                None => join::presence(muc, sender, host, room_jid, nick, e),
+                None => join::presence(muc, sender, host, room_jid, nick, e, bytes),
                 Some(current) if current != nick => {
                     let error = StanzaError::new(Condition::NotAllowed).with_type(ErrorType::Cancel);
                     muc.world.refuse(sender, &e, &error, Some(room_jid.as_str()));
@@ -81,9 +84,9 @@ fn to_presence(muc: &mut Muc<'_>, sender: &Sender, host: HostId, to: &Jid, room_
                     let joins = e.child("x", ns::MUC).is_some();
                     t.world.reaches_all(&mut t.room.pace, sender, if joins { pace::JOIN } else { 1 });
                     if joins {
-                        join::again(&mut t, sender, current, e);
+                        join::again(&mut t, sender, current, e, bytes);
                     } else {
-                        presence::update(&mut t, sender, current, e);
+                        presence::update(&mut t, sender, current, e, bytes);
                     }
                 }
             }

@@ -7,6 +7,7 @@ use jitsi_xmpp::xml::Node;
 use jitsi_xmpp::{Element, ns};
 
 use super::turn::Turn;
+use crate::counters::Counter;
 use crate::limits::Limits;
 use crate::outbox::Outgoing;
 use crate::room::rank::{Affiliation, Role};
@@ -162,15 +163,21 @@ pub(crate) fn announce_gone(
     }
 }
 
-/// A presence is kept as long as its sender is in and goes to everybody who comes, so it is held to less than a stanza.
-pub(super) fn is_too_large(presence: &Element, limits: &Limits) -> bool {
+/// A presence is kept as long as its sender is in and goes to everybody who comes, so it is held to less than a stanza. What it
+/// takes as it is kept; `None`: too much.
+pub(super) fn size(presence: &Element, limits: &Limits) -> Option<usize> {
     let (mut bytes, mut elements) = (limits.max_presence_bytes, limits.max_presence_elements);
-    !fits(presence, &mut bytes, &mut elements)
+    fits(presence, &mut bytes, &mut elements).then(|| limits.max_presence_bytes - bytes)
+}
+
+/// Bytes of a text once its signs are written as entities, the longest of which takes six.
+fn escaped(text: &str) -> usize {
+    text.len() + 5 * text.bytes().filter(|b| matches!(b, b'&' | b'<' | b'>')).count()
 }
 
 fn fits(e: &Element, bytes: &mut usize, elements: &mut usize) -> bool {
-    let tags = 2 * e.name().len() + e.attrs().map(|(n, v)| n.len() + v.len() + 4).sum::<usize>();
-    let text: usize = e.nodes().iter().map(|n| if let Node::Text(t) = n { t.len() } else { 0 }).sum();
+    let tags = 2 * e.name().len() + e.attrs().map(|(n, v)| n.len() + escaped(v) + 4).sum::<usize>();
+    let text: usize = e.nodes().iter().map(|n| if let Node::Text(t) = n { escaped(t) } else { 0 }).sum();
     let Some(rest) = bytes.checked_sub(tags + text) else { return false };
     *bytes = rest;
     e.children().all(|c| {
@@ -206,7 +213,14 @@ pub(crate) fn clean(t: &Turn<'_>, sender: &Sender, mut presence: Element, joinin
 }
 
 /// A new full presence of an occupant.
-pub(crate) fn update(t: &mut Turn<'_>, sender: &Sender, nick: &str, presence: Element) {
+pub(crate) fn update(t: &mut Turn<'_>, sender: &Sender, nick: &str, presence: Element, bytes: usize) {
+    if let Some(o) = t.room.occupant_mut(nick)
+        && let Err(too_much) = o.share.becomes(bytes)
+    {
+        t.world.counters.add(Counter::KeptTooMuch);
+        t.world.refuse(sender, &presence, &too_much.into(), Some(t.room.shown()));
+        return;
+    }
     let presence = clean(t, sender, presence, false);
     if let Some(o) = t.room.occupant_mut(nick) {
         (o.said, o.name) = (Said::new(&presence), display_name(&presence));

@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::{Element, ns};
 
 use crate::clock;
+use crate::kept::{Share, TooMuch};
 use crate::limits::Limits;
 use crate::outbox::Outgoing;
 
 struct Entry {
     message: Outgoing,
     bytes: usize,
+    /// Held, not looked at.
+    _share: Share,
     at: Instant,
 }
 
@@ -20,6 +23,19 @@ struct Entry {
 pub(crate) struct History {
     entries: VecDeque<Entry>,
     bytes: usize,
+}
+
+/// How much a room keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Most {
+    messages: usize,
+    bytes: usize,
+}
+
+impl From<&Limits> for Most {
+    fn from(limits: &Limits) -> Self {
+        Self { messages: limits.max_history, bytes: limits.max_history_bytes }
+    }
 }
 
 /// What a newcomer asks for in `<history/>`.
@@ -43,17 +59,27 @@ impl Wanted {
 }
 
 impl History {
-    /// Keeps `message`, which is complete but for the recipient.
-    pub(crate) fn keep(&mut self, now: Instant, message: Element, limits: &Limits) {
-        let bytes = message.to_xml().len();
-        if bytes > limits.max_history_bytes || limits.max_history == 0 {
+    /// Keeps `message`, which is complete but for the recipient, unless `share` refuses so many bytes.
+    pub(crate) fn keep(
+        &mut self,
+        now: Instant,
+        message: Element,
+        most: Most,
+        share: impl FnOnce(usize) -> Result<Share, TooMuch>,
+    ) {
+        let message = Outgoing::new(message);
+        let bytes = message.len();
+        if bytes > most.bytes || most.messages == 0 {
             return;
         }
-        self.entries.push_back(Entry { message: Outgoing::new(message), bytes, at: now });
-        self.bytes += bytes;
-        while self.entries.len() > limits.max_history || self.bytes > limits.max_history_bytes {
+        // Room is made first: what goes may be of the same address.
+        while self.entries.len() >= most.messages || self.bytes + bytes > most.bytes {
             let Some(old) = self.entries.pop_front() else { break };
             self.bytes -= old.bytes;
+        }
+        if let Ok(share) = share(bytes) {
+            self.entries.push_back(Entry { message, bytes, _share: share, at: now });
+            self.bytes += bytes;
         }
     }
 
@@ -83,6 +109,7 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kept::Kept;
 
     fn message(text: &str) -> Element {
         Element::new("message", ns::CLIENT).with_child(Element::inherit("body").with_text(text))
@@ -91,7 +118,7 @@ mod tests {
     #[test]
     fn keeps_the_newest_up_to_each_limit() {
         let now = Instant::now();
-        let one = message("1").to_xml().len();
+        let one = Outgoing::new(message("1")).len();
         for (limits, kept) in [
             (Limits { max_history: 2, ..Limits::default() }, 2),
             (Limits { max_history_bytes: 2 * one, ..Limits::default() }, 2),
@@ -101,7 +128,7 @@ mod tests {
         ] {
             let mut h = History::default();
             for text in ["1", "2", "3"] {
-                h.keep(now, message(text), &limits);
+                h.keep(now, message(text), (&limits).into(), |_| Ok(Kept::ours()));
             }
             assert_eq!(h.replay(now, Wanted::default()).len(), kept);
         }
@@ -112,7 +139,7 @@ mod tests {
         let now = Instant::now();
         let mut h = History::default();
         for text in ["1", "2", "3"] {
-            h.keep(now, message(text), &Limits::default());
+            h.keep(now, message(text), (&Limits::default()).into(), |_| Ok(Kept::ours()));
         }
         let ask = |name: &'static str, value: &str| {
             let x = Element::new("x", ns::MUC).with_child(Element::inherit("history").with_attr(name, value));

@@ -15,6 +15,7 @@ use jitsi_xmpp::{BareJid, FullJid, Sensitive};
 
 use crate::config::Config;
 use crate::identity::HostId;
+use crate::kept::Share;
 use crate::outbox::Outgoing;
 use crate::policy::Policy;
 use crate::session::{IdMap, SessionId};
@@ -44,6 +45,8 @@ pub(crate) struct Occupant {
     pub(crate) name: Option<Box<str>>,
     /// Its last full presence; a part of the bytes of `seen`.
     pub(crate) said: Said,
+    /// What that counts for its address.
+    pub(crate) share: Share,
     /// The same as others see it: what a newcomer gets.
     pub(crate) seen: Outgoing,
 }

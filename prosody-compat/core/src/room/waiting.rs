@@ -9,6 +9,7 @@ use jitsi_xmpp::{BareJid, Element, StanzaError, ns};
 
 use super::Room;
 use crate::counters::Counter;
+use crate::kept::Share;
 use crate::limits::Limits;
 use crate::session::SessionId;
 use crate::timers::Timer;
@@ -32,6 +33,8 @@ pub(crate) struct Attempt {
     pub(crate) presence: Element,
     /// The password given, or put in by a rule.
     pub(crate) password: Option<String>,
+    /// What the presence counts.
+    pub(crate) share: Share,
     /// When it is this one's turn, where others are before it.
     pub(crate) turns: Turns,
 }
@@ -68,6 +71,7 @@ pub(crate) struct Held {
     /// Its bytes: a tree would be many times larger.
     presence: Box<str>,
     password: Option<String>,
+    share: Share,
     turns: Turns,
     since: Instant,
     reason: &'static Reason,
@@ -75,13 +79,13 @@ pub(crate) struct Held {
 
 impl Held {
     fn new(attempt: Attempt, since: Instant, reason: &'static Reason) -> Self {
-        let Attempt { sender, nick, presence, password, turns } = attempt;
-        Self { sender, nick, presence: presence.to_xml().into(), password, turns, since, reason }
+        let Attempt { sender, nick, presence, password, share, turns } = attempt;
+        Self { sender, nick, presence: presence.to_xml().into(), password, share, turns, since, reason }
     }
 
     /// Once more to be asked about. `None`: never, as the bytes are an element's.
     fn attempt(self, limits: &Limits) -> Option<Attempt> {
-        let Self { sender, nick, presence, password, turns, .. } = self;
+        let Self { sender, nick, presence, password, share, turns, .. } = self;
         let most = XmlLimits {
             max_bytes: presence.len(),
             max_elements: limits.max_elements.saturating_mul(10),
@@ -89,7 +93,7 @@ impl Held {
             ..XmlLimits::default()
         };
         let presence = parse_with(presence.as_bytes(), ns::CLIENT, &most).ok()?;
-        Some(Attempt { sender, nick, presence, password, turns })
+        Some(Attempt { sender, nick, presence, password, share, turns })
     }
 
     pub(crate) fn waits_for(&self, reason: &str) -> bool {

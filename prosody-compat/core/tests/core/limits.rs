@@ -507,3 +507,81 @@ fn conference_requests_that_wait() {
     );
     drop(focus);
 }
+
+/// Each thing has a bound by room; one address may be in ten thousand rooms.
+#[test]
+fn what_one_address_leaves_in_rooms_is_bounded_and_a_neighbour_address_is_not_concerned() {
+    let mut rig = limited(|l| l.max_kept_per_address = 20_000);
+    let focus = rig.focus();
+    rig.join(&focus);
+    let from = |rig: &mut Rig, peer: &str| {
+        rig.client_with(SessionQuery {
+            room: Some(jitsi_xmpp::Sensitive::new("rathaus".into())),
+            peer: peer.parse().ok().map(budget::Network::of),
+            ..SessionQuery::default()
+        })
+    };
+    let said = |n: usize| format!("<a>{}</a>", "x".repeat(n));
+    let presence = |c: &Client, n| format!(r#"<presence to="{ROOM}/{}">{}</presence>"#, c.nick, said(n));
+    let too_much = |back: &[String]| back.len() == 1 && back[0].contains("<resource-constraint ");
+    let anna = from(&mut rig, "192.0.2.1");
+    rig.join(&anna);
+    rig.grant(&focus, &anna);
+
+    // A presence, changed and as a join.
+    assert!(!too_much(&rig.ask(&anna, &presence(&anna, 15_000))));
+    let ben = from(&mut rig, "192.0.2.1");
+    assert!(too_much(&rig.join_with(&ben, "", &said(6_000))));
+    assert!(too_much(&rig.ask(&anna, &presence(&anna, 25_000))));
+    assert!(rig.join(&ben).len() > 1, "with little there is room");
+    let elsewhere = from(&mut rig, "192.0.2.2");
+    assert!(rig.join_with(&elsewhere, "", &said(15_000)).len() > 1);
+
+    // Chat is said, but not kept; metadata and polls are refused.
+    let chat =
+        format!(r#"<message to="{ROOM}" type="groupchat"><body>{}</body></message>"#, "y".repeat(6_000));
+    assert!(rig.ask(&ben, &chat)[0].contains("yyyy"));
+    let metadata = |n: usize| {
+        format!(
+            r#"<message to="metadata.meet.jitsi"><room_metadata xmlns="http://jitsi.org/jitmeet" room="{ROOM}">{{"key":"k","data":"{}"}}</room_metadata></message>"#,
+            "z".repeat(n)
+        )
+    };
+    assert!(too_much(&rig.ask(&anna, &metadata(6_000))));
+    assert!(!too_much(&rig.ask(&anna, &metadata(600))));
+    let poll = |n: usize| {
+        format!(
+            r#"<message to="polls.meet.jitsi"><json-message xmlns="http://jitsi.org/jitmeet">{{"type":"polls","command":"new-poll","pollId":"p{n}","question":"Q?","answers":[{{"name":"{}"}}]}}</json-message></message>"#,
+            "w".repeat(800)
+        )
+    };
+    let polls = (0..10).take_while(|n| !too_much(&rig.ask(&anna, &poll(*n)))).count();
+    assert!((1..5).contains(&polls), "{polls}");
+    assert_eq!(rig.server.counters().count(Counter::KeptTooMuch), 5);
+    let late = from(&mut rig, "192.0.2.3");
+    let back = rig.join(&late).concat();
+    assert!(!back.contains("yyyy") && back.contains("xxxx"));
+
+    // What goes gives its part back.
+    rig.lose(anna.conn);
+    assert!(rig.ask(&ben, &chat)[0].contains("yyyy"));
+    let latest = from(&mut rig, "192.0.2.3");
+    assert!(rig.join(&latest).concat().contains("yyyy"));
+    rig.end(&[&focus, &ben, &elsewhere, &late, &latest]);
+}
+
+#[test]
+fn signs_that_are_kept_as_entities_count_as_what_they_take() {
+    let mut rig = limited(|l| l.max_presence_bytes = 10_000);
+    let (focus, clients) = rig.meeting(1);
+    let anna = &clients[0];
+    for (fits, beyond) in
+        [("&amp;".repeat(1_500), "&amp;".repeat(1_800)), ("x".repeat(9_800), "x".repeat(10_001))]
+    {
+        let presence =
+            |text: &str| format!(r#"<presence to="{ROOM}/{}"><a>{text}</a></presence>"#, anna.nick);
+        assert!(!rig.ask(anna, &presence(&fits))[0].contains("<policy-violation "));
+        assert!(rig.ask(anna, &presence(&beyond))[0].contains("<policy-violation "));
+    }
+    rig.end(&[&focus, anna]);
+}
