@@ -54,7 +54,7 @@ fn chat_in_a_room_of_its_own() {
 
 #[test]
 fn sessions_that_join_and_never_read() {
-    withstand("deaf pairs", |t| attacks::deaf_pairs(t, 120));
+    withstand("deaf pairs", |t| attacks::deaf_pairs(t, 400));
 }
 
 #[test]

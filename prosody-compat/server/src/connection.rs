@@ -15,6 +15,7 @@ use crate::limits;
 use crate::outlet::{Outlet, Word};
 use crate::owner::{Input, Shared};
 use crate::peers::{Partial, Place};
+use crate::rate::Pace;
 
 /// What the server asks of a connection, in order.
 #[derive(Debug)]
@@ -97,6 +98,11 @@ impl Line {
         // The share travels with the frame and is given back when the server has handled it.
         let Some(share) = self.place.share(bytes.len()).await else { return };
         self.input(Input::Frame { id: self.id, bytes, _share: share }).await;
+    }
+
+    /// How fast it may send.
+    pub(crate) fn pace(&self) -> Pace {
+        self.place.pace()
     }
 
     /// For what has been received of a frame that is not complete.

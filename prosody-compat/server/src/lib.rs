@@ -17,6 +17,7 @@ mod outlet;
 mod outside;
 mod owner;
 mod peers;
+mod rate;
 mod tls;
 
 use std::net::SocketAddr;

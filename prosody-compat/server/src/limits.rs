@@ -34,8 +34,9 @@ pub const ADDRESS_STRANGERS: usize = 400;
 /// Bytes of a frame that may wait for their rest without being counted. Reason: what clients usually send is smaller.
 pub const PARTIAL_FREE: usize = 16 * 1024;
 
-/// Bytes of incomplete frames of one address beyond those: with [`ADDRESS_CONNECTIONS`] 40 MiB at most.
-pub const ADDRESS_PARTIAL: usize = 8 * 1024 * 1024;
+/// Bytes of incomplete frames of one address beyond those: a hundred session-accepts that arrive in the same moment. With
+/// [`ADDRESS_CONNECTIONS`] 36 MiB at most.
+pub const ADDRESS_PARTIAL: usize = 4 * 1024 * 1024;
 
 /// How many stanza limits long a frame may be that is refused with an error; a longer one ends its connection. 1 MiB.
 pub const REFUSED_FRAME: usize = 4;
@@ -63,6 +64,18 @@ pub const IN_PROCESS_ROOM: usize = 8;
 /// that its frames are read later, never refused. Upstream allows 10,000 bytes; clients with many sources come close to
 /// that while joining.
 pub const CLIENT: Rate = Rate::per_second(512 * 1024, 64 * 1024);
+
+/// What of that never waits for others of the same address: 64 KiB at once, most of a join; then 4 KiB per second, which is more
+/// than a person says.
+pub const CLIENT_OWN: Rate = Rate::per_second(64 * 1024, 4 * 1024);
+
+/// What all connections of an address may send beyond that: 8 MiB at once, the rest of 200 joins; then 2 MiB per second. With
+/// [`CLIENT_OWN`] of [`ADDRESS_STRANGERS`] 33 MiB in the first second.
+pub const ADDRESS: Rate = Rate::per_second(8 * 1024 * 1024, 2 * 1024 * 1024);
+
+/// Longest time that a connection waits for its address. Reason: a school whose neighbours have sent without measure is soon
+/// heard again. Shorter than [`WS_PING_AFTER`].
+pub const ADDRESS_LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What a frame counts of that at least: 1,024 stanzas at once, then 128 per second. A client that joins sends about 200.
 pub const FRAME_COST: usize = 512;

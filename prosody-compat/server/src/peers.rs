@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use budget::{Network, Shares};
+use budget::{Bucket, Network, Shares};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::backlog::Backlog;
 use crate::limits;
+use crate::rate::Pace;
 
 /// The addresses that hold something.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Peers {
 #[derive(Debug)]
 pub(crate) struct Peer {
     input: Arc<Semaphore>,
+    /// How fast it may send.
+    pace: Arc<Mutex<Bucket>>,
     /// Bytes of frames that are not complete, as far as they count.
     partial: AtomicUsize,
     /// `None`: a role of this process, which has a bound of its own.
@@ -144,6 +147,7 @@ impl Peer {
     fn new(backlog: Option<Arc<Backlog>>, entry: Option<(Network, Weak<Peers>)>) -> Self {
         Self {
             input: Arc::new(Semaphore::new(limits::ADDRESS_INPUT_BYTES)),
+            pace: Arc::default(),
             partial: AtomicUsize::new(0),
             backlog,
             entry,
@@ -183,6 +187,11 @@ impl Place {
     /// What waits for the address.
     pub(crate) fn backlog(&self) -> Option<Arc<Backlog>> {
         self.peer.backlog.clone()
+    }
+
+    /// How fast this connection may send.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace::of(Arc::clone(&self.peer.pace))
     }
 
     /// For what this connection has received of a frame that is not complete.

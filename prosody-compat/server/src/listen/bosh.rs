@@ -21,12 +21,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
 use super::query;
-use super::rate::Pace;
 use crate::backlog::Charge;
 use crate::connection::{Connection, Order};
 use crate::counters::{Tally, bump};
 use crate::limits;
 use crate::owner::Shared;
+use crate::rate::Pace;
 
 /// The sessions by their id. As many as connections are allowed.
 #[derive(Debug, Default)]
@@ -149,13 +149,14 @@ impl Bosh {
         };
         let kept = place.backlog().map(|backlog| backlog.buffer());
         let connection = Connection::open(&self.shared, place, Transport::Bosh, query).await;
+        let pace = connection.pace();
         bump(&self.shared.tally.bosh_opened);
         let (tx, requests) = mpsc::channel(limits::BOSH_QUEUE);
         self.sessions.lock().insert(sid.clone(), tx);
         let registration = Registration { sid, sessions: Arc::clone(&self.sessions) };
         let shared = Arc::clone(&self.shared);
         tokio::spawn(async move {
-            Session { engine, requests, connection: Some(connection), kept }.carry(&shared.tally).await;
+            Session { engine, requests, connection: Some(connection), kept, pace }.carry(&shared.tally).await;
             drop(registration);
         });
         Ok(())
@@ -192,11 +193,12 @@ struct Session {
     connection: Option<Connection>,
     /// What the engine keeps, of what may wait for the address.
     kept: Option<Charge>,
+    /// How fast it may send.
+    pace: Pace,
 }
 
 impl Session {
     async fn carry(mut self, tally: &Tally) {
-        let mut pace = Pace::default();
         let mut paused_until: Option<time::Instant> = None;
         loop {
             if let Some(kept) = &mut self.kept
@@ -216,7 +218,7 @@ impl Session {
                     drop(whole);
                     let now = Instant::now();
                     let stanzas = body.stanzas.iter().map(|s| s.len().max(limits::FRAME_COST)).sum::<usize>();
-                    if let Some(wait) = pace.frame(now, stanzas + REQUEST_COST) {
+                    if let Some(wait) = self.pace.frame(now, stanzas + REQUEST_COST) {
                         bump(&tally.rate_delayed);
                         paused_until = Some(time::Instant::now() + wait);
                     }

@@ -13,12 +13,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time;
 use tokio_rustls::TlsAcceptor;
 
-use super::rate::Pace;
 use crate::connection::{Connection, Order};
 use crate::counters::bump;
 use crate::limits;
 use crate::owner::Shared;
 use crate::peers::{Partial, Place};
+use crate::rate::Pace;
 
 /// Accepts until the shutdown.
 pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Option<TlsAcceptor>) {
@@ -57,7 +57,7 @@ async fn serve(
     bump(&shared.tally.tcp_opened);
     let max_bytes = shared.max_login;
     let splitter = Splitter::new(limits_of(max_bytes));
-    let partial = connection.partial();
+    let (partial, pace) = (connection.partial(), connection.pace());
     let stream = Stream {
         shared,
         io: Some(Box::new(socket)),
@@ -67,7 +67,7 @@ async fn serve(
         max_bytes,
         tls,
         opened: false,
-        pace: Some(Pace::default()),
+        pace: Some(pace),
         paused_until: None,
     };
     stream.carry().await;

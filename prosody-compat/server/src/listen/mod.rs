@@ -4,5 +4,4 @@ pub(crate) mod bosh;
 pub(crate) mod c2s;
 pub(crate) mod in_process;
 pub(crate) mod query;
-pub(crate) mod rate;
 pub(crate) mod websocket;

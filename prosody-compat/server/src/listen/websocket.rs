@@ -23,7 +23,6 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::query;
-use super::rate::Pace;
 use crate::connection::{Line, Sink};
 use crate::counters::bump;
 use crate::limits;
@@ -138,7 +137,7 @@ impl Session {
     /// Runs until either side ends.
     async fn carry(&mut self) -> End {
         let shared = Arc::clone(self.line.shared());
-        let mut pace = Pace::default();
+        let mut pace = self.line.pace();
         let mut heard = time::Instant::now();
         let mut pinged = false;
         let mut paused_until: Option<time::Instant> = None;
