@@ -271,6 +271,18 @@ impl State {
 
     fn write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
+            {
+                use std::sync::atomic::AtomicU64;
+                static W: AtomicU64 = AtomicU64::new(0);
+                static F: AtomicU64 = AtomicU64::new(0);
+                let f = F.fetch_add(self.queue.len() as u64, Ordering::Relaxed);
+                let w = W.fetch_add(1, Ordering::Relaxed);
+                if w % 20_000 == 19_999 {
+                    eprintln!("BATCH {w} {:.2}", f as f64 / w as f64);
+                    F.store(0, Ordering::Relaxed);
+                    W.store(0, Ordering::Relaxed);
+                }
+            }
             let n = SCRATCH.with_borrow_mut(|run| {
                 gather(&self.queue, self.written, run);
                 Pin::new(&mut *self.io).poll_write(cx, run)
@@ -436,7 +448,7 @@ const LEN_16: u8 = 126;
 const LEN_64: u8 = 127;
 
 /// Places for frames that an idle connection keeps.
-const KEPT_PIECES: usize = 4;
+const KEPT_PIECES: usize = 8;
 
 #[cfg(test)]
 mod tests {

@@ -125,7 +125,7 @@ impl Shared {
 pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, shared: Arc<Shared>) {
     let mut owner = Owner {
         server,
-        sinks: HashMap::new(),
+        sinks: foldhash::HashMap::default(),
         strangers: HashMap::new(),
         unflushed: Vec::new(),
         sent: 0,
@@ -191,7 +191,8 @@ async fn at(instant: Option<Instant>) {
 
 struct Owner {
     server: Server,
-    sinks: HashMap<ConnId, Sink>,
+    /// By a number that we gave out: nobody can choose keys that collide.
+    sinks: foldhash::HashMap<ConnId, Sink>,
     /// Of those who are not logged in.
     strangers: HashMap<ConnId, Stranger>,
     /// What has been sent to these is not written yet.
@@ -302,13 +303,16 @@ impl Owner {
             flush_all(self.unflushed.drain(..)).await;
             return;
         }
+        let mut parts = Vec::with_capacity(self.unflushed.len() / FLUSHED_TOGETHER + 1);
         while !self.unflushed.is_empty() {
             let rest = self.unflushed.split_off(self.unflushed.len().min(FLUSHED_TOGETHER));
             let part = std::mem::replace(&mut self.unflushed, rest);
-            tokio::spawn(flush_all(part.into_iter()));
+            parts.push(tokio::spawn(flush_all(part.into_iter())));
         }
-        // The parts' turn on this thread; what is sent to a connection meanwhile goes out in one write.
-        task::yield_now().await;
+        // What others say meanwhile waits, and then goes out in the same writes.
+        for part in parts {
+            let _ = part.await;
+        }
     }
 
     fn drop_connection(&mut self, id: ConnId) {
