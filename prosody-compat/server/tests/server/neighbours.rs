@@ -118,14 +118,15 @@ async fn before_the_login_only_small_frames_are_read() {
 /// Frames that never end: their bytes must be kept, so there are so many by address.
 #[tokio::test]
 async fn who_hoards_half_frames_loses_them_and_neighbours_stay() {
+    const HALF: usize = 900_000;
     let server = TestServer::start().await;
     let mut neighbour = Ws::session_from(&server, SCHOOL).await;
     let mut hoards = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..limits::ADDRESS_PARTIAL / HALF + 3 {
         let mut ws = Ws::session_from(&server, SCHOOL).await;
         let head = [0x81, 0xff, 0, 0, 0, 0, 0, 0x0f, 0, 0, 0, 0, 0, 0];
         let _ = ws.socket.get_mut().write_all(&head).await;
-        let _ = ws.socket.get_mut().write_all(&vec![b'<'; 900_000]).await;
+        let _ = ws.socket.get_mut().write_all(&vec![b'<'; HALF]).await;
         hoards.push(ws);
     }
     server.until("some closed", |s| s.shell.websocket_too_large >= 2).await;
