@@ -6,14 +6,14 @@ pub(crate) mod useless;
 mod values;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use http::HeaderValue;
 use jitsi_xmpp::Sensitive;
 use service::logging::{Format, check_filter};
 use service::{Effective, Kind, Proxies, Setting, StartError};
 
-use self::values::{admin_hosts, admin_token, header, stun_servers, xmpp_server};
+use self::values::{admin_hosts, admin_token, file, header, modules, stun_servers, web_folder, xmpp_server};
 
 const fn text(
     key: &'static str,
@@ -202,6 +202,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["MAX_PARTICIPANTS"],
         "",
         "Most people in one meeting; without it, what the server can carry.",
+    ),
+    of(
+        Kind::List,
+        "xmpp.modules",
+        "",
+        &["XMPP_MODULES"],
+        "",
+        "Modules that are off unless they are named: `muc_size`, `muc_census`, which answer on admin.listen.",
     ),
     text(
         "turn.stun_host",
@@ -426,6 +434,7 @@ pub(crate) struct Settings {
     pub(crate) domains: Domains,
     pub(crate) require_encryption: bool,
     pub(crate) max_participants: Option<usize>,
+    pub(crate) modules: Vec<String>,
     pub(crate) strict_nicks: bool,
     pub(crate) external_services: Vec<prosody_core::ExternalService>,
     pub(crate) av_moderation: bool,
@@ -536,6 +545,7 @@ impl Settings {
             },
             require_encryption: e.is_on("xmpp.require_encryption"),
             max_participants: e.parse_optional("xmpp.max_participants")?,
+            modules: modules(e)?,
             strict_nicks: e.is_on("rooms.strict_nicks"),
             external_services: turn::services(e)?,
             av_moderation: e.is_on("rooms.av_moderation"),
@@ -634,34 +644,6 @@ fn public_url(e: &Effective) -> Result<Option<String>, StartError> {
         ));
     }
     Ok(Some(url))
-}
-
-fn web_folder(e: &Effective) -> Result<Option<PathBuf>, StartError> {
-    let (folder, chosen) = match e.text("http.web") {
-        "none" => return Ok(None),
-        "" => (Path::new(DEBIAN_WEB), false),
-        named => (Path::new(named), true),
-    };
-    match std::fs::metadata(folder.join("index.html")) {
-        Ok(m) if m.is_file() => folder
-            .canonicalize()
-            .map(Some)
-            .map_err(|x| StartError::Unreadable { path: folder.to_owned(), reason: x.to_string() }),
-        _ if !chosen => Ok(None),
-        Ok(_) => Err(e.bad("http.web", "its index.html is not a file")),
-        Err(x) => Err(StartError::Unreadable { path: folder.join("index.html"), reason: x.to_string() }),
-    }
-}
-
-fn file(e: &Effective, key: &str) -> Result<Option<PathBuf>, StartError> {
-    let path = PathBuf::from(e.text(key));
-    if path.as_os_str().is_empty() {
-        return Ok(None);
-    }
-    // Read once now, so that a wrong path ends the start and not a visitor's page.
-    std::fs::read_to_string(&path)
-        .map(|_| Some(path.clone()))
-        .map_err(|x| StartError::Unreadable { path, reason: x.to_string() })
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ enum When {
     Set,
     /// Any value but this one.
     Not(&'static str),
+    /// A list that names more than these, which are honoured.
+    Beyond(&'static [&'static str]),
 }
 
 impl When {
@@ -51,6 +53,9 @@ impl When {
             Self::Off => !value.is_empty() && !service::options::is_yes(value),
             Self::Set => !value.is_empty(),
             Self::Not(usual) => !value.is_empty() && value != usual,
+            Self::Beyond(known) => {
+                value.split(',').map(str::trim).any(|one| !one.is_empty() && !known.contains(&one))
+            }
         }
     }
 }
@@ -70,10 +75,10 @@ const fn restricts(
     Restriction { name, when, roles, english, german }
 }
 
-const fn modules(name: &'static str) -> Restriction {
+const fn modules(name: &'static str, when: When) -> Restriction {
     restricts(
         name,
-        When::Set,
+        when,
         XMPP,
         "Lua modules cannot be loaded, and many of them keep people out",
         "Lua-Module können nicht geladen werden, und viele von ihnen halten Leute draußen",
@@ -119,13 +124,13 @@ const RESTRICTIONS: &[Restriction] = &[
         "waiting for a host is not there yet; ENABLE_AUTO_OWNER=0 keeps moderator rights from everybody",
         "Warten auf die Gastgeberin gibt es noch nicht; ENABLE_AUTO_OWNER=0 gibt niemandem Moderationsrechte",
     ),
-    modules("GLOBAL_MODULES"),
-    modules("XMPP_MODULES"),
-    modules("XMPP_MUC_MODULES"),
-    modules("XMPP_INTERNAL_MUC_MODULES"),
-    modules("XMPP_LOBBY_MUC_MODULES"),
-    modules("XMPP_BREAKOUT_MUC_MODULES"),
-    modules("XMPP_SPEAKERSTATS_MODULES"),
+    modules("GLOBAL_MODULES", When::Set),
+    modules("XMPP_MODULES", When::Beyond(prosody_server::config::MODULES)),
+    modules("XMPP_MUC_MODULES", When::Set),
+    modules("XMPP_INTERNAL_MUC_MODULES", When::Set),
+    modules("XMPP_LOBBY_MUC_MODULES", When::Set),
+    modules("XMPP_BREAKOUT_MUC_MODULES", When::Set),
+    modules("XMPP_SPEAKERSTATS_MODULES", When::Set),
     lua("GLOBAL_CONFIG"),
     lua("XMPP_CONFIGURATION"),
     lua("XMPP_MUC_CONFIGURATION"),

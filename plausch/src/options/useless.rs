@@ -56,7 +56,9 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
         "http.listen" | "http.trusted_proxies" => &[AllInOne, Xmpp, Focus, Videobridge],
         "http.public_url" => &[AllInOne, Videobridge],
         "xmpp.server" | "xmpp.port" | "xmpp.verify_certificate" => &[Focus, Videobridge],
-        "xmpp.listen" | "xmpp.require_encryption" | "xmpp.max_participants" => &[AllInOne, Xmpp],
+        "xmpp.listen" | "xmpp.require_encryption" | "xmpp.max_participants" | "xmpp.modules" => {
+            &[AllInOne, Xmpp]
+        }
         "xmpp.muc_domain" => &[AllInOne, Xmpp, Focus],
         "focus.password" => &[AllInOne, Xmpp, Focus],
         "bridge.user" | "bridge.password" => &[AllInOne, Xmpp, Videobridge],

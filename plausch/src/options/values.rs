@@ -2,11 +2,13 @@
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use http::HeaderValue;
 use jitsi_xmpp::{Entropy as _, Sensitive};
 use service::{Effective, StartError, SystemEntropy};
+
+use super::DEBIAN_WEB;
 
 pub(super) fn xmpp_server(e: &Effective, server: &str, port: u16) -> Result<String, StartError> {
     // compat: upstream's bridge takes a list; ours has one server, and half a list would be silence
@@ -47,6 +49,20 @@ pub(super) fn admin_hosts(e: &Effective) -> Result<Vec<String>, StartError> {
     Ok(e.list(key).iter().map(|h| h.to_ascii_lowercase()).collect())
 }
 
+/// Named modules that there are. Others end the start, unless the admin said that they may be missing.
+pub(super) fn modules(e: &Effective) -> Result<Vec<String>, StartError> {
+    let key = "xmpp.modules";
+    let (known, unknown): (Vec<String>, Vec<String>) =
+        e.list(key).iter().cloned().partition(|m| prosody_server::config::MODULES.contains(&m.as_str()));
+    match unknown.first() {
+        Some(name) if !e.list("start.accept").iter().any(|a| a == "XMPP_MODULES") => {
+            let there = prosody_server::config::MODULES.join(", ");
+            Err(e.bad(key, format!("there is no `{name}`; there are {there}")))
+        }
+        _ => Ok(known),
+    }
+}
+
 /// The token of the file, which is made (readable by its owner alone) when it is not there.
 pub(super) fn admin_token(e: &Effective) -> Result<Option<Sensitive<String>>, StartError> {
     let path = PathBuf::from(e.text("admin.token_file"));
@@ -79,4 +95,32 @@ pub(super) fn has_port(server: &str) -> bool {
     server.rsplit_once(':').is_some_and(|(host, port)| {
         port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']'))
     })
+}
+
+pub(super) fn web_folder(e: &Effective) -> Result<Option<PathBuf>, StartError> {
+    let (folder, chosen) = match e.text("http.web") {
+        "none" => return Ok(None),
+        "" => (Path::new(DEBIAN_WEB), false),
+        named => (Path::new(named), true),
+    };
+    match std::fs::metadata(folder.join("index.html")) {
+        Ok(m) if m.is_file() => folder
+            .canonicalize()
+            .map(Some)
+            .map_err(|x| StartError::Unreadable { path: folder.to_owned(), reason: x.to_string() }),
+        _ if !chosen => Ok(None),
+        Ok(_) => Err(e.bad("http.web", "its index.html is not a file")),
+        Err(x) => Err(StartError::Unreadable { path: folder.join("index.html"), reason: x.to_string() }),
+    }
+}
+
+pub(super) fn file(e: &Effective, key: &str) -> Result<Option<PathBuf>, StartError> {
+    let path = PathBuf::from(e.text(key));
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    // Read once now, so that a wrong path ends the start and not a visitor's page.
+    std::fs::read_to_string(&path)
+        .map(|_| Some(path.clone()))
+        .map_err(|x| StartError::Unreadable { path, reason: x.to_string() })
 }

@@ -23,6 +23,7 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
         max_participants: s.max_participants,
         jvb_user: Some(s.bridge.user.clone()),
         jvb_password: secret(&s.bridge.password),
+        modules: s.modules.clone(),
         ..Raw::default()
     })
     .map_err(|e| part(PART, e))?;
@@ -39,7 +40,8 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
     );
     p.metrics.add(move |out| expose(&numbers, out));
     p.shutdown.spawn("xmpp server", async move { ended.ended().await });
-    let routes = Routes { public: server.router(), admin: server.health_router() };
+    let routes =
+        Routes { public: server.router(), admin: server.health_router().merge(server.inside_router()) };
     Ok((server, routes))
 }
 

@@ -99,6 +99,10 @@ pub struct Config {
     pub av_moderation: bool,
     /// Offer to end the meeting for all (`ENABLE_END_CONFERENCE`).
     pub end_conference: bool,
+    /// Answer how many are in a room, and who, to who asks over HTTP from inside (upstream's `muc_size` in `XMPP_MODULES`).
+    pub room_size: bool,
+    /// Answer which rooms there are (upstream's `muc_census`).
+    pub room_census: bool,
     /// Push the component addresses at bind (upstream's `jiconop`), which saves clients several round trips.
     pub push_components: bool,
     /// Serve tenants: `room@muc.<tenant>.meet.jitsi`.
@@ -154,6 +158,8 @@ impl Config {
             polls: true,
             av_moderation: true,
             end_conference: true,
+            room_size: false,
+            room_census: false,
             push_components: true,
             tenants: true,
             external_services: Vec::new(),

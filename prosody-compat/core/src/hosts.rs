@@ -181,6 +181,15 @@ impl Hosts {
         }
     }
 
+    /// The modules of all hosts; one that several hosts have comes several times.
+    pub(crate) fn modules(&self) -> impl Iterator<Item = &'static Module> {
+        self.all.iter().flat_map(|host| match &host.serves {
+            Serves::Users(users) => users.modules.iter().copied(),
+            Serves::Rooms(rooms) => rooms.modules.iter().copied(),
+            Serves::Component(_) => [].iter().copied(),
+        })
+    }
+
     /// Components with their domains, in the order of their identities.
     pub(crate) fn components(&self) -> impl Iterator<Item = (&str, &ComponentDef)> {
         self.all.iter().filter_map(|host| match &host.serves {

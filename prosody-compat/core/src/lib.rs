@@ -15,6 +15,7 @@
 //! | [`Server::handle_framing_error`] | the transport's own framing broke, or a frame is over the limit | – |
 //! | [`Server::handle_closed`] | the transport is gone or the shell dropped it (slow reader) | – |
 //! | [`Server::handle_answer`] | a question of [`Output::Ask`] was answered, or nobody was there | – |
+//! | [`Server::handle_http`] | the admin asks over HTTP for one of [`Server::http_paths`] | answered by [`Output::Reply`] |
 //! | [`Server::handle_shutdown`] | the server stops | – |
 //!
 //! What a *frame* is, by [`Transport`]:
@@ -72,6 +73,7 @@ mod hosts;
 // What carries a stanza out.
 mod component;
 mod disco;
+mod inside;
 mod muc;
 mod router;
 mod server;
@@ -83,7 +85,8 @@ pub use config::{Account, Config, ConfigError, Credentials, ExternalService, Mai
 pub use counters::{Counter, Counters};
 pub use limits::Limits;
 pub use output::{
-    Answer, CloseReason, ConnId, Frame, FramingError, Output, Question, QuestionId, SessionQuery, Transport,
+    Answer, CloseReason, ConnId, Frame, FramingError, HttpReply, HttpRequest, Output, Question, QuestionId,
+    RequestId, SessionQuery, Transport,
 };
 pub use policy::Policy;
 pub use server::{Server, Stats};

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use jitsi_xmpp::{BareJid, Element, Jid, StanzaError};
 
 use crate::config::Config;
-use crate::output::{Answer, QuestionId};
+use crate::output::{Answer, HttpReply, HttpRequest, QuestionId};
 use crate::room::rank::Affiliation;
 pub(crate) use crate::room::waiting::{Attempt, Reason};
 use crate::room::{Occupant, Room};
+use crate::rooms::Rooms;
 use crate::session::{Session, SessionId};
 use crate::world::{Sender, World};
 
@@ -85,6 +86,19 @@ impl Request<'_> {
 
 /// What a request is answered with.
 pub(crate) type Reply = Result<Option<Element>, StanzaError>;
+
+/// Everything, for somebody inside to read.
+pub(crate) struct Inside<'a> {
+    pub(crate) rooms: &'a Rooms,
+    pub(crate) world: &'a World,
+}
+
+/// An address that the module answers over HTTP: on the admin's listener, never on the public front.
+pub(crate) struct Route {
+    /// `/room-size`
+    pub(crate) path: &'static str,
+    pub(crate) answer: fn(&Inside<'_>, &HttpRequest) -> HttpReply,
+}
 
 /// A domain of the module's own, beside the host that has it.
 pub(crate) struct Component {
@@ -167,6 +181,10 @@ pub(crate) struct Module {
     /// The room is gone.
     pub(crate) destroyed: Option<fn(&Room, &mut World)>,
 
+    // ---- from the inside
+    /// What it answers over HTTP.
+    pub(crate) http: &'static [Route],
+
     // ---- later
     /// The time of a `Timer::Room` with the module's name.
     pub(crate) timer: Option<fn(&mut Room, &mut World)>,
@@ -209,6 +227,7 @@ impl Module {
         disco: None,
         left: None,
         destroyed: None,
+        http: &[],
         timer: None,
         answer: None,
     };

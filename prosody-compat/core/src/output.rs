@@ -147,6 +147,38 @@ pub enum Answer {
     Unreachable,
 }
 
+/// A request over HTTP from the inside, numbered by the shell; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// A reading request of the admin, or of a service of the admin's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpRequest {
+    /// `/room-size`; one of those that [`Server::http_paths`](crate::Server::http_paths) names.
+    pub path: String,
+    /// What stands behind the question mark, as it came. `None`: there is none.
+    pub query: Option<Sensitive<String>>,
+}
+
+/// What it is answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpReply {
+    /// HTTP's.
+    pub status: u16,
+    /// JSON; nothing with an error.
+    pub json: Sensitive<String>,
+}
+
+impl HttpReply {
+    pub(crate) fn json(text: String) -> Self {
+        Self { status: 200, json: Sensitive::new(text) }
+    }
+
+    pub(crate) fn refused(status: u16) -> Self {
+        Self { status, json: Sensitive::default() }
+    }
+}
+
 /// What the shell shall do, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -181,6 +213,13 @@ pub enum Output {
         id: QuestionId,
         /// What to ask.
         question: Question,
+    },
+    /// Answer this request of `handle_http`.
+    Reply {
+        /// Which.
+        id: RequestId,
+        /// With what.
+        reply: HttpReply,
     },
     /// Read no more frames of this connection for so long. What has been read already is handled.
     Pause {

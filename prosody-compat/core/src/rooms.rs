@@ -22,6 +22,11 @@ impl Rooms {
         self.by_jid.get_mut(jid)
     }
 
+    /// All of them, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Room> {
+        self.by_jid.values()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_jid.len()
     }

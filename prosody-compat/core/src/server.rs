@@ -13,9 +13,14 @@ use crate::config::Config;
 use crate::connection::{Conn, Framing, Stage};
 use crate::counters::{Counter, Counters};
 use crate::hosts::Hosts;
+use crate::inside;
 use crate::kept::Kept;
+use crate::module::Inside;
 use crate::muc::{self, Muc, later};
-use crate::output::{Answer, CloseReason, ConnId, FramingError, Output, QuestionId, SessionQuery, Transport};
+use crate::output::{
+    Answer, CloseReason, ConnId, FramingError, HttpRequest, Output, QuestionId, RequestId, SessionQuery,
+    Transport,
+};
 use crate::rooms::Rooms;
 use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
@@ -195,6 +200,19 @@ impl Server {
         self.world.now = now;
         later::answer(&mut self.muc(), id, answer);
         self.settle();
+    }
+
+    /// Somebody inside asks over HTTP; answered by [`Output::Reply`].
+    pub fn handle_http(&mut self, now: Instant, id: RequestId, request: &HttpRequest) {
+        self.world.now = now;
+        let inside = Inside { rooms: &self.rooms, world: &self.world };
+        let reply = inside::answer(&self.hosts, &inside, request);
+        self.world.out.push_back(Output::Reply { id, reply });
+    }
+
+    /// What [`Server::handle_http`] answers; the same as long as the server lives.
+    pub fn http_paths(&self) -> Vec<&'static str> {
+        inside::paths(&self.hosts)
     }
 
     /// Time passed.

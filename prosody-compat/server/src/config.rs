@@ -46,6 +46,8 @@ pub struct Raw {
     pub resume_seconds: Option<u64>,
     /// Whether the addresses of components are pushed at bind. On.
     pub push_components: Option<bool>,
+    /// Modules of upstream's that have to be named, as in `XMPP_MODULES`; those of [`MODULES`]. None.
+    pub modules: Vec<String>,
     /// Region of this server, told to clients.
     pub region: Option<String>,
 }
@@ -89,6 +91,9 @@ pub enum ConfigError {
     /// Not `name@host`.
     #[error("account {0} is not a `name@host`")]
     Account(usize),
+    /// Not in [`MODULES`].
+    #[error("there is no module `{0}`; there are {known}", known = MODULES.join(", "))]
+    Module(String),
     /// One of the two files is missing.
     #[error("certificate and key are needed together")]
     Certificate,
@@ -145,6 +150,11 @@ impl Config {
         if let Some(max) = raw.max_connections {
             core.limits.max_connections = max;
         }
+        if let Some(unknown) = raw.modules.iter().find(|m| !MODULES.contains(&m.as_str())) {
+            return Err(ConfigError::Module(unknown.clone()));
+        }
+        let wants = |module: &str| raw.modules.iter().any(|m| m == module);
+        (core.room_size, core.room_census) = (wants("muc_size"), wants("muc_census"));
         core.policy.max_participants = raw.max_participants;
         core.region = raw.region;
         let certificate = match (raw.certificate, raw.key) {
@@ -168,6 +178,9 @@ fn host(option: &'static str, value: &str) -> Result<(), ConfigError> {
 fn random_password() -> String {
     SystemEntropy.hex(32)
 }
+
+/// Modules that are off unless they are named.
+pub const MODULES: &[&str] = &["muc_size", "muc_census"];
 
 const DOMAIN: &str = "meet.jitsi";
 
@@ -217,6 +230,10 @@ mod tests {
         assert_eq!(Config::from_raw(domain).unwrap_err(), ConfigError::Domain("domain"));
         let half = Raw { certificate: Some("c.pem".into()), ..Raw::default() };
         assert_eq!(Config::from_raw(half).unwrap_err(), ConfigError::Certificate);
+        let module = Raw { modules: vec!["muc_size".into(), "muc_sizes".into()], ..Raw::default() };
+        let error = Config::from_raw(module).unwrap_err();
+        assert_eq!(error, ConfigError::Module("muc_sizes".into()));
+        assert!(error.to_string().contains("muc_census"), "{error}");
         let account = RawAccount { jid: "nobody".into(), password: "x".into() };
         let accounts = Raw { accounts: vec![account], ..Raw::default() };
         assert_eq!(Config::from_raw(accounts).unwrap_err(), ConfigError::Account(1));

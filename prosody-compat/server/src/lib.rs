@@ -11,6 +11,7 @@ pub mod config;
 mod connection;
 mod counters;
 mod http;
+mod inside;
 pub mod limits;
 mod listen;
 mod outlet;
@@ -38,6 +39,7 @@ pub use counters::ShellCounters;
 pub struct ServerHandle {
     shared: Arc<Shared>,
     bosh: Arc<listen::bosh::Sessions>,
+    inside: Arc<[&'static str]>,
     tcp: Option<SocketAddr>,
 }
 
@@ -73,13 +75,14 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
     core.offer_tls = acceptor.is_some();
     let (shared, inputs) = Shared::new(&core.limits, shutdown);
     let server = prosody_core::Server::new(core, Box::new(SystemEntropy), std::time::Instant::now());
+    let inside = server.http_paths().into();
     tokio::spawn(owner::run(server, inputs, Arc::clone(&shared)));
     let mut tcp = None;
     if let Some(listener) = listener {
         tcp = listener.local_addr().ok();
         tokio::spawn(listen::c2s::accept(Arc::clone(&shared), listener, acceptor));
     }
-    Ok(ServerHandle { shared, bosh: Arc::default(), tcp })
+    Ok(ServerHandle { shared, bosh: Arc::default(), inside, tcp })
 }
 
 impl ServerHandle {
@@ -93,6 +96,11 @@ impl ServerHandle {
     /// on that port it would hide a room.
     pub fn health_router(&self) -> Router {
         http::health_router(self)
+    }
+
+    /// What modules answer to who asks from inside: rooms and who is in them, if the configuration wants it. Never for strangers.
+    pub fn inside_router(&self) -> Router {
+        inside::router(&self.shared, &self.inside)
     }
 
     /// Serves a role of the same process, authenticated as the address the link was made with.

@@ -123,6 +123,10 @@ pub const QUESTION: Duration = Duration::from_secs(20);
 /// Bytes of an answer. With `prosody_core::Limits::max_questions` 64 MiB at most; a reservation is 1 KiB.
 pub const ANSWER_BYTES: usize = 64 * 1024;
 
+/// One request from inside, its turn included: they are answered one after the other, because one may be a walk over all rooms, 10 ms
+/// for 10,000. Reason: a program that asks gives up by then, and asks again.
+pub const INSIDE: Duration = Duration::from_secs(10);
+
 /// How old the numbers of `ServerHandle::stats` may be: whoever asks without pause costs one walk over the rooms per 50 ms.
 pub const STATS_AGE: Duration = Duration::from_millis(50);
 

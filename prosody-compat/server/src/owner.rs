@@ -11,9 +11,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use budget::Network;
 use bytes::Bytes;
 use prosody_core::{
-    Answer, ConnId, Counters, FramingError, Output, QuestionId, Server, SessionQuery, Stats, Transport,
+    Answer, ConnId, Counters, FramingError, HttpReply, HttpRequest, Output, QuestionId, RequestId, Server,
+    SessionQuery, Stats, Transport,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::{task, time};
 
 use crate::connection::{Order, Sink};
@@ -53,6 +54,11 @@ pub(crate) enum Input {
         id: QuestionId,
         answer: Answer,
     },
+    /// Somebody inside asks over HTTP.
+    Http {
+        request: HttpRequest,
+        reply: oneshot::Sender<HttpReply>,
+    },
 }
 
 /// What every connection and the handle share.
@@ -67,6 +73,8 @@ pub(crate) struct Shared {
     pub(crate) max_login: usize,
     pub(crate) max_send_backlog: usize,
     pub(crate) shutdown: watch::Receiver<bool>,
+    /// Held by the one who asks from inside.
+    pub(crate) inside: tokio::sync::Mutex<()>,
     numbers: Mutex<Numbers>,
     next: AtomicU64,
 }
@@ -92,6 +100,7 @@ impl Shared {
             max_login: core.max_login_bytes,
             max_send_backlog: core.max_send_backlog_bytes,
             shutdown,
+            inside: tokio::sync::Mutex::default(),
             numbers: Mutex::default(),
             next: AtomicU64::new(1),
         };
@@ -127,6 +136,8 @@ pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, share
         server,
         sinks: foldhash::HashMap::default(),
         strangers: HashMap::new(),
+        asked: HashMap::new(),
+        next_request: 0,
         unflushed: Vec::new(),
         sent: 0,
         shared,
@@ -195,6 +206,9 @@ struct Owner {
     sinks: foldhash::HashMap<ConnId, Sink>,
     /// Of those who are not logged in.
     strangers: HashMap<ConnId, Stranger>,
+    /// Who asks over HTTP, until there is an answer or nobody waits for it: one at a time.
+    asked: HashMap<RequestId, oneshot::Sender<HttpReply>>,
+    next_request: u64,
     /// What has been sent to these is not written yet.
     unflushed: Vec<Arc<Outlet>>,
     /// Orders since the last flush.
@@ -225,6 +239,13 @@ impl Owner {
             }
             Input::Answer { id, answer } => {
                 self.step(None, |server, now| server.handle_answer(now, id, &answer));
+            }
+            Input::Http { request, reply } => {
+                self.next_request += 1;
+                let id = RequestId(self.next_request);
+                self.asked.retain(|_, reply| !reply.is_closed());
+                self.asked.insert(id, reply);
+                self.step(None, |server, now| server.handle_http(now, id, &request));
             }
         }
     }
@@ -262,6 +283,11 @@ impl Owner {
                     Output::Close { conn, reason } => (conn, Order::Close(reason)),
                     Output::Ask { id, question } => {
                         outside::ask(self.shared.inputs.clone(), id, question);
+                        continue;
+                    }
+                    Output::Reply { id, reply } => {
+                        // Fails only when nobody waits any more.
+                        let _ = self.asked.remove(&id).map(|asker| asker.send(reply));
                         continue;
                     }
                 };

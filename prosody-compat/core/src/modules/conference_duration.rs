@@ -16,7 +16,11 @@ fn joined(room: &mut Room, world: &mut World, _: &Sender, _: &str) {
     }
 }
 
+/// When that was.
+pub(super) fn began(room: &Room) -> Option<String> {
+    room.slots.get::<Began>().map(|b| b.0.to_string())
+}
+
 fn disco(room: &Room, form: &mut jitsi_xmpp::Element) {
-    let began = room.slots.get::<Began>().map(|b| b.0.to_string()).unwrap_or_default();
-    form.push(form::field("text-single", "muc#roominfo_created_timestamp", &began));
+    form.push(form::field("text-single", "muc#roominfo_created_timestamp", &began(room).unwrap_or_default()));
 }

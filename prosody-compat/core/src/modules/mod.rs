@@ -18,6 +18,8 @@ mod json_message;
 mod max_occupants;
 mod meeting_id;
 mod metadata;
+mod muc_census;
+mod muc_size;
 mod password_whitelist;
 mod permissions;
 mod polls;
@@ -72,6 +74,8 @@ pub(crate) static PEOPLE: &[&Module] = &[
     &basics::ROSTER,
     &basics::SESSION,
     &external_services::MODULE,
+    &muc_size::MODULE,
+    &muc_census::MODULE,
 ];
 
 /// Where roles and recorders log in, who ask for what they want.

@@ -5,7 +5,7 @@
 //! taken out here, once.
 
 use bytes::Bytes;
-use jitsi_xmpp::xml::escape_attr;
+use jitsi_xmpp::xml::{XmlLimits, escape_attr, parse_with};
 use jitsi_xmpp::{Element, ns};
 
 use crate::outbox::Outgoing;
@@ -33,6 +33,20 @@ impl Said {
         let mut inside = String::new();
         presence.write_nodes(&mut inside);
         Self { attrs: attrs.into(), inside: inside.into() }
+    }
+
+    /// The presence as it was said. `None`: never, as the bytes are an element's.
+    pub(crate) fn read(&self) -> Option<Element> {
+        let parts: [&[u8]; 5] =
+            [b"<presence xmlns=\"jabber:client\"", &self.attrs, b">", &self.inside, b"</presence>"];
+        let bytes = parts.concat();
+        let most = XmlLimits {
+            max_bytes: bytes.len(),
+            max_elements: bytes.len(),
+            max_attrs: bytes.len(),
+            ..XmlLimits::default()
+        };
+        parse_with(&bytes, ns::CLIENT, &most).ok()
     }
 
     /// The presence as from `from`, with what the server adds last; and the same again, as a part of its bytes.

@@ -5,6 +5,7 @@ mod behaviour;
 mod compat;
 mod components;
 mod hostile;
+mod inside;
 mod limits;
 mod login;
 mod replay;

@@ -5,6 +5,7 @@ mod abuse;
 mod bosh;
 mod foreign;
 mod harness;
+mod inside;
 mod links;
 mod neighbours;
 mod websocket;

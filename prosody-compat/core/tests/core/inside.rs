@@ -1,0 +1,133 @@
+//! What modules answer over HTTP to who asks from inside.
+
+use jitsi_xmpp::Sensitive;
+use prosody_core::{HttpRequest, Output, RequestId};
+
+use crate::rig::{Client, ROOM, Rig};
+
+/// What is answered to who asks for this from inside.
+fn get(rig: &mut Rig, path: &str) -> (u16, String) {
+    let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q.to_owned())));
+    let request = HttpRequest { path: path.to_owned(), query: query.map(Sensitive::new) };
+    rig.server.handle_http(rig.now, RequestId(7), &request);
+    let Some(Output::Reply { id: RequestId(7), reply }) = rig.server.poll_output() else {
+        panic!("no reply")
+    };
+    (reply.status, reply.json.reveal().clone())
+}
+
+fn counting() -> Rig {
+    Rig::with(|c| (c.room_size, c.room_census) = (true, true))
+}
+
+#[test]
+fn compat_the_size_of_a_room_is_counted_without_the_focus() {
+    let mut rig = counting();
+    let ask = "/room-size?room=rathaus&domain=meet.jitsi";
+    assert_eq!(get(&mut rig, ask), (404, String::new()));
+    let focus = rig.focus();
+    rig.join(&focus);
+    assert_eq!(get(&mut rig, ask), (200, r#"{"participants":1}"#.into()), "upstream's slip");
+    let (anna, ben) = (rig.client(), rig.client());
+    rig.join(&anna);
+    assert_eq!(get(&mut rig, ask), (200, r#"{"participants":1}"#.into()));
+    rig.join(&ben);
+    assert_eq!(get(&mut rig, ask), (200, r#"{"participants":2}"#.into()));
+    assert_eq!(get(&mut rig, "/sessions"), (200, "3".into()));
+    for (path, status) in [
+        ("/room-size", 400),
+        ("/room-size?room=rathaus", 400),
+        ("/room-size?domain=meet.jitsi", 404),
+        ("/room-size?room=rathaus&domain=example.org", 404),
+        ("/room-size?room=rathaus&domain=meet.jitsi&subdomain=town", 404),
+        ("/room-size?room=@&domain=meet.jitsi", 404),
+        ("/rooms", 404),
+    ] {
+        assert_eq!(get(&mut rig, path), (status, String::new()), "{path}");
+    }
+    rig.end(&[&focus, &anna, &ben]);
+}
+
+#[test]
+fn compat_who_is_in_a_room_is_told_to_who_asks_inside() {
+    let mut rig = counting();
+    let focus = rig.focus();
+    rig.join(&focus);
+    let ask = "/room?room=rathaus&domain=meet.jitsi";
+    assert_eq!(get(&mut rig, ask), (200, "[]".into()));
+    let (anna, ben) = (rig.client(), rig.client());
+    rig.join_with(
+        &anna,
+        "",
+        r#"<nick xmlns="http://jabber.org/protocol/nick">A "B"</nick><email>a@b</email>"#,
+    );
+    rig.join_with(&ben, "", "");
+    let someone = |c: &Client, email: &str, name: &str| {
+        format!(r#"{{"jid":"{ROOM}/{}","email":"{email}","display_name":"{name}"}}"#, c.nick)
+    };
+    let mut people = [someone(&anna, "a@b", r#"A \"B\""#), someone(&ben, "", "")];
+    people.sort();
+    assert_eq!(get(&mut rig, ask), (200, format!("[{}]", people.join(","))));
+    rig.end(&[&focus, &anna, &ben]);
+}
+
+#[test]
+fn compat_a_rooms_name_is_taken_as_it_stands_in_the_question() {
+    let mut rig = counting();
+    let focus = rig.focus();
+    for room in ["caf%c3%a9@muc.meet.jitsi", "r@muc.town.meet.jitsi"] {
+        rig.send(
+            &focus,
+            &format!(r#"<presence to="{room}/focus"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#),
+        );
+    }
+    for path in [
+        "/room-size?room=caf%C3%A9&domain=Meet.jitsi",
+        "/room-size?room=x&room=caf%c3%a9&domain=meet.jitsi&subdomain=",
+        "/room-size?subdomain=town&domain=meet.jitsi&room=r",
+    ] {
+        assert_eq!(get(&mut rig, path).0, 200, "{path}");
+    }
+    rig.end(&[&focus]);
+}
+
+#[test]
+fn compat_the_census_names_meetings_and_counts_without_the_focus() {
+    let mut rig = counting();
+    assert_eq!(get(&mut rig, "/room-census"), (200, r#"{"room_census":[]}"#.into()));
+    let (focus, clients) = rig.meeting(2);
+    for room in [
+        "__jicofo-health-check-1@muc.meet.jitsi",
+        "jvbbrewery@internal-muc.meet.jitsi",
+        "[t]x@muc.meet.jitsi",
+        "x@muc.t.meet.jitsi",
+    ] {
+        rig.send(
+            &focus,
+            &format!(r#"<presence to="{room}/focus"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#),
+        );
+    }
+    let expected = concat!(
+        r#"{"room_census":[{"room_name":"[t]x@muc.meet.jitsi","participants":0,"leaked":false},"#,
+        r#"{"room_name":"rathaus@muc.meet.jitsi","participants":2,"created_time":"1795390567000","leaked":false}]}"#
+    );
+    assert_eq!(get(&mut rig, "/room-census"), (200, expected.into()));
+    rig.end(&[&focus, &clients[0], &clients[1]]);
+}
+
+#[test]
+fn nobody_learns_of_rooms_from_a_server_whose_admin_did_not_name_the_modules() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(1);
+    assert!(rig.server.http_paths().is_empty());
+    for path in [
+        "/room-size?room=rathaus&domain=meet.jitsi",
+        "/room?room=rathaus&domain=meet.jitsi",
+        "/sessions",
+        "/room-census",
+    ] {
+        assert_eq!(get(&mut rig, path), (404, String::new()), "{path}");
+    }
+    rig.end(&[&focus, &clients[0]]);
+    assert_eq!(counting().server.http_paths(), ["/room", "/room-census", "/room-size", "/sessions"]);
+}
