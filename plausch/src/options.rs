@@ -13,7 +13,9 @@ use jitsi_xmpp::Sensitive;
 use service::logging::{Format, check_filter};
 use service::{Effective, Kind, Proxies, Setting, StartError};
 
-use self::values::{admin_hosts, admin_token, file, header, modules, stun_servers, web_folder, xmpp_server};
+use self::values::{
+    admin_hosts, admin_token, file, header, modules, reservations, stun_servers, web_folder, xmpp_server,
+};
 
 const fn text(
     key: &'static str,
@@ -275,6 +277,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     of(Kind::Bool, "rooms.disable_polls", "", &["DISABLE_POLLS"], "false", "No polls."),
     of(
+        Kind::Bool,
+        "rooms.reservations",
+        "",
+        &["PROSODY_RESERVATION_ENABLED"],
+        "false",
+        "Meetings have to be allowed by a booking system.",
+    ),
+    text(
+        "rooms.reservations_url",
+        "",
+        &["PROSODY_RESERVATION_REST_BASE_URL"],
+        "",
+        "Where it is asked, `http://host/path`; not yet over https.",
+    ),
+    of(
         Kind::Secret,
         "focus.password",
         "",
@@ -440,6 +457,8 @@ pub(crate) struct Settings {
     pub(crate) av_moderation: bool,
     pub(crate) end_conference: bool,
     pub(crate) polls: bool,
+    /// Where the booking system is asked, if meetings have to be allowed.
+    pub(crate) reservations: Option<String>,
     pub(crate) focus: Focus,
     pub(crate) bridge: Bridge,
     pub(crate) web: Web,
@@ -551,6 +570,7 @@ impl Settings {
             av_moderation: e.is_on("rooms.av_moderation"),
             end_conference: e.is_on("rooms.end_conference"),
             polls: !e.is_on("rooms.disable_polls"),
+            reservations: reservations(e)?,
             focus: Focus {
                 password: secret(e, "focus.password"),
                 auto_owner: e.is_on("focus.auto_owner"),
@@ -575,7 +595,9 @@ impl Settings {
             },
             client: Client {
                 websocket: e.is_on("client.websocket"),
-                http_conference_request: e.is_on("client.http_conference_request"),
+                // Over HTTP nobody knows who asks, so that nothing would be allowed.
+                http_conference_request: e.is_on("client.http_conference_request")
+                    && !e.is_on("rooms.reservations"),
                 prefer_sctp: e.is_on("client.prefer_sctp"),
                 p2p: e.is_on("client.p2p"),
                 p2p_stun_servers: stun_servers(e)?,

@@ -105,6 +105,8 @@ fn a_start_without_what_keeps_people_out_is_one_line_and_no_zero() {
     for (name, value, words) in [
         ("ENABLE_AUTH", "1", &["ENABLE_AUTH", "PLAUSCH_ACCEPT"][..]),
         ("XMPP_MUC_MODULES", "muc_wait_for_host", &["XMPP_MUC_MODULES"]),
+        ("XMPP_MODULES", "muc_size,muc_wait_for_host", &["XMPP_MODULES"]),
+        ("PROSODY_RESERVATION_ENABLED", "1", &["rooms.reservations_url", "http://host"]),
         ("ENABLE_P2P", "off", &["ENABLE_P2P", "client.p2p"]),
         ("PLAUSCH_HTPP", "127.0.0.1:1", &["PLAUSCH_HTPP", "PLAUSCH_HTTP"]),
     ] {

@@ -111,13 +111,6 @@ const RESTRICTIONS: &[Restriction] = &[
         "dieser Server kann nur der Hauptserver sein",
     ),
     restricts(
-        "PROSODY_RESERVATION_ENABLED",
-        When::On,
-        XMPP,
-        "rooms cannot be reserved yet, so that everybody could open one",
-        "Räume können noch nicht reserviert werden, so dass alle einen öffnen könnten",
-    ),
-    restricts(
         "WAIT_FOR_HOST_DISABLE_AUTO_OWNERS",
         When::On,
         XMPP,

@@ -25,6 +25,16 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
     } else if !e.is_on("client.p2p") {
         useless("client.p2p_stun_servers", "client.p2p is off");
     }
+    if e.is_on("rooms.reservations") {
+        if e.is_on("client.http_conference_request") {
+            useless(
+                "client.http_conference_request",
+                "meetings have to be allowed, and over HTTP nobody knows who asks",
+            );
+        }
+    } else {
+        useless("rooms.reservations_url", "rooms.reservations is off");
+    }
     if e.list("turn.hosts").is_empty() {
         useless("turn.port", "turn.hosts names none");
         useless("turn.transports", "turn.hosts names none");

@@ -63,6 +63,18 @@ pub(super) fn modules(e: &Effective) -> Result<Vec<String>, StartError> {
     }
 }
 
+/// The booking system, if there is one. Whoever wants one and cannot be heard by it gets no start.
+pub(super) fn reservations(e: &Effective) -> Result<Option<String>, StartError> {
+    if !e.is_on("rooms.reservations") {
+        return Ok(None);
+    }
+    let url = e.text("rooms.reservations_url");
+    match prosody_server::config::booking_system(url) {
+        Ok(_) => Ok(Some(url.to_owned())),
+        Err(reason) => Err(e.bad("rooms.reservations_url", format!("the booking system {reason}"))),
+    }
+}
+
 /// The token of the file, which is made (readable by its owner alone) when it is not there.
 pub(super) fn admin_token(e: &Effective) -> Result<Option<Sensitive<String>>, StartError> {
     let path = PathBuf::from(e.text("admin.token_file"));

@@ -24,6 +24,7 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
         jvb_user: Some(s.bridge.user.clone()),
         jvb_password: secret(&s.bridge.password),
         modules: s.modules.clone(),
+        reservations: s.reservations.clone(),
         ..Raw::default()
     })
     .map_err(|e| part(PART, e))?;

@@ -3,13 +3,14 @@
 //! The room is never taken on the sender's word: only one that the sender is in counts, and its nick there is who it
 //! is (client §8).
 
-use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError};
+use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError, ns};
 
 use crate::disco;
 use crate::hosts::ComponentDef;
 use crate::identity::HostId;
-use crate::module::Command;
+use crate::module::{Command, Conference};
 use crate::muc::Muc;
+use crate::stanza;
 use crate::tenants;
 use crate::world::Sender;
 
@@ -22,6 +23,14 @@ pub(crate) fn handle(
     to: &Jid,
     mut e: Element,
 ) {
+    if let Some(room) = wanted(muc, def.rooms, &e) {
+        let rules = muc.hosts.rooms(def.rooms).into_iter().flat_map(|rooms| rooms.modules.iter());
+        for rule in rules.filter_map(|m| m.conference) {
+            if rule(muc.world, sender, &room, &e) == Conference::Taken {
+                return;
+            }
+        }
+    }
     if let Some(stanza) = def.module.stanza {
         match stanza(muc.world, sender, to, e) {
             Some(back) => e = back,
@@ -45,6 +54,16 @@ pub(crate) fn handle(
     if let Err(error) = outcome {
         muc.world.refuse(sender, &e, &error, None);
     }
+}
+
+/// The room that a conference request would open.
+fn wanted(muc: &Muc<'_>, host: HostId, e: &Element) -> Option<BareJid> {
+    let (_, conference) =
+        stanza::payload(e).filter(|(kind, p)| *kind == "set" && p.is("conference", ns::FOCUS))?;
+    let config = &muc.world.config;
+    let room = tenants::stored(config, conference.attr("room")?.parse().ok()?).ok()?.to_bare();
+    let there = muc.rooms.get(&room).is_some() || muc.hosts.of(config, room.domain()) != Some(host);
+    (!there && room.node().is_some()).then_some(room)
 }
 
 /// The room that the sender is in and means, with its nick there: the one it names, or the one its connection is for, or the only one.

@@ -103,6 +103,9 @@ pub struct Config {
     pub room_size: bool,
     /// Answer which rooms there are (upstream's `muc_census`).
     pub room_census: bool,
+    /// Where the booking system is that says which meetings there may be (upstream's `reservations_api_prefix`), without a slash at
+    /// the end. `None`: everybody may open one.
+    pub reservations: Option<Sensitive<String>>,
     /// Push the component addresses at bind (upstream's `jiconop`), which saves clients several round trips.
     pub push_components: bool,
     /// Serve tenants: `room@muc.<tenant>.meet.jitsi`.
@@ -160,6 +163,7 @@ impl Config {
             end_conference: true,
             room_size: false,
             room_census: false,
+            reservations: None,
             push_components: true,
             tenants: true,
             external_services: Vec::new(),

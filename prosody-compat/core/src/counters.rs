@@ -63,6 +63,10 @@ counters! {
     JoinsHeld = "joins_held",
     /// Joins dropped, because too many wait.
     JoinsDropped = "joins_dropped",
+    /// Conference requests refused by the booking system, or because of it.
+    ReservationsRefused = "reservations_refused",
+    /// Questions to services outside that nobody answered, after the last try.
+    QuestionsUnanswered = "questions_unanswered",
     /// Rooms created.
     RoomsCreated = "rooms_created",
     /// Rooms destroyed.

@@ -76,8 +76,12 @@ pub struct Limits {
     pub joins_per_second: u32,
     /// Time a join waits. 60 s; a client has no join timeout, and a focus is back sooner.
     pub held_join_timeout: Duration,
-    /// Questions to outside without an answer. 1,000: one per room that is being opened. About 1 KiB each.
+    /// Questions to outside without an answer. 1,000: one per room that is being opened. About 2 KiB each.
     pub max_questions: usize,
+    /// Time for one of them, from connecting to the end of its answer. 20 s, as upstream: a person waits for it.
+    pub question_deadline: Duration,
+    /// Time until one that nobody heard is asked again. 3 s, as upstream.
+    pub question_pause: Duration,
     /// Bytes of one room's metadata. 256 KiB.
     pub max_metadata_bytes: usize,
     /// Questions of one session to occupants that may be open. 256: a client has a dozen. About 100 bytes each. Roles, who ask
@@ -143,6 +147,8 @@ impl Default for Limits {
             joins_per_second: 30,
             held_join_timeout: Duration::from_secs(60),
             max_questions: 1_000,
+            question_deadline: Duration::from_secs(20),
+            question_pause: Duration::from_secs(3),
             max_metadata_bytes: 256 * 1024,
             max_asked: 256,
             max_id_bytes: 1_024,
@@ -239,4 +245,60 @@ pub(crate) mod room_passwords {
     /// Addresses, sessions and rooms that are told apart, each in a table of its own: more than a region has people at the
     /// door of rooms with a password.
     pub(crate) const MOST_KEYS: usize = 10_000;
+}
+
+/// What a booking system is asked, and what is kept of it (`modules/reservations`). Upstream has times, and no bounds.
+pub(crate) mod reservations {
+    use std::time::Duration;
+
+    use budget::Rate;
+
+    /// Requests of one address that wait. 400: 200 tablets in their rooms, and a few classes; then they ask again by themselves. In all
+    /// as many as there may be questions, less [`TELLING`]: 8 MiB.
+    pub(crate) const WAITING_PER_NETWORK: usize = 400;
+
+    /// The same of one session. 10, as of those that wait for the focus: a client has one.
+    pub(crate) const WAITING_PER_SESSION: usize = 10;
+
+    /// Rooms that one address asked for and that are not open, the refused ones included. 500, as many as the focus opens for it.
+    pub(crate) const UNOPENED_PER_NETWORK: usize = 500;
+
+    /// The same of all. 6,000, as the focus. About 300 bytes each.
+    pub(crate) const UNOPENED: usize = 6_000;
+
+    /// New rooms that one address may ask for. 400 at once, as above; then 20 a second, so that nobody floods the booking system.
+    pub(crate) const PER_NETWORK: Rate = Rate::per_second(400, 20);
+
+    /// The same of all: ten towns that begin together.
+    pub(crate) const ALL: Rate = Rate::per_second(4_000, 200);
+
+    /// Addresses that are told apart. 10,000: more than a region has people at the door at once. About 64 bytes each.
+    pub(crate) const MOST_KEYS: usize = 10_000;
+
+    /// Bytes of a request that waits. 8 KiB: it is kept; a client's has 1.
+    pub(crate) const REQUEST_BYTES: usize = 8 * 1024;
+
+    /// How often a question is asked again. 3, as upstream.
+    pub(crate) const REPEAT: u32 = 3;
+
+    /// How long a refusal is kept. 30 s, as upstream, so that who clicks again does not ask again.
+    pub(crate) const REFUSED: Duration = Duration::from_secs(30);
+
+    /// How long the focus has time to open a room that is reserved: 60 s, as long as a join waits for it. Then it is asked for again.
+    pub(crate) const UNUSED: Duration = Duration::from_secs(60);
+
+    /// The longest meeting: ten years, because moments beyond all time cannot be told.
+    pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+    /// Ends of meetings that the booking system is told of at once. 32: it may be small.
+    pub(crate) const TELLING: usize = 32;
+
+    /// Ends of meetings that wait to be told. 10,000: all rooms at once, when the focus goes. About 400 bytes each.
+    pub(crate) const OVER: usize = 10_000;
+
+    /// Bytes of a booking's id. 256: it stands in an address.
+    pub(crate) const ID_BYTES: usize = 256;
+
+    /// Characters of a refusal's text. 1,000: people read it.
+    pub(crate) const TEXT_CHARS: usize = 1_000;
 }

@@ -45,6 +45,15 @@ pub(crate) enum Relay {
     Drop,
 }
 
+/// What a rule about a conference request says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Conference {
+    /// The next rule decides, in the end the focus hears of it.
+    Pass,
+    /// The module has answered it, or keeps it until it does, or gives it to the focus.
+    Taken,
+}
+
 /// An account's new affiliation.
 pub(crate) struct Affiliated<'a> {
     pub(crate) account: &'a BareJid,
@@ -138,6 +147,8 @@ pub(crate) struct Module {
     pub(crate) features: &'static [&'static str],
 
     // ---- coming in
+    /// Somebody asks the focus for a meeting in a room of this host that is not there, and the focus does not know yet.
+    pub(crate) conference: Option<fn(&mut World, &Sender, &BareJid, &Element) -> Conference>,
     /// May this room come into being?
     pub(crate) create: Option<fn(&World, &BareJid, &Attempt) -> Verdict>,
     /// It does; nobody is in yet.
@@ -188,8 +199,10 @@ pub(crate) struct Module {
     // ---- later
     /// The time of a `Timer::Room` with the module's name.
     pub(crate) timer: Option<fn(&mut Room, &mut World)>,
-    /// The answer to a question that the module asked in this room.
-    pub(crate) answer: Option<fn(&mut Room, &mut World, QuestionId, &Answer)>,
+    /// The time of a `Timer::Aside` with the module's name, about a room that need not be there.
+    pub(crate) due: Option<fn(&mut World, &BareJid)>,
+    /// The answer to a question that the module asked about a room, which need not be there: not yet, or no more.
+    pub(crate) answer: Option<fn(&mut World, &BareJid, QuestionId, &Answer)>,
 }
 
 /// Changes a stanza before it is relayed, or drops or refuses it.
@@ -209,6 +222,7 @@ impl Module {
         request: None,
         identities: None,
         features: &[],
+        conference: None,
         create: None,
         created: None,
         join: None,
@@ -229,6 +243,7 @@ impl Module {
         destroyed: None,
         http: &[],
         timer: None,
+        due: None,
         answer: None,
     };
 }

@@ -131,6 +131,8 @@ pub struct Question {
     pub headers: Vec<(&'static str, Sensitive<String>)>,
     /// What is sent along.
     pub body: Sensitive<Vec<u8>>,
+    /// From connecting to the end of the answer.
+    pub deadline: Duration,
 }
 
 /// What came back.
@@ -143,8 +145,10 @@ pub enum Answer {
         /// As it came.
         body: Sensitive<Vec<u8>>,
     },
-    /// It did not, or not in time.
+    /// It could not be asked, or its answer is none.
     Unreachable,
+    /// It did not answer in time.
+    Late,
 }
 
 /// A request over HTTP from the inside, numbered by the shell; never used again.

@@ -238,6 +238,8 @@ impl Server {
                     }
                 }
                 Timer::Ask(id) => self.world.ask(id),
+                Timer::Question(id) => self.world.repeat(id),
+                Timer::Aside(room, module) => later::remind(&mut self.muc(), &room, module),
                 Timer::Room(room, module) => later::wake(&mut self.muc(), &room, module),
             }
         }

@@ -19,9 +19,14 @@ impl Slots {
 
     /// The module's value to be changed, made now if there was none.
     pub(crate) fn entry<T: Any + Default + Send>(&mut self) -> &mut T {
+        self.entry_with(T::default)
+    }
+
+    /// The same for what needs to be told how.
+    pub(crate) fn entry_with<T: Any + Send>(&mut self, make: impl FnOnce() -> T) -> &mut T {
         let at = self.0.iter().position(|v| v.is::<T>()).unwrap_or(self.0.len());
         if at == self.0.len() {
-            self.0.push(Box::<T>::default());
+            self.0.push(Box::new(make()));
         }
         match self.0.get_mut(at).and_then(|v| v.downcast_mut()) {
             Some(value) => value,

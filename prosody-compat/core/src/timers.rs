@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use jitsi_xmpp::BareJid;
 
-use crate::output::ConnId;
+use crate::output::{ConnId, QuestionId};
 use crate::session::SessionId;
 
 /// What a moment in the future is about.
@@ -23,8 +23,12 @@ pub(crate) enum Timer {
     Hibernation(SessionId),
     /// A question for an acknowledgement is due.
     Ask(SessionId),
-    /// A module wanted to be woken in this room.
+    /// A question to outside is asked once more.
+    Question(QuestionId),
+    /// A module wanted to be woken in this room; gone with the room.
     Room(BareJid, &'static str),
+    /// The same about a room that need not be there.
+    Aside(BareJid, &'static str),
 }
 
 /// One moment for each [`Timer`] at most.

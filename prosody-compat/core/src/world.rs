@@ -17,7 +17,7 @@ use crate::identity::Identity;
 use crate::kept::{Kept, Share, TooMuch};
 use crate::limits::pace;
 use crate::outbox::Outgoing;
-use crate::output::{ConnId, Frame, Output, Question, QuestionId};
+use crate::output::{Answer, ConnId, Frame, Output, Question, QuestionId};
 use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
 use crate::stream::sm::Ask;
@@ -44,9 +44,12 @@ pub(crate) enum Effect {
 
 /// Who wants to know the answer of a question to outside.
 pub(crate) struct Asker {
+    /// What it is about; need not be there.
     pub(crate) room: BareJid,
     /// The module's name.
     pub(crate) module: &'static str,
+    /// How often it is asked again when nobody could be reached, or when the one who was says that the fault is its own.
+    pub(crate) repeat: u32,
 }
 
 /// The one who sent the stanza at hand.
@@ -77,7 +80,7 @@ pub(crate) struct World {
     /// What rules want done after the input at hand.
     pub(crate) effects: VecDeque<Effect>,
     /// Questions to outside that are not answered yet.
-    pub(crate) questions: BTreeMap<QuestionId, Asker>,
+    pub(crate) questions: BTreeMap<QuestionId, (Asker, Question)>,
     pub(crate) next_question: u64,
     /// Sessions to be asked for an acknowledgement, once the current input is handled.
     pub(crate) asks: Vec<SessionId>,
@@ -236,16 +239,37 @@ impl World {
     }
 
     /// Asks outside; the answer comes to the asker's `answer` hook. `None`: too many are open.
-    #[cfg_attr(not(test), expect(dead_code, reason = "reservations will be the first module that asks"))]
     pub(crate) fn ask_outside(&mut self, asker: Asker, question: Question) -> Option<QuestionId> {
         if self.questions.len() >= self.config.limits.max_questions {
             return None;
         }
         self.next_question += 1;
         let id = QuestionId(self.next_question);
-        self.questions.insert(id, asker);
-        self.out.push_back(Output::Ask { id, question });
+        self.out.push_back(Output::Ask { id, question: question.clone() });
+        self.questions.insert(id, (asker, question));
         Some(id)
+    }
+
+    /// Whether this is no answer yet: it is asked once more, a little later.
+    pub(crate) fn is_repeated(&mut self, id: QuestionId, answer: &Answer) -> bool {
+        let failed = match answer {
+            Answer::Response { status, .. } => *status >= 500,
+            Answer::Unreachable => true,
+            Answer::Late => false,
+        };
+        let Some((asker, _)) = self.questions.get_mut(&id).filter(|(a, _)| failed && a.repeat > 0) else {
+            return false;
+        };
+        asker.repeat -= 1;
+        self.timers.set(self.now + self.config.limits.question_pause, Timer::Question(id));
+        true
+    }
+
+    /// It is time to ask again.
+    pub(crate) fn repeat(&mut self, id: QuestionId) {
+        if let Some((_, question)) = self.questions.get(&id) {
+            self.out.push_back(Output::Ask { id, question: question.clone() });
+        }
     }
 
     /// The sender as the rules need it.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
 use jitsi_xmpp::{BareJid, Entropy, Sensitive};
 use serde::Deserialize;
 use service::SystemEntropy;
@@ -48,6 +49,8 @@ pub struct Raw {
     pub push_components: Option<bool>,
     /// Modules of upstream's that have to be named, as in `XMPP_MODULES`; those of [`MODULES`]. None.
     pub modules: Vec<String>,
+    /// `PROSODY_RESERVATION_REST_BASE_URL`, with `PROSODY_RESERVATION_ENABLED`: the booking system, see [`booking_system`]. None.
+    pub reservations: Option<String>,
     /// Region of this server, told to clients.
     pub region: Option<String>,
 }
@@ -94,6 +97,9 @@ pub enum ConfigError {
     /// Not in [`MODULES`].
     #[error("there is no module `{0}`; there are {known}", known = MODULES.join(", "))]
     Module(String),
+    /// No booking system can be asked there.
+    #[error("the booking system {0}")]
+    Reservations(&'static str),
     /// One of the two files is missing.
     #[error("certificate and key are needed together")]
     Certificate,
@@ -155,6 +161,9 @@ impl Config {
         }
         let wants = |module: &str| raw.modules.iter().any(|m| m == module);
         (core.room_size, core.room_census) = (wants("muc_size"), wants("muc_census"));
+        if let Some(url) = raw.reservations {
+            core.reservations = Some(booking_system(&url).map_err(ConfigError::Reservations)?);
+        }
         core.policy.max_participants = raw.max_participants;
         core.region = raw.region;
         let certificate = match (raw.certificate, raw.key) {
@@ -178,6 +187,23 @@ fn host(option: &'static str, value: &str) -> Result<(), ConfigError> {
 fn random_password() -> String {
     SystemEntropy.hex(32)
 }
+
+/// The address of a booking system as it is asked, or why it cannot be.
+pub fn booking_system(url: &str) -> Result<Sensitive<String>, &'static str> {
+    if url.starts_with("https://") {
+        return Err(
+            "cannot be asked over https:// yet, only over http:// on this machine or an inner network",
+        );
+    }
+    let uri: Uri = url.parse().map_err(|_| NO_ADDRESS)?;
+    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or(NO_ADDRESS)?;
+    if uri.query().is_some() || url.contains('#') || authority.as_str().contains('@') {
+        return Err(NO_ADDRESS);
+    }
+    Ok(Sensitive::new(url.trim_end_matches('/').to_owned()))
+}
+
+const NO_ADDRESS: &str = "must be named as `http://host`, with a port and a path if needed, and nothing else";
 
 /// Modules that are off unless they are named.
 pub const MODULES: &[&str] = &["muc_size", "muc_census"];
@@ -222,6 +248,33 @@ mod tests {
         assert_eq!(config.password(&jvb).unwrap().reveal(), "pw");
         assert!(config.core.admins.contains(&jvb));
         assert_eq!(config.core.accounts.len(), 3);
+    }
+
+    #[test]
+    fn a_booking_system_is_asked_over_http_where_the_admin_says_or_there_is_no_start() {
+        for (url, base) in [
+            ("http://booking", "http://booking"),
+            ("http://127.0.0.1:8080/api/", "http://127.0.0.1:8080/api"),
+            ("http://[::1]:8080/", "http://[::1]:8080"),
+        ] {
+            assert_eq!(booking_system(url).unwrap().reveal(), base);
+        }
+        for url in [
+            "",
+            "booking",
+            "/api",
+            "ftp://booking",
+            "http://",
+            "http://a@booking",
+            "http://booking/?x=y",
+            "http://booking/#x",
+            "https://booking",
+            "HTTPS://booking",
+        ] {
+            let raw = Raw { reservations: Some(url.to_owned()), ..Raw::default() };
+            assert!(matches!(Config::from_raw(raw), Err(ConfigError::Reservations(_))), "{url}");
+        }
+        assert!(booking_system("https://booking").unwrap_err().contains("https:// yet"));
     }
 
     #[test]

@@ -116,10 +116,6 @@ pub const BOSH_LOGIN_BYTES: usize = 8 * 1024;
 /// BOSH requests of one session waiting for its task: the window, twice.
 pub const BOSH_QUEUE: usize = 8;
 
-/// One question to a service outside, from connecting to the end of its answer. Reason: a person waits for it; upstream's
-/// reservations give up after 20 s.
-pub const QUESTION: Duration = Duration::from_secs(20);
-
 /// Bytes of an answer. With `prosody_core::Limits::max_questions` 64 MiB at most; a reservation is 1 KiB.
 pub const ANSWER_BYTES: usize = 64 * 1024;
 

@@ -36,10 +36,10 @@ enum NoAnswer {
 /// Asks, and hands the answer to the server.
 pub(crate) fn ask(inputs: mpsc::Sender<Input>, id: QuestionId, question: Question) {
     tokio::spawn(async move {
-        let asked = time::timeout(limits::QUESTION, over_http(&question));
+        let asked = time::timeout(question.deadline, over_http(&question));
         let answer = asked.await.unwrap_or(Err(NoAnswer::Late)).unwrap_or_else(|error| {
             tracing::warn!(%error, "a service that was asked did not answer");
-            Answer::Unreachable
+            if matches!(error, NoAnswer::Late) { Answer::Late } else { Answer::Unreachable }
         });
         // Fails only when the server has stopped.
         let _ = inputs.send(Input::Answer { id, answer }).await;
@@ -71,10 +71,14 @@ async fn over_http(question: &Question) -> Result<Answer, NoAnswer> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(20);
 
     /// A service that answers one request with these bytes, and the request as it came.
     async fn service(answer: Vec<u8>) -> (String, tokio::task::JoinHandle<String>) {
@@ -100,6 +104,7 @@ mod tests {
             url: Sensitive::new(url.to_owned()),
             headers: vec![("authorization", Sensitive::new("Bearer x".to_owned()))],
             body: Sensitive::new(b"hello".to_vec()),
+            deadline: DEADLINE,
         };
         ask(inputs, QuestionId(7), question);
         match received.recv().await {
@@ -144,11 +149,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_service_that_says_nothing_is_waited_for_as_long_as_the_limit_says() {
+    async fn a_service_that_says_nothing_is_waited_for_as_long_as_the_question_says() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let start = time::Instant::now();
-        assert_eq!(answer_to(&url).await, Answer::Unreachable);
-        assert_eq!(start.elapsed().as_secs(), limits::QUESTION.as_secs());
+        assert_eq!(answer_to(&url).await, Answer::Late);
+        assert_eq!(start.elapsed().as_secs(), DEADLINE.as_secs());
     }
 }

@@ -147,6 +147,8 @@ pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, share
     let mut clock = time::interval(CLOCK_EVERY);
     let mut published = Instant::now();
     let mut stale = true;
+    // Before anybody comes: the first tick is a millisecond away.
+    owner.tell_clock();
     loop {
         let timeout = owner.server.poll_timeout();
         let publish = stale.then(|| published + limits::STATS_AGE);
@@ -167,10 +169,7 @@ pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, share
                 owner.step(None, |server, now| server.handle_timeout(now));
                 stale = true;
             }
-            _ = clock.tick() => {
-                let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                owner.step(None, |server, now| server.handle_clock(now, unix));
-            }
+            _ = clock.tick() => owner.tell_clock(),
             () = at(publish) => {
                 owner.publish();
                 published = Instant::now();
@@ -248,6 +247,11 @@ impl Owner {
                 self.step(None, |server, now| server.handle_http(now, id, &request));
             }
         }
+    }
+
+    fn tell_clock(&mut self) {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.step(None, |server, now| server.handle_clock(now, unix));
     }
 
     /// One input, then all its effects. A panic is a bug: it is counted and costs the connection it came from.

@@ -175,12 +175,6 @@ pub(super) const UPSTREAM: &[(Meaning, &str)] = &[
     ",
     ),
     (
-        Missing("room reservation is not there yet"),
-        "\
-        PROSODY_RESERVATION_REST_BASE_URL \
-    ",
-    ),
-    (
         Missing("visitors are not there yet"),
         "\
         ENABLE_VISITORS VISITORS_MAX_PARTICIPANTS VISITORS_MAX_VISITORS_PER_NODE VISITORS_XMPP_SERVER \

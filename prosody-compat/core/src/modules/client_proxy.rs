@@ -71,7 +71,8 @@ fn focus_session(world: &World) -> Option<SessionId> {
     sessions.filter(|(_, s)| s.available != Some(false) && s.conn.is_some()).map(|(id, _)| id).max()
 }
 
-fn ask(world: &mut World, sender: &Sender, mut e: Element) {
+/// A request on its way to the focus.
+pub(super) fn ask(world: &mut World, sender: &Sender, mut e: Element) {
     let Some(focus) = focus_session(world) else {
         world.counters.add(Counter::FocusAbsent);
         not_ready(world, sender, &e);
@@ -133,7 +134,7 @@ fn ask_again(world: &mut World, w: &Waiting) {
 
 /// compat: an error would be final for the client; `ready="false"` makes it ask again after 1, 2, 4 … s (test:
 /// compat_without_a_focus_a_client_asks_again).
-fn not_ready(world: &mut World, sender: &Sender, e: &Element) {
+pub(super) fn not_ready(world: &mut World, sender: &Sender, e: &Element) {
     if !is_conference(e) {
         world.refuse(sender, e, &StanzaError::new(Condition::ServiceUnavailable), None);
         return;

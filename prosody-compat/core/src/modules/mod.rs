@@ -25,6 +25,7 @@ mod permissions;
 mod polls;
 mod push;
 mod region;
+mod reservations;
 mod resource_validate;
 mod retract;
 mod room_password;
@@ -47,6 +48,7 @@ pub(crate) static MEETINGS: &[&Module] = &[
     &allowners::MODULE,
     &region::MODULE,
     &admission::CREATION,
+    &reservations::MODULE,
     &admission::MEMBERS_ONLY,
     &password_whitelist::MODULE,
     &admission::OUTCAST,

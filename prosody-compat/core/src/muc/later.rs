@@ -4,6 +4,8 @@ use jitsi_xmpp::{BareJid, Element};
 
 use super::turn::Muc;
 use super::{join, leave};
+use crate::counters::Counter;
+use crate::module::Module;
 use crate::output::{Answer, QuestionId};
 use crate::world::Effect;
 
@@ -29,22 +31,38 @@ pub(crate) fn wake(muc: &mut Muc<'_>, room: &BareJid, module: &str) {
     muc.sweep(room);
 }
 
-/// The answer to a question that a module asked in a room; nobody is there to hear it if the room is gone.
-pub(crate) fn answer(muc: &mut Muc<'_>, id: QuestionId, answer: &Answer) {
-    let Some(asker) = muc.world.questions.remove(&id) else { return };
-    let Some(t) = muc.turn(&asker.room) else { return };
-    if let Some(hear) = t.modules.iter().find(|m| m.name == asker.module).and_then(|m| m.answer) {
-        hear(t.room, t.world, id, answer);
+/// The time that a module wanted to think of a room at, whether it is there or not.
+pub(crate) fn remind(muc: &mut Muc<'_>, room: &BareJid, module: &str) {
+    if let Some(due) = named(muc, module).and_then(|m| m.due) {
+        due(muc.world, room);
     }
-    muc.sweep(&asker.room);
+}
+
+/// The answer to a question that a module asked.
+pub(crate) fn answer(muc: &mut Muc<'_>, id: QuestionId, answer: &Answer) {
+    if muc.world.is_repeated(id, answer) {
+        return;
+    }
+    let Some((asker, _)) = muc.world.questions.remove(&id) else { return };
+    if !matches!(answer, Answer::Response { .. }) {
+        muc.world.counters.add(Counter::QuestionsUnanswered);
+    }
+    if let Some(hear) = named(muc, asker.module).and_then(|m| m.answer) {
+        hear(muc.world, &asker.room, id, answer);
+    }
+}
+
+fn named(muc: &Muc<'_>, module: &str) -> Option<&'static Module> {
+    muc.hosts.modules().find(|m| m.name == module)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::time::{Duration, Instant};
 
     use jitsi_xmpp::entropy::SeededEntropy;
-    use jitsi_xmpp::{Condition, FullJid, Sensitive, StanzaError};
+    use jitsi_xmpp::{BareJid, Condition, FullJid, Sensitive, StanzaError};
 
     use crate::hosts::Hosts;
     use crate::module::{Module, Reason, Verdict};
@@ -56,16 +74,17 @@ mod tests {
     /// Asks somebody outside about everybody who comes into a room.
     static DOORMAN: Module = Module {
         name: "doorman",
-        join: Some(|room, world, _| match room.slots.get::<bool>() {
+        join: Some(|room, world, _| match world.slots.entry::<Known>().0.get(&room.jid) {
             Some(true) => Verdict::Pass,
             Some(false) => Verdict::refuse(StanzaError::new(Condition::Forbidden)),
             None => {
-                let asker = Asker { room: room.jid.clone(), module: "doorman" };
+                let asker = Asker { room: room.jid.clone(), module: "doorman", repeat: 0 };
                 let question = Question {
                     method: "GET",
                     url: Sensitive::new("http://doorman/".into()),
                     headers: Vec::new(),
                     body: Sensitive::default(),
+                    deadline: Duration::from_secs(20),
                 };
                 match world.ask_outside(asker, question) {
                     Some(_) => Verdict::Hold(&OUTSIDE),
@@ -73,12 +92,17 @@ mod tests {
                 }
             }
         }),
-        answer: Some(|room, world, _, answer| {
-            room.slots.put(matches!(answer, Answer::Response { status: 200, .. }));
-            world.effects.push_back(Effect::Release { room: room.jid.clone(), reason: OUTSIDE.name });
+        answer: Some(|world, room, _, answer| {
+            let good = matches!(answer, Answer::Response { status: 200, .. });
+            world.slots.entry::<Known>().0.insert(room.clone(), good);
+            world.effects.push_back(Effect::Release { room: room.clone(), reason: OUTSIDE.name });
         }),
         ..Module::NONE
     };
+    /// Rooms, and whether people may come into them.
+    #[derive(Default)]
+    struct Known(HashMap<BareJid, bool>);
+
     static OUTSIDE: Reason =
         Reason { name: "doorman", refusal: || StanzaError::new(Condition::ServiceUnavailable), freed: None };
 

@@ -9,6 +9,7 @@ mod inside;
 mod limits;
 mod login;
 mod replay;
+mod reservations;
 mod rig;
 mod rooms;
 mod streams;

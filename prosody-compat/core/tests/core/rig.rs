@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::{Element, Sensitive, ns, xml};
-use prosody_core::{CloseReason, Config, ConnId, Output, Server, SessionQuery, Transport};
+use prosody_core::{
+    Answer, CloseReason, Config, ConnId, Output, QuestionId, Server, SessionQuery, Transport,
+};
 
 pub const ROOM: &str = "rathaus@muc.meet.jitsi";
 
@@ -75,6 +77,12 @@ impl Rig {
 
     pub fn lose(&mut self, conn: ConnId) {
         self.server.handle_closed(self.now, conn);
+        self.drain();
+    }
+
+    /// What came of a question.
+    pub fn hear(&mut self, id: QuestionId, answer: &Answer) {
+        self.server.handle_answer(self.now, id, answer);
         self.drain();
     }
 

@@ -8,4 +8,5 @@ mod harness;
 mod inside;
 mod links;
 mod neighbours;
+mod reservations;
 mod websocket;
