@@ -124,6 +124,7 @@ const OTHER: &[(&str, &str)] = &[
     ("xmpp.internal_muc_domain", "other.example"),
     ("xmpp.require_encryption", "false"),
     ("xmpp.max_participants", "7"),
+    ("xmpp.modules", "muc_size"),
     ("rooms.strict_nicks", "true"),
     ("turn.stun_host", "stun.example"),
     ("turn.stun_port", "1"),
@@ -139,6 +140,8 @@ const OTHER: &[(&str, &str)] = &[
     ("rooms.av_moderation", "false"),
     ("rooms.end_conference", "false"),
     ("rooms.disable_polls", "true"),
+    ("rooms.reservations", "true"),
+    ("rooms.reservations_url", "http://booking"),
     ("focus.password", "x"),
     ("focus.auto_owner", "false"),
     ("focus.max_audio_senders", "7"),
@@ -158,6 +161,34 @@ const OTHER: &[(&str, &str)] = &[
     ("client.welcome_page", "false"),
 ];
 
+/// A server that should ask a booking system and could not was open to everybody.
+#[test]
+fn a_booking_system_that_cannot_be_asked_stops_the_start() {
+    let with =
+        |url: &str| load(&[("PROSODY_RESERVATION_ENABLED", "1"), ("PROSODY_RESERVATION_REST_BASE_URL", url)]);
+    for (url, words) in [("", "http://host"), ("https://booking", "https:// yet"), ("booking", "http://host")]
+    {
+        let line = with(url).unwrap_err().to_string();
+        assert!(line.contains("rooms.reservations_url") && line.contains(words), "{line}");
+    }
+    let s = with("http://booking/api").unwrap();
+    assert_eq!(s.reservations.as_deref(), Some("http://booking/api"));
+    assert!(!s.client.http_conference_request, "over HTTP nobody knows who asks");
+    let off = load(&[("PROSODY_RESERVATION_REST_BASE_URL", "https://booking")]).unwrap();
+    assert!(off.reservations.is_none() && off.client.http_conference_request);
+}
+
+/// `XMPP_MODULES` with a module that keeps people out started without it.
+#[test]
+fn modules_that_are_not_there_stop_the_start_unless_they_are_accepted() {
+    let all = "muc_census, muc_wait_for_host,muc_size";
+    let line = load(&[("XMPP_MODULES", all)]).unwrap_err().to_string();
+    assert!(line.contains("xmpp.modules") && line.contains("muc_wait_for_host"), "{line}");
+    let accepted = load(&[("XMPP_MODULES", all), ("PLAUSCH_ACCEPT", "XMPP_MODULES")]).unwrap();
+    assert_eq!(accepted.modules, ["muc_census", "muc_size"]);
+    assert!(load(&[]).unwrap().modules.is_empty());
+}
+
 #[test]
 fn every_option_reaches_the_settings() {
     // Read by the process itself, or by the environment's check.
@@ -170,6 +201,10 @@ fn every_option_reaches_the_settings() {
     // What says how a server is reached changes something only beside a server.
     let beside = |key: &str| -> BTreeMap<&'static str, String> {
         let all: &[(&'static str, &str)] = match key {
+            "rooms.reservations" => &[("rooms.reservations_url", "http://a")],
+            "rooms.reservations_url" => {
+                &[("rooms.reservations", "true"), ("rooms.reservations_url", "http://a")]
+            }
             "turn.stun_port" => &[("turn.stun_host", "a")],
             "turn.username" => &[("turn.hosts", "a"), ("turn.password", "x")],
             "turn.password" => &[("turn.hosts", "a"), ("turn.username", "x")],

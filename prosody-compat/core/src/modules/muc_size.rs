@@ -74,8 +74,8 @@ fn find<'a>(inside: &Inside<'a>, request: &HttpRequest) -> Result<&'a Room, u16>
     // compat: taken as it stands there, because the rooms of web clients are named with percent signs; the last one counts
     // (test: compat_a_rooms_name_is_taken_as_it_stands_in_the_question).
     let value = |name: &str| {
-        let pairs = query.split('&').filter_map(|p| p.split_once('='));
-        pairs.filter(|(n, _)| *n == name).last().map(|(_, v)| v).filter(|v| !v.is_empty())
+        let mut pairs = query.split('&').filter_map(|p| p.split_once('='));
+        pairs.rfind(|(n, _)| *n == name).map(|(_, v)| v).filter(|v| !v.is_empty())
     };
     let config = &inside.world.config;
     let (label, _) = config.muc_domain.split_once('.').ok_or(404_u16)?;
