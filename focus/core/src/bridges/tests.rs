@@ -105,6 +105,21 @@ fn a_presence_of_forty_five_seconds_is_fresh_an_older_one_is_not() {
 }
 
 #[test]
+fn a_failed_bridge_that_nobody_could_probe_is_used_again_after_its_time_and_not_before() {
+    for (after, usable) in
+        [(limits::BRIDGE_RESET, false), (limits::BRIDGE_RESET + Duration::from_millis(1), true)]
+    {
+        let now = Instant::now();
+        let mut b = Brewery::default();
+        b.handle_stats(now, &jid("a"), &stats(&[("drain", "false")]));
+        b.failed(now, &jid("a"));
+        assert_eq!(b.take_probes(now), [jid("a")], "and it is never heard of");
+        assert_eq!(b.handle_timeout(now + after), [BridgeEvent::Usable][..usize::from(usable)]);
+        assert_eq!(pick(now + after, &b, None, None).is_some(), usable);
+    }
+}
+
+#[test]
 fn the_registry_is_bounded() {
     let now = Instant::now();
     let mut b = Brewery::default();

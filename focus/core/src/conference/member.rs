@@ -374,38 +374,59 @@ const PAST_SESSIONS: usize = 5;
 mod tests {
     use super::*;
 
+    const MOMENT: Duration = Duration::from_millis(1);
+
     #[test]
-    fn five_restarts_a_minute_at_once_apart_the_sixth_waits() {
+    fn so_many_restarts_a_minute_happen_at_once_one_more_waits() {
         let t = Instant::now();
         let mut b = RestartBudget::default();
-        for i in 0..5 {
-            let at = t + Duration::from_secs(5 * i);
+        let mut at = t;
+        for i in 0..limits::RESTARTS {
             assert_eq!(b.grant(at), at, "restart {i} is within the limit");
+            at += limits::RESTART_DISTANCE;
         }
-        assert_eq!(b.grant(t + Duration::from_secs(25)), t + Duration::from_secs(60));
+        assert_eq!(b.grant(at), t + limits::RESTART_WINDOW);
     }
 
     #[test]
-    fn restarts_less_than_five_seconds_apart_are_spaced() {
+    fn restarts_less_than_their_distance_apart_are_spaced() {
         let t = Instant::now();
         let mut b = RestartBudget::default();
         assert_eq!(b.grant(t), t);
-        assert_eq!(b.grant(t + Duration::from_secs(1)), t + Duration::from_secs(5));
-        assert_eq!(b.grant(t + Duration::from_secs(10)), t + Duration::from_secs(10));
+        let next = t + limits::RESTART_DISTANCE;
+        assert_eq!(b.grant(next - MOMENT), next);
+        assert_eq!(b.grant(next + limits::RESTART_DISTANCE), next + limits::RESTART_DISTANCE);
     }
 
     #[test]
-    fn three_invitations_are_free_the_next_ones_wait_ever_longer() {
+    fn the_first_invitations_are_free_the_next_ones_wait_ever_longer_up_to_the_longest_pause() {
         let t = Instant::now();
         let mut b = InviteBudget::default();
+        for n in 1..limits::INVITES {
+            b.spend(t);
+            assert_eq!(b.pause(), Duration::ZERO, "after {n}");
+        }
         let mut pauses = Vec::new();
         for _ in 0..10 {
             b.spend(t);
-            pauses.push(b.pause().as_secs());
+            pauses.push(b.pause());
         }
-        assert_eq!(pauses, [0, 0, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(pauses[0], Duration::from_secs(2));
+        assert!(pauses.windows(2).all(|p| p[1] == (2 * p[0]).min(limits::INVITE_BACKOFF_MAX)), "{pauses:?}");
+        assert_eq!(pauses[9], limits::INVITE_BACKOFF_MAX);
         b.reset();
         b.spend(t);
         assert_eq!(b.pause(), Duration::ZERO);
+    }
+
+    #[test]
+    fn invitations_count_for_their_window_and_not_longer() {
+        for (pause, counted) in [(limits::INVITE_WINDOW, true), (limits::INVITE_WINDOW + MOMENT, false)] {
+            let t = Instant::now();
+            let mut b = InviteBudget::default();
+            (1..limits::INVITES).for_each(|_| b.spend(t));
+            b.spend(t + pause);
+            assert_eq!(b.pause() > Duration::ZERO, counted);
+        }
     }
 }

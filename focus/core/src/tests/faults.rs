@@ -6,6 +6,9 @@ use jitsi_xmpp::Condition;
 use jitsi_xmpp::colibri2::ErrorReason;
 
 use super::world::{ME, Mood, NEW, OLD, ROOM, World};
+use crate::limits;
+
+const MOMENT: Duration = Duration::from_millis(10);
 
 fn two() -> World {
     let mut w = World::meeting();
@@ -159,15 +162,16 @@ fn restarts_get_a_new_session_without_terminate_and_too_many_are_delayed() {
         assert_eq!(w.restart("anna0001").attr("type"), Some("result"));
         w.actions("anna0001")
     };
-    for i in 0..5 {
+    let start = w.now;
+    for i in 0..limits::RESTARTS {
         assert_eq!(ok(&mut w), ["session-initiate"], "restart {i}");
-        w.advance(Duration::from_secs(5));
+        w.advance(limits::RESTART_DISTANCE);
     }
-    assert!(ok(&mut w).is_empty(), "the sixth within a minute waits");
+    assert!(ok(&mut w).is_empty(), "one more within a minute waits");
     assert_eq!(w.stats().counters.restarts_delayed, 1);
-    w.advance(Duration::from_secs(34));
+    w.advance(start + limits::RESTART_WINDOW - w.now - MOMENT);
     assert!(w.actions("anna0001").is_empty());
-    w.advance(Duration::from_secs(2));
+    w.advance(2 * MOMENT);
     assert_eq!(w.actions("anna0001"), ["session-initiate"]);
     assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002"]);
     assert!(w.actions("ben00002").is_empty());
@@ -207,7 +211,9 @@ fn an_invitation_nobody_accepts_is_repeated_once() {
     w.clients.get_mut("anna0001").unwrap().accepts = false;
     w.restart("anna0001");
     assert_eq!(w.actions("anna0001"), ["session-initiate"]);
-    w.seconds(31);
+    w.advance(limits::ACCEPT - MOMENT);
+    assert!(w.actions("anna0001").is_empty());
+    w.advance(2 * MOMENT);
     assert_eq!(w.actions("anna0001"), ["session-terminate", "session-initiate"]);
     w.seconds(120);
     assert!(w.actions("anna0001").is_empty());
@@ -244,12 +250,12 @@ fn a_resumed_link_loses_nothing_a_new_one_ends_the_conferences_and_tidies_the_br
 }
 
 #[test]
-fn a_link_that_stays_away_ends_the_conferences_after_fifteen_seconds() {
+fn a_link_that_stays_away_ends_the_conferences_when_no_resumption_can_come() {
     let mut w = two();
     w.focus.handle_link_down(w.now);
-    w.advance(Duration::from_secs(14));
+    w.advance(limits::RECONNECT - MOMENT);
     assert_eq!(w.stats().conferences, 1);
-    w.advance(Duration::from_secs(2));
+    w.advance(2 * MOMENT);
     assert_eq!((w.stats().conferences, w.stats().bridge_count), (0, 0));
     assert!(w.focus.poll_timeout().is_none(), "nothing is left to wait for");
 }

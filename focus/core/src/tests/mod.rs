@@ -1,5 +1,6 @@
 //! Whole meetings in virtual time: the focus against a scripted server, bridges and clients, without a socket.
 
+mod again;
 mod bounds;
 mod faults;
 mod hostile;

@@ -10,13 +10,14 @@ use jitsi_xmpp::xml::parse;
 use jitsi_xmpp::{Element, iq, ns};
 use service::proxies::Client;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tower::ServiceExt;
 use xmpp_link::{Link, ServerEnd};
 
 use focus_core::Network;
 
 use super::focus;
-use crate::{HttpConferenceRequest, RawConfig, router};
+use crate::{FocusHandle, HttpConferenceRequest, RawConfig, limits, router};
 
 /// Answers everything with an empty result or, for joins, a self-presence.
 async fn serve(mut end: ServerEnd) -> Vec<String> {
@@ -81,7 +82,7 @@ async fn a_request_over_http_joins_the_room_and_a_shutdown_leaves_it() {
     );
     let (status, body) = post(routers.public.clone(), "nonsense").await;
     assert_eq!((status, body.starts_with("Bad request: ")), (StatusCode::BAD_REQUEST, true));
-    let too_large = "x".repeat(crate::limits::BODY + 1);
+    let too_large = "x".repeat(limits::BODY + 1);
     assert_eq!(post(routers.public.clone(), &too_large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
 
     let (status, body) = read(routers.admin.clone(), "/about/health").await;
@@ -151,33 +152,85 @@ async fn one_address_has_its_budget_of_conference_requests_and_nobody_elses() {
     assert!(ask("127.0.0.1").await, "a web server beside us that names nobody is many people");
 }
 
-#[tokio::test]
-async fn what_finds_no_place_on_the_link_waits_for_one() {
+/// A room is asked for; the answer is of no interest.
+fn ask(handle: &FocusHandle, room: usize) {
+    let handle = handle.clone();
+    let from = Network::of([192, 0, 2, 1].into());
+    let body = format!(r#"{{"room":"raum{room}@muc.meet.jitsi"}}"#).into_bytes();
+    tokio::spawn(async move { handle.conference_request(HttpConferenceRequest { body, from }).await });
+}
+
+/// A focus that has asked for twenty rooms on a link that has taken two stanzas.
+async fn twenty_rooms() -> (FocusHandle, ServerEnd, watch::Sender<bool>) {
     let config = RawConfig::default().check().unwrap();
-    let (link, mut end) = Link::in_process("focus@auth.meet.jitsi/focus".parse().unwrap(), 2);
-    let (_stop, shutdown) = watch::channel(false);
+    let (link, end) = Link::in_process("focus@auth.meet.jitsi/focus".parse().unwrap(), 2);
+    let (stop, shutdown) = watch::channel(false);
     let (handle, task) = focus(config.engine, link, shutdown);
     tokio::spawn(task);
     while !handle.stats().await.unwrap().connected {
         tokio::task::yield_now().await;
     }
-    // The server takes nothing while twenty rooms are asked for.
-    for n in 0..20 {
-        let handle = handle.clone();
-        let from = Network::of([192, 0, 2, 1].into());
-        let body = format!(r#"{{"room":"raum{n}@muc.meet.jitsi"}}"#).into_bytes();
-        tokio::spawn(async move { handle.conference_request(HttpConferenceRequest { body, from }).await });
-    }
+    (0..20).for_each(|n| ask(&handle, n));
     while handle.stats().await.unwrap().conferences < 20 {
         tokio::task::yield_now().await;
     }
+    (handle, end, stop)
+}
+
+fn is_join(stanza: &[u8]) -> bool {
+    str::from_utf8(stanza).unwrap().contains("/focus\"")
+        && stanza.starts_with(b"<presence xmlns=\"jabber:client\" to=\"raum")
+}
+
+#[tokio::test]
+async fn what_finds_no_place_on_the_link_waits_for_one() {
+    let (_handle, mut end, _stop) = twenty_rooms().await;
     let mut joined = 0;
     while joined < 20 {
         let next = tokio::time::timeout(std::time::Duration::from_secs(5), end.from_client.recv());
-        let stanza = next.await.expect("nothing is lost").unwrap();
-        joined += usize::from(
-            str::from_utf8(&stanza).unwrap().contains("/focus\"")
-                && stanza.starts_with(b"<presence xmlns=\"jabber:client\" to=\"raum"),
-        );
+        joined += usize::from(is_join(&next.await.expect("nothing is lost").unwrap()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_link_that_takes_nothing_is_given_up_after_its_time_and_not_before() {
+    let moment = std::time::Duration::from_secs(2);
+    for (pause, kept) in [(limits::STALLED - moment, true), (limits::STALLED + moment, false)] {
+        let (handle, mut end, _stop) = twenty_rooms().await;
+        tokio::time::advance(pause).await;
+        let mut joined = 0;
+        for _ in 0..1_000 {
+            assert!(handle.stats().await.is_some());
+            while let Ok(stanza) = end.from_client.try_recv() {
+                joined += usize::from(is_join(&stanza));
+            }
+        }
+        assert_eq!(joined == 20, kept, "{joined}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_hangs_is_asked_so_often_and_waited_for_so_long_and_not_more() {
+    let config = RawConfig::default().check().unwrap();
+    let (link, _end) = Link::in_process("focus@auth.meet.jitsi/focus".parse().unwrap(), 8);
+    let (_stop, shutdown) = watch::channel(false);
+    // The engine never gets a turn.
+    let (handle, _engine) = focus(config.engine, link, shutdown);
+    let start = Instant::now();
+    assert!(handle.stats().await.is_none());
+    assert_eq!(start.elapsed().as_secs(), limits::STATS.as_secs());
+    let from = Network::of([192, 0, 2, 1].into());
+    let request = HttpConferenceRequest { body: b"{}".to_vec(), from };
+    let start = Instant::now();
+    assert_eq!(handle.conference_request(request.clone()).await.status, 503);
+    assert_eq!(start.elapsed().as_secs(), limits::REPLY.as_secs());
+    (2..limits::COMMANDS).for_each(|n| ask(&handle, n));
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    let one_more = tokio::spawn({
+        let (handle, request) = (handle.clone(), request.clone());
+        async move { handle.conference_request(request).await.status }
+    });
+    assert_eq!(one_more.await.unwrap(), 503);
+    assert_eq!(start.elapsed(), std::time::Duration::ZERO, "there is no place for one more");
 }
