@@ -185,3 +185,24 @@ impl Link {
 fn wire(stanza: &Element) -> Bytes {
     Bytes::from(stanza.to_xml())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shutdown_waits_so_long_for_a_link_that_hangs_and_not_longer() {
+        let (alive, gone) = tokio::sync::oneshot::channel::<()>();
+        let task = tokio::spawn(async {
+            let _alive = alive;
+            std::future::pending().await
+        });
+        let (sender, _outgoing) = outbox::pair(1);
+        let (_events, events) = mpsc::channel(1);
+        let link = Link { sender, events: Events::Tcp(events), task: Some(task) };
+        let start = tokio::time::Instant::now();
+        link.close().await;
+        assert_eq!(start.elapsed().as_secs(), limits::CLOSE_WAIT.as_secs());
+        assert!(gone.await.is_err(), "its task is ended");
+    }
+}

@@ -39,10 +39,12 @@ pub const ACK_EVERY: usize = 20;
 pub const RECEIVED: XmlLimits =
     XmlLimits { max_bytes: 2 * 1024 * 1024, max_depth: 64, max_elements: 50_000, max_attrs: 64 };
 
-/// One read from the socket; a burst of presences needs few of them. One buffer per link.
+/// One read from the socket; a burst of presences needs few of them. One buffer per link. Not a bound: the splitter has its
+/// own.
 pub const READ_CHUNK: usize = 16 * 1024;
 
 /// Stanzas are gathered up to this size before one write, so that a burst costs few system calls. One buffer per link.
+/// Not a bound: what is behind it waits in the queue, which has two.
 pub const WRITE_CHUNK: usize = 64 * 1024;
 
 /// From the first TCP packet to the bound session. Reason: a server that is starting answers within seconds; then the next attempt.

@@ -6,7 +6,7 @@ use jitsi_xmpp::{Element, Sensitive, ns};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use xmpp_link::{Link, LinkConfig, LinkEvent, TlsMode};
+use xmpp_link::{Link, LinkConfig, LinkEvent, LinkFull, TlsMode, limits};
 
 /// A server that says what it is told and waits for what it expects.
 struct Script {
@@ -132,6 +132,8 @@ async fn down(link: &mut Link) -> String {
         other => panic!("{other:?}"),
     }
 }
+
+const MOMENT: Duration = Duration::from_secs(6);
 
 fn message(id: &str) -> Element {
     Element::new("message", ns::CLIENT).with_attr("id", id)
@@ -271,7 +273,7 @@ async fn an_oversized_stanza_costs_the_connection_and_a_broken_one_only_itself()
     next(&mut link).await;
     peer.say("<message id='a'><x:y/></message><message id='b'/>").await;
     assert!(matches!(next(&mut link).await, LinkEvent::Stanza(m) if m.attr("id") == Some("b")));
-    let most = xmpp_link::limits::RECEIVED.max_bytes;
+    let most = limits::RECEIVED.max_bytes;
     let mut large = String::from("<message id='c'><body>");
     large.push_str(&"x".repeat(most - large.len() - "</body></message>".len()));
     large.push_str("</body></message>");
@@ -295,15 +297,59 @@ async fn answers_come_before_a_flood_of_chat_which_does_not_stop_the_reading() {
     peer.say("<iq type='result' id='c1' from='b@m/jvb' to='f'/><r xmlns='urn:xmpp:sm:3'/>").await;
     // All of it has been read, and counts as handled.
     peer.expect(" h=\"100001\"/>").await;
-    for place in 0..100 {
+    for place in 0..=limits::EVENTS {
         if let LinkEvent::Stanza(stanza) = next(&mut link).await
             && stanza.attr("id") == Some("c1")
         {
-            assert!(place < 100, "behind {place}");
+            assert_eq!(place, limits::EVENTS, "only what was handed over already is before it");
             return;
         }
     }
     panic!("the answer waits behind the chat");
+}
+
+#[tokio::test]
+async fn so_many_stanzas_wait_to_be_sent_and_not_one_more() {
+    let script = Script::new().await;
+    let link = Link::connect(script.config());
+    // Nobody is there yet who takes any.
+    for n in 0..limits::OUTGOING_STANZAS {
+        assert_eq!(link.send(&message("a")), Ok(()), "{n}");
+    }
+    assert_eq!(link.send(&message("a")), Err(LinkFull::Full));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_accepts_and_says_nothing_is_waited_for_so_long_and_not_longer() {
+    let script = Script::new().await;
+    let start = tokio::time::Instant::now();
+    let mut link = Link::connect(script.config());
+    let Some(LinkEvent::Down { reason }) = link.recv().await else { panic!("it never came up") };
+    assert!((limits::HANDSHAKE..limits::HANDSHAKE + MOMENT).contains(&start.elapsed()), "{reason}");
+}
+
+#[tokio::test]
+async fn a_server_from_which_nothing_comes_between_two_pings_is_gone() {
+    for answers in [0, 1] {
+        let script = Script::new().await;
+        let mut link = Link::connect(script.config());
+        let mut peer = script.bound().await;
+        assert!(!up(&mut link).await);
+        assert!(matches!(next(&mut link).await, LinkEvent::Stanza(_)), "the early one");
+        tokio::time::pause();
+        let start = tokio::time::Instant::now();
+        for _ in 0..answers {
+            tokio::time::advance(limits::PING_EVERY).await;
+            peer.expect("urn:xmpp:ping").await;
+            // Any byte will do.
+            peer.say("<message id='sign'/>").await;
+            assert!(matches!(link.recv().await, Some(LinkEvent::Stanza(_))));
+        }
+        let Some(LinkEvent::Down { .. }) = link.recv().await else { panic!("it is gone") };
+        let most = limits::PING_EVERY * (2 + answers);
+        assert!((most - MOMENT..=most + MOMENT).contains(&start.elapsed()), "{:?}", start.elapsed());
+        tokio::time::resume();
+    }
 }
 
 #[tokio::test]
