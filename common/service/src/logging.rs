@@ -51,8 +51,8 @@ pub fn init(filter: &str, format: Format) {
     if QUEUE.get().is_some() {
         return;
     }
-    let (sender, lines) = sync_channel(LOG_LINES);
-    if QUEUE.set(sender).is_err() {
+    let (queue, lines) = Queue::new();
+    if QUEUE.set(queue).is_err() {
         return;
     }
     // Without a thread there is no log; the service itself does not need it.
@@ -77,10 +77,8 @@ pub fn init(filter: &str, format: Format) {
 
 /// Waits until everything that was logged before is written, but not for long.
 pub fn flush() {
-    let Some(queue) = QUEUE.get() else { return };
-    let (done, wait) = sync_channel(1);
-    if queue.try_send(Entry::Flush(done)).is_ok() {
-        let _ = wait.recv_timeout(LOG_FLUSH);
+    if let Some(queue) = QUEUE.get() {
+        queue.flush();
     }
 }
 
@@ -109,8 +107,7 @@ enum Entry {
     Flush(SyncSender<()>),
 }
 
-static QUEUE: OnceLock<SyncSender<Entry>> = OnceLock::new();
-static QUEUED_BYTES: AtomicUsize = AtomicUsize::new(0);
+static QUEUE: OnceLock<Queue> = OnceLock::new();
 static LOST: AtomicU64 = AtomicU64::new(0);
 
 /// One event; `tracing-subscriber` writes it in one piece.
@@ -118,12 +115,7 @@ struct Line;
 
 impl Write for Line {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let before = QUEUED_BYTES.fetch_add(line.len(), Ordering::Relaxed);
-        let fits = before.saturating_add(line.len()) <= LOG_BYTES;
-        let sent =
-            fits && QUEUE.get().is_some_and(|queue| queue.try_send(Entry::Line(line.to_vec())).is_ok());
-        if !sent {
-            QUEUED_BYTES.fetch_sub(line.len(), Ordering::Relaxed);
+        if !QUEUE.get().is_some_and(|queue| queue.put(line)) {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
@@ -131,6 +123,42 @@ impl Write for Line {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// What waits to be written: at most [`LOG_LINES`] and [`LOG_BYTES`].
+struct Queue {
+    entries: SyncSender<Entry>,
+    bytes: AtomicUsize,
+}
+
+impl Queue {
+    fn new() -> (Self, Receiver<Entry>) {
+        let (entries, lines) = sync_channel(LOG_LINES);
+        (Self { entries, bytes: AtomicUsize::new(0) }, lines)
+    }
+
+    /// `false`: there is no room, the line is lost. Never waits.
+    fn put(&self, line: &[u8]) -> bool {
+        let before = self.bytes.fetch_add(line.len(), Ordering::Relaxed);
+        let fits = before.saturating_add(line.len()) <= LOG_BYTES;
+        let sent = fits && self.entries.try_send(Entry::Line(line.to_vec())).is_ok();
+        if !sent {
+            self.written(line.len());
+        }
+        sent
+    }
+
+    /// So many bytes wait no longer.
+    fn written(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.entries.try_send(Entry::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(LOG_FLUSH);
+        }
     }
 }
 
@@ -149,7 +177,9 @@ fn write_out(lines: &Receiver<Entry>) {
                 if io::stderr().write_all(&line).is_err() {
                     LOST.fetch_add(1, Ordering::Relaxed);
                 }
-                QUEUED_BYTES.fetch_sub(line.len(), Ordering::Relaxed);
+                if let Some(queue) = QUEUE.get() {
+                    queue.written(line.len());
+                }
             }
         }
     }
@@ -165,6 +195,33 @@ mod tests {
         assert!(check_filter("info,focus_core=lots").is_err());
         assert_eq!("json".parse::<Format>(), Ok(Format::Json));
         assert!("xml".parse::<Format>().is_err());
+    }
+
+    #[test]
+    fn so_many_lines_wait_to_be_written_and_one_more_is_lost() {
+        let (queue, lines) = Queue::new();
+        assert!((0..LOG_LINES).all(|_| queue.put(b"x")));
+        assert!(!queue.put(b"x"));
+        drop(lines.recv());
+        assert!(queue.put(b"x"));
+    }
+
+    #[test]
+    fn so_many_bytes_wait_to_be_written_and_one_more_is_lost() {
+        let (queue, _lines) = Queue::new();
+        assert!(!queue.put(&vec![b'x'; LOG_BYTES + 1]));
+        assert!(queue.put(&vec![b'x'; LOG_BYTES]));
+        assert!(!queue.put(b"x"));
+        queue.written(1);
+        assert!(queue.put(b"x"));
+    }
+
+    #[test]
+    fn the_end_waits_for_a_log_that_nobody_reads_but_not_for_long() {
+        let (queue, _lines) = Queue::new();
+        let start = std::time::Instant::now();
+        queue.flush();
+        assert!((LOG_FLUSH..2 * LOG_FLUSH).contains(&start.elapsed()), "{:?}", start.elapsed());
     }
 
     /// A crate of the workspace that is missing in the list would be silent at `debug`.

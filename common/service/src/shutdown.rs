@@ -97,6 +97,26 @@ mod tests {
         assert!(done.load(std::sync::atomic::Ordering::SeqCst));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn parts_have_so_long_for_their_goodbye_and_not_longer() {
+        let moment = std::time::Duration::from_millis(1);
+        for (takes, in_time) in [(DRAIN - moment, true), (DRAIN + moment, false)] {
+            let mut shutdown = Shutdown::new().unwrap();
+            let watch = shutdown.watch();
+            let (done, ended) = tokio::sync::oneshot::channel();
+            shutdown.spawn("part", async move {
+                told(watch).await;
+                tokio::time::sleep(takes).await;
+                let _ = done.send(());
+            });
+            shutdown.trigger().send_replace(true);
+            let start = tokio::time::Instant::now();
+            assert!(shutdown.wait().await);
+            assert_eq!(start.elapsed(), takes.min(DRAIN));
+            assert_eq!(ended.await.is_ok(), in_time);
+        }
+    }
+
     #[tokio::test]
     async fn a_part_that_ends_unasked_stops_the_rest_and_is_no_clean_end() {
         let mut shutdown = Shutdown::new().unwrap();
