@@ -51,7 +51,7 @@ mod counters;
 mod external_services;
 mod identity;
 mod kept;
-mod limits;
+pub mod limits;
 mod outbox;
 mod output;
 mod policy;

@@ -192,59 +192,59 @@ pub(crate) mod guesses {
 }
 
 /// Questions of a role that may be open: one to each of the largest room, and as many that follow.
-pub(crate) const MAX_ASKED_BY_ROLES: usize = 10_000;
+pub const MAX_ASKED_BY_ROLES: usize = 10_000;
 
 /// How often one session speaks to others; then its frames are read later. Upstream has only bytes.
-pub(crate) mod pace {
+pub mod pace {
     use std::time::Duration;
 
     use budget::Rate;
 
     /// Stanzas to rooms, occupants and components. 100 at once: a join with all its questions takes 40; then 20 a second, so
     /// that five who flood cost a browser 100 stanzas a second.
-    pub(crate) const RELAY: Rate = Rate::per_second(100, 20);
+    pub const RELAY: Rate = Rate::per_second(100, 20);
 
     /// What of that reaches other people's browsers: presences, chat, private messages, questions to people. 60 at once: a join
     /// with a dozen presences, and the keys of a class of 30 that encrypts; then two a second, which is what a person does.
     /// Within this nobody waits, whatever others do.
-    pub(crate) const OWN: Rate = Rate::per_second(60, 2);
+    pub const OWN: Rate = Rate::per_second(60, 2);
 
     /// What is beyond that, of all in one room together: 100 at once, then 20 a second. So five who flood cost a browser 400
     /// stanzas and then 30 a second, which it does in passing. 16 bytes for each room.
-    pub(crate) const ROOM: Rate = Rate::per_second(100, 20);
+    pub const ROOM: Rate = Rate::per_second(100, 20);
 
     /// The same of what is for one session alone. 16 bytes for each session.
-    pub(crate) const HEARD: Rate = ROOM;
+    pub const HEARD: Rate = ROOM;
 
     /// Longest time that one waits for its room: a crowd that has been loud together is soon heard again.
-    pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(5);
+    pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
     /// What a join counts: everybody hears of it, and the newcomer hears of everybody. Four a second.
-    pub(crate) const JOIN: u32 = 5;
+    pub const JOIN: u32 = 5;
 }
 
 /// How often passwords of rooms are tried (`modules/room_password.rs`). Worst-case memory: 300 bytes each, 9 MB.
-pub(crate) mod room_passwords {
+pub mod room_passwords {
     use std::time::Duration;
 
     use budget::Rate;
 
     /// From one address in one room. 60 at once: a class of 30 that all mistype twice; then 5 a second.
-    pub(crate) const BY_ADDRESS: Rate = Rate::per_second(60, 5);
+    pub const BY_ADDRESS: Rate = Rate::per_second(60, 5);
 
     /// Of one session. 10 at once: a person who does not remember; then one a second.
-    pub(crate) const BY_SESSION: Rate = Rate::per_second(10, 1);
+    pub const BY_SESSION: Rate = Rate::per_second(10, 1);
 
     /// In one room, from everywhere, this machine included, behind which people may stand whose addresses nobody told us. 600
     /// at once: a school of 300 that all mistype twice; then 60 a second, so that it takes twelve addresses to make others wait.
-    pub(crate) const BY_ROOM: Rate = Rate::per_second(600, 60);
+    pub const BY_ROOM: Rate = Rate::per_second(600, 60);
 
     /// Longest line: 250 sessions of one address that all try. Shorter than what a join waits at most.
-    pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(50);
+    pub const LONGEST_WAIT: Duration = Duration::from_secs(50);
 
     /// Addresses, sessions and rooms that are told apart, each in a table of its own: more than a region has people at the
     /// door of rooms with a password.
-    pub(crate) const MOST_KEYS: usize = 10_000;
+    pub const MOST_KEYS: usize = 10_000;
 }
 
 /// What a booking system is asked, and what is kept of it (`modules/reservations`). Upstream has times, and no bounds.

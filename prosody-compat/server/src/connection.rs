@@ -313,17 +313,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn so_many_frames_wait_for_the_server_and_not_one_more() {
+        let (_stop, stopped) = watch::channel(false);
+        let (shared, mut inputs) = Shared::new(&Limits::default(), stopped);
+        let frame = || shared.inputs.try_send(Input::Tls { id: ConnId(1) }).is_ok();
+        assert!((0..limits::INPUTS).all(|_| frame()));
+        assert!(!frame());
+        drop(inputs.recv().await);
+        assert!(frame());
+    }
+
+    #[tokio::test]
     async fn so_many_bytes_wait_for_a_connection_and_not_one_more() {
-        let (orders, mut taken) = mpsc::channel(limits::OUTPUTS);
-        let gauge = Arc::new(Gauge::default());
-        let backlog = Backlog::new(Arc::default());
-        let queue = Queue { orders, gauge, backlog: Some(Arc::clone(&backlog)), max_bytes: 100_000 };
-        let send = |bytes| queue.order(Order::Send(Frame::whole(vec![b'x'; bytes])));
+        let (_stop, stopped) = watch::channel(false);
+        let core = Limits { max_send_backlog_bytes: 100_000, ..Limits::default() };
+        let (shared, mut inputs) = Shared::new(&core, stopped);
+        let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
+        let backlog = place.backlog().unwrap();
+        let mut open = Connection::open(&shared, place, Transport::Bosh, SessionQuery::default()).await;
+        let Some(Input::Open { sink, .. }) = inputs.recv().await else { panic!("not announced") };
+        let send = |bytes| sink.order(Order::Send(Frame::whole(vec![b'x'; bytes])), &mut Vec::new());
         assert_eq!((send(60_000), send(40_000)), (Ok(()), Ok(())));
         assert_eq!(send(1), Err(Full));
         // The second one counts for the address until it is taken.
         assert!(backlog.frame(&Frame::whole(vec![b'x'; limits::ADDRESS_BACKLOG - 30_000])).is_err());
-        while taken.try_recv().is_ok() {}
+        while open.try_order().is_some() {}
         assert!(backlog.frame(&Frame::whole(vec![b'x'; limits::ADDRESS_BACKLOG - 30_000])).is_ok());
     }
 }

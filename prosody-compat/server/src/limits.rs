@@ -80,10 +80,11 @@ pub const ADDRESS_LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// What a frame counts of that at least: 1,024 stanzas at once, then 128 per second. A client that joins sends about 200.
 pub const FRAME_COST: usize = 512;
 
-/// A WebSocket read buffer; allocated per connection.
+/// A WebSocket read buffer; allocated per connection. So much may be read beyond a frame's end.
 pub const WS_READ_BUFFER: usize = 4_096;
 
 /// WebSocket frames are gathered up to this size for one write; one buffer per thread. Reason: what a socket takes.
+/// Not a bound: what is behind it stays in the connection's queue, which has its own.
 pub const WS_WRITE: usize = 64 * 1024;
 
 /// A WebSocket that is silent so long is pinged. Browsers answer by themselves.
@@ -104,10 +105,11 @@ pub const TLS_HANDSHAKE: Duration = Duration::from_secs(30);
 /// From the TCP connection to the first stream header; roles send it at once. Ends connections that only hold a place.
 pub const TCP_FIRST_BYTES: Duration = Duration::from_secs(30);
 
-/// One read from a TCP connection; allocated per connection.
+/// One read from a TCP connection; allocated per connection. Not a bound: the splitter has its own.
 pub const TCP_READ: usize = 8 * 1024;
 
 /// Stanzas are gathered up to this size before one TCP write, so that a burst costs few system calls. One buffer per connection.
+/// Not a bound: what is behind it stays in the connection's queue, which has its own.
 pub const TCP_WRITE: usize = 64 * 1024;
 
 /// Bytes of the request that opens a BOSH session: it has no stanzas.
@@ -124,6 +126,7 @@ pub const ANSWER_BYTES: usize = 64 * 1024;
 pub const INSIDE: Duration = Duration::from_secs(10);
 
 /// How old the numbers of `ServerHandle::stats` may be: whoever asks without pause costs one walk over the rooms per 50 ms.
+/// Not a bound: an interval.
 pub const STATS_AGE: Duration = Duration::from_millis(50);
 
 /// Frames still taken from a WebSocket that can no longer be written to. A goodbye is two. Worst case: so many

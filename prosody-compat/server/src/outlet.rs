@@ -573,6 +573,36 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn the_longer_of_two_pauses_holds_whichever_was_asked_for_first() {
+        let (near, _far) = tokio::io::duplex(100);
+        let outlet = Outlet::new(near, 1_000, None);
+        let (short, long) = (Duration::from_secs(1), Duration::from_secs(5));
+        for pauses in [[short, long], [long, short]] {
+            pauses.iter().for_each(|p| outlet.pause(*p));
+            assert_eq!(outlet.take_pause(), Some(Instant::now() + long), "{pauses:?}");
+            assert_eq!(outlet.take_pause(), None, "it is asked for once");
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_up_to_the_refused_size_are_read_and_not_one_byte_more() {
+        use tokio::io::AsyncWriteExt;
+        let size = 1_000;
+        // The engine may have read the beginning of the next frame along with this one.
+        let most = size * limits::REFUSED_FRAME + limits::WS_READ_BUFFER;
+        for (bytes, fits) in [(most, true), (most + 1, false)] {
+            let (near, mut far) = tokio::io::duplex(2 * most);
+            let outlet = Outlet::new(near, 1_000, None);
+            outlet.take_frames_of(size);
+            let place = crate::peers::Peers::new(1).own();
+            let mut engine = Shared::new(outlet, place.partial());
+            far.write_all(&vec![b'x'; bytes]).await.unwrap();
+            let read = engine.read_exact(&mut vec![0; bytes]).await;
+            assert_eq!((read.is_ok(), engine.is_too_large()), (fits, !fits));
+        }
+    }
+
     #[tokio::test]
     async fn so_many_frames_wait_and_not_one_more() {
         let (near, _far) = pair().await;

@@ -328,6 +328,22 @@ mod tests {
         assert!(other.share(100_000).await.is_some());
     }
 
+    #[tokio::test]
+    async fn so_many_bytes_of_all_addresses_wait_for_the_server_and_not_one_more() {
+        let peers = Peers::new(100);
+        let mut held = Vec::new();
+        for n in 0..limits::INPUT_BYTES / limits::ADDRESS_INPUT_BYTES {
+            let place = peers.admit(network(n as u8)).unwrap();
+            held.push(place.share(limits::ADDRESS_INPUT_BYTES).await.unwrap());
+        }
+        let last = peers.admit(network(200)).unwrap();
+        let mut waits = std::pin::pin!(last.share(1));
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(waits.as_mut().poll(&mut cx).is_pending());
+        held.pop();
+        assert!(waits.as_mut().poll(&mut cx).is_ready());
+    }
+
     #[test]
     fn what_waits_for_its_rest_is_bounded_by_connection_and_by_address() {
         let peers = Peers::new(10_000);

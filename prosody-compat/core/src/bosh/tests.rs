@@ -116,7 +116,8 @@ fn stanzas_per_body_are_bounded() {
 #[test]
 fn creation_opens_the_stream_and_its_answer_says_the_terms() {
     let now = Instant::now();
-    let create = body("rid='100' to='meet.jitsi' wait='300' xml:lang='de'", "");
+    let asked = limits::MAX_WAIT.as_secs() + 1;
+    let create = body(&format!("rid='100' to='meet.jitsi' wait='{asked}' xml:lang='de'"), "");
     let mut e = Engine::new(now, "s1".into(), create, 0).unwrap();
     let first = effects(&mut e);
     assert_eq!(
@@ -135,11 +136,11 @@ fn creation_opens_the_stream_and_its_answer_says_the_terms() {
     for part in [
         "sid=\"s1\"",
         "authid=\"s1\"",
-        "wait=\"120\"",
-        "hold=\"1\"",
-        "requests=\"2\"",
-        "inactivity=\"60\"",
-        "polling=\"5\"",
+        format!("wait=\"{}\"", limits::MAX_WAIT.as_secs()).as_str(),
+        &format!("hold=\"{}\"", limits::HOLD),
+        &format!("requests=\"{}\"", limits::REQUESTS),
+        &format!("inactivity=\"{}\"", limits::INACTIVITY.as_secs()),
+        &format!("polling=\"{}\"", limits::POLLING.as_secs()),
         "ver=\"1.6\"",
         "secure=\"true\"",
         "xmpp:version=\"1.0\"",
@@ -359,12 +360,48 @@ fn idle_polls_are_bounded() {
     poll(&mut e, now, 102 + u64::from(limits::IDLE_POLLS), 0);
     let got = effects(&mut e);
     assert_eq!(got.last(), Some(&Effect::Closed { clean: false, reason: "bosh_overactive" }));
+    // They count for their interval, and not longer.
+    for (pause, ends) in [(limits::POLLING - Duration::from_millis(1), true), (limits::POLLING, false)] {
+        let mut e = opened(now);
+        (0..=u64::from(limits::IDLE_POLLS)).for_each(|i| poll(&mut e, now, 101 + i, 0));
+        poll(&mut e, now + pause, 102 + u64::from(limits::IDLE_POLLS), 0);
+        assert_eq!(effects(&mut e).iter().any(|f| matches!(f, Effect::Closed { .. })), ends);
+    }
     // Spread over time they are fine.
     let mut e = opened(now);
     for i in 0..200 {
         poll(&mut e, now + Duration::from_secs(i), 101 + i, 0);
     }
     assert!(!effects(&mut e).iter().any(|f| matches!(f, Effect::Closed { .. })));
+}
+
+#[test]
+fn so_many_requests_are_held_and_the_oldest_is_answered_for_one_more() {
+    let now = Instant::now();
+    let mut e = opened(now);
+    for n in 0..limits::HOLD as u64 {
+        poll(&mut e, now, 101 + n, 1 + n as u32);
+        assert!(answers(&mut e).is_empty(), "{n}");
+    }
+    poll(&mut e, now, 101 + limits::HOLD as u64, 99);
+    let answered = answers(&mut e);
+    assert_eq!((answered.len(), answered[0].0), (1, 1));
+}
+
+#[test]
+fn a_request_is_held_as_long_as_may_be_and_not_longer() {
+    let now = Instant::now();
+    let asked = limits::MAX_WAIT.as_secs() * 2;
+    let create = body(&format!("rid='100' to='meet.jitsi' wait='{asked}'"), "");
+    let mut e = Engine::new(now, "s1".into(), create, 0).unwrap();
+    e.handle_frame(now, frame("<stream:features/>"));
+    e.flush(now);
+    effects(&mut e);
+    poll(&mut e, now, 101, 1);
+    e.handle_timeout(now + limits::MAX_WAIT - Duration::from_millis(1));
+    assert!(answers(&mut e).is_empty());
+    e.handle_timeout(now + limits::MAX_WAIT);
+    assert_eq!(answers(&mut e).len(), 1);
 }
 
 #[test]

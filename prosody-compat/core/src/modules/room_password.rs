@@ -116,3 +116,23 @@ fn busy() -> StanzaError {
 
 /// Turns that are so close together are taken together.
 const SOON: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_addresses_sessions_and_rooms_are_told_apart() {
+        let now = Instant::now();
+        let mut tries = Tries::default();
+        for n in 0..=room_passwords::MOST_KEYS {
+            let room: BareJid = format!("r{n}@muc.x").parse().unwrap();
+            let address = Network::of(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n as u32).into());
+            let _ = tries.by_address.reserve((address, room.clone()), now, 1);
+            let _ = tries.by_room.reserve(room, now, 1);
+        }
+        for kept in [tries.by_address.len(), tries.by_room.len()] {
+            assert_eq!(kept, room_passwords::MOST_KEYS);
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prosody_core::limits::{MAX_ASKED_BY_ROLES, pace, room_passwords};
 use prosody_core::{CloseReason, Config, Counter, Output, SessionQuery, Transport};
 
 use crate::rig::{Client, ROOM, Rig};
@@ -333,8 +334,9 @@ fn questions_to_occupants() {
     assert_eq!(answers(&mut rig, anna, ben, 6), 5, "the oldest is forgotten");
     assert_eq!(answers(&mut rig, anna, ben, 5), 5, "nothing is left behind");
     // Roles ask everybody of the largest room.
-    assert_eq!(answers(&mut rig, &focus, ben, 10_000), 10_000);
-    assert_eq!(answers(&mut rig, &focus, ben, 10_001), 10_000);
+    let most = MAX_ASKED_BY_ROLES;
+    assert_eq!(answers(&mut rig, &focus, ben, most), most);
+    assert_eq!(answers(&mut rig, &focus, ben, most + 1), most);
     rig.end(&[&focus, anna, ben]);
 }
 
@@ -344,6 +346,14 @@ fn waits(rig: &mut Rig, of: &Client) -> Vec<Duration> {
         _ => None,
     };
     std::mem::take(&mut rig.other).into_iter().filter_map(wait).collect()
+}
+
+/// How long one more waits when the budget is used up.
+fn wait_for_one(rate: &budget::Rate) -> Duration {
+    let mut bucket = budget::Bucket::full();
+    let now = std::time::Instant::now();
+    assert!(bucket.take(rate, now, rate.burst()));
+    bucket.wait(rate, now, 1)
 }
 
 /// Sends until the server wants it to wait; how much it took.
@@ -363,17 +373,22 @@ fn what_a_session_says() {
     let mut rig = Rig::new();
     let (focus, clients) = rig.meeting(4);
     rig.advance(Duration::from_secs(60));
-    // To roles: 100, and then 20 a second. It has been long since it joined.
+    let most = pace::RELAY.burst() as usize;
+    let each = wait_for_one(&pace::RELAY);
+    // It has been long since it joined.
     let to_focus = format!(r#"<message to="{ROOM}/focus" type="chat"><body/></message>"#);
     let (took, wait) = until_it_waits(&mut rig, &clients[0], &to_focus);
-    assert_eq!((took, wait), (100, Duration::from_millis(50)));
-    // A join counts for five.
+    assert_eq!((took, wait), (most, each));
+    // A join counts for more.
     rig.advance(Duration::from_secs(60));
     let again = format!(
         r#"<presence to="{ROOM}/{}"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#,
         clients[1].nick
     );
-    assert_eq!(until_it_waits(&mut rig, &clients[1], &again), (20, Duration::from_millis(250)));
+    assert_eq!(
+        until_it_waits(&mut rig, &clients[1], &again),
+        (most / pace::JOIN as usize, each * pace::JOIN)
+    );
     drop(focus);
 }
 
@@ -383,26 +398,25 @@ fn what_all_in_a_room_say() {
     let (focus, clients) = rig.meeting(4);
     rig.advance(Duration::from_secs(60));
     let chat = format!(r#"<message to="{ROOM}" type="groupchat"><body/></message>"#);
-    // 60 are one's own; then 40 of the room's 100 until one's own rate is used up.
-    for (n, took) in [(0, 100), (1, 100)] {
+    let (most, own) = (pace::RELAY.burst() as usize, pace::OWN.burst() as usize);
+    // Some are one's own; then those of the room's until one's own rate is used up.
+    for n in [0, 1] {
         let (count, wait) = until_it_waits(&mut rig, &clients[n], &chat);
-        assert_eq!(count, took);
-        assert_eq!(wait, Duration::from_millis(50));
+        assert_eq!((count, wait), (most, wait_for_one(&pace::RELAY)));
     }
-    // 41 of each: 18 are left for the third, and none for the fourth.
+    // The one that had to wait has gone as well: some are left for the third, and none for the fourth.
+    let left = pace::ROOM.burst() as usize - 2 * (most + 1 - own);
     let (count, _) = until_it_waits(&mut rig, &clients[2], &chat);
-    assert_eq!(count, 60 + 18);
+    assert_eq!(count, own + left);
     let (count, wait) = until_it_waits(&mut rig, &clients[3], &chat);
-    assert_eq!((count, wait), (60, Duration::from_millis(100)));
+    assert_eq!((count, wait), (own, 2 * wait_for_one(&pace::ROOM)));
     // However long the line is, one waits no longer than this.
     rig.other.clear();
     for _ in 0..150 {
         clients[2..].iter().for_each(|c| rig.send(c, &chat));
     }
-    let room = rig
-        .other
-        .iter()
-        .filter(|o| matches!(o, Output::Pause { wait, .. } if *wait == Duration::from_secs(5)));
+    let room =
+        rig.other.iter().filter(|o| matches!(o, Output::Pause { wait, .. } if *wait == pace::LONGEST_WAIT));
     assert!(room.count() > 0);
     drop(focus);
 }
@@ -414,7 +428,9 @@ fn what_one_hears() {
     rig.advance(Duration::from_secs(60));
     let to_ben = format!(r#"<message to="{ROOM}/{}" type="chat"><body/></message>"#, clients[3].nick);
     // As in a room; the line before one is not before others.
-    for (n, took) in [(0, 100), (1, 100), (2, 60 + 18)] {
+    let (most, own) = (pace::RELAY.burst() as usize, pace::OWN.burst() as usize);
+    let left = pace::HEARD.burst() as usize - 2 * (most + 1 - own);
+    for (n, took) in [(0, most), (1, most), (2, own + left)] {
         assert_eq!(until_it_waits(&mut rig, &clients[n], &to_ben).0, took);
     }
     rig.other.clear();
@@ -439,36 +455,42 @@ fn passwords_of_a_room() {
     let mut rig = Rig::new();
     let (focus, _) = rig.meeting(1);
     lock(&mut rig, &focus);
-    // Of one session ten are looked at, and another after a second.
+    // Of one session some are looked at, and another when there is room again.
     let one = rig.client();
-    assert!((0..10).all(|_| answered(&mut rig, &one)));
+    assert!((0..room_passwords::BY_SESSION.burst()).all(|_| answered(&mut rig, &one)));
     assert!(!answered(&mut rig, &one));
-    rig.advance(Duration::from_millis(999));
+    rig.advance(wait_for_one(&room_passwords::BY_SESSION) - Duration::from_millis(1));
     assert!(rig.take(&one).is_empty());
     rig.advance(Duration::from_millis(1));
     assert!(rig.take(&one)[0].contains("<not-authorized "));
-    // From one address 60, from all together 600.
+    // From one address, and from all together.
     rig.advance(Duration::from_secs(60));
-    for network in 0..10 {
+    let (each, all) = (room_passwords::BY_ADDRESS.burst(), room_passwords::BY_ROOM.burst());
+    for network in 0..all / each {
         let peer = format!("192.0.2.{network}");
-        for n in 0..61 {
+        for n in 0..=each {
             let c = rig.client_with(from(Some(&peer)));
-            assert_eq!(answered(&mut rig, &c), n < 60, "{network} {n}");
+            assert_eq!(answered(&mut rig, &c), n < each, "{network} {n}");
             rig.lose(c.conn);
         }
     }
     let c = rig.client_with(from(Some("198.51.100.1")));
-    assert!(!answered(&mut rig, &c), "601");
+    assert!(!answered(&mut rig, &c), "one more than all");
     rig.lose(c.conn);
-    // A line of 50 seconds has room, a longer one has not.
+    // A line of the longest wait has room, a longer one has not.
     rig.advance(Duration::from_secs(120));
-    let line: Vec<Client> = (0..311).map(|_| rig.client_with(from(Some("192.0.2.1")))).collect();
-    for (n, c) in line.iter().enumerate() {
-        let back = rig.join_with(c, wrong, "").concat();
-        match n {
-            0..60 => assert!(back.contains("<not-authorized "), "{n}"),
-            60..310 => assert!(back.is_empty(), "{n}"),
-            _ => assert!(back.contains("<resource-constraint "), "{n}"),
+    let waits =
+        room_passwords::LONGEST_WAIT.as_millis() / wait_for_one(&room_passwords::BY_ADDRESS).as_millis();
+    let waits = each + waits as u32;
+    for n in 0..=waits {
+        let c = rig.client_with(from(Some("192.0.2.1")));
+        let back = rig.join_with(&c, wrong, "").concat();
+        if n < each {
+            assert!(back.contains("<not-authorized "), "{n}");
+        } else if n < waits {
+            assert!(back.is_empty(), "{n}");
+        } else {
+            assert!(back.contains("<resource-constraint "), "{n}");
         }
     }
 }

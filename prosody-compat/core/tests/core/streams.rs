@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::sasl::{Hash, ScramClient};
-use prosody_core::{CloseReason, Counter, FramingError, MainAuth, Output, SessionQuery, Transport};
+use prosody_core::{CloseReason, Counter, FramingError, Limits, MainAuth, Output, SessionQuery, Transport};
 
 use crate::rig::{Client, OPEN, ROOM, Rig, between, parse};
 
@@ -383,9 +383,9 @@ fn a_second_login_with_the_same_address_replaces_the_first() {
 fn who_does_not_log_in_in_time_is_closed() {
     let mut rig = Rig::new();
     let conn = rig.open(Transport::Tcp { tls: true }, SessionQuery::default());
-    rig.advance(Duration::from_secs(59));
+    rig.advance(Limits::default().login_timeout - Duration::from_millis(1));
     assert!(rig.closed.is_empty());
-    rig.advance(Duration::from_secs(1));
+    rig.advance(Duration::from_millis(1));
     assert_eq!(rig.closed[&conn], CloseReason::Timeout);
     rig.assert_empty();
 }
@@ -395,12 +395,15 @@ fn a_silent_client_is_asked_and_then_hibernates() {
     let mut rig = Rig::new();
     let c = rig.client();
     rig.enable(&c);
-    rig.advance(Duration::from_secs(840));
+    let (limits, moment) = (Limits::default(), Duration::from_secs(1));
+    rig.advance(limits.idle - moment);
+    assert!(rig.take(&c).is_empty());
+    rig.advance(moment);
     assert_eq!(rig.take(&c), [r#"<r xmlns="urn:xmpp:sm:3"/>"#]);
     rig.send(&c, " ");
-    rig.advance(Duration::from_secs(839));
+    rig.advance(limits.idle + limits.idle_answer - moment);
     assert!(rig.closed.is_empty());
-    rig.advance(Duration::from_secs(31));
+    rig.advance(moment);
     assert_eq!(rig.closed[&c.conn], CloseReason::Timeout);
     assert_eq!(rig.server.stats().hibernating, 1);
     rig.advance(Duration::from_secs(70));

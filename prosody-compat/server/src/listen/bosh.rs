@@ -337,3 +337,40 @@ fn content_type(response: &mut Response, value: &'static str) {
 
 /// What a request costs beyond its stanzas, for the rate limit: headers, and the work of answering.
 const REQUEST_COST: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Waker};
+
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_requests_wait_for_a_sessions_task_and_not_one_more() {
+        let (_stop, stopped) = watch::channel(false);
+        let (shared, _inputs) = Shared::new(&prosody_core::Limits::default(), stopped);
+        let bosh = Bosh { shared: Arc::clone(&shared), sessions: Arc::default() };
+        let post = |text: String| {
+            let request = http::Request::post("/http-bind").body(HttpBody::from(text)).unwrap();
+            Box::pin(bosh.post(request, None))
+        };
+        let poll = |request: &mut _| {
+            Future::poll(std::pin::Pin::new(request), &mut Context::from_waker(Waker::noop())).is_ready()
+        };
+        let ns = ns::HTTP_BIND;
+        let mut create = post(format!("<body xmlns='{ns}' rid='1' to='meet.jitsi' wait='60' hold='1'/>"));
+        assert!(!poll(&mut create));
+        let sid = bosh.sessions.lock().keys().next().unwrap().clone();
+        // Its task has no turn while this one does not wait.
+        let ask = |n| {
+            let mut request = post(format!("<body xmlns='{ns}' rid='{n}' sid='{sid}'/>"));
+            (poll(&mut request), request)
+        };
+        let waiting: Vec<_> = (0..limits::BOSH_QUEUE).map(|n| ask(2 + n)).collect();
+        assert!(waiting.iter().all(|(answered, _)| !answered));
+        assert!(ask(2 + limits::BOSH_QUEUE).0);
+        assert_eq!(shared.tally.read().bosh_overactive, 1);
+    }
+}

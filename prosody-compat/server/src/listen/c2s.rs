@@ -322,3 +322,74 @@ fn limits_of(max_bytes: usize) -> XmlLimits {
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::owner::Input;
+
+    /// A connection's task with one end of a pipe, which takes 16 KiB; what the server gets, and the other end.
+    async fn stream() -> (Stream, mpsc::Receiver<Input>, tokio::io::DuplexStream, watch::Sender<bool>) {
+        let (stop, stopped) = watch::channel(false);
+        let (shared, inputs) = Shared::new(&prosody_core::Limits::default(), stopped);
+        let place = shared.admit(Network::of([192, 0, 2, 1].into())).unwrap();
+        let transport = Transport::Tcp { tls: false };
+        let connection = Connection::open(&shared, place, transport, SessionQuery::default()).await;
+        let (near, far) = tokio::io::duplex(16 * 1024);
+        let max_bytes = shared.max_login;
+        let (partial, pace) = (connection.partial(), connection.pace());
+        let stream = Stream {
+            shared,
+            io: Some(Box::new(near)),
+            connection,
+            splitter: Splitter::new(limits_of(max_bytes)),
+            partial,
+            max_bytes,
+            tls: Some(crate::tls::acceptor(None, &["meet.jitsi"]).unwrap()),
+            opened: false,
+            pace: Some(pace),
+            paused_until: None,
+        };
+        (stream, inputs, far, stop)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_has_its_place_for_so_long_and_not_longer() {
+        let (stream, _inputs, mut far, _stop) = stream().await;
+        // A part of a header is none.
+        far.write_all(b"<stream:stream xmlns=").await.unwrap();
+        let start = time::Instant::now();
+        stream.carry().await;
+        assert_eq!(start.elapsed().as_secs(), limits::TCP_FIRST_BYTES.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_opened_its_stream_may_be_silent() {
+        let (stream, _inputs, mut far, _stop) = stream().await;
+        far.write_all(
+            b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>",
+        )
+        .await
+        .unwrap();
+        assert!(time::timeout(limits::TCP_FIRST_BYTES * 2, stream.carry()).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tls_handshake_takes_so_long_and_not_longer() {
+        let (mut stream, _inputs, _far, _stop) = stream().await;
+        let start = time::Instant::now();
+        assert!(!stream.encrypt().await);
+        assert_eq!(start.elapsed().as_secs(), limits::TLS_HANDSHAKE.as_secs());
+        assert_eq!(stream.shared.tally.read().tls_failed, 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_close_its_side_is_waited_for_so_long_and_not_longer() {
+        let (stream, _inputs, _far, _stop) = stream().await;
+        let start = time::Instant::now();
+        stream.goodbye().await;
+        assert_eq!(start.elapsed().as_secs(), limits::CLOSE_WAIT.as_secs());
+    }
+}

@@ -287,6 +287,7 @@ async fn sleep(until: Option<time::Instant>) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::SinkExt;
     use tokio::sync::watch;
 
     use super::*;
@@ -310,6 +311,51 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_peer_that_does_not_answer_our_close_is_waited_for_so_long_and_not_longer() {
+        let (shared, mut inputs, _stop) = shared();
+        let (near, _far) = tokio::io::duplex(64 * 1024);
+        let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
+        let served = tokio::spawn(serve(Arc::clone(&shared), place, near, SessionQuery::default()));
+        let start = time::Instant::now();
+        // With its end of the connection the server has gone.
+        drop(inputs.recv().await);
+        served.await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), limits::CLOSE_WAIT.as_secs());
+    }
+
+    #[tokio::test]
+    async fn so_many_last_frames_are_taken_from_a_socket_that_cannot_be_written_to_and_not_one_more() {
+        let (shared, mut inputs, _stop) = shared();
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        for _ in 0..=limits::WS_LAST_FRAMES {
+            client.send(Message::text("<a/>")).await.unwrap();
+        }
+        let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
+        let outlet = Outlet::new(near, shared.max_send_backlog, None);
+        outlet.take_frames_of(shared.max_login);
+        let sink = Sink::Outlet(Arc::clone(&outlet));
+        let line = Line::open(&shared, place, Transport::WebSocket, SessionQuery::default(), sink).await;
+        let engine = outlet::Shared::new(Arc::clone(&outlet), line.partial());
+        let socket = WebSocketStream::from_raw_socket(engine, Role::Server, None).await;
+        let mut session = Session { socket, line, outlet };
+        let read = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move { session.read_the_rest(&shared).await }
+        });
+        let mut frames = 0;
+        loop {
+            match inputs.recv().await.unwrap() {
+                Input::Frame { .. } => frames += 1,
+                Input::Closed { .. } => break,
+                _ => {}
+            }
+        }
+        read.await.unwrap();
+        assert_eq!(frames, limits::WS_LAST_FRAMES);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_socket_that_answers_pings_lives_on() {
         let (shared, mut inputs, _stop) = shared();
         let (near, far) = tokio::io::duplex(64 * 1024);
@@ -318,11 +364,16 @@ mod tests {
         let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         // Keeps the server's end of the connection, which the first input carries.
         let mut kept = Vec::new();
+        let start = time::Instant::now();
+        let mut first_ping = None;
         let hour = time::sleep(Duration::from_secs(3600));
         tokio::pin!(hour);
         loop {
             tokio::select! {
-                message = client.next() => assert!(matches!(message, Some(Ok(Message::Ping(_)))), "{message:?}"),
+                message = client.next() => {
+                    assert!(matches!(message, Some(Ok(Message::Ping(_)))), "{message:?}");
+                    first_ping.get_or_insert_with(|| start.elapsed().as_secs());
+                }
                 Some(input) = inputs.recv() => {
                     if matches!(input, Input::Open { .. }) {
                         kept.push(input);
@@ -333,5 +384,6 @@ mod tests {
         }
         assert!(!served.is_finished());
         assert_eq!(shared.tally.read().websocket_dead, 0);
+        assert_eq!(first_ping, Some(limits::WS_PING_AFTER.as_secs()));
     }
 }
