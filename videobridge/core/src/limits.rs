@@ -139,7 +139,8 @@ pub const FIRST_TRANSFER_TIMEOUT: Duration = Duration::from_secs(15);
 /// `ep-connection-status.max-inactivity-limit`, as upstream.
 pub const MAX_INACTIVITY: Duration = Duration::from_secs(8);
 
-/// How often the connectivity status is looked at, as upstream (`ep-connection-status.check-interval`).
+/// How often the connectivity status is looked at, as upstream (`ep-connection-status.check-interval`). Not a bound: an
+/// interval.
 pub const CONNECTIVITY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// No answer to a consent check for this long: nothing is sent any more (RFC 7675 §5.1).

@@ -163,6 +163,15 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_be_missing_so_often_and_is_closed_the_next_time() {
+        let mut watch = Watch::new(Family::V4, vec![at("192.0.2.1")]);
+        for _ in 1..ADDRESS_MISSES {
+            assert_eq!(watch.compare(&[]), []);
+        }
+        assert_eq!(watch.compare(&[]), [Change::Close(at("192.0.2.1"))]);
+    }
+
+    #[test]
     fn addresses_are_bounded() {
         let mut watch = Watch::new(Family::Both, vec![at("127.0.0.1")]);
         let machine: Vec<_> =

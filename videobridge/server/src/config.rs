@@ -172,15 +172,15 @@ mod tests {
 
     #[test]
     fn threads_are_cores_minus_one_but_at_least_one() {
-        for (cores, threads) in [(1, 1), (2, 1), (8, 7)] {
+        for (cores, threads) in [(1, 1), (2, 1), (8, 7), (THREADS + 1, THREADS), (THREADS + 2, THREADS)] {
             assert_eq!(Config::check(raw("127.0.0.1:1"), &MACHINE, cores).unwrap().threads, threads);
         }
         assert!(
-            Config::check(Raw { threads: 64, ..raw("127.0.0.1:1") }, &MACHINE, 2).is_ok(),
+            Config::check(Raw { threads: THREADS, ..raw("127.0.0.1:1") }, &MACHINE, 2).is_ok(),
             "at the limit"
         );
         assert_eq!(
-            Config::check(Raw { threads: 65, ..raw("127.0.0.1:1") }, &MACHINE, 2).unwrap_err(),
+            Config::check(Raw { threads: THREADS + 1, ..raw("127.0.0.1:1") }, &MACHINE, 2).unwrap_err(),
             ConfigError::Threads
         );
     }

@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jitsi_xmpp::colibri2::{Colibri2Error, ConferenceModified, ConferenceModify, ErrorReason};
@@ -36,12 +36,11 @@ pub(crate) struct ShardPort {
 }
 
 impl ShardPort {
-    pub(crate) fn new(
-        orders: SyncSender<Order>,
-        clients: mpsc::Sender<Command>,
-        waker: Arc<mio::Waker>,
-    ) -> Self {
-        Self { orders, clients, waker }
+    /// A way to a media thread, and the thread's ends of it.
+    pub(crate) fn open(waker: Arc<mio::Waker>) -> (Self, Receiver<Order>, mpsc::Receiver<Command>) {
+        let (orders, ordered) = sync_channel(limits::COMMANDS);
+        let (clients, said) = mpsc::channel(limits::FROM_CLIENTS);
+        (Self { orders, clients, waker }, ordered, said)
     }
 
     /// Hands over an order and wakes the thread; `false` when its queue is full or it is gone.
@@ -81,7 +80,7 @@ type Answer = oneshot::Receiver<Result<ConferenceModified, StanzaError>>;
 pub(crate) struct AcceptedSocket {
     pub(crate) id: SocketId,
     pub(crate) outbound: Arc<Outbound>,
-    shard: usize,
+    pub(crate) shard: usize,
 }
 
 /// The control plane. One per process; shared.
@@ -386,7 +385,7 @@ fn overloaded() -> StanzaError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, sync_channel};
+    use std::pin::Pin;
 
     use super::*;
 
@@ -396,9 +395,9 @@ mod tests {
         for _ in 0..shards {
             let poll = mio::Poll::new().unwrap();
             let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
-            let (tx, rx) = sync_channel(limits::COMMANDS);
-            ports.push(ShardPort::new(tx, mpsc::channel(1).0, waker));
-            commands.push(rx);
+            let (port, orders, _) = ShardPort::open(waker);
+            ports.push(port);
+            commands.push(orders);
             polls.push(poll);
         }
         (Arc::new(Control::new(ports, Arc::default()).0), commands, polls)
@@ -430,6 +429,35 @@ mod tests {
         assert_eq!((error.condition, control.overflows()), (Condition::ResourceConstraint, 1));
         assert!(!control.knows(&MeetingId::new("beyond")));
         assert_eq!(at_limit.len(), control.state().colibri.len());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shard_that_does_not_answer_is_waited_for_so_long_and_not_longer() {
+        let (control, _commands, _polls) = stuck(1);
+        let waits = async |asked: Pin<Box<dyn Future<Output = ()>>>| {
+            let start = tokio::time::Instant::now();
+            asked.await;
+            assert_eq!(start.elapsed().as_secs(), limits::ANSWER_WAIT.as_secs());
+        };
+        let this = Arc::clone(&control);
+        waits(Box::pin(async move {
+            let error = this.colibri(create("m"), None).await.unwrap_err();
+            assert_eq!(error.condition, Condition::InternalServerError);
+        }))
+        .await;
+        let this = Arc::clone(&control);
+        waits(Box::pin(async move { assert!(this.stats().await.is_empty()) })).await;
+        let poll = mio::Poll::new().unwrap();
+        let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
+        // There is room for what a client says, and nobody takes it.
+        let (port, _orders, _clients) = ShardPort::open(waker);
+        let (control, _failures) = Control::new(vec![port], Arc::default());
+        waits(Box::pin(async move {
+            let control = Arc::new(control);
+            assert!(open(&control).await.unwrap().is_none());
+            assert!(control.state().opening.is_empty());
+        }))
+        .await;
     }
 
     #[tokio::test]
@@ -465,25 +493,27 @@ mod tests {
     async fn a_flood_of_clients_waits_and_takes_no_place_of_the_focus() {
         let poll = mio::Poll::new().unwrap();
         let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
-        let (orders_tx, orders) = sync_channel(limits::COMMANDS);
-        let (clients_tx, mut clients) = mpsc::channel(2);
-        let port = ShardPort::new(orders_tx, clients_tx, waker);
+        let (port, orders, mut clients) = ShardPort::open(waker);
         let (control, _failures) = Control::new(vec![port], Arc::default());
         let control = Arc::new(control);
         let flood = tokio::spawn({
             let control = Arc::clone(&control);
             async move {
                 let socket = AcceptedSocket { id: SocketId(7), outbound: Arc::default(), shard: 0 };
-                for _ in 0..100 {
+                for _ in 0..=limits::FROM_CLIENTS {
                     assert!(control.socket_text(&socket, "{}".to_owned()).await);
                 }
             }
         });
+        while clients.len() < limits::FROM_CLIENTS {
+            tokio::task::yield_now().await;
+        }
         tokio::task::yield_now().await;
+        assert_eq!(clients.len(), limits::FROM_CLIENTS);
         let _asked = control.colibri(create("m"), None);
         assert!(matches!(orders.try_recv(), Ok(Order::Command(Command::Colibri2 { .. }))));
         assert!(!flood.is_finished(), "it waits for room");
-        for _ in 0..100 {
+        for _ in 0..=limits::FROM_CLIENTS {
             clients.recv().await.unwrap();
         }
         flood.await.unwrap();
@@ -495,7 +525,7 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let waker = Arc::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap());
         let (clients_tx, clients) = mpsc::channel(2 * limits::SOCKETS_OPENING);
-        let port = ShardPort::new(sync_channel(1).0, clients_tx, waker);
+        let port = ShardPort { orders: sync_channel(1).0, clients: clients_tx, waker };
         let (control, failures) = Control::new(vec![port], Arc::default());
         (Arc::new(control), clients, failures, poll)
     }

@@ -46,16 +46,15 @@ pub(crate) const COLIBRI_UNDER_WAY: usize = 1000;
 /// Of these, by one focus: several may share a bridge.
 pub(crate) const COLIBRI_UNDER_WAY_EACH: usize = 800;
 
-/// How soon a full link is tried again with an answer: the focus waits for it.
+/// How soon a full link is tried again with an answer: the focus waits for it. Not a bound: an interval.
 pub(crate) const LINK_RETRY: Duration = Duration::from_millis(20);
 
 /// Other stanzas that wait for a full link. Reason: answers to pings and the like; about 500 bytes each.
 pub(crate) const LINK_BACKLOG: usize = 64;
 
-/// How often the machine's addresses are looked at (one system call), and how often one has to be missing to be gone: a
-/// renewed lease may take it away for a moment.
+/// How often the machine's addresses are looked at (one system call). Not a bound: an interval.
 pub(crate) const ADDRESS_CHECK: Duration = Duration::from_secs(5);
-/// See [`ADDRESS_CHECK`].
+/// How often one has to be missing to be gone: a renewed lease may take it away for a moment.
 pub(crate) const ADDRESS_MISSES: u32 = 2;
 
 /// Addresses media is received on. Reason: one socket per thread each; a machine with docker has some dozens.

@@ -25,4 +25,5 @@ pub const QUEUE_DATAGRAMS: usize = 2048;
 pub const QUEUE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Default wish for SO_RCVBUF and SO_SNDBUF (upstream's package sets `net.core.rmem_max` to this).
+/// Not a bound: the system's own is.
 pub const SOCKET_BUFFER: usize = 10 * 1024 * 1024;

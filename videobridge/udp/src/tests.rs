@@ -4,7 +4,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use crate::limits::{MAX_SEGMENTS, QUEUE_BYTES, QUEUE_DATAGRAMS, RECEIVE_BATCH, RECEIVE_BUFFER};
+use crate::limits::{
+    MAX_SEGMENTED_BYTES, MAX_SEGMENTS, QUEUE_BYTES, QUEUE_DATAGRAMS, RECEIVE_BATCH, RECEIVE_BUFFER,
+    RECEIVE_BUFFER_GRO, SEND_BATCH,
+};
 use crate::{Flushed, RecvBatch, SendBatch, SocketOptions, UdpSocket, interface_addresses};
 
 fn open(ip: &str, options: &SocketOptions) -> UdpSocket {
@@ -84,6 +87,52 @@ fn a_train_is_cut_at_the_limit_of_segments() {
         );
         assert_eq!(drain(&receiver, &mut RecvBatch::new(), datagrams).len(), datagrams);
     }
+}
+
+#[test]
+fn a_train_is_cut_at_the_limit_of_bytes() {
+    let options = SocketOptions::default();
+    let mut sockets = [open("127.0.0.1", &options)];
+    let receiver = open("127.0.0.1", &options);
+    let len = 1_400;
+    let most = MAX_SEGMENTED_BYTES / len;
+    assert!(most < MAX_SEGMENTS);
+    for (datagrams, messages) in [(most, 1), (most + 1, 2)] {
+        let mut batch = SendBatch::new();
+        for _ in 0..datagrams {
+            assert!(queue(&mut batch, &receiver, &vec![7; len]));
+        }
+        let flushed = batch.flush(&mut sockets);
+        assert_eq!((flushed.messages, flushed.dropped_error), (messages, 0));
+        drain(&receiver, &mut RecvBatch::new(), datagrams);
+    }
+}
+
+#[test]
+fn so_many_messages_go_in_one_call_and_more_in_the_next() {
+    let options = SocketOptions { gso: false, ..SocketOptions::default() };
+    let mut sockets = [open("127.0.0.1", &options)];
+    let receiver = open("127.0.0.1", &options);
+    for messages in [SEND_BATCH, SEND_BATCH + 1] {
+        let mut batch = SendBatch::new();
+        (0..messages).for_each(|_| assert!(queue(&mut batch, &receiver, b"x")));
+        let flushed = batch.flush(&mut sockets);
+        assert_eq!((flushed.sent, flushed.messages), (messages as u64, messages as u64));
+        assert_eq!(drain(&receiver, &mut RecvBatch::new(), messages).len(), messages);
+    }
+}
+
+#[test]
+fn the_longest_datagram_there_is_arrives_whole_where_trains_do() {
+    assert!(RECEIVE_BUFFER_GRO >= MAX_SEGMENTED_BYTES);
+    let options = SocketOptions { gro: true, ..SocketOptions::default() };
+    let mut sockets = [open("127.0.0.1", &options)];
+    let receiver = open("127.0.0.1", &options);
+    let mut batch = SendBatch::new();
+    assert!(queue(&mut batch, &receiver, &vec![7; MAX_SEGMENTED_BYTES]));
+    assert_eq!(batch.flush(&mut sockets).sent, 1);
+    let got = drain(&receiver, &mut RecvBatch::with_gro(), 1);
+    assert_eq!(got.iter().map(|(_, data)| data.len()).collect::<Vec<_>>(), [MAX_SEGMENTED_BYTES]);
 }
 
 #[test]

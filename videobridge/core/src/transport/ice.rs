@@ -346,6 +346,26 @@ mod tests {
     }
 
     #[test]
+    fn so_many_pairs_are_tried_and_not_one_more() {
+        let mut now = Instant::now();
+        let sockets = (0..3).map(|n| SocketAddr::from(([127, 0, 0, 1 + n], 10_000)));
+        let mut bridge = Ice::new(now, 3, sockets, true, &mut SeededEntropy::new(1));
+        assert!(bridge.set_remote_credentials(now, "peer", "password"));
+        for port in 1..=limits::MAX_REMOTE_CANDIDATES as u16 {
+            assert!(bridge.add_remote_candidate(now, "192.0.2.1", port));
+        }
+        let mut tried = std::collections::HashSet::new();
+        for _ in 0..1_000 {
+            now += Duration::from_millis(10);
+            bridge.handle_timeout(now);
+            while let Some((path, _)) = bridge.poll_transmit() {
+                tried.insert((path.local, path.remote));
+            }
+        }
+        assert_eq!(tried.len(), limits::MAX_CANDIDATE_PAIRS);
+    }
+
+    #[test]
     fn connects_without_a_remote_candidate_and_loses_consent_when_the_peer_is_silent() {
         let mut now = Instant::now();
         let mut bridge = ice(now, "127.0.0.1:10000", true, 1);
@@ -358,7 +378,7 @@ mod tests {
 
         run(&mut now, &mut bridge, &mut client, 60_000, true);
         assert_eq!(bridge.consent(), Consent::Given, "checks keep it alive");
-        run(&mut now, &mut bridge, &mut client, 35_000, false);
+        run(&mut now, &mut bridge, &mut client, limits::CONSENT_TIMEOUT.as_millis() as u64, false);
         assert_eq!(bridge.consent(), Consent::Lost);
         run(&mut now, &mut bridge, &mut client, 10_000, true);
         assert_eq!(

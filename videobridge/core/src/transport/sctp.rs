@@ -247,6 +247,21 @@ mod tests {
         sealed(p)
     }
 
+    #[test]
+    fn a_peer_is_told_how_many_streams_and_bytes_it_may_send_and_not_more() {
+        let now = Instant::now();
+        let mut sctp = Sctp::new();
+        let mut greedy = init();
+        greedy[24..28].fill(0xff);
+        sctp.handle_packet(now, &sealed(greedy));
+        let ack = sctp.poll_transmit(now).unwrap();
+        let field = |at: usize| u32::from_be_bytes(ack[0][at..at + 4].try_into().unwrap());
+        assert_eq!(ack[0][12], 2, "INIT ACK");
+        assert_eq!(field(20), limits::SCTP_RECEIVE_BUFFER);
+        let streams = u32::from(limits::SCTP_MAX_STREAMS);
+        assert_eq!((field(24) >> 16, field(24) & 0xffff), (streams, streams));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(500))]
         #[test]

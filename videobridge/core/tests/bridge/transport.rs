@@ -163,10 +163,15 @@ fn a_silent_peer_is_announced_unreachable_and_expires_and_nothing_is_left() {
     world.run(Duration::from_secs(30));
     assert_eq!(world.shard.load(), (1, 2), "consent alone keeps endpoints");
     world.cut = vec![1];
-    world.run(Duration::from_secs(15));
+    // Its last answer may be as old as a check.
+    let check = Duration::from_millis(2_500) + limits::CONNECTIVITY_INTERVAL;
     let status =
         r#"{"colibriClass":"EndpointConnectivityStatusChangeEvent","endpoint":"aaaa0002","active":"false"}"#;
-    assert!(world.peers[0].texts.iter().any(|t| t == status), "{:?}", world.peers[0].texts);
+    let told = |world: &World| world.peers[0].texts.iter().any(|t| t == status);
+    world.run(limits::MAX_INACTIVITY - check);
+    assert!(!told(&world));
+    world.run(2 * check);
+    assert!(told(&world), "{:?}", world.peers[0].texts);
     assert_eq!(world.shard.counters().endpoints_disconnected, 1);
 
     world.cut = vec![];
@@ -178,6 +183,22 @@ fn a_silent_peer_is_announced_unreachable_and_expires_and_nothing_is_left() {
     world.run(limits::EXPIRY_CHECK_INTERVAL);
     assert!(world.shard.is_empty(), "{:?}", world.shard);
     assert_eq!(world.shard.counters().conferences_completed, 1);
+}
+
+#[test]
+fn an_endpoint_that_does_not_come_is_announced_unreachable_after_its_time_and_not_before() {
+    let mut world = World::new();
+    world.join("aaaa0001", Options::default());
+    world.connect();
+    world.join("aaaa0002", Options::default());
+    world.cut = vec![1];
+    let status =
+        r#"{"colibriClass":"EndpointConnectivityStatusChangeEvent","endpoint":"aaaa0002","active":"false"}"#;
+    let told = |world: &World| world.peers[0].texts.iter().any(|t| t == status);
+    world.run(limits::FIRST_TRANSFER_TIMEOUT);
+    assert!(!told(&world), "{:?}", world.peers[0].texts);
+    world.run(2 * limits::CONNECTIVITY_INTERVAL);
+    assert!(told(&world), "{:?}", world.peers[0].texts);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! frames both ways between the client and its shard (bridge §3.5).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
@@ -13,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::ids::EndpointId;
 use service::websocket::Handshake;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -98,8 +99,9 @@ where
             () = sleep_until(read_at), if read_at.is_some() => read_at = None,
             message = stream.next(), if read_at.is_none() => {
                 heard = Instant::now();
-                if !pace.take(&CHANNEL_MESSAGES, heard, 1) {
-                    read_at = Some(heard + pace.wait(&CHANNEL_MESSAGES, heard, 1));
+                let now = heard.into_std();
+                if !pace.take(&CHANNEL_MESSAGES, now, 1) {
+                    read_at = Some(heard + pace.wait(&CHANNEL_MESSAGES, now, 1));
                 }
                 match message {
                     Some(Ok(Message::Text(text))) => {
@@ -124,6 +126,51 @@ where
 
 async fn sleep_until(at: Option<Instant>) {
     if let Some(at) = at {
-        tokio::time::sleep_until(at.into()).await;
+        tokio::time::sleep_until(at).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use videobridge_core::SocketId;
+
+    use super::*;
+
+    fn socket() -> (Control, AcceptedSocket) {
+        let (control, _failures) = Control::new(Vec::new(), Arc::default());
+        (control, AcceptedSocket { id: SocketId(1), outbound: Arc::default(), shard: 0 })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_given_up_at_the_next_ping_after_its_time() {
+        let (control, socket) = socket();
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let stream = WebSocketStream::from_raw_socket(near, Role::Server, None).await;
+        let start = Instant::now();
+        carry(&control, &socket, stream).await;
+        let silent = start.elapsed();
+        assert!(
+            silent > limits::SOCKET_IDLE && silent <= limits::SOCKET_IDLE + limits::SOCKET_PING,
+            "{silent:?}"
+        );
+        // It was asked for a sign of life each time: two bytes.
+        let mut pings = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut far, &mut pings).await.unwrap();
+        assert_eq!(pings.len() as u64 / 2, 1 + silent.as_secs() / limits::SOCKET_PING.as_secs());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_answers_pings_stays() {
+        let (control, socket) = socket();
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let stream = WebSocketStream::from_raw_socket(near, Role::Server, None).await;
+        let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
+        let answers = async { while client.next().await.is_some() {} };
+        let long = tokio::time::sleep(10 * limits::SOCKET_IDLE);
+        tokio::select! {
+            () = carry(&control, &socket, stream) => panic!("given up"),
+            () = answers => panic!("closed"),
+            () = long => {}
+        }
     }
 }

@@ -12,7 +12,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use service::{StartError, SystemEntropy, listen};
@@ -85,10 +84,9 @@ pub(crate) fn start(
     for (index, (sockets, poll, waker, from_peers)) in prepared.into_iter().enumerate() {
         config.index = u16::try_from(index).unwrap_or(u16::MAX);
         let shard = Shard::new(config.clone(), Box::new(SystemEntropy)).map_err(|e| failed(&e))?;
-        let (orders_tx, orders) = sync_channel(limits::COMMANDS);
-        let (clients_tx, clients) = mpsc::channel(limits::FROM_CLIENTS);
+        let (port, orders, clients) = ShardPort::open(Arc::clone(&waker));
         let (events_tx, events_rx) = mpsc::channel(limits::EVENTS);
-        ports.push(ShardPort::new(orders_tx, clients_tx, Arc::clone(&waker)));
+        ports.push(port);
         events.push(events_rx);
         threads.wakers.push(waker);
         let parts = thread::Parts {

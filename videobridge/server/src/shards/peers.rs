@@ -37,6 +37,14 @@ impl Peer {
     }
 }
 
+#[cfg(test)]
+impl Peer {
+    /// As another thread would; whether there was room.
+    pub(super) fn tell(&self, message: PeerMessage) -> bool {
+        self.messages.try_send(message).is_ok()
+    }
+}
+
 /// One thread's view of the others. With a single thread it costs nothing.
 #[derive(Debug)]
 pub(super) struct Peers {

@@ -395,6 +395,8 @@ mod tests {
     /// A thread that does not run, with what leads to it.
     struct Still {
         thread: MediaThread,
+        /// To this thread, from another one.
+        peer: Peer,
         orders: std::sync::mpsc::SyncSender<Order>,
         clients: mpsc::Sender<Command>,
         events: mpsc::Receiver<(usize, Event)>,
@@ -405,7 +407,8 @@ mod tests {
         let config = ShardConfig::new(vec![LocalAddress::new(local)], Certificate::generate().unwrap());
         let poll = mio::Poll::new().unwrap();
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE).unwrap());
-        let (peer, from_peers) = Peer::new(waker);
+        let (peer, from_peers) = Peer::new(Arc::clone(&waker));
+        let (other, _) = Peer::new(waker);
         let (orders_tx, orders) = std::sync::mpsc::sync_channel(orders);
         let (clients_tx, clients) = mpsc::channel(2 * COMMANDS_PER_TURN);
         let (events_tx, events_rx) = mpsc::channel(events);
@@ -417,13 +420,15 @@ mod tests {
             clients,
             events: events_tx,
             web_sockets: Arc::default(),
-            peers: vec![peer],
+            peers: vec![peer.clone(), other],
             from_peers,
             stop: Arc::default(),
             counters: Arc::default(),
         };
-        let thread = MediaThread::new(parts, Vec::new()).unwrap();
-        Still { thread, orders: orders_tx, clients: clients_tx, events: events_rx }
+        let options = videobridge_udp::SocketOptions::default();
+        let (socket, _) = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let thread = MediaThread::new(parts, vec![socket]).unwrap();
+        Still { peer, thread, orders: orders_tx, clients: clients_tx, events: events_rx }
     }
 
     /// Answered with one event.
@@ -445,6 +450,35 @@ mod tests {
         assert_eq!(answered(), COMMANDS_PER_TURN, "at the limit");
         assert!(!still.thread.run_orders() && !still.thread.run_clients());
         assert_eq!(answered(), 2, "one beyond of each");
+    }
+
+    #[test]
+    fn messages_of_other_threads_have_a_limit_per_turn() {
+        for (messages, more) in [(PEER_MESSAGES_PER_TURN - 1, false), (PEER_MESSAGES_PER_TURN + 1, true)] {
+            let mut still = still(1, 1);
+            let remote = "192.0.2.1:5000".parse().unwrap();
+            for n in 0..messages {
+                let local = SocketAddr::from(([127, 0, 0, 1], u16::try_from(n).unwrap()));
+                assert!(still.peer.tell(PeerMessage::Bound { remote, local, owner: 1 }));
+            }
+            assert_eq!(still.thread.run_peer_messages(), more, "{messages}");
+            assert!(!still.thread.run_peer_messages(), "and the rest in the next one");
+        }
+    }
+
+    #[test]
+    fn a_flooded_socket_is_read_so_often_in_a_turn_and_the_rest_waits_for_the_next() {
+        for (datagrams, more) in
+            [(BATCHES_PER_TURN * RECEIVE_BATCH - 1, false), (BATCHES_PER_TURN * RECEIVE_BATCH + 1, true)]
+        {
+            let mut still = still(1, 1);
+            let to = still.thread.outbox.sockets[0].local_address();
+            let from = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            (0..datagrams).for_each(|_| assert_eq!(from.send_to(b"x", to).unwrap(), 1));
+            still.thread.inputs[0].readable = true;
+            assert_eq!(still.thread.receive(0), more, "{datagrams}");
+            assert!(!still.thread.receive(0));
+        }
     }
 
     #[test]

@@ -226,6 +226,21 @@ mod tests {
     }
 
     #[test]
+    fn a_report_that_does_not_fit_into_a_packet_goes_in_several() {
+        let t0 = Instant::now();
+        let mut a = Arrivals::new(t0);
+        // So far apart that each takes two bytes.
+        let at = |n: u64| t0 + Duration::from_millis(70 * n);
+        for n in 0..ARRIVALS as u64 {
+            let _ = a.record(at(n), n as u16, Ssrc(7), false);
+        }
+        let mut sizes = Vec::new();
+        a.report(at(ARRIVALS as u64), Ssrc(1), |bytes| sizes.push(bytes.len()));
+        assert!(sizes.len() > 1 && sizes.iter().all(|s| *s <= MAX_RTCP), "{sizes:?}");
+        assert!(sizes[0] + 16 > MAX_RTCP, "it is used up: {sizes:?}");
+    }
+
+    #[test]
     fn the_number_of_waiting_arrivals_is_bounded() {
         let t0 = Instant::now();
         let mut a = Arrivals::new(t0);

@@ -146,6 +146,23 @@ mod tests {
     }
 
     #[test]
+    fn a_number_a_window_later_is_no_duplicate_of_the_one_before() {
+        const { assert!(DUPLICATE_WINDOW as u64 > MAX_LATE) };
+        let window = DUPLICATE_WINDOW as u16;
+        let mut s = Sequence::default();
+        assert!((0..=2 * window).all(|n| s.accept(n).is_some()));
+        assert!((0..=MAX_LATE as u16).all(|late| s.accept(2 * window - late).is_none()));
+        for jump in [window - 1, window, window + 1] {
+            let mut s = Sequence::default();
+            assert!((0..window).all(|n| s.accept(n).is_some()));
+            let to = window - 1 + jump;
+            assert!(s.accept(to).is_some());
+            // Nothing in between has been seen.
+            assert!((1..MAX_LATE as u16).all(|late| s.accept(to - late).is_some()), "{jump}");
+        }
+    }
+
+    #[test]
     fn a_sender_that_restarts_is_followed_after_two_packets() {
         let mut s = Sequence::default();
         s.accept(40_000);

@@ -4,6 +4,7 @@ use jitsi_xmpp::bridge_channel::{AudioSubscription, BridgeMessage, ClientMessage
 use jitsi_xmpp::ids::SourceName;
 
 use super::room::*;
+use crate::media::limits::SSRC_SLOTS;
 use crate::media::{DropReason, EndpointKey, MediaConfig};
 
 #[test]
@@ -101,6 +102,23 @@ fn audio_slots_are_bounded_and_the_least_recently_heard_is_replaced() {
     let maps =
         room.messages(listener).iter().filter(|m| matches!(m, BridgeMessage::AudioSourcesMap { .. })).count();
     assert_eq!(maps, 4, "one per new assignment");
+}
+
+#[test]
+fn so_many_are_heard_at_once_and_not_one_more() {
+    let mut room = Room::new();
+    let speakers = (0..SSRC_SLOTS as u64 + 2).map(|n| EndpointKey(20 + n as u32));
+    let speakers: Vec<EndpointKey> = speakers.collect();
+    room.join(B, true);
+    speakers.iter().for_each(|k| room.join(*k, true));
+    for n in 0..3 {
+        speakers.iter().for_each(|k| room.audio(*k, n, 20));
+        room.pass(20);
+    }
+    let mut ssrcs: Vec<u32> = room.take(B, 111).iter().map(|p| p.ssrc).collect();
+    ssrcs.sort_unstable();
+    ssrcs.dedup();
+    assert_eq!(ssrcs.len(), SSRC_SLOTS);
 }
 
 #[test]
