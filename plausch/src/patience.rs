@@ -89,6 +89,17 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn a_visitor_that_takes_nothing_is_given_up_after_its_time_and_not_before() {
+        let most = crate::front::limits::WRITE_STALL;
+        let (ours, _theirs) = tokio::io::duplex(16);
+        let mut ours = Patient::new(ours, most, ());
+        let began = Instant::now();
+        let refused = ours.write_all(&[0; 64]).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(began.elapsed().as_secs(), most.as_secs());
+    }
+
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up_and_a_slow_one_is_not() {
         let most = Duration::from_millis(300);

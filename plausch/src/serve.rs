@@ -39,7 +39,11 @@ pub(crate) struct Serving {
 impl Serving {
     /// As many connections as this process may open.
     pub(crate) fn new(before: Before, proxies: Proxies) -> Self {
-        let connections = limits::CONNECTIONS.min(limits::open_files() / 4 * 3);
+        Self::within(limits::open_files(), before, proxies)
+    }
+
+    fn within(open_files: usize, before: Before, proxies: Proxies) -> Self {
+        let connections = limits::CONNECTIONS.min(open_files / 4 * 3);
         Self {
             before,
             proxies,
@@ -252,6 +256,36 @@ mod tests {
         open.clear();
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(answered(&mut TcpStream::connect((stranger, port)).await.unwrap()).await, "given back");
+    }
+
+    #[test]
+    fn connections_are_as_many_as_may_be_and_as_the_process_may_open() {
+        let most = |open_files| {
+            let serving = Serving::within(open_files, |r| r, Proxies::default());
+            (serving.connections, serving.per_address)
+        };
+        let enough = limits::CONNECTIONS / 3 * 4 + 4;
+        assert_eq!(most(enough), (limits::CONNECTIONS, limits::CONNECTIONS_PER_ADDRESS));
+        assert_eq!(most(usize::MAX), (limits::CONNECTIONS, limits::CONNECTIONS_PER_ADDRESS));
+        assert_eq!(most(1_024), (768, 192));
+    }
+
+    #[tokio::test]
+    async fn so_many_connections_are_served_and_the_next_when_one_has_ended() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_tell, end) = watch::channel(false);
+        let proxies = Proxies::new(["127.0.0.1"]).unwrap();
+        let serving = Serving { connections: 2, ..Serving::new(|r| r, proxies) };
+        tokio::spawn(http(listener, ok(), serving, end));
+        let mut open = Vec::new();
+        for n in 0..3 {
+            let mut c = TcpStream::connect(address).await.unwrap();
+            assert_eq!(answered(&mut c).await, n < 2, "{n}");
+            open.push(c);
+        }
+        open.remove(0);
+        assert!(answered(&mut open[1]).await, "it has waited for its turn");
     }
 
     #[tokio::test]

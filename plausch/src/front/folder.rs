@@ -69,3 +69,24 @@ impl Folder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directives_are_looked_for_in_files_up_to_a_size() {
+        let root = std::env::temp_dir().join(format!("plausch-folder-{}", std::process::id()));
+        std::fs::create_dir_all(&root).unwrap();
+        let directive = "<!--#echo var=\"name\" -->";
+        let generated: Generated = Arc::new(|_| None);
+        for (more, is_page) in [(0, true), (1, false)] {
+            let padding = usize::try_from(limits::SSI_DOCUMENT).unwrap() - directive.len() + more;
+            std::fs::write(root.join("index.html"), format!("{directive}{}", "x".repeat(padding))).unwrap();
+            let folder = Folder::new(&root);
+            let page = folder.page("/index.html", Variables::new(), &generated);
+            assert_eq!(page.is_some(), is_page, "{more} beyond");
+        }
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}
