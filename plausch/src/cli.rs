@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
+use service::options::ConfigFile;
 use service::{Effective, Kind, Origin, Sources, StartError};
 
 use crate::options::environment::{self, Findings};
@@ -20,12 +21,28 @@ pub(crate) enum Asked {
     Print(String),
 }
 
-/// Reads arguments, file and environment (its names, and a value by name).
+/// The variables of a process.
+#[derive(Debug, Default)]
+pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Names that are no UTF-8 are none of ours. A value that is none is not understood, which is not the same as not set.
+    pub(crate) fn of(vars: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let text = |(name, value): (OsString, OsString)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        };
+        Self(vars.filter_map(text).collect())
+    }
+}
+
+/// Reads arguments, environment, and the file that one of them names, or this one instead.
 pub(crate) fn read(
     args: impl Iterator<Item = OsString>,
-    names: &[String],
-    env: &dyn Fn(&str) -> Option<String>,
+    file: Option<ConfigFile>,
+    env: &Environment,
 ) -> Result<Asked, StartError> {
+    let names = env.0.keys().map(String::as_str);
+    let env = &|name: &str| env.0.get(name).cloned();
     let matches = match command().try_get_matches_from(args) {
         Ok(m) => m,
         Err(e)
@@ -52,12 +69,15 @@ pub(crate) fn read(
         .filter(|s| !s.flag.is_empty())
         .filter_map(|s| matches.get_one::<String>(s.key).map(|v| (s.key, v.clone())))
         .collect();
-    let file = matches
+    let named = matches
         .get_one::<PathBuf>("config")
         .cloned()
         .or_else(|| env("PLAUSCH_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
-    let effective = Effective::load(SETTINGS, &Sources { file: file.as_deref(), env, flags })?;
-    let names = names.iter().map(String::as_str);
+    let file = match (file, named) {
+        (None, Some(path)) => Some(ConfigFile::read(&path)?),
+        (file, _) => file,
+    };
+    let effective = Effective::load(SETTINGS, &Sources { file: file.as_ref(), env, flags })?;
     let accepted = effective.list("start.accept");
     let findings = environment::check(role, names, env, accepted, environment::is_german(env))?;
     Ok(Asked::Run(role, Box::new(effective), findings))
@@ -125,7 +145,7 @@ mod tests {
 
     fn run(args: &[&str]) -> Result<Asked, StartError> {
         let args = std::iter::once("plausch").chain(args.iter().copied()).map(OsString::from);
-        read(args, &[], &|_| None)
+        read(args, None, &Environment::default())
     }
 
     #[test]

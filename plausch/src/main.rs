@@ -1,71 +1,8 @@
-//! Command line, file and environment in; a running all-in-one, or one role, out.
+//! The process: everything in and out is the library's.
 #![forbid(unsafe_code)]
-
-mod admin;
-mod cli;
-mod front;
-mod greeting;
-mod options;
-mod patience;
-mod serve;
-mod wiring;
 
 use std::process::ExitCode;
 
-use service::{Effective, StartError};
-
-use crate::cli::Asked;
-use crate::options::environment::Findings;
-use crate::options::{Role, Settings, useless};
-
 fn main() -> ExitCode {
-    let env = |name: &str| std::env::var(name).ok();
-    // Names that are no UTF-8 are none of ours.
-    let names: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-    let done = cli::read(std::env::args_os(), &names, &env).and_then(|asked| match asked {
-        Asked::Print(text) => {
-            service::output::say(text);
-            Ok(true)
-        }
-        Asked::Run(role, effective, findings) => run(role, &effective, &findings),
-    });
-    service::logging::flush();
-    match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(e) => {
-            service::output::complain(format!("plausch: {e}"));
-            ExitCode::from(e.exit_code())
-        }
-    }
+    plausch::start()
 }
-
-fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, StartError> {
-    let settings = Settings::check(effective)?;
-    service::logging::init(effective.text("log.filter"), effective.parse("log.format")?);
-    findings.log();
-    for line in useless::lines(role, effective) {
-        tracing::warn!("{line}");
-    }
-    front::limits::raise_open_files();
-    // Parts name the provider where they can; this is for those that ask the process.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .max_blocking_threads(BLOCKING)
-        .thread_stack_size(STACK)
-        .thread_name("plausch")
-        .enable_all()
-        .build()
-        .map_err(|e| StartError::Part { part: "the runtime", reason: e.to_string() })?;
-    let clean = runtime.block_on(wiring::run(role, settings, effective));
-    runtime.shutdown_background();
-    clean
-}
-
-/// Signalling threads: one for each half of what a small machine has; media has threads of its own.
-const WORKERS: usize = 2;
-/// Threads that read files of the web folder.
-const BLOCKING: usize = 4;
-/// Deepest use measured is far below; the default of 2 MB only costs address space, but that counts in containers.
-const STACK: usize = 1024 * 1024;

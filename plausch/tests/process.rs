@@ -114,6 +114,23 @@ fn a_start_without_what_keeps_people_out_is_one_line_and_no_zero() {
     }
 }
 
+/// It counted as not set, and the server started open.
+#[test]
+fn a_variable_that_keeps_people_out_and_was_no_text_left_the_server_open() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let no_text = std::ffi::OsStr::from_bytes(b"\xff");
+    for (name, words) in [
+        ("ENABLE_AUTH", &["ENABLE_AUTH", "PLAUSCH_ACCEPT"][..]),
+        ("DISABLE_POLLS", &["DISABLE_POLLS"]),
+        ("MAX_PARTICIPANTS", &["MAX_PARTICIPANTS"]),
+    ] {
+        // A port that nobody has, so that a start ends as well.
+        let mut start = plausch();
+        start.args(["--http", "192.0.2.1:1"]).env(name, no_text);
+        one_line(&start.output().unwrap(), 78, words);
+    }
+}
+
 fn one_line(out: &Output, code: i32, words: &[&str]) {
     let text = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(code), "{text}");

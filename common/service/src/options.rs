@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::StartError;
@@ -70,10 +70,32 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A configuration file that has been read.
+#[derive(Debug)]
+pub struct ConfigFile {
+    /// Its name in errors.
+    pub path: PathBuf,
+    /// What is in it.
+    pub text: String,
+}
+
+impl ConfigFile {
+    /// Reads a file of a sensible size.
+    pub fn read(path: &Path) -> Result<Self, StartError> {
+        let unreadable = |reason: String| StartError::Unreadable { path: path.to_owned(), reason };
+        let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
+        if size > MAX_CONFIG_FILE {
+            return Err(unreadable(format!("larger than {MAX_CONFIG_FILE} bytes")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+}
+
 /// What the layers are read from.
 pub struct Sources<'a> {
     /// The configuration file, when one is named.
-    pub file: Option<&'a Path>,
+    pub file: Option<&'a ConfigFile>,
     /// The environment.
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// Values by key from the command line.
@@ -82,7 +104,7 @@ pub struct Sources<'a> {
 
 impl fmt::Debug for Sources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Sources").field("file", &self.file.map(|f| &f.path)).finish_non_exhaustive()
     }
 }
 
@@ -113,13 +135,17 @@ impl Effective {
         for s in table {
             it.set(s, s.default, Origin::Default)?;
         }
-        if let Some(path) = sources.file {
-            it.lay_file(path)?;
+        if let Some(file) = sources.file {
+            it.lay_file(file)?;
         }
         for s in table {
             let found =
                 s.env.iter().find_map(|n| (sources.env)(n).filter(|v| !v.is_empty()).map(|v| (*n, v)));
             if let Some((name, value)) = found {
+                // What is no text comes as this character, and must not count as not set.
+                if value.contains(char::REPLACEMENT_CHARACTER) {
+                    return Err(bad(s, Origin::Env(name.to_owned()), "must be text in UTF-8"));
+                }
                 it.set(s, &value, Origin::Env(name.to_owned()))?;
             }
             if let Some(value) = sources.flags.get(s.key) {
@@ -129,16 +155,10 @@ impl Effective {
         Ok(it)
     }
 
-    fn lay_file(&mut self, path: &Path) -> Result<(), StartError> {
-        let unreadable = |reason: String| StartError::Unreadable { path: path.to_owned(), reason };
-        let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
-        if size > MAX_CONFIG_FILE {
-            return Err(unreadable(format!("larger than {MAX_CONFIG_FILE} bytes")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
-        let parsed: toml::Table = text.parse().map_err(|e: toml::de::Error| StartError::NotToml {
-            path: path.to_owned(),
-            reason: e.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
+    fn lay_file(&mut self, file: &ConfigFile) -> Result<(), StartError> {
+        let parsed: toml::Table = file.text.parse().map_err(|e: toml::de::Error| StartError::NotToml {
+            path: file.path.clone(),
+            reason: where_and_why(&file.text, &e),
         })?;
         let mut flat = Vec::new();
         flatten("", &parsed, &mut flat);
@@ -256,6 +276,18 @@ pub fn sample(table: &[Setting]) -> String {
         let _ = writeln!(out, "# {}{env}\n# {name} = {shown}", s.help);
     }
     out
+}
+
+/// Where a file is no TOML and why, in one line. What is written there is not repeated: it may be a secret.
+fn where_and_why(text: &str, e: &toml::de::Error) -> String {
+    let why = e.message().split_whitespace().collect::<Vec<_>>().join(" ");
+    let before = e.span().and_then(|span| text.get(..span.start));
+    match before
+        .map(|b| (b.matches('\n').count() + 1, b.rsplit('\n').next().unwrap_or_default().chars().count() + 1))
+    {
+        Some((line, column)) => format!("line {line}, column {column}: {why}"),
+        None => why,
+    }
 }
 
 fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<(String, toml::Value)>) {

@@ -69,7 +69,8 @@ fn load(
 ) -> Result<Effective, StartError> {
     let env = |n: &str| env.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());
     let flags = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
-    Effective::load(TABLE, &Sources { file, env: &env, flags })
+    let file = file.map(ConfigFile::read).transpose()?;
+    Effective::load(TABLE, &Sources { file: file.as_ref(), env: &env, flags })
 }
 
 #[test]
@@ -132,6 +133,25 @@ fn secrets_never_reach_the_print_or_an_error() {
     let shown = format!("{}{e:?}{}", e.print(), e.bad("focus.password", "too short"));
     assert!(!shown.contains("geheim"), "{shown}");
     assert!(e.print().contains("xmpp.domain"));
+}
+
+#[test]
+fn a_file_that_is_no_toml_showed_the_password_that_stood_in_the_line() {
+    for text in
+        ["[focus]\npassword = \"geheim\n", "[focus]\npassword = geheim\n", "a = 1\npassword \"geheim\"\n"]
+    {
+        let file = File::new("secret", text);
+        let shown = load(Some(&file.0), &[], &[]).unwrap_err().to_string();
+        assert!(shown.contains("line 2") && !shown.contains("geheim"), "{shown}");
+    }
+}
+
+#[test]
+fn a_value_that_was_no_text_counted_as_not_set() {
+    let e = load(None, &[("ENABLE_OCTO", "\u{fffd}")], &[]).unwrap_err();
+    assert!(e.to_string().contains("ENABLE_OCTO"), "{e}");
+    let e = load(None, &[("JICOFO_AUTH_PASSWORD", "geh\u{fffd}im")], &[]).unwrap_err();
+    assert!(e.to_string().contains("JICOFO_AUTH_PASSWORD"), "{e}");
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! Command line, file and environment in; a running all-in-one, or one role, out.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod cli;
+mod front;
+mod greeting;
+mod options;
+mod patience;
+mod serve;
+mod wiring;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use service::options::ConfigFile;
+use service::{Effective, StartError};
+
+use crate::cli::{Asked, Environment};
+use crate::options::environment::Findings;
+use crate::options::{Role, Settings, useless};
+
+/// The program: reads what it was asked for and does it until it is told to end.
+pub fn start() -> ExitCode {
+    let env = Environment::of(std::env::vars_os());
+    let done = cli::read(std::env::args_os(), None, &env).and_then(|asked| match asked {
+        Asked::Print(text) => {
+            service::output::say(text);
+            Ok(true)
+        }
+        Asked::Run(role, effective, findings) => run(role, &effective, &findings),
+    });
+    service::logging::flush();
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            service::output::complain(format!("plausch: {e}"));
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+/// What a start with these arguments, this file and this environment comes to. Nothing is started, and no file is touched:
+/// values that name some are not looked at.
+pub fn check(
+    args: impl Iterator<Item = OsString>,
+    file: Option<&str>,
+    vars: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Checked, StartError> {
+    let file = ConfigFile { path: "plausch.toml".into(), text: file.unwrap_or_default().to_owned() };
+    match cli::read(args, Some(file), &Environment::of(vars))? {
+        Asked::Print(text) => Ok(Checked::Print(text)),
+        Asked::Run(_, effective, _) => {
+            let files = ["admin.token_file", "http.config_js", "http.custom_config_js", "http.web"];
+            if files.iter().all(|key| effective.text(key).is_empty()) {
+                Settings::check(&effective)?;
+            }
+            Ok(Checked::Start(effective))
+        }
+    }
+}
+
+/// What [`check`] finds.
+#[derive(Debug)]
+pub enum Checked {
+    /// Help or the like would be printed.
+    Print(String),
+    /// The program would run with these values.
+    Start(Box<Effective>),
+}
+
+fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, StartError> {
+    let settings = Settings::check(effective)?;
+    service::logging::init(effective.text("log.filter"), effective.parse("log.format")?);
+    findings.log();
+    for line in useless::lines(role, effective) {
+        tracing::warn!("{line}");
+    }
+    front::limits::raise_open_files();
+    // Parts name the provider where they can; this is for those that ask the process.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(BLOCKING)
+        .thread_stack_size(STACK)
+        .thread_name("plausch")
+        .enable_all()
+        .build()
+        .map_err(|e| StartError::Part { part: "the runtime", reason: e.to_string() })?;
+    let clean = runtime.block_on(wiring::run(role, settings, effective));
+    runtime.shutdown_background();
+    clean
+}
+
+/// Signalling threads: one for each half of what a small machine has; media has threads of its own.
+const WORKERS: usize = 2;
+/// Threads that read files of the web folder.
+const BLOCKING: usize = 4;
+/// Deepest use measured is far below; the default of 2 MB only costs address space, but that counts in containers.
+const STACK: usize = 1024 * 1024;
