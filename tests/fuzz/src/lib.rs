@@ -4,10 +4,14 @@
 //! by coverage (docs/developer/testing.md).
 #![forbid(unsafe_code)]
 
+pub mod config;
 pub mod handshake;
 pub mod machines;
 pub mod media;
 pub mod meeting;
+pub mod rules;
+#[cfg(feature = "second-parser")]
+pub mod stun;
 pub mod wire;
 
 /// A target: its name, which is also its folder in `corpus/`, and the function.
@@ -15,6 +19,8 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
 pub const TARGETS: &[Target] = &[
+    #[cfg(feature = "second-parser")]
+    ("z01_stun", stun::z01_stun),
     ("z02_demux", media::z02_demux),
     ("z03_rtp", media::z03_rtp),
     ("z04_rtcp", media::z04_rtcp),
@@ -33,9 +39,11 @@ pub const TARGETS: &[Target] = &[
     ("z17_words", wire::z17_words),
     ("z18_xmpp_stream", machines::z18_xmpp_stream),
     ("z19_meeting", meeting::z19_meeting),
+    ("z20_rules", rules::z20_rules),
     ("z21_bosh", machines::z21_bosh),
     ("z22_conference_request", machines::z22_conference_request),
     ("z24_focus", machines::z24_focus),
+    ("z26_configuration", config::z26_configuration),
     ("z29_addresses", wire::z29_addresses),
     ("z30_sasl", wire::z30_sasl),
     ("z31_extensions", media::z31_extensions),

@@ -27,21 +27,27 @@ pub fn classify(datagram: &[u8]) -> Option<Kind> {
 }
 
 /// The transaction id of a STUN message.
-pub(crate) type Transaction = [u8; 12];
+pub type Transaction = [u8; 12];
 
 /// What can be read of a STUN message before anybody authenticated it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stun<'a> {
+pub enum Stun<'a> {
     /// A Binding request with our part of its USERNAME.
-    Request { local_ufrag: &'a str },
+    Request {
+        /// Up to its colon.
+        local_ufrag: &'a str,
+    },
     /// An answer, success or error.
-    Response { transaction: Transaction },
+    Response {
+        /// Which question of ours it answers.
+        transaction: Transaction,
+    },
     /// Binding indications and other methods: of no use to us.
     Other,
 }
 
 /// Looks into a STUN message (RFC 8489 §5). `None`: not well-formed.
-pub(crate) fn peek_stun(datagram: &[u8]) -> Option<Stun<'_>> {
+pub fn peek_stun(datagram: &[u8]) -> Option<Stun<'_>> {
     let (header, attributes) = datagram.split_first_chunk::<20>()?;
     let [t0, t1, l0, l1, c0, c1, c2, c3, transaction @ ..] = *header;
     let len = usize::from(u16::from_be_bytes([l0, l1]));
@@ -105,8 +111,11 @@ fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
     while let Some(([t0, t1, l0, l1], rest)) = attributes.split_first_chunk::<4>() {
         let len = usize::from(u16::from_be_bytes([*l0, *l1]));
         let value = rest.get(..len)?;
-        if u16::from_be_bytes([*t0, *t1]) == wanted {
-            return Some(value);
+        match u16::from_be_bytes([*t0, *t1]) {
+            this if this == wanted => return Some(value),
+            // What is behind them is not the sender's word (RFC 8489 §14.5).
+            MESSAGE_INTEGRITY | MESSAGE_INTEGRITY_SHA256 | FINGERPRINT => return None,
+            _ => {}
         }
         attributes = rest.get(len.next_multiple_of(4)..)?;
     }
@@ -117,6 +126,9 @@ fn attribute(mut attributes: &[u8], wanted: u16) -> Option<&[u8]> {
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghijklmnopqrstuv";
 const MAGIC: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
 const USERNAME: u16 = 0x0006;
+const MESSAGE_INTEGRITY: u16 = 0x0008;
+const MESSAGE_INTEGRITY_SHA256: u16 = 0x001c;
+const FINGERPRINT: u16 = 0x8028;
 const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_SUCCESS: u16 = 0x0101;
 const BINDING_ERROR: u16 = 0x0111;
@@ -202,6 +214,19 @@ mod tests {
         let mut context = aws_lc_rs::hmac::Context::with_key(&key);
         parts.iter().for_each(|p| context.update(p));
         context.sign().as_ref().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_name_behind_the_attributes_that_end_a_message_was_taken_for_the_senders() {
+        for end in [MESSAGE_INTEGRITY, MESSAGE_INTEGRITY_SHA256, FINGERPRINT] {
+            let whole = request("abc:def");
+            assert!(peek_stun(&whole).is_some());
+            let [t0, t1] = end.to_be_bytes();
+            let mut m = whole.clone();
+            m.splice(20..20, [t0, t1, 0, 4, 1, 2, 3, 4]);
+            m[3] += 8;
+            assert_eq!(peek_stun(&m), None, "{end:#x}");
+        }
     }
 
     #[test]

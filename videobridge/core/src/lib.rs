@@ -72,6 +72,11 @@ pub mod data_channel {
 pub use command::{Command, ConferenceKey, DatagramSink, Event, RequestId, SocketId};
 pub use config::{LocalAddress, ShardConfig, WebSocketConfig};
 pub use counters::{Counters, Discard};
+/// What can be read of STUN before anybody authenticated it; for tests that compare it with other parsers.
+pub mod stun {
+    pub use crate::demux::{Stun, Transaction, peek_stun};
+}
+
 pub use demux::{Kind, classify, shard_of_conference, shard_of_request};
 pub use mailbox::{ChannelMessage, Lost, Mailbox};
 pub use media::EndpointKey;
