@@ -41,9 +41,9 @@ pub(crate) fn check() -> Result<()> {
     for (file, text) in texts.iter().filter(|(f, _)| f.ends_with(".rs")) {
         bad.extend(code::check(file, text));
     }
-    bad.extend(quirks::check(
-        texts.iter().map(|(f, t)| (*f, t.as_str())).filter(|(f, _)| f.ends_with(".rs")),
-    ));
+    let code = texts.iter().map(|(f, t)| (*f, t.as_str())).filter(|(f, _)| f.ends_with(".rs"));
+    bad.extend(quirks::check(code.clone()));
+    bad.extend(limits::untested(code));
     let graph = graph::Graph::new(&metadata()?)?;
     bad.extend(graph.impure(&pure_crates()?));
     bad.extend(

@@ -84,6 +84,14 @@ pub(super) fn is_product(file: &str) -> bool {
     PRODUCT.iter().any(|p| file.starts_with(p)) && !is_test(file)
 }
 
+/// What of a file is tests.
+pub(super) fn tests_in<'a>(file: &str, text: &'a str) -> &'a str {
+    if is_test(file) {
+        return text;
+    }
+    text.split_once("#[cfg(test)]").map_or("", |(_, tests)| tests)
+}
+
 fn is_test(file: &str) -> bool {
     file.starts_with("tests/")
         || file.contains("/tests/")

@@ -32,9 +32,6 @@ pub const SILENCE: Duration = Duration::from_secs(3);
 /// Bytes of an answer to a request.
 pub const ANSWER: u64 = 4 << 20;
 
-/// Bytes of a datagram: an Ethernet carries no more.
-pub const DATAGRAM: usize = 1_500;
-
 /// Streams one participant keeps books about; the packets of others are counted only. 50 slots for audio and video
 /// each, and retransmissions of the latter.
 pub const STREAMS: usize = 256;
