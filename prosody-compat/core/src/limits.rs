@@ -248,57 +248,57 @@ pub mod room_passwords {
 }
 
 /// What a booking system is asked, and what is kept of it (`modules/reservations`). Upstream has times, and no bounds.
-pub(crate) mod reservations {
+pub mod reservations {
     use std::time::Duration;
 
     use budget::Rate;
 
     /// Requests of one address that wait. 400: 200 tablets in their rooms, and a few classes; then they ask again by themselves. In all
     /// as many as there may be questions, less [`TELLING`]: 8 MiB.
-    pub(crate) const WAITING_PER_NETWORK: usize = 400;
+    pub const WAITING_PER_NETWORK: usize = 400;
 
     /// The same of one session. 10, as of those that wait for the focus: a client has one.
-    pub(crate) const WAITING_PER_SESSION: usize = 10;
+    pub const WAITING_PER_SESSION: usize = 10;
 
     /// Rooms that one address asked for and that are not open, the refused ones included. 500, as many as the focus opens for it.
-    pub(crate) const UNOPENED_PER_NETWORK: usize = 500;
+    pub const UNOPENED_PER_NETWORK: usize = 500;
 
     /// The same of all. 6,000, as the focus. About 300 bytes each.
-    pub(crate) const UNOPENED: usize = 6_000;
+    pub const UNOPENED: usize = 6_000;
 
     /// New rooms that one address may ask for. 400 at once, as above; then 20 a second, so that nobody floods the booking system.
-    pub(crate) const PER_NETWORK: Rate = Rate::per_second(400, 20);
+    pub const PER_NETWORK: Rate = Rate::per_second(400, 20);
 
     /// The same of all: ten towns that begin together.
-    pub(crate) const ALL: Rate = Rate::per_second(4_000, 200);
+    pub const ALL: Rate = Rate::per_second(4_000, 200);
 
     /// Addresses that are told apart. 10,000: more than a region has people at the door at once. About 64 bytes each.
-    pub(crate) const MOST_KEYS: usize = 10_000;
+    pub const MOST_KEYS: usize = 10_000;
 
     /// Bytes of a request that waits. 8 KiB: it is kept; a client's has 1.
-    pub(crate) const REQUEST_BYTES: usize = 8 * 1024;
+    pub const REQUEST_BYTES: usize = 8 * 1024;
 
     /// How often a question is asked again. 3, as upstream.
-    pub(crate) const REPEAT: u32 = 3;
+    pub const REPEAT: u32 = 3;
 
     /// How long a refusal is kept. 30 s, as upstream, so that who clicks again does not ask again.
-    pub(crate) const REFUSED: Duration = Duration::from_secs(30);
+    pub const REFUSED: Duration = Duration::from_secs(30);
 
     /// How long the focus has time to open a room that is reserved: 60 s, as long as a join waits for it. Then it is asked for again.
-    pub(crate) const UNUSED: Duration = Duration::from_secs(60);
+    pub const UNUSED: Duration = Duration::from_secs(60);
 
     /// The longest meeting: ten years, because moments beyond all time cannot be told.
-    pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+    pub const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 
     /// Ends of meetings that the booking system is told of at once. 32: it may be small.
-    pub(crate) const TELLING: usize = 32;
+    pub const TELLING: usize = 32;
 
     /// Ends of meetings that wait to be told. 10,000: all rooms at once, when the focus goes. About 400 bytes each.
-    pub(crate) const OVER: usize = 10_000;
+    pub const OVER: usize = 10_000;
 
     /// Bytes of a booking's id. 256: it stands in an address.
-    pub(crate) const ID_BYTES: usize = 256;
+    pub const ID_BYTES: usize = 256;
 
     /// Characters of a refusal's text. 1,000: people read it.
-    pub(crate) const TEXT_CHARS: usize = 1_000;
+    pub const TEXT_CHARS: usize = 1_000;
 }

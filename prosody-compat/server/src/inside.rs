@@ -44,3 +44,20 @@ async fn ask(shared: &Shared, request: HttpRequest) -> Option<prosody_core::Http
     shared.inputs.send(Input::Http { request, reply }).await.ok()?;
     answered.await.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_does_not_answer_is_waited_for_so_long_and_not_longer() {
+        let (_stop, stopped) = watch::channel(false);
+        let (shared, _inputs) = Shared::new(&prosody_core::Limits::default(), stopped);
+        let start = tokio::time::Instant::now();
+        let response = answer(State(shared), Uri::from_static("/room-size")).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(start.elapsed().as_secs(), limits::INSIDE.as_secs());
+    }
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
+use prosody_core::limits::reservations as limits;
 use prosody_core::{Answer, Config, Counter, Output, Question, QuestionId, SessionQuery, Transport};
 
 use crate::rig::{Client, ROOM, Rig};
@@ -117,8 +118,8 @@ fn compat_a_refused_reservation_is_an_error_with_number_and_text() {
         assert!(heard[0].contains("from=\"focus.meet.jitsi\""));
     }
     assert!(rig.take(&focus).is_empty());
-    // Remembered for half a minute.
-    rig.advance(Duration::from_millis(29_900));
+    // Remembered for a while.
+    rig.advance(limits::REFUSED - Duration::from_millis(100));
     assert!(has_error(&request(&mut rig, &anna, ROOM, "c3"), 403, "Not on Sundays"));
     assert!(asked(&mut rig).is_empty());
     rig.advance(Duration::from_millis(100));
@@ -137,7 +138,7 @@ fn what_could_not_be_asked_is_asked_again_and_what_takes_too_long_is_not() {
         let mut rig = booked();
         let anna = rig.client();
         request(&mut rig, &anna, ROOM, "c");
-        for _ in 0..3 {
+        for _ in 0..limits::REPEAT {
             let (id, _) = one(&mut rig);
             hear(&mut rig, id, &answer);
             rig.advance(Duration::from_millis(2_900));
@@ -271,7 +272,10 @@ fn a_reservation_that_is_not_used_is_forgotten_and_asked_for_again() {
     request(&mut rig, &anna, ROOM, "c");
     let (id, _) = one(&mut rig);
     hear(&mut rig, id, &response(200, &booking(6_000)));
-    rig.advance(Duration::from_secs(60));
+    rig.advance(limits::UNUSED - Duration::from_millis(1));
+    request(&mut rig, &anna, ROOM, "c");
+    assert_eq!((rig.take(&focus).len(), asked(&mut rig).len()), (2, 0), "it is still reserved");
+    rig.advance(Duration::from_millis(1));
     assert!(asked(&mut rig).is_empty());
     assert!(rig.join(&focus).concat().contains("<not-allowed "));
     request(&mut rig, &anna, ROOM, "c");
@@ -341,9 +345,11 @@ fn who_asks_for_more_rooms_than_a_town_asks_again_later_and_neighbours_are_asked
         }
         taken
     };
-    assert_eq!(ask(&mut rig, "192.0.2.1", 410), 400);
-    assert_eq!(asked(&mut rig).len(), 400);
-    assert!(ask(&mut rig, "192.0.2.2", 410) < 400, "it gets scarce");
+    let most = limits::WAITING_PER_NETWORK;
+    assert!(most <= limits::PER_NETWORK.burst() as usize);
+    assert_eq!(ask(&mut rig, "192.0.2.1", most + 10), most);
+    assert_eq!(asked(&mut rig).len(), most);
+    assert!(ask(&mut rig, "192.0.2.2", most + 10) < most, "it gets scarce");
     assert_eq!(ask(&mut rig, "192.0.2.3", 30), 30, "a class from elsewhere");
 }
 
@@ -351,19 +357,20 @@ fn who_asks_for_more_rooms_than_a_town_asks_again_later_and_neighbours_are_asked
 fn one_session_has_ten_requests_that_wait_and_not_one_more() {
     let mut rig = booked();
     let anna = from(&mut rig, "192.0.2.1");
-    for n in 0..10 {
+    let most = limits::WAITING_PER_SESSION;
+    for n in 0..most {
         assert!(request(&mut rig, &anna, &format!("r{n}@muc.meet.jitsi"), "c").is_empty());
     }
-    assert!(told_to_ask_again(&request(&mut rig, &anna, "r10@muc.meet.jitsi", "c")));
+    assert!(told_to_ask_again(&request(&mut rig, &anna, "one-more@muc.meet.jitsi", "c")));
     assert!(
-        told_to_ask_again(&request(&mut rig, &anna, "r9@muc.meet.jitsi", "c")),
+        told_to_ask_again(&request(&mut rig, &anna, "r0@muc.meet.jitsi", "c")),
         "also for one that is asked for"
     );
     let all = asked(&mut rig);
-    assert_eq!(all.len(), 10);
+    assert_eq!(all.len(), most);
     hear(&mut rig, all[0].0, &response(403, ""));
     rig.take(&anna);
-    assert!(request(&mut rig, &anna, "r10@muc.meet.jitsi", "c").is_empty(), "a place is free again");
+    assert!(request(&mut rig, &anna, "one-more@muc.meet.jitsi", "c").is_empty(), "a place is free again");
 }
 
 #[test]
@@ -377,7 +384,7 @@ fn a_request_that_waits_is_small() {
             "x".repeat(fill)
         )
     };
-    let fits = 8 * 1024 - whole(0).len();
+    let fits = limits::REQUEST_BYTES - whole(0).len();
     let refused = rig.ask(&anna, &whole(fits + 1));
     assert!(refused[0].contains("<policy-violation ") && asked(&mut rig).is_empty());
     assert!(rig.ask(&anna, &whole(fits)).is_empty());
@@ -401,10 +408,48 @@ fn rooms_that_are_refused_or_not_opened_are_bounded_by_address() {
         // Slower than the rate, all within the time that refusals are kept.
         rig.advance(Duration::from_millis(400));
     }
-    assert_eq!(taken, 500);
-    rig.advance(Duration::from_secs(30));
+    assert_eq!(taken, limits::UNOPENED_PER_NETWORK);
+    rig.advance(limits::REFUSED);
     let someone = from(&mut rig, "192.0.2.1");
     assert!(request(&mut rig, &someone, "later@muc.meet.jitsi", "c").is_empty());
+}
+
+/// One room each of so many addresses, from the first on; all are refused. How many were asked for.
+fn refused_rooms(rig: &mut Rig, first: u32, addresses: u32, each: usize, pause: Duration) -> usize {
+    let mut taken = 0;
+    for n in first..first + addresses {
+        let someone = from(rig, &std::net::Ipv4Addr::from_bits(0x0a00_0000 + n).to_string());
+        for i in 0..each {
+            taken += usize::from(request(rig, &someone, &format!("r{n}-{i}@muc.meet.jitsi"), "c").is_empty());
+            for (id, _) in asked(rig) {
+                hear(rig, id, &response(403, ""));
+            }
+            rig.take(&someone);
+        }
+        rig.end_quietly(&someone);
+        rig.advance(pause);
+    }
+    taken
+}
+
+#[test]
+fn new_rooms_of_one_address_and_of_all_have_a_rate() {
+    let mut rig = booked();
+    let most = limits::PER_NETWORK.burst() as usize;
+    assert_eq!(refused_rooms(&mut rig, 0, 1, most + 1, Duration::ZERO), most);
+    let mut rig = booked();
+    let (each, most) = (100, limits::ALL.burst() as usize);
+    assert_eq!(refused_rooms(&mut rig, 0, (most / each) as u32, each, Duration::ZERO), most);
+    assert_eq!(refused_rooms(&mut rig, 9_999, 1, 1, Duration::ZERO), 0, "one more");
+}
+
+#[test]
+fn rooms_that_are_refused_or_not_opened_are_bounded_in_all() {
+    let mut rig = booked();
+    // So slow that the rate is not used up, and so fast that no refusal is forgotten.
+    let pause = Duration::from_millis(3);
+    let most = limits::UNOPENED;
+    assert_eq!(refused_rooms(&mut rig, 0, most as u32 + 1, 1, pause), most);
 }
 
 #[test]
@@ -414,7 +459,8 @@ fn the_booking_system_is_told_of_many_ends_some_at_a_time() {
     let join = |room: &str| {
         format!(r#"<presence to="{room}/focus"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#)
     };
-    for n in 0..40 {
+    let ends = limits::TELLING + 8;
+    for n in 0..ends {
         let room = format!("r{n}@muc.meet.jitsi");
         request(&mut rig, &anna, &room, "c");
         rig.advance(Duration::from_secs(1));
@@ -424,13 +470,13 @@ fn the_booking_system_is_told_of_many_ends_some_at_a_time() {
     }
     rig.end_quietly(&focus);
     let first = asked(&mut rig);
-    assert_eq!((first.len(), rig.server.stats().rooms), (32, 0));
+    assert_eq!((first.len(), rig.server.stats().rooms), (limits::TELLING, 0));
     let mut told = first.len();
     for (id, _) in first {
         hear(&mut rig, id, &response(200, ""));
         told += asked(&mut rig).len();
     }
-    assert_eq!(told, 40);
+    assert_eq!(told, ends);
 }
 
 #[test]

@@ -124,6 +124,14 @@ impl Reservations {
         }
     }
 
+    /// A meeting waits to be told of; with too many, the oldest is not told.
+    fn is_over(&mut self, room: BareJid, id: String) {
+        if self.over.len() >= limits::OVER {
+            self.over.pop_front();
+        }
+        self.over.push_back((room, id));
+    }
+
     /// The room opens, or is forgotten.
     fn give_back(&mut self, asker: Option<Network>) {
         if let Some(network) = asker {
@@ -214,10 +222,7 @@ fn destroyed(room: &Room, world: &mut World) {
     let Some(r) = all.by_room.remove(&room.jid) else { return };
     all.give_back(r.asker);
     if let State::Allowed { id, .. } = r.state {
-        if all.over.len() >= limits::OVER {
-            all.over.pop_front();
-        }
-        all.over.push_back((room.jid.clone(), id));
+        all.is_over(room.jid.clone(), id);
     }
     world.timers.cancel(alarm(&room.jid));
     tell(world);
@@ -412,6 +417,29 @@ const OVER: &str = "Scheduled conference duration exceeded.";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_ends_wait_to_be_told_and_the_oldest_gives_way_to_one_more() {
+        let mut all = Reservations::new(&Limits::default());
+        for n in 0..=limits::OVER {
+            all.is_over("r@muc.x".parse().unwrap(), n.to_string());
+        }
+        assert_eq!(all.over.len(), limits::OVER);
+        assert_eq!(all.over.front().map(|(_, id)| id.as_str()), Some("1"));
+    }
+
+    #[test]
+    fn so_many_addresses_are_told_apart() {
+        let mut now = Instant::now();
+        let mut all = Reservations::new(&Limits::default());
+        for n in 0..=limits::MOST_KEYS {
+            let network = Network::of(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n as u32).into());
+            assert!(all.rate.take(network, now, 1), "{n}");
+            // Within the rate of all, and before anybody's budget is full again.
+            now += std::time::Duration::from_millis(4);
+        }
+        assert!(all.rate.len() <= limits::MOST_KEYS, "{}", all.rate.len());
+    }
 
     #[test]
     fn what_stands_in_an_address_or_form_is_encoded() {
