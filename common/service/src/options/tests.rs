@@ -46,7 +46,7 @@ const TABLE: &[Setting] = &[
     Setting { key: "media.threads", flag: "", env: &[], default: "0", kind: Kind::Number, help: "Threads." },
 ];
 
-struct File(std::path::PathBuf);
+struct File(PathBuf);
 
 impl File {
     fn new(name: &str, text: &str) -> Self {

@@ -48,7 +48,7 @@ fn presets_that_never_come_are_waited_for_ten_seconds() {
     let mut w = World::new();
     w.form_fields.push(("muc#roominfo_conference_presets_service_enabled", "true".into()));
     let id = w.conference_request(ROOM);
-    w.advance(crate::limits::METADATA - Duration::from_millis(10));
+    w.advance(limits::METADATA - Duration::from_millis(10));
     assert!(!w.replies.contains_key(&id));
     w.advance(Duration::from_millis(20));
     assert!(w.replies[&id].to_xml().contains("ready=\"true\""));
