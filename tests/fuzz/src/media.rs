@@ -151,11 +151,11 @@ pub fn z06_payloads(data: &[u8]) {
                 } else {
                     payload[at].into()
                 };
-                assert_eq!(read, id.value);
+                assert_eq!(read, id.id.get());
             }
-            assert!(d.tl0.is_none_or(|tl0| payload[usize::from(tl0.at)] == tl0.value));
+            assert!(d.tl0.is_none_or(|tl0| payload[usize::from(tl0.at)] == tl0.index.get()));
             if let Some(number) = d.frame_number {
-                assert_eq!(dependency.map(|dd| [dd[1], dd[2]]), Some(number.to_be_bytes()));
+                assert_eq!(dependency.map(|dd| [dd[1], dd[2]]), Some(number.get().to_be_bytes()));
             }
             assert!(!d.key_frame || codec != Codec::Other && !(payload.is_empty() && dependency.is_none()));
         }

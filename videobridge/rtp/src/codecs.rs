@@ -23,33 +23,86 @@ pub struct Descriptor {
     /// The packet starts a key frame.
     pub key_frame: bool,
     /// The picture id of VP8 and VP9.
-    pub picture_id: Option<PictureId>,
+    pub picture_id: Option<PicturePlace>,
     /// The number of the base layer frame, VP8 and VP9.
-    pub tl0: Option<Tl0>,
+    pub tl0: Option<Tl0Place>,
     /// The height a VP8 key frame announces.
     pub height: Option<u16>,
     /// The AV1 frame number of the dependency descriptor.
-    pub frame_number: Option<u16>,
+    pub frame_number: Option<FrameNumber>,
 }
 
-/// A VP8 or VP9 picture id and its place in the payload.
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident($inner:ty, $mask:literal);)*) => {$(
+        $(#[$doc])*
+        ///
+        /// It wraps, so it can be gone on from and told apart, but not ordered.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub struct $name($inner);
+
+        impl $name {
+            /// What is beyond its bits is cut.
+            pub const fn new(number: $inner) -> Self {
+                Self(number & $mask)
+            }
+
+            /// As a number.
+            pub const fn get(self) -> $inner {
+                self.0
+            }
+
+            /// The one behind it.
+            pub const fn next(self) -> Self {
+                self.shifted(1)
+            }
+
+            /// How far it is behind `other`.
+            pub const fn since(self, other: Self) -> $inner {
+                self.0.wrapping_sub(other.0) & $mask
+            }
+
+            /// The one so far behind it.
+            pub const fn shifted(self, by: $inner) -> Self {
+                Self::new(self.0.wrapping_add(by))
+            }
+        }
+    )*};
+}
+
+numbers! {
+    /// A picture id of VP8 or VP9, of 7 or 15 bits.
+    PictureId(u16, 0x7fff);
+    /// TL0PICIDX: the number of a base layer frame.
+    Tl0Index(u8, 0xff);
+    /// A frame number of AV1.
+    FrameNumber(u16, 0xffff);
+}
+
+impl PictureId {
+    /// As a long one stands in a payload.
+    pub const fn wire(self) -> [u8; 2] {
+        (self.0 | 0x8000).to_be_bytes()
+    }
+}
+
+/// A picture id, and where it stands in the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PictureId {
+pub struct PicturePlace {
     /// Where it is.
     pub at: u8,
     /// What it is.
-    pub value: u16,
+    pub id: PictureId,
     /// 15 bits rather than 7. Only these can be rewritten.
     pub long: bool,
 }
 
-/// A TL0PICIDX and its place in the payload.
+/// A TL0PICIDX, and where it stands in the payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tl0 {
+pub struct Tl0Place {
     /// Where it is.
     pub at: u8,
     /// What it is.
-    pub value: u8,
+    pub index: Tl0Index,
 }
 
 impl Descriptor {
@@ -79,7 +132,7 @@ fn vp8(payload: &[u8]) -> Option<Descriptor> {
             out.picture_id = Some(id);
         }
         if flags & 0x40 != 0 {
-            out.tl0 = Some(Tl0 { at: at as u8, value: *payload.get(at)? });
+            out.tl0 = Some(Tl0Place { at: at as u8, index: Tl0Index(*payload.get(at)?) });
             at += 1;
         }
         if flags & 0x30 != 0 {
@@ -111,7 +164,7 @@ fn vp9(payload: &[u8]) -> Option<Descriptor> {
         spatial = payload.get(at)? >> 1 & 7;
         at += 1;
         if first & 0x10 == 0 {
-            out.tl0 = Some(Tl0 { at: at as u8, value: *payload.get(at)? });
+            out.tl0 = Some(Tl0Place { at: at as u8, index: Tl0Index(*payload.get(at)?) });
         }
     }
     out.key_frame = first & 0x48 == 0x08 && spatial == 0;
@@ -125,7 +178,10 @@ fn av1(payload: &[u8], dependency: Option<&[u8]>) -> Descriptor {
         Some(dd) => Descriptor {
             key_frame: dd.get(3).is_some_and(|flags| flags & 0x80 != 0)
                 && dd.first().is_some_and(|b| b & 0x80 != 0),
-            frame_number: dd.get(1..3).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes),
+            frame_number: dd
+                .get(1..3)
+                .and_then(|b| b.try_into().ok())
+                .map(|n| FrameNumber(u16::from_be_bytes(n))),
             ..Descriptor::default()
         },
         None => {
@@ -144,14 +200,14 @@ fn h264_key_frame(payload: &[u8]) -> Option<bool> {
     })
 }
 
-fn picture_id(payload: &[u8], at: usize) -> Option<PictureId> {
+fn picture_id(payload: &[u8], at: usize) -> Option<PicturePlace> {
     let high = *payload.get(at)?;
     let place = at as u8;
     if high & 0x80 == 0 {
-        return Some(PictureId { at: place, value: u16::from(high), long: false });
+        return Some(PicturePlace { at: place, id: PictureId(u16::from(high)), long: false });
     }
-    let value = u16::from_be_bytes([high & 0x7f, *payload.get(at + 1)?]);
-    Some(PictureId { at: place, value, long: true })
+    let id = PictureId::new(u16::from_be_bytes([high, *payload.get(at + 1)?]));
+    Some(PicturePlace { at: place, id, long: true })
 }
 
 #[cfg(test)]
@@ -163,8 +219,8 @@ mod tests {
         let payload = [0x90, 0xf0, 0x81, 0x02, 7, 0x20, 0x10, 0, 0, 0x9d, 1, 0x2a, 0, 5, 0xd0, 2, 0, 0];
         let d = Descriptor::parse(Codec::Vp8, &payload, None);
         assert!(d.key_frame);
-        assert_eq!(d.picture_id, Some(PictureId { at: 2, value: 258, long: true }));
-        assert_eq!(d.tl0, Some(Tl0 { at: 4, value: 7 }));
+        assert_eq!(d.picture_id, Some(PicturePlace { at: 2, id: PictureId(258), long: true }));
+        assert_eq!(d.tl0, Some(Tl0Place { at: 4, index: Tl0Index(7) }));
         assert_eq!(d.height, Some(720));
     }
 
@@ -189,7 +245,7 @@ mod tests {
         let key = [0xa8, 0x81, 0x02, 0x00, 9];
         let d = Descriptor::parse(Codec::Vp9, &key, None);
         assert!(d.key_frame);
-        assert_eq!(d.tl0, Some(Tl0 { at: 4, value: 9 }));
+        assert_eq!(d.tl0, Some(Tl0Place { at: 4, index: Tl0Index(9) }));
         assert!(
             !Descriptor::parse(Codec::Vp9, &[0xa8, 0x81, 0x02, 0x02, 9], None).key_frame,
             "spatial layer 1"
@@ -198,9 +254,25 @@ mod tests {
     }
 
     #[test]
+    fn numbers_wrap_within_their_bits() {
+        let last = PictureId::new(0xffff);
+        assert_eq!((last.get(), last.next(), last.wire()), (0x7fff, PictureId(0), [0xff, 0xff]));
+        assert_eq!(PictureId(2).since(last), 3);
+        assert_eq!(last.shifted(PictureId(2).since(last)), PictureId(2));
+        assert_eq!((Tl0Index(255).next(), Tl0Index(1).since(Tl0Index(255))), (Tl0Index(0), 2));
+        assert_eq!(
+            (FrameNumber(0xffff).next(), FrameNumber(0).since(FrameNumber(0xffff))),
+            (FrameNumber(0), 1)
+        );
+    }
+
+    #[test]
     fn av1_and_h264_key_frames() {
         assert!(Descriptor::parse(Codec::Av1, &[], Some(&[0x80, 0x12, 0x34, 0x80])).key_frame);
-        assert_eq!(Descriptor::parse(Codec::Av1, &[], Some(&[0x80, 0x12, 0x34])).frame_number, Some(0x1234));
+        assert_eq!(
+            Descriptor::parse(Codec::Av1, &[], Some(&[0x80, 0x12, 0x34])).frame_number,
+            Some(FrameNumber(0x1234))
+        );
         assert!(!Descriptor::parse(Codec::Av1, &[0x08], Some(&[0x80, 0x12, 0x34])).key_frame);
         assert!(Descriptor::parse(Codec::Av1, &[0x08], None).key_frame);
         for key in [&[0x67][..], &[0x65], &[0x78, 0, 2, 0x67], &[0x7c, 0x85]] {

@@ -1,5 +1,7 @@
 //! The extension block of an RTP header in, its elements out, in both forms (RFC 8285); and the elements we read.
 
+use std::num::NonZeroU8;
+
 use crate::bytes::{array, be16};
 
 /// The profile word of one-byte elements.
@@ -7,11 +9,30 @@ pub const ONE_BYTE_PROFILE: u16 = 0xbede;
 /// The profile word of two-byte elements; the low four bits are free for the application.
 pub const TWO_BYTE_PROFILE: u16 = 0x1000;
 
+/// The id under which an extension was negotiated: 1 to 255. 0 is padding, and so no id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExtensionId(NonZeroU8);
+
+impl ExtensionId {
+    /// `None` for 0.
+    pub const fn new(id: u8) -> Option<Self> {
+        match NonZeroU8::new(id) {
+            Some(id) => Some(Self(id)),
+            None => None,
+        }
+    }
+
+    /// As it stands on the wire.
+    pub const fn wire(self) -> u8 {
+        self.0.get()
+    }
+}
+
 /// One header extension element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extension<'a> {
     /// The negotiated id.
-    pub id: u8,
+    pub id: ExtensionId,
     /// Its content.
     pub data: &'a [u8],
 }
@@ -73,10 +94,10 @@ impl<'a> Iterator for Extensions<'a> {
                 return None;
             };
             self.rest = rest;
-            if self.form == Form::OneByte && id == 0 {
-                continue; // padding with a length: ignored
+            // 0 is padding with a length in the one-byte form, and was skipped above in the other.
+            if let Some(id) = ExtensionId::new(id) {
+                return Some(Extension { id, data });
             }
-            return Some(Extension { id, data });
         }
     }
 }

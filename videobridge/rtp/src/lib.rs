@@ -23,8 +23,9 @@ pub mod rtx;
 pub mod sequence;
 pub mod write;
 
+pub use codecs::{FrameNumber, PictureId, Tl0Index};
 pub use error::RtpError;
-pub use extension::{Extension, Extensions};
+pub use extension::{Extension, ExtensionId, Extensions};
 pub use packet::RtpPacket;
 pub use rtcp::NtpMiddle;
 pub use rtcp::is_rtcp;

@@ -1,7 +1,7 @@
 //! One RTP packet in (decrypted), its fields out (RFC 3550 §5.1).
 
 use crate::bytes::{array, be16};
-use crate::{Extensions, RtpError};
+use crate::{ExtensionId, Extensions, RtpError};
 
 /// Bytes of the fixed header.
 pub const FIXED_HEADER: usize = 12;
@@ -111,7 +111,7 @@ impl<'a> RtpPacket<'a> {
     }
 
     /// The header extension element with this id.
-    pub fn extension(&self, id: u8) -> Option<&'a [u8]> {
+    pub fn extension(&self, id: ExtensionId) -> Option<&'a [u8]> {
         self.extensions().find(|e| e.id == id).map(|e| e.data)
     }
 

@@ -7,8 +7,8 @@ use crate::rtcp::report::{MAX_BLOCKS, write_receiver_report, write_sender_report
 use crate::rtcp::transport_cc::{self, Arrival};
 use crate::rtcp::{Compound, ReportBlock, Rtcp, SenderInfo, feedback};
 use crate::{
-    ExtSeq, ExtensionForm, Extensions, HeaderWriter, NtpMiddle, RtpError, RtpFields, RtpPacket, Unwrapper,
-    is_rtcp, rtx,
+    ExtSeq, ExtensionForm, ExtensionId, Extensions, HeaderWriter, NtpMiddle, RtpError, RtpFields, RtpPacket,
+    Unwrapper, is_rtcp, rtx,
 };
 
 const FIELDS: RtpFields = RtpFields {
@@ -19,11 +19,15 @@ const FIELDS: RtpFields = RtpFields {
     ssrc: 0xdead_beef,
 };
 
+fn id(number: u8) -> ExtensionId {
+    ExtensionId::new(number).unwrap()
+}
+
 fn packet(payload: &[u8]) -> Vec<u8> {
     let mut buf = vec![0; 64];
     let mut writer = HeaderWriter::new(&mut buf, &FIELDS, ExtensionForm::OneByte).unwrap();
-    writer.extension(1, &[0x85]).unwrap();
-    writer.extension(5, &[0x12, 0x34]).unwrap();
+    writer.extension(id(1), &[0x85]).unwrap();
+    writer.extension(id(5), &[0x12, 0x34]).unwrap();
     let len = writer.finish();
     buf.truncate(len);
     buf.extend(payload);
@@ -49,9 +53,12 @@ mod rtp {
         assert_eq!((view.timestamp(), view.ssrc()), (0x0102_0304, 0xdead_beef));
         assert_eq!((view.header_len(), view.payload(), view.padding()), (24, &b"payload"[..], 0));
         assert_eq!(view.extension_profile(), ONE_BYTE_PROFILE);
-        assert_eq!(AudioLevel::parse(view.extension(1).unwrap()), Some(AudioLevel { voice: true, level: 5 }));
-        assert_eq!(crate::extension::transport_sequence(view.extension(5).unwrap()), Some(0x1234));
-        assert_eq!(view.extension(2), None);
+        assert_eq!(
+            AudioLevel::parse(view.extension(id(1)).unwrap()),
+            Some(AudioLevel { voice: true, level: 5 })
+        );
+        assert_eq!(crate::extension::transport_sequence(view.extension(id(5)).unwrap()), Some(0x1234));
+        assert_eq!(view.extension(id(2)), None);
     }
 
     #[test]
@@ -82,7 +89,7 @@ mod rtp {
     #[test]
     fn rfc_8285_forms_padding_and_the_stop_id() {
         let ids = |profile, bytes: &[u8]| {
-            Extensions::new(profile, bytes).map(|e| (e.id, e.data.to_vec())).collect::<Vec<_>>()
+            Extensions::new(profile, bytes).map(|e| (e.id.wire(), e.data.to_vec())).collect::<Vec<_>>()
         };
         let mixed = [0x10, 0xaa, 0, 0, 0x21, 1, 2, 0xf0, 9, 0x30, 7];
         assert_eq!(ids(ONE_BYTE_PROFILE, &mixed), [(1, vec![0xaa]), (2, vec![1, 2])], "id 15 ends the block");
@@ -93,24 +100,24 @@ mod rtp {
 
     #[test]
     fn writer_refuses_what_a_form_or_the_buffer_can_not_hold() {
-        assert_eq!(ExtensionForm::for_elements([(1, 1), (14, 16)]), ExtensionForm::OneByte);
-        for (id, len) in [(15, 1), (1, 17), (1, 0)] {
-            assert_eq!(ExtensionForm::for_elements([(id, len)]), ExtensionForm::TwoByte);
+        assert_eq!(ExtensionForm::for_elements([(id(1), 1), (id(14), 16)]), ExtensionForm::OneByte);
+        for (number, len) in [(15, 1), (1, 17), (1, 0)] {
+            assert_eq!(ExtensionForm::for_elements([(id(number), len)]), ExtensionForm::TwoByte);
         }
         let mut buf = [0; 20];
         assert!(HeaderWriter::new(&mut buf[..11], &FIELDS, ExtensionForm::OneByte).is_none());
         let mut writer = HeaderWriter::new(&mut buf, &FIELDS, ExtensionForm::OneByte).unwrap();
-        assert_eq!(writer.extension(15, &[1]), None);
-        assert_eq!(writer.extension(1, &[1, 2, 3, 4]), None, "one byte too much");
-        assert_eq!(writer.extension(1, &[1, 2, 3]), Some(()));
+        assert_eq!(writer.extension(id(15), &[1]), None);
+        assert_eq!(writer.extension(id(1), &[1, 2, 3, 4]), None, "one byte too much");
+        assert_eq!(writer.extension(id(1), &[1, 2, 3]), Some(()));
         assert_eq!(writer.finish(), 20);
 
         let mut buf = [0; 64];
         let mut writer = HeaderWriter::new(&mut buf, &FIELDS, ExtensionForm::TwoByte).unwrap();
-        writer.extension(200, &[7; 20]).unwrap();
+        writer.extension(id(200), &[7; 20]).unwrap();
         let len = writer.finish();
         let view = RtpPacket::parse(&buf[..len]).unwrap();
-        assert_eq!(view.extension(200), Some(&[7; 20][..]));
+        assert_eq!(view.extension(id(200)), Some(&[7; 20][..]));
 
         let mut buf = [0; 12];
         let writer = HeaderWriter::new(&mut buf, &FIELDS, ExtensionForm::OneByte).unwrap();

@@ -1,7 +1,7 @@
 //! RTP header fields and extension elements in, a complete header in the caller's buffer out.
 
 use crate::bytes::put;
-use crate::extension::{ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
+use crate::extension::{ExtensionId, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE};
 use crate::packet::FIXED_HEADER;
 
 /// The fields of a fixed header we write. No padding, no contributing sources.
@@ -30,7 +30,7 @@ pub enum ExtensionForm {
 
 impl ExtensionForm {
     /// The one-byte form unless some element (id, length) does not fit it.
-    pub fn for_elements(elements: impl IntoIterator<Item = (u8, usize)>) -> Self {
+    pub fn for_elements(elements: impl IntoIterator<Item = (ExtensionId, usize)>) -> Self {
         if elements.into_iter().all(|(id, len)| Self::OneByte.fits(id, len)) {
             Self::OneByte
         } else {
@@ -39,10 +39,10 @@ impl ExtensionForm {
     }
 
     /// Whether an element can be encoded in this form.
-    pub const fn fits(self, id: u8, len: usize) -> bool {
+    pub const fn fits(self, id: ExtensionId, len: usize) -> bool {
         match self {
-            Self::OneByte => 1 <= id && id <= 14 && 1 <= len && len <= 16,
-            Self::TwoByte => id >= 1 && len <= 255,
+            Self::OneByte => id.wire() <= 14 && 1 <= len && len <= 16,
+            Self::TwoByte => len <= 255,
         }
     }
 }
@@ -67,15 +67,15 @@ impl<'b> HeaderWriter<'b> {
     }
 
     /// Adds one element; `None` and no change when it does not fit the form or the buffer.
-    pub fn extension(&mut self, id: u8, data: &[u8]) -> Option<()> {
+    pub fn extension(&mut self, id: ExtensionId, data: &[u8]) -> Option<()> {
         if !self.form.fits(id, data.len()) {
             return None;
         }
         let start = if self.len == FIXED_HEADER { FIXED_HEADER + 4 } else { self.len };
         let len = u8::try_from(data.len()).ok()?;
         let (prefix, prefix_len) = match self.form {
-            ExtensionForm::OneByte => ([(id << 4) | len.checked_sub(1)?, 0], 1),
-            ExtensionForm::TwoByte => ([id, len], 2),
+            ExtensionForm::OneByte => ([(id.wire() << 4) | len.checked_sub(1)?, 0], 1),
+            ExtensionForm::TwoByte => ([id.wire(), len], 2),
         };
         let end = start + prefix_len + data.len();
         // Room for the padding to a whole word, so that `finish` can not fail.

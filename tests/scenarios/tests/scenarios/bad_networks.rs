@@ -7,7 +7,9 @@ use impairment::{Conditions, Direction, Preset, Schedule};
 use serde_json::Value;
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 use videobridge_rtp::rtcp::{Compound, Rtcp, feedback};
-use videobridge_rtp::{ExtSeq, ExtensionForm, HeaderWriter, RtpFields, RtpPacket, Unwrapper, rtx};
+use videobridge_rtp::{
+    ExtSeq, ExtensionForm, ExtensionId, HeaderWriter, RtpFields, RtpPacket, Unwrapper, rtx,
+};
 
 use crate::world::World;
 
@@ -27,7 +29,7 @@ const FRAME: Duration = Duration::from_millis(34);
 const SPEECH: Duration = Duration::from_millis(20);
 /// Browsers' interval of transport-wide feedback.
 const FEEDBACK: Duration = Duration::from_millis(50);
-const TRANSPORT_CC: u8 = 5;
+const TRANSPORT_CC: ExtensionId = ExtensionId::new(5).unwrap();
 const VP8: u8 = 100;
 const RTX: u8 = 96;
 const OPUS: u8 = 111;

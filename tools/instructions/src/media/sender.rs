@@ -4,7 +4,7 @@
 use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::ids::{MediaType, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{Semantics, Source, SsrcGroup};
-use videobridge_rtp::{ExtensionForm, HeaderWriter, RtpFields};
+use videobridge_rtp::{ExtensionForm, ExtensionId, HeaderWriter, RtpFields};
 
 /// A packet before encryption.
 pub(crate) struct Plain {
@@ -102,7 +102,7 @@ impl Sender {
         let fields = RtpFields { marker, payload_type, sequence: ext_seq as u16, timestamp, ssrc };
         let mut header = [0; 64];
         let mut writer = HeaderWriter::new(&mut header, &fields, ExtensionForm::OneByte).unwrap();
-        writer.extension(extension.0, extension.1).unwrap();
+        writer.extension(ExtensionId::new(extension.0).unwrap(), extension.1).unwrap();
         let header_len = writer.finish();
         let mut bytes = header[..header_len].to_vec();
         bytes.extend(body);

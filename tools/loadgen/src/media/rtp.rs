@@ -1,6 +1,7 @@
 //! The RTP we speak: payload types, extension ids, packets as Chromium writes them; and the few header fields a sink
 //! reads of every packet.
 
+use videobridge_rtp::ExtensionId;
 use videobridge_rtp::write::{ExtensionForm, HeaderWriter, RtpFields};
 
 /// Payload types, as Jitsi Meet offers them.
@@ -75,7 +76,7 @@ pub(crate) fn stamp(packet: &[u8]) -> Option<u64> {
 pub(crate) fn write_header(buf: &mut [u8], fields: &RtpFields, extensions: &[(u8, &[u8])]) -> usize {
     let Some(mut writer) = HeaderWriter::new(buf, fields, ExtensionForm::OneByte) else { return 0 };
     for (id, data) in extensions {
-        let _ = writer.extension(*id, data);
+        let _ = ExtensionId::new(*id).and_then(|id| writer.extension(id, data));
     }
     writer.finish()
 }

@@ -240,7 +240,7 @@ impl MediaConference {
             }
             let Some(payload) = member.negotiated.payload(packet.payload_type) else { continue };
             let is_dependency = |e: &Extension<'_>| {
-                source.kinds.get(usize::from(e.id)) == Some(&Some(ExtensionKind::DependencyDescriptor))
+                source.kinds.get(usize::from(e.id.wire())) == Some(&Some(ExtensionKind::DependencyDescriptor))
             };
             let dependency = Extensions::new(packet.profile, packet.extensions).find(is_dependency);
             let descriptor = Descriptor::parse(payload.codec, packet.payload, dependency.map(|e| e.data));

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
-use videobridge_rtp::ExtSeq;
 use videobridge_rtp::codecs::Descriptor;
+use videobridge_rtp::{ExtSeq, FrameNumber, PictureId, Tl0Index};
 
 use super::numbers::Numbered;
 use crate::media::ids::{EncodingIx, PayloadNumber, SourceRef, SourceUid, Timestamp};
@@ -50,9 +50,9 @@ struct Newest {
     timestamp: Timestamp,
     payload_type: PayloadNumber,
     marker: bool,
-    picture_id: u16,
-    tl0: u8,
-    frame_number: u16,
+    picture_id: PictureId,
+    tl0: Tl0Index,
+    frame_number: FrameNumber,
 }
 
 /// Why a packet cannot be sent on a stream.
@@ -83,9 +83,9 @@ pub(crate) struct Epoch {
 pub(crate) struct Rewrite {
     pub(crate) seq: ExtSeq,
     pub(crate) timestamp: Timestamp,
-    pub(crate) picture_id: Option<u16>,
-    pub(crate) tl0: Option<u8>,
-    pub(crate) frame_number: Option<u16>,
+    pub(crate) picture_id: Option<PictureId>,
+    pub(crate) tl0: Option<Tl0Index>,
+    pub(crate) frame_number: Option<FrameNumber>,
 }
 
 impl Stream {
@@ -117,10 +117,9 @@ impl Stream {
         d: &Descriptor,
     ) {
         let idle = self.last_used.map_or(Duration::ZERO, |at| now.duration_since(at));
-        let id = |value: Option<u16>| value.unwrap_or(0);
-        let picture_id = id(d.picture_id.map(|p| p.value));
-        let tl0 = d.tl0.map_or(0, |t| t.value);
-        let frame = id(d.frame_number);
+        let picture_id = d.picture_id.map(|p| p.id).unwrap_or_default();
+        let tl0 = d.tl0.map(|t| t.index).unwrap_or_default();
+        let frame = d.frame_number.unwrap_or_default();
         let epoch = match self.newest {
             None => Epoch {
                 source,
@@ -147,9 +146,9 @@ impl Stream {
                     in_start: packet.seq,
                     out_start: ExtSeq(last.seq.next().0 + open),
                     timestamp_shift: timestamp.since(packet.timestamp),
-                    picture_id_shift: last.picture_id.wrapping_add(1).wrapping_sub(picture_id),
-                    tl0_shift: last.tl0.wrapping_add(1).wrapping_sub(tl0),
-                    frame_number_shift: last.frame_number.wrapping_add(1).wrapping_sub(frame),
+                    picture_id_shift: last.picture_id.next().since(picture_id),
+                    tl0_shift: last.tl0.next().since(tl0),
+                    frame_number_shift: last.frame_number.next().since(frame),
                 }
             }
         };
@@ -185,9 +184,12 @@ impl Stream {
                 timestamp: rewrite.timestamp,
                 payload_type: packet.payload_type,
                 marker: packet.marker,
-                picture_id: rewrite.picture_id.or_else(|| before.map(|n| n.picture_id)).unwrap_or(0),
-                tl0: rewrite.tl0.or_else(|| before.map(|n| n.tl0)).unwrap_or(0),
-                frame_number: rewrite.frame_number.or_else(|| before.map(|n| n.frame_number)).unwrap_or(0),
+                picture_id: rewrite.picture_id.or_else(|| before.map(|n| n.picture_id)).unwrap_or_default(),
+                tl0: rewrite.tl0.or_else(|| before.map(|n| n.tl0)).unwrap_or_default(),
+                frame_number: rewrite
+                    .frame_number
+                    .or_else(|| before.map(|n| n.frame_number))
+                    .unwrap_or_default(),
             });
         }
         Ok(rewrite)
@@ -263,9 +265,9 @@ impl Epoch {
         Some(Rewrite {
             seq: ExtSeq(self.out_start.0 + ahead),
             timestamp: packet.timestamp.shifted(self.timestamp_shift),
-            picture_id: picture_id.map(|p| p.value.wrapping_add(self.picture_id_shift) & 0x7fff),
-            tl0: d.tl0.map(|t| t.value.wrapping_add(self.tl0_shift)),
-            frame_number: d.frame_number.map(|f| f.wrapping_add(self.frame_number_shift)),
+            picture_id: picture_id.map(|p| p.id.shifted(self.picture_id_shift)),
+            tl0: d.tl0.map(|t| t.index.shifted(self.tl0_shift)),
+            frame_number: d.frame_number.map(|f| f.shifted(self.frame_number_shift)),
         })
     }
 }

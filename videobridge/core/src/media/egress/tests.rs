@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, RtcpFeedback};
 use videobridge_rtp::codecs::{Codec, Descriptor};
-use videobridge_rtp::{ExtSeq, RtpPacket};
+use videobridge_rtp::{ExtSeq, ExtensionId, RtpPacket};
 
 use super::numbers::Numbered;
 use super::projection::Projection;
@@ -63,16 +63,23 @@ fn av1_frame_numbers_go_on_across_switches_and_long_descriptors_use_the_two_byte
     let first = through(&mut stream, &packet(5, 0x1000, &key, b"obu"), Codec::Av1, &sender, &to);
     let first = RtpPacket::parse(&first).unwrap();
     assert_eq!(first.extension_profile(), 0x1000);
-    assert_eq!(first.extension(12).unwrap(), &key[2..], "the first packet is as it was");
+    assert_eq!(
+        first.extension(ExtensionId::new(12).unwrap()).unwrap(),
+        &key[2..],
+        "the first packet is as it was"
+    );
     // Another sender whose numbers are elsewhere.
     key[3..5].copy_from_slice(&[0x77, 0x00]);
     let next = through(&mut stream, &packet(90, 0x1000, &key, b"obu"), Codec::Av1, &sender, &to);
     let next = RtpPacket::parse(&next).unwrap();
-    assert_eq!(next.extension(12).unwrap()[1..3], [0x01, 0x01]);
+    assert_eq!(next.extension(ExtensionId::new(12).unwrap()).unwrap()[1..3], [0x01, 0x01]);
     let short = [0xb2, 0x80, 0x77, 0x01];
     let delta = through(&mut stream, &packet(91, 0xbede, &short, b"obu"), Codec::Av1, &sender, &to);
     let delta = RtpPacket::parse(&delta).unwrap();
-    assert_eq!((delta.extension_profile(), delta.extension(12).unwrap()), (0xbede, &[0x80, 0x01, 0x02][..]));
+    assert_eq!(
+        (delta.extension_profile(), delta.extension(ExtensionId::new(12).unwrap()).unwrap()),
+        (0xbede, &[0x80, 0x01, 0x02][..])
+    );
     assert_eq!(delta.sequence(), next.sequence() + 1);
 }
 
@@ -108,7 +115,7 @@ fn extensions_that_do_not_fit_the_header_are_left_out() {
         key.resize(2 + usize::from(len), 0);
         let sent = through(&mut stream, &packet(5, 0x1000, &key, b"obu"), Codec::Av1, &sender, &to);
         let sent = RtpPacket::parse(&sent).unwrap();
-        assert_eq!(sent.extension(11).is_some(), kept, "{len}");
+        assert_eq!(sent.extension(ExtensionId::new(11).unwrap()).is_some(), kept, "{len}");
         assert!(sent.header_len() <= MAX_HEADER);
     }
 }

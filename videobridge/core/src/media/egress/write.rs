@@ -61,7 +61,7 @@ impl<'a> Kept<'a> {
     /// `kinds` are the sender's extension ids.
     pub(crate) fn of(packet: &Packet<'a>, kinds: &ExtensionKinds) -> Self {
         let kept = Extensions::new(packet.profile, packet.extensions).filter_map(|e| {
-            let kind = kinds.get(usize::from(e.id)).copied().flatten()?;
+            let kind = kinds.get(usize::from(e.id.wire())).copied().flatten()?;
             let keep = !matches!(kind, ExtensionKind::TransportCc | ExtensionKind::AbsSendTime);
             keep.then_some((kind, e.data))
         });
@@ -138,10 +138,10 @@ fn write_prefix<'a>(
     prefix.get_mut(start..start + end)?.copy_from_slice(head);
     if let (Some(place), Some(value)) = (id, rewrite.picture_id) {
         let at = start + usize::from(place.at);
-        prefix.get_mut(at..at + 2)?.copy_from_slice(&(value | 0x8000).to_be_bytes());
+        prefix.get_mut(at..at + 2)?.copy_from_slice(&value.wire());
     }
     if let (Some(place), Some(value)) = (d.tl0, rewrite.tl0) {
-        *prefix.get_mut(start + usize::from(place.at))? = value;
+        *prefix.get_mut(start + usize::from(place.at))? = value.get();
     }
     Some((start + end, rest))
 }
@@ -169,7 +169,7 @@ fn write_header(
                 // A descriptor that does not fit is left out whole: a wrong frame number is worse than none.
                 if let Some(bytes) = copy.get_mut(..data.len()) {
                     bytes.copy_from_slice(data);
-                    bytes.get_mut(1..3)?.copy_from_slice(&number.to_be_bytes());
+                    bytes.get_mut(1..3)?.copy_from_slice(&number.get().to_be_bytes());
                     header.extension(id, bytes);
                 }
             }

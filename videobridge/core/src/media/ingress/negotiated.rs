@@ -2,6 +2,7 @@
 
 use jitsi_xmpp::ids::MediaType;
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType};
+use videobridge_rtp::ExtensionId;
 use videobridge_rtp::codecs::Codec;
 
 use crate::media::ids::PayloadNumber;
@@ -39,7 +40,7 @@ pub(crate) struct Negotiated {
     feedback_of: Box<[Feedback; 128]>,
     feedback: [Feedback; 2],
     pub(crate) kinds: ExtensionKinds,
-    ids: [Option<u8>; 5],
+    ids: [Option<ExtensionId>; 5],
     /// See [`Self::transport_cc`]: asked for every packet.
     transport_cc: bool,
 }
@@ -126,9 +127,10 @@ impl Negotiated {
             let Some(kind) = URIS.iter().find(|(uri, _)| *uri == extension.uri).map(|(_, k)| *k) else {
                 continue;
             };
-            let slot = self.kinds.get_mut(usize::from(extension.id)).filter(|_| extension.id > 0);
+            let Some(number) = ExtensionId::new(extension.id) else { continue };
+            let slot = self.kinds.get_mut(usize::from(number.wire()));
             if let (Some(slot), Some(id)) = (slot, self.ids.get_mut(kind as usize)) {
-                (*slot, *id) = (Some(kind), Some(extension.id));
+                (*slot, *id) = (Some(kind), Some(number));
             }
         }
         self.note_transport_cc();
@@ -159,7 +161,7 @@ impl Negotiated {
         self.rtx.iter().any(Option::is_some)
     }
 
-    pub(crate) fn id(&self, kind: ExtensionKind) -> Option<u8> {
+    pub(crate) fn id(&self, kind: ExtensionKind) -> Option<ExtensionId> {
         self.ids.get(kind as usize).copied().flatten()
     }
 

@@ -10,7 +10,7 @@ use jitsi_xmpp::jingle::{
     HeaderExtension, Parameter, PayloadType, RtcpFeedback, Semantics, Source, SsrcGroup,
 };
 use videobridge_rtp::rtcp::{Compound, Rtcp};
-use videobridge_rtp::{ExtensionForm, HeaderWriter, RtpFields, RtpPacket, Unwrapper};
+use videobridge_rtp::{ExtensionForm, ExtensionId, HeaderWriter, RtpFields, RtpPacket, Unwrapper};
 
 use crate::media::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink};
 
@@ -76,7 +76,7 @@ impl MediaSink for Out {
             ts: p.timestamp(),
             ssrc: p.ssrc(),
             marker: p.marker(),
-            extensions: p.extensions().map(|e| (e.id, e.data.to_vec())).collect(),
+            extensions: p.extensions().map(|e| (e.id.wire(), e.data.to_vec())).collect(),
             payload: p.payload().to_vec(),
             len: bytes.len(),
             after_messages: self.messages.len(),
@@ -377,7 +377,7 @@ impl Camera {
 pub(super) fn packet(fields: &RtpFields, extensions: &[(u8, &[u8])], payload: &[u8]) -> Vec<u8> {
     let mut header = [0; 200];
     let mut writer = HeaderWriter::new(&mut header, fields, ExtensionForm::OneByte).unwrap();
-    extensions.iter().for_each(|(id, data)| writer.extension(*id, data).unwrap());
+    extensions.iter().for_each(|(id, data)| writer.extension(ExtensionId::new(*id).unwrap(), data).unwrap());
     let len = writer.finish();
     [&header[..len], payload].concat()
 }
