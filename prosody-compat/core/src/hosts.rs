@@ -94,8 +94,8 @@ impl Hosts {
         let enabled = |list: &[&'static Module]| -> Modules {
             list.iter().copied().filter(|m| (m.enabled)(config)).collect()
         };
-        let users = |(anonymous, mechanisms), resume, list| {
-            let (services, modules) = (false, enabled(list));
+        let users = |(anonymous, mechanisms), resume, list: &[&[&'static Module]]| {
+            let (services, modules) = (false, enabled(&list.concat()));
             Serves::Users(Users { anonymous, mechanisms, resume, modules, services })
         };
         let (anonymous, mechanisms) = ACCOUNTS;
@@ -103,7 +103,7 @@ impl Hosts {
             anonymous,
             mechanisms,
             resume: config.resume_timeout_auth,
-            modules: enabled(ACCOUNTS_ALONE),
+            modules: enabled(&ACCOUNTS_ALONE.concat()),
             services: true,
         };
         hosts.add(&config.domain, users(main, config.resume_timeout, PEOPLE));

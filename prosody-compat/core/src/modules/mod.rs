@@ -68,20 +68,14 @@ pub(crate) static MEETINGS: &[&Module] = &[
 ];
 
 /// Where people log in.
-pub(crate) static PEOPLE: &[&Module] = &[
-    &components::MODULE,
-    &basics::DISCO,
-    &basics::PING,
-    &basics::VERSION,
-    &basics::ROSTER,
-    &basics::SESSION,
-    &external_services::MODULE,
-    &muc_size::MODULE,
-    &muc_census::MODULE,
-];
+pub(crate) static PEOPLE: &[&[&Module]] =
+    &[&[&components::MODULE], LOGINS, &[&muc_size::MODULE, &muc_census::MODULE]];
 
 /// Where roles and recorders log in, who ask for what they want.
-pub(crate) static ACCOUNTS_ALONE: &[&Module] = &[
+pub(crate) static ACCOUNTS_ALONE: &[&[&Module]] = &[LOGINS];
+
+/// What everybody who logs in may ask.
+const LOGINS: &[&Module] = &[
     &basics::DISCO,
     &basics::PING,
     &basics::VERSION,
