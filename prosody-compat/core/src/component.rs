@@ -23,13 +23,14 @@ pub(crate) fn handle(
     to: &Jid,
     mut e: Element,
 ) {
-    if let Some(room) = wanted(muc, def.rooms, &e) {
-        let rules = muc.hosts.rooms(def.rooms).into_iter().flat_map(|rooms| rooms.modules.iter());
-        for rule in rules.filter_map(|m| m.conference) {
-            if rule(muc.world, sender, &room, &e) == Conference::Taken {
-                return;
-            }
-        }
+    let hosts = muc.hosts;
+    let modules = hosts.rooms(def.rooms).into_iter().flat_map(|rooms| rooms.modules.iter());
+    let mut rules = modules.filter_map(|m| m.conference).filter(|_| def.module.stanza.is_some()).peekable();
+    if rules.peek().is_some()
+        && let Some(room) = wanted(muc, def.rooms, &e)
+        && rules.any(|rule| rule(muc.world, sender, &room, &e) == Conference::Taken)
+    {
+        return;
     }
     if let Some(stanza) = def.module.stanza {
         match stanza(muc.world, sender, to, e) {

@@ -215,8 +215,8 @@ pub enum Output {
     Ask {
         /// Goes back with the answer.
         id: QuestionId,
-        /// What to ask.
-        question: Question,
+        /// What to ask. Boxed: it is rare, and larger than what is sent all the time.
+        question: Box<Question>,
     },
     /// Answer this request of `handle_http`.
     Reply {

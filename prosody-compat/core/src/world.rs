@@ -245,7 +245,7 @@ impl World {
         }
         self.next_question += 1;
         let id = QuestionId(self.next_question);
-        self.out.push_back(Output::Ask { id, question: question.clone() });
+        self.out.push_back(Output::Ask { id, question: Box::new(question.clone()) });
         self.questions.insert(id, (asker, question));
         Some(id)
     }
@@ -268,7 +268,7 @@ impl World {
     /// It is time to ask again.
     pub(crate) fn repeat(&mut self, id: QuestionId) {
         if let Some((_, question)) = self.questions.get(&id) {
-            self.out.push_back(Output::Ask { id, question: question.clone() });
+            self.out.push_back(Output::Ask { id, question: Box::new(question.clone()) });
         }
     }
 

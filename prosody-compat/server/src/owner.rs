@@ -286,7 +286,7 @@ impl Owner {
                     Output::Pause { conn, wait } => (conn, Order::Pause(wait)),
                     Output::Close { conn, reason } => (conn, Order::Close(reason)),
                     Output::Ask { id, question } => {
-                        outside::ask(self.shared.inputs.clone(), id, question);
+                        outside::ask(self.shared.inputs.clone(), id, *question);
                         continue;
                     }
                     Output::Reply { id, reply } => {

@@ -22,7 +22,7 @@ fn asked(rig: &mut Rig) -> Vec<(QuestionId, Question)> {
     std::mem::take(&mut rig.other)
         .into_iter()
         .filter_map(|o| match o {
-            Output::Ask { id, question } => Some((id, question)),
+            Output::Ask { id, question } => Some((id, *question)),
             _ => None,
         })
         .collect()
