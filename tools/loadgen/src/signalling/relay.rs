@@ -41,7 +41,7 @@ pub(super) fn start(server: &str, auth_domain: &str, password: &str) -> Result<S
 async fn carry(listener: std::net::TcpListener, config: LinkConfig) -> Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut link = Link::connect(config);
-    let (mut stream, _) = listener.accept().await?;
+    let mut stream = accept(&listener).await?;
     match link.recv().await {
         Some(LinkEvent::Up { .. }) => {}
         other => {
@@ -60,6 +60,13 @@ async fn carry(listener: std::net::TcpListener, config: LinkConfig) -> Result<()
     carried
 }
 
+/// What the focus hears would else wait for what it heard before to be acknowledged, and everybody would wait for the focus.
+async fn accept(listener: &TcpListener) -> Result<TcpStream> {
+    let (stream, _) = listener.accept().await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 async fn pass(socket: &mut WebSocketStream<TcpStream>, link: &mut Link) -> Result<()> {
     loop {
         tokio::select! {
@@ -76,5 +83,17 @@ async fn pass(socket: &mut WebSocketStream<TcpStream>, link: &mut Link) -> Resul
                 Some(Ok(_)) => {}
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_focus_heard_of_changes_up_to_40_ms_late_and_the_server_was_idle() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _generator = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        assert!(accept(&listener).await.unwrap().nodelay().unwrap());
     }
 }
