@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod certificate;
 pub mod entropy;
 pub mod error;
 pub mod health;

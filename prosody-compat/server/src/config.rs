@@ -8,6 +8,7 @@ use http::Uri;
 use jitsi_xmpp::{BareJid, Entropy, Sensitive};
 use serde::Deserialize;
 use service::SystemEntropy;
+use service::certificate::CertificateFiles;
 
 /// Options as written; what is absent takes the default of docker-jitsi-meet.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -63,15 +64,6 @@ pub struct RawAccount {
     pub jid: String,
     /// In clear text.
     pub password: String,
-}
-
-/// Certificate and key on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// PEM, leaf first.
-    pub chain: PathBuf,
-    /// PEM, PKCS#8, PKCS#1 or SEC1.
-    pub key: PathBuf,
 }
 
 /// A configuration that can be served.

@@ -31,7 +31,7 @@ use xmpp_link::ServerEnd;
 
 use crate::owner::Shared;
 
-pub use config::{CertificateFiles, Config, ConfigError, Raw};
+pub use config::{Config, ConfigError, Raw};
 pub use counters::ShellCounters;
 
 /// A running server. Cheap to clone; the server runs until the shutdown it was started with.

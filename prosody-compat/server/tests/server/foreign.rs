@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use prosody_server::CertificateFiles;
 use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
 use sasl::common::ChannelBinding;
+use service::certificate::CertificateFiles;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
