@@ -12,7 +12,11 @@ pub(crate) fn text(role: Role, s: &Settings, effective: &Effective) -> String {
     let mut line = |what: &str, at: String, note: &str| {
         let _ = writeln!(out, "  {what:<12} {at:<40} {note}");
     };
-    let url = s.web.public_url.clone().unwrap_or_else(|| format!("http://{}", browsable(s.http)));
+    let own = match &s.https {
+        Some(https) => format!("https://{}", browsable(https.listen)),
+        None => format!("http://{}", browsable(s.http)),
+    };
+    let url = s.web.public_url.clone().unwrap_or(own);
     match role {
         Role::AllInOne => {
             let what = match &s.web.folder {

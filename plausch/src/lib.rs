@@ -8,6 +8,7 @@ mod greeting;
 mod options;
 mod patience;
 mod serve;
+mod tls;
 mod wiring;
 
 use std::ffi::OsString;

@@ -9,6 +9,8 @@ use http::header::{
 };
 use http::{HeaderMap, Request, Response};
 
+use crate::serve::Encrypted;
+
 /// How long a browser may keep an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -77,11 +79,16 @@ pub(super) fn base<B>(request: &Request<B>, public: Option<&str>) -> String {
     if let Some(url) = public {
         return url.to_owned();
     }
-    let tls = request
-        .headers()
-        .get("x-forwarded-proto")
-        .is_some_and(|p| p.as_bytes().eq_ignore_ascii_case(b"https"));
-    format!("{}://{}", if tls { "https" } else { "http" }, host(request))
+    format!("{}://{}", if is_encrypted(request) { "https" } else { "http" }, host(request))
+}
+
+/// Whether the client came over TLS, to us or to a web server in front.
+pub(super) fn is_encrypted<B>(request: &Request<B>) -> bool {
+    request.extensions().get::<Encrypted>().is_some()
+        || request
+            .headers()
+            .get("x-forwarded-proto")
+            .is_some_and(|p| p.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 /// The request's host if it looks like one.

@@ -6,6 +6,7 @@ mod folder;
 mod headers;
 pub(crate) mod limits;
 mod paths;
+pub(crate) mod secure;
 mod ssi;
 mod test_page;
 

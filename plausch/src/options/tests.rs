@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use service::Sources;
+use service::{Setting, Sources};
 
 use super::*;
 
@@ -106,6 +106,11 @@ const OTHER: &[(&str, &str)] = &[
     ("http.allow_origin", "none"),
     ("http.csp", "default-src 'self'"),
     ("http.trusted_proxies", "192.0.2.1"),
+    ("https.listen", "127.0.0.1:1"),
+    ("https.certificate", ""),
+    ("https.key", ""),
+    ("https.redirect", "false"),
+    ("https.hsts", "false"),
     ("admin.listen", "127.0.0.1:1"),
     ("admin.hosts", "plausch"),
     ("admin.token_file", ""),
@@ -191,8 +196,9 @@ fn modules_that_are_not_there_stop_the_start_unless_they_are_accepted() {
 
 #[test]
 fn every_option_reaches_the_settings() {
-    // Read by the process itself, or by the environment's check.
-    const ELSEWHERE: &[&str] = &["log.filter", "log.format", "start.accept"];
+    // Read by the process itself, by the environment's check, or files (`a_certificate_needs_its_key_and_both_are_read`).
+    const ELSEWHERE: &[&str] =
+        &["log.filter", "log.format", "start.accept", "https.certificate", "https.key"];
     let with = |flags: BTreeMap<&'static str, String>| {
         let e = Effective::load(SETTINGS, &Sources { file: None, env: &|_| None, flags }).unwrap();
         format!("{:?}", Settings::check(&e).unwrap())
@@ -205,6 +211,7 @@ fn every_option_reaches_the_settings() {
             "rooms.reservations_url" => {
                 &[("rooms.reservations", "true"), ("rooms.reservations_url", "http://a")]
             }
+            "https.redirect" | "https.hsts" => &[("https.listen", "127.0.0.1:1")],
             "turn.stun_port" => &[("turn.stun_host", "a")],
             "turn.username" => &[("turn.hosts", "a"), ("turn.password", "x")],
             "turn.password" => &[("turn.hosts", "a"), ("turn.username", "x")],

@@ -35,6 +35,11 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
     } else {
         useless("rooms.reservations_url", "rooms.reservations is off");
     }
+    if e.text("https.listen").is_empty() {
+        for key in ["https.certificate", "https.key", "https.redirect", "https.hsts"] {
+            useless(key, "https.listen names no address");
+        }
+    }
     if e.list("turn.hosts").is_empty() {
         useless("turn.port", "turn.hosts names none");
         useless("turn.transports", "turn.hosts names none");
@@ -63,7 +68,13 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
 pub(crate) fn used_by(key: &str) -> &'static [Role] {
     use Role::{AllInOne, Focus, Videobridge, Xmpp};
     match key {
-        "http.listen" | "http.trusted_proxies" => &[AllInOne, Xmpp, Focus, Videobridge],
+        "http.listen"
+        | "http.trusted_proxies"
+        | "https.listen"
+        | "https.certificate"
+        | "https.key"
+        | "https.redirect"
+        | "https.hsts" => &[AllInOne, Xmpp, Focus, Videobridge],
         "http.public_url" => &[AllInOne, Videobridge],
         "xmpp.server" | "xmpp.port" | "xmpp.verify_certificate" => &[Focus, Videobridge],
         "xmpp.listen" | "xmpp.require_encryption" | "xmpp.max_participants" | "xmpp.modules" => {

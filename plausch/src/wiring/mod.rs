@@ -6,14 +6,19 @@ mod bridge;
 mod focus;
 mod xmpp;
 
+use std::sync::Arc;
+
 use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
 use jitsi_xmpp::{FullJid, Sensitive};
 use service::{Effective, Health, Metrics, Proxies, Shutdown, StartError, listen};
 use xmpp_link::{Link, LinkConfig, TlsMode};
 
+use crate::front::secure::{self, Elsewhere};
 use crate::front::{self, Front};
-use crate::options::{Role, Settings};
+use crate::options::{Https, Role, Settings};
 use crate::serve::{Before, Serving};
+use crate::tls::Certificate;
 use crate::{admin, greeting, serve};
 
 /// What the parts are started with and report to.
@@ -42,6 +47,12 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
     let shutdown = Shutdown::new().map_err(|e| part("signal handling", e))?;
     // The ports first: a taken one must end the start before any part has begun.
     let http = listen::tcp("http.listen", settings.http).await?;
+    let https = match &settings.https {
+        Some(https) => {
+            Some((listen::tcp("https.listen", https.listen).await?, https, encryption(&settings, https)?))
+        }
+        None => None,
+    };
     let private = listen::tcp("admin.listen", settings.admin.listen).await?;
     let mut process =
         Process { settings: &settings, shutdown, health: Health::new(), metrics: Metrics::new() };
@@ -89,12 +100,40 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
     });
     let mut shutdown = process.shutdown;
     let front = Serving::new(before, settings.trusted_proxies.clone());
-    shutdown.spawn("web front", serve::http(http, routes.public, front, shutdown.watch()));
+    let mut public = routes.public;
+    if let Some((listener, https, certificate)) = https {
+        let mut encrypted = public.clone();
+        if https.hsts {
+            encrypted = encrypted.layer(from_fn(secure::remember));
+        }
+        if https.redirect {
+            let port = listener.local_addr().map_or_else(|_| https.listen.port(), |a| a.port());
+            let elsewhere = Elsewhere { public: settings.web.public_url.clone(), port };
+            public = public.layer(from_fn_with_state(elsewhere, secure::redirect));
+        }
+        let serving = Serving { tls: Some(certificate.config()?), ..front.clone() };
+        shutdown.spawn("web front over TLS", serve::http(listener, encrypted, serving, shutdown.watch()));
+        shutdown.spawn("certificate", certificate.watch(shutdown.watch()));
+    }
+    shutdown.spawn("web front", serve::http(http, public, front, shutdown.watch()));
     let admin = admin::router(&settings.admin, process.metrics, routes.admin);
     let private_too = Serving::new(as_it_is, Proxies::default());
     shutdown.spawn("admin", serve::http(private, admin, private_too, shutdown.watch()));
     service::output::say(greeting::text(role, &settings, effective));
     Ok(shutdown.wait().await)
+}
+
+/// The certificate that the front has over TLS.
+fn encryption(settings: &Settings, https: &Https) -> Result<Arc<Certificate>, StartError> {
+    if let Some(files) = &https.certificate {
+        return Certificate::of(files.clone());
+    }
+    tracing::warn!(
+        "browsers warn of our own certificate; name a real one with https.certificate and https.key"
+    );
+    let url = settings.web.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+    let host = url.as_ref().and_then(http::Uri::host).unwrap_or("localhost");
+    Certificate::own(host.trim_matches(['[', ']']))
 }
 
 fn as_it_is(request: http::Request<axum::body::Body>) -> http::Request<axum::body::Body> {

@@ -1,4 +1,4 @@
-// What moderators and rooms have beyond the call: A/V moderation, polls, speaker statistics, the end for all.
+// What moderators and rooms have beyond the call: A/V moderation, polls, speaker statistics, the end for all; and a meeting over TLS.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Participant, launch } from '../rig/browser.mjs';
@@ -116,6 +116,40 @@ for (const [name, client] of Object.entries(clients)) {
       }
       if (client.old) await b.until('the end', () => window.client.failures.some((f) => String(f).includes('destroyed')));
       await closeAll([a, b]);
+    });
+  });
+
+  describe(`${name}: over TLS`, () => {
+    let server, browser;
+    // The bridge channel as WebSocket, so that it goes this way as well.
+    before(async () => { server = await Server.start({ web: client.web(), tls: true, env: { JVB_PREFER_SCTP: '0' } }); browser = await launch(); });
+    after(async () => {
+      await browser?.close();
+      await server?.stop();
+    });
+
+    test('who comes without TLS is sent there, and a meeting of two has sound, picture and bridge channel', async () => {
+      const answer = await fetch('http://localhost:8000/verschluesselt', { redirect: 'manual' });
+      assert.deepEqual([answer.status, answer.headers.get('location')], [301, 'https://localhost:8443/verschluesselt']);
+      const room = `verschluesselt${process.pid}`;
+      const all = [];
+      for (const _ of 'ab') {
+        const p = await Participant.open(browser, server, { path: client.page(room) });
+        p.sockets = [];
+        p.page.on('websocket', (ws) => p.sockets.push(ws.url()));
+        await p.join(room, { resolution: 180, channel: 'websocket' });
+        all.push(p);
+      }
+      await everybodySeesEverybody(all);
+      for (const p of all) {
+        for (const path of ['/xmpp-websocket', ...(client.dataChannelOnly ? [] : ['/colibri-ws/'])]) {
+          assert.ok(p.sockets.some((url) => url.startsWith('wss://localhost:8443') && url.includes(path)), `${path} of ${p.sockets}`);
+        }
+        // Chromium opens it within the connection that it has, if the server can.
+        const version = await p.page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol);
+        assert.equal(version, 'h2');
+        await p.close();
+      }
     });
   });
 }

@@ -26,11 +26,12 @@ client.join = async (room, options = {}) => {
   const devices = options.devices ?? ['audio', 'video'];
   client.tracks = await J.createLocalTracks({ devices, resolution: options.resolution ?? 360 });
   const base = `${location.host}`;
-  const service = options.transport === 'bosh' ? `http://${base}/http-bind?room=${room}` : `ws://${base}/xmpp-websocket?room=${room}`;
+  const s = location.protocol === 'https:' ? 's' : '';
+  const service = options.transport === 'bosh' ? `http${s}://${base}/http-bind?room=${room}` : `ws${s}://${base}/xmpp-websocket?room=${room}`;
   const settings = {
     hosts: { domain: config.hosts.domain, muc: config.hosts.muc, focus: config.hosts.focus }, serviceUrl: service, bosh: options.transport === 'bosh' ? service : undefined,
     deploymentInfo: {}, enableWebsocketResume: true, p2pStunServers: [],
-    conferenceRequestUrl: options.httpConferenceRequest ? `http://${base}/conference-request/v1` : undefined,
+    conferenceRequestUrl: options.httpConferenceRequest ? `http${s}://${base}/conference-request/v1` : undefined,
     flags: { ssrcRewritingEnabled: options.rewriting !== false }, bridgeChannel: { preferSctp: options.channel !== 'websocket' },
     websocketKeepAlive: 60000,
   };

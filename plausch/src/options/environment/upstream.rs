@@ -39,9 +39,9 @@ pub(super) const UPSTREAM: &[(Meaning, &str)] = &[
     ",
     ),
     (
-        Ignored("TLS ends in the web server in front"),
+        Ignored("https.listen and https.certificate say whether and how there is TLS"),
         "\
-        DISABLE_HTTPS ENABLE_HTTP_REDIRECT ENABLE_HSTS ENABLE_LETSENCRYPT LETSENCRYPT_DOMAIN LETSENCRYPT_EMAIL \
+        DISABLE_HTTPS ENABLE_LETSENCRYPT LETSENCRYPT_DOMAIN LETSENCRYPT_EMAIL \
         LETSENCRYPT_USE_STAGING LETSENCRYPT_ACME_SERVER \
     ",
     ),

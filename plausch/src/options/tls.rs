@@ -1,0 +1,35 @@
+//! The settings of `https` in; where to listen with which certificate, or the error that names the option, out.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use service::certificate::{self, CertificateFiles};
+use service::{Effective, StartError};
+
+/// The front over TLS.
+#[derive(Debug, Clone)]
+pub(crate) struct Https {
+    pub(crate) listen: SocketAddr,
+    /// `None`: one of our own, which browsers warn of.
+    pub(crate) certificate: Option<CertificateFiles>,
+    /// The front without TLS only sends people to this one.
+    pub(crate) redirect: bool,
+    /// Browsers are told to come with TLS from now on.
+    pub(crate) hsts: bool,
+}
+
+pub(super) fn https(e: &Effective) -> Result<Option<Https>, StartError> {
+    let path = |key| Some(PathBuf::from(e.text(key))).filter(|p| !p.as_os_str().is_empty());
+    let certificate = match (path("https.certificate"), path("https.key")) {
+        (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
+        (None, None) => None,
+        (Some(_), None) => return Err(e.bad("https.certificate", "needs `https.key` as well")),
+        (None, Some(_)) => return Err(e.bad("https.key", "needs `https.certificate` as well")),
+    };
+    // Also without a listener: a wrong path is a mistake.
+    if let Some(files) = &certificate {
+        certificate::read(files)?;
+    }
+    let Some(listen) = e.parse_optional("https.listen")? else { return Ok(None) };
+    Ok(Some(Https { listen, certificate, redirect: e.is_on("https.redirect"), hsts: e.is_on("https.hsts") }))
+}

@@ -1,0 +1,261 @@
+//! The whole program over TLS: its own certificate and a town's, both versions of HTTP with the WebSocket over each, renewal, and
+//! the way there for who comes without.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{Method, Request, Version};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::ext::Protocol;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::running::{Whole, free, get, plausch};
+
+const HOST: &str = "meet.example";
+const OPEN: &str = r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="meet.jitsi" version="1.0"/>"#;
+
+/// Whom a client trusts.
+enum Trust<'a> {
+    Everybody,
+    Only(&'a CertificateDer<'static>),
+}
+
+async fn connect(at: SocketAddr, trust: Trust<'_>, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let mut config = match trust {
+        Trust::Everybody => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth()
+        }
+        Trust::Only(certificate) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate.clone()).unwrap();
+            builder.with_root_certificates(roots).with_no_client_auth()
+        }
+    };
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let tcp = TcpStream::connect(at).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(HOST).unwrap(), tcp).await
+}
+
+/// A program with TLS.
+fn start(https: SocketAddr, change: impl FnOnce(&mut Command)) -> Whole {
+    Whole::start(|c| {
+        c.args(["--https", &https.to_string(), "--public-url", &format!("https://{HOST}")]);
+        change(c);
+    })
+}
+
+/// A certificate on disk.
+struct Issued {
+    folder: PathBuf,
+}
+
+impl Issued {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("plausch-tls-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn write(&self, chain: bool, key: bool) -> CertificateDer<'static> {
+        let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+        if chain {
+            std::fs::write(self.path("cert.pem"), made.cert.pem()).unwrap();
+        }
+        if key {
+            std::fs::write(self.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        }
+        made.cert.der().clone()
+    }
+
+    fn name(&self, c: &mut Command) {
+        c.arg("--certificate").arg(self.path("cert.pem")).arg("--key").arg(self.path("key.pem"));
+    }
+}
+
+impl Drop for Issued {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+async fn greeted<S>(mut socket: WebSocketStream<S>)
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    socket.send(Message::text(OPEN)).await.unwrap();
+    let Some(Ok(Message::Text(open))) = socket.next().await else { panic!("no answer") };
+    assert!(open.contains("<open "), "{open}");
+}
+
+#[tokio::test]
+async fn the_front_speaks_both_versions_of_http_and_the_web_socket_over_each() {
+    let [https, ..] = free();
+    let _program = start(https, |_| {});
+
+    let stream = connect(https, Trust::Everybody, "http/1.1").await.unwrap();
+    let mut request = format!("wss://{HOST}/xmpp-websocket").into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", "xmpp".parse().unwrap());
+    let (socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+    greeted(socket).await;
+
+    let stream = connect(https, Trust::Everybody, "h2").await.unwrap();
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let page = Request::get(format!("https://{HOST}/config.js")).body(Empty::<&[u8]>::new()).unwrap();
+    let answer = client.send_request(page).await.unwrap();
+    assert_eq!((answer.version(), answer.status().as_u16()), (Version::HTTP_2, 200));
+    assert_eq!(answer.headers()["strict-transport-security"], "max-age=63072000");
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&text).contains(&format!("wss://{HOST}/xmpp-websocket")));
+
+    let mut open = Request::builder()
+        .method(Method::CONNECT)
+        .uri(format!("https://{HOST}/stadt/xmpp-websocket?room=rat"))
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-protocol", "xmpp")
+        .body(Empty::<&[u8]>::new())
+        .unwrap();
+    open.extensions_mut().insert(Protocol::from_static("websocket"));
+    let mut answer = client.send_request(open).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), answer.headers()["sec-websocket-protocol"].as_bytes()),
+        (200, &b"xmpp"[..])
+    );
+    let stream = hyper::upgrade::on(&mut answer).await.unwrap();
+    greeted(WebSocketStream::from_raw_socket(TokioIo::new(stream), Role::Client, None).await).await;
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_used_and_half_of_one_is_not() {
+    let [https, ..] = free();
+    let issued = Issued::new("renewed");
+    let first = issued.write(true, true);
+    let _program = start(https, |c| issued.name(c));
+    let trusted = async |certificate: &CertificateDer<'static>| {
+        connect(https, Trust::Only(certificate), "h2").await.is_ok()
+    };
+    assert!(trusted(&first).await);
+    let kept = connect(https, Trust::Only(&first), "h2").await.unwrap();
+    // Renewal writes one file after the other.
+    let half = issued.write(true, false);
+    tokio::time::sleep(Duration::from_millis(5_500)).await;
+    assert!(trusted(&first).await && !trusted(&half).await);
+    let second = issued.write(true, true);
+    let end = Instant::now() + Duration::from_secs(15);
+    while !trusted(&second).await {
+        assert!(Instant::now() < end, "the new one is not used");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!trusted(&first).await);
+    drop(kept);
+}
+
+#[tokio::test]
+async fn who_comes_without_tls_is_sent_there_and_who_says_nothing_is_not_waited_for() {
+    let [https, ..] = free();
+    let program = start(https, |_| {});
+    let answer = get(program.http, "/stadt/Rat?a=b").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 301 "), "{answer}");
+    assert!(answer.contains(&format!("location: https://{HOST}/stadt/Rat?a=b\r\n")), "{answer}");
+    // Neither plain HTTP nor silence holds a place for long, and neither is in anybody's way.
+    assert!(get(https, "/").is_none_or(|answer| !answer.starts_with("HTTP/1.1 2")));
+    let mut silent = std::net::TcpStream::connect(https).unwrap();
+    silent.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let begun = Instant::now();
+    assert!(connect(https, Trust::Everybody, "h2").await.is_ok());
+    let closed = tokio::task::spawn_blocking(move || std::io::Read::read(&mut silent, &mut [0; 8]));
+    assert!(matches!(closed.await.unwrap(), Ok(0) | Err(_)));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_certificate_needs_its_key_and_both_are_read() {
+    let issued = Issued::new("mistakes");
+    issued.write(true, true);
+    let other = Issued::new("other");
+    other.write(true, true);
+    let refused = |change: &dyn Fn(&mut Command)| {
+        let mut c = plausch();
+        c.args(["--https", "127.0.0.1:0"]);
+        change(&mut c);
+        let out = c.output().unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert!(!out.status.success() && said.lines().count() == 1, "{said}");
+        said
+    };
+    let (chain, key) = (issued.path("cert.pem"), other.path("key.pem"));
+    let name = |c: &mut Command, flag: &str, path: &Path| {
+        c.arg(flag).arg(path);
+    };
+    assert!(refused(&|c| name(c, "--certificate", &chain)).contains("https.key"));
+    assert!(refused(&|c| name(c, "--key", &key)).contains("https.certificate"));
+    let both = refused(&|c| {
+        name(c, "--certificate", &chain);
+        name(c, "--key", &key);
+    });
+    assert!(both.contains("is not the key of"), "{both}");
+    std::fs::remove_file(&chain).unwrap();
+    assert!(refused(&|c| issued.name(c)).contains("cert.pem"));
+}
+
+/// For the program's own certificate.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
