@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use http::HeaderValue;
 use jitsi_xmpp::Sensitive;
+use service::listen::Address;
 use service::logging::{Format, check_filter};
 use service::{Effective, Proxies, StartError};
 
@@ -138,7 +139,7 @@ impl Settings {
     pub(crate) fn check(e: &Effective) -> Result<Self, StartError> {
         check_filter(e.text("log.filter")).map_err(|r| e.bad("log.filter", r))?;
         e.parse::<Format>("log.format")?;
-        let mut media: SocketAddr = e.parse("media.listen")?;
+        let mut media = listen(e, "media.listen")?;
         if let Some(port) = e.parse_optional("media.port")? {
             media.set_port(port);
         }
@@ -146,16 +147,20 @@ impl Settings {
         let server = e.text("xmpp.server");
         let port: u16 = e.parse("xmpp.port")?;
         Ok(Self {
-            http: e.parse("http.listen")?,
+            http: listen(e, "http.listen")?,
             https: tls::https(e)?,
             trusted_proxies: Proxies::new(e.list("http.trusted_proxies").iter().map(String::as_str))
                 .map_err(|r| e.bad("http.trusted_proxies", r))?,
-            admin: Admin { listen: e.parse("admin.listen")?, hosts: admin_hosts(e)?, token: admin_token(e)? },
+            admin: Admin {
+                listen: listen(e, "admin.listen")?,
+                hosts: admin_hosts(e)?,
+                token: admin_token(e)?,
+            },
             media,
             advertise: advertised(e, media.port())?,
             media_threads: e.parse("media.threads")?,
             media_gso: e.is_on("media.gso"),
-            xmpp: e.parse("xmpp.listen")?,
+            xmpp: listen(e, "xmpp.listen")?,
             xmpp_server: xmpp_server(e, server, port)?,
             verify_certificate: e.is_on("xmpp.verify_certificate"),
             domains: Domains {
@@ -208,6 +213,10 @@ impl Settings {
             },
         })
     }
+}
+
+fn listen(e: &Effective, key: &str) -> Result<SocketAddr, StartError> {
+    e.parse::<Address>(key).map(|a| a.0)
 }
 
 fn secret(e: &Effective, key: &str) -> Option<Sensitive<String>> {

@@ -1,11 +1,36 @@
-//! Addresses in, listening sockets out; a taken port becomes one clear line.
+//! Addresses as people write them in, listening sockets out; a taken port becomes one clear line.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
 
 use tokio::net::TcpListener;
 
 use crate::StartError;
+
+/// Where to listen, as people write it: `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`, or a port alone, which is open to this
+/// machine and nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address(pub SocketAddr);
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WANTED: &str = "must be an address with a port, such as `0.0.0.0:8000` for everybody; a port alone is for this machine";
+        if let Ok(address) = text.parse() {
+            return Ok(Self(address));
+        }
+        let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+        if !(host.is_empty() || host.eq_ignore_ascii_case("localhost"))
+            || !port.bytes().all(|b| b.is_ascii_digit())
+        {
+            return Err(WANTED);
+        }
+        let port = port.parse().map_err(|_| WANTED)?;
+        Ok(Self(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)))
+    }
+}
 
 /// Listens on TCP. `option` is the name of the setting that holds the address, for the error text.
 pub async fn tcp(option: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -25,6 +50,26 @@ pub fn refused(option: &str, address: SocketAddr, protocol: &'static str, e: &io
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_taken_as_people_write_them_and_a_port_alone_opens_nothing() {
+        for (text, is) in [
+            ("127.0.0.1:8000", "127.0.0.1:8000"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::]:443", "[::]:443"),
+            ("8000", "127.0.0.1:8000"),
+            (":8000", "127.0.0.1:8000"),
+            ("localhost:8000", "127.0.0.1:8000"),
+        ] {
+            assert_eq!(text.parse(), Ok(Address(is.parse().unwrap())), "{text}");
+        }
+        for bad in
+            ["", ":", "localhost", "meet.example:80", "65536", "+80", "80 ", "127.0.0.1", "::1", "*:80"]
+        {
+            let said = bad.parse::<Address>().unwrap_err();
+            assert!(said.contains("0.0.0.0:8000"), "{bad}");
+        }
+    }
 
     #[tokio::test]
     async fn a_taken_port_is_one_line_that_names_the_option() {

@@ -69,7 +69,8 @@ fn compat_docker_addresses() {
 #[test]
 fn a_value_without_meaning_names_its_option_and_its_origin() {
     for (name, value, option) in [
-        ("PLAUSCH_HTTP", "8000", "http.listen"),
+        ("PLAUSCH_HTTP", "meet.example:8000", "http.listen"),
+        ("PLAUSCH_HTTPS", "443:443", "https.listen"),
         ("PLAUSCH_MEDIA", "localhost", "media.listen"),
         ("XMPP_DOMAIN", "meet jitsi", "xmpp.domain"),
         ("PUBLIC_URL", "https://meet.example/path", "http.public_url"),

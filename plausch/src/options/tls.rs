@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use service::certificate::{self, CertificateFiles};
+use service::listen::Address;
 use service::{Effective, StartError};
 
 /// The front over TLS.
@@ -30,6 +31,6 @@ pub(super) fn https(e: &Effective) -> Result<Option<Https>, StartError> {
     if let Some(files) = &certificate {
         certificate::read(files)?;
     }
-    let Some(listen) = e.parse_optional("https.listen")? else { return Ok(None) };
+    let Some(Address(listen)) = e.parse_optional("https.listen")? else { return Ok(None) };
     Ok(Some(Https { listen, certificate, redirect: e.is_on("https.redirect"), hsts: e.is_on("https.hsts") }))
 }
