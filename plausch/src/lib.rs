@@ -53,7 +53,14 @@ pub fn check(
     match cli::read(args, Some(file), &Environment::of(vars))? {
         Asked::Print(text) => Ok(Checked::Print(text)),
         Asked::Run(_, effective, _) => {
-            let files = ["admin.token_file", "http.config_js", "http.custom_config_js", "http.web"];
+            let files = [
+                "admin.token_file",
+                "http.config_js",
+                "http.custom_config_js",
+                "http.web",
+                "https.certificate",
+                "https.key",
+            ];
             if files.iter().all(|key| effective.text(key).is_empty()) {
                 Settings::check(&effective)?;
             }

@@ -1,8 +1,7 @@
-//! A listening socket and a service in, HTTP/1.1 and, over TLS, HTTP/2 connections served until the drain; bounded in number,
+//! A listening socket and a service in, HTTP/1.1 connections, with TLS or without, served until the drain; bounded in number,
 //! share and patience.
 
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +9,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use budget::{Network, Shares};
-use http::{HeaderValue, Request, Version, header};
+use http::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use service::Proxies;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -143,37 +142,29 @@ async fn connection(
 ) {
     let _ = stream.get().set_nodelay(true);
     let Some(tls) = serving.tls.clone() else {
-        return requests(stream, None, peer, router, serving, end).await;
+        return requests(stream, false, peer, router, serving, end).await;
     };
     match tokio::time::timeout(serving.head, TlsAcceptor::from(tls).accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let protocol = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-            let version = if protocol.as_deref() == Some(b"h2") { Version::HTTP_2 } else { Version::HTTP_11 };
-            requests(stream, Some(version), peer, router, serving, end).await;
-        }
+        Ok(Ok(stream)) => requests(stream, true, peer, router, serving, end).await,
         Ok(Err(e)) => debug!(error = %e, "no TLS"),
         Err(_) => debug!("a TLS handshake took too long"),
     }
 }
 
-/// `encrypted`: the HTTP version that was agreed on.
 async fn requests<S>(
     stream: S,
-    encrypted: Option<Version>,
+    encrypted: bool,
     peer: SocketAddr,
     router: Router,
     serving: Arc<Serving>,
-    end: watch::Receiver<bool>,
+    mut end: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let head = serving.head;
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        // Before the address becomes another.
-        name_host(&mut request);
-        let mut request = (serving.before)(request);
-        if encrypted.is_some() {
+        let mut request = (serving.before)(request.map(Body::new));
+        if encrypted {
             request.extensions_mut().insert(Encrypted);
         }
         let client = serving.proxies.client(peer, request.headers());
@@ -181,55 +172,23 @@ async fn requests<S>(
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().into_service::<Body>().oneshot(request)
     });
-    let io = TokioIo::new(stream);
-    let done = if encrypted == Some(Version::HTTP_2) {
-        let serving = http2::Builder::new(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .enable_connect_protocol()
-            .max_concurrent_streams(limits::H2_STREAMS)
-            .max_header_list_size(limits::H2_HEAD_BYTES)
-            .initial_stream_window_size(limits::H2_STREAM_WINDOW)
-            .initial_connection_window_size(limits::H2_CONNECTION_WINDOW)
-            .max_send_buf_size(limits::H2_SEND_BYTES)
-            // Who is gone without a word is found out.
-            .keep_alive_interval(limits::H2_PING)
-            .keep_alive_timeout(head)
-            .serve_connection(io, service);
-        until(end, serving, |s| s.graceful_shutdown()).await
-    } else {
-        let serving = http1::Builder::new()
-            .timer(TokioTimer::new())
-            // Also the longest time between two requests of a connection.
-            .header_read_timeout(head)
-            .max_buf_size(limits::REQUEST_HEAD_BYTES)
-            .serve_connection(io, service)
-            .with_upgrades();
-        until(end, serving, |s| s.graceful_shutdown()).await
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Also the longest time between two requests of a connection.
+        .header_read_timeout(head)
+        .max_buf_size(limits::REQUEST_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    tokio::pin!(serving);
+    let done = tokio::select! {
+        r = serving.as_mut() => r,
+        () = async { drop(end.wait_for(|e| *e).await) } => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
     };
     if let Err(e) = done {
         debug!(error = %e, "connection ended");
-    }
-}
-
-/// Over HTTP/2 the host stands in the address; what comes later looks for it in its header.
-fn name_host(request: &mut Request<Body>) {
-    if let Some(authority) = request.uri().authority()
-        && !request.headers().contains_key(header::HOST)
-        && let Ok(host) = HeaderValue::from_str(authority.as_str())
-    {
-        request.headers_mut().insert(header::HOST, host);
-    }
-}
-
-/// Lets `serving` go on to its end, with what is under way only from when it is told.
-async fn until<C: Future>(mut end: watch::Receiver<bool>, serving: C, finish: fn(Pin<&mut C>)) -> C::Output {
-    tokio::pin!(serving);
-    tokio::select! {
-        r = serving.as_mut() => r,
-        () = async { drop(end.wait_for(|e| *e).await) } => {
-            finish(serving.as_mut());
-            serving.await
-        }
     }
 }
 
@@ -239,7 +198,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use service::{Client, certificate};
+    use service::Client;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -398,95 +357,6 @@ mod tests {
             http(listener, ok(), serving, end).await;
         });
         address
-    }
-
-    /// A stream on which HTTP/2 was agreed, and the server's first frames: kind, stream and content.
-    async fn h2(address: SocketAddr) -> (tokio_rustls::client::TlsStream<TcpStream>, Vec<Frame>) {
-        let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(certificate::provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .dangerous()
-            .with_custom_certificate_verifier(crate::tls::tests::anybody())
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let tcp = TcpStream::connect(address).await.unwrap();
-        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
-        let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-        let mut frames: Vec<Frame> = Vec::new();
-        let of = |frames: &[Frame], kind| frames.iter().filter(|f| f.kind == kind).count();
-        while of(&frames, SETTINGS) < 2 || of(&frames, WINDOW_UPDATE) < 1 {
-            frames.push(frame(&mut stream).await.unwrap());
-        }
-        (stream, frames)
-    }
-
-    /// RFC 9113 §4.1.
-    struct Frame {
-        kind: u8,
-        stream: u32,
-        content: Vec<u8>,
-    }
-
-    const SETTINGS: u8 = 4;
-    const WINDOW_UPDATE: u8 = 8;
-
-    async fn frame(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Frame> {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await?;
-        let mut content = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-        stream.read_exact(&mut content).await?;
-        Ok(Frame { kind: head[3], stream: u32::from_be_bytes(head[5..].try_into().unwrap()), content })
-    }
-
-    #[tokio::test]
-    async fn a_client_is_told_what_it_may_send_over_http_2() {
-        let (_stream, frames) = h2(encrypted(limits::REQUEST_HEAD).await).await;
-        let settings = &frames[0].content;
-        let mut told: Vec<(u8, u32)> =
-            settings.chunks(6).map(|s| (s[1], u32::from_be_bytes(s[2..].try_into().unwrap()))).collect();
-        told.sort_unstable();
-        // RFC 9113 §6.5.2, and 8 of RFC 8441: WebSockets may be asked for.
-        for one in
-            [(3, limits::H2_STREAMS), (4, limits::H2_STREAM_WINDOW), (6, limits::H2_HEAD_BYTES), (8, 1)]
-        {
-            assert!(told.contains(&one), "{one:?} of {told:?}");
-        }
-        let window = frames.iter().find(|f| (f.kind, f.stream) == (WINDOW_UPDATE, 0)).unwrap();
-        let more = u32::from_be_bytes(window.content[..].try_into().unwrap());
-        // It begins with 65,535.
-        assert_eq!(more + 65_535, limits::H2_CONNECTION_WINDOW);
-    }
-
-    #[tokio::test]
-    async fn a_body_that_is_not_read_waits_at_the_server_as_far_as_allowed() {
-        let body = bytes::Bytes::from(vec![0; 64 * limits::H2_SEND_BYTES]);
-        let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let count = Arc::clone(&sent);
-        let router = Router::new().route(
-            "/x",
-            get(move || async move {
-                let pieces = (0..64).map(move |n| {
-                    count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    let at = n * limits::H2_SEND_BYTES;
-                    Ok::<_, std::convert::Infallible>(body.slice(at..at + limits::H2_SEND_BYTES))
-                });
-                Body::from_stream(futures_util::stream::iter(pieces))
-            }),
-        );
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let tls = crate::tls::Certificate::own("localhost").unwrap().config().unwrap();
-        let serving = Serving { tls: Some(tls), ..Serving::new(|r| r, Proxies::default()) };
-        let (_tell, end) = watch::channel(false);
-        tokio::spawn(http(listener, router, serving, end));
-        let (mut stream, _) = h2(address).await;
-        // HPACK: GET, https, and the path as a literal; the request ends with its head.
-        stream.write_all(b"\0\0\x06\x01\x05\0\0\0\x01\x82\x87\x04\x02/x").await.unwrap();
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        // The client's window takes one piece less a byte; one more waits, and one has been asked for.
-        let taken = sent.load(std::sync::atomic::Ordering::Relaxed);
-        assert!((1..=4).contains(&taken), "{taken} pieces");
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ impl Certificate {
         Ok(Arc::new(Self { now, source: Source::Own }))
     }
 
-    /// For HTTP/2 and HTTP/1.1.
+    /// For HTTP/1.1.
     pub(crate) fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, StartError> {
         let part = |e: rustls::Error| StartError::Part { part: "TLS", reason: e.to_string() };
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
@@ -54,7 +54,7 @@ impl Certificate {
             .map_err(part)?
             .with_no_client_auth()
             .with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(part)?;
         Ok(Arc::new(config))
     }
@@ -116,61 +116,12 @@ fn changed(files: &CertificateFiles) -> [Option<(SystemTime, u64)>; 2] {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::aws_lc_rs;
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
-
+mod tests {
     use super::*;
-
-    /// A client that trusts everybody.
-    pub(crate) fn anybody() -> Arc<dyn ServerCertVerifier> {
-        Arc::new(Anybody)
-    }
 
     #[test]
     fn a_host_that_is_no_name_gets_no_certificate() {
         assert!(Certificate::own("meet.example").is_ok() && Certificate::own("::1").is_ok());
         assert!(Certificate::own("ä ö").is_err());
-    }
-
-    /// For the program's own certificate.
-    #[derive(Debug)]
-    struct Anybody;
-
-    impl ServerCertVerifier for Anybody {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Ok(HandshakeSignatureValid::assertion())
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
-        }
     }
 }

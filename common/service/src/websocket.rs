@@ -1,18 +1,15 @@
-//! The handshake of a WebSocket, over HTTP/1.1 (RFC 6455 §4.2) or HTTP/2 (RFC 8441 §5): a request in; the stream under it and the
-//! answer out, or why not.
+//! The handshake of a WebSocket (RFC 6455 §4.2): a request in; the stream under it and the answer out, or why not.
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::Response;
-use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// A request that can become a WebSocket.
 #[derive(Debug)]
 pub struct Handshake {
-    /// `None`: over HTTP/2, where nothing has to be proved.
-    accept: Option<HeaderValue>,
+    accept: HeaderValue,
 }
 
 /// Why a request is no handshake.
@@ -25,38 +22,29 @@ pub enum NoHandshake {
 }
 
 impl Handshake {
-    /// Reads what a request asks for.
+    /// Reads the headers of a request.
     ///
     /// # Errors
     /// [`NoHandshake`].
-    pub fn of(request: &Request<Body>) -> Result<Self, NoHandshake> {
-        let headers = request.headers();
-        let version = lists(headers, header::SEC_WEBSOCKET_VERSION, "13");
-        if request.method() == Method::CONNECT {
-            let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
-            let asked = protocol == Some("websocket") && version;
-            return if asked { Ok(Self { accept: None }) } else { Err(NoHandshake::Broken) };
-        }
+    pub fn of(headers: &HeaderMap) -> Result<Self, NoHandshake> {
         if !lists(headers, header::UPGRADE, "websocket") {
             return Err(NoHandshake::Plain);
         }
+        let version = lists(headers, header::SEC_WEBSOCKET_VERSION, "13");
         let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| version).ok_or(NoHandshake::Broken)?;
         let accept =
             HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|_| NoHandshake::Broken)?;
-        Ok(Self { accept: Some(accept) })
+        Ok(Self { accept })
     }
 
-    /// Answers with 101, or 200 over HTTP/2; the stream is there when that is sent. `protocol` is what of the client's offer is taken.
+    /// Answers with 101; the stream is there when that is sent. `protocol` is what of the client's offer is taken.
     pub fn take(self, request: &mut Request<Body>, protocol: Option<&'static str>) -> (OnUpgrade, Response) {
         let mut response = Response::new(Body::empty());
-        if let Some(accept) = self.accept {
-            *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-            let headers = response.headers_mut();
-            headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-        }
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, self.accept);
         if let Some(protocol) = protocol {
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
         }
@@ -101,7 +89,7 @@ mod tests {
     #[test]
     fn a_handshake_is_answered_as_the_rfc_shows_it() {
         let mut asks = request(&ASKED);
-        let (_, answer) = Handshake::of(&asks).unwrap().take(&mut asks, Some("xmpp"));
+        let (_, answer) = Handshake::of(asks.headers()).unwrap().take(&mut asks, Some("xmpp"));
         assert_eq!(answer.status(), 101);
         let said = |name| answer.headers()[name].to_str().unwrap();
         assert_eq!(said("sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -109,28 +97,15 @@ mod tests {
     }
 
     #[test]
-    fn over_http_2_the_method_and_its_protocol_ask_and_200_answers() {
-        let mut asks = request(&ASKED[1..2]);
-        *asks.method_mut() = Method::CONNECT;
-        assert_eq!(Handshake::of(&asks).unwrap_err(), NoHandshake::Broken, "CONNECT to what?");
-        asks.extensions_mut().insert(Protocol::from_static("connect-udp"));
-        assert_eq!(Handshake::of(&asks).unwrap_err(), NoHandshake::Broken);
-        asks.extensions_mut().insert(Protocol::from_static("websocket"));
-        let (_, answer) = Handshake::of(&asks).unwrap().take(&mut asks, Some("xmpp"));
-        assert_eq!((answer.status().as_u16(), answer.headers().len()), (200, 1));
-        assert_eq!(answer.headers()["sec-websocket-protocol"], "xmpp");
-    }
-
-    #[test]
     fn what_asks_for_none_and_what_asks_wrongly_are_told_apart() {
-        assert_eq!(Handshake::of(&request(&[])).unwrap_err(), NoHandshake::Plain);
+        assert_eq!(Handshake::of(request(&[]).headers()).unwrap_err(), NoHandshake::Plain);
         for missing in 1..3 {
             let mut headers = ASKED.to_vec();
             headers.remove(missing);
-            assert_eq!(Handshake::of(&request(&headers)).unwrap_err(), NoHandshake::Broken);
+            assert_eq!(Handshake::of(request(&headers).headers()).unwrap_err(), NoHandshake::Broken);
         }
         let old = [ASKED[0], ("sec-websocket-version", "8"), ASKED[2]];
-        assert_eq!(Handshake::of(&request(&old)).unwrap_err(), NoHandshake::Broken);
+        assert_eq!(Handshake::of(request(&old).headers()).unwrap_err(), NoHandshake::Broken);
     }
 
     #[test]

@@ -37,26 +37,6 @@ pub(crate) const REQUEST_HEAD: Duration = Duration::from_secs(15);
 /// Bytes of one request head and of hyper's read buffer. Long tokens in query strings are about 4 kB.
 pub(crate) const REQUEST_HEAD_BYTES: usize = 32 * 1024;
 
-/// Requests of one HTTP/2 connection at once. A page asks for some fifty files; then there are two WebSockets.
-pub(crate) const H2_STREAMS: u32 = 100;
-
-/// Bytes of a request's head over HTTP/2, as its fields count there.
-pub(crate) const H2_HEAD_BYTES: u32 = 32 * 1024;
-
-/// Bytes that a client may send in one HTTP/2 stream before they are read: the largest stanza.
-pub(crate) const H2_STREAM_WINDOW: u32 = 256 * 1024;
-
-/// The same of all streams of a connection. With [`CONNECTIONS_PER_ADDRESS`] 1 GiB that one address could have waiting; but what is
-/// read is taken at once, and bodies have a share by address.
-pub(crate) const H2_CONNECTION_WINDOW: u32 = 512 * 1024;
-
-/// Bytes that wait to be sent in one HTTP/2 stream; then whoever writes waits. What hyper has for HTTP/1.1 is as much.
-pub(crate) const H2_SEND_BYTES: usize = 64 * 1024;
-
-/// An HTTP/2 connection that is silent so long is asked whether it is still there. Not a bound: [`REQUEST_HEAD`] is how long it may take
-/// to answer.
-pub(crate) const H2_PING: Duration = Duration::from_secs(60);
-
 /// How often it is looked whether the certificate's files have changed. Not a bound: renewals come weeks before the end.
 pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 

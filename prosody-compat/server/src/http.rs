@@ -14,11 +14,8 @@ use crate::listen::{bosh, websocket};
 /// `/xmpp-websocket` and `/http-bind`, also below a tenant's path.
 pub(crate) fn router(handle: &ServerHandle) -> Router {
     let websockets = Router::new()
-        .route("/xmpp-websocket", get(websocket::root).connect(websocket::root).options(preflight))
-        .route(
-            "/{tenant}/xmpp-websocket",
-            get(websocket::tenant).connect(websocket::tenant).options(preflight),
-        )
+        .route("/xmpp-websocket", get(websocket::root).options(preflight))
+        .route("/{tenant}/xmpp-websocket", get(websocket::tenant).options(preflight))
         .with_state(handle.shared.clone());
     let bosh = Router::new()
         .route("/http-bind", any(bosh::root).options(preflight))

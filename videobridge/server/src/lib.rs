@@ -165,10 +165,7 @@ impl BridgeHandle {
             server_id: Arc::clone(&self.server_id),
         };
         axum::Router::new()
-            .route(
-                "/colibri-ws/{server_id}/{conference}/{endpoint}",
-                get(colibri_ws::open).connect(colibri_ws::open),
-            )
+            .route("/colibri-ws/{server_id}/{conference}/{endpoint}", get(colibri_ws::open))
             .with_state(ws)
     }
 

@@ -45,7 +45,7 @@ pub(crate) async fn tenant(
 }
 
 fn answer(shared: Arc<Shared>, mut request: Request, tenant: Option<String>) -> Response {
-    let handshake = Handshake::of(&request);
+    let handshake = Handshake::of(request.headers());
     if handshake.as_ref().is_err_and(|e| *e == NoHandshake::Plain) {
         // The clients' keep-alive is a plain GET of this address; any 2xx keeps them happy (client §1.5).
         return plain(StatusCode::NO_CONTENT);

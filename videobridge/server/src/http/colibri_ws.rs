@@ -39,7 +39,7 @@ pub(crate) async fn open(
     if *server_id != *ws.server_id {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let Ok(handshake) = Handshake::of(&request) else {
+    let Ok(handshake) = Handshake::of(request.headers()) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let Some(password) = request.uri().query().and_then(|q| q.strip_prefix("pwd=")) else {
