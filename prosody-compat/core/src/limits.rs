@@ -31,7 +31,7 @@ pub struct Limits {
     pub max_unacked: usize,
     /// Bytes of unacknowledged stanzas of one session, shared ones counted in full. 8 MiB.
     pub max_unacked_bytes: usize,
-    /// Bytes of unacknowledged stanzas of all sessions of one address, shared ones counted once, and 128 for each place in a
+    /// Bytes of unacknowledged stanzas of all sessions of one address, shared ones counted once, and 64 for each place in a
     /// queue. 24 MiB: 200 tablets in six meetings that speak without pause for the minute in which their network is
     /// away. When it is reached, those with most lose theirs until three quarters are left.
     pub max_unacked_per_address: usize,

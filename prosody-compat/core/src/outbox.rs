@@ -1,14 +1,16 @@
 //! One stanza in; for each recipient a frame out that shares all bytes but the recipient's address.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jitsi_xmpp::xml::{Element, escape_attr};
 
 use crate::output::Frame;
 
 /// A stanza serialised once: everything before the recipient's address, and everything after it.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Outgoing {
-    head: Bytes,
+    head: &'static str,
     tail: Bytes,
 }
 
@@ -23,17 +25,22 @@ impl Outgoing {
         tail.push('"');
         tail.push_str(rest);
         let head = match stanza.name() {
-            "iq" => Bytes::from_static(b"<iq to=\""),
-            "message" => Bytes::from_static(b"<message to=\""),
-            "presence" => Bytes::from_static(b"<presence to=\""),
-            name => Bytes::from(format!("<{name} to=\"")),
+            "iq" => "<iq to=\"",
+            "presence" => "<presence to=\"",
+            // There are three kinds of stanzas.
+            _ => "<message to=\"",
         };
         Self { head, tail: tail.into() }
     }
 
     /// A presence of which everything behind the recipient's address, from its quotation mark on, is `tail`.
     pub(crate) const fn presence(tail: Bytes) -> Self {
-        Self { head: Bytes::from_static(b"<presence to=\""), tail }
+        Self { head: "<presence to=\"", tail }
+    }
+
+    /// What the same broadcast to others shares.
+    pub(crate) const fn content(&self) -> &Bytes {
+        &self.tail
     }
 
     /// Bytes, without those of the recipient.
@@ -42,13 +49,13 @@ impl Outgoing {
     }
 
     /// The frame for one recipient; `to` is an escaped address made by [`address`].
-    pub(crate) fn addressed(&self, to: &Bytes) -> Frame {
-        Frame::spliced(self.head.clone(), to.clone(), self.tail.clone())
+    pub(crate) fn addressed(&self, to: &Arc<str>) -> Frame {
+        Frame::spliced(self.head, Arc::clone(to), self.tail.clone())
     }
 }
 
 /// An address, escaped for an attribute.
-pub(crate) fn address(jid: &str) -> Bytes {
+pub(crate) fn address(jid: &str) -> Arc<str> {
     let mut text = String::with_capacity(jid.len());
     escape_attr(jid, &mut text);
     text.into()

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use budget::{Bucket, Network, Shares};
-use bytes::Bytes;
 use jitsi_xmpp::{BareJid, FullJid};
 
 use crate::asked::Asked;
@@ -25,7 +24,7 @@ pub(crate) struct Session {
     pub(crate) jid: FullJid,
     pub(crate) bare: BareJid,
     /// `jid` escaped, spliced into every stanza sent to it.
-    pub(crate) to: Bytes,
+    pub(crate) to: Arc<str>,
     /// `None` while it waits to be resumed.
     pub(crate) conn: Option<ConnId>,
     pub(crate) sm: Option<StreamManagement>,

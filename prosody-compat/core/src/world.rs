@@ -92,11 +92,10 @@ impl World {
     /// Sends a stanza to one session; kept for it while it waits to be resumed.
     pub(crate) fn deliver(&mut self, to: SessionId, stanza: &Outgoing) {
         let Some(s) = self.sessions.get_mut(to) else { return };
-        let frame = stanza.addressed(&s.to);
         self.counters.add(Counter::StanzasOut);
         let mut weigh = false;
         if let Some(sm) = &mut s.sm {
-            if sm.push(&frame, &self.config.limits) {
+            if sm.push(stanza, &self.config.limits) {
                 self.counters.add(Counter::UnackedOverflow);
                 if s.conn.is_none() {
                     self.doomed.push(to);
@@ -108,7 +107,7 @@ impl World {
             weigh = sm.has_new_weight();
         }
         if let Some(conn) = s.conn {
-            self.out.push_back(Output::Send { conn, frame });
+            self.out.push_back(Output::Send { conn, frame: stanza.addressed(&s.to) });
         }
         if weigh {
             self.weigh(to);

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::backlog::{Backlog, Charge};
 use crate::limits;
-use crate::outlet::{Outlet, Word};
+use crate::outlet::{Outlet, Refused, Word};
 use crate::owner::{Input, Shared};
 use crate::peers::{Partial, Place};
 use crate::rate::Pace;
@@ -215,12 +215,12 @@ impl Sink {
         };
         match order {
             Order::Send(frame) => {
-                let pushed = outlet.push(frame.clone()).or_else(|Full| {
+                let pushed = outlet.push(frame).or_else(|Refused(frame)| {
                     // It may be our own fault: nothing has been written since this burst began.
                     outlet.flush();
                     outlet.push(frame)
                 });
-                if pushed? {
+                if pushed.map_err(|_| Full)? {
                     list.push(Arc::clone(outlet));
                 }
             }

@@ -57,14 +57,18 @@ struct State {
     task: Option<Waker>,
 }
 
-/// A WebSocket frame: its head, and content that may be shared.
+/// A WebSocket frame: of what kind, and content that may be shared.
 struct Piece {
-    /// Given back before the content is.
-    charge: Option<Charge>,
-    head: [u8; HEAD_BYTES],
-    head_len: u8,
+    /// Given back before the content is. Boxed: few have one.
+    charge: Option<Box<Charge>>,
+    /// `None`: the content has its head already.
+    kind: Option<u8>,
     content: Frame,
 }
+
+/// A stanza that was not taken; it comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Refused(pub(crate) Frame);
 
 /// What the connection's task has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,25 +127,23 @@ impl Outlet {
     }
 
     /// Queues a stanza. `Ok(true)`: somebody has to call [`Self::flush`] afterwards.
-    pub(crate) fn push(&self, content: Frame) -> Result<bool, Full> {
+    pub(crate) fn push(&self, content: Frame) -> Result<bool, Refused> {
         let mut state = self.state();
         if state.left || state.broken {
-            return Err(Full);
+            return Err(Refused(content));
         }
         if state.queue.len() >= limits::OUTPUTS || state.waiting + content.len() > self.max_bytes {
-            return Err(Full);
+            return Err(Refused(content));
         }
-        let (head, head_len) = head(TEXT, content.len());
-        state.push(Piece { charge: None, head, head_len, content })?;
+        state.push(Piece { charge: None, kind: Some(TEXT), content })?;
         Ok(!std::mem::replace(&mut state.listed, true))
     }
 
     /// Queues a ping and writes what can be written.
     pub(crate) fn ping(&self) {
-        let (head, head_len) = head(PING, 0);
         let content = Frame::whole(Bytes::new());
         // Without room for it the peer is blocked, which ends it sooner than silence.
-        let _ = self.state().push(Piece { charge: None, head, head_len, content });
+        let _ = self.state().push(Piece { charge: None, kind: Some(PING), content });
         self.flush();
     }
 
@@ -221,10 +223,13 @@ impl Outlet {
 }
 
 impl State {
-    fn push(&mut self, mut piece: Piece) -> Result<(), Full> {
+    fn push(&mut self, mut piece: Piece) -> Result<(), Refused> {
         let waiting = self.waiting + piece.len();
-        if self.blocked_since.is_some() && waiting > limits::BACKLOG_FREE {
-            piece.charge(self.backlog.as_ref())?;
+        if self.blocked_since.is_some()
+            && waiting > limits::BACKLOG_FREE
+            && piece.charge(self.backlog.as_ref()).is_err()
+        {
+            return Err(Refused(piece.content));
         }
         self.waiting = waiting;
         self.queue.push_back(piece);
@@ -271,18 +276,6 @@ impl State {
 
     fn write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.queue.is_empty() {
-            {
-                use std::sync::atomic::AtomicU64;
-                static W: AtomicU64 = AtomicU64::new(0);
-                static F: AtomicU64 = AtomicU64::new(0);
-                let f = F.fetch_add(self.queue.len() as u64, Ordering::Relaxed);
-                let w = W.fetch_add(1, Ordering::Relaxed);
-                if w % 20_000 == 19_999 {
-                    eprintln!("BATCH {w} {:.2}", f as f64 / w as f64);
-                    F.store(0, Ordering::Relaxed);
-                    W.store(0, Ordering::Relaxed);
-                }
-            }
             let n = SCRATCH.with_borrow_mut(|run| {
                 gather(&self.queue, self.written, run);
                 Pin::new(&mut *self.io).poll_write(cx, run)
@@ -314,13 +307,14 @@ impl State {
 impl Piece {
     fn charge(&mut self, backlog: Option<&Arc<Backlog>>) -> Result<(), Full> {
         if let (Some(backlog), None) = (backlog, &self.charge) {
-            self.charge = Some(backlog.frame(&self.content).map_err(|_| Full)?);
+            self.charge = Some(Box::new(backlog.frame(&self.content).map_err(|_| Full)?));
         }
         Ok(())
     }
 
     fn len(&self) -> usize {
-        usize::from(self.head_len) + self.content.len()
+        let len = self.content.len();
+        self.kind.map_or(0, |_| head_len(len)) + len
     }
 }
 
@@ -328,9 +322,10 @@ impl Piece {
 fn gather(queue: &VecDeque<Piece>, mut skip: usize, run: &mut Vec<u8>) {
     run.clear();
     for piece in queue {
-        let [head, to, tail] = piece.content.pieces();
-        let ws = piece.head.get(..piece.head_len.into()).unwrap_or_default();
-        for part in [ws, head, to, tail] {
+        let (ws, ws_len) = piece.kind.map_or(([0; HEAD_BYTES], 0), |kind| head(kind, piece.content.len()));
+        let ws = ws.get(..ws_len).unwrap_or_default();
+        let [start, to, rest] = piece.content.pieces();
+        for part in [ws, start, to, rest] {
             let cut = skip.min(part.len());
             skip -= cut;
             let most = part.len().min(cut + limits::WS_WRITE - run.len());
@@ -348,7 +343,7 @@ thread_local! {
 }
 
 /// The head of an unfragmented, unmasked frame (RFC 6455 §5.2) and its length.
-fn head(kind: u8, len: usize) -> ([u8; HEAD_BYTES], u8) {
+fn head(kind: u8, len: usize) -> ([u8; HEAD_BYTES], usize) {
     let mut head = [0; HEAD_BYTES];
     let first = FIN | kind;
     let used = match (u8::try_from(len), u16::try_from(len)) {
@@ -368,6 +363,15 @@ fn head(kind: u8, len: usize) -> ([u8; HEAD_BYTES], u8) {
         }
     };
     (head, used)
+}
+
+/// How long that head is.
+const fn head_len(len: usize) -> usize {
+    match len {
+        0..126 => 2,
+        126..0x1_0000 => 4,
+        _ => 10,
+    }
 }
 
 /// The socket as the protocol engine sees it: it reads from it, and what it answers by itself, pongs and closes, goes
@@ -419,7 +423,7 @@ impl AsyncWrite for Shared {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let content = Frame::whole(Bytes::copy_from_slice(buf));
-        let piece = Piece { charge: None, head: [0; HEAD_BYTES], head_len: 0, content };
+        let piece = Piece { charge: None, kind: None, content };
         if state.push(piece).is_err() {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
@@ -467,7 +471,8 @@ mod tests {
     fn heads_follow_the_three_forms_of_the_length() {
         let head = |len| {
             let (head, used) = head(TEXT, len);
-            head[..usize::from(used)].to_vec()
+            assert_eq!(used, head_len(len));
+            head[..used].to_vec()
         };
         assert_eq!(head(0), [0x81, 0]);
         assert_eq!(head(125), [0x81, 125]);
@@ -489,7 +494,7 @@ mod tests {
         let mut expected = Vec::new();
         for (i, size) in sizes.iter().cycle().take(200).enumerate() {
             let (head, used) = head(TEXT, *size);
-            expected.extend_from_slice(&head[..usize::from(used)]);
+            expected.extend_from_slice(&head[..used]);
             expected.extend_from_slice(&vec![b'x'; *size]);
             outlet.push(text(*size)).unwrap();
             if i % 3 == 0 {
@@ -526,7 +531,7 @@ mod tests {
         let outlet = Outlet::new(near, 1_000, None);
         assert_eq!(outlet.push(text(900)), Ok(true));
         assert_eq!(outlet.push(text(1)), Ok(false), "listed already");
-        assert_eq!(outlet.push(text(100)), Err(Full));
+        assert!(outlet.push(text(100)).is_err());
         outlet.flush();
         assert!(outlet.is_blocked());
         assert_eq!(outlet.push(text(1)), Ok(true), "100 bytes were taken");
@@ -546,7 +551,7 @@ mod tests {
         outlet.push(text(10)).unwrap();
         outlet.flush();
         assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Broken);
-        assert_eq!(outlet.push(text(1)), Err(Full));
+        assert!(outlet.push(text(1)).is_err());
         assert!(outlet.has_left());
     }
 
@@ -608,7 +613,7 @@ mod tests {
         let (near, _far) = pair().await;
         let outlet = Outlet::new(near, usize::MAX, None);
         assert!((0..limits::OUTPUTS).all(|_| outlet.push(text(1)).is_ok()));
-        assert_eq!(outlet.push(text(1)), Err(Full));
+        assert!(outlet.push(text(1)).is_err());
     }
 
     #[tokio::test]

@@ -145,7 +145,7 @@ impl Town {
                         &mut self.stanzas,
                         &mut self.asked,
                         conn,
-                        frame.pieces(),
+                        &frame.pieces(),
                     );
                 }
             }
@@ -204,14 +204,8 @@ impl Town {
 }
 
 /// Counts a frame as a client would.
-fn take(
-    it: &mut Conn,
-    stanzas: &mut u64,
-    asked: &mut Vec<ConnId>,
-    conn: ConnId,
-    pieces: &[impl AsRef<[u8]>; 3],
-) {
-    let head = pieces[0].as_ref();
+fn take(it: &mut Conn, stanzas: &mut u64, asked: &mut Vec<ConnId>, conn: ConnId, pieces: &[&[u8]; 3]) {
+    let head = pieces.iter().find(|p| !p.is_empty()).copied().unwrap_or_default();
     if head.starts_with(b"<presence") || head.starts_with(b"<iq") || head.starts_with(b"<message") {
         *stanzas += 1;
         it.received += u32::from(it.managed);

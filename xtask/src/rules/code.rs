@@ -13,14 +13,11 @@ pub(super) const PURE: &[&str] = &[
     "videobridge/core",
 ];
 /// What a pure crate may not call.
-const IMPURE_CALLS: &[&str] = &[
-    "Instant::now()",
-    "SystemTime::now()",
-    "std::fs::",
-    "std::net::UdpSocket",
-    "std::thread::",
-    "println!(",
-];
+const IMPURE_CALLS: &[&str] =
+    &["Instant::now()", "SystemTime::now()", "std::fs::", "std::net::UdpSocket", "std::thread::"];
+/// Calls that fail when nobody reads what they write, and that no log level holds back. Texts go out through
+/// `service::output`, events through `tracing`.
+const PRINTS: &[&str] = &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!("];
 /// What is shipped. The rest are tests and tools.
 const PRODUCT: &[&str] = &["common/", "focus/", "prosody-compat/", "videobridge/", "plausch/"];
 /// Calls that reach out of the machine, each with the files that may: the link of a role to the XMPP server that the admin
@@ -71,6 +68,9 @@ pub(super) fn check(file: &str, text: &str) -> Vec<String> {
             && let Some((call, _)) = OUTWARD.iter().find(|(c, may)| line.contains(c) && !may.contains(&file))
         {
             found(call, "reaches out: only to what the admin has named, and only there");
+        }
+        if product && let Some(call) = PRINTS.iter().rev().find(|c| line.contains(**c)) {
+            found(call, "prints by itself: `service::output` or a log event");
         }
         if product && let Some((call, _)) = TO_DISK.iter().find(|(c, may)| line.contains(c) && *may != file) {
             found(call, "leaves something on the disk");
@@ -125,6 +125,15 @@ mod tests {
         assert_eq!(check("plausch/src/a.rs", &out).len(), 1);
         assert_eq!(check("common/xmpp-link/src/handshake.rs", &out), Vec::<String>::new());
         assert_eq!(check("tools/loadgen/src/a.rs", &out), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_line_that_a_measurement_had_left_on_standard_error_was_not_found() {
+        for call in ["println", "eprintln", "print", "eprint", "dbg"] {
+            let text = format!("{HEAD}{call}!(\"batch\");\n");
+            assert_eq!(check("prosody-compat/server/src/a.rs", &text).len(), 1, "{call}");
+            assert_eq!(check("tools/loadgen/src/a.rs", &text), Vec::<String>::new());
+        }
     }
 
     #[test]

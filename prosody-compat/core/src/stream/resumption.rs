@@ -1,5 +1,7 @@
 //! XEP-0198 elements in; enabled, acknowledged, resumed or refused out.
 
+use std::sync::Arc;
+
 use jitsi_xmpp::{Element, ns};
 
 use super::error::StreamError;
@@ -90,7 +92,8 @@ impl Server {
             self.fail(conn, StreamError::AckedTooMuch { h: error.h, sent: error.sent });
             return;
         }
-        let (received, frames) = (sm.received(), sm.unacked());
+        let (received, to) = (sm.received(), Arc::clone(&s.to));
+        let frames: Vec<_> = sm.unacked().iter().map(|stanza| stanza.addressed(&to)).collect();
         sm.asked();
         if let Some(old) = self.world.sessions.resume(id, conn)
             && self.world.forget_conn(old).is_some()

@@ -4,7 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::limits::Limits;
-use crate::output::Frame;
+use crate::outbox::Outgoing;
 
 /// Unacknowledged stanzas after which the server asks, as upstream.
 const ASK_AFTER: usize = 5;
@@ -17,7 +17,7 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 const URGENT: usize = 4;
 
 /// What a place in the queue takes, with a third of it for places that are free.
-const PLACE_BYTES: usize = 128;
+const PLACE_BYTES: usize = 64;
 
 /// Changes of the weight below this are not told. Worst case: so much more than counted for each session.
 const STEP: usize = 16 * 1024;
@@ -44,7 +44,9 @@ pub(crate) struct StreamManagement {
     received: u32,
     sent: u32,
     acked: u32,
-    unacked: VecDeque<Frame>,
+    /// Without the address: it is the session's.
+    unacked: VecDeque<Outgoing>,
+    /// Without those of the address, which is in memory once.
     unacked_bytes: usize,
     /// What [`StreamManagement::take_weight`] said last.
     weighed: usize,
@@ -115,19 +117,19 @@ impl StreamManagement {
     }
 
     /// A stanza goes out. Returns whether the queue just became too large to resume.
-    pub(crate) fn push(&mut self, frame: &Frame, limits: &Limits) -> bool {
+    pub(crate) fn push(&mut self, stanza: &Outgoing, limits: &Limits) -> bool {
         self.sent = self.sent.wrapping_add(1);
         if self.overflowed {
             return false;
         }
         if self.unacked.len() >= limits.max_unacked
-            || self.unacked_bytes + frame.len() > limits.max_unacked_bytes
+            || self.unacked_bytes + stanza.len() > limits.max_unacked_bytes
         {
             self.overflow();
             return true;
         }
-        self.unacked_bytes += frame.len();
-        self.unacked.push_back(frame.clone());
+        self.unacked_bytes += stanza.len();
+        self.unacked.push_back(stanza.clone());
         false
     }
 
@@ -161,8 +163,8 @@ impl StreamManagement {
 
     /// What the queue adds to memory, given the contents that other queues hold already.
     pub(crate) fn adds_to(&self, held: &mut HashSet<*const u8>) -> usize {
-        let new = |frame: &&Frame| held.insert(frame.content().as_ptr());
-        let contents = self.unacked.iter().filter(new).map(|f| f.content().len()).sum::<usize>();
+        let new = |stanza: &&Outgoing| held.insert(stanza.content().as_ptr());
+        let contents = self.unacked.iter().filter(new).map(|s| s.content().len()).sum::<usize>();
         contents + self.unacked.len() * PLACE_BYTES
     }
 
@@ -208,8 +210,8 @@ impl StreamManagement {
         self.acked = h;
         self.asked = false;
         for _ in 0..newly {
-            if let Some(f) = self.unacked.pop_front() {
-                self.unacked_bytes -= f.len();
+            if let Some(stanza) = self.unacked.pop_front() {
+                self.unacked_bytes -= stanza.len();
             }
         }
         // Thousands of sessions that have all seen the same burst would keep its places for ever.
@@ -220,7 +222,7 @@ impl StreamManagement {
     }
 
     /// What the peer has not acknowledged, to be sent again on a new transport. It stays in the queue.
-    pub(crate) fn unacked(&mut self) -> Vec<Frame> {
+    pub(crate) fn unacked(&mut self) -> Vec<Outgoing> {
         self.asked = false;
         self.unacked.iter().cloned().collect()
     }
@@ -235,8 +237,8 @@ impl StreamManagement {
 mod tests {
     use super::*;
 
-    fn frame() -> Frame {
-        Frame::whole("<message/>")
+    fn stanza() -> Outgoing {
+        Outgoing::presence("\"/>".into())
     }
 
     #[test]
@@ -244,15 +246,15 @@ mod tests {
         let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
         let now = Instant::now();
         for _ in 0..5 {
-            sm.push(&frame(), &limits);
+            sm.push(&stanza(), &limits);
             assert!(!sm.becomes_due());
         }
-        sm.push(&frame(), &limits);
+        sm.push(&stanza(), &limits);
         assert!(sm.becomes_due());
-        sm.push(&frame(), &limits);
+        sm.push(&stanza(), &limits);
         assert!(!sm.becomes_due(), "told once");
         assert_eq!(sm.ask(now, &limits), Ask::Now);
-        sm.push(&frame(), &limits);
+        sm.push(&stanza(), &limits);
         assert!(!sm.becomes_due(), "one question at a time");
         sm.acknowledge(1).unwrap();
         assert!(sm.becomes_due());
@@ -265,7 +267,7 @@ mod tests {
         let limits = Limits { max_unacked: 100, ..Limits::default() };
         let mut sm = StreamManagement::new("x".into(), true);
         let now = Instant::now();
-        let push = |sm: &mut StreamManagement, n| (0..n).for_each(|_| _ = sm.push(&frame(), &limits));
+        let push = |sm: &mut StreamManagement, n| (0..n).for_each(|_| _ = sm.push(&stanza(), &limits));
         push(&mut sm, 6);
         assert_eq!(sm.ask(now, &limits), Ask::Now);
         sm.acknowledge(6).unwrap();
@@ -285,7 +287,7 @@ mod tests {
     #[test]
     fn a_burst_does_not_keep_its_places() {
         let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
-        (0..1_000).for_each(|_| _ = sm.push(&frame(), &limits));
+        (0..1_000).for_each(|_| _ = sm.push(&stanza(), &limits));
         sm.acknowledge(1_000).unwrap();
         assert!(sm.unacked.capacity() <= 2 * KEPT_PLACES, "{}", sm.unacked.capacity());
     }
@@ -295,7 +297,7 @@ mod tests {
         let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
         sm.sent = u32::MAX;
         sm.acked = u32::MAX;
-        sm.push(&frame(), &limits);
+        sm.push(&stanza(), &limits);
         assert_eq!(sm.acknowledge(1), Err(AckedTooMuch { h: 1, sent: 0 }));
         sm.acknowledge(0).unwrap();
         assert!(sm.unacked().is_empty());
@@ -306,16 +308,16 @@ mod tests {
     fn the_queue_is_bounded_in_stanzas_and_in_bytes() {
         let limits = Limits { max_unacked: 2, ..Limits::default() };
         let mut sm = StreamManagement::new("x".into(), true);
-        assert!(!sm.push(&frame(), &limits) && !sm.push(&frame(), &limits));
+        assert!(!sm.push(&stanza(), &limits) && !sm.push(&stanza(), &limits));
         assert!(sm.can_resume());
-        assert!(sm.push(&frame(), &limits), "one beyond");
+        assert!(sm.push(&stanza(), &limits), "one beyond");
         assert!(!sm.can_resume() && sm.unacked().is_empty());
-        assert!(!sm.push(&frame(), &limits), "told once");
+        assert!(!sm.push(&stanza(), &limits), "told once");
         sm.acknowledge(4).unwrap();
 
-        let limits = Limits { max_unacked_bytes: 2 * frame().len(), ..Limits::default() };
+        let limits = Limits { max_unacked_bytes: 2 * stanza().len(), ..Limits::default() };
         let mut sm = StreamManagement::new("x".into(), true);
-        assert!(!sm.push(&frame(), &limits) && !sm.push(&frame(), &limits));
-        assert!(sm.push(&frame(), &limits), "one byte beyond is beyond");
+        assert!(!sm.push(&stanza(), &limits) && !sm.push(&stanza(), &limits));
+        assert!(sm.push(&stanza(), &limits), "one byte beyond is beyond");
     }
 }
