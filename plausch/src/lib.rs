@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use service::options::ConfigFile;
-use service::{Effective, StartError};
+use service::{Effective, StartError, logging};
 
 use crate::cli::{Asked, Environment};
 use crate::options::environment::Findings;
@@ -31,7 +31,7 @@ pub fn start() -> ExitCode {
         }
         Asked::Run(role, effective, findings) => run(role, &effective, &findings),
     });
-    service::logging::flush();
+    logging::flush();
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -56,6 +56,7 @@ pub fn check(
             let files = [
                 "admin.token_file",
                 "http.config_js",
+                "http.custom",
                 "http.custom_config_js",
                 "http.web",
                 "https.certificate",
@@ -80,7 +81,12 @@ pub enum Checked {
 
 fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, StartError> {
     let settings = Settings::check(effective)?;
-    service::logging::init(effective.text("log.filter"), effective.parse("log.format")?);
+    let program = match role {
+        Role::AllInOne | Role::Focus => logging::Program::Jicofo,
+        Role::Videobridge => logging::Program::Jvb,
+        Role::Xmpp => logging::Program::Prosody,
+    };
+    logging::init(effective.text("log.filter"), settings.log.0, settings.log.1, program);
     findings.log();
     for line in useless::lines(role, effective) {
         tracing::warn!("{line}");

@@ -6,6 +6,7 @@ mod tls;
 mod turn;
 pub(crate) mod useless;
 mod values;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,13 +14,14 @@ use std::path::PathBuf;
 use http::HeaderValue;
 use jitsi_xmpp::Sensitive;
 use service::listen::Address;
-use service::logging::{Format, check_filter};
+use service::logging::{Format, To, check_filter};
 use service::{Effective, Proxies, StartError};
 
 pub(crate) use self::table::SETTINGS;
 pub(crate) use self::tls::Https;
 use self::values::{
-    admin_hosts, admin_token, file, header, modules, reservations, stun_servers, web_folder, xmpp_server,
+    admin_hosts, admin_token, file, folder, header, modules, reservations, stun_servers, web_folder,
+    xmpp_server,
 };
 
 /// What the process was asked to be.
@@ -38,6 +40,8 @@ pub(crate) enum Role {
 /// Checked settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
+    /// How the log is written, and where to.
+    pub(crate) log: (Format, To),
     pub(crate) http: SocketAddr,
     pub(crate) https: Option<Https>,
     pub(crate) trusted_proxies: Proxies,
@@ -114,6 +118,8 @@ pub(crate) struct Web {
     pub(crate) public_url: Option<String>,
     pub(crate) config_js: Option<PathBuf>,
     pub(crate) custom_config_js: Option<PathBuf>,
+    /// Folder with more to append.
+    pub(crate) custom: Option<PathBuf>,
     /// `None`: other sites' pages read nothing.
     pub(crate) allow_origin: Option<HeaderValue>,
     pub(crate) csp: Option<HeaderValue>,
@@ -129,6 +135,10 @@ pub(crate) struct Client {
     pub(crate) p2p_stun_servers: Vec<String>,
     pub(crate) prejoin: bool,
     pub(crate) welcome_page: bool,
+    pub(crate) relative_bosh: bool,
+    pub(crate) polls: bool,
+    /// `(dotted key below config, value)`.
+    pub(crate) more: Vec<(&'static str, serde_json::Value)>,
 }
 
 /// Where Debian's package puts the web app.
@@ -138,7 +148,8 @@ impl Settings {
     /// Reads meaning into the values; the first that has none is an error naming it.
     pub(crate) fn check(e: &Effective) -> Result<Self, StartError> {
         check_filter(e.text("log.filter")).map_err(|r| e.bad("log.filter", r))?;
-        e.parse::<Format>("log.format")?;
+        let format = e.parse::<Format>("log.format")?;
+        let to = To::of(e.text("log.to"), format).map_err(|r| e.bad("log.to", r))?;
         let mut media = listen(e, "media.listen")?;
         if let Some(port) = e.parse_optional("media.port")? {
             media.set_port(port);
@@ -147,6 +158,7 @@ impl Settings {
         let server = e.text("xmpp.server");
         let port: u16 = e.parse("xmpp.port")?;
         Ok(Self {
+            log: (format, to),
             http: listen(e, "http.listen")?,
             https: tls::https(e)?,
             trusted_proxies: Proxies::new(e.list("http.trusted_proxies").iter().map(String::as_str))
@@ -197,6 +209,7 @@ impl Settings {
                 public_url: public_url(e)?,
                 config_js: file(e, "http.config_js")?,
                 custom_config_js: file(e, "http.custom_config_js")?,
+                custom: folder(e, "http.custom")?,
                 allow_origin: header(e, "http.allow_origin")?.filter(|v| v != "none"),
                 csp: header(e, "http.csp")?,
             },
@@ -210,6 +223,9 @@ impl Settings {
                 p2p_stun_servers: stun_servers(e)?,
                 prejoin: e.is_on("client.prejoin"),
                 welcome_page: e.is_on("client.welcome_page"),
+                relative_bosh: e.is_on("client.relative_bosh"),
+                polls: !e.is_on("rooms.disable_polls"),
+                more: web::keys(e)?,
             },
         })
     }

@@ -1,8 +1,10 @@
-//! Level and format in, a process-wide `tracing` subscriber out. Writes to standard error, one line per event.
+//! Level and format in, a process-wide `tracing` subscriber out. One line per event, on standard error or standard output.
 //!
 //! Nobody waits for a log: lines go over a bounded queue to a thread of their own, and what cannot be written (a full disk, a
 //! reader that sleeps or is gone) is lost and counted. Crates that are not ours say nothing below `info`, whatever is asked
 //! for: at `trace` they print what they read, passwords included.
+
+mod jitsi;
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
@@ -24,6 +26,44 @@ pub enum Format {
     Text,
     /// One JSON object per line, for log collectors.
     Json,
+    /// As upstream's programs write them, for what reads those.
+    Jitsi,
+}
+
+pub use self::jitsi::Program;
+
+/// Where lines go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    /// Standard error.
+    Error,
+    /// Standard output.
+    Output,
+}
+
+impl To {
+    /// `stderr` or `stdout`; when nothing is said, what readers of the format expect.
+    pub fn of(text: &str, format: Format) -> Result<Self, String> {
+        match (text, format) {
+            ("stderr", _) | ("", Format::Text | Format::Json) => Ok(Self::Error),
+            ("stdout", _) | ("", Format::Jitsi) => Ok(Self::Output),
+            _ => Err("must be `stderr` or `stdout`".into()),
+        }
+    }
+
+    fn stream(self) -> Box<dyn Write> {
+        match self {
+            Self::Error => Box::new(io::stderr()),
+            Self::Output => Box::new(io::stdout()),
+        }
+    }
+
+    fn is_terminal(self) -> bool {
+        match self {
+            Self::Error => io::stderr().is_terminal(),
+            Self::Output => io::stdout().is_terminal(),
+        }
+    }
 }
 
 impl std::str::FromStr for Format {
@@ -33,7 +73,8 @@ impl std::str::FromStr for Format {
         match s {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err("must be `text` or `json`".into()),
+            "jitsi" => Ok(Self::Jitsi),
+            _ => Err("must be `text`, `json` or `jitsi`".into()),
         }
     }
 }
@@ -51,7 +92,7 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
 }
 
 /// Installs the subscriber. A second call in one process changes nothing, so that tests may call it freely.
-pub fn init(filter: &str, format: Format) {
+pub fn init(filter: &str, format: Format, to: To, program: Program) {
     if QUEUE.get().is_some() {
         return;
     }
@@ -60,13 +101,14 @@ pub fn init(filter: &str, format: Format) {
         return;
     }
     // Without a thread there is no log; the service itself does not need it.
-    let _ = std::thread::Builder::new().name("log".into()).spawn(move || write_out(&lines));
+    let _ = std::thread::Builder::new().name("log".into()).spawn(move || write_out(&lines, to));
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(filter);
     let filter = filter.and(filter_fn(may_speak));
     let layer = fmt::layer().with_writer(|| Line).with_target(true).log_internal_errors(false);
     let layer = match format {
-        Format::Text => layer.with_ansi(io::stderr().is_terminal()).with_filter(filter).boxed(),
+        Format::Text => layer.with_ansi(to.is_terminal()).with_filter(filter).boxed(),
         Format::Json => layer.json().flatten_event(true).with_filter(filter).boxed(),
+        Format::Jitsi => layer.with_ansi(false).event_format(program).with_filter(filter).boxed(),
     };
     // An error here means that a subscriber is installed already.
     let _ = tracing_subscriber::registry().with(layer).try_init();
@@ -166,19 +208,19 @@ impl Queue {
     }
 }
 
-fn write_out(lines: &Receiver<Entry>) {
+fn write_out(lines: &Receiver<Entry>, to: To) {
     let mut told = 0;
+    let mut out = to.stream();
     while let Ok(entry) = lines.recv() {
         match entry {
             Entry::Flush(done) => drop(done.send(())),
             Entry::Line(line) => {
                 let lost = lost();
-                if lost > told
-                    && writeln!(io::stderr(), "{} log lines were lost before this one", lost - told).is_ok()
+                if lost > told && writeln!(out, "{} log lines were lost before this one", lost - told).is_ok()
                 {
                     told = lost;
                 }
-                if io::stderr().write_all(&line).is_err() {
+                if out.write_all(&line).and_then(|()| out.flush()).is_err() {
                     LOST.fetch_add(1, Ordering::Relaxed);
                 }
                 if let Some(queue) = QUEUE.get() {

@@ -37,7 +37,8 @@ fn object(domains: &Domains, client: &Client, asker: Asker<'_>) -> Value {
     let mut set = |k: &str, v: Value| drop(c.insert(k.to_owned(), v));
     set("hosts", json!({ "domain": domains.main, "muc": muc, "focus": format!("focus.{}", domains.main) }));
     set("focusUserJid", json!(format!("focus@{}", domains.auth)));
-    set("bosh", json!(format!("{base}{path}/http-bind")));
+    let bosh = if client.relative_bosh { "" } else { base };
+    set("bosh", json!(format!("{bosh}{path}/http-bind")));
     if client.websocket {
         set("websocket", json!(format!("{socket}{path}/xmpp-websocket")));
         set("websocketKeepAliveUrl", json!(format!("{base}{path}/_unlock")));
@@ -54,21 +55,46 @@ fn object(domains: &Domains, client: &Client, asker: Asker<'_>) -> Value {
     let stun: Vec<Value> =
         client.p2p_stun_servers.iter().map(|s| json!({ "urls": format!("stun:{s}") })).collect();
     set("p2p", json!({ "enabled": client.p2p, "stunServers": stun }));
+    // One for older clients, one for today's.
     set("enableWelcomePage", json!(client.welcome_page));
+    set("welcomePage", json!({ "disabled": !client.welcome_page }));
     set("prejoinConfig", json!({ "enabled": client.prejoin }));
-    // The picture needs no more than this, and every pixel above it is paid by the weakest connection in the room.
-    set("resolution", json!(720));
-    set("constraints", json!({ "video": { "height": { "ideal": 720, "max": 720, "min": 180 } } }));
+    set("disablePolls", json!(!client.polls));
     set("channelLastN", json!(-1));
     set("testing", json!({ "enableCodecSelectionAPI": true }));
-    for (key, value) in private() {
+    for (key, value) in private().into_iter().chain(missing()) {
         set(key, value);
+    }
+    for (key, value) in &client.more {
+        put(&mut c, key, value.clone());
     }
     Value::Object(c)
 }
 
+/// Sets what a dotted key names, and makes the objects on the way.
+fn put(map: &mut Map<String, Value>, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => drop(map.insert(key.to_owned(), value)),
+        Some((first, rest)) => {
+            let inner = map.entry(first).or_insert_with(|| json!({}));
+            if let Value::Object(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+/// What clients would offer and there is not: no button that leads nowhere.
+fn missing() -> [(&'static str, Value); 3] {
+    [
+        ("hideAddRoomButton", json!(true)),
+        ("transcription", json!({ "enabled": false, "disableClosedCaptions": true })),
+        ("audioTranslation", json!({ "enabled": false })),
+    ]
+}
+
 /// What keeps a visitor's browser from talking to anybody but us.
-fn private() -> [(&'static str, Value); 10] {
+fn private() -> [(&'static str, Value); 8] {
     [
         ("disableThirdPartyRequests", json!(true)),
         ("analytics", json!({ "disabled": true })),
@@ -76,9 +102,7 @@ fn private() -> [(&'static str, Value); 10] {
         ("giphy", json!({ "enabled": false })),
         ("enableCalendarIntegration", json!(false)),
         ("enableUnsafeRoomWarning", json!(false)),
-        ("disableDeepLinking", json!(true)),
         ("doNotStoreRoom", json!(true)),
-        ("localRecording", json!({ "disable": true })),
         ("whiteboard", json!({ "enabled": false })),
     ]
 }
@@ -105,6 +129,9 @@ mod tests {
             p2p_stun_servers: vec![],
             prejoin: true,
             welcome_page: true,
+            relative_bosh: false,
+            polls: true,
+            more: vec![],
         }
     }
 
@@ -150,11 +177,18 @@ mod tests {
             websocket: false,
             http_conference_request: false,
             p2p_stun_servers: vec!["stun.example:3478".into()],
+            relative_bosh: true,
+            more: vec![("p2p.preferredCodec", json!("VP9")), ("a.b.c", json!(1)), ("channelLastN", json!(4))],
             ..client()
         };
         let c = made(&quiet, "", "https://meet.example");
         assert!(c.get("websocket").is_none() && c.get("conferenceRequestUrl").is_none());
         assert_eq!(c["p2p"]["stunServers"], json!([{ "urls": "stun:stun.example:3478" }]));
+        assert_eq!(
+            (&c["p2p"]["preferredCodec"], &c["a"]["b"]["c"], &c["channelLastN"]),
+            (&json!("VP9"), &json!(1), &json!(4))
+        );
+        assert_eq!(c["bosh"], "/http-bind");
         let text = text(
             &domains(),
             &quiet,

@@ -4,10 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, RANGE, VARY,
+};
+use http::{Method, Request, Response, StatusCode};
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
+use super::asked::{self, Form};
+use super::kept::{Kept, Stamp};
 use super::limits;
 use super::ssi::{self, Variables};
 
@@ -15,6 +21,7 @@ use super::ssi::{self, Variables};
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     root: Arc<Path>,
+    kept: Arc<Kept>,
 }
 
 /// Text that the folder's pages may include although it is no file there: the configuration.
@@ -23,7 +30,7 @@ pub(super) type Generated = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 impl Folder {
     /// `root` must be canonical.
     pub(super) fn new(root: &Path) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), kept: Arc::default() }
     }
 
     /// The file behind an absolute, already cleaned path; nothing outside the folder, also not through a link.
@@ -52,22 +59,94 @@ impl Folder {
         Some(ssi::render(&text, path, variables, &document))
     }
 
-    fn text(&self, path: &str) -> Option<String> {
+    /// A small text file.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
         let file = self.file(path)?;
         let small = std::fs::metadata(&file).ok()?.len() <= limits::SSI_DOCUMENT;
         small.then(|| std::fs::read_to_string(&file).ok()).flatten()
     }
 
-    /// The file as it is, with ranges, modification time and a compressed sibling when the client takes one.
-    pub(super) async fn serve(&self, path: &str, request: Request<Body>) -> Option<Response<Body>> {
+    /// The file, with ranges, conditions, and compressed when the client takes that: a neighbour (`.br`, `.gz`) when there is
+    /// one, else once for all.
+    pub(super) async fn serve(&self, path: &str, mut request: Request<Body>) -> Option<Response<Body>> {
         let file = self.file(path)?;
-        let service = ServeFile::new(file).precompressed_gzip().precompressed_br();
-        // ServeFile's own errors are answers already.
-        match service.oneshot(request).await {
-            Ok(response) => Some(response.map(Body::new)),
-            Err(never) => match never {},
+        let stamp = Stamp::of(&file)?;
+        let modified = httpdate::fmt_http_date(stamp.modified);
+        let varies = compressible(path);
+        let asked = request.headers();
+        // Parts are parts of the file as it is.
+        let whole = !asked.contains_key(RANGE);
+        let neighbour =
+            |form: Form| varies && whole && asked::takes(asked, form) && self.has_neighbour(&file, form);
+        let mut form = [Form::Brotli, Form::Gzip].into_iter().find(|f| neighbour(*f)).unwrap_or(Form::Plain);
+        let mut made = None;
+        if form == Form::Plain && varies && whole && asked::takes(asked, Form::Gzip) {
+            made = self.kept.gzip(&file, stamp).await;
+            form = if made.is_some() { Form::Gzip } else { form };
         }
+        let tag = stamp.tag(form.ending());
+        let unchanged = asked::has(asked, &tag);
+        // A range of a file that has changed meanwhile would be glued to another's beginning.
+        let drop_range = !asked::range_holds(asked, &tag, &modified);
+        let tagged = asked.contains_key(IF_NONE_MATCH);
+        let headers = request.headers_mut();
+        headers.remove(IF_RANGE);
+        if drop_range {
+            headers.remove(RANGE);
+        }
+        if tagged {
+            // The tag says it better than the time (RFC 9110 §13.1.3).
+            headers.remove(IF_MODIFIED_SINCE);
+        }
+        let head = request.method() == Method::HEAD;
+        if unchanged || made.is_some() {
+            *request.method_mut() = Method::HEAD;
+        }
+        let mut service = ServeFile::new(file);
+        match form {
+            Form::Brotli => service = service.precompressed_br(),
+            Form::Gzip if made.is_none() => service = service.precompressed_gzip(),
+            Form::Gzip | Form::Plain => drop(request.headers_mut().remove(ACCEPT_ENCODING)),
+        }
+        // ServeFile's own errors are answers already.
+        let mut response = match service.oneshot(request).await {
+            Ok(response) => response.map(Body::new),
+            Err(never) => match never {},
+        };
+        if unchanged && response.status().is_success() {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            for name in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, ACCEPT_RANGES] {
+                response.headers_mut().remove(name);
+            }
+        } else if let Some(gzip) = made.filter(|_| response.status() == StatusCode::OK) {
+            let headers = response.headers_mut();
+            headers.remove(ACCEPT_RANGES);
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(gzip.len()));
+            if !head {
+                *response.body_mut() = Body::from(gzip);
+            }
+        }
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        if varies {
+            response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        Some(response)
     }
+
+    fn has_neighbour(&self, file: &Path, form: Form) -> bool {
+        let mut name = file.as_os_str().to_owned();
+        name.push(form.ending());
+        PathBuf::from(name).canonicalize().is_ok_and(|n| n.starts_with(&self.root) && n.is_file())
+    }
+}
+
+/// Text, and programs for the browser; pictures, sounds and fonts are compressed already.
+fn compressible(path: &str) -> bool {
+    let ending = path.rsplit_once('.').map_or("", |(_, e)| e);
+    ["js", "mjs", "css", "json", "map", "svg", "txt", "xml", "wasm", "html"].contains(&ending)
 }
 
 #[cfg(test)]

@@ -22,9 +22,13 @@ pub(super) enum Keep {
     Forever,
 }
 
-/// Files with a version in their address (`?v=`) never change under it.
-pub(super) fn keep_for_query(query: Option<&str>) -> Keep {
-    if query.is_some_and(|q| q.split('&').any(|p| p.starts_with("v="))) { Keep::Forever } else { Keep::Check }
+/// Files with a version in their address (`?v=`), or with a digest of what is in them in their name, never change under it.
+pub(super) fn keep_for(path: &str, query: Option<&str>) -> Keep {
+    let versioned = query.is_some_and(|q| q.split('&').any(|p| p.starts_with("v=") && p.len() > 2));
+    let name = path.rsplit('/').next().unwrap_or_default();
+    // Shorter ones are dates and numbers.
+    let digest = |part: &str| part.len() >= 16 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    if versioned || name.split(['.', '-', '_']).any(digest) { Keep::Forever } else { Keep::Check }
 }
 
 /// Adds what browsers need to be careful on our behalf.
@@ -126,8 +130,12 @@ mod tests {
 
     #[test]
     fn only_versioned_addresses_are_kept_forever() {
-        assert_eq!(keep_for_query(Some("v=139")), Keep::Forever);
-        assert_eq!(keep_for_query(Some("room=v=1")), Keep::Check);
-        assert_eq!(keep_for_query(None), Keep::Check);
+        let keep = |query| keep_for("/libs/app.js", query);
+        assert_eq!(keep(Some("v=139")), Keep::Forever);
+        assert_eq!(keep(Some("room=v=1")), Keep::Check);
+        assert_eq!(keep(Some("v=")), Keep::Check);
+        assert_eq!(keep(None), Keep::Check);
+        assert_eq!(keep_for("/libs/chunk-0123456789abcdef0123.min.js", None), Keep::Forever);
+        assert_eq!(keep_for("/libs/report-20260829.js", None), Keep::Check);
     }
 }

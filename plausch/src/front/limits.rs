@@ -56,3 +56,14 @@ pub(crate) const SSI_INCLUDES: usize = 64;
 pub(crate) const SSI_VARIABLES: usize = 64;
 /// See [`SSI_VARIABLES`].
 pub(crate) const SSI_VALUE: usize = 8 * 1024;
+
+/// The smallest file that is compressed; below, the head of the answer weighs more. Upstream's figure. Not a bound: small
+/// files go out as they are.
+pub(crate) const COMPRESS_FROM: u64 = 860;
+
+/// The largest. The app's largest script has 6 MB; one file is compressed at a time, so this is read into memory once.
+pub(crate) const COMPRESS_FILE: u64 = 16 * 1024 * 1024;
+
+/// What is kept of compressed files, in all. The app of today comes to 4 MB. What does not fit goes out as it is: nothing is
+/// pushed out, so that nobody makes us compress the same again and again.
+pub(crate) const COMPRESSED_KEPT: usize = 32 * 1024 * 1024;

@@ -1,22 +1,26 @@
 //! Requests of browsers and apps in; the web app or the test-call page, its configuration, and the way to the XMPP
 //! server, the focus and the bridge out.
 
+mod asked;
 mod config_js;
 mod folder;
 mod headers;
+mod interface_config;
+mod kept;
 pub(crate) mod limits;
 mod paths;
 pub(crate) mod secure;
 mod ssi;
 mod test_page;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::middleware;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 
 use self::config_js::Asker;
 use self::folder::{Folder, Generated};
@@ -72,12 +76,22 @@ impl Front {
         match place.path.as_str() {
             // Asked by clients that want to know whether the network is back.
             "/_unlock" => return empty(StatusCode::NO_CONTENT),
-            "/config.js" => return script(self.config(&place.tenant, &base, &host).await, Keep::Never),
+            "/config.js" => return script(self.config(&place.tenant, &base, &host).await),
+            "/interface_config.js" => {
+                let front = self.clone();
+                let made = tokio::task::spawn_blocking(move || {
+                    front.interface_config_blocking(&place.tenant, &host)
+                });
+                return respond(request.headers(), SCRIPT, made.await.unwrap_or_default(), Keep::Check);
+            }
+            "/robots.txt" if !self.inner.folder.as_ref().is_some_and(|f| f.has("/robots.txt")) => {
+                return respond(request.headers(), PLAIN, ROBOTS.to_owned(), Keep::Check);
+            }
             _ => {}
         }
         match &self.inner.folder {
             Some(folder) => self.serve_folder(folder.clone(), place, base, host, request).await,
-            None => serve_test_page(&place),
+            None => serve_test_page(request.headers(), &place),
         }
     }
 
@@ -95,11 +109,9 @@ impl Front {
             "/" => "/index.html".to_owned(),
             p => p.trim_end_matches('/').to_owned(),
         };
-        let keep = headers::keep_for_query(request.uri().query());
+        let is_room = place.path != "/";
+        let keep = headers::keep_for(&path, request.uri().query());
         if !folder.has(&path) {
-            if path == "/interface_config.js" {
-                return script("var interfaceConfig = {};\n".into(), Keep::Check);
-            }
             if !paths::is_room(&place.tenant, &path) {
                 return not_found();
             }
@@ -111,8 +123,10 @@ impl Front {
             tokio::task::spawn_blocking(move || {
                 let variables = variables(&place.tenant, &host);
                 // Pages include the configuration by an address without the tenant; it is the page's tenant that counts.
-                let generated: Generated = Arc::new(move |p: &str| {
-                    (p == "/config.js").then(|| front.config_blocking(&place.tenant, &base, &host))
+                let generated: Generated = Arc::new(move |p: &str| match p {
+                    "/config.js" => Some(front.config_blocking(&place.tenant, &base, &host)),
+                    "/interface_config.js" => Some(front.interface_config_blocking(&place.tenant, &host)),
+                    _ => None,
                 });
                 folder.page(&path, variables, &generated)
             })
@@ -123,7 +137,10 @@ impl Front {
                 // Includes and variables depend on the tenant.
                 let is_page = path.ends_with(".html");
                 let keep = if is_page { Keep::Check } else { keep };
-                let mut response = respond(content_type(&path), text, keep);
+                let mut response = respond(request.headers(), content_type(&path), text, keep);
+                if is_page && is_room {
+                    no_index(response.headers_mut());
+                }
                 if is_page && let Some(csp) = &self.inner.web.csp {
                     response.headers_mut().insert(CONTENT_SECURITY_POLICY, csp.clone());
                 }
@@ -149,19 +166,43 @@ impl Front {
 
     /// `config.js` with its directives resolved. Reads files.
     fn config_blocking(&self, tenant: &str, base: &str, host: &str) -> String {
-        let read = |path: &Option<std::path::PathBuf>| {
-            path.as_deref().and_then(|p| std::fs::read_to_string(p).ok()).unwrap_or_default()
-        };
-        let custom = read(&self.inner.web.custom_config_js);
-        let text = match &self.inner.web.config_js {
-            Some(_) => format!("{}\n{custom}", read(&self.inner.web.config_js)),
+        let web = &self.inner.web;
+        let custom = format!("{}{}", self.custom("custom-config.js"), read(web.custom_config_js.as_deref()));
+        let text = match &web.config_js {
+            Some(own) => format!("{}\n{custom}", read(Some(own))),
             None => config_js::text(&self.inner.domains, &self.inner.client, Asker { tenant, base }, &custom),
         };
-        if ssi::has_directives(&text) {
-            ssi::render(&text, "/config.js", variables(tenant, host), &|_| None)
-        } else {
-            text
-        }
+        rendered(text, "/config.js", tenant, host)
+    }
+
+    /// The same for `interface_config.js`, the folder's own or ours.
+    fn interface_config_blocking(&self, tenant: &str, host: &str) -> String {
+        let own = self.inner.folder.as_ref().and_then(|f| f.text("/interface_config.js"));
+        let text = own.unwrap_or_else(interface_config::text);
+        rendered(
+            format!("{text}{}", self.custom("custom-interface_config.js")),
+            "/interface_config.js",
+            tenant,
+            host,
+        )
+    }
+
+    /// What the admin has to add, on lines of its own.
+    fn custom(&self, name: &str) -> String {
+        let text = read(self.inner.web.custom.as_ref().map(|folder| folder.join(name)).as_deref());
+        if text.is_empty() { text } else { format!("\n{text}\n") }
+    }
+}
+
+fn read(path: Option<&Path>) -> String {
+    path.and_then(|p| std::fs::read_to_string(p).ok()).unwrap_or_default()
+}
+
+fn rendered(text: String, path: &str, tenant: &str, host: &str) -> String {
+    if ssi::has_directives(&text) {
+        ssi::render(&text, path, variables(tenant, host), &|_| None)
+    } else {
+        text
     }
 }
 
@@ -176,26 +217,32 @@ pub(crate) fn rewrite<B>(mut request: Request<B>) -> Request<B> {
     request
 }
 
-fn serve_test_page(place: &Place) -> Response<Body> {
+fn serve_test_page(asked: &HeaderMap, place: &Place) -> Response<Body> {
     let path = place.path.as_str();
     if let Some(name) = path.strip_prefix(test_page::PREFIX) {
         return match test_page::asset(name) {
-            Some(a) => respond(a.content_type, a.text.to_owned(), Keep::Check),
+            Some(a) => respond(asked, a.content_type, a.text.to_owned(), Keep::Check),
             None => not_found(),
         };
-    }
-    if path == "/interface_config.js" {
-        return script("var interfaceConfig = {};\n".into(), Keep::Check);
     }
     let page = path == "/" || (paths::is_room(&place.tenant, path) && !path.contains('.'));
     if !page {
         return not_found();
     }
-    let mut response = respond(test_page::INDEX.content_type, test_page::INDEX.text.to_owned(), Keep::Check);
+    let mut response =
+        respond(asked, test_page::INDEX.content_type, test_page::INDEX.text.to_owned(), Keep::Check);
+    if path != "/" {
+        no_index(response.headers_mut());
+    }
     response
         .headers_mut()
         .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(test_page::CONTENT_SECURITY_POLICY));
     response
+}
+
+/// Names of rooms are nobody's business who searches.
+fn no_index(headers: &mut HeaderMap) {
+    headers.insert(ROBOTS_TAG, HeaderValue::from_static("noindex, nofollow"));
 }
 
 /// The variables upstream's web server sets for its pages.
@@ -211,15 +258,34 @@ fn content_type(path: &str) -> &'static str {
     match path.rsplit('.').next() {
         Some("html") => "text/html; charset=utf-8",
         Some("json") => "application/json",
-        _ => "application/javascript; charset=utf-8",
+        _ => SCRIPT,
     }
 }
 
-fn script(text: String, keep: Keep) -> Response<Body> {
-    respond("application/javascript; charset=utf-8", text, keep)
+/// What depends on who asks. It goes out uncompressed, and so does every page: what a stranger chooses (a tenant, a host)
+/// stands in it.
+fn script(text: String) -> Response<Body> {
+    made(SCRIPT, text, Keep::Never)
 }
 
-fn respond(content_type: &'static str, text: String, keep: Keep) -> Response<Body> {
+/// A text, or the word that the asker has it already.
+fn respond(asked: &HeaderMap, content_type: &'static str, text: String, keep: Keep) -> Response<Body> {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let hex: String = digest.as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect();
+    let tag = format!("\"{hex}\"");
+    let mut response = made(content_type, text, keep);
+    if asked::has(asked, &tag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+fn made(content_type: &'static str, text: String, keep: Keep) -> Response<Body> {
     let mut response = Response::new(Body::from(text));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers::add(response.headers_mut(), keep);
@@ -227,7 +293,7 @@ fn respond(content_type: &'static str, text: String, keep: Keep) -> Response<Bod
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Body> {
-    let mut response = respond("text/plain; charset=utf-8", format!("{text}\n"), Keep::Never);
+    let mut response = made(PLAIN, format!("{text}\n"), Keep::Never);
     *response.status_mut() = status;
     response
 }
@@ -242,6 +308,13 @@ fn empty(status: StatusCode) -> Response<Body> {
 fn not_found() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "nothing here")
 }
+
+const SCRIPT: &str = "application/javascript; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
+const ROBOTS_TAG: HeaderName = HeaderName::from_static("x-robots-tag");
+
+/// A robot that runs scripts would come into the meeting; the start page may be found.
+const ROBOTS: &str = "User-agent: *\nAllow: /$\nDisallow: /\n";
 
 #[cfg(test)]
 mod tests;

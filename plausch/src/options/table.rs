@@ -24,8 +24,11 @@ const fn of(
     Setting { key, flag, env, default, kind, help }
 }
 
-/// Every option there is. Environment names are docker-jitsi-meet's where that has one.
-pub(crate) const SETTINGS: &[Setting] = &[
+/// Every option there is.
+pub(crate) const SETTINGS: &[Setting] = &super::web::behind::<{ OWN.len() + super::web::ROWS.len() }>(OWN);
+
+/// All but those that only the web client heeds. The `client` ones come last, where those follow.
+const OWN: &[Setting] = &[
     text("http.listen", "http", &["PLAUSCH_HTTP"], "127.0.0.1:8000", "Address of the web front."),
     text(
         "http.public_url",
@@ -54,6 +57,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
         &["PLAUSCH_CUSTOM_CONFIG_JS"],
         "",
         "A file that is appended to config.js, so that it has the last word.",
+    ),
+    text(
+        "http.custom",
+        "custom",
+        &["PLAUSCH_CUSTOM"],
+        "",
+        "Folder whose custom-config.js and custom-interface_config.js are appended to those files.",
     ),
     text(
         "http.allow_origin",
@@ -364,6 +374,35 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     text("bridge.region", "", &["JVB_OCTO_REGION"], "", "Region this bridge reports."),
     text("bridge.brewery", "", &["JVB_BREWERY_MUC"], "jvbbrewery", "Name of the bridges' room."),
+    text(
+        "log.filter",
+        "log",
+        &["PLAUSCH_LOG", "RUST_LOG", "LOG_LEVEL"],
+        "info",
+        "What is logged: off, error, warn, info, debug, trace, or target=level. Libraries say nothing below info.",
+    ),
+    text(
+        "log.format",
+        "log-format",
+        &["PLAUSCH_LOG_FORMAT", "LOG_FORMAT"],
+        "text",
+        "`text`, `json`, or `jitsi`: the lines of Jicofo, the bridge and Prosody, for programs that read those.",
+    ),
+    text(
+        "log.to",
+        "log-to",
+        &["PLAUSCH_LOG_TO"],
+        "",
+        "`stderr` or `stdout`; without it, standard output for `jitsi` and standard error otherwise.",
+    ),
+    of(
+        Kind::List,
+        "start.accept",
+        "",
+        &["PLAUSCH_ACCEPT"],
+        "",
+        "Variables of upstream's that keep people out, whose absence is accepted.",
+    ),
     of(
         Kind::Bool,
         "client.websocket",
@@ -420,20 +459,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "true",
         "Show the welcome page at /.",
     ),
-    text(
-        "log.filter",
-        "log",
-        &["PLAUSCH_LOG", "RUST_LOG", "LOG_LEVEL"],
-        "info",
-        "What is logged: off, error, warn, info, debug, trace, or target=level. Libraries say nothing below info.",
-    ),
-    text("log.format", "log-format", &["PLAUSCH_LOG_FORMAT"], "text", "`text` or `json`."),
     of(
-        Kind::List,
-        "start.accept",
+        Kind::Bool,
+        "client.relative_bosh",
         "",
-        &["PLAUSCH_ACCEPT"],
-        "",
-        "Variables of upstream's that keep people out, whose absence is accepted.",
+        &["BOSH_RELATIVE"],
+        "false",
+        "Clients take BOSH from the host they see the page on, for several names with one http.public_url.",
     ),
 ];

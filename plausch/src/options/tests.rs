@@ -88,6 +88,12 @@ fn a_value_without_meaning_names_its_option_and_its_origin() {
         ("P2P_STUN_SERVERS", "stun:x", "client.p2p_stun_servers"),
         ("CSP_HEADER", "a\nb", "http.csp"),
         ("PLAUSCH_ADMIN_HOSTS", "http://plausch", "admin.hosts"),
+        ("START_AUDIO_MUTED", "never", "client.start_audio_muted"),
+        ("RESOLUTION", "-1", "client.resolution"),
+        ("CODEC_ORDER_JVB", "['VP7']", "client.codecs"),
+        ("DESKTOP_SHARING_FRAMERATE_MIN", "five", "client.screen_rate_min"),
+        ("LOG_FORMAT", "xml", "log.format"),
+        ("PLAUSCH_LOG_TO", "file", "log.to"),
     ] {
         let e = load(&[(name, value)]).unwrap_err().to_string();
         assert!(e.contains(option) && e.contains(name) && !e.contains('\n'), "{e}");
@@ -104,6 +110,7 @@ const OTHER: &[(&str, &str)] = &[
     ("http.web", "none"),
     ("http.config_js", "/etc/hostname"),
     ("http.custom_config_js", "/etc/hostname"),
+    ("http.custom", "/etc"),
     ("http.allow_origin", "none"),
     ("http.csp", "default-src 'self'"),
     ("http.trusted_proxies", "192.0.2.1"),
@@ -158,6 +165,8 @@ const OTHER: &[(&str, &str)] = &[
     ("bridge.name", "other"),
     ("bridge.region", "other"),
     ("bridge.brewery", "other"),
+    ("log.format", "jitsi"),
+    ("log.to", "stdout"),
     ("client.websocket", "false"),
     ("client.http_conference_request", "false"),
     ("client.prefer_sctp", "false"),
@@ -165,7 +174,18 @@ const OTHER: &[(&str, &str)] = &[
     ("client.p2p_stun_servers", "stun.example:3478"),
     ("client.prejoin", "false"),
     ("client.welcome_page", "false"),
+    ("client.relative_bosh", "true"),
 ];
+
+/// The same for those that are written into config.js alone.
+fn other(s: &Setting) -> &'static str {
+    match (s.kind, s.default) {
+        (service::Kind::Bool, "true") => "false",
+        (service::Kind::Bool, _) => "true",
+        (service::Kind::List, _) => "H264",
+        _ => "7",
+    }
+}
 
 /// A server that should ask a booking system and could not was open to everybody.
 #[test]
@@ -198,8 +218,7 @@ fn modules_that_are_not_there_stop_the_start_unless_they_are_accepted() {
 #[test]
 fn every_option_reaches_the_settings() {
     // Read by the process itself, by the environment's check, or files (`a_certificate_needs_its_key_and_both_are_read`).
-    const ELSEWHERE: &[&str] =
-        &["log.filter", "log.format", "start.accept", "https.certificate", "https.key"];
+    const ELSEWHERE: &[&str] = &["log.filter", "start.accept", "https.certificate", "https.key"];
     let with = |flags: BTreeMap<&'static str, String>| {
         let e = Effective::load(SETTINGS, &Sources { file: None, env: &|_| None, flags }).unwrap();
         format!("{:?}", Settings::check(&e).unwrap())
@@ -218,13 +237,16 @@ fn every_option_reaches_the_settings() {
             "turn.password" => &[("turn.hosts", "a"), ("turn.username", "x")],
             "turn.hosts" | "turn.tls_hosts" | "turn.stun_host" => &[],
             "turn.tls_port" => &[("turn.tls_hosts", "a")],
+            "client.screen_rate_min" | "client.screen_rate_max" => &[("client.screen_rate_auto", "false")],
             k if k.starts_with("turn.") => &[("turn.hosts", "a")],
             _ => &[],
         };
         all.iter().map(|(k, v)| (*k, (*v).to_owned())).collect()
     };
     for s in SETTINGS.iter().filter(|s| !ELSEWHERE.contains(&s.key)) {
-        let (_, other) = OTHER.iter().find(|(key, _)| *key == s.key).unwrap_or_else(|| panic!("{}", s.key));
+        let only_client = || web::ROWS.iter().any(|r| r.setting.key == s.key).then(|| other(s));
+        let named = OTHER.iter().find(|(key, _)| *key == s.key).map(|(_, other)| *other);
+        let other = named.or_else(only_client).unwrap_or_else(|| panic!("{}", s.key));
         let other = if s.key == "admin.token_file" { token.to_str().unwrap() } else { other };
         // Without the web app installed, there is none by default either.
         if s.key != "http.web" || Path::new(DEBIAN_WEB).exists() {
@@ -340,4 +362,97 @@ fn row(s: &Setting) -> String {
     let flag = if s.flag.is_empty() { String::new() } else { format!("`--{}`", s.flag) };
     let env: Vec<String> = s.env.iter().map(|e| code(e)).collect();
     format!("| `{}` | {flag} | {} | {} | {} |", s.key, env.join(", "), code(s.default), s.help)
+}
+
+fn key(env: &[(&str, &str)], at: &str) -> Option<serde_json::Value> {
+    let s = load(env).unwrap();
+    let mut found = s.client.more.into_iter().filter(|(key, _)| *key == at).map(|(_, value)| value);
+    let first = found.next();
+    assert!(found.next().is_none(), "{at} twice");
+    first
+}
+
+/// `config.js` had none of these: nobody came muted, there was no notice of a dead microphone.
+#[test]
+fn compat_the_web_client_has_docker_s_defaults() {
+    use serde_json::json;
+    for (at, value) in [
+        ("startAudioMuted", json!(10)),
+        ("startVideoMuted", json!(10)),
+        ("enableNoAudioDetection", json!(true)),
+        ("enableNoisyMicDetection", json!(true)),
+        ("enableTalkWhileMuted", json!(false)),
+        ("videoQuality.codecPreferenceOrder", json!(["AV1", "VP9", "VP8", "H264"])),
+        ("videoQuality.mobileCodecPreferenceOrder", json!(["VP8", "VP9", "H264", "AV1"])),
+        ("p2p.codecPreferenceOrder", json!(["AV1", "VP9", "VP8", "H264"])),
+        ("p2p.mobileCodecPreferenceOrder", json!(["VP8", "VP9", "H264", "AV1"])),
+        ("constraints.video.width.ideal", json!(1280)),
+        ("constraints.video.height.min", json!(180)),
+        ("resolution", json!(720)),
+        ("disableAP", json!(false)),
+        ("audioQuality.stereo", json!(false)),
+        ("requireDisplayName", json!(false)),
+        ("virtualBackground.enableV2", json!(true)),
+        ("remoteVideoMenu.disableKick", json!(false)),
+    ] {
+        assert_eq!(key(&[], at), Some(value), "{at}");
+    }
+    for at in
+        ["defaultLanguage", "toolbarButtons", "disableSimulcast", "enableRemb", "desktopSharingFrameRate.min"]
+    {
+        assert_eq!(key(&[], at), None, "{at}");
+    }
+}
+
+#[test]
+fn variables_of_the_web_client_reach_its_configuration() {
+    use serde_json::json;
+    for (env, at, value) in [
+        (&[("DEFAULT_LANGUAGE", "de")][..], "defaultLanguage", json!("de")),
+        (&[("START_AUDIO_MUTED", "3")], "startAudioMuted", json!(3)),
+        (&[("TOOLBAR_BUTTONS", "camera,chat,,")], "toolbarButtons", json!(["camera", "chat"])),
+        (&[("HIDE_PREMEETING_BUTTONS", "invite")], "hiddenPremeetingButtons", json!(["invite"])),
+        (&[("ENABLE_AUDIO_PROCESSING", "0")], "disableAP", json!(true)),
+        (&[("ENABLE_SIMULCAST", "false")], "disableSimulcast", json!(true)),
+        (&[("ENABLE_TCC", "0")], "enableTcc", json!(false)),
+        (&[("RESOLUTION", "1080")], "constraints.video.height.max", json!(1080)),
+        (
+            &[("DESKTOP_SHARING_FRAMERATE_AUTO", "0"), ("DESKTOP_SHARING_FRAMERATE_MAX", "30")],
+            "desktopSharingFrameRate.max",
+            json!(30),
+        ),
+        (&[("WHITEBOARD_COLLAB_SERVER_PUBLIC_URL", "https://w.example")], "whiteboard.enabled", json!(true)),
+        (&[("DISABLE_DEEP_LINKING", "0")], "disableDeepLinking", json!(false)),
+        (&[("DISABLE_LOCAL_RECORDING", "0")], "localRecording.disable", json!(false)),
+        (&[("ETHERPAD_PUBLIC_URL", "https://e.example/p/")], "etherpad_base", json!("https://e.example/p/")),
+    ] {
+        assert_eq!(key(env, at), Some(value), "{env:?}");
+    }
+}
+
+#[test]
+fn compat_codecs_as_javascript_has_them() {
+    let codecs = |text| key(&[("CODEC_ORDER_JVB", text)], "p2p.codecPreferenceOrder").unwrap();
+    for text in ["[\"VP9\", \"H264\"]", "['vp9','h264']", "VP9,H264", "[ 'VP9' , 'H264', ]"] {
+        assert_eq!(codecs(text), serde_json::json!(["VP9", "H264"]), "{text}");
+    }
+}
+
+#[test]
+fn compat_one_way_of_branding() {
+    let both = [("DYNAMIC_BRANDING_URL", "/a.json"), ("BRANDING_DATA_URL", "/b")];
+    assert_eq!(key(&both, "brandingDataUrl"), None);
+    assert_eq!(key(&both, "dynamicBrandingUrl"), Some("/a.json".into()));
+    assert_eq!(key(&both[1..], "brandingDataUrl"), Some("/b".into()));
+}
+
+#[test]
+fn the_log_goes_where_readers_of_its_format_look() {
+    use service::logging::{Format, To};
+    assert_eq!(load(&[]).unwrap().log, (Format::Text, To::Error));
+    assert_eq!(load(&[("LOG_FORMAT", "jitsi")]).unwrap().log, (Format::Jitsi, To::Output));
+    assert_eq!(
+        load(&[("LOG_FORMAT", "json"), ("PLAUSCH_LOG_TO", "stdout")]).unwrap().log,
+        (Format::Json, To::Output)
+    );
 }

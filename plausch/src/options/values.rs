@@ -136,3 +136,14 @@ pub(super) fn file(e: &Effective, key: &str) -> Result<Option<PathBuf>, StartErr
         .map(|_| Some(path.clone()))
         .map_err(|x| StartError::Unreadable { path, reason: x.to_string() })
 }
+
+pub(super) fn folder(e: &Effective, key: &str) -> Result<Option<PathBuf>, StartError> {
+    let path = PathBuf::from(e.text(key));
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    match std::fs::read_dir(&path) {
+        Ok(_) => Ok(Some(path)),
+        Err(x) => Err(StartError::Unreadable { path, reason: x.to_string() }),
+    }
+}

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use jitsi_xmpp::{FullJid, Sensitive};
+use service::logging::To;
 use service::{Effective, Health, Metrics, Proxies, Shutdown, StartError, listen};
 use xmpp_link::{Link, LinkConfig, TlsMode};
 
@@ -119,7 +120,12 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
     let admin = admin::router(&settings.admin, process.metrics, routes.admin);
     let private_too = Serving::new(as_it_is, Proxies::default());
     shutdown.spawn("admin", serve::http(private, admin, private_too, shutdown.watch()));
-    service::output::say(greeting::text(role, &settings, effective));
+    let greeting = greeting::text(role, &settings, effective);
+    match settings.log.1 {
+        To::Error => service::output::say(greeting),
+        // Whoever reads the log there reads lines of the log.
+        To::Output => greeting.lines().filter(|l| !l.trim().is_empty()).for_each(|l| tracing::info!("{l}")),
+    }
     Ok(shutdown.wait().await)
 }
 

@@ -10,6 +10,9 @@ fn ask(role: Role, env: &[(&str, &str)], german: bool) -> Result<Findings, Start
     check(role, env.keys().copied(), &value, &accepted, german)
 }
 
+/// How names begin that upstream does not have.
+const OURS: &[&str] = &["PLAUSCH_", "RUST_LOG", "LOG_FORMAT"];
+
 fn ours() -> BTreeSet<&'static str> {
     SETTINGS.iter().flat_map(|s| s.env).copied().collect()
 }
@@ -18,7 +21,7 @@ fn ours() -> BTreeSet<&'static str> {
 fn every_variable_of_upstream_s_has_exactly_one_meaning() {
     let mut seen = BTreeSet::new();
     let ours = ours();
-    let named = ours.iter().filter(|n| !n.starts_with("PLAUSCH_") && **n != "RUST_LOG");
+    let named = ours.iter().filter(|n| !OURS.iter().any(|o| n.starts_with(o)));
     let ignored = UPSTREAM.iter().flat_map(|(_, names)| names.split_whitespace());
     // What is honoured in part is an option, too.
     let restricting = RESTRICTIONS.iter().filter(|r| !matches!(r.when, When::Beyond(_))).map(|r| r.name);
@@ -130,7 +133,7 @@ fn table() -> Vec<String> {
         .iter()
         .map(|r| format!("| `{}` | {} | {} | {} |", r.name, when(r.when), r.english, r.german));
     let honoured = SETTINGS.iter().flat_map(|s| {
-        let upstream = s.env.iter().filter(|n| !n.starts_with("PLAUSCH_") && **n != "RUST_LOG");
+        let upstream = s.env.iter().filter(|n| !OURS.iter().any(|o| n.starts_with(o)));
         upstream.map(|n| format!("| `{n}` | `{}` |", s.key))
     });
     let list =
