@@ -22,9 +22,17 @@ const NEEDED: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
+/// Web servers that stand in front of us in tests. Debian has no Traefik.
+const WEB_SERVERS: &[(&str, &str)] =
+    &[("nginx", "nginx-light"), ("apache2", "apache2"), ("haproxy", "haproxy"), ("caddy", "caddy")];
+
 /// Installs what is missing; needs root and Debian for that.
 pub(crate) fn install() -> Result<()> {
     need(NEEDED)?;
+    if !WEB_SERVERS.iter().all(|(program, _)| found(program)) && is_root() {
+        let _quiet = NoServices::new()?;
+        need(WEB_SERVERS)?;
+    }
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir("tests/browser");
     npm.stdout(stderr());

@@ -113,8 +113,10 @@ impl Whole {
         for (flag, address) in [("--http", http), ("--admin", admin), ("--xmpp", xmpp), ("--media", media)] {
             command.args([flag, &address.to_string()]);
         }
-        command.args(["--web", "none"]);
         change(&mut command);
+        if !command.get_args().any(|a| a == "--web") {
+            command.args(["--web", "none"]);
+        }
         Self { http, media, admin, running: Running::healthy(&mut command, admin) }
     }
 
