@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use service::options::ConfigFile;
 use service::{Effective, Kind, Origin, Sources, StartError};
 
+use crate::commands;
 use crate::options::environment::{self, Findings};
 use crate::options::{Role, SETTINGS};
 
@@ -19,11 +20,19 @@ pub(crate) enum Asked {
     Run(Role, Box<Effective>, Findings),
     /// Print this and end well: help, version, sample configuration.
     Print(String),
+    /// Something beside the server.
+    Do(commands::Command),
 }
 
 /// The variables of a process.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl From<Vec<(String, String)>> for Environment {
+    fn from(variables: Vec<(String, String)>) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
 
 impl Environment {
     /// Names that are no UTF-8 are none of ours. A value that is none is not understood, which is not the same as not set.
@@ -33,6 +42,18 @@ impl Environment {
         };
         Self(vars.filter_map(text).collect())
     }
+
+    pub(crate) fn value(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub(crate) fn into_variables(self) -> Vec<(String, String)> {
+        self.0.into_iter().collect()
+    }
 }
 
 /// Reads arguments, environment, and the file that one of them names, or this one instead.
@@ -41,8 +62,6 @@ pub(crate) fn read(
     file: Option<ConfigFile>,
     env: &Environment,
 ) -> Result<Asked, StartError> {
-    let names = env.0.keys().map(String::as_str);
-    let env = &|name: &str| env.0.get(name).cloned();
     let matches = match command().try_get_matches_from(args) {
         Ok(m) => m,
         Err(e)
@@ -58,12 +77,27 @@ pub(crate) fn read(
         Err(e) => return Err(one_line(&e)),
     };
     let (role, matches) = match matches.subcommand() {
-        Some(("xmpp", m)) => (Role::Xmpp, m),
-        Some(("focus", m)) => (Role::Focus, m),
-        Some(("videobridge", m)) => (Role::Videobridge, m),
         Some(("sample-config", _)) => return Ok(Asked::Print(service::options::sample(SETTINGS))),
-        _ => (Role::AllInOne, &matches),
+        Some((name, m)) => match role(name) {
+            Some(role) => (role, m),
+            None => return commands::read(name, m, file, env).map(Asked::Do),
+        },
+        None => (Role::AllInOne, &matches),
     };
+    let (effective, _) = layers(matches, file, env, None)?;
+    let value = &|name: &str| env.value(name);
+    let accepted = effective.list("start.accept");
+    let findings = environment::check(role, env.names(), value, accepted, environment::is_german(value))?;
+    Ok(Asked::Run(role, Box::new(effective), findings))
+}
+
+/// The options of all layers, and the file that was read. `usual`: a file to read when none is named.
+pub(crate) fn layers(
+    matches: &ArgMatches,
+    file: Option<ConfigFile>,
+    env: &Environment,
+    usual: Option<PathBuf>,
+) -> Result<(Effective, Option<PathBuf>), StartError> {
     let flags: BTreeMap<_, _> = SETTINGS
         .iter()
         .filter(|s| !s.flag.is_empty())
@@ -72,15 +106,24 @@ pub(crate) fn read(
     let named = matches
         .get_one::<PathBuf>("config")
         .cloned()
-        .or_else(|| env("PLAUSCH_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
-    let file = match (file, named) {
+        .or_else(|| env.value("PLAUSCH_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
+    let file = match (file, named.or(usual)) {
         (None, Some(path)) => Some(ConfigFile::read(&path)?),
         (file, _) => file,
     };
+    let env = &|name: &str| env.value(name);
     let effective = Effective::load(SETTINGS, &Sources { file: file.as_ref(), env, flags })?;
-    let accepted = effective.list("start.accept");
-    let findings = environment::check(role, names, env, accepted, environment::is_german(env))?;
-    Ok(Asked::Run(role, Box::new(effective), findings))
+    Ok((effective, file.map(|f| f.path)))
+}
+
+/// The role of this name.
+pub(crate) fn role(name: &str) -> Option<Role> {
+    match name {
+        "xmpp" => Some(Role::Xmpp),
+        "focus" => Some(Role::Focus),
+        "videobridge" => Some(Role::Videobridge),
+        _ => None,
+    }
 }
 
 fn command() -> Command {
@@ -96,10 +139,14 @@ fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
         .subcommand(Command::new("sample-config").about("Print a commented configuration file with every option"));
-    roles.into_iter().fold(all, |c, (name, about)| c.subcommand(options(Command::new(name)).about(about)))
+    let all = roles
+        .into_iter()
+        .fold(all, |c, (name, about)| c.subcommand(options(Command::new(name)).about(about)));
+    commands::all().into_iter().fold(all, Command::subcommand)
 }
 
-fn options(command: Command) -> Command {
+/// A command with all options of a start.
+pub(crate) fn options(command: Command) -> Command {
     let file = Arg::new("config")
         .long("config")
         .value_name("FILE")

@@ -3,6 +3,9 @@
 
 mod admin;
 mod cli;
+mod commands;
+mod doctor;
+mod draining;
 mod front;
 mod greeting;
 mod options;
@@ -10,6 +13,7 @@ mod patience;
 mod serve;
 mod tls;
 mod wiring;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -18,6 +22,8 @@ use service::options::ConfigFile;
 use service::{Effective, StartError, logging};
 
 use crate::cli::{Asked, Environment};
+use crate::doctor::checks::addresses::contradictions;
+use crate::doctor::facts::Plan;
 use crate::options::environment::Findings;
 use crate::options::{Role, Settings, useless};
 
@@ -27,14 +33,16 @@ pub fn start() -> ExitCode {
     let done = cli::read(std::env::args_os(), None, &env).and_then(|asked| match asked {
         Asked::Print(text) => {
             service::output::say(text);
-            Ok(true)
+            Ok(0)
         }
-        Asked::Run(role, effective, findings) => run(role, &effective, &findings),
+        Asked::Run(role, effective, findings) => {
+            run(role, &effective, &findings).map(|clean| u8::from(!clean))
+        }
+        Asked::Do(command) => commands::run(command),
     });
     logging::flush();
     match done {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => ExitCode::from(code),
         Err(e) => {
             service::output::complain(format!("plausch: {e}"));
             ExitCode::from(e.exit_code())
@@ -52,6 +60,7 @@ pub fn check(
     let file = ConfigFile { path: "plausch.toml".into(), text: file.unwrap_or_default().to_owned() };
     match cli::read(args, Some(file), &Environment::of(vars))? {
         Asked::Print(text) => Ok(Checked::Print(text)),
+        Asked::Do(_) => Ok(Checked::Print(String::new())),
         Asked::Run(_, effective, _) => {
             let files = [
                 "admin.token_file",
@@ -73,7 +82,7 @@ pub fn check(
 /// What [`check`] finds.
 #[derive(Debug)]
 pub enum Checked {
-    /// Help or the like would be printed.
+    /// Help or the like would be printed, or a command beside the server done.
     Print(String),
     /// The program would run with these values.
     Start(Box<Effective>),
@@ -90,6 +99,9 @@ fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, S
     findings.log();
     for line in useless::lines(role, effective) {
         tracing::warn!("{line}");
+    }
+    for finding in contradictions(&Plan::of(role, &settings)) {
+        tracing::warn!("{}: {}", finding.says.en, finding.todo.map_or_else(String::new, |t| t.en));
     }
     front::limits::raise_open_files();
     // Parts name the provider where they can; this is for those that ask the process.

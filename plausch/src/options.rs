@@ -8,7 +8,7 @@ pub(crate) mod useless;
 mod values;
 mod web;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use http::HeaderValue;
@@ -19,6 +19,7 @@ use service::{Effective, Proxies, StartError};
 
 pub(crate) use self::table::SETTINGS;
 pub(crate) use self::tls::Https;
+pub(crate) use self::values::token_of;
 use self::values::{
     admin_hosts, admin_token, file, folder, header, modules, reservations, stun_servers, web_folder,
     xmpp_server,
@@ -48,6 +49,8 @@ pub(crate) struct Settings {
     pub(crate) admin: Admin,
     pub(crate) media: SocketAddr,
     pub(crate) advertise: Vec<SocketAddr>,
+    /// Clients are told where the public name leads, when the machine has inner addresses only.
+    pub(crate) from_dns: bool,
     pub(crate) media_threads: usize,
     pub(crate) media_gso: bool,
     pub(crate) xmpp: SocketAddr,
@@ -145,8 +148,15 @@ pub(crate) struct Client {
 pub(crate) const DEBIAN_WEB: &str = "/usr/share/jitsi-meet";
 
 impl Settings {
-    /// Reads meaning into the values; the first that has none is an error naming it.
+    /// Reads meaning into the values; the first that has none is an error naming it. The admin's token is made if it has to be.
     pub(crate) fn check(e: &Effective) -> Result<Self, StartError> {
+        let mut settings = Self::look(e)?;
+        settings.admin.token = admin_token(e)?;
+        Ok(settings)
+    }
+
+    /// The same without the token, so that nothing is changed.
+    pub(crate) fn look(e: &Effective) -> Result<Self, StartError> {
         check_filter(e.text("log.filter")).map_err(|r| e.bad("log.filter", r))?;
         let format = e.parse::<Format>("log.format")?;
         let to = To::of(e.text("log.to"), format).map_err(|r| e.bad("log.to", r))?;
@@ -163,13 +173,10 @@ impl Settings {
             https: tls::https(e)?,
             trusted_proxies: Proxies::new(e.list("http.trusted_proxies").iter().map(String::as_str))
                 .map_err(|r| e.bad("http.trusted_proxies", r))?,
-            admin: Admin {
-                listen: listen(e, "admin.listen")?,
-                hosts: admin_hosts(e)?,
-                token: admin_token(e)?,
-            },
+            admin: Admin { listen: listen(e, "admin.listen")?, hosts: admin_hosts(e)?, token: None },
             media,
             advertise: advertised(e, media.port())?,
+            from_dns: e.is_on("media.from_dns"),
             media_threads: e.parse("media.threads")?,
             media_gso: e.is_on("media.gso"),
             xmpp: listen(e, "xmpp.listen")?,
@@ -270,10 +277,17 @@ fn advertised(e: &Effective, port: u16) -> Result<Vec<SocketAddr>, StartError> {
             }
             None => (text.as_str(), port),
         };
-        ip.trim()
+        let ip: IpAddr = ip
+            .trim()
             .parse()
-            .map(|ip| SocketAddr::new(ip, port))
-            .map_err(|_| e.bad("media.advertise", "must be IP addresses, each `ip` or `ip#port`"))
+            .map_err(|_| e.bad("media.advertise", "must be IP addresses, each `ip` or `ip#port`"))?;
+        if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255; 4]) || port == 0 {
+            let reason = format!(
+                "{ip} with port {port} can be nobody's address; name the one at which people reach this server"
+            );
+            return Err(e.bad("media.advertise", reason));
+        }
+        Ok(SocketAddr::new(ip, port))
     };
     e.list("media.advertise").iter().map(one).collect()
 }

@@ -116,7 +116,7 @@ fn the_most_talkative_log_knows_no_credentials() {
     let stderr = whole.running.0.stderr.take().unwrap();
     let mut log = String::new();
     { stderr }.read_to_string(&mut log).unwrap();
-    assert!(log.contains("draining"), "the log is on: {log}");
+    assert!(log.contains("stopping"), "the log is on: {log}");
     let hex: String = AUTH.bytes().map(|b| format!("{b:02x}")).collect();
     for secret in [AUTH, &hex, "sehr-geheim", "streng-vertraulich"] {
         let line = log.lines().find(|l| l.contains(secret));

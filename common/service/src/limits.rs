@@ -5,9 +5,9 @@ use std::time::Duration;
 /// Largest configuration file read. A full sample is 8 kB; worst case held in memory while starting: this once.
 pub const MAX_CONFIG_FILE: u64 = 1024 * 1024;
 
-/// How long the parts may take to end after the drain began. Longer than a bridge needs to say goodbye on every
+/// How long the parts may take to end after the stop began. Longer than a bridge needs to say goodbye on every
 /// session, shorter than the ten seconds after which `docker stop` kills.
-pub const DRAIN: Duration = Duration::from_secs(5);
+pub const STOP: Duration = Duration::from_secs(5);
 
 /// From a request's head to the end of its body. A page of source updates over a bad radio link takes some seconds.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Ctrl-C, SIGTERM or an admin's request in, one `watch<bool>` for all parts out, and a bounded wait for their end.
+//! Ctrl-C, SIGTERM or a request from inside in, one `watch<bool>` for all parts out, and a bounded wait for their end.
 
 use std::future::Future;
 use std::io;
@@ -9,9 +9,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use crate::limits::DRAIN;
+use crate::limits::STOP;
 
-/// The process's end: parts are spawned here, told to drain together and waited for.
+/// The process's end: parts are spawned here, told to stop together and waited for. This is a stop, no drain: a drain lets meetings
+/// end by themselves, and the admin asks for one before.
 #[derive(Debug)]
 pub struct Shutdown {
     tell: watch::Sender<bool>,
@@ -36,7 +37,7 @@ impl Shutdown {
         self.tell.clone()
     }
 
-    /// Runs a part. When it ends by itself, the whole process drains: a server without its bridge is no server.
+    /// Runs a part. When it ends by itself, the whole process stops: a server without its bridge is no server.
     pub fn spawn(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
         let part: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(part);
         self.parts.spawn(async move {
@@ -45,7 +46,7 @@ impl Shutdown {
         });
     }
 
-    /// Waits for a signal (or a part's end), drains, and says whether everything ended in time and as told.
+    /// Waits for a signal (or a part's end), stops all parts, and says whether everything ended in time and as told.
     pub async fn wait(mut self) -> bool {
         let mut told = self.tell.subscribe();
         let clean = tokio::select! {
@@ -57,13 +58,13 @@ impl Shutdown {
                 false
             }
         };
-        info!("draining");
+        info!("stopping: meetings end now, and people rejoin by themselves when a server is there again");
         self.tell.send_replace(true);
         let all = async { while self.parts.join_next().await.is_some() {} };
         tokio::select! {
             () = all => clean,
-            () = tokio::time::sleep(DRAIN) => {
-                warn!(seconds = DRAIN.as_secs(), "some parts did not end in time");
+            () = tokio::time::sleep(STOP) => {
+                warn!(seconds = STOP.as_secs(), "some parts did not end in time");
                 clean
             }
             // A second Ctrl-C means now.
@@ -72,7 +73,7 @@ impl Shutdown {
     }
 }
 
-/// Resolves when the drain begins (also when whoever would tell is gone).
+/// Resolves when the stop begins (also when whoever would tell is gone).
 pub async fn told(mut watch: watch::Receiver<bool>) {
     let _ = watch.wait_for(|t| *t).await;
 }
@@ -100,7 +101,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn parts_have_so_long_for_their_goodbye_and_not_longer() {
         let moment = std::time::Duration::from_millis(1);
-        for (takes, in_time) in [(DRAIN - moment, true), (DRAIN + moment, false)] {
+        for (takes, in_time) in [(STOP - moment, true), (STOP + moment, false)] {
             let mut shutdown = Shutdown::new().unwrap();
             let watch = shutdown.watch();
             let (done, ended) = tokio::sync::oneshot::channel();
@@ -112,7 +113,7 @@ mod tests {
             shutdown.trigger().send_replace(true);
             let start = tokio::time::Instant::now();
             assert!(shutdown.wait().await);
-            assert_eq!(start.elapsed(), takes.min(DRAIN));
+            assert_eq!(start.elapsed(), takes.min(STOP));
             assert_eq!(ended.await.is_ok(), in_time);
         }
     }

@@ -81,6 +81,8 @@ pub struct Focus {
     over: Vec<BareJid>,
     next_conference: u64,
     stopping: bool,
+    /// No new conferences for now; those that run go on.
+    draining: bool,
 }
 
 impl std::fmt::Debug for Focus {
@@ -100,6 +102,7 @@ impl Focus {
             over: Vec::new(),
             next_conference: 0,
             stopping: false,
+            draining: false,
         }
     }
 
@@ -135,6 +138,11 @@ impl Focus {
         self.after(now);
     }
 
+    /// Whether new conferences are put off. Those that run go on, and whoever wants a new one is told to ask again.
+    pub const fn set_draining(&mut self, on: bool) {
+        self.draining = on;
+    }
+
     /// Time has passed; call when [`Focus::poll_timeout`] says so.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.engine.link_expired(now) {
@@ -162,6 +170,7 @@ impl Focus {
         // (test: compat_a_waiting_room_is_a_conference_of_one).
         let sizes: Vec<usize> = self.rooms.values().map(|c| c.participant_count().max(1)).collect();
         Stats {
+            draining: self.draining,
             conferences: sizes.len(),
             participants: sizes.iter().sum(),
             largest_conference: sizes.iter().copied().max().unwrap_or(0),

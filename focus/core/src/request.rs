@@ -158,7 +158,7 @@ impl Focus {
         } else if !self.budgets.may_ask(now, &asker) {
             self.engine.counters.requests_rate_limited += 1;
             Some(JoinOutcome::TryAgain)
-        } else if !known && (self.stopping || self.rooms.len() >= limits::CONFERENCES) {
+        } else if !known && (self.stopping || self.draining || self.rooms.len() >= limits::CONFERENCES) {
             Some(JoinOutcome::TryAgain)
         } else if !known && !self.budgets.open(&asker) {
             self.engine.counters.requests_rate_limited += 1;

@@ -34,6 +34,7 @@ pub struct Counters {
 #[allow(missing_docs)]
 pub struct Stats {
     pub connected: bool,
+    pub draining: bool,
     pub conferences: usize,
     pub participants: usize,
     pub largest_conference: usize,

@@ -41,6 +41,7 @@ pub struct FocusHandle {
 enum Command {
     Conference(HttpConferenceRequest, oneshot::Sender<HttpAnswer>),
     Stats(oneshot::Sender<Stats>),
+    Drain(bool, oneshot::Sender<()>),
 }
 
 impl FocusHandle {
@@ -60,6 +61,13 @@ impl FocusHandle {
         let (reply, answer) = oneshot::channel();
         self.commands.try_send(Command::Stats(reply)).ok()?;
         tokio::time::timeout(limits::STATS, answer).await.ok()?.ok()
+    }
+
+    /// New conferences are put off, or taken again. `false` when the engine does not answer.
+    pub async fn set_draining(&self, on: bool) -> bool {
+        let (reply, done) = oneshot::channel();
+        self.commands.try_send(Command::Drain(on, reply)).is_ok()
+            && matches!(tokio::time::timeout(limits::STATS, done).await, Ok(Ok(())))
     }
 
     /// Whether meetings can be held: `Err` says what is missing.
@@ -192,6 +200,10 @@ impl Task {
                 let id = HttpRequestId(self.next_request);
                 self.replies.insert(id, reply);
                 self.step(|focus, now| focus.handle_http_request(now, id, request.from, &request.body));
+            }
+            Command::Drain(on, reply) => {
+                self.focus.set_draining(on);
+                let _ = reply.send(());
             }
             Command::Stats(reply) => {
                 // Whoever asked may have gone.

@@ -164,8 +164,64 @@ impl Findings {
     }
 }
 
-/// Looks at all names. `accepted`: restricting ones that the admin knows to be without effect. `german`: the language of
-/// refusals.
+/// All that is to be said about an environment.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Names of ours that are none, with the closest there is.
+    pub(crate) unknown: Vec<(String, Option<String>)>,
+    pub(crate) restrictions: Vec<Restricted>,
+    pub(crate) findings: Findings,
+}
+
+/// A restricting variable that is set so that it restricts.
+#[derive(Debug)]
+pub(crate) struct Restricted {
+    pub(crate) name: &'static str,
+    pub(crate) english: &'static str,
+    pub(crate) german: &'static str,
+    /// Whether the admin said that it may be missing.
+    pub(crate) accepted: bool,
+}
+
+/// Looks at all names. `accepted`: restricting ones that the admin knows to be without effect.
+pub(crate) fn survey<'a>(
+    role: Role,
+    names: impl Iterator<Item = &'a str>,
+    value: &dyn Fn(&str) -> Option<String>,
+    accepted: &[String],
+) -> Survey {
+    let mut survey = Survey::default();
+    for name in names.filter(|n| n.starts_with("PLAUSCH_")) {
+        let known = || SETTINGS.iter().flat_map(|s| s.env).copied().chain(["PLAUSCH_CONFIG"]);
+        if !known().any(|k| k == name) && !DEVELOPMENT.contains(&name) {
+            let hint = service::options::closest(name, known().filter(|k| k.starts_with("PLAUSCH_")));
+            survey.unknown.push((name.to_owned(), hint));
+        }
+    }
+    let set = |name: &str| value(name).filter(|v| !v.is_empty());
+    for r in RESTRICTIONS.iter().filter(|r| r.roles.contains(&role)) {
+        if set(r.name).is_some_and(|v| r.when.holds(&v)) {
+            let accepted = accepted.iter().any(|a| a == r.name);
+            survey.restrictions.push(Restricted {
+                name: r.name,
+                english: r.english,
+                german: r.german,
+                accepted,
+            });
+        }
+    }
+    for (meaning, names) in UPSTREAM {
+        for name in names.split_whitespace().filter(|n| set(n).is_some()) {
+            match meaning {
+                Meaning::Ignored(_) => survey.findings.ignored.push(name),
+                Meaning::Missing(what) => survey.findings.missing.push((name, *what)),
+            }
+        }
+    }
+    survey
+}
+
+/// The same for a start, which the first fault ends. `german`: the language of refusals.
 pub(crate) fn check<'a>(
     role: Role,
     names: impl Iterator<Item = &'a str>,
@@ -173,16 +229,9 @@ pub(crate) fn check<'a>(
     accepted: &[String],
     german: bool,
 ) -> Result<Findings, StartError> {
-    for name in names.filter(|n| n.starts_with("PLAUSCH_")) {
-        let known = || SETTINGS.iter().flat_map(|s| s.env).copied().chain(["PLAUSCH_CONFIG"]);
-        if !known().any(|k| k == name) && !DEVELOPMENT.contains(&name) {
-            let hint = service::options::closest(name, known().filter(|k| k.starts_with("PLAUSCH_")));
-            return Err(StartError::UnknownOption {
-                name: name.to_owned(),
-                origin: Origin::Environment,
-                hint,
-            });
-        }
+    let survey = survey(role, names, value, accepted);
+    if let Some((name, hint)) = survey.unknown.into_iter().next() {
+        return Err(StartError::UnknownOption { name, origin: Origin::Environment, hint });
     }
     let known = |name: &str| RESTRICTIONS.iter().any(|r| r.name == name);
     if let Some(name) = accepted.iter().find(|name| !known(name)) {
@@ -193,24 +242,11 @@ pub(crate) fn check<'a>(
             hint,
         });
     }
-    let set = |name: &str| value(name).filter(|v| !v.is_empty());
-    for r in RESTRICTIONS.iter().filter(|r| r.roles.contains(&role)) {
-        let holds = set(r.name).is_some_and(|v| r.when.holds(&v));
-        if holds && !accepted.iter().any(|a| a == r.name) {
-            let (reason, way) = if german { (r.german, WAY_GERMAN) } else { (r.english, WAY_ENGLISH) };
-            return Err(StartError::Restriction { name: r.name, text: format!("{reason}; {way}") });
-        }
+    if let Some(r) = survey.restrictions.iter().find(|r| !r.accepted) {
+        let (reason, way) = if german { (r.german, WAY_GERMAN) } else { (r.english, WAY_ENGLISH) };
+        return Err(StartError::Restriction { name: r.name, text: format!("{reason}; {way}") });
     }
-    let mut findings = Findings::default();
-    for (meaning, names) in UPSTREAM {
-        for name in names.split_whitespace().filter(|n| set(n).is_some()) {
-            match meaning {
-                Meaning::Ignored(_) => findings.ignored.push(name),
-                Meaning::Missing(what) => findings.missing.push((name, *what)),
-            }
-        }
-    }
-    Ok(findings)
+    Ok(survey.findings)
 }
 
 /// Whether the locale is a German one, by the order of POSIX.

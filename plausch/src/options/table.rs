@@ -151,6 +151,14 @@ const OWN: &[Setting] = &[
         "Public addresses of the media port, each `ip` or `ip#port`.",
     ),
     of(
+        Kind::Bool,
+        "media.from_dns",
+        "",
+        &["PLAUSCH_FROM_DNS"],
+        "true",
+        "Without media.advertise and with inner addresses only, as behind NAT, clients are told the addresses to which the name in http.public_url leads.",
+    ),
+    of(
         Kind::Number,
         "media.threads",
         "media-threads",

@@ -125,6 +125,7 @@ const OTHER: &[(&str, &str)] = &[
     ("media.listen", "127.0.0.1:1"),
     ("media.port", "1"),
     ("media.advertise", "192.0.2.1"),
+    ("media.from_dns", "false"),
     ("media.threads", "3"),
     ("media.gso", "false"),
     ("xmpp.listen", "127.0.0.1:1"),
@@ -213,6 +214,27 @@ fn modules_that_are_not_there_stop_the_start_unless_they_are_accepted() {
     let accepted = load(&[("XMPP_MODULES", all), ("PLAUSCH_ACCEPT", "XMPP_MODULES")]).unwrap();
     assert_eq!(accepted.modules, ["muc_census", "muc_size"]);
     assert!(load(&[]).unwrap().modules.is_empty());
+}
+
+/// Clients were told addresses that nobody can have.
+#[test]
+fn advertised_addresses_that_can_be_nobody_s_stop_the_start() {
+    for nobodys in [
+        "0.0.0.0",
+        "[::]",
+        "::",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "203.0.113.20#0",
+        "203.0.113.20#x",
+        "meet.example",
+    ] {
+        let line = load(&[("JVB_ADVERTISE_IPS", nobodys)]).unwrap_err().to_string();
+        assert!(line.contains("media.advertise") && line.contains("JVB_ADVERTISE_IPS"), "{line}");
+    }
+    let two = load(&[("JVB_ADVERTISE_IPS", "203.0.113.20,2001:db8::1#443"), ("JVB_PORT", "10001")]).unwrap();
+    assert_eq!(two.advertise, ["203.0.113.20:10001".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap()]);
 }
 
 #[test]

@@ -89,18 +89,24 @@ pub(super) fn admin_token(e: &Effective) -> Result<Option<Sensitive<String>>, St
             file.write_all(format!("{token}\n").as_bytes()).map_err(unreadable)?;
             Ok(Some(Sensitive::new(token)))
         }
-        Err(x) if x.kind() == std::io::ErrorKind::AlreadyExists => {
-            let token = std::fs::read_to_string(&path).map_err(unreadable)?.trim().to_owned();
-            if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-                return Err(e.bad(
-                    "admin.token_file",
-                    "its file must hold 16 or more letters and digits in one line",
-                ));
-            }
-            Ok(Some(Sensitive::new(token)))
-        }
+        Err(x) if x.kind() == std::io::ErrorKind::AlreadyExists => token_of(e),
         Err(x) => Err(unreadable(x)),
     }
+}
+
+/// The token of the file, which has to be there; `None` when no file is named.
+pub(crate) fn token_of(e: &Effective) -> Result<Option<Sensitive<String>>, StartError> {
+    let path = PathBuf::from(e.text("admin.token_file"));
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path)
+        .map_err(|x| StartError::Unreadable { path: path.clone(), reason: x.to_string() })?;
+    let token = text.trim().to_owned();
+    if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(e.bad("admin.token_file", "its file must hold 16 or more letters and digits in one line"));
+    }
+    Ok(Some(Sensitive::new(token)))
 }
 
 pub(super) fn has_port(server: &str) -> bool {

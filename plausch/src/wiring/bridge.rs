@@ -1,22 +1,35 @@
 //! The bridge started from settings, on a link.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use service::StartError;
-use videobridge_server::{Config, Raw};
+use videobridge_server::{BridgeHandle, Config, Raw};
 use xmpp_link::Link;
 
 use super::{Process, Routes, part};
+use crate::doctor::checks::addresses;
+use crate::doctor::facts::{Plan, PublicUrl};
+use crate::doctor::gather;
 use crate::greeting;
 
 /// Starts the media threads and enters the bridges' room.
-pub(super) async fn start(p: &mut Process<'_>, link: Option<Link>) -> Result<Routes, StartError> {
+pub(super) async fn start(
+    p: &mut Process<'_>,
+    link: Option<Link>,
+) -> Result<(Routes, BridgeHandle), StartError> {
     let s = p.settings;
     let machine = if s.media.ip().is_unspecified() {
         videobridge_udp::interface_addresses().map_err(|e| part("the videobridge", e))?
     } else {
         Vec::new()
     };
+    let mut advertise = s.advertise.clone();
+    let plan = Plan::of(p.role, s);
+    if addresses::asks_dns(&plan, &machine)
+        && let Some(name) = plan.public.as_ref().and_then(PublicUrl::name).map(str::to_owned)
+    {
+        advertise = by_name(&plan, &machine, name).await;
+    }
     let channel = channel(&s.web.public_url, s.http, s.client.prefer_sctp);
     let (domain, tls) = match channel {
         Channel::At { domain, tls } => (vec![domain], tls),
@@ -24,7 +37,7 @@ pub(super) async fn start(p: &mut Process<'_>, link: Option<Link>) -> Result<Rou
     };
     let raw = Raw {
         media: s.media,
-        advertise: s.advertise.iter().map(|a| format!("{}#{}", a.ip(), a.port())).collect(),
+        advertise: advertise.iter().map(|a| format!("{}#{}", a.ip(), a.port())).collect(),
         breweries: vec![format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)],
         nick: s.bridge.name.clone(),
         region: s.bridge.region.clone(),
@@ -43,7 +56,25 @@ pub(super) async fn start(p: &mut Process<'_>, link: Option<Link>) -> Result<Rou
     let (health, numbers) = (handle.clone(), handle.clone());
     p.health.add("videobridge", move || health.health());
     p.metrics.add(move |out| numbers.expose(out));
-    Ok(Routes { public: handle.public_router(), admin: handle.colibri_router() })
+    Ok((Routes { public: handle.public_router(), admin: handle.colibri_router() }, handle))
+}
+
+/// What the public name says about where people reach this machine. Without an answer the start goes on.
+async fn by_name(plan: &Plan, machine: &[IpAddr], name: String) -> Vec<SocketAddr> {
+    let looked = tokio::task::spawn_blocking(move || gather::look_up(&name)).await;
+    let found = looked.ok().and_then(Result::ok).unwrap_or_default();
+    let told = addresses::told_by_dns(plan, machine, &found);
+    // A name that leads to an inner address of ours is meant for the inner network.
+    if told.is_empty() && !found.iter().any(|ip| machine.contains(ip)) {
+        tracing::warn!(
+            "this machine has inner addresses only, and http.public_url leads to no other: from outside nobody has sound or picture; \
+             set media.advertise (JVB_ADVERTISE_IPS, --advertise) to the public address"
+        );
+    }
+    for address in &told {
+        tracing::info!("clients are told {address} for media, where http.public_url leads (media.from_dns)");
+    }
+    told
 }
 
 /// Where clients reach the bridge channel as WebSocket.

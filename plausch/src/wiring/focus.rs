@@ -18,7 +18,11 @@ pub(super) enum Alone {
 }
 
 /// Starts the focus.
-pub(super) fn start(p: &mut Process<'_>, link: Link, alone: Alone) -> Result<Routes, StartError> {
+pub(super) fn start(
+    p: &mut Process<'_>,
+    link: Link,
+    alone: Alone,
+) -> Result<(Routes, FocusHandle), StartError> {
     let s = p.settings;
     let config = RawConfig {
         domain: s.domains.main.clone(),
@@ -43,13 +47,13 @@ pub(super) fn start(p: &mut Process<'_>, link: Link, alone: Alone) -> Result<Rou
     p.health.add("focus", move || health.state());
     p.metrics.add(move |out| expose(&seen.stats(), out));
 
-    let routers = focus_server::router(handle);
+    let routers = focus_server::router(handle.clone());
     let admin = match alone {
         Alone::Yes => routers.admin,
         // `/about/health` and `/stats` of this address are the whole process' and the bridge's.
         Alone::No => Router::new().nest("/focus", routers.admin),
     };
-    Ok(Routes { public: routers.public, admin })
+    Ok((Routes { public: routers.public, admin }, handle))
 }
 
 /// The focus' latest numbers. Health and metrics read them without waiting for its task.

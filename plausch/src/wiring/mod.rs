@@ -15,6 +15,7 @@ use service::logging::To;
 use service::{Effective, Health, Metrics, Proxies, Shutdown, StartError, listen};
 use xmpp_link::{Link, LinkConfig, TlsMode};
 
+use crate::draining::{self, Draining};
 use crate::front::secure::{self, Elsewhere};
 use crate::front::{self, Front};
 use crate::options::{Https, Role, Settings};
@@ -24,6 +25,7 @@ use crate::{admin, greeting, serve};
 
 /// What the parts are started with and report to.
 struct Process<'a> {
+    role: Role,
     settings: &'a Settings,
     shutdown: Shutdown,
     health: Health,
@@ -56,20 +58,21 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
     };
     let private = listen::tcp("admin.listen", settings.admin.listen).await?;
     let mut process =
-        Process { settings: &settings, shutdown, health: Health::new(), metrics: Metrics::new() };
+        Process { role, settings: &settings, shutdown, health: Health::new(), metrics: Metrics::new() };
     let p = &mut process;
     let (routes, before): (Routes, Before) = match role {
         Role::AllInOne => {
             let (server, xmpp) = xmpp::start(p).await?;
             let jvb =
                 xmpp::attach(&server, &account(p, &settings.bridge.user, &settings.bridge.name)?).await?;
-            let bridge = bridge::start(p, Some(jvb)).await?;
+            let (bridge, jvb) = bridge::start(p, Some(jvb)).await?;
             let link = xmpp::attach(&server, &account(p, "focus", "focus")?).await?;
-            let focus = focus::start(p, link, focus::Alone::No)?;
+            let (focus, handle) = focus::start(p, link, focus::Alone::No)?;
             let mut all = xmpp.with(bridge).with(focus);
             let front = Front::new(settings.web.clone(), settings.domains.clone(), settings.client.clone());
             all.public = front.router(all.public);
-            all.admin = all.admin.merge(admin::health(p.health.clone()));
+            let draining = Draining { focus: Some(handle), bridge: Some(jvb) };
+            all.admin = all.admin.merge(admin::health(p.health.clone())).merge(draining::router(draining));
             (all, front::rewrite)
         }
         // A web server in front of this role adds the tenant itself, so its requests are left as they are.
@@ -82,13 +85,17 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
         Role::Focus => {
             let link =
                 connect(p, "focus.password", "focus", "focus", settings.focus.password.as_ref(), effective)?;
-            (focus::start(p, link, focus::Alone::Yes)?, as_it_is)
+            let (mut focus, handle) = focus::start(p, link, focus::Alone::Yes)?;
+            focus.admin = focus.admin.merge(draining::router(Draining { focus: Some(handle), bridge: None }));
+            (focus, as_it_is)
         }
         Role::Videobridge => {
             let b = &settings.bridge;
             let link = connect(p, "bridge.password", &b.user, &b.name, b.password.as_ref(), effective)?;
-            let mut bridge = bridge::start(p, Some(link)).await?;
-            bridge.admin = bridge.admin.merge(admin::health(p.health.clone()));
+            let (mut bridge, handle) = bridge::start(p, Some(link)).await?;
+            let draining = Draining { focus: None, bridge: Some(handle) };
+            bridge.admin =
+                bridge.admin.merge(admin::health(p.health.clone())).merge(draining::router(draining));
             (bridge, as_it_is)
         }
     };

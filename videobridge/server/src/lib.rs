@@ -9,6 +9,7 @@ mod config;
 mod control;
 mod http;
 mod limits;
+mod reach;
 mod shards;
 mod sockets;
 mod stats;
@@ -18,7 +19,7 @@ mod xmpp;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use service::{Exposition, StartError, State};
@@ -33,6 +34,7 @@ pub use xmpp::BreweryConfig;
 use crate::addresses::Machine;
 use crate::control::{Control, Failure};
 use crate::http::{colibri_ws, rest};
+use crate::reach::Reach;
 use crate::stats::{Identity, Reporter};
 
 /// The version this bridge calls itself by: upstream's numbering, because a focus compares it.
@@ -91,6 +93,7 @@ async fn start_on(
         region: config.region.clone(),
         relay_id: None,
         rooms: config.breweries.len() as u64,
+        media_port: config.port,
     };
     let reporter =
         Arc::new(Reporter::new(Arc::clone(&control), threads.counters(), identity, config.load_threshold));
@@ -135,9 +138,17 @@ async fn run(
         let reporter = Arc::clone(&reporter);
         async move {
             let mut every = tokio::time::interval(Duration::from_secs(5));
+            let mut reach = Reach::default();
             loop {
                 every.tick().await;
-                reporter.refresh().await;
+                let stats = reporter.refresh().await;
+                if reach.look(Instant::now(), &stats) {
+                    let port = reporter.media_port();
+                    tracing::warn!(
+                        "nobody reaches UDP {port} from outside: open it in every firewall on the way, and look at media.advertise \
+                         (JVB_ADVERTISE_IPS, --advertise); `plausch doctor` helps"
+                    );
+                }
             }
         }
     });
@@ -186,6 +197,23 @@ impl BridgeHandle {
             Ok(()) => State::Healthy,
             Err(why) => State::Hard(why),
         }
+    }
+
+    /// Whether the focus is told to choose another bridge for new conferences (bridge §1.7).
+    pub fn set_draining(&self, on: bool) {
+        self.reporter.set_draining(on);
+    }
+
+    /// See [`BridgeHandle::set_draining`].
+    pub fn is_draining(&self) -> bool {
+        self.reporter.is_draining()
+    }
+
+    /// Conferences and endpoints of now.
+    pub async fn load(&self) -> (u64, u64) {
+        let keys = self.reporter.json().await;
+        let number = |key| keys.get(key).and_then(serde_json::Value::as_u64).unwrap_or_default();
+        (number("conferences"), number("endpoints"))
     }
 
     /// The bridge's part of `/metrics`. Does not wait.

@@ -22,6 +22,7 @@ pub(crate) struct Identity {
     pub(crate) region: Option<String>,
     pub(crate) relay_id: Option<String>,
     pub(crate) rooms: u64,
+    pub(crate) media_port: u16,
 }
 
 /// Collects and tells. One per process; shared.
@@ -88,6 +89,10 @@ impl Reporter {
 
     pub(crate) fn version(&self) -> &str {
         &self.identity.version
+    }
+
+    pub(crate) fn media_port(&self) -> u16 {
+        self.identity.media_port
     }
 
     pub(crate) fn set_link_up(&self, up: bool) {

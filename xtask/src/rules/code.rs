@@ -21,12 +21,20 @@ const PRINTS: &[&str] = &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg
 /// What is shipped. The rest are tests and tools.
 const PRODUCT: &[&str] = &["common/", "focus/", "prosody-compat/", "videobridge/", "plausch/"];
 /// Calls that reach out of the machine, each with the files that may: the link of a role to the XMPP server that the admin
-/// has named, and questions of modules to services that the admin has named.
+/// has named, questions of modules to services that the admin has named, commands' questions to the server on the same machine,
+/// and the look-up of the public name that the admin has named.
 const OUTWARD: &[(&str, &[&str])] = &[
-    ("TcpStream::connect", &["common/xmpp-link/src/handshake.rs", "prosody-compat/server/src/outside.rs"]),
+    (
+        "TcpStream::connect",
+        &[
+            "common/xmpp-link/src/handshake.rs",
+            "prosody-compat/server/src/outside.rs",
+            "plausch/src/commands/ask.rs",
+        ],
+    ),
     ("TcpSocket::", &[]),
     ("lookup_host", &[]),
-    ("to_socket_addrs", &[]),
+    ("to_socket_addrs", &["plausch/src/doctor/gather.rs"]),
 ];
 /// Calls that leave something on the disk, with the one file that may: the admin's token, when a file for it is named.
 /// Nothing of a meeting may.

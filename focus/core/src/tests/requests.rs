@@ -72,6 +72,23 @@ fn http_and_iq_meet_in_the_same_place() {
 }
 
 #[test]
+fn while_new_conferences_are_put_off_those_that_run_take_people() {
+    let mut w = World::meeting();
+    w.focus.set_draining(true);
+    let other = "schule@muc.meet.jitsi";
+    for (room, ready) in [(ROOM, "true"), (other, "false")] {
+        let id = w.conference_request(room);
+        assert!(w.replies[&id].to_xml().contains(&format!("ready=\"{ready}\"")), "{room}");
+    }
+    w.http_request(1, &format!("{{\"room\":\"{other}\"}}"));
+    assert!(w.http[&1].body.contains("\"ready\":false"));
+    assert!(w.focus.stats().draining && w.focus.stats().conferences == 1);
+    w.focus.set_draining(false);
+    let id = w.conference_request(other);
+    assert!(w.replies[&id].to_xml().contains("ready=\"true\""));
+}
+
+#[test]
 fn without_a_link_an_http_client_is_told_to_ask_again() {
     let mut w = World::new();
     w.focus.handle_link_down(w.now);

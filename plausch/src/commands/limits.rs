@@ -1,0 +1,15 @@
+//! The bounds of the commands beside the server, each with its reason.
+
+use std::time::Duration;
+
+/// One question to the running server. It answers from memory; who waits longer asks somebody who hangs.
+pub(crate) const ASK: Duration = Duration::from_secs(5);
+
+/// The longest answer that is read, in bytes: the worst case in memory. Metrics of a full server are some 60 kB.
+pub(crate) const ASK_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A name that is looked up. Resolvers try again after five seconds; a start waits in the worst case as long as this.
+pub(crate) const NAME_LOOKUP: Duration = Duration::from_secs(4);
+
+/// Largest `.env` file that is read. Upstream's with all comments is 20 kB; worst case in memory: this twice.
+pub(crate) const ENV_FILE: u64 = 1024 * 1024;

@@ -1,0 +1,193 @@
+//! The commands beside the server: which one, with the options that it would start with, in; done, with an exit code, out.
+
+pub(crate) mod ask;
+mod drain;
+mod healthcheck;
+pub(crate) mod limits;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches};
+use service::options::ConfigFile;
+use service::{Effective, Origin, StartError};
+
+use self::drain::{Drain, duration};
+use crate::cli::{self, Environment};
+use crate::doctor::{self, Doctor, env_file, gather};
+use crate::options::{Role, environment};
+use crate::words::Language;
+
+/// Where packages keep the configuration. Commands read it when no other is named; a start does not.
+pub(crate) const CONFIG: &str = "/etc/plausch/plausch.toml";
+
+/// The options that a start would have, from where they would come.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) role: Role,
+    /// Or why a start would not come to that.
+    pub(crate) effective: Result<Effective, StartError>,
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+/// A command.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Doctor(Doctor),
+    Drain(Given, Drain, Language),
+    Healthcheck(Given),
+}
+
+/// All of them for the command line.
+pub(crate) fn all() -> Vec<clap::Command> {
+    let with_options = |name, about| cli::options(clap::Command::new(name)).about(about);
+    let switch = |name: &'static str, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let value =
+        |name: &'static str, placeholder, help| Arg::new(name).long(name).value_name(placeholder).help(help);
+    let language = || value("lang", "de|en", "Language; without it, that of LC_ALL, LC_MESSAGES, LANG.");
+    vec![
+        with_options("doctor", "Look at an installation, running or planned: what is wrong, and what to do. Exit code 0 (green), 1 (yellow), 2 (red)")
+            .arg(value("env-file", "FILE", "An .env file to look at in place of the environment."))
+            .arg(value("role", "ROLE", "Look at one role: xmpp, focus or videobridge."))
+            .arg(switch("json", "Print JSON."))
+            .arg(language()),
+        with_options("drain", "Take no new meetings; those that run end by themselves. Exit code 0 when none runs, 1 when the time is up before")
+            .arg(value("wait", "TIME", "Wait so long for the last meeting to end, such as 30m."))
+            .arg(switch("cancel", "Take new meetings again.").conflicts_with("wait"))
+            .arg(language()),
+        with_options("healthcheck", "Ask the server on this machine whether it is well: exit code 0 or 1"),
+    ]
+}
+
+/// A command of this name, from its arguments.
+pub(crate) fn read(
+    name: &str,
+    matches: &ArgMatches,
+    file: Option<ConfigFile>,
+    env: &Environment,
+) -> Result<Command, StartError> {
+    let given = |env: &Environment, role| {
+        let (effective, file) = match cli::layers(matches, file, env, gather::usual_file()) {
+            Ok((effective, file)) => (Ok(effective), file),
+            Err(e) => (Err(e), None),
+        };
+        Given { role, effective, file, variables: env.clone().into_variables() }
+    };
+    match name {
+        "doctor" => {
+            let language = language(matches, env)?;
+            let (env, odd_lines) = match text(matches, "env-file") {
+                Some(path) => env_file(Path::new(path))?,
+                None => (env.clone(), Vec::new()),
+            };
+            let role = match text(matches, "role") {
+                Some(name) => {
+                    cli::role(name).ok_or_else(|| bad("--role", "must be xmpp, focus or videobridge"))?
+                }
+                None => Role::AllInOne,
+            };
+            let given = given(&env, role);
+            Ok(Command::Doctor(Doctor { given, odd_lines, json: matches.get_flag("json"), language }))
+        }
+        "drain" => {
+            let wait =
+                text(matches, "wait").map(|t| duration(t).map_err(|why| bad("--wait", why))).transpose()?;
+            let asked = if matches.get_flag("cancel") { Drain::Off } else { Drain::On(wait) };
+            Ok(Command::Drain(given(env, Role::AllInOne), asked, language(matches, env)?))
+        }
+        _ => Ok(Command::Healthcheck(given(env, Role::AllInOne))),
+    }
+}
+
+fn text<'a>(matches: &'a ArgMatches, name: &str) -> Option<&'a str> {
+    matches.get_one::<String>(name).map(String::as_str)
+}
+
+fn language(matches: &ArgMatches, env: &Environment) -> Result<Language, StartError> {
+    match text(matches, "lang") {
+        Some("de") => Ok(Language::German),
+        Some("en") => Ok(Language::English),
+        Some(_) => Err(bad("--lang", "must be de or en")),
+        None if environment::is_german(&|name| env.value(name)) => Ok(Language::German),
+        None => Ok(Language::English),
+    }
+}
+
+fn env_file(path: &Path) -> Result<(Environment, Vec<usize>), StartError> {
+    let unreadable = |reason: String| StartError::Unreadable { path: path.to_owned(), reason };
+    let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
+    if size > limits::ENV_FILE {
+        return Err(unreadable(format!("larger than {} bytes", limits::ENV_FILE)));
+    }
+    let read = env_file::parse(&std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?);
+    Ok((read.variables.into(), read.odd))
+}
+
+fn bad(option: &str, reason: impl Into<String>) -> StartError {
+    StartError::BadValue { option: option.to_owned(), origin: Origin::Flag, reason: reason.into() }
+}
+
+/// Does it.
+pub(crate) fn run(command: Command) -> Result<u8, StartError> {
+    match command {
+        Command::Doctor(asked) => Ok(doctor::run(asked)),
+        Command::Drain(given, asked, language) => drain::run(&given.effective?, &asked, language),
+        Command::Healthcheck(given) => healthcheck::run(&given.effective?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::cli::Asked;
+
+    fn asked(args: &[&str]) -> Result<Asked, StartError> {
+        let args = std::iter::once("plausch").chain(args.iter().copied()).map(OsString::from);
+        cli::read(args, None, &Environment::default())
+    }
+
+    #[test]
+    fn commands_take_the_options_of_a_start_and_their_own() {
+        let Ok(Asked::Do(Command::Drain(given, Drain::On(Some(wait)), Language::German))) =
+            asked(&["drain", "--wait", "30m", "--lang", "de", "--admin", "127.0.0.1:9"])
+        else {
+            panic!()
+        };
+        assert_eq!(wait.as_secs(), 1800);
+        assert_eq!(given.effective.unwrap().text("admin.listen"), "127.0.0.1:9");
+        assert!(matches!(asked(&["drain", "--cancel"]), Ok(Asked::Do(Command::Drain(_, Drain::Off, _)))));
+        assert!(matches!(asked(&["healthcheck"]), Ok(Asked::Do(Command::Healthcheck(_)))));
+        let Ok(Asked::Do(Command::Doctor(doctor))) = asked(&["doctor", "--role", "focus", "--json"]) else {
+            panic!()
+        };
+        assert!(doctor.json && doctor.given.role == Role::Focus);
+    }
+
+    #[test]
+    fn wrong_arguments_of_commands_are_one_line() {
+        for (args, word) in [
+            (&["drain", "--wait", "soon"][..], "1h30m"),
+            (&["drain", "--cancel", "--wait", "1m"], "--cancel"),
+            (&["doctor", "--lang", "fr"], "de or en"),
+            (&["doctor", "--role", "all"], "videobridge"),
+            (&["doctor", "--env-file", "/nonexistent/.env"], "/nonexistent/.env"),
+            (&["docter"], "doctor"),
+        ] {
+            let line = asked(args).unwrap_err().to_string();
+            assert!(line.contains(word) && !line.contains('\n'), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_env_file_beyond_the_limit_is_refused() {
+        let path = std::env::temp_dir().join(format!("plausch-env-{}", std::process::id()));
+        let line = "A=1\n";
+        for (bytes, taken) in [(limits::ENV_FILE, true), (limits::ENV_FILE + 4, false)] {
+            std::fs::write(&path, line.repeat(usize::try_from(bytes).unwrap() / 4)).unwrap();
+            assert_eq!(env_file(&path).is_ok(), taken);
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+}
