@@ -107,11 +107,7 @@ pub(crate) fn announce(t: &mut Turn<'_>, nick: &str, change: &Change) {
     } else {
         seen(t.room, t.world, o, &Change::default())
     };
-    for other in t.room.occupants().filter(|other| *other.nick != *nick) {
-        for s in &other.sessions {
-            t.world.deliver(s.id, &told);
-        }
-    }
+    t.room.tell_others(t.world, o, &told);
     if let Some(o) = t.room.occupant_mut(nick) {
         (o.seen, o.said) = (kept, said);
     }

@@ -91,6 +91,8 @@ pub(crate) struct Room {
     /// Boxed: a map of one has places for eleven.
     occupants: BTreeMap<Box<str>, Box<Occupant>>,
     by_session: IdMap<SessionId, Box<str>>,
+    /// All sessions in the order they came: who speaks to all reads this and nothing else of the others.
+    listeners: Vec<SessionId>,
     affiliations: HashMap<BareJid, Affiliation>,
     pub(crate) config: RoomConfig,
     pub(crate) subject: Option<Subject>,
@@ -112,6 +114,7 @@ impl Room {
             policy,
             occupants: BTreeMap::new(),
             by_session: IdMap::default(),
+            listeners: Vec::new(),
             affiliations: HashMap::new(),
             config: RoomConfig::default(),
             subject: None,
@@ -162,6 +165,7 @@ impl Room {
     pub(crate) fn insert(&mut self, occupant: Occupant) {
         for s in &occupant.sessions {
             self.by_session.insert(s.id, occupant.nick.clone());
+            self.listeners.push(s.id);
         }
         self.occupants.insert(occupant.nick.clone(), Box::new(occupant));
     }
@@ -170,6 +174,7 @@ impl Room {
     pub(crate) fn add_session(&mut self, nick: &str, session: OccupantSession) {
         if let Some(o) = self.occupants.get_mut(nick) {
             self.by_session.insert(session.id, o.nick.clone());
+            self.listeners.push(session.id);
             o.sessions.push(session);
         }
     }
@@ -177,6 +182,7 @@ impl Room {
     /// Removes a session of an occupant that has others.
     pub(crate) fn remove_session(&mut self, nick: &str, id: SessionId) {
         self.by_session.remove(&id);
+        self.listeners.retain(|listener| *listener != id);
         if let Some(o) = self.occupants.get_mut(nick) {
             o.sessions.retain(|s| s.id != id);
         }
@@ -187,6 +193,7 @@ impl Room {
         for s in &o.sessions {
             self.by_session.remove(&s.id);
         }
+        self.listeners.retain(|listener| o.sessions.iter().all(|s| s.id != *listener));
         Some(o)
     }
 
@@ -227,9 +234,16 @@ impl Room {
 
     /// Sends one stanza to everybody; serialised once.
     pub(crate) fn broadcast(&self, world: &mut World, stanza: &Outgoing) {
-        for o in self.occupants.values() {
-            for s in &o.sessions {
-                world.deliver(s.id, stanza);
+        for id in &self.listeners {
+            world.deliver(*id, stanza);
+        }
+    }
+
+    /// The same, to everybody but this occupant.
+    pub(crate) fn tell_others(&self, world: &mut World, occupant: &Occupant, stanza: &Outgoing) {
+        for id in &self.listeners {
+            if occupant.sessions.iter().all(|s| s.id != *id) {
+                world.deliver(*id, stanza);
             }
         }
     }
