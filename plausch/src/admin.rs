@@ -6,14 +6,15 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode};
 use jitsi_xmpp::Sensitive;
+use serde_json::json;
 use service::{Health, Metrics, metrics};
 
 use crate::options::Admin;
@@ -29,9 +30,13 @@ pub(crate) fn router(settings: &Admin, metrics: Metrics, roles: Router) -> Route
         .layer(middleware::from_fn_with_state(door, guard))
 }
 
-/// The health of everything in this process.
-pub(crate) fn health(health: Health) -> Router {
-    Router::new().route("/about/health", get(report)).with_state(health)
+/// The health of everything in this process, and what it calls itself.
+pub(crate) fn about(health: Health, name: &'static str) -> Router {
+    let version = json!({ "name": name, "version": env!("CARGO_PKG_VERSION"), "os": "Linux" });
+    Router::new()
+        .route("/about/version", get(async move || Json(version)))
+        .route("/about/health", get(report))
+        .with_state(health)
 }
 
 async fn report(State(health): State<Health>) -> (StatusCode, String) {

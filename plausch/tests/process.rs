@@ -88,6 +88,98 @@ fn three_roles_of_their_own_find_each_other_over_tcp() {
     assert_eq!(focus.ended().status.code(), Some(0));
 }
 
+/// Upstream's focus has all on 8888, its bridge on 8080, its XMPP server on 5280; a second listener on the address of the first
+/// ended the start. The probes are those of jitsi-helm 3.4, which come to an address and not to a name.
+#[test]
+fn one_address_for_all_of_a_role_and_the_probes_of_jitsi_helm() {
+    let [xmpp_http, focus_http, bridge_http, xmpp] = free();
+    let [media, ..] = free();
+    let role = |name: &str, at: SocketAddr| {
+        let mut c = plausch();
+        c.args([name, "--http", &at.to_string(), "--admin", &at.to_string(), "--xmpp", &xmpp.to_string()]);
+        c.args(["--xmpp-server", &xmpp.to_string(), "--media", &media.to_string()]);
+        c.envs([("JICOFO_AUTH_PASSWORD", "eins"), ("JVB_AUTH_PASSWORD", "zwei")]);
+        c
+    };
+    let _xmpp = Running::healthy(&mut role("xmpp", xmpp_http), xmpp_http);
+    let _bridge = Running::healthy(&mut role("videobridge", bridge_http), bridge_http);
+    let _focus = Running::healthy(&mut role("focus", focus_http), focus_http);
+    for (at, path, word) in [
+        // Prosody's probe, and what its other readers ask.
+        (xmpp_http, "/http-bind", ""),
+        (xmpp_http, "/health", "OK"),
+        (xmpp_http, "/metrics", "plausch_xmpp_sessions"),
+        (xmpp_http, "/about/version", "\"version\""),
+        // The bridge's.
+        (bridge_http, "/about/health", ""),
+        (bridge_http, "/about/version", "\"JVB\""),
+        (bridge_http, "/colibri/stats", "\"conferences\":0"),
+        (bridge_http, "/metrics", "jitsi_jvb_"),
+        (focus_http, "/about/health", "OK"),
+        (focus_http, "/about/version", "\"version\""),
+        (focus_http, "/stats", "\"bridge_count\":1"),
+        (focus_http, "/metrics", "jitsi_jicofo_"),
+    ] {
+        let answer = get(at, path).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(word), "{path}: {answer}");
+    }
+    // What the public asks is not behind the admin's door: Debian's nginx comes with the town's name.
+    let body = r#"{"room":"rat@muc.meet.jitsi"}"#;
+    let asked = |path: &str| {
+        let mut c = std::net::TcpStream::connect(focus_http).unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: meet.example\r\norigin: https://other.example\r\nconnection: close\r\n"
+        );
+        let kind = format!("content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        std::io::Write::write_all(&mut c, (head + &kind).as_bytes()).unwrap();
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut c, &mut text).unwrap();
+        text
+    };
+    let ready = asked("/conference-request/v1");
+    assert!(ready.starts_with("HTTP/1.1 200") && ready.contains("\"ready\":true"), "{ready}");
+    let refused = asked("/stats");
+    assert!(refused.starts_with("HTTP/1.1 421"), "the admin's is: {refused}");
+}
+
+#[test]
+fn the_all_in_one_does_not_show_the_public_what_is_the_admin_s() {
+    let [at, ..] = free();
+    let at = at.to_string();
+    let out = plausch().args(["--http", &at, "--admin", &at]).output().unwrap();
+    one_line(&out, 78, &["admin.listen", "http.listen"]);
+}
+
+/// What reads Jicofo's log reads standard output, and nothing but lines of the log.
+#[test]
+fn the_log_of_a_role_is_upstream_s_when_it_is_asked_for() {
+    let [http, admin, xmpp, _] = free();
+    let text = |a: SocketAddr| a.to_string();
+    let run = Running::healthy(
+        plausch().env("LOG_FORMAT", "jitsi").args([
+            "xmpp",
+            "--http",
+            &text(http),
+            "--admin",
+            &text(admin),
+            "--xmpp",
+            &text(xmpp),
+        ]),
+        admin,
+    );
+    run.signal("-TERM");
+    let out = run.ended();
+    let printed = String::from_utf8(out.stdout).unwrap();
+    assert!(printed.lines().count() > 3, "{printed}");
+    for line in printed.lines() {
+        // ^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2})\s+(\S+)\s+(\w{0,10})(\t)
+        let (head, _) = line.split_once('\t').unwrap_or_else(|| panic!("{line}"));
+        let words: Vec<&str> = head.split_whitespace().collect();
+        assert!(words.len() == 4 && words[0].len() == 10 && words[1].len() == 8, "{line}");
+        assert!(["info", "warn", "error"].contains(&words[3]), "{line}");
+    }
+}
+
 #[test]
 fn a_wrong_start_is_one_line_and_no_zero() {
     for (args, words) in [

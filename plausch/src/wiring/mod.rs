@@ -56,7 +56,10 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
         }
         None => None,
     };
-    let private = listen::tcp("admin.listen", settings.admin.listen).await?;
+    let private = match is_shared(role, &settings, effective)? {
+        true => None,
+        false => Some(listen::tcp("admin.listen", settings.admin.listen).await?),
+    };
     let mut process =
         Process { role, settings: &settings, shutdown, health: Health::new(), metrics: Metrics::new() };
     let p = &mut process;
@@ -72,14 +75,17 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
             let front = Front::new(settings.web.clone(), settings.domains.clone(), settings.client.clone());
             all.public = front.router(all.public);
             let draining = Draining { focus: Some(handle), bridge: Some(jvb) };
-            all.admin = all.admin.merge(admin::health(p.health.clone())).merge(draining::router(draining));
+            let about = admin::about(p.health.clone(), "Plausch");
+            all.admin = all.admin.merge(about).merge(draining::router(draining));
             (all, front::rewrite)
         }
         // A web server in front of this role adds the tenant itself, so its requests are left as they are.
         Role::Xmpp => {
             let (server, mut xmpp) = xmpp::start(p).await?;
-            xmpp.public = xmpp.public.merge(server.health_router());
-            xmpp.admin = xmpp.admin.merge(admin::health(p.health.clone()));
+            if private.is_some() {
+                xmpp.public = xmpp.public.merge(server.health_router());
+            }
+            xmpp.admin = xmpp.admin.merge(admin::about(p.health.clone(), "Plausch"));
             (xmpp, as_it_is)
         }
         Role::Focus => {
@@ -94,8 +100,9 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
             let link = connect(p, "bridge.password", &b.user, &b.name, b.password.as_ref(), effective)?;
             let (mut bridge, handle) = bridge::start(p, Some(link)).await?;
             let draining = Draining { focus: None, bridge: Some(handle) };
-            bridge.admin =
-                bridge.admin.merge(admin::health(p.health.clone())).merge(draining::router(draining));
+            // compat: its name is asked for by programs (test: one_address_for_all_of_a_role_and_the_probes_of_jitsi_helm).
+            let about = admin::about(p.health.clone(), "JVB");
+            bridge.admin = bridge.admin.merge(about).merge(draining::router(draining));
             (bridge, as_it_is)
         }
     };
@@ -123,10 +130,16 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
         shutdown.spawn("web front over TLS", serve::http(listener, encrypted, serving, shutdown.watch()));
         shutdown.spawn("certificate", certificate.watch(shutdown.watch()));
     }
-    shutdown.spawn("web front", serve::http(http, public, front, shutdown.watch()));
     let admin = admin::router(&settings.admin, process.metrics, routes.admin);
-    let private_too = Serving::new(as_it_is, Proxies::default());
-    shutdown.spawn("admin", serve::http(private, admin, private_too, shutdown.watch()));
+    match private {
+        Some(private) => {
+            let private_too = Serving::new(as_it_is, Proxies::default());
+            shutdown.spawn("admin", serve::http(private, admin, private_too, shutdown.watch()));
+        }
+        // Each keeps its own door.
+        None => public = public.merge(admin),
+    }
+    shutdown.spawn("web front", serve::http(http, public, front, shutdown.watch()));
     let greeting = greeting::text(role, &settings, effective);
     match settings.log.1 {
         To::Error => service::output::say(greeting),
@@ -147,6 +160,21 @@ fn encryption(settings: &Settings, https: &Https) -> Result<Arc<Certificate>, St
     let url = settings.web.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
     let host = url.as_ref().and_then(http::Uri::host).unwrap_or("localhost");
     Certificate::own(host.trim_matches(['[', ']']))
+}
+
+/// Whether public and admin's requests come to one address, as upstream's programs have it. The front that people open has none
+/// of the admin's.
+fn is_shared(role: Role, settings: &Settings, effective: &Effective) -> Result<bool, StartError> {
+    if settings.http != settings.admin.listen || settings.http.port() == 0 {
+        return Ok(false);
+    }
+    match role {
+        Role::AllInOne => {
+            Err(effective
+                .bad("admin.listen", "must not be the address of http.listen, which is for the public"))
+        }
+        Role::Xmpp | Role::Focus | Role::Videobridge => Ok(true),
+    }
 }
 
 fn as_it_is(request: http::Request<axum::body::Body>) -> http::Request<axum::body::Body> {
