@@ -112,10 +112,11 @@ impl Front {
         let is_room = place.path != "/";
         let keep = headers::keep_for(&path, request.uri().query());
         if !folder.has(&path) {
-            if !paths::is_room(&place.tenant, &path) {
+            let is_room = paths::is_room(&place.tenant, &path);
+            if !is_room && !folder.has(NOTHING) {
                 return not_found();
             }
-            path = "/index.html".to_owned();
+            path = if is_room { "/index.html" } else { NOTHING }.to_owned();
         }
         let front = self.clone();
         let page = {
@@ -133,6 +134,12 @@ impl Front {
             .await
         };
         match page {
+            // compat: the app's own page (test: compat_an_address_that_is_nothing_has_the_app_s_page_for_that).
+            Ok(Some(text)) if path == NOTHING => {
+                let mut response = made(content_type(&path), text, Keep::Never);
+                *response.status_mut() = StatusCode::NOT_FOUND;
+                response
+            }
             Ok(Some(text)) => {
                 // Includes and variables depend on the tenant.
                 let is_page = path.ends_with(".html");
@@ -308,6 +315,9 @@ fn empty(status: StatusCode) -> Response<Body> {
 fn not_found() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "nothing here")
 }
+
+/// The app's page for what is not there.
+const NOTHING: &str = "/static/404.html";
 
 const SCRIPT: &str = "application/javascript; charset=utf-8";
 const PLAIN: &str = "text/plain; charset=utf-8";

@@ -493,3 +493,19 @@ async fn what_the_admin_adds_has_the_last_word_in_both_files() {
         );
     }
 }
+
+/// Upstream's web server shows the app's own page; here it was two words.
+#[tokio::test]
+async fn compat_an_address_that_is_nothing_has_the_app_s_page_for_that() {
+    let site = Site::new("nothing");
+    assert_eq!(get(&site.front(true), "/libs/nothing.js").await.text, "nothing here\n");
+    let page = "<p>404 in <!--#echo var=\"prefix\" --></p>";
+    std::fs::write(site.dir.join("web/static/404.html"), page).unwrap();
+    let front = site.front(true);
+    let got = get(&front, "/stadt/libs/nothing.js").await;
+    assert_eq!((got.status, got.text.as_str()), (404, "<p>404 in stadt</p>"));
+    assert_eq!(
+        (&got.headers["cache-control"], got.headers.get("etag")),
+        (&"no-store".parse().unwrap(), None)
+    );
+}

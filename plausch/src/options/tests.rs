@@ -446,7 +446,6 @@ fn variables_of_the_web_client_reach_its_configuration() {
         (&[("WHITEBOARD_COLLAB_SERVER_PUBLIC_URL", "https://w.example")], "whiteboard.enabled", json!(true)),
         (&[("DISABLE_DEEP_LINKING", "0")], "disableDeepLinking", json!(false)),
         (&[("DISABLE_LOCAL_RECORDING", "0")], "localRecording.disable", json!(false)),
-        (&[("ETHERPAD_PUBLIC_URL", "https://e.example/p/")], "etherpad_base", json!("https://e.example/p/")),
     ] {
         assert_eq!(key(env, at), Some(value), "{env:?}");
     }

@@ -573,12 +573,6 @@ pub(super) const ROWS: &[Row] = &[
         "The same, asked with `?conferenceFqn=`; only without client.branding_url.",
     ),
     text(
-        "client.etherpad_url",
-        &["ETHERPAD_PUBLIC_URL"],
-        &["etherpad_base"],
-        "Etherpad for shared documents, with the end `/p/`.",
-    ),
-    text(
         "client.whiteboard_url",
         &["WHITEBOARD_COLLAB_SERVER_PUBLIC_URL"],
         &["whiteboard.collabServerBaseUrl"],

@@ -220,7 +220,7 @@ pub(super) const UPSTREAM: &[(Meaning, &str)] = &[
     (
         Missing("shared documents are not told to clients yet"),
         "\
-        ENABLE_SHARED_DOCUMENT_RANDOM_NAME \
+        ENABLE_SHARED_DOCUMENT_RANDOM_NAME ETHERPAD_URL_BASE ETHERPAD_PUBLIC_URL \
     ",
     ),
     (
@@ -265,7 +265,7 @@ pub(super) const UPSTREAM: &[(Meaning, &str)] = &[
     (
         Ignored("requests are passed on to nothing; a web server in front does, with the _PUBLIC_URL set"),
         "\
-        ETHERPAD_URL_BASE WHITEBOARD_COLLAB_SERVER_URL_BASE RTC_VISUALIZER_URL_BASE RTC_VISUALIZER_PATH \
+        WHITEBOARD_COLLAB_SERVER_URL_BASE RTC_VISUALIZER_URL_BASE RTC_VISUALIZER_PATH \
     ",
     ),
     (
