@@ -365,6 +365,10 @@ fn what_was_set_and_changes_nothing_is_said() {
     says(Role::Focus, &[("xmpp.server", "other:5"), ("xmpp.port", "6")], "xmpp.port");
     says(Role::AllInOne, &[("client.p2p", "0"), ("client.p2p_stun_servers", "a:1")], "p2p_stun_servers");
     says(Role::AllInOne, &[("http.config_js", "/x"), ("client.prejoin", "0")], "client.prejoin");
+    says(Role::AllInOne, &[("client.screen_rate_max", "9")], "client.screen_rate_max");
+    says(Role::AllInOne, &[("client.e2eping_size", "9")], "client.e2eping_size");
+    let both = [("client.branding_url", "/a"), ("client.branding_by_room_url", "/b")];
+    says(Role::AllInOne, &both, "client.branding_by_room_url");
     says(Role::AllInOne, &[("log.filter", "info,tungstenite=trace")], "log.filter");
     for s in SETTINGS {
         assert!(!useless::used_by(s.key).is_empty(), "{}", s.key);

@@ -22,8 +22,25 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
         for s in SETTINGS.iter().filter(|s| s.key.starts_with("client.")) {
             useless(s.key, "http.config_js replaces what it is for");
         }
-    } else if !e.is_on("client.p2p") {
-        useless("client.p2p_stun_servers", "client.p2p is off");
+    } else {
+        for (key, with) in [
+            ("client.p2p_stun_servers", "client.p2p"),
+            ("client.e2eping_requests", "client.e2eping"),
+            ("client.e2eping_size", "client.e2eping"),
+            ("client.e2eping_rate", "client.e2eping"),
+            ("client.gain_control", "client.audio_processing"),
+        ] {
+            if !e.is_on(with) {
+                useless(key, &format!("{with} is off"));
+            }
+        }
+        if e.is_on("client.screen_rate_auto") {
+            useless("client.screen_rate_min", "client.screen_rate_auto is on");
+            useless("client.screen_rate_max", "client.screen_rate_auto is on");
+        }
+        if !e.text("client.branding_url").is_empty() {
+            useless("client.branding_by_room_url", "client.branding_url is asked");
+        }
     }
     if e.is_on("rooms.reservations") {
         if e.is_on("client.http_conference_request") {
