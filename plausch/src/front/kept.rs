@@ -115,11 +115,16 @@ impl Files {
 /// `None` when it is not worth it, or when the file is not what it was.
 fn compress(file: &Path, stamp: Stamp) -> Option<Bytes> {
     let plain = std::fs::read(file).ok().filter(|p| p.len() as u64 == stamp.bytes)?;
-    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 3), Compression::default());
-    encoder.write_all(&plain).ok()?;
-    let gzip = encoder.finish().ok()?;
+    let gzip = gzip(&plain)?;
     // Ten per cent are not worth what unpacking costs a tablet.
     (gzip.len() < plain.len() / 10 * 9).then(|| Bytes::from(gzip))
+}
+
+/// Bytes in gzip. Writing into memory does not fail.
+pub(super) fn gzip(plain: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 3), Compression::default());
+    encoder.write_all(plain).ok()?;
+    encoder.finish().ok()
 }
 
 #[cfg(test)]

@@ -19,13 +19,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::middleware;
-use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, VARY,
+};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 
+use self::asked::Form;
 use self::config_js::Asker;
 use self::folder::{Folder, Generated};
 use self::headers::Keep;
 use self::paths::Place;
+use self::test_page::Asset;
 use crate::options::{Client, Domains, Web};
 
 /// What the front serves besides the roles' own routes.
@@ -228,7 +232,7 @@ fn serve_test_page(asked: &HeaderMap, place: &Place) -> Response<Body> {
     let path = place.path.as_str();
     if let Some(name) = path.strip_prefix(test_page::PREFIX) {
         return match test_page::asset(name) {
-            Some(a) => respond(asked, a.content_type, a.text.to_owned(), Keep::Check),
+            Some(a) => constant(asked, &a),
             None => not_found(),
         };
     }
@@ -236,8 +240,7 @@ fn serve_test_page(asked: &HeaderMap, place: &Place) -> Response<Body> {
     if !page {
         return not_found();
     }
-    let mut response =
-        respond(asked, test_page::INDEX.content_type, test_page::INDEX.text.to_owned(), Keep::Check);
+    let mut response = constant(asked, &test_page::INDEX);
     if path != "/" {
         no_index(response.headers_mut());
     }
@@ -277,23 +280,45 @@ fn script(text: String) -> Response<Body> {
 
 /// A text, or the word that the asker has it already.
 fn respond(asked: &HeaderMap, content_type: &'static str, text: String, keep: Keep) -> Response<Body> {
+    let tag = format!("\"{}\"", digest(&text));
+    tagged(asked, &tag, made(content_type, text, keep))
+}
+
+/// A file of the test-call page, in which nothing is anybody's choice, so that it may be compressed.
+fn constant(asked: &HeaderMap, asset: &Asset) -> Response<Body> {
+    let gzip = asked::takes(asked, Form::Gzip);
+    let form = if gzip { Form::Gzip } else { Form::Plain };
+    let tag = format!("\"{}{}\"", digest(asset.text), form.ending());
+    let body = if gzip { Body::from(asset.gzip()) } else { Body::from(asset.text) };
+    let mut response = made(asset.content_type, body, Keep::Check);
+    if gzip {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept-encoding"));
+    tagged(asked, &tag, response)
+}
+
+fn digest(text: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-    let hex: String = digest.as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect();
-    let tag = format!("\"{hex}\"");
-    let mut response = made(content_type, text, keep);
-    if asked::has(asked, &tag) {
+    digest.as_ref().iter().take(16).map(|b| format!("{b:02x}")).collect()
+}
+
+/// The answer under this tag, or 304 when the asker has it.
+fn tagged(asked: &HeaderMap, tag: &str, mut response: Response<Body>) -> Response<Body> {
+    if asked::has(asked, tag) {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         *response.body_mut() = Body::empty();
         response.headers_mut().remove(CONTENT_TYPE);
+        response.headers_mut().remove(CONTENT_ENCODING);
     }
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
+    if let Ok(tag) = HeaderValue::from_str(tag) {
         response.headers_mut().insert(ETAG, tag);
     }
     response
 }
 
-fn made(content_type: &'static str, text: String, keep: Keep) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
+fn made(content_type: &'static str, body: impl Into<Body>, keep: Keep) -> Response<Body> {
+    let mut response = Response::new(body.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers::add(response.headers_mut(), keep);
     response

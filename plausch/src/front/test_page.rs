@@ -1,9 +1,27 @@
 //! A path in, a file of the built-in test-call page out.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use axum::body::Bytes;
+
+use super::kept;
+
 /// A file of the page: content type and text.
 pub(super) struct Asset {
     pub(super) content_type: &'static str,
     pub(super) text: &'static str,
+}
+
+impl Asset {
+    /// The text in gzip, made when it is first asked for. There are as many as files of the page: 40 kB in all.
+    pub(super) fn gzip(&self) -> Bytes {
+        static MADE: LazyLock<Mutex<HashMap<usize, Bytes>>> = LazyLock::new(Mutex::default);
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        let pack = || kept::gzip(self.text.as_bytes()).map_or_else(|| Bytes::from_static(b""), Bytes::from);
+        // Each text has its own place in the program.
+        made.entry(self.text.as_ptr() as usize).or_insert_with(pack).clone()
+    }
 }
 
 /// Where the page's own files are.

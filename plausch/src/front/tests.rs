@@ -405,12 +405,7 @@ async fn parts_of_files_are_parts_of_what_the_client_has() {
 #[tokio::test]
 async fn pages_are_asked_for_again_and_not_sent_again() {
     let site = Site::new("tags");
-    for (front, path) in [
-        (site.front(true), "/rathaus"),
-        (site.front(true), "/interface_config.js"),
-        (site.front(false), "/rathaus"),
-        (site.front(false), "/_plausch/main.js"),
-    ] {
+    for (front, path) in [(site.front(true), "/rathaus"), (site.front(true), "/interface_config.js")] {
         // Compressed beside what a stranger chose, a secret could be guessed from the length; pages are not compressed.
         let (first, body) = ask(&front, "GET", path, &[("accept-encoding", "gzip, br")]).await;
         assert_eq!(
@@ -508,4 +503,30 @@ async fn compat_an_address_that_is_nothing_has_the_app_s_page_for_that() {
         (&got.headers["cache-control"], got.headers.get("etag")),
         (&"no-store".parse().unwrap(), None)
     );
+}
+
+#[tokio::test]
+async fn the_test_call_page_is_sent_compressed() {
+    let site = Site::new("page-gzip");
+    let front = site.front(false);
+    for (path, text) in [
+        ("/rathaus", test_page::INDEX.text),
+        ("/_plausch/main.js", test_page::asset("main.js").unwrap().text),
+    ] {
+        let (first, body) = ask(&front, "GET", path, &[("accept-encoding", "gzip")]).await;
+        assert_eq!(
+            (first.headers["content-encoding"].as_bytes(), unpacked(&body)),
+            (&b"gzip"[..], text.into()),
+            "{path}"
+        );
+        assert_eq!(first.headers["vary"], "accept-encoding");
+        let tag = first.headers["etag"].to_str().unwrap();
+        let again = |accept| [("if-none-match", tag), ("accept-encoding", accept)];
+        let (known, nothing) = ask(&front, "GET", path, &again("gzip")).await;
+        assert_eq!(
+            (known.status.as_u16(), nothing.len(), known.headers.get("content-encoding")),
+            (304, 0, None)
+        );
+        assert_eq!(ask(&front, "GET", path, &again("br")).await.0.status, 200, "another form");
+    }
 }
