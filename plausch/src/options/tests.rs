@@ -481,3 +481,14 @@ fn the_log_goes_where_readers_of_its_format_look() {
         (Format::Json, To::Output)
     );
 }
+
+/// Upstream's own default of the first is this word.
+#[test]
+fn compat_a_number_that_is_switched_off_is_false() {
+    for (name, at) in
+        [("ROOM_PASSWORD_DIGITS", "roomPasswordNumberOfDigits"), ("START_AUDIO_MUTED", "startAudioMuted")]
+    {
+        assert_eq!(key(&[(name, "false")], at), Some(false.into()), "{name}");
+        assert_eq!(key(&[(name, "4")], at), Some(4.into()), "{name}");
+    }
+}

@@ -49,7 +49,14 @@ pub(super) fn keys(e: &Effective) -> Result<Vec<(&'static str, Value)>, StartErr
             Opposite => Some(json!(!on())),
             FalseWhenOff => (!on()).then_some(json!(false)),
             TrueWhenOff => (!on()).then_some(json!(true)),
-            Shape::Number => e.parse_optional::<u32>(key)?.map(|n| json!(n)),
+            // compat: upstream pastes the text, so people switch things off with it
+            // (test: compat_a_number_that_is_switched_off_is_false).
+            Shape::Number if e.text(key) == "false" => Some(json!(false)),
+            Shape::Number => {
+                let number =
+                    e.parse_optional::<u32>(key).map_err(|_| e.bad(key, "must be a whole number"))?;
+                number.map(|n| json!(n))
+            }
             Shape::Text => Some(e.text(key)).filter(|t| !t.is_empty()).map(|t| json!(t)),
             List => Some(e.list(key)).filter(|l| !l.is_empty()).map(|l| json!(l)),
             Codecs => Some(codecs(e, key)?),
