@@ -44,7 +44,7 @@ pub fn start() -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(e) => {
-            service::output::complain(format!("plausch: {e}"));
+            service::output::complain(format!("plausch: {}", options::line(&e)));
             ExitCode::from(e.exit_code())
         }
     }

@@ -238,6 +238,23 @@ impl Settings {
     }
 }
 
+/// An option as all three places name it: `http.listen (PLAUSCH_HTTP, --http)`.
+pub(crate) fn three_names(key: &str) -> String {
+    let Some(s) = SETTINGS.iter().find(|s| s.key == key) else { return key.to_owned() };
+    let flag = (!s.flag.is_empty()).then(|| format!("--{}", s.flag));
+    let others: Vec<String> = s.env.iter().map(|e| (*e).to_owned()).chain(flag).collect();
+    if others.is_empty() { key.to_owned() } else { format!("{key} ({})", others.join(", ")) }
+}
+
+/// Why a start ends, in a line that names the option as the file, the environment and the command line do.
+pub(crate) fn line(e: &StartError) -> String {
+    let text = e.to_string();
+    match e.option() {
+        Some(key) => text.replacen(&format!("`{key}`"), &three_names(key), 1),
+        None => text,
+    }
+}
+
 fn listen(e: &Effective, key: &str) -> Result<SocketAddr, StartError> {
     e.parse::<Address>(key).map(|a| a.0)
 }

@@ -49,7 +49,7 @@ fn the_all_in_one_is_healthy_serves_its_page_and_ends_with_0_on_either_signal() 
         assert!(get(admin, "/colibri/stats").unwrap().contains("\"conferences\":0"));
 
         let taken = plausch().args(["--http", &text(http)]).output().unwrap();
-        one_line(&taken, 69, &[&text(http), "http.listen"]);
+        one_line(&taken, 69, &[&text(http), "http.listen (PLAUSCH_HTTP, --http)"]);
 
         run.signal(signal);
         let out = run.ended();
@@ -85,7 +85,12 @@ fn three_roles_of_their_own_find_each_other_over_tcp() {
     let focus = Running::healthy(&mut role("focus", focus_http, focus_admin), focus_admin);
     assert!(get(focus_admin, "/stats").unwrap().contains("\"bridge_count\":1"));
     focus.signal("-TERM");
-    assert_eq!(focus.ended().status.code(), Some(0));
+    let out = focus.ended();
+    assert_eq!(out.status.code(), Some(0));
+    // A role that is stopped has lost nothing.
+    let log = String::from_utf8_lossy(&out.stderr).into_owned();
+    let end = log.split_once("stopping").expect("a stop is called stop").1;
+    assert!(!end.contains("WARN") && !end.contains("ERROR"), "{log}");
 }
 
 /// Upstream's focus has all on 8888, its bridge on 8080, its XMPP server on 5280; a second listener on the address of the first
@@ -186,8 +191,8 @@ fn a_wrong_start_is_one_line_and_no_zero() {
         (&["--htp", "x"][..], &["--htp", "--http"][..]),
         (&["--web", "/nonexistent"], &["/nonexistent"]),
         (&["--config", "/nonexistent.toml"], &["/nonexistent.toml"]),
-        (&["--http", "everywhere"], &["http.listen"]),
-        (&["focus"], &["focus.password"]),
+        (&["--http", "everywhere"], &["http.listen (PLAUSCH_HTTP, --http)"]),
+        (&["focus"], &["focus.password (JICOFO_AUTH_PASSWORD)"]),
         (&["gateway"], &["gateway"]),
     ] {
         one_line(&plausch().args(args).output().unwrap(), 78, words);

@@ -85,6 +85,16 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// The key of the option that has to be changed, if it is one.
+    pub fn option(&self) -> Option<&str> {
+        match self {
+            Self::BadValue { option, .. }
+            | Self::AddressInUse { option, .. }
+            | Self::Listen { option, .. } => Some(option),
+            _ => None,
+        }
+    }
+
     /// The name of this reason in counters and tests.
     pub const fn reason(&self) -> &'static str {
         match self {

@@ -234,11 +234,14 @@ impl Effective {
         self.values.get(key).map_or(&Origin::Default, |(_, o)| o)
     }
 
-    /// All values, one per line, with where they came from; secrets masked.
+    /// The values that somebody set, one per line, with where they came from; secrets masked.
     pub fn print(&self) -> String {
         let mut out = String::new();
         for s in self.table {
             let Some((value, origin)) = self.values.get(s.key) else { continue };
+            if *origin == Origin::Default {
+                continue;
+            }
             let shown = match (s.kind, value) {
                 (Kind::Secret, Value::One(v)) if v.is_empty() => "(not set)".to_owned(),
                 (Kind::Secret, _) => "••••••••".to_owned(),
@@ -246,11 +249,7 @@ impl Effective {
                 (_, Value::One(v)) => v.clone(),
                 (_, Value::Many(v)) => format!("{v:?}"),
             };
-            let from = match origin {
-                Origin::Default => String::new(),
-                o => format!("   # {o}"),
-            };
-            let _ = writeln!(out, "  {:<28} = {shown}{from}", s.key);
+            let _ = writeln!(out, "  {:<28} = {shown}   # {origin}", s.key);
         }
         out
     }

@@ -11,22 +11,22 @@ use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 use rustls::pki_types::ServerName;
 use rustls::server::ParsedCertificate;
+use service::Effective;
 use service::certificate::{self, CertificateFiles};
-use service::{Effective, StartError};
 
 use super::facts::{Certificate, Clock, Facts, Folder, Plan, Port, PortState, PublicUrl, Server};
 use super::validity;
 use crate::commands::limits::NAME_LOOKUP;
 use crate::commands::{Given, ask};
-use crate::options::{Role, Settings};
+use crate::options::{self, Role, Settings};
 
 /// Looks around. `odd_lines`: of the `.env` file.
 pub(crate) fn facts(given: &Given, odd_lines: Vec<usize>) -> Facts {
     let settings = given
         .effective
         .as_ref()
-        .map_err(StartError::to_string)
-        .and_then(|e| Settings::look(e).map_err(|e| e.to_string()));
+        .map_err(options::line)
+        .and_then(|e| Settings::look(e).map_err(|e| options::line(&e)));
     let plan = settings.as_ref().map(|s| Plan::of(given.role, s)).map_err(Clone::clone);
     let name = plan.as_ref().ok().and_then(|p| p.public.as_ref()?.name().map(look_up));
     let text = |key| given.effective.as_ref().map_or("", |e: &Effective| e.text(key));

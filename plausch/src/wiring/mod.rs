@@ -140,7 +140,8 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
         None => public = public.merge(admin),
     }
     shutdown.spawn("web front", serve::http(http, public, front, shutdown.watch()));
-    let greeting = greeting::text(role, &settings, effective);
+    let machine = videobridge_udp::interface_addresses().unwrap_or_default();
+    let greeting = greeting::text(role, &settings, effective, &machine);
     match settings.log.1 {
         To::Error => service::output::say(greeting),
         // Whoever reads the log there reads lines of the log.

@@ -10,6 +10,9 @@ mod person;
 mod running;
 mod town;
 
+use std::time::Duration;
+
+use person::Person;
 use town::withstand;
 
 #[test]
@@ -90,4 +93,38 @@ fn retransmissions_asked_for_again_and_again() {
 #[test]
 fn messages_on_the_bridge_channel() {
     withstand("bridge channel", |t| attacks::with_media(t, attacks::channel_messages));
+}
+
+/// Whoever stops a server found warnings in its log and looked for a fault.
+#[test]
+fn a_stop_in_the_middle_of_a_meeting_logs_no_warnings() {
+    use std::io::Read as _;
+    let mut server = running::Whole::start(|c| {
+        c.args(["--log", "info"]);
+    });
+    let people = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let meeting: Vec<Person> = people.block_on(async {
+        let meeting: Vec<Person> =
+            [(1, "Anna"), (2, "Ben"), (3, "Cem")].map(|(n, who)| Person::join(n, who, server.http)).into();
+        for person in &meeting {
+            person.connected(Duration::from_secs(20)).await.expect("a meeting");
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        meeting
+    });
+    server.running.signal("-TERM");
+    let mut log = String::new();
+    server.running.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    // Before it, the machine's own buffers may be a reason.
+    let end = log.split_once("stopping").expect("a stop is called stop").1;
+    let bad: Vec<&str> = end.lines().filter(|l| l.contains("WARN") || l.contains("ERROR")).collect();
+    assert_eq!(bad, Vec::<&str>::new(), "{log}");
+    assert!(!log.contains("drain"), "{log}");
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    while server.running.0.try_wait().unwrap().is_none() {
+        assert!(std::time::Instant::now() < end, "still running");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(server.running.0.wait().unwrap().code(), Some(0));
+    drop(meeting);
 }

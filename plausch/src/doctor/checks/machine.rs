@@ -7,6 +7,7 @@ use videobridge_udp::limits::SOCKET_BUFFER;
 use super::super::facts::{Clock, Facts, PortState, is_public};
 use super::Finding;
 use crate::front::limits;
+use crate::options::three_names;
 use crate::words::words;
 
 pub(super) fn ports(facts: &Facts) -> Vec<Finding> {
@@ -49,14 +50,6 @@ pub(super) fn ports(facts: &Facts) -> Vec<Finding> {
         found.push(Finding::green(says));
     }
     found
-}
-
-/// An option as all three places name it.
-fn three_names(key: &str) -> String {
-    let Some(s) = crate::options::SETTINGS.iter().find(|s| s.key == key) else { return key.to_owned() };
-    let flag = (!s.flag.is_empty()).then(|| format!("--{}", s.flag));
-    let all = std::iter::once(key.to_owned()).chain(s.env.first().map(|e| (*e).to_owned())).chain(flag);
-    all.collect::<Vec<_>>().join(" / ")
 }
 
 pub(super) fn buffers(facts: &Facts) -> Vec<Finding> {
@@ -201,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_port_of_another_program_is_red_and_our_own_is_not() {
-        says(ports, |f| f.ports[0].state = PortState::Taken, Red, "http.listen / PLAUSCH_HTTP / --http");
+        says(ports, |f| f.ports[0].state = PortState::Taken, Red, "http.listen (PLAUSCH_HTTP, --http)");
         let ours = Server { ours: true, status: 200, said: "OK".into(), version: None, draining: false };
         says(
             ports,
