@@ -11,6 +11,7 @@ mod greeting;
 mod options;
 mod patience;
 mod serve;
+mod setup;
 mod tls;
 mod wiring;
 mod words;

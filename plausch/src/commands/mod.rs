@@ -5,16 +5,18 @@ mod drain;
 mod healthcheck;
 pub(crate) mod limits;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches};
 use service::options::ConfigFile;
-use service::{Effective, Origin, StartError};
+use service::{Effective, Origin, Sources, StartError};
 
 use self::drain::{Drain, duration};
 use crate::cli::{self, Environment};
 use crate::doctor::{self, Doctor, env_file, gather};
-use crate::options::{Role, environment};
+use crate::options::{Role, SETTINGS, environment};
+use crate::setup::{self, Setup};
 use crate::words::Language;
 
 /// Where packages keep the configuration. Commands read it when no other is named; a start does not.
@@ -30,12 +32,22 @@ pub(crate) struct Given {
     pub(crate) variables: Vec<(String, String)>,
 }
 
+impl Given {
+    /// With nothing but this file.
+    pub(crate) fn of_file(role: Role, file: ConfigFile) -> Self {
+        let flags = BTreeMap::new();
+        let effective = Effective::load(SETTINGS, &Sources { file: Some(&file), env: &|_| None, flags });
+        Self { role, effective, file: Some(file.path), variables: Vec::new() }
+    }
+}
+
 /// A command.
 #[derive(Debug)]
 pub(crate) enum Command {
     Doctor(Doctor),
     Drain(Given, Drain, Language),
     Healthcheck(Given),
+    Setup(Setup),
 }
 
 /// All of them for the command line.
@@ -44,12 +56,24 @@ pub(crate) fn all() -> Vec<clap::Command> {
     let switch = |name: &'static str, help| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     let value =
         |name: &'static str, placeholder, help| Arg::new(name).long(name).value_name(placeholder).help(help);
+    let path =
+        |name, placeholder, help| value(name, placeholder, help).value_parser(clap::value_parser!(PathBuf));
     let language = || value("lang", "de|en", "Language; without it, that of LC_ALL, LC_MESSAGES, LANG.");
     vec![
         with_options("doctor", "Look at an installation, running or planned: what is wrong, and what to do. Exit code 0 (green), 1 (yellow), 2 (red)")
             .arg(value("env-file", "FILE", "An .env file to look at in place of the environment."))
             .arg(value("role", "ROLE", "Look at one role: xmpp, focus or videobridge."))
             .arg(switch("json", "Print JSON."))
+            .arg(language()),
+        clap::Command::new("setup")
+            .about("Two questions, then a checked configuration file. Exit code 0; 1 when something is red; 2 when nothing was written")
+            .arg(value("host", "NAME", "The public name, such as meet.example.org."))
+            .arg(value("email", "MAIL", "For the certificate.").conflicts_with("certificate"))
+            .arg(path("certificate", "FILE", "Your own certificate with its chain (PEM)."))
+            .arg(path("key", "FILE", "Its key; without it, privkey.pem beside it.").requires("certificate"))
+            .arg(path("out", "FILE", "Where to write [default: /etc/plausch/plausch.toml]."))
+            .arg(path("state", "DIR", "Where the server keeps its state [default: /var/lib/plausch]."))
+            .arg(switch("yes", "Ask nothing, and replace the file (the old one is kept)."))
             .arg(language()),
         with_options("drain", "Take no new meetings; those that run end by themselves. Exit code 0 when none runs, 1 when the time is up before")
             .arg(value("wait", "TIME", "Wait so long for the last meeting to end, such as 30m."))
@@ -89,6 +113,19 @@ pub(crate) fn read(
             let given = given(&env, role);
             Ok(Command::Doctor(Doctor { given, odd_lines, json: matches.get_flag("json"), language }))
         }
+        "setup" => {
+            let path = |name| matches.get_one::<PathBuf>(name).cloned();
+            Ok(Command::Setup(Setup {
+                host: text(matches, "host").map(str::to_owned),
+                email: text(matches, "email").map(str::to_owned),
+                certificate: path("certificate"),
+                key: path("key"),
+                out: path("out"),
+                state: path("state"),
+                yes: matches.get_flag("yes"),
+                language: language(matches, env)?,
+            }))
+        }
         "drain" => {
             let wait =
                 text(matches, "wait").map(|t| duration(t).map_err(|why| bad("--wait", why))).transpose()?;
@@ -123,7 +160,7 @@ fn env_file(path: &Path) -> Result<(Environment, Vec<usize>), StartError> {
     Ok((read.variables.into(), read.odd))
 }
 
-fn bad(option: &str, reason: impl Into<String>) -> StartError {
+pub(crate) fn bad(option: &str, reason: impl Into<String>) -> StartError {
     StartError::BadValue { option: option.to_owned(), origin: Origin::Flag, reason: reason.into() }
 }
 
@@ -133,6 +170,7 @@ pub(crate) fn run(command: Command) -> Result<u8, StartError> {
         Command::Doctor(asked) => Ok(doctor::run(asked)),
         Command::Drain(given, asked, language) => drain::run(&given.effective?, &asked, language),
         Command::Healthcheck(given) => healthcheck::run(&given.effective?),
+        Command::Setup(asked) => setup::run(&asked),
     }
 }
 

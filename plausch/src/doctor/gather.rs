@@ -192,7 +192,8 @@ pub(crate) fn usual_file() -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-const STATE: &str = "/var/lib/plausch";
+/// Where packages and images keep what has to survive the server.
+pub(crate) const STATE: &str = "/var/lib/plausch";
 
 #[cfg(test)]
 mod tests {

@@ -177,3 +177,86 @@ fn a_start_says_what_contradicts_itself() {
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.code() == Some(78) && said.contains("media.advertise"), "{said}");
 }
+
+fn answer(command: &mut Command, input: &str) -> (Option<i32>, String) {
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let out = child.wait_with_output().unwrap();
+    (
+        out.status.code(),
+        String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr),
+    )
+}
+
+/// `localhost.localdomain` and the like: a name that no resolver is asked for is one of this machine's own.
+const NAME: &str = "meet.localhost";
+
+#[test]
+fn a_setup_asks_two_questions_and_writes_what_a_start_takes() {
+    let folder = folder("setup");
+    let out = folder.join("etc/plausch.toml");
+    let setup = |more: &[&str]| {
+        let mut c = plausch();
+        c.args(["setup", "--out", out.to_str().unwrap(), "--state", folder.to_str().unwrap()]).args(more);
+        c
+    };
+    // Ports 80 and 443 may be taken where this runs, so that the question whether to go on comes or not.
+    let (code, said) = answer(&mut setup(&[]), &format!("my town\nhttps://{NAME}/\n\ny\n"));
+    assert!(matches!(code, Some(0 | 1)), "{said}");
+    for word in [
+        "must be a name",
+        "written",
+        "ufw allow 10000/udp",
+        "firewall-cmd",
+        "phone without Wi-Fi",
+        "https://meet.localhost/test",
+        "██",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let text = fs::read_to_string(&out).unwrap();
+    assert!(text.contains("https://meet.localhost") && text.contains("token_file"), "{text}");
+
+    // A start takes it; only the ports are others.
+    let [http, admin, xmpp, media] = free().map(|a| a.to_string());
+    let [https, ..] = free().map(|a| a.to_string());
+    let at = admin.parse().unwrap();
+    let mut start = plausch();
+    start.args(["--config", out.to_str().unwrap(), "--http", &http, "--https", &https, "--admin", &admin]);
+    start.args(["--xmpp", &xmpp, "--media", &media, "--web", "none"]);
+    let running = crate::running::Running::healthy(&mut start, at);
+    running.signal("-TERM");
+    assert_eq!(running.ended().status.code(), Some(0));
+
+    let before = fs::read_to_string(&out).unwrap();
+    let (code, said) =
+        answer(&mut setup(&["--host", NAME, "--email", "it@town.example", "--lang", "de"]), "j\nn\nn\n");
+    assert!(code == Some(2) || said.contains("geschrieben"), "{said}");
+    assert!(
+        said.contains("certbot certonly") && said.contains("Ersetzen") | said.contains("trotzdem"),
+        "{said}"
+    );
+    let (code, said) = run(&mut setup(&["--host", NAME, "--yes", "--lang", "de"]));
+    assert!(matches!(code, Some(0 | 1)) && said.contains("aufgehoben"), "{said}");
+    assert!(folder.join("etc/plausch.toml.old1").exists());
+    assert_eq!(before, fs::read_to_string(&out).unwrap(), "the same answers, the same file");
+}
+
+#[test]
+fn a_setup_that_knows_too_little_is_one_line_and_writes_nothing() {
+    let folder = folder("no-setup");
+    let out = folder.join("plausch.toml");
+    for (args, word) in [
+        (&["--yes"][..], "--host"),
+        (&["--yes", "--host", "127.0.0.1"], "--host"),
+        (&["--yes", "--host", NAME, "--email", "nonsense"], "--email"),
+        (&["--host", NAME], "--yes"),
+    ] {
+        let mut c = plausch();
+        c.args(["setup", "--out", out.to_str().unwrap(), "--state", folder.to_str().unwrap()]).args(args);
+        let o = c.output().unwrap();
+        let said = String::from_utf8_lossy(&o.stderr);
+        assert!(o.status.code() == Some(78) && said.lines().count() == 1 && said.contains(word), "{said}");
+        assert!(!out.exists());
+    }
+}
