@@ -41,6 +41,8 @@ pub enum Credentials {
     },
     /// Made per request from the secret shared with the TURN server.
     Secret(Sensitive<String>),
+    /// The same for the TURN server of this process, which counts by name: each session has its own, that tells nobody who it is.
+    Own(Sensitive<String>),
 }
 
 /// A STUN or TURN server offered to clients (XEP-0215).

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use jitsi_xmpp::{BareJid, Element, Jid, StanzaError};
+use jitsi_xmpp::{BareJid, Element, FullJid, Jid, StanzaError};
 
 use crate::config::Config;
 use crate::output::{Answer, HttpReply, HttpRequest, QuestionId};
@@ -70,6 +70,7 @@ pub(crate) struct Command<'a> {
 
 /// A `get` or `set` to a host with users.
 pub(crate) struct Request<'a> {
+    pub(crate) from: &'a FullJid,
     pub(crate) kind: &'a str,
     pub(crate) payload: &'a Element,
     pub(crate) host: Information<'a>,
@@ -138,7 +139,7 @@ pub(crate) struct Module {
 
     // ---- a host with users
     /// What somebody who has logged in is told before it hears its address.
-    pub(crate) bound: Option<fn(&World, &Information<'_>) -> Option<Element>>,
+    pub(crate) bound: Option<fn(&World, &FullJid, &Information<'_>) -> Option<Element>>,
     /// A request to the host itself, or to the sender's own account. `None`: another module's.
     pub(crate) request: Option<fn(&World, &Request<'_>) -> Option<Reply>>,
     /// What its information names, besides the server itself; `components` are those there are, with their domains.

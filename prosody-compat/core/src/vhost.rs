@@ -31,7 +31,8 @@ pub(crate) fn handle(
     let rules = hosts.users(host).into_iter().flat_map(|users| users.modules.iter());
     let reply = {
         let about = |node: Option<&str>| disco::info(hosts, &world.config, host, domain, node);
-        let request = Request { kind, payload, host: Information { domain, about: &about } };
+        let request =
+            Request { from: &sender.jid, kind, payload, host: Information { domain, about: &about } };
         rules.filter_map(|m| m.request).find_map(|rule| rule(world, &request))
     };
     match reply {

@@ -1,8 +1,9 @@
 //! Upstream's `features_identity` and `jiconop` (xmpp-server §4.10): which components there are, in the host's information
 //! and, before anybody asks, to whoever has logged in.
 
-use jitsi_xmpp::{Element, ns};
+use jitsi_xmpp::{Element, FullJid, ns};
 
+use super::external_services;
 use crate::config::Config;
 use crate::module::{Information, Module, Named};
 use crate::world::World;
@@ -18,7 +19,12 @@ fn identities(config: &Config, components: &[(&'static str, &str)]) -> Vec<Named
     components.chain(own).collect()
 }
 
-fn bound(world: &World, host: &Information<'_>) -> Option<Element> {
+/// compat: with the TURN servers, as the first module of this name had it: older clients ask for none after it
+/// (test: compat_the_push_before_the_bind_result_names_the_turn_servers).
+fn bound(world: &World, to: &FullJid, host: &Information<'_>) -> Option<Element> {
     let message = || Element::new("message", ns::CLIENT).with_attr("from", host.domain);
-    world.config.push_components.then(|| message().with_child((host.about)(None)))
+    world.config.push_components.then(|| {
+        let services = external_services::services(world, ns::EXTDISCO_2, None, to);
+        message().with_child((host.about)(None)).with_child(services)
+    })
 }

@@ -139,7 +139,7 @@ fn welcome(room: &mut Room, world: &mut World, sender: &Sender) {
     } else {
         let unix = world.clock.unix(world.now);
         let services = world.config.external_services.iter().map(|s| {
-            let members = external_services::attributes(s, unix)
+            let members = external_services::attributes(s, unix, &sender.jid)
                 .into_iter()
                 .map(|(k, v)| (k.to_owned(), Value::String(v)));
             Value::Object(members.collect())

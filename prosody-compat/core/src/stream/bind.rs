@@ -60,7 +60,7 @@ impl Server {
             let about = |node: Option<&str>| {
                 disco::info(&self.hosts, &self.world.config, user.host, &user.domain, node)
             };
-            let told = bound(&self.world, &Information { domain: &user.domain, about: &about });
+            let told = bound(&self.world, &jid, &Information { domain: &user.domain, about: &about });
             if let Some(told) = told {
                 self.world.send(session, told);
             }

@@ -478,17 +478,65 @@ fn a_conference_request_is_answered_once_even_if_the_focus_comes_back_with_its_o
     rig.end(&[&focus, &c]);
 }
 
+fn turn_server(credentials: Credentials) -> ExternalService {
+    ExternalService {
+        kind: "turns".into(),
+        host: "turn.example.org".into(),
+        port: 443,
+        transport: "tcp".into(),
+        credentials,
+        ttl: Duration::from_secs(86_400),
+    }
+}
+
+/// Clients of 2021 and before take the push for all there is and ask for no TURN servers after it: behind a firewall they heard
+/// nothing.
+#[test]
+fn compat_the_push_before_the_bind_result_names_the_turn_servers() {
+    let secret = || Sensitive::new("s".to_owned());
+    let mut rig = Rig::with(|c| c.external_services.push(turn_server(Credentials::Secret(secret()))));
+    let conn = rig.authenticated(SessionQuery::default());
+    rig.raw(conn, br#"<iq xmlns="jabber:client" type="set" id="b"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>"#);
+    let push = parse(&rig.take_raw(conn)[0]);
+    let services = push.child("services", "urn:xmpp:extdisco:2").expect("services beside the identities");
+    let service = services.child("service", "urn:xmpp:extdisco:2").unwrap();
+    assert_eq!((service.attr("type"), service.attr("host")), (Some("turns"), Some("turn.example.org")));
+    assert!(service.attr("password").is_some());
+    // Without servers an empty list, so that nobody asks a public one.
+    let mut rig = Rig::new();
+    let conn = rig.authenticated(SessionQuery::default());
+    rig.raw(conn, br#"<iq xmlns="jabber:client" type="set" id="b"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>"#);
+    let push = parse(&rig.take_raw(conn)[0]);
+    assert!(push.child("services", "urn:xmpp:extdisco:2").is_some_and(|s| s.first_child().is_none()));
+}
+
+#[test]
+fn sessions_have_names_of_their_own_at_our_turn_server_that_tell_nobody_who_they_are() {
+    let own = Credentials::Own(Sensitive::new("s".to_owned()));
+    let mut rig = Rig::with(|c| c.external_services.push(turn_server(own)));
+    let mut names = Vec::new();
+    for client in [rig.client(), rig.client()] {
+        let ask = r#"<iq xmlns="jabber:client" type="get" id="1" to="meet.jitsi"><services xmlns="urn:xmpp:extdisco:2"/></iq>"#;
+        let mut asked = || {
+            let reply = parse(&rig.ask(&client, ask)[0]);
+            let service = reply.first_child().unwrap().first_child().unwrap().clone();
+            (service.attr("username").unwrap().to_owned(), service.attr("password").unwrap().to_owned())
+        };
+        let (name, password) = asked();
+        assert_eq!((name.clone(), password.clone()), asked(), "the same each time");
+        let (expires, alias) = name.split_once(':').unwrap();
+        assert!(expires.parse::<u64>().is_ok() && alias.len() == 16);
+        let node = client.jid.split('@').next().unwrap();
+        assert!(!alias.contains(&node[..6]) && !password.is_empty());
+        names.push(alias.to_owned());
+    }
+    assert_ne!(names[0], names[1]);
+}
+
 #[test]
 fn metadata_is_set_by_moderators_and_told_to_everybody() {
     let mut rig = Rig::with(|c| {
-        c.external_services.push(ExternalService {
-            kind: "turns".into(),
-            host: "turn.example.org".into(),
-            port: 443,
-            transport: "tcp".into(),
-            credentials: Credentials::Secret(Sensitive::new("s".into())),
-            ttl: Duration::from_secs(86_400),
-        });
+        c.external_services.push(turn_server(Credentials::Secret(Sensitive::new("s".into()))));
     });
     let focus = rig.focus();
     rig.join(&focus);
