@@ -5,6 +5,8 @@
 //!
 //! [`describe`] is what the focus says about one to the bridge.
 //!
+//! [`turn`] is what a client says to a TURN server.
+//!
 //! Driven like an engine: after each [`Peer::receive`], [`Peer::tick`] and [`Peer::say`] send what is in [`Peer::sent`].
 #![forbid(unsafe_code)]
 
@@ -14,6 +16,7 @@ pub mod describe;
 mod identity;
 mod session;
 mod stream;
+pub mod turn;
 mod wire;
 
 pub use client::{Client, Media};

@@ -11,6 +11,7 @@ pub(super) const PURE: &[&str] = &[
     "videobridge/rtp",
     "videobridge/srtp",
     "videobridge/core",
+    "turn/core",
 ];
 /// What a pure crate may not call.
 const IMPURE_CALLS: &[&str] =
@@ -19,7 +20,7 @@ const IMPURE_CALLS: &[&str] =
 /// `service::output`, events through `tracing`.
 const PRINTS: &[&str] = &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!("];
 /// What is shipped. The rest are tests and tools.
-const PRODUCT: &[&str] = &["common/", "focus/", "prosody-compat/", "videobridge/", "plausch/"];
+const PRODUCT: &[&str] = &["common/", "focus/", "prosody-compat/", "videobridge/", "turn/", "plausch/"];
 /// Calls that reach out of the machine, each with the files that may: the link of a role to the XMPP server that the admin
 /// has named, questions of modules to services that the admin has named, commands' questions to the server on the same machine,
 /// and the look-up of the public name that the admin has named.

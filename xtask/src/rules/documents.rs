@@ -14,6 +14,7 @@ const FOLDERS: &[&str] = &[
     "focus/",
     "videobridge/",
     "prosody-compat/",
+    "turn/",
     "plausch/",
     "tests/",
     "tools/",
