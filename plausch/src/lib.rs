@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod doctor;
 mod draining;
+mod first;
 mod front;
 mod greeting;
 mod options;

@@ -19,6 +19,7 @@ use service::{Effective, Proxies, StartError};
 
 pub(crate) use self::table::SETTINGS;
 pub(crate) use self::tls::Https;
+pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
     admin_hosts, admin_token, file, folder, header, modules, reservations, stun_servers, web_folder,
@@ -63,6 +64,7 @@ pub(crate) struct Settings {
     pub(crate) modules: Vec<String>,
     pub(crate) strict_nicks: bool,
     pub(crate) external_services: Vec<prosody_core::ExternalService>,
+    pub(crate) turn: Option<OwnTurn>,
     pub(crate) av_moderation: bool,
     pub(crate) end_conference: bool,
     pub(crate) polls: bool,
@@ -165,17 +167,19 @@ impl Settings {
             media.set_port(port);
         }
         let main = domain(e, "xmpp.domain", "")?;
+        let (https, public_url) = (tls::https(e)?, public_url(e)?);
+        let (external_services, turn) = turn::services(e, public_url.as_deref(), https.as_ref())?;
         let server = e.text("xmpp.server");
         let port: u16 = e.parse("xmpp.port")?;
         Ok(Self {
             log: (format, to),
             http: listen(e, "http.listen")?,
-            https: tls::https(e)?,
+            https,
             trusted_proxies: Proxies::new(e.list("http.trusted_proxies").iter().map(String::as_str))
                 .map_err(|r| e.bad("http.trusted_proxies", r))?,
             admin: Admin { listen: listen(e, "admin.listen")?, hosts: admin_hosts(e)?, token: None },
             media,
-            advertise: advertised(e, media.port())?,
+            advertise: addresses(e, "media.advertise", media.port())?,
             from_dns: e.is_on("media.from_dns"),
             media_threads: e.parse("media.threads")?,
             media_gso: e.is_on("media.gso"),
@@ -192,7 +196,8 @@ impl Settings {
             max_participants: e.parse_optional("xmpp.max_participants")?,
             modules: modules(e)?,
             strict_nicks: e.is_on("rooms.strict_nicks"),
-            external_services: turn::services(e)?,
+            external_services,
+            turn,
             av_moderation: e.is_on("rooms.av_moderation"),
             end_conference: e.is_on("rooms.end_conference"),
             polls: !e.is_on("rooms.disable_polls"),
@@ -213,7 +218,7 @@ impl Settings {
             },
             web: Web {
                 folder: web_folder(e)?,
-                public_url: public_url(e)?,
+                public_url,
                 config_js: file(e, "http.config_js")?,
                 custom_config_js: file(e, "http.custom_config_js")?,
                 custom: folder(e, "http.custom")?,
@@ -286,27 +291,25 @@ fn name(e: &Effective, key: &str) -> Result<String, StartError> {
     Ok(value.to_owned())
 }
 
-fn advertised(e: &Effective, port: u16) -> Result<Vec<SocketAddr>, StartError> {
+fn addresses(e: &Effective, key: &str, port: u16) -> Result<Vec<SocketAddr>, StartError> {
     let one = |text: &String| {
         let (ip, port) = match text.split_once('#') {
-            Some((ip, p)) => {
-                (ip, p.parse().map_err(|_| e.bad("media.advertise", "a port after `#` must be a number"))?)
-            }
+            Some((ip, p)) => (ip, p.parse().map_err(|_| e.bad(key, "a port after `#` must be a number"))?),
             None => (text.as_str(), port),
         };
         let ip: IpAddr = ip
             .trim()
             .parse()
-            .map_err(|_| e.bad("media.advertise", "must be IP addresses, each `ip` or `ip#port`"))?;
+            .map_err(|_| e.bad(key, "must be IP addresses, each `ip` or `ip#port`"))?;
         if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255; 4]) || port == 0 {
             let reason = format!(
                 "{ip} with port {port} can be nobody's address; name the one at which people reach this server"
             );
-            return Err(e.bad("media.advertise", reason));
+            return Err(e.bad(key, reason));
         }
         Ok(SocketAddr::new(ip, port))
     };
-    e.list("media.advertise").iter().map(one).collect()
+    e.list(key).iter().map(one).collect()
 }
 
 fn public_url(e: &Effective) -> Result<Option<String>, StartError> {

@@ -1,5 +1,5 @@
 //! A listening socket and a service in, HTTP/1.1 connections, with TLS or without, served until the drain; bounded in number,
-//! share and patience.
+//! share and patience. What is TURN behind TLS goes to the TURN server.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
 use tracing::debug;
+use turn_server::TurnHandle;
 
+use crate::first::{self, First};
 use crate::front::limits;
 use crate::patience::Patient;
 
@@ -40,6 +42,8 @@ pub(crate) struct Serving {
     pub(crate) head: Duration,
     /// `None`: not encrypted.
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    /// Who else is spoken to behind TLS.
+    pub(crate) turn: Option<TurnHandle>,
 }
 
 /// Marks requests that came over TLS.
@@ -61,6 +65,7 @@ impl Serving {
             per_address: limits::CONNECTIONS_PER_ADDRESS.min(connections / 4),
             head: limits::REQUEST_HEAD,
             tls: None,
+            turn: None,
         }
     }
 }
@@ -144,10 +149,19 @@ async fn connection(
     let Some(tls) = serving.tls.clone() else {
         return requests(stream, false, peer, router, serving, end).await;
     };
-    match tokio::time::timeout(serving.head, TlsAcceptor::from(tls).accept(stream)).await {
-        Ok(Ok(stream)) => requests(stream, true, peer, router, serving, end).await,
-        Ok(Err(e)) => debug!(error = %e, "no TLS"),
-        Err(_) => debug!("a TLS handshake took too long"),
+    let stream = match tokio::time::timeout(serving.head, TlsAcceptor::from(tls).accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(e)) => return debug!(error = %e, "no TLS"),
+        Err(_) => return debug!("a TLS handshake took too long"),
+    };
+    let Some(turn) = serving.turn.clone() else {
+        return requests(stream, true, peer, router, serving, end).await;
+    };
+    match tokio::time::timeout(serving.head, first::look(stream)).await {
+        Ok(Ok(First::Http(stream))) => requests(stream, true, peer, router, serving, end).await,
+        Ok(Ok(First::Turn(stream, begun))) => turn.serve(stream, &begun, peer, end).await,
+        Ok(Err(e)) => debug!(error = %e, "nothing was asked"),
+        Err(_) => debug!("nothing was asked for too long"),
     }
 }
 
@@ -279,6 +293,7 @@ mod tests {
             per_address: 2,
             head: limits::REQUEST_HEAD,
             tls: None,
+            turn: None,
         };
         tokio::spawn(http(listener, ok(), serving, end));
         let mut open = Vec::new();

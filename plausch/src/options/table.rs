@@ -249,6 +249,21 @@ const OWN: &[Setting] = &[
         "Modules that are off unless they are named: `muc_size`, `muc_census`, which answer on admin.listen.",
     ),
     text(
+        "turn.listen",
+        "turn",
+        &["PLAUSCH_TURN"],
+        "",
+        "UDP address of a TURN server of our own, such as `0.0.0.0:3478`; clients reach it at https.listen as well. None without it.",
+    ),
+    of(
+        Kind::List,
+        "turn.peers",
+        "",
+        &["PLAUSCH_TURN_PEERS"],
+        "",
+        "Where it may lead besides the bridge of this process: media addresses of other bridges, each `ip` or `ip#port`.",
+    ),
+    text(
         "turn.stun_host",
         "",
         &["STUN_HOST"],
@@ -274,7 +289,7 @@ const OWN: &[Setting] = &[
         "",
         &["TURN_CREDENTIALS"],
         "",
-        "Secret shared with these TURN servers; credentials for clients are made from it.",
+        "Secret shared with these TURN servers; credentials for clients are made from it. Ours makes one itself at each start.",
     ),
     of(
         Kind::Secret,

@@ -140,6 +140,8 @@ const OTHER: &[(&str, &str)] = &[
     ("xmpp.max_participants", "7"),
     ("xmpp.modules", "muc_size"),
     ("rooms.strict_nicks", "true"),
+    ("turn.listen", "127.0.0.1:1"),
+    ("turn.peers", "192.0.2.1"),
     ("turn.stun_host", "stun.example"),
     ("turn.stun_port", "1"),
     ("turn.hosts", "other.example"),
@@ -257,7 +259,8 @@ fn every_option_reaches_the_settings() {
             "turn.stun_port" => &[("turn.stun_host", "a")],
             "turn.username" => &[("turn.hosts", "a"), ("turn.password", "x")],
             "turn.password" => &[("turn.hosts", "a"), ("turn.username", "x")],
-            "turn.hosts" | "turn.tls_hosts" | "turn.stun_host" => &[],
+            "turn.peers" => &[("turn.listen", "127.0.0.1:1")],
+            "turn.listen" | "turn.hosts" | "turn.tls_hosts" | "turn.stun_host" => &[],
             "turn.tls_port" => &[("turn.tls_hosts", "a")],
             "client.screen_rate_min" | "client.screen_rate_max" => &[("client.screen_rate_auto", "false")],
             k if k.starts_with("turn.") => &[("turn.hosts", "a")],
@@ -323,6 +326,51 @@ fn compat_turn_servers_are_each_host_with_each_transport() {
     {
         assert!(load(&[bad]).is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn clients_are_told_of_our_own_turn_server_by_the_public_name_and_of_tls_where_there_is_tls() {
+    let told = |env: &[(&str, &str)]| -> Vec<String> {
+        let s = load(env).unwrap();
+        let own = s.turn.expect("a TURN server");
+        let all = s.external_services.iter().map(|s| {
+            use prosody_core::Credentials::{None as Open, Own};
+            assert!(match &s.credentials {
+                Open => s.kind == "stun",
+                Own(secret) => secret == &own.secret && secret.reveal().len() >= 5,
+                _ => false,
+            });
+            format!("{}:{}:{}:{}", s.kind, s.host, s.port, s.transport)
+        });
+        all.collect()
+    };
+    let turn = ("PLAUSCH_TURN", "0.0.0.0:3478");
+    let url = |url| ("PUBLIC_URL", url);
+    let udp = |host: &str| [format!("stun:{host}:3478:udp"), format!("turn:{host}:3478:udp")];
+    assert_eq!(told(&[turn, url("https://meet.example")]), udp("meet.example"), "TLS ends elsewhere");
+    let https = ("PLAUSCH_HTTPS", "0.0.0.0:8443");
+    let both = |host: &str, port: u16| {
+        let mut all = udp(host).to_vec();
+        all.push(format!("turns:{host}:{port}:tcp"));
+        all
+    };
+    assert_eq!(told(&[turn, https, url("https://meet.example")]), both("meet.example", 443));
+    assert_eq!(told(&[turn, https, url("https://meet.example:8443")]), both("meet.example", 8443));
+    assert_eq!(told(&[turn, https, url("https://[2001:db8::1]")]), both("[2001:db8::1]", 443));
+    assert_eq!(told(&[("PLAUSCH_TURN", "192.0.2.7:3478"), https]), both("192.0.2.7", 8443));
+    assert_eq!(told(&[turn, url("a.example"), ("TURN_CREDENTIALS", "north")]), udp("a.example"));
+    let e = load(&[turn]).unwrap_err().to_string();
+    assert!(e.contains("turn.listen") && e.contains("http.public_url"), "{e}");
+    for bad in [("PLAUSCH_TURN", "meet.example"), ("PLAUSCH_TURN_PEERS", "meet.example")] {
+        assert!(load(&[bad]).is_err(), "{bad:?}");
+    }
+    let peers = load(&[turn, url("a.example"), ("PLAUSCH_TURN_PEERS", "192.0.2.8,192.0.2.9#443")]).unwrap();
+    let peers = peers.turn.unwrap().peers;
+    assert_eq!(peers, ["192.0.2.8:10000".parse().unwrap(), "192.0.2.9:443".parse().unwrap()]);
+    // Each start has a secret of its own unless one is given.
+    let secret = |env: &[(&str, &str)]| load(env).unwrap().turn.unwrap().secret.reveal().clone();
+    let env = [turn, url("a.example")];
+    assert_ne!(secret(&env), secret(&env));
 }
 
 #[test]

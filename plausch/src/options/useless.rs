@@ -61,10 +61,18 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
         useless("turn.port", "turn.hosts names none");
         useless("turn.transports", "turn.hosts names none");
         if e.list("turn.tls_hosts").is_empty() {
-            for key in ["turn.secret", "turn.username", "turn.password", "turn.ttl"] {
-                useless(key, "there is no TURN server");
+            for key in ["turn.username", "turn.password"] {
+                useless(key, "there is no TURN server that takes it");
+            }
+            if e.text("turn.listen").is_empty() {
+                for key in ["turn.secret", "turn.ttl"] {
+                    useless(key, "there is no TURN server");
+                }
             }
         }
+    }
+    if e.text("turn.listen").is_empty() {
+        useless("turn.peers", "turn.listen names no address");
     }
     if super::values::has_port(e.text("xmpp.server")) {
         useless("xmpp.port", "xmpp.server names a port");
@@ -93,6 +101,7 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
         | "https.redirect"
         | "https.hsts" => &[AllInOne, Xmpp, Focus, Videobridge],
         "http.public_url" => &[AllInOne, Videobridge],
+        "turn.listen" | "turn.peers" => &[AllInOne],
         "xmpp.server" | "xmpp.port" | "xmpp.verify_certificate" => &[Focus, Videobridge],
         "xmpp.listen" | "xmpp.require_encryption" | "xmpp.max_participants" | "xmpp.modules" => {
             &[AllInOne, Xmpp]

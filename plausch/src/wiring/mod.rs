@@ -4,6 +4,7 @@
 
 mod bridge;
 mod focus;
+mod turn;
 mod xmpp;
 
 use std::sync::Arc;
@@ -63,6 +64,7 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
     let mut process =
         Process { role, settings: &settings, shutdown, health: Health::new(), metrics: Metrics::new() };
     let p = &mut process;
+    let turn = if matches!(role, Role::AllInOne) { turn::start(p)? } else { None };
     let (routes, before): (Routes, Before) = match role {
         Role::AllInOne => {
             let (server, xmpp) = xmpp::start(p).await?;
@@ -126,7 +128,7 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
             let elsewhere = Elsewhere { public: settings.web.public_url.clone(), port };
             public = public.layer(from_fn_with_state(elsewhere, secure::redirect));
         }
-        let serving = Serving { tls: Some(certificate.config()?), ..front.clone() };
+        let serving = Serving { tls: Some(certificate.config()?), turn, ..front.clone() };
         shutdown.spawn("web front over TLS", serve::http(listener, encrypted, serving, shutdown.watch()));
         shutdown.spawn("certificate", certificate.watch(shutdown.watch()));
     }

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{FutureExt as _, StreamExt as _};
+use peer::turn::{ALLOCATE, BIND, Signer, mask, message, read, transport};
 use peer::{Client, OPEN};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
@@ -25,6 +26,7 @@ const BREATH: Duration = Duration::from_micros(50);
 pub(crate) struct Target {
     pub(crate) http: SocketAddr,
     pub(crate) media: SocketAddr,
+    pub(crate) turn: SocketAddr,
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) blows: Arc<AtomicU64>,
 }
@@ -364,6 +366,68 @@ pub(crate) async fn datagrams(target: Target) {
         let _ = udp.send_to(&data, target.media).await;
         if blows.is_multiple_of(16) {
             tokio::time::sleep(BREATH).await;
+        }
+    }
+}
+
+/// What the strangers below would have been told by the XMPP server.
+pub(crate) const TURN_SECRET: &str = "north";
+
+/// Requests with and without credentials, right and wrong, and data for relays that are not there.
+pub(crate) async fn turn_requests(target: Target) {
+    let udp = UdpSocket::bind(("127.0.0.2", 0)).await.expect("a socket");
+    while target.goes_on() {
+        let blows = target.strike();
+        let mut id = [0; 12];
+        id[..8].copy_from_slice(&blows.to_be_bytes());
+        let forged = Signer { username: "9999999999:x", password: "guess", nonce: b"AAAAAAAAAAAAAAAA" };
+        let blow = match blows % 5 {
+            0 => message(1, id, &[]),
+            1 => message(ALLOCATE, id, &[transport()]),
+            2 => forged.sign(ALLOCATE, id, &[transport()]),
+            3 => [&[0x40, 0, 0, 200][..], &[7; 200]].concat(),
+            _ => message(0x16, id, &[(0x12, mask(target.media, &id)), (0x13, vec![7; 200])]),
+        };
+        let _ = udp.send_to(&blow, target.turn).await;
+        if blows.is_multiple_of(16) {
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+}
+
+/// One person with credentials and as many relays as it gets, all of which send the bridge what is no media.
+pub(crate) async fn turn_relays(target: Target) {
+    let hour = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() + 3_600;
+    let username = format!("{hour}:x");
+    let password = turn_server::password(TURN_SECRET.as_bytes(), &username);
+    let mut relays = Vec::new();
+    for n in 0..40u8 {
+        let udp = UdpSocket::bind(("127.0.0.2", 0)).await.expect("a socket");
+        let ask = async |m: Vec<u8>| {
+            let _ = udp.send_to(&m, target.turn).await;
+            let mut answer = [0; 512];
+            let answered = tokio::time::timeout(Duration::from_secs(1), udp.recv(&mut answer)).await;
+            answered.ok().and_then(Result::ok).map(|len| read(&answer[..len]))
+        };
+        let Some(challenge) = ask(message(ALLOCATE, [n; 12], &[transport()])).await else { continue };
+        let nonce = challenge.attribute(0x15).expect("a nonce");
+        let signer = Signer { username: &username, password: &password, nonce };
+        let made = ask(signer.sign(ALLOCATE, [n; 12], &[transport()])).await.is_some_and(|a| a.code == 0);
+        assert_eq!(made, n < 32, "so many relays has one person, and not one more");
+        let channel = vec![0x40, 0, 0, 0];
+        let bind = signer.sign(BIND, [n; 12], &[(0x0c, channel), (0x12, mask(target.media, &[n; 12]))]);
+        if made && ask(bind).await.is_some_and(|a| a.code == 0) {
+            relays.push(udp);
+        }
+    }
+    let blow = [&[0x40, 0, 4, 0][..], &[0x80; 1_024]].concat();
+    while target.goes_on() {
+        for relay in &relays {
+            let blows = target.strike();
+            let _ = relay.send_to(&blow, target.turn).await;
+            if blows.is_multiple_of(16) {
+                tokio::time::sleep(BREATH).await;
+            }
         }
     }
 }

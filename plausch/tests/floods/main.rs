@@ -81,6 +81,16 @@ fn datagrams_of_strangers() {
 }
 
 #[test]
+fn requests_to_the_turn_server_without_end() {
+    withstand("TURN requests", attacks::turn_requests);
+}
+
+#[test]
+fn relays_that_pour_onto_the_bridge() {
+    withstand("TURN relays", attacks::turn_relays);
+}
+
+#[test]
 fn feedback_that_claims_too_much() {
     withstand("transport-wide feedback", |t| attacks::with_media(t, attacks::transport_cc));
 }

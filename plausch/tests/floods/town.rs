@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::attacks::Target;
+use crate::attacks::{self, Target};
 use crate::person::Person;
-use crate::running::Whole;
+use crate::running::{Whole, free};
 
 /// How long a flood lasts.
 pub(crate) const FLOOD: Duration = Duration::from_secs(4);
@@ -28,7 +28,9 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let [turn, ..] = free();
     let server = Whole::start(|c| {
+        c.env("TURN_CREDENTIALS", attacks::TURN_SECRET).args(["--turn", &turn.to_string()]);
         c.args(["--log", "error"]).stdout(Stdio::null()).stderr(Stdio::inherit());
     });
     let people = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -48,8 +50,13 @@ where
     let before = server.resident();
     let stop = Arc::new(AtomicBool::new(false));
     let blows = Arc::new(AtomicU64::new(0));
-    let target =
-        Target { http: server.http, media: server.media, stop: Arc::clone(&stop), blows: Arc::clone(&blows) };
+    let target = Target {
+        http: server.http,
+        media: server.media,
+        turn,
+        stop: Arc::clone(&stop),
+        blows: Arc::clone(&blows),
+    };
     let attack = strangers.spawn(flood(target));
 
     let (joined, most) = people.block_on(async {

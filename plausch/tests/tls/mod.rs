@@ -172,6 +172,58 @@ async fn who_comes_without_tls_is_sent_there_and_who_says_nothing_is_not_waited_
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
+/// What a client of TURN says first: an Allocate without credentials.
+fn allocate() -> Vec<u8> {
+    peer::turn::message(peer::turn::ALLOCATE, [7; 12], &[peer::turn::transport()])
+}
+
+#[tokio::test]
+async fn turn_and_http_are_told_apart_behind_the_same_tls_and_silence_is_neither() {
+    let [https, turn, ..] = free();
+    let program = start(https, |c| {
+        c.args(["--turn", &turn.to_string()]);
+    });
+    let mut silent = Vec::new();
+    for first in [&b""[..], b"\0\x03", b"G"] {
+        let mut stream = connect(https, Trust::Everybody).await.unwrap();
+        stream.write_all(first).await.unwrap();
+        silent.push(stream);
+    }
+    let begun = Instant::now();
+    // However its bytes come.
+    for piece in [1, 7, 64] {
+        let mut stream = connect(https, Trust::Everybody).await.unwrap();
+        for part in allocate().chunks(piece) {
+            stream.write_all(part).await.unwrap();
+            stream.flush().await.unwrap();
+        }
+        let mut answer = vec![0; 60];
+        stream.read_exact(&mut answer).await.unwrap();
+        let answer = peer::turn::read(&answer);
+        assert_eq!((answer.code, answer.attribute(0x14)), (401, Some(&b"plausch"[..])));
+    }
+    let answer = ask(https, "/config.js").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let stream = connect(https, Trust::Everybody).await.unwrap();
+    let mut request = format!("wss://{HOST}/xmpp-websocket").into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", "xmpp".parse().unwrap());
+    greeted(tokio_tungstenite::client_async(request, stream).await.unwrap().0).await;
+    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    datagrams.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    datagrams.send_to(&allocate(), turn).unwrap();
+    let mut answer = [0; 100];
+    let len = datagrams.recv(&mut answer).unwrap();
+    assert_eq!(peer::turn::read(&answer[..len]).code, 401);
+    let metrics = get(program.admin, "/metrics").unwrap();
+    assert!(metrics.contains("plausch_turn_relays 0"), "{metrics}");
+    for mut stream in silent {
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(45), stream.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok() && !rest.starts_with(b"HTTP/1.1 2"), "still open");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
+}
+
 #[test]
 fn a_certificate_needs_its_key_and_both_are_read() {
     let issued = Issued::new("mistakes");

@@ -1,0 +1,50 @@
+//! The TURN server started from settings, leading to the bridge of the same process.
+
+use std::net::SocketAddr;
+
+use service::StartError;
+use service::entropy::SystemEntropy;
+use turn_server::{Config, Peers, Secret, TurnHandle};
+
+use super::{Process, part};
+use crate::front::limits;
+
+/// `None`: it is not wanted.
+pub(super) fn start(p: &mut Process<'_>) -> Result<Option<TurnHandle>, StartError> {
+    let Some(own) = &p.settings.turn else { return Ok(None) };
+    let machine = || videobridge_udp::interface_addresses();
+    let listen = all(own.listen, &machine().map_err(|e| part(PART, e))?);
+    let secret = own.secret.clone();
+    let (media, mut named) = (p.settings.media, p.settings.advertise.clone());
+    named.extend(&own.peers);
+    let config = Config {
+        listen,
+        secret: Box::new(move || Secret::new(secret.clone(), &mut SystemEntropy)),
+        // The bridge follows the addresses of the machine, and so does this.
+        peers: Box::new(move || {
+            let bridge = if media.ip().is_unspecified() { all(media, &machine().ok()?) } else { vec![media] };
+            Some(Peers::new(&bridge, &named))
+        }),
+        allocations: limits::open_files() / 8,
+    };
+    let (handle, task) = turn_server::start(config, p.shutdown.watch())?;
+    p.shutdown.spawn("TURN", async move {
+        // An error is a panic, which the runtime has reported.
+        let _ = task.await;
+    });
+    let (health, numbers) = (handle.clone(), handle.clone());
+    p.health.add("turn", move || health.health());
+    p.metrics.add(move |out| numbers.expose(out));
+    Ok(Some(handle))
+}
+
+/// A wildcard as the machine's addresses of its family, `[::]` as those of both: answers leave from where requests arrived.
+fn all(address: SocketAddr, machine: &[std::net::IpAddr]) -> Vec<SocketAddr> {
+    if !address.ip().is_unspecified() {
+        return vec![address];
+    }
+    let of_family = machine.iter().filter(|ip| address.is_ipv6() || ip.is_ipv4());
+    of_family.map(|ip| SocketAddr::new(*ip, address.port())).collect()
+}
+
+const PART: &str = "the TURN server";
