@@ -76,7 +76,8 @@
         } else if (s.type === 'transport') {
           const pair = byId.get(s.selectedCandidatePairId);
           out.transports.push({ pc: index, ice: pc.iceConnectionState, dtls: s.dtlsState, tls: s.tlsVersion, cipher: s.srtpCipher, rtt: pair?.currentRoundTripTime,
-            remotePort: byId.get(pair?.remoteCandidateId)?.port, remoteType: byId.get(pair?.remoteCandidateId)?.candidateType });
+            remotePort: byId.get(pair?.remoteCandidateId)?.port, remoteType: byId.get(pair?.remoteCandidateId)?.candidateType,
+            localType: byId.get(pair?.localCandidateId)?.candidateType, relayProtocol: byId.get(pair?.localCandidateId)?.relayProtocol });
         } else if (s.type === 'data-channel') {
           out.channels.push({ pc: index, label: s.label, state: s.state, received: s.messagesReceived, sent: s.messagesSent });
         }

@@ -12,10 +12,13 @@ const FLAGS = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-qui
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const INIT = fs.readFileSync(path.join(HERE, '../pages/init.js'), 'utf8');
 
-export async function launch() {
-  const executablePath = process.env.CHROMIUM ?? '/usr/bin/chromium';
-  if (!fs.existsSync(executablePath)) throw new Error(`no browser at ${executablePath}: run \`cargo xtask test\`, which installs it`);
-  return chromium.launch({ executablePath, headless: true, args: FLAGS });
+// `behind`: the network in which it runs (network.mjs).
+export async function launch({ behind } = {}) {
+  const installed = process.env.CHROMIUM ?? '/usr/bin/chromium';
+  if (!fs.existsSync(installed)) throw new Error(`no browser at ${installed}: run \`cargo xtask test\`, which installs it`);
+  const executablePath = behind?.wrap(installed) ?? installed;
+  // Playwright's own way to trust a certificate does not reach TURN over TLS.
+  return chromium.launch({ executablePath, headless: true, args: [...FLAGS, ...(behind ? ['--ignore-certificate-errors'] : [])] });
 }
 
 // A page with one participant. `kind`: how the page is driven (see clients.mjs).
