@@ -297,10 +297,8 @@ fn addresses(e: &Effective, key: &str, port: u16) -> Result<Vec<SocketAddr>, Sta
             Some((ip, p)) => (ip, p.parse().map_err(|_| e.bad(key, "a port after `#` must be a number"))?),
             None => (text.as_str(), port),
         };
-        let ip: IpAddr = ip
-            .trim()
-            .parse()
-            .map_err(|_| e.bad(key, "must be IP addresses, each `ip` or `ip#port`"))?;
+        let ip: IpAddr =
+            ip.trim().parse().map_err(|_| e.bad(key, "must be IP addresses, each `ip` or `ip#port`"))?;
         if ip.is_unspecified() || ip.is_multicast() || ip == IpAddr::from([255; 4]) || port == 0 {
             let reason = format!(
                 "{ip} with port {port} can be nobody's address; name the one at which people reach this server"
