@@ -1,6 +1,7 @@
 //! Command line, file and environment in; a running all-in-one, or one role, out.
 #![forbid(unsafe_code)]
 
+mod acme;
 mod admin;
 mod cli;
 mod commands;
@@ -70,6 +71,7 @@ pub fn check(
                 "http.custom",
                 "http.custom_config_js",
                 "http.web",
+                "https.acme.roots",
                 "https.certificate",
                 "https.key",
             ];

@@ -1,5 +1,6 @@
 //! The values of all options in; the checked settings the parts are started with, or the first mistake, out.
 
+mod acme;
 pub(crate) mod environment;
 mod table;
 mod tls;
@@ -18,7 +19,7 @@ use service::logging::{Format, To, check_filter};
 use service::{Effective, Proxies, StartError};
 
 pub(crate) use self::table::SETTINGS;
-pub(crate) use self::tls::Https;
+pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
 pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
@@ -167,7 +168,8 @@ impl Settings {
             media.set_port(port);
         }
         let main = domain(e, "xmpp.domain", "")?;
-        let (https, public_url) = (tls::https(e)?, public_url(e)?);
+        let public_url = public_url(e)?;
+        let https = tls::https(e, public_url.as_deref())?;
         let (external_services, turn) = turn::services(e, public_url.as_deref(), https.as_ref())?;
         let server = e.text("xmpp.server");
         let port: u16 = e.parse("xmpp.port")?;

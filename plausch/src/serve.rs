@@ -24,6 +24,7 @@ use tower::ServiceExt as _;
 use tracing::debug;
 use turn_server::TurnHandle;
 
+use crate::acme::challenges::ALPN;
 use crate::first::{self, First};
 use crate::front::limits;
 use crate::patience::Patient;
@@ -154,6 +155,10 @@ async fn connection(
         Ok(Err(e)) => return debug!(error = %e, "no TLS"),
         Err(_) => return debug!("a TLS handshake took too long"),
     };
+    if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
+        // A directory that looks for a proof has seen it (RFC 8737 §3).
+        return;
+    }
     let Some(turn) = serving.turn.clone() else {
         return requests(stream, true, peer, router, serving, end).await;
     };
@@ -383,6 +388,16 @@ mod tests {
             let mut rest = Vec::new();
             let closed = tokio::time::timeout(Duration::from_secs(5), c.read_to_end(&mut rest)).await;
             assert!(closed.is_ok(), "still open after {first:?}");
+        }
+        // Byte by byte, each within the time: the whole has no more of it.
+        let mut c = TcpStream::connect(address).await.unwrap();
+        let began = std::time::Instant::now();
+        let mut hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".iter().cycle();
+        while let Some(byte) = hello.next()
+            && c.write_all(&[*byte]).await.is_ok()
+        {
+            assert!(began.elapsed() < Duration::from_secs(5), "still open");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! The front's certificate: files, or names for one of our own, in; a configuration of TLS out that always has the newest that is usable.
+//! The front's certificate: files, a directory that issues it, or names for one of our own, in; a configuration of TLS out that always has the newest that is usable.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -7,10 +7,13 @@ use std::time::SystemTime;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use service::Exposition;
 use service::StartError;
-use service::certificate::{self, CertificateFiles};
+use service::certificate::{self, CertificateFiles, Validity};
 use tokio::sync::watch;
 
+use crate::acme::challenges::ALPN;
+use crate::acme::{Acme, Wish};
 use crate::front::limits;
 
 /// The certificate in use. Replaced under way: who is connected stays so.
@@ -23,6 +26,8 @@ pub(crate) struct Certificate {
 #[derive(Debug)]
 enum Source {
     Files(CertificateFiles),
+    /// And until when what it issued in an earlier run holds.
+    Acme(Arc<Acme>, Option<Validity>),
     Own,
 }
 
@@ -34,6 +39,22 @@ impl Certificate {
     pub(crate) fn of(files: CertificateFiles) -> Result<Arc<Self>, StartError> {
         let now = RwLock::new(certificate::read(&files)?);
         Ok(Arc::new(Self { now, source: Source::Files(files) }))
+    }
+
+    /// From a directory; what it issued before is used at once, and one of our own until it has.
+    ///
+    /// # Errors
+    /// The names are none.
+    pub(crate) fn acme(wish: Wish) -> Result<Arc<Self>, StartError> {
+        let acme = Acme::new(wish);
+        let (now, kept) = match acme.kept() {
+            Some((now, validity)) => (now, Some(validity)),
+            None => {
+                let names: Vec<&str> = acme.names().iter().map(String::as_str).collect();
+                (certificate::self_signed(&names)?, None)
+            }
+        };
+        Ok(Arc::new(Self { now: RwLock::new(now), source: Source::Acme(acme, kept) }))
     }
 
     /// One of our own for this host, which browsers warn of.
@@ -55,18 +76,82 @@ impl Certificate {
             .with_no_client_auth()
             .with_cert_resolver(resolver);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if self.directory().is_some() {
+            config.alpn_protocols.push(ALPN.to_vec());
+        }
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(part)?;
         Ok(Arc::new(config))
     }
 
-    /// Looks at the files now and then until the end. What is renewed is used for the next connection; what cannot be used, such
-    /// as a new certificate whose key is not written yet, changes nothing.
-    pub(crate) async fn watch(self: Arc<Self>, mut end: watch::Receiver<bool>) {
-        let Source::Files(files) = &self.source else {
-            // There is nothing to renew it from.
-            drop(end.wait_for(|e| *e).await);
-            return;
+    /// Who issues it, if somebody does while we run.
+    pub(crate) fn directory(&self) -> Option<&Arc<Acme>> {
+        match &self.source {
+            Source::Acme(acme, _) => Some(acme),
+            Source::Files(_) | Source::Own => None,
+        }
+    }
+
+    /// Counters and times for the admin.
+    pub(crate) fn write_metrics(&self, out: &mut Exposition) {
+        let until = self.validity().and_then(|v| v.until.duration_since(SystemTime::UNIX_EPOCH).ok());
+        out.gauge(
+            "plausch_certificate_expires_timestamp_seconds",
+            "When the certificate that the front has now is over.",
+            until.map_or(0.0, |u| u.as_secs() as f64),
+        );
+        if let Some(acme) = self.directory() {
+            acme.write_metrics(out);
+        }
+    }
+
+    fn current(&self) -> Arc<CertifiedKey> {
+        Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn validity(&self) -> Option<Validity> {
+        self.current().cert.first().and_then(Validity::of)
+    }
+
+    fn replace(&self, new: Arc<CertifiedKey>) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = new;
+    }
+
+    /// Keeps the certificate fresh until the end. What is renewed is used for the next connection; what cannot be used changes
+    /// nothing.
+    pub(crate) async fn watch(self: Arc<Self>, end: watch::Receiver<bool>) {
+        let renewal = async {
+            match &self.source {
+                Source::Files(files) => self.follow(files, end.clone()).await,
+                Source::Acme(acme, kept) => {
+                    Arc::clone(acme).keep(*kept, |new| self.replace(new), end.clone()).await;
+                }
+                // There is nothing to renew it from.
+                Source::Own => service::shutdown::told(end.clone()).await,
+            }
         };
+        tokio::select! {
+            () = renewal => {}
+            () = self.warn() => {}
+        }
+    }
+
+    /// Says once a day that the certificate will be over soon, or is. Never ends.
+    async fn warn(&self) {
+        loop {
+            if let Some(validity) = self.validity()
+                && validity.ends_soon(SystemTime::now())
+            {
+                match validity.until.duration_since(SystemTime::now()) {
+                    Ok(left) => tracing::warn!("the certificate is over in {} hours", left.as_secs() / 3600),
+                    Err(_) => tracing::warn!("the certificate is over: browsers refuse it"),
+                }
+            }
+            tokio::time::sleep(limits::CERTIFICATE_WARNING).await;
+        }
+    }
+
+    /// Looks at the files now and then until the end. A new certificate whose key is not written yet changes nothing.
+    async fn follow(&self, files: &CertificateFiles, mut end: watch::Receiver<bool>) {
         let mut seen = changed(files);
         let mut said = None;
         loop {
@@ -82,9 +167,8 @@ impl Certificate {
             match certificate::read(files) {
                 Ok(new) => {
                     said = None;
-                    let mut current = self.now.write().unwrap_or_else(PoisonError::into_inner);
-                    if new.cert != current.cert {
-                        *current = new;
+                    if new.cert != self.current().cert {
+                        self.replace(new);
                         tracing::info!(chain = %files.chain.display(), "a new certificate is used");
                     }
                 }
@@ -101,8 +185,11 @@ impl Certificate {
 }
 
 impl ResolvesServerCert for Certificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner)))
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let Some(proof) = self.directory().and_then(|acme| acme.challenges.asked(&hello)) {
+            return proof;
+        }
+        Some(self.current())
     }
 }
 

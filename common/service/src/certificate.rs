@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 use crate::StartError;
 
@@ -17,6 +20,36 @@ pub struct CertificateFiles {
     pub chain: PathBuf,
     /// Its private key.
     pub key: PathBuf,
+}
+
+/// When a certificate holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// Its first second.
+    pub from: SystemTime,
+    /// Its last.
+    pub until: SystemTime,
+}
+
+impl Validity {
+    /// Of a certificate; `None` when it cannot be read.
+    pub fn of(certificate: &CertificateDer<'_>) -> Option<Self> {
+        let parsed = Certificate::from_der(certificate).ok()?;
+        let validity = parsed.tbs_certificate().validity();
+        let time = |t: x509_cert::time::Time| SystemTime::UNIX_EPOCH.checked_add(t.to_unix_duration());
+        Some(Self { from: time(validity.not_before)?, until: time(validity.not_after)? })
+    }
+
+    /// From the first second to the last.
+    pub fn lifetime(self) -> Duration {
+        self.until.duration_since(self.from).unwrap_or_default()
+    }
+
+    /// Whether it ends so soon that somebody should be told: in ten days; short-lived ones in the last sixth of their life.
+    pub fn ends_soon(self, now: SystemTime) -> bool {
+        let warning = (self.lifetime() / 6).min(Duration::from_secs(10 * 24 * 3600));
+        self.until.checked_sub(warning).is_none_or(|from| from <= now)
+    }
 }
 
 /// What a TLS server of ours encrypts and signs with.
@@ -104,6 +137,20 @@ mod tests {
         std::fs::remove_file(&files.chain).unwrap();
         assert!(read(&files).unwrap_err().to_string().contains("cert.pem"));
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn who_serves_a_certificate_is_told_before_it_ends() {
+        let day = |n: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(n * 24 * 3600);
+        for (lifetime, quiet, told) in [(90, 79, 80), (365, 354, 355), (6, 4, 5)] {
+            let validity = Validity { from: day(0), until: day(lifetime) };
+            assert!(!validity.ends_soon(day(quiet)) && validity.ends_soon(day(told)), "{lifetime}");
+            assert!(validity.ends_soon(day(lifetime + 1)));
+        }
+        let own = self_signed(&["meet.example"]).unwrap();
+        let validity = Validity::of(&own.cert[0]).unwrap();
+        assert!(validity.from < validity.until && !validity.ends_soon(SystemTime::now()));
+        assert!(Validity::of(&CertificateDer::from(vec![1, 2, 3])).is_none());
     }
 
     #[test]

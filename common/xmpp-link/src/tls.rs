@@ -29,7 +29,10 @@ pub(crate) fn connector(verify: bool) -> Result<TlsConnector, LinkError> {
 }
 
 /// The bundle of the system, at the places of the common distributions, or where `SSL_CERT_FILE` points.
-fn system_roots() -> Result<RootCertStore, LinkError> {
+///
+/// # Errors
+/// There is none.
+pub fn system_roots() -> io::Result<RootCertStore> {
     let chosen = std::env::var("SSL_CERT_FILE").ok();
     let places = chosen.as_deref().into_iter().chain(BUNDLES.iter().copied());
     let mut roots = RootCertStore::empty();
@@ -40,7 +43,7 @@ fn system_roots() -> Result<RootCertStore, LinkError> {
             return Ok(roots);
         }
     }
-    Err(LinkError::Io(io::Error::new(io::ErrorKind::NotFound, "no system certificates found")))
+    Err(io::Error::new(io::ErrorKind::NotFound, "no system certificates found"))
 }
 
 /// Accepts every certificate: encryption against listeners, no protection against impostors. The handshake's

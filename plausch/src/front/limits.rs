@@ -40,6 +40,9 @@ pub(crate) const REQUEST_HEAD_BYTES: usize = 32 * 1024;
 /// How often it is looked whether the certificate's files have changed. Not a bound: renewals come weeks before the end.
 pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);
 
+/// How often it is said that a certificate is over soon. Not a bound: once a day is read, and more is noise.
+pub(crate) const CERTIFICATE_WARNING: Duration = Duration::from_secs(24 * 3600);
+
 /// A file in which directives are looked for. The stock pages are below 100 kB; larger scripts go out as they are.
 pub(crate) const SSI_DOCUMENT: u64 = 1024 * 1024;
 

@@ -117,6 +117,16 @@ const OTHER: &[(&str, &str)] = &[
     ("https.listen", "127.0.0.1:1"),
     ("https.certificate", ""),
     ("https.key", ""),
+    ("https.acme.enabled", "true"),
+    ("https.acme.domains", "other.example"),
+    ("https.acme.email", "admin@other.example"),
+    ("https.acme.directory", "https://ca.example/directory"),
+    ("https.acme.staging", "true"),
+    ("https.acme.challenge", "http-01"),
+    ("https.acme.roots", ""),
+    ("https.acme.eab_id", "other"),
+    ("https.acme.eab_key", "b3RoZXI"),
+    ("state.dir", "/var/lib/other"),
     ("https.redirect", "false"),
     ("https.hsts", "false"),
     ("admin.listen", "127.0.0.1:1"),
@@ -242,7 +252,8 @@ fn advertised_addresses_that_can_be_nobody_s_stop_the_start() {
 #[test]
 fn every_option_reaches_the_settings() {
     // Read by the process itself, by the environment's check, or files (`a_certificate_needs_its_key_and_both_are_read`).
-    const ELSEWHERE: &[&str] = &["log.filter", "start.accept", "https.certificate", "https.key"];
+    const ELSEWHERE: &[&str] =
+        &["log.filter", "start.accept", "https.certificate", "https.key", "https.acme.roots"];
     let with = |flags: BTreeMap<&'static str, String>| {
         let e = Effective::load(SETTINGS, &Sources { file: None, env: &|_| None, flags }).unwrap();
         format!("{:?}", Settings::check(&e).unwrap())
@@ -255,6 +266,31 @@ fn every_option_reaches_the_settings() {
             "rooms.reservations_url" => {
                 &[("rooms.reservations", "true"), ("rooms.reservations_url", "http://a")]
             }
+            "https.acme.eab_id" => &[
+                ("https.listen", "127.0.0.1:1"),
+                ("https.acme.enabled", "true"),
+                ("https.acme.domains", "a.example"),
+                ("https.acme.eab_key", "a2V5"),
+            ],
+            "https.acme.eab_key" => &[
+                ("https.listen", "127.0.0.1:1"),
+                ("https.acme.enabled", "true"),
+                ("https.acme.domains", "a.example"),
+                ("https.acme.eab_id", "id"),
+            ],
+            "https.acme.enabled" => {
+                &[("https.listen", "127.0.0.1:1"), ("http.public_url", "https://a.example")]
+            }
+            "https.acme.domains" => &[
+                ("https.listen", "127.0.0.1:1"),
+                ("https.acme.enabled", "true"),
+                ("http.public_url", "https://a.example"),
+            ],
+            k if k.starts_with("https.acme.") || k == "state.dir" => &[
+                ("https.listen", "127.0.0.1:1"),
+                ("https.acme.enabled", "true"),
+                ("https.acme.domains", "a.example"),
+            ],
             "https.redirect" | "https.hsts" => &[("https.listen", "127.0.0.1:1")],
             "turn.stun_port" => &[("turn.stun_host", "a")],
             "turn.username" => &[("turn.hosts", "a"), ("turn.password", "x")],
@@ -279,12 +315,97 @@ fn every_option_reaches_the_settings() {
             let mut set = without.clone();
             set.insert(s.key, other.to_owned());
             // Secrets are not printed, and the check wants both of these together.
-            if !matches!(s.key, "turn.username" | "turn.password") {
+            if !matches!(
+                s.key,
+                "turn.username" | "turn.password" | "https.acme.eab_id" | "https.acme.eab_key"
+            ) {
                 assert_ne!(with(set), with(without), "{} changes nothing", s.key);
             }
         }
     }
     let _ = std::fs::remove_file(token);
+}
+
+/// What ENABLE_LETSENCRYPT and its companions come to, over TLS.
+fn acme(env: &[(&str, &str)]) -> Result<Option<crate::acme::Wish>, StartError> {
+    let listen = [("PLAUSCH_HTTPS", "127.0.0.1:8443")];
+    let s = load(&[&listen, env].concat())?;
+    Ok(match s.https.unwrap().certificate {
+        CertificateOrigin::Acme(wish) => Some(wish),
+        _ => None,
+    })
+}
+
+#[test]
+fn compat_letsencrypt_variables_are_honoured() {
+    let wish = acme(&[
+        ("ENABLE_LETSENCRYPT", "1"),
+        ("LETSENCRYPT_DOMAIN", "Meet.Example.org"),
+        ("LETSENCRYPT_EMAIL", "admin@example.org"),
+        ("PUBLIC_URL", "https://other.example.org"),
+    ]);
+    let wish = wish.unwrap().unwrap();
+    assert_eq!(
+        (wish.names, wish.email.as_deref()),
+        (vec!["meet.example.org".to_owned()], Some("admin@example.org"))
+    );
+    assert_eq!(wish.directory, "https://acme-v02.api.letsencrypt.org/directory");
+    assert_eq!(wish.state, Path::new("/var/lib/plausch"));
+    let of = |env: &[(&str, &str)]| {
+        let on = [("ENABLE_LETSENCRYPT", "true"), ("PUBLIC_URL", "https://meet.example.org:8443")];
+        acme(&[&on, env].concat()).map(Option::unwrap)
+    };
+    let url = |env: &[(&str, &str)]| of(env).unwrap().directory;
+    let staging = "https://acme-staging-v02.api.letsencrypt.org/directory";
+    assert_eq!(url(&[("LETSENCRYPT_USE_STAGING", "1")]), staging);
+    assert_eq!(url(&[("LETSENCRYPT_USE_STAGING", "1"), ("LETSENCRYPT_ACME_SERVER", "letsencrypt")]), staging);
+    assert_eq!(url(&[("LETSENCRYPT_ACME_SERVER", "letsencrypt_test")]), staging);
+    assert_eq!(url(&[("LETSENCRYPT_ACME_SERVER", "https://ca.example/dir")]), "https://ca.example/dir");
+    assert_eq!(of(&[]).unwrap().names, ["meet.example.org"]);
+    let several = of(&[("LETSENCRYPT_DOMAIN", "a.example.org, b.example.org,a.example.org")]).unwrap();
+    assert_eq!(several.names, ["a.example.org", "b.example.org"]);
+    assert!(acme(&[("ENABLE_LETSENCRYPT", "0"), ("LETSENCRYPT_DOMAIN", "a.example")]).unwrap().is_none());
+    let bound = of(&[("PLAUSCH_ACME_EAB_ID", "kid"), ("PLAUSCH_ACME_EAB_KEY", "_-+/AA==")]).unwrap();
+    assert_eq!(bound.external.unwrap().key.reveal().as_slice(), [0xff, 0xef, 0xbf, 0]);
+}
+
+/// A start that would leave people with a certificate that browsers warn of, or ask somebody whom nobody meant.
+#[test]
+fn a_contradiction_about_certificates_stops_the_start() {
+    let on = ("ENABLE_LETSENCRYPT", "1");
+    let name = ("PUBLIC_URL", "https://meet.example.org");
+    let line = load(&[on, name]).unwrap_err().to_string();
+    assert!(line.contains("https.listen") && line.contains("ENABLE_LETSENCRYPT"), "{line}");
+    let many: Vec<String> = (0..=crate::acme::NAMES).map(|n| format!("n{n}.example")).collect();
+    let (limit, beyond) = (many[1..].join(","), many.join(","));
+    assert!(acme(&[on, ("LETSENCRYPT_DOMAIN", &limit)]).is_ok());
+    for (env, words) in [
+        (&[on][..], "http.public_url"),
+        (&[on, ("PUBLIC_URL", "https://192.0.2.1")], "http.public_url"),
+        (&[on, ("PUBLIC_URL", "https://[2001:db8::1]")], "http.public_url"),
+        (&[on, ("PUBLIC_URL", "https://localhost")], "http.public_url"),
+        (&[on, ("LETSENCRYPT_DOMAIN", "*.example.org")], "https.acme.domains"),
+        (&[on, ("LETSENCRYPT_DOMAIN", "https://meet.example.org")], "https.acme.domains"),
+        (&[on, ("LETSENCRYPT_DOMAIN", "rathäuser.example")], "https.acme.domains"),
+        (&[on, ("LETSENCRYPT_DOMAIN", &beyond)], "https.acme.domains"),
+        (&[on, name, ("LETSENCRYPT_EMAIL", "no address")], "https.acme.email"),
+        (&[on, name, ("LETSENCRYPT_EMAIL", "a@b,c@d")], "https.acme.email"),
+        (&[on, name, ("LETSENCRYPT_ACME_SERVER", "http://ca.example/dir")], "https.acme.directory"),
+        (&[on, name, ("LETSENCRYPT_ACME_SERVER", "buypass")], "https.acme.directory"),
+        (&[on, name, ("LETSENCRYPT_ACME_SERVER", "zerossl")], "https.acme.eab_id"),
+        (
+            &[on, name, ("LETSENCRYPT_ACME_SERVER", "https://a.example"), ("LETSENCRYPT_USE_STAGING", "1")],
+            "https.acme.staging",
+        ),
+        (&[on, name, ("PLAUSCH_ACME_CHALLENGE", "dns-01")], "https.acme.challenge"),
+        (&[on, name, ("PLAUSCH_ACME_EAB_ID", "kid")], "https.acme.eab_key"),
+        (&[on, name, ("PLAUSCH_ACME_EAB_ID", "kid"), ("PLAUSCH_ACME_EAB_KEY", "ä")], "https.acme.eab_key"),
+        (&[on, name, ("PLAUSCH_STATE", "state")], "state.dir"),
+        (&[("PLAUSCH_ACME_ROOTS", "/nonexistent.pem")], "/nonexistent.pem"),
+    ] {
+        let line = acme(env).unwrap_err().to_string();
+        assert!(line.contains(words) && !line.contains('\n'), "{line}");
+    }
 }
 
 #[test]

@@ -7,19 +7,32 @@ use service::certificate::{self, CertificateFiles};
 use service::listen::Address;
 use service::{Effective, StartError};
 
+use super::acme;
+use crate::acme::Wish;
+
 /// The front over TLS.
 #[derive(Debug, Clone)]
 pub(crate) struct Https {
     pub(crate) listen: SocketAddr,
-    /// `None`: one of our own, which browsers warn of.
-    pub(crate) certificate: Option<CertificateFiles>,
+    pub(crate) certificate: Origin,
     /// The front without TLS only sends people to this one.
     pub(crate) redirect: bool,
     /// Browsers are told to come with TLS from now on.
     pub(crate) hsts: bool,
 }
 
-pub(super) fn https(e: &Effective) -> Result<Option<Https>, StartError> {
+/// Where its certificate comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// Files.
+    Files(CertificateFiles),
+    /// A directory that issues them.
+    Acme(Wish),
+    /// Ourselves, which browsers warn of.
+    Own,
+}
+
+pub(super) fn https(e: &Effective, public_url: Option<&str>) -> Result<Option<Https>, StartError> {
     let path = |key| Some(PathBuf::from(e.text(key))).filter(|p| !p.as_os_str().is_empty());
     let certificate = match (path("https.certificate"), path("https.key")) {
         (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
@@ -31,6 +44,12 @@ pub(super) fn https(e: &Effective) -> Result<Option<Https>, StartError> {
     if let Some(files) = &certificate {
         certificate::read(files)?;
     }
+    let wish = acme::wish(e, public_url)?;
+    let certificate = match (certificate, wish) {
+        (Some(files), _) => Origin::Files(files),
+        (None, Some(wish)) => Origin::Acme(wish),
+        (None, None) => Origin::Own,
+    };
     let Some(Address(listen)) = e.parse_optional("https.listen")? else { return Ok(None) };
     Ok(Some(Https { listen, certificate, redirect: e.is_on("https.redirect"), hsts: e.is_on("https.hsts") }))
 }

@@ -57,6 +57,12 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
             useless(key, "https.listen names no address");
         }
     }
+    if !e.is_on("https.acme.enabled") {
+        let acme = SETTINGS.iter().filter(|s| s.key.starts_with("https.acme."));
+        for key in acme.map(|s| s.key).filter(|k| *k != "https.acme.enabled").chain(["state.dir"]) {
+            useless(key, "https.acme.enabled is off");
+        }
+    }
     if e.list("turn.hosts").is_empty() {
         useless("turn.port", "turn.hosts names none");
         useless("turn.transports", "turn.hosts names none");
@@ -99,7 +105,9 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
         | "https.certificate"
         | "https.key"
         | "https.redirect"
-        | "https.hsts" => &[AllInOne, Xmpp, Focus, Videobridge],
+        | "https.hsts"
+        | "state.dir" => &[AllInOne, Xmpp, Focus, Videobridge],
+        key if key.starts_with("https.acme.") => &[AllInOne, Xmpp, Focus, Videobridge],
         "http.public_url" => &[AllInOne, Videobridge],
         "turn.listen" | "turn.peers" => &[AllInOne],
         "xmpp.server" | "xmpp.port" | "xmpp.verify_certificate" => &[Focus, Videobridge],

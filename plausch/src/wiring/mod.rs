@@ -16,10 +16,11 @@ use service::logging::To;
 use service::{Effective, Health, Metrics, Proxies, Shutdown, StartError, listen};
 use xmpp_link::{Link, LinkConfig, TlsMode};
 
+use crate::acme::challenges;
 use crate::draining::{self, Draining};
 use crate::front::secure::{self, Elsewhere};
 use crate::front::{self, Front};
-use crate::options::{Https, Role, Settings};
+use crate::options::{CertificateOrigin, Https, Role, Settings};
 use crate::serve::{Before, Serving};
 use crate::tls::Certificate;
 use crate::{admin, greeting, serve};
@@ -115,7 +116,7 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
             service::logging::lost(),
         );
     });
-    let mut shutdown = process.shutdown;
+    let Process { mut shutdown, metrics, .. } = process;
     let front = Serving::new(before, settings.trusted_proxies.clone());
     let mut public = routes.public;
     if let Some((listener, https, certificate)) = https {
@@ -128,11 +129,19 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
             let elsewhere = Elsewhere { public: settings.web.public_url.clone(), port };
             public = public.layer(from_fn_with_state(elsewhere, secure::redirect));
         }
+        if let Some(acme) = certificate.directory() {
+            // Before everything else, the way to TLS included; and there as well, for who follows one.
+            let answer = from_fn_with_state(Arc::clone(&acme.challenges), challenges::answer);
+            public = public.layer(answer.clone());
+            encrypted = encrypted.layer(answer);
+        }
+        let reported = Arc::clone(&certificate);
+        metrics.add(move |out| reported.write_metrics(out));
         let serving = Serving { tls: Some(certificate.config()?), turn, ..front.clone() };
         shutdown.spawn("web front over TLS", serve::http(listener, encrypted, serving, shutdown.watch()));
         shutdown.spawn("certificate", certificate.watch(shutdown.watch()));
     }
-    let admin = admin::router(&settings.admin, process.metrics, routes.admin);
+    let admin = admin::router(&settings.admin, metrics, routes.admin);
     match private {
         Some(private) => {
             let private_too = Serving::new(as_it_is, Proxies::default());
@@ -154,11 +163,13 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
 
 /// The certificate that the front has over TLS.
 fn encryption(settings: &Settings, https: &Https) -> Result<Arc<Certificate>, StartError> {
-    if let Some(files) = &https.certificate {
-        return Certificate::of(files.clone());
+    match &https.certificate {
+        CertificateOrigin::Files(files) => return Certificate::of(files.clone()),
+        CertificateOrigin::Acme(wish) => return Certificate::acme(wish.clone()),
+        CertificateOrigin::Own => {}
     }
     tracing::warn!(
-        "browsers warn of our own certificate; name a real one with https.certificate and https.key"
+        "browsers warn of our own certificate; get a real one with https.acme.enabled, or name one with https.certificate and https.key"
     );
     let url = settings.web.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
     let host = url.as_ref().and_then(http::Uri::host).unwrap_or("localhost");

@@ -23,7 +23,7 @@ const PRINTS: &[&str] = &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg
 const PRODUCT: &[&str] = &["common/", "focus/", "prosody-compat/", "videobridge/", "turn/", "plausch/"];
 /// Calls that reach out of the machine, each with the files that may: the link of a role to the XMPP server that the admin
 /// has named, questions of modules to services that the admin has named, commands' questions to the server on the same machine,
-/// and the look-up of the public name that the admin has named.
+/// the look-up of the public name that the admin has named, and the directory that certificates are asked of.
 const OUTWARD: &[(&str, &[&str])] = &[
     (
         "TcpStream::connect",
@@ -31,21 +31,26 @@ const OUTWARD: &[(&str, &[&str])] = &[
             "common/xmpp-link/src/handshake.rs",
             "prosody-compat/server/src/outside.rs",
             "plausch/src/commands/ask.rs",
+            "plausch/src/acme/directory.rs",
         ],
     ),
     ("TcpSocket::", &[]),
     ("lookup_host", &[]),
     ("to_socket_addrs", &["plausch/src/doctor/gather.rs"]),
 ];
-/// Calls that leave something on the disk, each with the files that may: the admin's token, when a file for it is named, and the
-/// configuration that `plausch setup` writes. Nothing of a meeting may.
+/// Calls that leave something on the disk, each with the files that may: the admin's token, when a file for it is named, what
+/// certificates need to be renewed, when they are asked for, and the configuration that `plausch setup` writes. Nothing of a
+/// meeting may.
 const TO_DISK: &[(&str, &[&str])] = &[
-    ("OpenOptions", &["plausch/src/options/values.rs", "plausch/src/setup/write.rs"]),
+    (
+        "OpenOptions",
+        &["plausch/src/options/values.rs", "plausch/src/acme/store.rs", "plausch/src/setup/write.rs"],
+    ),
     ("fs::write", &[]),
     ("File::create", &[]),
     ("create_dir", &[]),
-    ("DirBuilder", &["plausch/src/setup/write.rs"]),
-    ("fs::rename", &["plausch/src/setup/write.rs"]),
+    ("DirBuilder", &["plausch/src/acme/store.rs", "plausch/src/setup/write.rs"]),
+    ("fs::rename", &["plausch/src/acme/store.rs", "plausch/src/setup/write.rs"]),
     ("fs::copy", &[]),
 ];
 

@@ -39,10 +39,9 @@ pub(super) const UPSTREAM: &[(Meaning, &str)] = &[
     ",
     ),
     (
-        Ignored("https.listen and https.certificate say whether and how there is TLS"),
+        Ignored("https.listen says whether there is TLS"),
         "\
-        DISABLE_HTTPS ENABLE_LETSENCRYPT LETSENCRYPT_DOMAIN LETSENCRYPT_EMAIL \
-        LETSENCRYPT_USE_STAGING LETSENCRYPT_ACME_SERVER \
+        DISABLE_HTTPS \
     ",
     ),
     (
