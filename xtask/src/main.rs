@@ -74,6 +74,7 @@ fn rust() -> Result<()> {
     run::step("licences, bans and sources", deny)?;
     run::step("formatting", run::cargo(&["fmt", "--all", "--check"]))?;
     run::step("lints", run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    setup::install_pebble()?;
     run::step("tests", run::cargo(&["test", "--workspace"]))?;
     run::step("page scripts", run::node_test("plausch/web/tests"))?;
     instructions::run(&[])

@@ -75,6 +75,19 @@ pub(crate) fn install_deny() -> Result<()> {
 pub(crate) const DENY: &str = "target/tools/bin/cargo-deny";
 const DENY_VERSION: &str = "0.20.2";
 
+/// Builds Pebble, the test CA, and its name server; `plausch/tests/acme` starts them. Pinned by hash in `tests/pebble/go.sum`.
+pub(crate) fn install_pebble() -> Result<()> {
+    if !on_path("go") {
+        // Debian's own may be too old to get a newer one by itself.
+        bail!("missing: Go, 1.21 or newer. Install it.");
+    }
+    let mut build = Command::new("go");
+    build
+        .args(["build", "-buildvcs=false", "-o", "../../target/tools/bin/", "tool"])
+        .current_dir("tests/pebble");
+    step("Pebble, the test CA", build)
+}
+
 /// Installs Debian's Prosody when there is none; its service does not start.
 pub(crate) fn install_prosody() -> Result<()> {
     if on_path("prosody") {
