@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::options::{Role, Settings};
+use crate::options::{CertificateOrigin, Role, Settings};
 
 /// An installation, running or planned, and the machine it is on.
 #[derive(Debug, Clone)]
@@ -129,7 +129,10 @@ impl Plan {
             role,
             http: s.http,
             https: s.https.as_ref().map(|h| h.listen),
-            own_certificate: s.https.as_ref().is_some_and(|h| h.certificate.is_none()),
+            own_certificate: s
+                .https
+                .as_ref()
+                .is_some_and(|h| matches!(h.certificate, CertificateOrigin::Own)),
             admin: s.admin.listen,
             xmpp: s.xmpp,
             media: s.media,

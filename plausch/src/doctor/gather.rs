@@ -12,13 +12,13 @@ use nix::sys::statvfs::statvfs;
 use rustls::pki_types::ServerName;
 use rustls::server::ParsedCertificate;
 use service::Effective;
-use service::certificate::{self, CertificateFiles};
+use service::certificate::{self, Validity};
 
 use super::facts::{Certificate, Clock, Facts, Folder, Plan, Port, PortState, PublicUrl, Server};
-use super::validity;
+use crate::acme::Acme;
 use crate::commands::limits::NAME_LOOKUP;
 use crate::commands::{Given, ask};
-use crate::options::{self, Role, Settings};
+use crate::options::{self, CertificateOrigin, Role, Settings};
 
 /// Looks around. `odd_lines`: of the `.env` file.
 pub(crate) fn facts(given: &Given, odd_lines: Vec<usize>) -> Facts {
@@ -31,7 +31,7 @@ pub(crate) fn facts(given: &Given, odd_lines: Vec<usize>) -> Facts {
     let name = plan.as_ref().ok().and_then(|p| p.public.as_ref()?.name().map(look_up));
     let text = |key| given.effective.as_ref().map_or("", |e: &Effective| e.text(key));
     let certificate = settings.as_ref().ok().and_then(|s| {
-        read(s.https.as_ref()?.certificate.as_ref()?, plan.as_ref().ok().and_then(|p| p.public.as_ref()))
+        read(&s.https.as_ref()?.certificate, plan.as_ref().ok().and_then(|p| p.public.as_ref()))
     });
     Facts {
         role: given.role,
@@ -109,15 +109,19 @@ fn ports(plan: &Plan) -> Vec<Port> {
         .collect()
 }
 
-fn read(files: &CertificateFiles, public: Option<&PublicUrl>) -> Option<Certificate> {
-    let key = certificate::read(files).ok()?;
+fn read(origin: &CertificateOrigin, public: Option<&PublicUrl>) -> Option<Certificate> {
+    let key = match origin {
+        CertificateOrigin::Files(files) => certificate::read(files).ok()?,
+        CertificateOrigin::Acme(wish) => Acme::new(wish.clone()).kept()?.0,
+        CertificateOrigin::Own => return None,
+    };
     let first = key.cert.first()?;
     let names_us = public.filter(|p| !p.is_local()).map(|p| {
         let parsed = ParsedCertificate::try_from(first);
         let name = ServerName::try_from(p.host.as_str());
         matches!((parsed, name), (Ok(c), Ok(n)) if rustls::client::verify_server_name(&c, &n).is_ok())
     });
-    let (from, until) = validity::of(first).unzip();
+    let (from, until) = Validity::of(first).map(|v| (v.from, v.until)).unzip();
     Some(Certificate { names_us, from, until })
 }
 

@@ -7,7 +7,6 @@ pub(crate) mod env_file;
 pub(crate) mod facts;
 pub(crate) mod gather;
 pub(crate) mod report;
-mod validity;
 
 use std::io::IsTerminal as _;
 

@@ -18,8 +18,8 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
                 "Plausch macht sein Zertifikat selbst: Browser warnen, und die Apps lehnen es ab"
             ),
             words!(
-                "set PLAUSCH_CERTIFICATE and PLAUSCH_KEY (https.certificate and https.key, --certificate and --key)",
-                "PLAUSCH_CERTIFICATE und PLAUSCH_KEY setzen (https.certificate und https.key, --certificate und --key)"
+                "set ENABLE_LETSENCRYPT=1 (https.acme.enabled, --acme 1), or PLAUSCH_CERTIFICATE and PLAUSCH_KEY (https.certificate and https.key, --certificate and --key)",
+                "ENABLE_LETSENCRYPT=1 setzen (https.acme.enabled, --acme 1), oder PLAUSCH_CERTIFICATE und PLAUSCH_KEY (https.certificate und https.key, --certificate und --key)"
             ),
         )];
     }
