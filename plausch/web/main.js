@@ -1,11 +1,19 @@
 // Starts the page: configuration, language, preview, and one meeting at a time. `window.plausch` is that meeting.
+import { check } from './check.js';
+import { $ } from './dom.js';
 import { choose, other, t } from './i18n.js';
 import { LocalMedia } from './media.js';
 import { Meeting, normaliseRoom } from './meeting.js';
-import { Stage, deviceButtons, drawMessages, drawReport, preview, translate } from './ui.js';
+import { Stage } from './stage.js';
+import { deviceButtons, drawDevices, drawMessages, drawProgress, drawReport, drawVerdict, preview, translate } from './ui.js';
+import { verdict } from './verdict.js';
 
-const $ = (id) => document.getElementById(id);
 const REPORT_EVERY_MS = 2000;
+// What somebody says quietly; noise of a room stays below.
+const HEARD = 0.04;
+// A server that is renewed is away for seconds; after two minutes somebody has to look.
+const REJOIN_EVERY_MS = 3000;
+const REJOINS = 40;
 
 // The room is the last segment of the address, what stands before it is the tenant.
 const segments = location.pathname.split('/').filter((s) => s);
@@ -38,6 +46,7 @@ translate();
 
 let media = null;
 let levels = null;
+let heard = false;
 const stage = new Stage(meeting);
 
 async function openPreview() {
@@ -45,6 +54,11 @@ async function openPreview() {
   media.addEventListener('change', () => { preview(media); deviceButtons(media); listen(); });
   await media.start();
   deviceButtons(media);
+  await showDevices();
+}
+
+async function showDevices() {
+  drawDevices(await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [], media, stage.speaker);
 }
 
 // The bar that shows that the microphone hears something.
@@ -61,7 +75,9 @@ function listen() {
   const tick = () => {
     if (levels !== context) return;
     analyser.getFloatTimeDomainData(samples);
-    $('level').value = Math.min(1, Math.sqrt(samples.reduce((sum, s) => sum + s * s, 0) / samples.length) * 4);
+    const level = Math.min(1, Math.sqrt(samples.reduce((sum, s) => sum + s * s, 0) / samples.length) * 4);
+    $('level').value = level;
+    heard ||= level > HEARD;
     setTimeout(tick, 100);
   };
   tick();
@@ -99,19 +115,44 @@ meeting.addEventListener('change', (e) => {
   }
   if (['left', 'kicked', 'failed'].includes(state)) {
     const why = meeting.failures.at(-1)?.[1] ?? '';
-    $('lobby-note').textContent = state === 'failed' ? t('failed', { why }) : t(state === 'kicked' ? 'kicked' : meeting.endedBy ? 'ended' : 'left');
+    say(state === 'failed' ? t('failed', { why }) : t(state === 'kicked' ? 'kicked' : meeting.endedBy ? 'ended' : 'left'), state === 'failed');
     media = null;
     $('preview').srcObject = null;
+    // Somebody who was in comes back by itself; somebody who never came in is told why.
+    if (state === 'failed' && meeting.lost) rejoin(meeting.roomName, meeting.lost);
   }
 });
+
+// Only what went wrong is red.
+function say(text, wrong = false) {
+  $('lobby-note').textContent = text;
+  $('lobby-note').classList.toggle('note', wrong);
+}
+
+async function rejoin(room, muted) {
+  for (let left = REJOINS; left > 0; left--) {
+    say(t('rejoining'));
+    await new Promise((r) => { setTimeout(r, REJOIN_EVERY_MS); });
+    // Somebody has done something in the meantime.
+    if (meeting.state !== 'failed' || media) return;
+    const fresh = new LocalMedia();
+    await fresh.start();
+    for (const kind of ['audio', 'video']) if (muted[kind]) fresh.mute(kind);
+    if (meeting.state !== 'failed' || media) { fresh.stop(); return; }
+    if (await meeting.join(room, { ...meeting.options, media: fresh }).then(() => true, () => false)) return;
+  }
+  say(t('failed', { why: meeting.failures.at(-1)?.[1] ?? '' }), true);
+}
 // A page in the background gets no animation frames, but sound must reach it.
 setInterval(() => { if (document.hidden && drawing) draw(); }, 500);
 
 $('join-form').addEventListener('submit', async (e) => {
   e.preventDefault();
   const room = normaliseRoom($('room').value.trim());
-  if (!room) return;
-  $('lobby-note').textContent = '';
+  $('room').ariaInvalid = String(!room);
+  $('room-error').textContent = room ? '' : t('roomMissing');
+  if (!room) { $('room').focus(); return; }
+  say('');
   if (!media) await openPreview();
   if (segments.at(-1) !== encodeURIComponent(room)) history.replaceState(null, '', `${base}${encodeURIComponent(room)}${location.search}`);
   const chosen = { media, name: $('name').value.trim() };
@@ -129,9 +170,74 @@ for (const button of document.querySelectorAll('[data-device]')) {
 }
 $('share').addEventListener('click', () => { if (meeting.media?.screen) meeting.unshare(); else meeting.share().catch(() => {}); });
 $('leave').addEventListener('click', () => meeting.leave());
-$('copy').addEventListener('click', async () => {
-  await navigator.clipboard?.writeText(location.href.split('?')[0]).catch(() => {});
-  $('call-note').textContent = t('copied');
+$('copy').addEventListener('click', copyLink);
+$('invite').addEventListener('click', async () => {
+  const url = link();
+  if (navigator.share && await navigator.share({ url }).then(() => true, (e) => e.name === 'AbortError')) return;
+  await copyLink();
+});
+const link = () => location.href.split(/[?#]/)[0];
+async function copyLink() {
+  const copied = await (navigator.clipboard?.writeText(link()) ?? Promise.reject()).then(() => true, () => false);
+  $('call-note').textContent = copied ? t('copied') : link();
+}
+
+// A check of devices and network: a meeting with oneself.
+let checking = false;
+async function runCheck() {
+  if (!$('check').open) $('check').showModal();
+  if (checking) return;
+  checking = true;
+  $('check-again').hidden = true;
+  drawProgress('server');
+  if (!media && meeting.state !== 'joined') await openPreview();
+  heard = false;
+  const facts = await check({ config: await ready, media: active() ?? new LocalMedia(), heard: () => heard || meeting.state === 'joined', progress: drawProgress });
+  drawVerdict(verdict(facts), facts.recording);
+  checking = false;
+  $('check-again').hidden = false;
+}
+for (const button of document.querySelectorAll('[data-check]')) button.addEventListener('click', runCheck);
+$('check-again').addEventListener('click', runCheck);
+$('close-check').addEventListener('click', () => $('check').close());
+$('check').addEventListener('close', () => $('check-film').pause());
+
+// Removing somebody cannot be taken back.
+stage.onkick = async (id) => {
+  $('sure-text').textContent = t('sureKick', { name: meeting.members[id] || t('guest') });
+  $('sure').showModal();
+  const sure = await new Promise((answer) => {
+    $('sure-yes').onclick = () => answer(true);
+    $('sure-no').onclick = $('sure').onclose = () => answer(false);
+  });
+  $('sure').onclose = null;
+  $('sure').close();
+  if (sure) await meeting.kick(id);
+};
+
+for (const [id, kind] of [['choose-cam', 'video'], ['choose-mic', 'audio']]) {
+  $(id).addEventListener('change', async () => { await media?.choose(kind, $(id).value); await showDevices(); });
+}
+$('choose-speaker').addEventListener('change', () => stage.useSpeaker($('choose-speaker').value));
+navigator.mediaDevices?.addEventListener?.('devicechange', showDevices);
+
+// Two tones, out of the loudspeaker that was chosen.
+$('test-sound').addEventListener('click', async () => {
+  const context = new AudioContext();
+  const out = context.createMediaStreamDestination();
+  const player = Object.assign(new Audio(), { srcObject: out.stream });
+  if (stage.speaker) await player.setSinkId?.(stage.speaker).catch(() => {});
+  for (const [tone, at] of [[523, 0], [659, 0.4]]) {
+    const [oscillator, gain] = [context.createOscillator(), context.createGain()];
+    oscillator.frequency.value = tone;
+    gain.gain.setValueAtTime(0.2, context.currentTime + at);
+    gain.gain.exponentialRampToValueAtTime(0.001, context.currentTime + at + 0.5);
+    oscillator.connect(gain).connect(out);
+    oscillator.start(context.currentTime + at);
+    oscillator.stop(context.currentTime + at + 0.5);
+  }
+  await player.play().catch(() => {});
+  setTimeout(() => { player.pause(); context.close().catch(() => {}); }, 1200);
 });
 for (const id of ['chat', 'report']) {
   const toggle = (open) => {

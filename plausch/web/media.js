@@ -9,11 +9,12 @@ export class LocalMedia extends EventTarget {
     this.screen = null;
     this.muted = { audio: true, video: true };
     this.errors = {};
+    this.devices = {};
   }
 
   // Asks for both at once, and for each alone when that fails: somebody without camera still has a voice.
   async start(kinds = ['audio', 'video']) {
-    if (!navigator.mediaDevices?.getUserMedia) { this.errors = { audio: 'insecure', video: 'insecure' }; return; }
+    if (!navigator.mediaDevices?.getUserMedia) { this.errors = { audio: 'insecure', video: 'insecure' }; this.#changed(); return; }
     try {
       this.#take(await this.#ask(kinds));
     } catch {
@@ -23,8 +24,9 @@ export class LocalMedia extends EventTarget {
   }
 
   #ask(kinds) {
-    const wish = { height: { ideal: this.height }, width: { ideal: Math.round(this.height * 16 / 9) }, frameRate: { max: 30 } };
-    return navigator.mediaDevices.getUserMedia({ audio: kinds.includes('audio') && { echoCancellation: true, noiseSuppression: true, autoGainControl: true }, video: kinds.includes('video') && wish });
+    const exactly = (kind) => (this.devices[kind] ? { deviceId: { exact: this.devices[kind] } } : {});
+    const wish = { ...exactly('video'), height: { ideal: this.height }, width: { ideal: Math.round(this.height * 16 / 9) }, frameRate: { max: 30 } };
+    return navigator.mediaDevices.getUserMedia({ audio: kinds.includes('audio') && { ...exactly('audio'), echoCancellation: true, noiseSuppression: true, autoGainControl: true }, video: kinds.includes('video') && wish });
   }
 
   #take(stream) {
@@ -59,6 +61,36 @@ export class LocalMedia extends EventTarget {
     if (this.audio && kind === 'audio') this.audio.enabled = true;
     this.muted[kind] = false;
     this.#changed(kind);
+  }
+
+  // Another camera or microphone, from now on.
+  async choose(kind, deviceId) {
+    this.devices[kind] = deviceId;
+    const muted = this.muted[kind];
+    this.#stop(kind);
+    try {
+      this.#take(await this.#ask([kind]));
+      if (muted) { this.muted[kind] = false; this.mute(kind); }
+    } catch (e) {
+      this.errors[kind] = e.name;
+    }
+    this.#changed(kind);
+  }
+
+  #stop(kind) {
+    this[kind]?.stop();
+    this[kind] = null;
+    this.muted[kind] = true;
+  }
+
+  // The same devices for somebody else, who may stop theirs without stopping ours.
+  clone() {
+    const copy = new LocalMedia({ height: this.height });
+    for (const kind of ['audio', 'video']) {
+      const track = this.track(kind);
+      if (track) { copy[kind] = track.clone(); copy.muted[kind] = false; }
+    }
+    return copy;
   }
 
   // What may be sent now; null when muted.

@@ -1,7 +1,8 @@
 // A whole meeting: name and room in; who is there, what they send and what one can do about it out.
 import { readOffer, readReason, terminateXml } from './jingle.js';
 import { LocalMedia } from './media.js';
-import { capsVersion } from './presence.js';
+import { CAPS_VERSION } from './presence.js';
+import { hex } from './random.js';
 import { report } from './report.js';
 import { Room } from './room.js';
 import { BridgeSession } from './session.js';
@@ -35,7 +36,7 @@ export class Meeting extends EventTarget {
   reset() {
     Object.assign(this, {
       id: null, state: 'new', connection: 'offline', events: [], failures: [], roles: {}, members: {}, messages: [], dominant: null,
-      channelOpen: false, p2p: false, bridgeMissing: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null,
+      channelOpen: false, p2p: false, bridgeMissing: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null, lost: null,
     });
   }
 
@@ -172,18 +173,17 @@ export class Meeting extends EventTarget {
   }
 
   // Required by the protocol; new for every visit, so that it recognises nobody.
-  #machine() { return this.machine ??= crypto.randomUUID().replaceAll('-', ''); }
+  #machine() { return this.machine ??= hex(32); }
 
   async #enterRoom() {
     const node = this.xmpp.jid.slice(0, 8);
-    this.id = /^[0-9a-f]{8}$/.test(node) ? node : crypto.randomUUID().slice(0, 8);
-    const ver = await capsVersion();
-    const statsId = `Plausch-${crypto.randomUUID().slice(0, 3)}`;
+    this.id = /^[0-9a-f]{8}$/.test(node) ? node : hex(8);
+    const statsId = `Plausch-${hex(3)}`;
     const codecs = (RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? []).map((c) => c.mimeType.split('/')[1].toLowerCase());
     const known = ['vp8', 'vp9', 'h264', 'av1'].filter((c) => codecs.includes(c));
     const room = this.room = new Room({
       xmpp: this.xmpp, jid: this.#roomJid, nick: this.id, focusJid: this.focusJid,
-      self: () => ({ name: this.name, ver, statsId, codecs: known.length ? known : ['vp8'], sources: this.#sourceInfo() }),
+      self: () => ({ name: this.name, ver: CAPS_VERSION, statsId, codecs: known.length ? known : ['vp8'], sources: this.#sourceInfo() }),
     });
     const on = (type, handle) => room.addEventListener(type, (e) => { handle(e.detail); this.#changed(type); });
     on('arrived', (p) => { this.members[p.id] = p.name; this.roles[p.id] = p.role; });
@@ -324,6 +324,7 @@ export class Meeting extends EventTarget {
 
   #lost(where, error) {
     if (this.state !== 'joined' && this.state !== 'joining') return;
+    this.lost = this.state === 'joined' ? { ...this.media.muted } : null;
     this.#failed(where, error);
     this.#endSession();
     this.#close();

@@ -1,5 +1,6 @@
 // A meeting's room: joins it, knows who is in it and who the focus is, carries chat and moderation.
 import { discoInfo, presenceContent, readPresence } from './presence.js';
+import { uuid } from './random.js';
 import { StanzaError } from './xmpp.js';
 import { attr, bare, child, el, resource, text } from './xml.js';
 
@@ -44,7 +45,7 @@ export class Room extends EventTarget {
   }
 
   chat(body) {
-    const id = crypto.randomUUID();
+    const id = uuid();
     this.xmpp.send(el('message', { xmlns: 'jabber:client', type: 'groupchat', to: this.jid, id }, el('body', {}, body)));
   }
 

@@ -1,6 +1,7 @@
 // One media session with the bridge: an offer in, one peer connection out, with a section per stream the bridge maps.
 import { BridgeChannel } from './channel.js';
 import { acceptXml, sourceAddXml } from './jingle.js';
+import { uuid } from './random.js';
 import { RemoteDescription, allowedEncodings, readLocal, withSimulcast } from './sdp.js';
 
 const SCALES = [4, 2, 1];
@@ -28,8 +29,8 @@ export class BridgeSession extends EventTarget {
     this.simulcast = CHROMIUM;
     this.work = Promise.resolve();
     this.names = {
-      [AUDIO]: { name: `${id}-a0`, msid: `${id}-audio-0-1 ${crypto.randomUUID()}` },
-      [CAMERA]: { name: `${id}-v0`, msid: `${id}-video-0-1 ${crypto.randomUUID()}`, videoType: 'camera' },
+      [AUDIO]: { name: `${id}-a0`, msid: `${id}-audio-0-1 ${uuid()}` },
+      [CAMERA]: { name: `${id}-v0`, msid: `${id}-video-0-1 ${uuid()}`, videoType: 'camera' },
     };
     this.screenMid = null;
     this.pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers });
@@ -59,7 +60,7 @@ export class BridgeSession extends EventTarget {
     if (this.screenMid) { await this.refresh(); return null; }
     return this.#queued(async () => {
       this.screenMid = this.remote.addOurs('video');
-      this.names[this.screenMid] = { name: `${this.id}-v1`, msid: `${this.id}-video-1-1 ${crypto.randomUUID()}`, videoType: 'desktop' };
+      this.names[this.screenMid] = { name: `${this.id}-v1`, msid: `${this.id}-video-1-1 ${uuid()}`, videoType: 'desktop' };
       await this.#negotiate();
       return sourceAddXml(this.offer, this.local.media.find((m) => m.mid === this.screenMid), this.names[this.screenMid]);
     });

@@ -1,26 +1,23 @@
-// The page's face: draws a meeting's state, turns clicks into its verbs. Keeps nothing that the meeting knows.
+// Draws what is not the stage: texts, buttons, the preview, the check, messages and the report.
+import { $, make, show } from './dom.js';
 import { language, other, t } from './i18n.js';
-
-const $ = (id) => document.getElementById(id);
-const make = (tag, properties = {}, ...kids) => {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...kids.filter((k) => k));
-  return node;
-};
+import { quality } from './verdict.js';
 
 export function translate() {
   document.documentElement.lang = language();
   document.title = t('title');
   for (const node of document.querySelectorAll('[data-text]')) node.textContent = t(node.dataset.text);
   for (const node of document.querySelectorAll('.language')) { node.textContent = t('language'); node.lang = other(); }
-  for (const [id, key] of [['open-chat', 'chat'], ['open-report', 'report'], ['copy', 'copy'], ['leave', 'leave']]) name($(id), t(key));
+  for (const [id, key, word] of [['open-chat', 'chat', 'chat'], ['open-report', 'report', 'report'], ['copy', 'copy', 'wordCopy'], ['leave', 'leave', 'wordLeave']]) name($(id), t(key), t(word));
+  for (const node of document.querySelectorAll('[data-label]')) node.ariaLabel = t(node.dataset.label);
   $('chat-text').placeholder = t('message');
   $('chat-text').ariaLabel = t('message');
 }
 
-function name(button, text) {
+function name(button, text, word) {
   button.title = text;
   button.ariaLabel = text;
+  button.querySelector('.word').textContent = word;
 }
 
 export function deviceButtons(media) {
@@ -29,13 +26,14 @@ export function deviceButtons(media) {
     const muted = media?.muted[kind] ?? true;
     button.classList.toggle('off', muted);
     button.ariaPressed = String(!muted);
-    name(button, t(`${kind === 'audio' ? 'mic' : 'cam'}${muted ? 'Off' : 'On'}`));
+    const what = kind === 'audio' ? 'mic' : 'cam';
+    name(button, t(`${what}${muted ? 'Off' : 'On'}`), t(`${what}Word`));
   }
   const sharing = !!media?.screen;
   $('share').classList.toggle('on', sharing);
   $('share').ariaPressed = String(sharing);
   $('share').hidden = !navigator.mediaDevices?.getDisplayMedia;
-  name($('share'), t(sharing ? 'unshare' : 'share'));
+  name($('share'), t(sharing ? 'unshare' : 'share'), t('wordShare'));
 }
 
 export function preview(media) {
@@ -43,109 +41,10 @@ export function preview(media) {
   show(video, media.track('video'));
   const why = (e) => (['NotAllowedError', 'NotFoundError', 'NotReadableError', 'insecure'].includes(e) ? t(e) : t('other', { name: e }));
   const { audio, video: camera } = media.errors;
-  $('preview-note').textContent = [camera && t('noCamera', { why: why(camera) }), audio && t('noMic', { why: why(audio) })].filter(Boolean).join(' ');
-}
-
-// Gives an element a track, and touches it only when the track is another one.
-function show(node, track) {
-  const now = node.srcObject?.getTracks()[0] ?? null;
-  if (now === (track ?? null)) return;
-  node.srcObject = track ? new MediaStream([track]) : null;
-  if (track) node.play?.().catch(() => {});
-}
-
-export class Stage {
-  constructor(meeting) {
-    this.meeting = meeting;
-    this.tiles = new Map();
-    this.sounds = new Map();
-  }
-
-  draw() {
-    const { meeting } = this;
-    const others = meeting.participants;
-    const own = { id: meeting.id, name: `${meeting.name || t('guest')} (${t('you')})`, own: true, role: meeting.role() };
-    const wanted = new Map();
-    for (const p of others) {
-      const called = p.name || t('guest');
-      wanted.set(`${p.id}/camera`, { ...p, name: called, source: p.camera?.source, track: p.camera?.track, kind: 'camera' });
-      for (const s of p.screens) wanted.set(`${p.id}/${s.source}`, { ...p, name: t('screenOf', { name: called }), source: s.source, track: s.track, kind: 'screen' });
-    }
-    if (meeting.media?.screen) wanted.set('own/screen', { ...own, name: t('screenOf', { name: t('you') }), track: meeting.media.screen, kind: 'screen' });
-    wanted.set('own/camera', { ...own, track: meeting.media?.track('video'), audioMuted: meeting.media?.muted.audio, speaking: meeting.dominant === meeting.id, kind: 'camera' });
-    for (const [key, tile] of this.tiles) if (!wanted.has(key)) { tile.root.remove(); this.tiles.delete(key); }
-    for (const [key, p] of wanted) this.#tile(key, p);
-    const staged = [...wanted.values()].filter((p) => p.kind === 'screen' && !p.own).length;
-    // Beside a shared screen everybody else stands in one row.
-    const columns = staged ? Math.max(1, wanted.size - staged) : Math.ceil(Math.sqrt(wanted.size * (innerWidth < innerHeight ? 0.5 : 1)));
-    $('stage').style.setProperty('--columns', columns);
-    $('alone').hidden = others.length > 0;
-    this.#hear(others);
-  }
-
-  clear() {
-    for (const { root } of this.tiles.values()) root.remove();
-    for (const node of this.sounds.values()) node.remove();
-    this.tiles.clear();
-    this.sounds.clear();
-  }
-
-  #tile(key, p) {
-    let tile = this.tiles.get(key);
-    if (!tile) {
-      const video = make('video', { autoplay: true, playsInline: true, muted: true });
-      const initial = make('div', { className: 'initial', ariaHidden: 'true' });
-      const called = make('b');
-      const off = make('span', { className: 'off' });
-      const role = make('span', { className: 'role' });
-      const root = make('article', { className: 'tile' }, initial, video, make('div', { className: 'label' }, called, off, role));
-      tile = { root, video, initial, called, off, role };
-      this.tiles.set(key, tile);
-      $('stage').append(root);
-      if (!p.own && p.kind === 'camera') tile.more = this.#menu(p.id, root);
-    }
-    const { root, video } = tile;
-    root.classList.toggle('own', !!p.own);
-    root.classList.toggle('screen', p.kind === 'screen');
-    root.classList.toggle('stage', p.kind === 'screen' && !p.own);
-    root.classList.toggle('speaking', !!p.speaking && p.kind === 'camera');
-    if (!p.own) {
-      video.dataset.participant = p.id;
-      if (p.source) video.dataset.source = p.source; else delete video.dataset.source;
-    }
-    show(video, p.track);
-    video.hidden = !p.track;
-    tile.initial.textContent = [...p.name][0]?.toUpperCase() ?? '';
-    tile.called.textContent = p.name;
-    tile.off.textContent = p.audioMuted && p.kind === 'camera' ? t('mutedLabel') : '';
-    tile.role.textContent = p.role === 'moderator' && p.kind === 'camera' ? t('moderator') : '';
-    if (tile.more) tile.more.hidden = this.meeting.role() !== 'moderator';
-  }
-
-  #menu(id, root) {
-    const act = (key, action) => make('button', { type: 'button', textContent: t(key), onclick: () => { menu.open = false; action().catch(() => {}); } });
-    const menu = make('details', { className: 'more' }, make('summary', { textContent: '⋯', ariaLabel: t('moderator') }), make('div', {},
-      act('muteThem', () => this.meeting.muteOther(id, 'audio')), act('grant', () => this.meeting.grant(id)), act('kick', () => this.meeting.kick(id))));
-    root.append(menu);
-    return menu;
-  }
-
-  // Sound has no place on the stage; every stream has an element of its own.
-  #hear(others) {
-    const wanted = new Map(others.flatMap((p) => p.audio.map((s) => [s.source, { ...s, owner: p.id }])));
-    for (const [key, node] of this.sounds) if (!wanted.has(key)) { node.remove(); this.sounds.delete(key); }
-    for (const [key, s] of wanted) {
-      let node = this.sounds.get(key);
-      if (!node) {
-        node = make('audio', { autoplay: true });
-        node.dataset.participant = s.owner;
-        node.dataset.source = s.source;
-        this.sounds.set(key, node);
-        $('sounds').append(node);
-      }
-      show(node, s.track);
-    }
-  }
+  const insecure = camera === 'insecure';
+  $('preview-frame').hidden = insecure;
+  $('insecure').hidden = !insecure;
+  $('preview-note').textContent = insecure ? '' : [camera && t('noCamera', { why: why(camera) }), audio && t('noMic', { why: why(audio) })].filter(Boolean).join(' ');
 }
 
 export function drawMessages(messages) {
@@ -162,8 +61,7 @@ export function drawReport(r, names) {
   if (!r) { body.replaceChildren(make('p', { textContent: t('noSession') })); return; }
   const path = (c) => (c ? `${t(c.type)}, ${c.protocol?.toUpperCase()}, ${c.family}` : '–');
   const percent = (x) => t('percent', { n: (x * 100).toFixed(1) });
-  const worst = Math.max(r.lossUp, r.lossDown);
-  const quality = r.ice !== 'connected' && r.ice !== 'completed' ? 'poor' : worst > 0.05 || r.rtt > 300 ? 'poor' : worst > 0.01 || r.rtt > 150 ? 'fair' : 'good';
+  const how = quality(r);
   const rows = [
     [t('path'), path(r.local)], [t('rtt'), r.rtt === null ? '–' : t('ms', { n: r.rtt })], [t('loss'), `${percent(r.lossUp)} / ${percent(r.lossDown)}`],
     [t('rate'), `${t('kbits', { n: r.up })} / ${t('kbits', { n: r.down })}`], [t('encryption'), [r.cipher, r.dtlsVersion && `DTLS ${r.dtlsVersion}`].filter(Boolean).join(', ') || '–'],
@@ -174,9 +72,41 @@ export function drawReport(r, names) {
   const table = (caption, heads, lines) => make('table', {}, make('caption', { textContent: caption }),
     make('tr', {}, ...heads.map((h) => make('th', { scope: 'col', textContent: h }))), ...lines.map((l) => make('tr', {}, ...l.map((c) => make('td', { textContent: c ?? '–' })))));
   body.replaceChildren(
-    make('p', { className: `quality ${quality}`, textContent: t('quality', { q: t(quality) }) }), list,
+    make('p', { className: `quality ${how}`, textContent: t('quality', { q: t(how) }) }), list,
     table(t('sending'), [t('kind'), t('codec'), t('picture'), t('bitrate')], r.sent.map((s) => [t(s.kind), s.codec, size(s), t('kbits', { n: s.kbits })])),
     table(t('receiving'), [t('who'), t('kind'), t('codec'), t('picture'), t('bitrate')],
       r.received.filter((s) => s.source).map((s) => [names[s.owner] || t('guest'), t(s.kind), s.codec, size(s), t('kbits', { n: s.kbits })])),
   );
+}
+
+// The devices that there are, as choices; a browser names them only to those who may use them.
+export function drawDevices(devices, media, speaker) {
+  const fill = (id, kind, chosen) => {
+    const found = devices.filter((d) => d.kind === kind && d.label);
+    $(id).closest('label').hidden = found.length < 2;
+    $(id).replaceChildren(...found.map((d) => make('option', { value: d.deviceId, textContent: d.label, selected: d.deviceId === chosen })));
+  };
+  fill('choose-mic', 'audioinput', media?.audio?.getSettings().deviceId);
+  fill('choose-cam', 'videoinput', media?.video?.getSettings().deviceId);
+  fill('choose-speaker', 'audiooutput', speaker);
+  if (!('setSinkId' in HTMLMediaElement.prototype)) $('choose-speaker').closest('label').hidden = true;
+}
+
+const SIGNS = { good: '✓', fair: '!', poor: '✗' };
+
+// The lines of a verdict, worst first said in one sentence, and what came back as a film.
+export function drawVerdict(lines, recording) {
+  const worst = lines.some((l) => l.level === 'poor') ? 'poor' : lines.some((l) => l.level === 'fair') ? 'fair' : 'good';
+  const line = (l) => make('li', { className: l.level }, make('span', { className: 'sign', textContent: SIGNS[l.level], ariaHidden: 'true' }),
+    make('div', {}, make('b', { textContent: t(l.say) }), l.next && make('p', { textContent: t(l.next) })));
+  $('check-body').replaceChildren(make('p', { className: `quality ${worst}`, textContent: t(`verdict_${worst}`) }), make('ul', {}, ...lines.map(line)));
+  const film = $('check-film');
+  if (film.src) URL.revokeObjectURL(film.src);
+  film.hidden = $('check-film-note').hidden = !recording;
+  if (recording) film.src = URL.createObjectURL(recording); else film.removeAttribute('src');
+}
+
+export function drawProgress(step) {
+  $('check-body').replaceChildren(make('p', { textContent: t(`checking_${step}`) }));
+  $('check-film').hidden = $('check-film-note').hidden = true;
 }

@@ -1,9 +1,12 @@
 // Texts, names and XML of the page.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
 import { test } from 'node:test';
 import { choose, t, texts } from '../i18n.js';
 import { normaliseRoom, roomNode } from '../meeting.js';
-import { FEATURES, capsVersion, readSourceInfo } from '../presence.js';
+import { CAPS_VERSION, FEATURES, readSourceInfo } from '../presence.js';
+import { hex, uuid } from '../random.js';
 import { el, escape } from '../xml.js';
 
 test('every text exists in both languages with the same places to fill', () => {
@@ -38,8 +41,17 @@ test('a broken SourceInfo is an empty one', () => {
   assert.deepEqual(readSourceInfo('{"a-v0":{"muted":true}}'), { 'a-v0': { muted: true } });
 });
 
-test('features are sorted for the caps hash and contain what the focus asks for', async () => {
+test('features are sorted for the caps hash and contain what the focus asks for', () => {
   assert.deepEqual(FEATURES, [...FEATURES].sort());
   for (const f of ['http://jitsi.org/ssrc-rewriting-1', 'http://jitsi.org/source-name', 'http://jitsi.org/json-encoded-sources']) assert.ok(FEATURES.includes(f));
-  assert.match(await capsVersion(), /^[A-Za-z0-9+/]{27}=$/);
+  assert.equal(CAPS_VERSION, createHash('sha1').update(FEATURES.map((f) => `${f}<`).join('')).digest('base64'), 'compute it anew when the features change');
+});
+
+test('a page without https had no random names and no digest', () => {
+  assert.match(uuid(), /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  assert.equal(hex(3).length, 3);
+  for (const file of fs.readdirSync(new URL('..', import.meta.url)).filter((f) => f.endsWith('.js'))) {
+    const code = fs.readFileSync(new URL(`../${file}`, import.meta.url), 'utf8').replace(/\/\/.*/g, '');
+    assert.doesNotMatch(code, /crypto\.(randomUUID|subtle)/, file);
+  }
 });
