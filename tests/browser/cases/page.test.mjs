@@ -5,6 +5,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { after, before, describe, test } from 'node:test';
 import { Participant, launch } from '../rig/browser.mjs';
+import { Behind } from '../rig/network.mjs';
 import { Server, until } from '../rig/server.mjs';
 
 const AXE = fs.readFileSync(path.join(path.dirname(fileURLToPath(import.meta.url)), '../node_modules/axe-core/axe.min.js'), 'utf8');
@@ -153,4 +154,25 @@ describe('the test-call page', () => {
     }
     for (const page of pages) await page.context().close();
   });
+});
+
+describe('the check behind a firewall that lets no UDP out', () => {
+  let behind, browser, server;
+  before(async () => { behind = await Behind.open(); behind.lets('meta l4proto != udp'); browser = await launch({ behind }); });
+  after(async () => { await browser?.close(); await server?.stop(); await behind?.close(); });
+
+  for (const [turn, level, say] of [[false, 'poor', 'Bild und Ton kommen nicht durch: UDP ist hier gesperrt.'], [true, 'fair', 'Bild und Ton nehmen einen Umweg.']]) {
+    test(`${turn ? 'with' : 'without'} a TURN server`, async () => {
+      server = await Server.start({ web: 'none', at: Behind.SERVER, args: ['--media', '0.0.0.0:10000', ...(turn ? ['--turn', '0.0.0.0:3478'] : [])] });
+      const context = await browser.newContext({ locale: 'de-DE', ignoreHTTPSErrors: true });
+      const page = await context.newPage();
+      await page.goto(`${server.base}/page`);
+      await page.click('#join-form [data-check]');
+      await page.waitForSelector('#check-again:not([hidden])', { timeout: 90000 });
+      const lines = await page.$$eval('#check-body li', (all) => all.map((l) => [l.className, l.querySelector('b').textContent]));
+      assert.ok(lines.some(([l, s]) => l === level && s === say), JSON.stringify(lines));
+      await context.close();
+      await server.stop();
+    });
+  }
 });
