@@ -73,15 +73,11 @@ fn finish(plan: &Plan, out: &Path, asked: &Setup, talk: &mut Talk<impl BufRead>)
     let text = plan.toml();
     let report = judge(out, &text);
     talk.say(&format!("\n{}\n", report.text(language, std::io::stdout().is_terminal())));
-    if let Source::Mail(mail) = &plan.source {
+    if let Source::Mail(_) = &plan.source {
         talk.say(&language.of(
-            "Plausch does not ask for certificates itself yet, so browsers warn for now. With certbot ({host}, {mail}):\n  \
-             certbot certonly --standalone -d {host} -m {mail} --agree-tos\n  \
-             plausch setup --host {host} --certificate /etc/letsencrypt/live/{host}/fullchain.pem\n\n",
-            "Plausch besorgt Zertifikate noch nicht selbst, Browser warnen also vorerst. Mit certbot ({host}, {mail}):\n  \
-             certbot certonly --standalone -d {host} -m {mail} --agree-tos\n  \
-             plausch setup --host {host} --certificate /etc/letsencrypt/live/{host}/fullchain.pem\n\n",
-        ).replace("{host}", &plan.host).replace("{mail}", mail));
+            "The first start asks Let's Encrypt for a certificate for {host} and agrees to its terms; TCP 80 has to be reachable from outside for that. It is renewed by itself.\n\n",
+            "Der erste Start holt bei Let's Encrypt ein Zertifikat für {host} und stimmt dessen Bedingungen zu; dafür muss TCP 80 von außen erreichbar sein. Es wird von selbst erneuert.\n\n",
+        ).replace("{host}", &plan.host));
     }
     let red = report.worst() == Level::Red;
     if red

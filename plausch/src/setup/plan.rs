@@ -87,13 +87,22 @@ impl Plan {
              [http]\nlisten = \"{any}:80\"\npublic_url = {}\n\n[https]\nlisten = \"{any}:443\"\n",
             quoted(&self.url())
         );
-        if let Source::Files { chain, key } = &self.source {
-            let (chain, key) = (chain.to_string_lossy(), key.to_string_lossy());
-            let _ = write!(text, "certificate = {}\nkey = {}\n", quoted(&chain), quoted(&key));
+        match &self.source {
+            Source::Files { chain, key } => {
+                let (chain, key) = (chain.to_string_lossy(), key.to_string_lossy());
+                let _ = write!(text, "certificate = {}\nkey = {}\n", quoted(&chain), quoted(&key));
+            }
+            Source::Mail(mail) => {
+                let _ = write!(text, "acme.enabled = true\nacme.email = {}\n", quoted(mail));
+            }
+            Source::Own => {}
         }
         let _ = write!(text, "\n[media]\nlisten = \"{any}:10000\"\n");
         if let Some(state) = &self.state {
             let token = state.join("token");
+            if matches!(self.source, Source::Mail(_)) {
+                let _ = write!(text, "\n[state]\ndir = {}\n", quoted(&state.to_string_lossy()));
+            }
             let _ = write!(text, "\n[admin]\ntoken_file = {}\n", quoted(&token.to_string_lossy()));
         }
         text
@@ -182,6 +191,11 @@ mod tests {
             ("[::]:80".into(), "https://meet.example.org".into())
         );
         assert_eq!(is("admin", "token_file"), "/var/lib/plausch/token");
+        let mail = Plan { source: Source::Mail("it@town.example".into()), ..plan.clone() };
+        let read: toml::Table = mail.toml().parse().unwrap();
+        assert_eq!(read["https"]["acme"]["enabled"].as_bool(), Some(true));
+        assert_eq!(read["https"]["acme"]["email"].as_str(), Some("it@town.example"));
+        assert_eq!(read["state"]["dir"].as_str(), Some("/var/lib/plausch"));
         let own = Plan { source: Source::Own, both_families: false, state: None, ..plan };
         let read: toml::Table = own.toml().parse().unwrap();
         assert!(!read.contains_key("admin") && read["https"].get("certificate").is_none());

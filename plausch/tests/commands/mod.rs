@@ -233,7 +233,7 @@ fn a_setup_asks_two_questions_and_writes_what_a_start_takes() {
         answer(&mut setup(&["--host", NAME, "--email", "it@town.example", "--lang", "de"]), "j\nn\nn\n");
     assert!(code == Some(2) || said.contains("geschrieben"), "{said}");
     assert!(
-        said.contains("certbot certonly") && said.contains("Ersetzen") | said.contains("trotzdem"),
+        said.contains("Let's Encrypt") && said.contains("Ersetzen") | said.contains("trotzdem"),
         "{said}"
     );
     let (code, said) = run(&mut setup(&["--host", NAME, "--yes", "--lang", "de"]));
