@@ -89,7 +89,7 @@ impl Pebble {
         pebble.arg("-config").arg(folder.path("config.json"));
         pebble.args(["-dnsserver", &ports.dns.to_string()]);
         pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_VA_ALWAYS_VALID", "0").env("PEBBLE_AUTHZREUSE", "0");
-        pebble.env("PEBBLE_WFE_NONCEREJECT", "5").envs(options.env.iter().copied());
+        pebble.env("PEBBLE_WFE_NONCEREJECT", "0").envs(options.env.iter().copied());
         let mut it = Self { ports, folder, running: Vec::new() };
         for (mut command, name) in [(dns, "dns.log"), (pebble, "pebble.log")] {
             let log = std::fs::File::create(it.folder.path(name)).unwrap();
