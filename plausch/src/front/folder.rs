@@ -103,10 +103,15 @@ impl Folder {
             *request.method_mut() = Method::HEAD;
         }
         let mut service = ServeFile::new(file);
-        match form {
-            Form::Brotli => service = service.precompressed_br(),
-            Form::Gzip if made.is_none() => service = service.precompressed_gzip(),
-            Form::Gzip | Form::Plain => drop(request.headers_mut().remove(ACCEPT_ENCODING)),
+        let headers = request.headers_mut();
+        // It is decided; ServeFile reads weights and `*` in its own way.
+        headers.remove(ACCEPT_ENCODING);
+        if form == Form::Brotli {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("br"));
+            service = service.precompressed_br();
+        } else if form == Form::Gzip && made.is_none() {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            service = service.precompressed_gzip();
         }
         // ServeFile's own errors are answers already.
         let mut response = match service.oneshot(request).await {

@@ -359,6 +359,9 @@ async fn neighbours_are_sent_when_the_client_takes_them() {
     let app = "/libs/app.bundle.min.js";
     assert_eq!(asked(app, "gzip, br").await, ("brotli".into(), Some("br".into())));
     assert_eq!(asked(app, "gzip").await, ("gzip".into(), Some("gzip".into())));
+    assert_eq!(asked(app, "*").await, ("brotli".into(), Some("br".into())));
+    assert_eq!(asked(app, "*, br;q=0").await, ("gzip".into(), Some("gzip".into())));
+    assert_eq!(asked(app, "br;q=0.1, identity").await, ("brotli".into(), Some("br".into())));
     assert_eq!(asked(app, "zstd").await, ("'<!-- no directive -->';".into(), None));
     assert_eq!(asked("/external_api.js", "gzip").await, ("api".into(), None), "not out of the folder");
 }
