@@ -107,12 +107,15 @@ pub(crate) fn layers(
         .get_one::<PathBuf>("config")
         .cloned()
         .or_else(|| env.value("PLAUSCH_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
+    // Whoever brings the file, as tests do, brings all there is.
+    let defaults = if file.is_some() { None } else { ConfigFile::packaged()? };
     let file = match (file, named.or(usual)) {
         (None, Some(path)) => Some(ConfigFile::read(&path)?),
         (file, _) => file,
     };
     let env = &|name: &str| env.value(name);
-    let effective = Effective::load(SETTINGS, &Sources { file: file.as_ref(), env, flags })?;
+    let sources = Sources { defaults: defaults.as_ref(), file: file.as_ref(), env, flags };
+    let effective = Effective::load(SETTINGS, &sources)?;
     Ok((effective, file.map(|f| f.path)))
 }
 

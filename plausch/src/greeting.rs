@@ -112,7 +112,8 @@ mod tests {
 
     fn greeting(flags: &[(&'static str, &str)]) -> String {
         let flags = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
-        let e = Effective::load(SETTINGS, &Sources { file: None, env: &|_| None, flags }).unwrap();
+        let e = Effective::load(SETTINGS, &Sources { defaults: None, file: None, env: &|_| None, flags })
+            .unwrap();
         let machine = ["127.0.0.1", "192.168.1.5", "2001:db8::5"].map(|ip| ip.parse().unwrap());
         text(Role::AllInOne, &Settings::check(&e).unwrap(), &e, &machine)
     }

@@ -6,7 +6,8 @@ mod running;
 mod tls;
 
 use std::net::SocketAddr;
-use std::process::Output;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use running::{Running, free, get, plausch};
@@ -58,6 +59,44 @@ fn the_all_in_one_is_healthy_serves_its_page_and_ends_with_0_on_either_signal() 
         assert!(printed.contains(&format!("http://localhost:{}/", http.port())), "{printed}");
         assert!(printed.contains("bridge.password") && !printed.contains("geheim"), "{printed}");
     }
+}
+
+#[test]
+fn a_package_s_defaults_lie_beside_the_program_and_systemd_hears_when_it_is_ready() {
+    let folder = std::env::temp_dir().join(format!("plausch-package-{}", std::process::id()));
+    let [http, admin, xmpp, media] = free();
+    std::fs::create_dir_all(folder.join("bin")).unwrap();
+    std::fs::create_dir_all(folder.join("lib/plausch")).unwrap();
+    let program = folder.join("bin/plausch");
+    let built = env!("CARGO_BIN_EXE_plausch");
+    std::fs::hard_link(built, &program).or_else(|_| std::fs::copy(built, &program).map(|_| ())).unwrap();
+    let listen = |part: &str, a: SocketAddr| format!("[{part}]\nlisten = \"{a}\"\n");
+    let defaults =
+        [listen("http", http), listen("admin", admin), listen("xmpp", xmpp), listen("media", media)];
+    std::fs::write(folder.join("lib/plausch/defaults.toml"), defaults.concat()).unwrap();
+
+    let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let hear = || {
+        let mut word = [0; 32];
+        let n = socket.recv(&mut word).unwrap();
+        String::from_utf8_lossy(&word[..n]).into_owned()
+    };
+    let mut command = Command::new(&program);
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Empty is not set, also for the name of the admin's own file.
+    command.env("PLAUSCH_CONFIG", "").env("PLAUSCH_HTTP", "").args(["--web", "none"]);
+    command.env("NOTIFY_SOCKET", folder.join("notify"));
+    let run = Running::healthy(&mut command, admin);
+    assert_eq!(hear(), "READY=1");
+    assert!(get(http, "/rathaus").unwrap().contains("/_plausch/main.js"));
+    run.signal("-TERM");
+    assert_eq!(run.ended().status.code(), Some(0));
+    assert_eq!(hear(), "STOPPING=1");
+
+    std::fs::write(folder.join("lib/plausch/defaults.toml"), "[http]\nlissten = \"x\"\n").unwrap();
+    one_line(&Command::new(&program).env_clear().output().unwrap(), 78, &["http.lissten", "http.listen"]);
+    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

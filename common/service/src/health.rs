@@ -60,6 +60,11 @@ impl Health {
         if lines.is_empty() { (200, "OK".into()) } else { (status, lines.join("; ")) }
     }
 
+    /// Whether a part is in such a state.
+    pub(crate) fn is(&self, such: impl Fn(&State) -> bool) -> bool {
+        self.lock().iter().any(|(_, check)| such(&check()))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, Check)>> {
         self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! One table of settings, and values from defaults, a TOML file, the environment and flags in; one checked set out.
+//! One table of settings, and values from defaults, TOML files, the environment and flags in; one checked set out.
 //!
 //! The table is the single place where an option exists: the flag, the environment variables, the TOML key, the help
 //! text, the sample file and the printed effective configuration all come from it.
@@ -90,10 +90,24 @@ impl ConfigFile {
         let text = std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?;
         Ok(Self { path: path.to_owned(), text })
     }
+
+    /// What a package or an image brings as its defaults: `../lib/plausch/defaults.toml`, seen from the program's folder.
+    /// A program that was built and lies anywhere else has none.
+    pub fn packaged() -> Result<Option<Self>, StartError> {
+        let path = std::env::current_exe().ok().and_then(|p| Some(p.parent()?.parent()?.join(PACKAGED)));
+        match path.filter(|p| p.exists()) {
+            Some(path) => Self::read(&path).map(Some),
+            None => Ok(None),
+        }
+    }
 }
+
+const PACKAGED: &str = "lib/plausch/defaults.toml";
 
 /// What the layers are read from.
 pub struct Sources<'a> {
+    /// Defaults in place of the table's: a container's, a package's.
+    pub defaults: Option<&'a ConfigFile>,
     /// The configuration file, when one is named.
     pub file: Option<&'a ConfigFile>,
     /// The environment.
@@ -129,14 +143,17 @@ impl fmt::Debug for Value {
 }
 
 impl Effective {
-    /// Lays the sources over each other: defaults, file, environment, flags.
+    /// Lays the sources over each other: the table's defaults, the package's, file, environment, flags.
     pub fn load(table: &'static [Setting], sources: &Sources<'_>) -> Result<Self, StartError> {
         let mut it = Self { table, values: BTreeMap::new() };
         for s in table {
             it.set(s, s.default, Origin::Default)?;
         }
+        if let Some(file) = sources.defaults {
+            it.lay_file(file, &Origin::Default)?;
+        }
         if let Some(file) = sources.file {
-            it.lay_file(file)?;
+            it.lay_file(file, &Origin::File)?;
         }
         for s in table {
             let found =
@@ -155,7 +172,7 @@ impl Effective {
         Ok(it)
     }
 
-    fn lay_file(&mut self, file: &ConfigFile) -> Result<(), StartError> {
+    fn lay_file(&mut self, file: &ConfigFile, origin: &Origin) -> Result<(), StartError> {
         let parsed: toml::Table = file.text.parse().map_err(|e: toml::de::Error| StartError::NotToml {
             path: file.path.clone(),
             reason: where_and_why(&file.text, &e),
@@ -165,10 +182,10 @@ impl Effective {
         for (key, value) in flat {
             let Some(setting) = self.table.iter().find(|s| s.key == key) else {
                 let hint = closest(&key, self.table.iter().map(|s| s.key));
-                return Err(StartError::UnknownOption { name: key, origin: Origin::File, hint });
+                return Err(StartError::UnknownOption { name: key, origin: origin.clone(), hint });
             };
-            let value = from_toml(setting, value).map_err(|reason| bad(setting, Origin::File, reason))?;
-            self.values.insert(setting.key, (value, Origin::File));
+            let value = from_toml(setting, value).map_err(|reason| bad(setting, origin.clone(), reason))?;
+            self.values.insert(setting.key, (value, origin.clone()));
         }
         Ok(())
     }

@@ -36,7 +36,8 @@ impl Given {
     /// With nothing but this file.
     pub(crate) fn of_file(role: Role, file: ConfigFile) -> Self {
         let flags = BTreeMap::new();
-        let effective = Effective::load(SETTINGS, &Sources { file: Some(&file), env: &|_| None, flags });
+        let effective =
+            Effective::load(SETTINGS, &Sources { defaults: None, file: Some(&file), env: &|_| None, flags });
         Self { role, effective, file: Some(file.path), variables: Vec::new() }
     }
 }

@@ -7,7 +7,10 @@ use super::*;
 
 fn load(env: &[(&str, &str)]) -> Result<Settings, StartError> {
     let env = |n: &str| env.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());
-    Settings::check(&Effective::load(SETTINGS, &Sources { file: None, env: &env, flags: BTreeMap::new() })?)
+    Settings::check(&Effective::load(
+        SETTINGS,
+        &Sources { defaults: None, file: None, env: &env, flags: BTreeMap::new() },
+    )?)
 }
 
 #[test]
@@ -255,7 +258,8 @@ fn every_option_reaches_the_settings() {
     const ELSEWHERE: &[&str] =
         &["log.filter", "start.accept", "https.certificate", "https.key", "https.acme.roots"];
     let with = |flags: BTreeMap<&'static str, String>| {
-        let e = Effective::load(SETTINGS, &Sources { file: None, env: &|_| None, flags }).unwrap();
+        let e = Effective::load(SETTINGS, &Sources { defaults: None, file: None, env: &|_| None, flags })
+            .unwrap();
         format!("{:?}", Settings::check(&e).unwrap())
     };
     let token = std::env::temp_dir().join(format!("plausch-token-{}", std::process::id()));
@@ -518,7 +522,8 @@ fn a_token_is_made_for_its_owner_alone_and_kept() {
 fn what_was_set_and_changes_nothing_is_said() {
     let lines = |role, flags: &[(&'static str, &str)]| {
         let flags = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
-        let e = Effective::load(SETTINGS, &Sources { file: None, env: &|_| None, flags }).unwrap();
+        let e = Effective::load(SETTINGS, &Sources { defaults: None, file: None, env: &|_| None, flags })
+            .unwrap();
         useless::lines(role, &e)
     };
     let says = |role, flags: &[(&'static str, &str)], key: &str| {

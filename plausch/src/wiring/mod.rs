@@ -13,7 +13,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use jitsi_xmpp::{FullJid, Sensitive};
 use service::logging::To;
-use service::{Effective, Health, Metrics, Proxies, Shutdown, StartError, listen};
+use service::{Effective, Health, Metrics, Proxies, ServiceManager, Shutdown, StartError, listen};
 use xmpp_link::{Link, LinkConfig, TlsMode};
 
 use crate::acme::challenges;
@@ -151,6 +151,9 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
         None => public = public.merge(admin),
     }
     shutdown.spawn("web front", serve::http(http, public, front, shutdown.watch()));
+    if let Some(manager) = ServiceManager::of_environment() {
+        shutdown.spawn("systemd", manager.keep_informed(process.health, shutdown.watch()));
+    }
     let machine = videobridge_udp::interface_addresses().unwrap_or_default();
     let greeting = greeting::text(role, &settings, effective, &machine);
     match settings.log.1 {

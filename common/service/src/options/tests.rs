@@ -70,7 +70,7 @@ fn load(
     let env = |n: &str| env.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());
     let flags = flags.iter().map(|(k, v)| (*k, (*v).to_owned())).collect();
     let file = file.map(ConfigFile::read).transpose()?;
-    Effective::load(TABLE, &Sources { file: file.as_ref(), env: &env, flags })
+    Effective::load(TABLE, &Sources { defaults: None, file: file.as_ref(), env: &env, flags })
 }
 
 #[test]
@@ -198,4 +198,33 @@ fn the_sample_file_is_valid_also_with_every_line_uncommented() {
         assert_eq!(e.origin(s.key), &Origin::File, "{}", s.key);
     }
     assert_eq!(e.text("xmpp.domain"), "meet.jitsi");
+}
+
+#[test]
+fn defaults_of_a_package_lie_beneath_file_environment_and_flags_and_count_as_defaults() {
+    let defaults = ConfigFile {
+        path: "defaults.toml".into(),
+        text: "[http]\nlisten = \"0.0.0.0:1\"\n[media]\nthreads = 3\n".to_owned(),
+    };
+    let load = |file: Option<&ConfigFile>, env: &dyn Fn(&str) -> Option<String>, flag: Option<&str>| {
+        let flags = flag.map(|f| ("http.listen", f.to_owned())).into_iter().collect();
+        let e = Effective::load(TABLE, &Sources { defaults: Some(&defaults), file, env, flags }).unwrap();
+        (
+            e.text("http.listen").to_owned(),
+            e.origin("http.listen").clone(),
+            e.text("media.threads").to_owned(),
+        )
+    };
+    let (none, empty) = (|_: &str| None, |_: &str| Some(String::new()));
+    assert_eq!(load(None, &none, None), ("0.0.0.0:1".into(), Origin::Default, "3".into()));
+    // Compose files list variables that nobody gave a value.
+    assert_eq!(load(None, &empty, None).0, "0.0.0.0:1");
+    let own = ConfigFile { path: "own.toml".into(), text: "[http]\nlisten = \"[::]:2\"\n".to_owned() };
+    assert_eq!(load(Some(&own), &none, None), ("[::]:2".into(), Origin::File, "3".into()));
+    let env = |n: &str| (n == "PLAUSCH_HTTP").then(|| "3".to_owned());
+    assert_eq!(load(Some(&own), &env, None).0, "3");
+    assert_eq!(load(Some(&own), &env, Some("4")).0, "4");
+    let wrong = ConfigFile { path: "defaults.toml".into(), text: "[http]\nlissten = \"x\"\n".to_owned() };
+    let sources = Sources { defaults: Some(&wrong), file: None, env: &none, flags: BTreeMap::new() };
+    assert!(Effective::load(TABLE, &sources).unwrap_err().to_string().contains("http.lissten"));
 }
