@@ -41,7 +41,11 @@ pub(crate) fn in_namespace(name: &str, fill: impl FnOnce(&mut Command)) -> Resul
 
 /// Where cargo puts a binary of a profile's folder.
 pub(crate) fn binary(profile: &str, name: &str) -> Result<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let path = target.join(profile).join(name);
+    let path = target().join(profile).join(name);
     path.canonicalize().with_context(|| format!("{} is not built", path.display()))
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
 }

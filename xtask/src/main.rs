@@ -5,8 +5,11 @@
 
 mod bench;
 mod browser;
+mod containers;
+mod docker;
 mod instructions;
 mod namespace;
+mod package;
 mod rules;
 mod run;
 mod setup;
@@ -21,6 +24,10 @@ cargo xtask <command>
   test              install what the tests need, build, run everything (what CI runs)
   test rust         formatting, lints, house rules, unit, scenario and integration tests, instruction counts only
   test browser      the browser tests only
+  test containers   images and compose files, in a network namespace, with a Docker daemon of their own
+  test package      Debian's package: installed, upgraded, removed and purged in a Debian of its own
+  images            build the container images with this machine's Docker: [--base IMAGE] [--web FOLDER]
+  deb               build Debian's package
   bench [WHAT]      figures of this machine: media, xmpp, join, idle; `bench --help` has the options
   instructions      count instructions per packet, delivery and join; compare with the baseline
   instructions --renew
@@ -47,13 +54,22 @@ fn command(words: &[&str]) -> Result<()> {
         ["test"] => {
             setup::install()?;
             rust()?;
-            browser::test(&[])
+            browser::test(&[])?;
+            containers::test()?;
+            package::test()
         }
         ["test", "rust"] => rust(),
         ["test", "browser", rest @ ..] => {
             setup::install()?;
             browser::test(rest)
         }
+        ["test", "containers"] => {
+            setup::install()?;
+            containers::test()
+        }
+        ["test", "package"] => package::test(),
+        ["deb"] => package::build(),
+        ["images", rest @ ..] => containers::images(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["instructions", rest @ ..] => instructions::run(rest),
         ["rules"] => rules::check(),

@@ -1,0 +1,63 @@
+// Everything in one container, started as docs/admin/docker.md says: a meeting of two through published ports.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Participant, launch } from '../rig/browser.mjs';
+import { Compose } from '../rig/containers.mjs';
+import { bridgeTransport, everybodySeesEverybody } from '../rig/media.mjs';
+import { sleep } from '../rig/server.mjs';
+
+// The small image only where it was built.
+const images = ['plausch/plausch', ...(process.env.PLAUSCH_STATIC ? ['plausch-static/plausch'] : [])];
+
+for (const image of images) describe(`one container of ${image}`, () => {
+  let compose, browser;
+  before(async () => { browser = await launch(); });
+  after(async () => {
+    await browser?.close();
+    await compose?.end();
+  });
+
+  test('up, healthy, two browsers with sound and picture, down', async () => {
+    // Where people reach the media port: in this namespace there is only loopback.
+    compose = new Compose(['docker/compose.yml'], ['PUBLIC_URL=https://localhost', 'JVB_ADVERTISE_IPS=127.0.0.1'],
+      image === 'plausch/plausch' ? undefined : `services: { plausch: { image: ${image} } }\n`);
+    const from = performance.now();
+    await compose.do('up', '-d', '--pull', 'never');
+    for (;;) {
+      try {
+        await compose.do('exec', '-T', 'plausch', '/usr/bin/plausch', 'healthcheck');
+        break;
+      } catch (e) {
+        if (performance.now() - from > 20000) throw new Error(`${e.message}\n${await compose.do('logs')}`);
+        await sleep(50);
+      }
+    }
+    console.log(`      healthy ${((performance.now() - from) / 1000).toFixed(1)} s after \`docker compose up\``);
+    // Docker comes to the same.
+    await compose.do('up', '-d', '--pull', 'never', '--wait');
+
+    const container = await compose.inspect('plausch');
+    assert.equal(container.Config.User, '1000:1000');
+    assert.equal(container.HostConfig.ReadonlyRootfs, true);
+    assert.deepEqual(container.HostConfig.CapDrop, ['ALL']);
+    const of = (name) => container.Config.Env.find((e) => e.startsWith(`${name}=`));
+    assert.equal(of('ENABLE_LETSENCRYPT'), 'ENABLE_LETSENCRYPT=', 'nobody outside is asked without an e-mail address');
+
+    const server = { base: 'https://localhost' };
+    const all = [];
+    for (let i = 0; i < 2; i++) {
+      const p = await Participant.open(browser, server, { path: '/rathaus' });
+      await p.join('rathaus', { resolution: 360 });
+      all.push(p);
+    }
+    await everybodySeesEverybody(all);
+    for (const p of all) assert.ok(bridgeTransport(await p.media()), 'media goes through the bridge');
+    for (const p of all) await p.close();
+
+    const log = await compose.do('logs', 'plausch');
+    assert.doesNotMatch(log, /rathaus/, 'no room name in the log');
+    await compose.do('stop');
+    const { State: state } = await compose.inspect('plausch');
+    assert.deepEqual([state.ExitCode, state.OOMKilled], [0, false], log);
+  });
+});

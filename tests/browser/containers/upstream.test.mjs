@@ -1,0 +1,112 @@
+// Upstream's compose file with our three images laid over by docker/plausch.yml: a meeting of two through prosody, jicofo and jvb.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { Participant, launch } from '../rig/browser.mjs';
+import { clients } from '../rig/clients.mjs';
+import { Compose } from '../rig/containers.mjs';
+import { bridgeTransport, everybodySeesEverybody } from '../rig/media.mjs';
+
+const SHAPES = {
+  'since June 2026: read-only': 'upstream-shaped.yml',
+  'older: state below /config': 'upstream-shaped-old.yml',
+};
+const client = clients['library of 2021'];
+
+// In place of upstream's web container: the client's files, and the routes of its nginx to the others.
+async function web(prosody, jicofo, jvb) {
+  const folder = client.web();
+  const route = (url) => {
+    if (url.startsWith('/conference-request/')) return [jicofo, 8888];
+    // Routed by old web containers only, as the bridges of newer files name no such address.
+    return url.startsWith('/colibri-ws/') ? [jvb, 9090] : [prosody, 5280];
+  };
+  const headers = (request) => ({ ...request.headers, host: 'meet.jitsi', 'x-forwarded-for': request.socket.remoteAddress });
+  const server = http.createServer((request, response) => {
+    const { pathname } = new URL(request.url, 'http://localhost');
+    if (pathname === '/config.js') {
+      response.end("var config = { hosts: { domain: 'meet.jitsi', muc: 'muc.meet.jitsi', focus: 'focus.meet.jitsi' } };");
+    } else if (/^\/(http-bind|conference-request)/.test(pathname)) {
+      const [host, port] = route(pathname);
+      const onward = http.request({ host, port, path: request.url, method: request.method, headers: headers(request) }, (answer) => {
+        response.writeHead(answer.statusCode, answer.headers);
+        answer.pipe(response);
+      });
+      onward.on('error', () => response.destroy());
+      request.pipe(onward);
+    } else {
+      const file = path.join(folder, path.basename(pathname));
+      response.setHeader('content-type', pathname.endsWith('.js') ? 'text/javascript' : 'text/html');
+      response.end(fs.readFileSync(pathname.includes('.') && fs.existsSync(file) ? file : path.join(folder, 'index.html')));
+    }
+  });
+  server.on('upgrade', (request, socket, head) => {
+    const [host, port] = route(request.url);
+    const onward = net.connect(port, host, () => {
+      const lines = Object.entries(headers(request)).map(([k, v]) => `${k}: ${v}\r\n`).join('');
+      onward.write(`GET ${request.url} HTTP/1.1\r\n${lines}\r\n`);
+      onward.write(head);
+      socket.pipe(onward).pipe(socket);
+    });
+    for (const s of [socket, onward]) s.on('error', () => { socket.destroy(); onward.destroy(); });
+  });
+  await new Promise((resolve) => server.listen(8000, '127.0.0.1', resolve));
+  return server;
+}
+
+for (const [shape, file] of Object.entries(SHAPES)) {
+  describe(`upstream's file, ${shape}`, () => {
+    let compose, browser, front;
+    before(async () => { browser = await launch(); });
+    after(async () => {
+      await browser?.close();
+      front?.closeAllConnections();
+      front?.close();
+      await compose?.end();
+    });
+
+    test('up with plausch.yml beside it, all healthy, two browsers with sound and picture, down', async () => {
+      compose = new Compose([`tests/browser/containers/${file}`, 'docker/plausch.yml'],
+        ['CONFIG=./config', 'PUBLIC_URL=http://localhost:8000', 'JICOFO_AUTH_PASSWORD=one', 'JVB_AUTH_PASSWORD=two', 'JVB_ADVERTISE_IPS=127.0.0.1', 'ENABLE_AUTH=', 'TZ=UTC']);
+      await compose.do('up', '-d', '--pull', 'never', '--wait').catch(async (e) => { throw new Error(`${e.message}\n${await compose.do('logs')}`); });
+      for (const service of ['prosody', 'jicofo', 'jvb']) {
+        const container = await compose.inspect(service);
+        assert.equal(container.Config.Image, `plausch/${service}`);
+        assert.equal(container.Config.User, '1000:1000');
+        assert.equal(container.HostConfig.ReadonlyRootfs, file === 'upstream-shaped.yml');
+        assert.equal(container.RestartCount, 0, 'no restart loop');
+      }
+      // Where load balancers and exporters ask upstream's.
+      for (const [port, where] of [[8080, '/about/health'], [8080, '/colibri/stats'], [8080, '/metrics'], [8888, '/about/health'], [8888, '/stats']]) {
+        assert.equal((await fetch(`http://127.0.0.1:${port}${where}`)).status, 200, `${port}${where}`);
+      }
+      const prosody = await compose.address('prosody');
+      assert.equal((await fetch(`http://${prosody}:5280/health`)).status, 200);
+
+      front = await web(prosody, await compose.address('jicofo'), await compose.address('jvb'));
+      const all = [];
+      for (const httpConferenceRequest of [false, true]) {
+        const p = await Participant.open(browser, { base: 'http://localhost:8000' }, { path: '/schule' });
+        await p.join('schule', { resolution: 360, httpConferenceRequest });
+        all.push(p);
+      }
+      await everybodySeesEverybody(all);
+      for (const p of all) await p.until('bridge channel', () => client.channelOpen);
+      for (const p of all) assert.ok(bridgeTransport(await p.media()), 'media goes through the bridge');
+      for (const p of all) await p.close();
+    });
+
+    test('one role of ours alone: the file stays a whole', async () => {
+      for (const service of ['prosody', 'jicofo', 'jvb']) {
+        const line = fs.readFileSync(path.join(compose.dir, 'plausch.yml'), 'utf8').split('\n').find((l) => l.startsWith(`  ${service}:`));
+        fs.writeFileSync(path.join(compose.dir, 'alone.yml'), `services:\n${line}\n`);
+        const alone = Object.assign(Object.create(Compose.prototype), compose, { files: [compose.files[0], 'alone.yml'] });
+        const images = (await alone.do('config', '--images')).trim().split('\n').sort();
+        assert.deepEqual(images, ['prosody', 'jicofo', 'jvb'].map((s) => (s === service ? `plausch/${s}` : `upstream.invalid/${s}:stable`)).sort());
+      }
+    });
+  });
+}
