@@ -37,6 +37,14 @@ pub(crate) fn text(role: Role, s: &Settings, effective: &Effective, machine: &[I
                 );
             }
             line("media", format!("udp {}", s.media), "audio and video");
+            if let Some(turn) = &s.turn {
+                let tls = if s.https.is_some() { ", and over TLS on the port of https" } else { "" };
+                line(
+                    "turn",
+                    format!("udp {}", turn.listen),
+                    &format!("for people whose network blocks UDP{tls}"),
+                );
+            }
             line("xmpp", format!("tcp {}", s.xmpp), "focus and bridges outside, if their passwords are set");
         }
         Role::Xmpp => {

@@ -1,9 +1,10 @@
 //! What the machine can do at most: a command line in; the cost of the least work that a bridge (`forward`) or a
-//! meeting server (`broadcast`) has to do on this machine, done in the plainest way, as one JSON object out.
+//! meeting server (`broadcast`) has to do on this machine, or a relay (`relay`), done in the plainest way, as one JSON object out.
 #![forbid(unsafe_code)]
 
 mod broadcast;
 mod forward;
+mod relay;
 mod srtp;
 mod thread;
 mod udp;
@@ -27,12 +28,15 @@ enum What {
     Forward(forward::Arguments),
     /// One stanza written to many WebSocket connections, again and again.
     Broadcast(broadcast::Arguments),
+    /// Datagrams of one client on to a bridge and back, plainly and by our TURN server.
+    Relay(relay::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Forward(arguments) => forward::run(&arguments),
         What::Broadcast(arguments) => broadcast::run(&arguments),
+        What::Relay(arguments) => relay::run(&arguments),
     };
     match done {
         Ok(report) => {
@@ -65,6 +69,7 @@ mod tests {
         let parses = |line: &str| Arguments::try_parse_from(line.split(' ')).is_ok();
         assert!(parses("ceiling forward --fan-out 10 --size 1100 --segments 8 --profile gcm --seconds 5"));
         assert!(parses("ceiling broadcast --connections 500 --size 1500 --seconds 120"));
+        assert!(parses("ceiling relay --size 1100 --seconds 3"));
         for wrong in [
             "ceiling",
             "ceiling forward --seconds 121",
@@ -74,6 +79,7 @@ mod tests {
             "ceiling forward --profile none",
             "ceiling broadcast --connections 0",
             "ceiling broadcast --size 125",
+            "ceiling relay --size 1401",
         ] {
             assert!(!parses(wrong), "{wrong}");
         }
