@@ -219,6 +219,35 @@ mod tests {
         }
     }
 
+    /// The pages told of commands that there were not.
+    #[test]
+    fn every_command_on_the_admin_s_pages_is_one() {
+        let pages = [
+            include_str!("../../../docs/admin/README.md"),
+            include_str!("../../../docs/admin/operation.md"),
+            include_str!("../../../docs/admin/betrieb.md"),
+            include_str!("../../../docs/admin/doctor.md"),
+        ];
+        let mut found = 0;
+        for page in pages {
+            let whole = page.replace("\\\n", " ");
+            // Lines of code, and code within a line that has arguments.
+            let lines = whole.lines().filter(|l| l.starts_with("plausch ")).map(str::to_owned);
+            let inline =
+                whole.split('`').skip(1).step_by(2).filter(|c| c.starts_with("plausch ")).map(str::to_owned);
+            for line in lines.chain(inline) {
+                let words = line.split(" #").next().unwrap().split(" && ").next().unwrap().split_whitespace();
+                let args: Vec<&str> = words.skip(1).collect();
+                found += 1;
+                match asked(&args) {
+                    Ok(_) | Err(StartError::Unreadable { .. }) => {}
+                    Err(e) => panic!("{line}: {e}"),
+                }
+            }
+        }
+        assert!(found > 20, "{found}");
+    }
+
     #[test]
     fn an_env_file_beyond_the_limit_is_refused() {
         let path = std::env::temp_dir().join(format!("plausch-env-{}", std::process::id()));
