@@ -10,6 +10,7 @@ mod draining;
 mod first;
 mod front;
 mod greeting;
+mod migrate;
 mod options;
 mod patience;
 mod serve;

@@ -272,6 +272,32 @@ impl Effective {
     }
 }
 
+impl Effective {
+    /// The values that somebody set, as a configuration file. Secrets stand in it as they are.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        let mut last = "";
+        for s in self.table {
+            let Some((value, origin)) = self.values.get(s.key) else { continue };
+            if *origin == Origin::Default {
+                continue;
+            }
+            let (group, name) = s.key.split_once('.').unwrap_or(("", s.key));
+            if group != last {
+                let _ = write!(out, "\n[{group}]\n");
+                last = group;
+            }
+            let shown = match (s.kind, value) {
+                (Kind::Text | Kind::Secret, Value::One(v)) => toml::Value::from(v.as_str()).to_string(),
+                (_, Value::One(v)) => v.clone(),
+                (_, Value::Many(v)) => toml::Value::from(v.clone()).to_string(),
+            };
+            let _ = writeln!(out, "{name} = {shown}");
+        }
+        out
+    }
+}
+
 /// A commented configuration file with every option at its default.
 pub fn sample(table: &[Setting]) -> String {
     let mut out = String::from("# Every option with its default. Lines that begin with # change nothing.\n");

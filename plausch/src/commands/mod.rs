@@ -15,6 +15,7 @@ use service::{Effective, Origin, Sources, StartError};
 use self::drain::{Drain, duration};
 use crate::cli::{self, Environment};
 use crate::doctor::{self, Doctor, env_file, gather};
+use crate::migrate::{self, Migrate};
 use crate::options::{Role, SETTINGS, environment};
 use crate::setup::{self, Setup};
 use crate::words::Language;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Drain(Given, Drain, Language),
     Healthcheck(Given),
     Setup(Setup),
+    Migrate(Migrate),
 }
 
 /// All of them for the command line.
@@ -75,6 +77,11 @@ pub(crate) fn all() -> Vec<clap::Command> {
             .arg(path("out", "FILE", "Where to write [default: /etc/plausch/plausch.toml]."))
             .arg(path("state", "DIR", "Where the server keeps its state [default: /var/lib/plausch]."))
             .arg(switch("yes", "Ask nothing, and replace the file (the old one is kept)."))
+            .arg(language()),
+        clap::Command::new("migrate")
+            .about("Read a Jitsi's configuration, say what becomes of it, and write a file. Exit code 0; 1 when something is different; 2 when nothing was written")
+            .arg(Arg::new("from").value_name("PATH").required(true).value_parser(clap::value_parser!(PathBuf)).help("An .env file of docker-jitsi-meet, its folder, or /etc of Debian's packages."))
+            .arg(path("out", "FILE", "Where to write [default: plausch.toml]."))
             .arg(language()),
         with_options("drain", "Take no new meetings; those that run end by themselves. Exit code 0 when none runs, 1 when the time is up before")
             .arg(value("wait", "TIME", "Wait so long for the last meeting to end, such as 30m."))
@@ -114,6 +121,12 @@ pub(crate) fn read(
             let given = given(&env, role);
             Ok(Command::Doctor(Doctor { given, odd_lines, json: matches.get_flag("json"), language }))
         }
+        "migrate" => {
+            let path = |name| matches.get_one::<PathBuf>(name).cloned();
+            let from = path("from").unwrap_or_default();
+            let out = path("out").unwrap_or_else(|| migrate::usual_out().to_owned());
+            Ok(Command::Migrate(Migrate { from, out, language: language(matches, env)? }))
+        }
         "setup" => {
             let path = |name| matches.get_one::<PathBuf>(name).cloned();
             Ok(Command::Setup(Setup {
@@ -151,7 +164,7 @@ fn language(matches: &ArgMatches, env: &Environment) -> Result<Language, StartEr
     }
 }
 
-fn env_file(path: &Path) -> Result<(Environment, Vec<usize>), StartError> {
+pub(crate) fn env_file(path: &Path) -> Result<(Environment, Vec<usize>), StartError> {
     let unreadable = |reason: String| StartError::Unreadable { path: path.to_owned(), reason };
     let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
     if size > limits::ENV_FILE {
@@ -172,6 +185,7 @@ pub(crate) fn run(command: Command) -> Result<u8, StartError> {
         Command::Drain(given, asked, language) => drain::run(&given.effective?, &asked, language),
         Command::Healthcheck(given) => healthcheck::run(&given.effective?),
         Command::Setup(asked) => setup::run(&asked),
+        Command::Migrate(asked) => migrate::run(&asked),
     }
 }
 

@@ -123,6 +123,41 @@ pub(crate) struct Server {
     pub(crate) draining: bool,
 }
 
+impl Facts {
+    /// Of an environment alone, on no machine.
+    pub(crate) fn of_environment(
+        role: Role,
+        variables: Vec<(String, String)>,
+        odd_lines: Vec<usize>,
+    ) -> Self {
+        Self {
+            role,
+            file: None,
+            plan: Err(String::new()),
+            accepted: accepted_in(&variables),
+            variables,
+            odd_lines,
+            now: SystemTime::UNIX_EPOCH,
+            machine: Vec::new(),
+            name: None,
+            ports: Vec::new(),
+            buffers: None,
+            open_files: None,
+            clock: Clock::Unknown,
+            certificate: None,
+            state: None,
+            server: None,
+            container: None,
+            memory: None,
+        }
+    }
+}
+
+fn accepted_in(variables: &[(String, String)]) -> Vec<String> {
+    let said = variables.iter().find(|(n, _)| n == "PLAUSCH_ACCEPT").map_or("", |(_, v)| v);
+    said.split(',').filter(|s| !s.is_empty()).map(str::to_owned).collect()
+}
+
 impl Plan {
     pub(crate) fn of(role: Role, s: &Settings) -> Self {
         Self {

@@ -31,23 +31,8 @@ impl Report {
     }
 
     pub(crate) fn text(&self, language: Language, colour: bool) -> String {
-        let mut out = String::new();
-        for (check, finding) in &self.0 {
-            let name = check.name;
-            let sign = sign(finding.level, colour);
-            let _ = writeln!(out, "  {sign} {name:<13} {}", finding.says.text(language));
-            if let Some(todo) = &finding.todo {
-                let _ = writeln!(out, "    {:<13} → {}", "", todo.text(language));
-            }
-        }
-        let count = |level| self.0.iter().filter(|(_, f)| f.level == level).count();
-        let (red, yellow) = (count(Level::Red), count(Level::Yellow));
-        let end = match self.worst() {
-            Level::Green => language.of("all green", "alles grün").to_owned(),
-            _ => format!("{red} {}, {yellow} {}", language.of("red", "rot"), language.of("yellow", "gelb")),
-        };
-        let _ = writeln!(out, "\n{end}");
-        out
+        let all: Vec<_> = self.0.iter().map(|(check, f)| (check.name, f)).collect();
+        lines(&all, language, colour)
     }
 
     pub(crate) fn json(&self, language: Language) -> String {
@@ -71,6 +56,26 @@ impl Report {
         });
         format!("{all:#}\n")
     }
+}
+
+/// A line for each, with what to do below it, and the sum.
+pub(crate) fn lines(all: &[(&str, &Finding)], language: Language, colour: bool) -> String {
+    let mut out = String::new();
+    for (name, finding) in all {
+        let sign = sign(finding.level, colour);
+        let _ = writeln!(out, "  {sign} {name:<13} {}", finding.says.text(language));
+        if let Some(todo) = &finding.todo {
+            let _ = writeln!(out, "    {:<13} → {}", "", todo.text(language));
+        }
+    }
+    let count = |level| all.iter().filter(|(_, f)| f.level == level).count();
+    let (red, yellow) = (count(Level::Red), count(Level::Yellow));
+    let end = match (red, yellow) {
+        (0, 0) => language.of("all green", "alles grün").to_owned(),
+        _ => format!("{red} {}, {yellow} {}", language.of("red", "rot"), language.of("yellow", "gelb")),
+    };
+    let _ = writeln!(out, "\n{end}");
+    out
 }
 
 const fn word(level: Level) -> &'static str {

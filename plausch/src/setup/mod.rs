@@ -2,7 +2,7 @@
 
 mod code;
 mod plan;
-mod write;
+pub(crate) mod write;
 
 use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -5,15 +5,24 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// Writes it. What was there keeps its text under another name, which is returned.
+/// Writes it. What was there keeps its text under another name, which is returned. There is no secret in it, and the service's user has
+/// to read it.
 pub(super) fn file(path: &Path, text: &str) -> io::Result<Option<PathBuf>> {
+    replace(path, text, 0o644)
+}
+
+/// The same with secrets in it.
+pub(crate) fn secret_file(path: &Path, text: &str) -> io::Result<Option<PathBuf>> {
+    replace(path, text, 0o600)
+}
+
+fn replace(path: &Path, text: &str, mode: u32) -> io::Result<Option<PathBuf>> {
     if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
         fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     }
     let new = beside(path, "new");
     let _ = fs::remove_file(&new);
-    // There is no secret in it, and the service's user has to read it.
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
+    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
     out.write_all(text.as_bytes())?;
     out.sync_all()?;
     let old = match path.try_exists()? {
@@ -78,6 +87,9 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "3", "nothing is lost");
         let kept = folder.join("state");
         assert!(state(&kept) && state(&kept));
+        let secret = folder.join("secret.toml");
+        secret_file(&secret, "x").unwrap();
+        assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(!state(&folder.join("nowhere/state")));
         fs::remove_dir_all(folder).unwrap();

@@ -260,3 +260,70 @@ fn a_setup_that_knows_too_little_is_one_line_and_writes_nothing() {
         assert!(!out.exists());
     }
 }
+
+#[test]
+fn a_migration_reads_an_env_file_and_its_folders_and_executes_nothing() {
+    let folder = folder("migrate");
+    let config = folder.join("cfg");
+    for (file, text) in [
+        ("cfg/web/custom-config.js", "config.x = 1;"),
+        ("cfg/jvb/custom-jvb.conf", "videobridge {}"),
+        ("cfg/storage/prosody/data/meet%2ejitsi/accounts/anna.dat", "return {}"),
+        ("cfg/storage/prosody/data/auth%2emeet%2ejitsi/accounts/focus.dat", "return {}"),
+    ] {
+        let file = folder.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let env = folder.join(".env");
+    let out = folder.join("plausch.toml");
+    let write = |more: &str| {
+        fs::write(
+            &env,
+            format!(
+                "CONFIG={}\nPUBLIC_URL=https://meet.localhost\nJVB_AUTH_PASSWORD=geheim\nTZ=UTC\n{more}",
+                config.display()
+            ),
+        )
+        .unwrap();
+    };
+    let migrate = |from: &std::path::Path| {
+        run(plausch().args([
+            "migrate",
+            from.to_str().unwrap(),
+            "--out",
+            out.to_str().unwrap(),
+            "--lang",
+            "de",
+        ]))
+    };
+    write("ENABLE_AUTH=1\nAUTH_TYPE=internal\n");
+    let (code, said) = migrate(&env);
+    assert!(code == Some(2) && said.contains("ENABLE_AUTH") && !out.exists(), "{said}");
+
+    write("");
+    let (code, said) = migrate(&folder);
+    assert_eq!(code, Some(1), "{said}");
+    for word in [
+        "custom-jvb.conf",
+        "1 Konten von Leuten auf meet.jitsi",
+        "kein Zertifikat",
+        "plausch doctor --config",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(!said.contains("geheim") && !said.contains("auth.meet.jitsi"), "{said}");
+    let text = fs::read_to_string(&out).unwrap();
+    for word in ["custom = ", "geheim", "https://meet.localhost", "0.0.0.0:8443"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert_eq!(migrate(std::path::Path::new("/nonexistent")).0, Some(78));
+
+    let [http, admin, xmpp, media] = free().map(|a| a.to_string());
+    let [https, ..] = free().map(|a| a.to_string());
+    let at = admin.parse().unwrap();
+    let mut start = plausch();
+    start.args(["--config", out.to_str().unwrap(), "--http", &http, "--https", &https, "--admin", &admin]);
+    start.args(["--xmpp", &xmpp, "--media", &media, "--web", "none"]);
+    let _running = crate::running::Running::healthy(&mut start, at);
+}

@@ -127,6 +127,24 @@ fn a_file_at_the_limit_is_read_and_one_beyond_is_not() {
 }
 
 #[test]
+fn what_somebody_set_is_read_the_same_from_the_file_that_is_made_of_it() {
+    let set = [
+        ("focus.password", "a \"b\" \\ 'c'\nd#"),
+        ("xmpp.domain", "meet.town"),
+        ("media.threads", "3"),
+        ("media.relay", "true"),
+    ];
+    let e = load(None, &[], &set).unwrap();
+    let file = File::new("made", &e.to_toml());
+    let again = load(Some(&file.0), &[], &[]).unwrap();
+    for s in TABLE {
+        assert_eq!((again.one(s.key), again.list(s.key)), (e.one(s.key), e.list(s.key)), "{}", s.key);
+    }
+    assert_eq!(again.to_toml(), e.to_toml());
+    assert_eq!(load(None, &[], &[]).unwrap().to_toml(), "");
+}
+
+#[test]
 fn secrets_never_reach_the_print_or_an_error() {
     let e = load(None, &[("JICOFO_AUTH_PASSWORD", "geheim")], &[]).unwrap();
     assert_eq!(e.text("focus.password"), "geheim");

@@ -42,7 +42,7 @@ fn survey(facts: &Facts) -> Survey {
     environment::survey(facts.role, facts.variables.iter().map(|(n, _)| n.as_str()), &value, &facts.accepted)
 }
 
-pub(super) fn names(facts: &Facts) -> Vec<Finding> {
+pub(crate) fn names(facts: &Facts) -> Vec<Finding> {
     let mut found: Vec<Finding> = survey(facts)
         .unknown
         .into_iter()
@@ -77,7 +77,7 @@ pub(super) fn names(facts: &Facts) -> Vec<Finding> {
     found
 }
 
-pub(super) fn restrictions(facts: &Facts) -> Vec<Finding> {
+pub(crate) fn restrictions(facts: &Facts) -> Vec<Finding> {
     let survey = survey(facts);
     let mut found = Vec::new();
     for r in &survey.restrictions {
@@ -111,7 +111,7 @@ pub(super) fn restrictions(facts: &Facts) -> Vec<Finding> {
     found
 }
 
-pub(super) fn ignored(facts: &Facts) -> Vec<Finding> {
+pub(crate) fn ignored(facts: &Facts) -> Vec<Finding> {
     let survey = survey(facts);
     let mut found: Vec<Finding> = survey
         .findings
@@ -138,7 +138,7 @@ pub(super) fn ignored(facts: &Facts) -> Vec<Finding> {
 }
 
 /// Words that look like a yes or a no and are something else to upstream, which takes every other text for yes.
-pub(super) fn values(facts: &Facts) -> Vec<Finding> {
+pub(crate) fn values(facts: &Facts) -> Vec<Finding> {
     let switch = |name: &str| {
         let ours = SETTINGS.iter().any(|s| s.kind == Kind::Bool && s.env.contains(&name));
         let looks = |prefix: &str| {
@@ -240,7 +240,7 @@ const WIRING: &[(&str, &str, &str)] = &[
     ),
 ];
 
-pub(super) fn wiring(facts: &Facts) -> Vec<Finding> {
+pub(crate) fn wiring(facts: &Facts) -> Vec<Finding> {
     let set = |name: &str| facts.variables.iter().any(|(n, v)| n == name && !v.is_empty());
     let mut found = Vec::new();
     for (names, en, de) in WIRING {

@@ -2,7 +2,7 @@
 
 pub(crate) mod addresses;
 mod certificate;
-mod environment;
+pub(crate) mod environment;
 mod machine;
 mod server;
 
