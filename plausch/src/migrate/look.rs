@@ -65,7 +65,7 @@ fn docker(env: &Path) -> Result<Seen, StartError> {
     };
     let mut seen = Seen { odd_lines, ..Seen::default() };
     let name = value("LETSENCRYPT_DOMAIN").unwrap_or_default().split(',').next().unwrap_or_default();
-    let issued = config.join("storage/web/acme-certs").join(name);
+    let issued = config.join("storage/web").join(super::ISSUED).join(name);
     let pairs = [
         (config.join("web/keys/cert.crt"), config.join("web/keys/cert.key")),
         (issued.join("fullchain.pem"), issued.join("key.pem")),

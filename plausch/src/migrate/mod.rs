@@ -110,7 +110,7 @@ fn judge(seen: &Seen) -> (Option<String>, Found) {
         ));
     }
     let env = |name: &str| seen.variables.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-    let loaded = Effective::load(SETTINGS, &Sources { file: None, env: &env, flags: values });
+    let loaded = Effective::load(SETTINGS, &Sources { defaults: None, file: None, env: &env, flags: values });
     let text = loaded.and_then(|e| Settings::look(&e).map(|_| e.to_toml()));
     match text {
         Ok(text) => {
@@ -147,30 +147,26 @@ fn docker(seen: &Seen, found: &mut Found) -> Values {
     ]);
     if !plain {
         values.insert("https.listen", port("HTTPS_PORT", "8443"));
-        certificate(seen, &mut values, found);
-    }
-    if value("ENABLE_LETSENCRYPT").is_some_and(|v| !is_no(v))
-        && !SETTINGS.iter().any(|s| s.env.contains(&"ENABLE_LETSENCRYPT"))
-    {
-        found.push((
-            "certificate",
-            Finding::yellow(
-                words!(
-                    "Plausch does not renew certificates itself yet",
-                    "Plausch erneuert Zertifikate noch nicht selbst"
-                ),
-                words!(
-                    "let certbot do it, and name its files with https.certificate and https.key",
-                    "certbot damit betrauen und dessen Dateien mit https.certificate und https.key nennen"
-                ),
-            ),
-        ));
+        // What the old servers had issued is renewed by nobody any more; one of the admin's own goes on.
+        let issues = value("ENABLE_LETSENCRYPT").is_some_and(|v| !is_no(v));
+        let own =
+            seen.certificate.as_ref().is_some_and(|(chain, _)| !chain.to_string_lossy().contains(ISSUED));
+        if own {
+            // As in the old web container, it goes before one that is issued.
+            values.insert("https.acme.enabled", "false".to_owned());
+        }
+        if own || !issues {
+            certificate(seen, &mut values, found);
+        }
     }
     if let Some(web) = &seen.custom {
         values.insert("http.custom", web.display().to_string());
     }
     values
 }
+
+/// Where the old web container kept what Let's Encrypt issued.
+pub(super) const ISSUED: &str = "acme-certs";
 
 fn certificate(seen: &Seen, values: &mut Values, found: &mut Found) {
     match &seen.certificate {
@@ -298,7 +294,6 @@ mod tests {
             ("HTTPS_PORT", "443"),
             ("JVB_PORT", "10001"),
             ("JVB_AUTH_PASSWORD", "ge\"heim"),
-            ("ENABLE_LETSENCRYPT", "1"),
             ("TZ", "UTC"),
         ]));
         let read: toml::Table = text.unwrap().parse().unwrap();
@@ -308,6 +303,12 @@ mod tests {
         assert_eq!(read["media"]["listen"].as_str(), Some("0.0.0.0:10001"));
         assert_eq!(read["bridge"]["password"].as_str(), Some("ge\"heim"));
         assert_eq!(worst(&found), Level::Yellow, "no certificate");
+        let mut issued = seen(&[("PUBLIC_URL", "https://meet.example"), ("ENABLE_LETSENCRYPT", "1")]);
+        issued.certificate = Some(("/c/storage/web/acme-certs/m/fullchain.pem".into(), "/c/key.pem".into()));
+        let (text, found) = judge(&issued);
+        let read: toml::Table = text.unwrap().parse().unwrap();
+        assert!(read["https"]["acme"]["enabled"].as_bool() == Some(true) && found.is_empty(), "{found:?}");
+        assert!(read["https"].get("certificate").is_none(), "nobody renews that one");
         let (text, _) = judge(&seen(&[("DISABLE_HTTPS", "1")]));
         assert!(!text.unwrap().contains("https"));
     }
