@@ -98,6 +98,8 @@ impl Plan {
             Source::Own => {}
         }
         let _ = write!(text, "\n[media]\nlisten = \"{any}:10000\"\n");
+        // For people whose network blocks UDP. It leads to the bridge and nowhere else.
+        let _ = write!(text, "\n[turn]\nlisten = \"{any}:3478\"\n");
         if let Some(state) = &self.state {
             let token = state.join("token");
             if matches!(self.source, Source::Mail(_)) {
@@ -117,12 +119,12 @@ fn quoted(text: &str) -> String {
 /// What firewalls have to let in.
 pub(super) fn firewall(language: Language) -> String {
     let router = words!(
-        "home router or provider's firewall: let in, or forward to this machine, TCP 80, TCP 443 and UDP 10000 under the same numbers",
-        "Router oder Firewall des Anbieters: TCP 80, TCP 443 und UDP 10000 hereinlassen oder unter denselben Nummern an diesen Rechner weiterleiten"
+        "home router or provider's firewall: let in, or forward to this machine, TCP 80, TCP 443, UDP 10000 and UDP 3478 under the same numbers",
+        "Router oder Firewall des Anbieters: TCP 80, TCP 443, UDP 10000 und UDP 3478 hereinlassen oder unter denselben Nummern an diesen Rechner weiterleiten"
     );
     format!(
-        "  ufw        ufw allow 80/tcp && ufw allow 443/tcp && ufw allow 10000/udp\n  \
-           firewalld  firewall-cmd --permanent --add-port=80/tcp --add-port=443/tcp --add-port=10000/udp && firewall-cmd --reload\n  \
+        "  ufw        ufw allow 80/tcp && ufw allow 443/tcp && ufw allow 10000/udp && ufw allow 3478/udp\n  \
+           firewalld  firewall-cmd --permanent --add-port=80/tcp --add-port=443/tcp --add-port=10000/udp --add-port=3478/udp && firewall-cmd --reload\n  \
            {}\n",
         router.text(language)
     )
@@ -200,13 +202,14 @@ mod tests {
         let read: toml::Table = own.toml().parse().unwrap();
         assert!(!read.contains_key("admin") && read["https"].get("certificate").is_none());
         assert_eq!(read["media"]["listen"].as_str(), Some("0.0.0.0:10000"));
+        assert_eq!(read["turn"]["listen"].as_str(), Some("0.0.0.0:3478"));
     }
 
     #[test]
     fn firewall_lines_open_what_is_listened_on() {
         for language in [Language::English, Language::German] {
             let said = firewall(language);
-            for port in ["ufw allow 80/tcp", "--add-port=443/tcp", "UDP 10000"] {
+            for port in ["ufw allow 80/tcp", "--add-port=443/tcp", "UDP 10000", "ufw allow 3478/udp"] {
                 assert!(said.contains(port), "{said}");
             }
         }
