@@ -81,6 +81,12 @@ mod tests {
                 (file.file_name().into_string().unwrap(), std::fs::read_to_string(file.path()).unwrap());
             for url in ["http://", "https://"].iter().flat_map(|s| text.match_indices(s)) {
                 let rest = &text[url.0..];
+                // Words for people about https, and no address.
+                if !rest[url.1.len()..]
+                    .starts_with(|c: char| c.is_ascii_alphanumeric() || c == '$' || c == '[')
+                {
+                    continue;
+                }
                 // Namespaces look like addresses and are none.
                 let named = [
                     "http://jitsi.org/",
