@@ -242,6 +242,8 @@ mod tests {
             include_str!("../../../docs/admin/betrieb.md"),
             include_str!("../../../docs/admin/go-public.md"),
             include_str!("../../../docs/admin/ins-netz-stellen.md"),
+            include_str!("../../../docs/admin/moving.md"),
+            include_str!("../../../docs/admin/umzug.md"),
             include_str!("../../../docs/admin/doctor.md"),
         ];
         let mut found = 0;
