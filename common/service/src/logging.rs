@@ -145,8 +145,18 @@ pub fn may_speak_below_info(target: &str) -> bool {
 }
 
 /// How the names of our crates begin.
-const OURS: &[&str] =
-    &["plausch", "service", "focus_", "videobridge_", "prosody_", "xmpp_link", "jitsi_xmpp", "budget"];
+const OURS: &[&str] = &[
+    "plausch",
+    "service",
+    "focus_",
+    "videobridge_",
+    "prosody_",
+    "turn_core",
+    "turn_server",
+    "xmpp_link",
+    "jitsi_xmpp",
+    "budget",
+];
 
 enum Entry {
     Line(Vec<u8>),

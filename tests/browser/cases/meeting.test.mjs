@@ -9,7 +9,7 @@ import { Server, sleep, until } from '../rig/server.mjs';
 
 const ONLY = process.env.ONLY_CLIENT;
 const EVERYTHING = ['plausch', 'service', 'prosody_core', 'prosody_server', 'focus_core', 'focus_server', 'videobridge_core', 'videobridge_server',
-  'videobridge_udp', 'jitsi_xmpp', 'xmpp_link'].map((c) => `${c}=trace`).join();
+  'videobridge_udp', 'turn_core', 'turn_server', 'jitsi_xmpp', 'xmpp_link'].map((c) => `${c}=trace`).join();
 
 for (const [name, client] of Object.entries(clients)) {
   if (ONLY && !name.includes(ONLY)) continue;
