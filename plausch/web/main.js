@@ -49,7 +49,14 @@ let levels = null;
 let heard = false;
 const stage = new Stage(meeting);
 
-async function openPreview() {
+// One question for camera and microphone at a time; whoever needs the answer waits for it.
+let opening = null;
+function openPreview() {
+  opening ??= open().finally(() => { opening = null; });
+  return opening;
+}
+
+async function open() {
   media = new LocalMedia();
   media.addEventListener('change', () => { preview(media); deviceButtons(media); listen(); });
   await media.start();
@@ -190,7 +197,7 @@ async function runCheck() {
   checking = true;
   $('check-again').hidden = true;
   drawProgress('server');
-  if (!media && meeting.state !== 'joined') await openPreview();
+  if ((opening || !media) && meeting.state !== 'joined') await openPreview();
   heard = false;
   const facts = await check({ config: await ready, media: active() ?? new LocalMedia(), heard: () => heard || meeting.state === 'joined', progress: drawProgress });
   drawVerdict(verdict(facts), facts.recording);

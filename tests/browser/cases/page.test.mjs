@@ -17,6 +17,9 @@ const INSECURE = `Object.defineProperty(window, 'isSecureContext', { value: fals
   Object.defineProperty(navigator, 'mediaDevices', { value: undefined });
   for (const name of ['randomUUID', 'subtle']) Object.defineProperty(crypto, name, { value: undefined });`;
 
+const SLOW_DEVICES = `{ const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wish) => { await new Promise((r) => setTimeout(r, 1500)); return ask(wish); }; }`;
+
 describe('the test-call page', () => {
   let server, browser;
   const rooms = { n: 0 };
@@ -55,7 +58,8 @@ describe('the test-call page', () => {
   };
 
   test('devices and network are checked alone, through the bridge, and the verdict is in plain words', async () => {
-    const page = await open(room());
+    // Pressed before the browser has given camera and microphone, it tried neither.
+    const page = await open(room(), { script: SLOW_DEVICES });
     await page.click('#join-form [data-check]');
     await page.waitForSelector('#check-again:not([hidden])', { timeout: 60000 });
     const lines = await page.$$eval('#check-body li', (all) => all.map((l) => [l.className, l.querySelector('b').textContent]));
