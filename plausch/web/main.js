@@ -1,4 +1,4 @@
-// Starts the page: configuration, language, preview, and one meeting at a time. `window.plausch` is that meeting.
+// Starts the page: configuration and clicks in; language, preview, check, one meeting at a time and the way back into it out. `window.plausch` is that meeting.
 import { check } from './check.js';
 import { $ } from './dom.js';
 import { choose, other, t } from './i18n.js';
