@@ -8,6 +8,7 @@ mod commands;
 mod doctor;
 mod draining;
 mod first;
+pub mod foreign;
 mod front;
 mod greeting;
 mod migrate;

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod foreign;
 pub mod handshake;
 pub mod machines;
 pub mod media;
@@ -47,4 +48,6 @@ pub const TARGETS: &[Target] = &[
     ("z29_addresses", wire::z29_addresses),
     ("z30_sasl", wire::z30_sasl),
     ("z31_extensions", media::z31_extensions),
+    ("z32_hocon", foreign::z32_hocon),
+    ("z33_lua", foreign::z33_lua),
 ];
