@@ -15,6 +15,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TR
 use http::{HeaderMap, Method, StatusCode};
 use jitsi_xmpp::Sensitive;
 use serde_json::json;
+use service::proxies::{Client, Proxies};
 use service::{Health, Metrics, metrics};
 
 use crate::options::Admin;
@@ -28,6 +29,21 @@ pub(crate) fn router(settings: &Admin, metrics: Metrics, roles: Router) -> Route
         .merge(roles)
         .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here\n") })
         .layer(middleware::from_fn_with_state(door, guard))
+}
+
+/// Figures on an address that others reach, too: for these peers, and for nobody behind a web server.
+pub(crate) fn figures(metrics: Metrics, whom: Proxies) -> Router {
+    let door = move |request: Request, next: Next| {
+        let asks = Client::of(request.extensions());
+        let may = asks.is_some_and(|c| c.is_direct() && whom.trusts(c.address()));
+        async move {
+            if may {
+                return next.run(request).await;
+            }
+            (StatusCode::FORBIDDEN, "Figures are for those whom xmpp.metrics_for names.\n").into_response()
+        }
+    };
+    Router::new().route("/metrics", get(scrape)).with_state(metrics).layer(middleware::from_fn(door))
 }
 
 /// The health of everything in this process, and what it calls itself.
@@ -178,6 +194,22 @@ mod tests {
             assert_eq!(ask("GET", None, &[("host", bad)]).await, 421, "{bad}");
         }
         assert_eq!(ask("GET", None, &[]).await, 200, "HTTP/1.0");
+    }
+
+    #[tokio::test]
+    async fn compat_figures_of_the_xmpp_server_are_for_whom_the_admin_names() {
+        let whom = Proxies::new(["172.16.0.0/12"]).unwrap();
+        let router = figures(Metrics::new(), whom);
+        let ask = async |peer: Option<&str>| {
+            let mut request = Request::builder().uri("/metrics").body(Body::empty()).unwrap();
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(Client::direct(format!("{peer}:1").parse().unwrap()));
+            }
+            router.clone().oneshot(request).await.unwrap().status().as_u16()
+        };
+        assert_eq!(ask(Some("172.18.0.3")).await, 200);
+        assert_eq!(ask(Some("192.0.2.1")).await, 403);
+        assert_eq!(ask(None).await, 403);
     }
 
     #[tokio::test]

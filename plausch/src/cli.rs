@@ -84,7 +84,7 @@ pub(crate) fn read(
         },
         None => (Role::AllInOne, &matches),
     };
-    let (effective, _) = layers(matches, file, env, None)?;
+    let (effective, _) = layers(matches, file, env, None, role)?;
     let value = &|name: &str| env.value(name);
     let accepted = effective.list("start.accept");
     let findings = environment::check(role, env.names(), value, accepted, environment::is_german(value))?;
@@ -97,6 +97,7 @@ pub(crate) fn layers(
     file: Option<ConfigFile>,
     env: &Environment,
     usual: Option<PathBuf>,
+    role: Role,
 ) -> Result<(Effective, Option<PathBuf>), StartError> {
     let flags: BTreeMap<_, _> = SETTINGS
         .iter()
@@ -113,7 +114,8 @@ pub(crate) fn layers(
         (None, Some(path)) => Some(ConfigFile::read(&path)?),
         (file, _) => file,
     };
-    let env = &|name: &str| env.value(name);
+    let whole = &|name: &str| env.value(name);
+    let env = &environment::seen_by(role, whole);
     let sources = Sources { defaults: defaults.as_ref(), file: file.as_ref(), env, flags };
     let effective = Effective::load(SETTINGS, &sources)?;
     Ok((effective, file.map(|f| f.path)))

@@ -30,7 +30,7 @@ use crate::cli::{Asked, Environment};
 use crate::doctor::checks::addresses::contradictions;
 use crate::doctor::facts::Plan;
 use crate::options::environment::Findings;
-use crate::options::{Role, Settings, useless};
+use crate::options::{Role, SETTINGS, Settings, useless};
 
 /// The program: reads what it was asked for and does it until it is told to end.
 pub fn start() -> ExitCode {
@@ -63,6 +63,9 @@ pub fn check(
     vars: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Checked, StartError> {
     let file = ConfigFile { path: "plausch.toml".into(), text: file.unwrap_or_default().to_owned() };
+    let names_file =
+        |name: &OsString| SETTINGS.iter().flat_map(service::options::secret::variables).any(|n| *name == *n);
+    let vars = vars.filter(|(name, _)| !names_file(name));
     match cli::read(args, Some(file), &Environment::of(vars))? {
         Asked::Print(text) => Ok(Checked::Print(text)),
         Asked::Do(_) => Ok(Checked::Print(String::new())),
@@ -107,7 +110,8 @@ fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, S
         tracing::warn!("{line}");
     }
     for finding in contradictions(&Plan::of(role, &settings)) {
-        tracing::warn!("{}: {}", finding.says.en, finding.todo.map_or_else(String::new, |t| t.en));
+        let todo = finding.todo.map_or_else(String::new, |t| t.en);
+        tracing::warn!("{}", options::named(&format!("{}: {todo}", finding.says.en)));
     }
     front::limits::raise_open_files();
     // Parts name the provider where they can; this is for those that ask the process.

@@ -2,6 +2,7 @@
 
 mod acme;
 pub(crate) mod environment;
+mod names;
 mod table;
 mod tls;
 mod turn;
@@ -9,7 +10,7 @@ pub(crate) mod useless;
 mod values;
 mod web;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use http::HeaderValue;
@@ -18,6 +19,7 @@ use service::listen::Address;
 use service::logging::{Format, To, check_filter};
 use service::{Effective, Proxies, StartError};
 
+pub(crate) use self::names::{line, named};
 pub(crate) use self::table::SETTINGS;
 pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
 pub(crate) use self::turn::OwnTurn;
@@ -46,6 +48,8 @@ pub(crate) struct Settings {
     /// How the log is written, and where to.
     pub(crate) log: (Format, To),
     pub(crate) http: SocketAddr,
+    /// Its port in the role `xmpp`, when that is another.
+    pub(crate) http_port: Option<u16>,
     pub(crate) https: Option<Https>,
     pub(crate) trusted_proxies: Proxies,
     pub(crate) admin: Admin,
@@ -53,6 +57,8 @@ pub(crate) struct Settings {
     pub(crate) advertise: Vec<SocketAddr>,
     /// Clients are told where the public name leads, when the machine has inner addresses only.
     pub(crate) from_dns: bool,
+    /// Clients are told the bridge's inner addresses, too.
+    pub(crate) inner_addresses: bool,
     pub(crate) media_threads: usize,
     pub(crate) media_gso: bool,
     pub(crate) xmpp: SocketAddr,
@@ -60,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) xmpp_server: String,
     pub(crate) verify_certificate: bool,
     pub(crate) domains: Domains,
+    /// Whom the role `xmpp` shows its figures on the public address.
+    pub(crate) metrics_for: Option<Proxies>,
     pub(crate) require_encryption: bool,
     pub(crate) max_participants: Option<usize>,
     pub(crate) modules: Vec<String>,
@@ -104,6 +112,7 @@ pub(crate) struct Focus {
     pub(crate) max_audio_senders: usize,
     pub(crate) max_video_senders: usize,
     pub(crate) opus_red: bool,
+    pub(crate) random_pad_names: bool,
 }
 
 /// How this process' bridge, or bridges outside, appear.
@@ -121,6 +130,8 @@ pub(crate) struct Bridge {
 pub(crate) struct Web {
     /// The web app's folder; without one, the test-call page.
     pub(crate) folder: Option<PathBuf>,
+    /// Paths may begin with a tenant.
+    pub(crate) tenants: bool,
     pub(crate) public_url: Option<String>,
     pub(crate) config_js: Option<PathBuf>,
     pub(crate) custom_config_js: Option<PathBuf>,
@@ -176,6 +187,7 @@ impl Settings {
         Ok(Self {
             log: (format, to),
             http: listen(e, "http.listen")?,
+            http_port: e.parse_optional("http.port")?,
             https,
             trusted_proxies: Proxies::new(e.list("http.trusted_proxies").iter().map(String::as_str))
                 .map_err(|r| e.bad("http.trusted_proxies", r))?,
@@ -183,6 +195,7 @@ impl Settings {
             media,
             advertise: addresses(e, "media.advertise", media.port())?,
             from_dns: e.is_on("media.from_dns"),
+            inner_addresses: e.is_on("media.inner_addresses"),
             media_threads: e.parse("media.threads")?,
             media_gso: e.is_on("media.gso"),
             xmpp: listen(e, "xmpp.listen")?,
@@ -194,6 +207,7 @@ impl Settings {
                 internal_muc: domain(e, "xmpp.internal_muc_domain", &format!("internal-muc.{main}"))?,
                 main,
             },
+            metrics_for: metrics_for(e)?,
             require_encryption: e.is_on("xmpp.require_encryption"),
             max_participants: e.parse_optional("xmpp.max_participants")?,
             modules: modules(e)?,
@@ -210,6 +224,7 @@ impl Settings {
                 max_audio_senders: e.parse("focus.max_audio_senders")?,
                 max_video_senders: e.parse("focus.max_video_senders")?,
                 opus_red: e.is_on("focus.opus_red"),
+                random_pad_names: e.is_on("focus.random_pad_names"),
             },
             bridge: Bridge {
                 user: e.text("bridge.user").to_owned(),
@@ -220,6 +235,7 @@ impl Settings {
             },
             web: Web {
                 folder: web_folder(e)?,
+                tenants: e.is_on("http.tenants"),
                 public_url,
                 config_js: file(e, "http.config_js")?,
                 custom_config_js: file(e, "http.custom_config_js")?,
@@ -245,25 +261,31 @@ impl Settings {
     }
 }
 
-/// An option as all three places name it: `http.listen (PLAUSCH_HTTP, --http)`.
-pub(crate) fn three_names(key: &str) -> String {
-    let Some(s) = SETTINGS.iter().find(|s| s.key == key) else { return key.to_owned() };
-    let flag = (!s.flag.is_empty()).then(|| format!("--{}", s.flag));
-    let others: Vec<String> = s.env.iter().map(|e| (*e).to_owned()).chain(flag).collect();
-    if others.is_empty() { key.to_owned() } else { format!("{key} ({})", others.join(", ")) }
+fn listen(e: &Effective, key: &str) -> Result<SocketAddr, StartError> {
+    without_ipv6(e, key, e.parse::<Address>(key)?.0)
 }
 
-/// Why a start ends, in a line that names the option as the file, the environment and the command line do.
-pub(crate) fn line(e: &StartError) -> String {
-    let text = e.to_string();
-    match e.option() {
-        Some(key) => text.replacen(&format!("`{key}`"), &three_names(key), 1),
-        None => text,
+/// The same for an option that may be empty.
+fn listen_if_any(e: &Effective, key: &str) -> Result<Option<SocketAddr>, StartError> {
+    let Some(Address(address)) = e.parse_optional(key)? else { return Ok(None) };
+    without_ipv6(e, key, address).map(Some)
+}
+
+fn without_ipv6(e: &Effective, key: &str, address: SocketAddr) -> Result<SocketAddr, StartError> {
+    match address.ip() {
+        IpAddr::V6(_) if e.is_on("start.ipv6") => Ok(address),
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            Ok(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
+        }
+        IpAddr::V6(_) => Err(e.bad(key, "is an address of IPv6, which start.ipv6 switches off")),
+        IpAddr::V4(_) => Ok(address),
     }
 }
 
-fn listen(e: &Effective, key: &str) -> Result<SocketAddr, StartError> {
-    e.parse::<Address>(key).map(|a| a.0)
+fn metrics_for(e: &Effective) -> Result<Option<Proxies>, StartError> {
+    let key = "xmpp.metrics_for";
+    let ranges = Proxies::new(e.list(key).iter().map(String::as_str)).map_err(|r| e.bad(key, r))?;
+    Ok(e.is_on("xmpp.metrics").then_some(ranges))
 }
 
 fn secret(e: &Effective, key: &str) -> Option<Sensitive<String>> {

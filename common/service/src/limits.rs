@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Largest configuration file read. A full sample is 8 kB; worst case held in memory while starting: this once.
 pub const MAX_CONFIG_FILE: u64 = 1024 * 1024;
 
+/// Largest file with one secret (`NAME_FILE`). Passwords are some 32 bytes; a key in base64 has some hundreds. Held once each.
+pub const SECRET_FILE: u64 = 4096;
+
 /// How long the parts may take to end after the stop began. Longer than a bridge needs to say goodbye on every
 /// session, shorter than the ten seconds after which `docker stop` kills.
 pub const STOP: Duration = Duration::from_secs(5);

@@ -3,6 +3,8 @@
 //! The table is the single place where an option exists: the flag, the environment variables, the TOML key, the help
 //! text, the sample file and the printed effective configuration all come from it.
 
+pub mod secret;
+
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -156,14 +158,8 @@ impl Effective {
             it.lay_file(file, &Origin::File)?;
         }
         for s in table {
-            let found =
-                s.env.iter().find_map(|n| (sources.env)(n).filter(|v| !v.is_empty()).map(|v| (*n, v)));
-            if let Some((name, value)) = found {
-                // What is no text comes as this character, and must not count as not set.
-                if value.contains(char::REPLACEMENT_CHARACTER) {
-                    return Err(bad(s, Origin::Env(name.to_owned()), "must be text in UTF-8"));
-                }
-                it.set(s, &value, Origin::Env(name.to_owned()))?;
+            if let Some((name, value)) = from_environment(s, sources.env)? {
+                it.set(s, &value, Origin::Env(name))?;
             }
             if let Some(value) = sources.flags.get(s.key) {
                 it.set(s, value, Origin::Flag)?;
@@ -246,6 +242,11 @@ impl Effective {
         StartError::BadValue { option: key.to_owned(), origin, reason: reason.into() }
     }
 
+    /// The error for a value that names a file which cannot be read.
+    pub fn unreadable(&self, key: &str, path: &Path, reason: impl fmt::Display) -> StartError {
+        self.bad(key, format!("cannot read {}: {reason}", shown(&path.to_string_lossy())))
+    }
+
     /// Where a value came from.
     pub fn origin(&self, key: &str) -> &Origin {
         self.values.get(key).map_or(&Origin::Default, |(_, o)| o)
@@ -313,12 +314,25 @@ pub fn sample(table: &[Setting]) -> String {
             Kind::List => format!("{:?}", split(s.default)),
             Kind::Number | Kind::Bool => s.default.to_owned(),
         };
+        let names: Vec<String> = s.env.iter().map(|n| (*n).to_owned()).chain(secret::variables(s)).collect();
         let env =
-            if s.env.is_empty() { String::new() } else { format!(" Environment: {}.", s.env.join(", ")) };
+            if names.is_empty() { String::new() } else { format!(" Environment: {}.", names.join(", ")) };
         let _ = writeln!(out, "# {}{env}\n# {name} = {shown}", s.help);
     }
     out
 }
+
+/// A text of somebody else's within a line: as it is, unless that would break or flood the line.
+pub fn shown(text: &str) -> String {
+    let mut out: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.chars().nth(SHOWN).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+/// Not a bound: how much of such a text is still read.
+const SHOWN: usize = 120;
 
 /// Where a file is no TOML and why, in one line. What is written there is not repeated: it may be a secret.
 fn where_and_why(text: &str, e: &toml::de::Error) -> String {
@@ -329,6 +343,33 @@ fn where_and_why(text: &str, e: &toml::de::Error) -> String {
     {
         Some((line, column)) => format!("line {line}, column {column}: {why}"),
         None => why,
+    }
+}
+
+/// The variable that is set, and its value; that of a secret may lie in a file, which `NAME_FILE` names.
+fn from_environment(
+    s: &Setting,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<(String, String)>, StartError> {
+    let set = |name: &str| env(name).filter(|v| !v.is_empty());
+    let found = s.env.iter().find_map(|n| set(n).map(|v| ((*n).to_owned(), v)));
+    if let Some((name, value)) = &found {
+        // What is no text comes as this character, and must not count as not set.
+        if value.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(bad(s, Origin::Env(name.clone()), "must be text in UTF-8"));
+        }
+    }
+    let file = secret::variables(s).find_map(|n| set(&n).map(|v| (n, v)));
+    match (found, file) {
+        (Some((name, _)), Some((file, _))) => {
+            let reason = format!("{file} is set, too: remove one of the two");
+            Err(bad(s, Origin::Env(name), reason))
+        }
+        (None, Some((file, path))) => match secret::read(Path::new(&path)) {
+            Ok(value) => Ok(Some((file, value))),
+            Err(why) => Err(bad(s, Origin::Env(file), format!("its file {path:?} {why}"))),
+        },
+        (found, None) => Ok(found),
     }
 }
 

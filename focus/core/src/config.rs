@@ -43,6 +43,8 @@ pub struct Config {
     pub conference_start: Duration,
     /// Changes of sources are collected for this long before receivers hear of them.
     pub source_signaling_delay: Duration,
+    /// Shared documents have names that nobody can guess (`shared-document.use-random-name`).
+    pub random_pad_names: bool,
     /// Published as the version of component `focus`.
     pub version: String,
 }
@@ -70,6 +72,7 @@ impl Config {
             single_participant: limits::SINGLE_PARTICIPANT,
             conference_start: limits::CONFERENCE_START,
             source_signaling_delay: Duration::ZERO,
+            random_pad_names: false,
             version: concat!("Plausch ", env!("CARGO_PKG_VERSION")).into(),
         })
     }

@@ -30,6 +30,7 @@ pub(crate) use self::limits::NAMES;
 pub(crate) use self::plan::Proof;
 use self::plan::{Blame, Failure, Next, Plan};
 use self::store::{Kept, Store};
+use crate::options::named;
 
 /// What the admin asked for.
 #[derive(Debug, Clone)]
@@ -184,7 +185,8 @@ impl Acme {
                     if said.as_ref() == Some(&new) {
                         tracing::debug!("no certificate for {names}: {}; next try in {secs} s", new.1);
                     } else {
-                        tracing::warn!("no certificate for {names}: {}; next try in {secs} s", new.1);
+                        let why = named(&new.1);
+                        tracing::warn!("no certificate for {names}: {why}; next try in {secs} s");
                         said = Some(new);
                     }
                 }

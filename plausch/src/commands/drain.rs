@@ -112,7 +112,7 @@ fn state(admin: SocketAddr) -> Result<State, StartError> {
 fn failed(admin: SocketAddr, why: &str) -> StartError {
     StartError::Part {
         part: "the drain",
-        reason: format!("the server on {admin} (admin.listen / PLAUSCH_ADMIN / --admin) says: {why}"),
+        reason: format!("the server on {admin} by admin.listen, says: {why}"),
     }
 }
 

@@ -99,7 +99,7 @@ pub(crate) fn read(
     env: &Environment,
 ) -> Result<Command, StartError> {
     let given = |env: &Environment, role| {
-        let (effective, file) = match cli::layers(matches, file, env, gather::usual_file()) {
+        let (effective, file) = match cli::layers(matches, file, env, gather::usual_file(), role) {
             Ok((effective, file)) => (Ok(effective), file),
             Err(e) => (Err(e), None),
         };

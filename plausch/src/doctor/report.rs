@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::checks::{CHECKS, Check, Finding, Level};
 use super::facts::Facts;
+use crate::options::named;
 use crate::words::Language;
 
 /// All that was found, by check.
@@ -44,8 +45,8 @@ impl Report {
                     "check": check.name,
                     "what": language.of(check.what.0, check.what.1),
                     "level": word(f.level),
-                    "text": f.says.text(language),
-                    "todo": f.todo.as_ref().map(|t| t.text(language)),
+                    "text": named(f.says.text(language)),
+                    "todo": f.todo.as_ref().map(|t| named(t.text(language))),
                 })
             })
             .collect();
@@ -63,9 +64,9 @@ pub(crate) fn lines(all: &[(&str, &Finding)], language: Language, colour: bool) 
     let mut out = String::new();
     for (name, finding) in all {
         let sign = sign(finding.level, colour);
-        let _ = writeln!(out, "  {sign} {name:<13} {}", finding.says.text(language));
+        let _ = writeln!(out, "  {sign} {name:<13} {}", named(finding.says.text(language)));
         if let Some(todo) = &finding.todo {
-            let _ = writeln!(out, "    {:<13} → {}", "", todo.text(language));
+            let _ = writeln!(out, "    {:<13} → {}", "", named(todo.text(language)));
         }
     }
     let count = |level| all.iter().filter(|(_, f)| f.level == level).count();

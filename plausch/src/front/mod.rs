@@ -75,6 +75,9 @@ impl Front {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "only GET here");
         }
         let Some(place) = paths::place(request.uri().path()) else { return not_found() };
+        if !place.tenant.is_empty() && !self.inner.web.tenants {
+            return not_found();
+        }
         let base = headers::base(&request, self.inner.web.public_url.as_deref());
         let host = headers::host(&request).to_owned();
         match place.path.as_str() {
@@ -226,6 +229,14 @@ pub(crate) fn rewrite<B>(mut request: Request<B>) -> Request<B> {
         *request.uri_mut() = target;
     }
     request
+}
+
+/// The same where there are no tenants: nothing but the answer that there is nothing leads to their paths.
+pub(crate) fn rewrite_without_tenants<B>(request: Request<B>) -> Request<B> {
+    match paths::place(request.uri().path()) {
+        Some(place) if !place.tenant.is_empty() => request,
+        _ => rewrite(request),
+    }
 }
 
 fn serve_test_page(asked: &HeaderMap, place: &Place) -> Response<Body> {

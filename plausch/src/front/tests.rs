@@ -38,8 +38,13 @@ impl Site {
     }
 
     fn front(&self, folder: bool) -> Front {
+        self.front_with(folder, true)
+    }
+
+    fn front_with(&self, folder: bool, tenants: bool) -> Front {
         let web = Web {
             folder: folder.then(|| self.dir.join("web")),
+            tenants,
             public_url: None,
             config_js: None,
             custom_config_js: Some(self.dir.join("custom.js")),
@@ -99,6 +104,27 @@ async fn ask(
     let response = front.router(Router::new()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let (parts, body) = response.into_parts();
     (parts, body.collect().await.unwrap().to_bytes().to_vec())
+}
+
+#[tokio::test]
+async fn compat_without_tenants_there_is_nothing_below_a_path() {
+    let site = Site::new("no-tenants");
+    for folder in [true, false] {
+        let front = site.front_with(folder, false);
+        assert_eq!(get(&front, "/rathaus").await.status, 200);
+        for path in ["/stadt-a/rathaus", "/stadt-a/", "/stadt-a/config.js", "/stadt-a/libs/app.bundle.min.js"]
+        {
+            let status = get(&front, path).await.status;
+            assert_eq!(status, if path == "/stadt-a/" { 200 } else { 404 }, "{path}");
+        }
+    }
+    let to = |path: &str, rewrite: fn(Request<()>) -> Request<()>| {
+        rewrite(Request::builder().uri(path).body(()).unwrap()).uri().to_string()
+    };
+    let socket = "/stadt-a/xmpp-websocket?room=x";
+    assert_eq!(to(socket, rewrite), "/xmpp-websocket?prefix=stadt%2Da&room=x".replace("%2D", "-"));
+    assert_eq!(to(socket, rewrite_without_tenants), socket);
+    assert_eq!(to("/xmpp-websocket?prefix=b", rewrite_without_tenants), "/xmpp-websocket");
 }
 
 #[tokio::test]

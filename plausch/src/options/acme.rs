@@ -17,7 +17,7 @@ pub(super) fn wish(e: &Effective, public_url: Option<&str>) -> Result<Option<Wis
     // Also when nothing is asked for: a wrong path is a mistake.
     let roots = given("https.acme.roots").map(PathBuf::from);
     if let Some(path) = &roots {
-        read_roots(path).map_err(|x| StartError::Unreadable { path: path.clone(), reason: x.to_string() })?;
+        read_roots(path).map_err(|x| e.unreadable("https.acme.roots", path, x))?;
     }
     if !e.is_on("https.acme.enabled") {
         return Ok(None);

@@ -3,20 +3,38 @@
 //! Upstream's containers are configured by 503 variables. Each is an option of ours, or stands here: ignored for a reason,
 //! not there yet, or restricting. Whoever wrote a restricting one relies on it, so without it there is no start.
 
+#[cfg(test)]
+mod need;
 mod upstream;
 
+use service::options::is_yes;
 use service::{Origin, StartError};
 
 use self::upstream::UPSTREAM;
 use super::{Role, SETTINGS};
 
-/// Why a variable of upstream's has no effect.
+/// What a variable of upstream's comes to that is no option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Meaning {
-    /// It means nothing here, or the same is so without it.
-    Ignored(&'static str),
+enum Meaning {
+    /// The compose file reads it, this program need not.
+    Compose,
+    /// What it asks for is so in any case.
+    Always,
+    /// It means something only beside a part that is not there yet, which has a variable of its own.
+    Later,
     /// Something that upstream offers and we do not yet.
-    Missing(&'static str),
+    Missing,
+    /// It means nothing here.
+    Nothing,
+}
+
+/// Variables with one meaning.
+struct Entry {
+    meaning: Meaning,
+    english: &'static str,
+    german: &'static str,
+    /// With spaces between.
+    names: &'static str,
 }
 
 /// A variable that keeps somebody or something out.
@@ -34,8 +52,6 @@ struct Restriction {
 enum When {
     /// Any value but upstream's spellings of no.
     On,
-    /// Upstream's spellings of no, and words that look like one.
-    Off,
     /// Any value.
     Set,
     /// Any value but this one.
@@ -50,7 +66,6 @@ impl When {
         let no = service::options::is_no(value);
         match self {
             Self::On => !value.is_empty() && !no,
-            Self::Off => !value.is_empty() && !service::options::is_yes(value),
             Self::Set => !value.is_empty(),
             Self::Not(usual) => !value.is_empty() && value != usual,
             Self::Beyond(known) => {
@@ -128,13 +143,6 @@ const RESTRICTIONS: &[Restriction] = &[
     lua("XMPP_CONFIGURATION"),
     lua("XMPP_MUC_CONFIGURATION"),
     restricts(
-        "JVB_ADVERTISE_PRIVATE_CANDIDATES",
-        When::Off,
-        BRIDGE,
-        "inner addresses of the bridge cannot be kept from clients yet",
-        "innere Adressen der Bridge können noch nicht vor Clients verborgen werden",
-    ),
-    restricts(
         "JVB_DISABLE_XMPP",
         When::On,
         BRIDGE,
@@ -148,8 +156,16 @@ const RESTRICTIONS: &[Restriction] = &[
 pub(crate) struct Findings {
     /// Names that mean nothing here.
     pub(crate) ignored: Vec<&'static str>,
-    /// Names and what is not there yet.
-    pub(crate) missing: Vec<(&'static str, &'static str)>,
+    /// What is not there yet.
+    pub(crate) missing: Vec<Missing>,
+}
+
+/// A variable that is set and asks for something that is not there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Missing {
+    pub(crate) name: &'static str,
+    pub(crate) english: &'static str,
+    pub(crate) german: &'static str,
 }
 
 impl Findings {
@@ -158,8 +174,8 @@ impl Findings {
         if !self.ignored.is_empty() {
             tracing::info!("without effect here, see docs/admin/environment.md: {}", self.ignored.join(", "));
         }
-        for (name, what) in &self.missing {
-            tracing::warn!("{name} has no effect: {what}");
+        for Missing { name, english, .. } in &self.missing {
+            tracing::warn!("{name} has no effect: {english}");
         }
     }
 }
@@ -193,7 +209,8 @@ pub(crate) fn survey<'a>(
     let mut survey = Survey::default();
     for name in names.filter(|n| n.starts_with("PLAUSCH_")) {
         let known = || SETTINGS.iter().flat_map(|s| s.env).copied().chain(["PLAUSCH_CONFIG"]);
-        if !known().any(|k| k == name) && !DEVELOPMENT.contains(&name) {
+        let file = || SETTINGS.iter().flat_map(service::options::secret::variables).any(|k| k == name);
+        if !known().any(|k| k == name) && !DEVELOPMENT.contains(&name) && !file() {
             let hint = service::options::closest(name, known().filter(|k| k.starts_with("PLAUSCH_")));
             survey.unknown.push((name.to_owned(), hint));
         }
@@ -210,11 +227,12 @@ pub(crate) fn survey<'a>(
             });
         }
     }
-    for (meaning, names) in UPSTREAM {
+    for Entry { meaning, english, german, names } in UPSTREAM {
         for name in names.split_whitespace().filter(|n| set(n).is_some()) {
             match meaning {
-                Meaning::Ignored(_) => survey.findings.ignored.push(name),
-                Meaning::Missing(what) => survey.findings.missing.push((name, *what)),
+                Meaning::Compose => {}
+                Meaning::Always | Meaning::Later | Meaning::Nothing => survey.findings.ignored.push(name),
+                Meaning::Missing => survey.findings.missing.push(Missing { name, english, german }),
             }
         }
     }
@@ -237,7 +255,7 @@ pub(crate) fn check<'a>(
     if let Some(name) = accepted.iter().find(|name| !known(name)) {
         let hint = service::options::closest(name, RESTRICTIONS.iter().map(|r| r.name));
         return Err(StartError::UnknownOption {
-            name: name.clone(),
+            name: service::options::shown(name),
             origin: Origin::Env("PLAUSCH_ACCEPT".into()),
             hint,
         });
@@ -248,6 +266,29 @@ pub(crate) fn check<'a>(
     }
     Ok(survey.findings)
 }
+
+/// The environment as a role sees it. Containers of one compose file share an environment, and some variables in it are for one
+/// of them alone.
+pub(crate) fn seen_by(role: Role, env: &dyn Fn(&str) -> Option<String>) -> impl Fn(&str) -> Option<String> {
+    let set = |name: &str| env(name).filter(|v| !v.is_empty());
+    let own_server = role == Role::Videobridge && set("ENABLE_JVB_XMPP_SERVER").is_some_and(|v| is_yes(&v));
+    move |name| match name {
+        "HOSTNAME" => set(name).filter(|_| role == Role::Videobridge),
+        "PROSODY_HTTP_PORT" => set(name).filter(|_| role == Role::Xmpp),
+        _ => match BRIDGES_OWN.iter().find(|(n, _)| *n == name) {
+            Some((_, usual)) => own_server.then(|| set(name).unwrap_or_else(|| (*usual).to_owned())),
+            None => env(name),
+        },
+    }
+}
+
+/// What bridges with an XMPP server of their own have in place of the shared variables, and upstream's defaults.
+const BRIDGES_OWN: [(&str, &str); 4] = [
+    ("JVB_XMPP_SERVER", "xmpp.jvb.meet.jitsi"),
+    ("JVB_XMPP_PORT", "6222"),
+    ("JVB_XMPP_AUTH_DOMAIN", "auth.jvb.meet.jitsi"),
+    ("JVB_XMPP_INTERNAL_MUC_DOMAIN", "muc.jvb.meet.jitsi"),
+];
 
 /// Whether the locale is a German one, by the order of POSIX.
 pub(crate) fn is_german(value: &dyn Fn(&str) -> Option<String>) -> bool {

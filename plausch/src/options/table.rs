@@ -31,6 +31,13 @@ pub(crate) const SETTINGS: &[Setting] = &super::web::behind::<{ OWN.len() + supe
 const OWN: &[Setting] = &[
     text("http.listen", "http", &["PLAUSCH_HTTP"], "127.0.0.1:8000", "Address of the web front."),
     text(
+        "http.port",
+        "",
+        &["PROSODY_HTTP_PORT"],
+        "",
+        "Port of http.listen in the role `xmpp`, when only that differs.",
+    ),
+    text(
         "http.public_url",
         "public-url",
         &["PUBLIC_URL"],
@@ -72,6 +79,14 @@ const OWN: &[Setting] = &[
         "*",
         "Whose pages may read config.js and the app's files, as the header Access-Control-Allow-Origin says it; `none` for nobody's.",
     ),
+    of(
+        Kind::Bool,
+        "http.tenants",
+        "",
+        &["ENABLE_SUBDOMAINS"],
+        "true",
+        "`/town/room` is a room of the tenant `town`; off, there are rooms at `/room` alone.",
+    ),
     text(
         "http.csp",
         "",
@@ -100,6 +115,14 @@ const OWN: &[Setting] = &[
         &["PLAUSCH_CERTIFICATE"],
         "",
         "PEM file with the certificate and its chain; read again when it changes. Without it, one of our own, which browsers warn of.",
+    ),
+    of(
+        Kind::Bool,
+        "https.disabled",
+        "",
+        &["DISABLE_HTTPS"],
+        "false",
+        "No TLS here, whatever the other options of https say: a web server in front does it.",
     ),
     text("https.key", "key", &["PLAUSCH_KEY"], "", "PEM file with the key of https.certificate."),
     of(
@@ -219,6 +242,14 @@ const OWN: &[Setting] = &[
         "Without media.advertise and with inner addresses only, as behind NAT, clients are told the addresses to which the name in http.public_url leads.",
     ),
     of(
+        Kind::Bool,
+        "media.inner_addresses",
+        "",
+        &["JVB_ADVERTISE_PRIVATE_CANDIDATES"],
+        "true",
+        "Clients are told the bridge's inner addresses, too; off, the public ones alone.",
+    ),
+    of(
         Kind::Number,
         "media.threads",
         "media-threads",
@@ -244,11 +275,18 @@ const OWN: &[Setting] = &[
     text(
         "xmpp.server",
         "xmpp-server",
-        &["XMPP_SERVER"],
+        &["JVB_XMPP_SERVER", "XMPP_SERVER"],
         "127.0.0.1",
         "XMPP server that the roles `focus` and `videobridge` connect to, `host` or `host:port`.",
     ),
-    of(Kind::Number, "xmpp.port", "", &["XMPP_PORT"], "5222", "Port of xmpp.server when that names none."),
+    of(
+        Kind::Number,
+        "xmpp.port",
+        "",
+        &["JVB_XMPP_PORT", "XMPP_PORT"],
+        "5222",
+        "Port of xmpp.server when that names none.",
+    ),
     of(
         Kind::Bool,
         "xmpp.verify_certificate",
@@ -267,7 +305,7 @@ const OWN: &[Setting] = &[
     text(
         "xmpp.auth_domain",
         "auth-domain",
-        &["XMPP_AUTH_DOMAIN"],
+        &["JVB_XMPP_AUTH_DOMAIN", "XMPP_AUTH_DOMAIN"],
         "",
         "Domain of service accounts; without it, auth.<domain>.",
     ),
@@ -281,9 +319,33 @@ const OWN: &[Setting] = &[
     text(
         "xmpp.internal_muc_domain",
         "internal-muc-domain",
-        &["XMPP_INTERNAL_MUC_DOMAIN"],
+        &["JVB_XMPP_INTERNAL_MUC_DOMAIN", "XMPP_INTERNAL_MUC_DOMAIN"],
         "",
         "Domain of the bridges' room; without it, internal-muc.<domain>.",
+    ),
+    of(
+        Kind::Bool,
+        "xmpp.bridge_server",
+        "",
+        &["ENABLE_JVB_XMPP_SERVER"],
+        "false",
+        "The role `videobridge` has an XMPP server of its own, which the JVB_XMPP_ variables name; others take no notice of those.",
+    ),
+    of(
+        Kind::Bool,
+        "xmpp.metrics",
+        "",
+        &["PROSODY_ENABLE_METRICS"],
+        "false",
+        "In the role `xmpp`, /metrics is at http.listen, too, for those whom xmpp.metrics_for names.",
+    ),
+    of(
+        Kind::List,
+        "xmpp.metrics_for",
+        "",
+        &["PROSODY_METRICS_ALLOWED_CIDR"],
+        "172.16.0.0/12",
+        "Addresses or ranges, not those of people behind a web server.",
     ),
     of(
         Kind::Bool,
@@ -433,6 +495,14 @@ const OWN: &[Setting] = &[
     ),
     of(
         Kind::Bool,
+        "focus.random_pad_names",
+        "",
+        &["ENABLE_SHARED_DOCUMENT_RANDOM_NAME"],
+        "false",
+        "Shared documents have names that nobody can guess; otherwise that of the room.",
+    ),
+    of(
+        Kind::Bool,
         "focus.opus_red",
         "",
         &["ENABLE_CODEC_OPUS_RED"],
@@ -451,9 +521,9 @@ const OWN: &[Setting] = &[
     text(
         "bridge.name",
         "bridge-name",
-        &["JVB_MUC_NICKNAME"],
+        &["JVB_MUC_NICKNAME", "HOSTNAME"],
         "jvb",
-        "This bridge's name in the bridges' room; each bridge needs its own.",
+        "This bridge's name in the bridges' room; each bridge needs its own. HOSTNAME counts in the role `videobridge` alone.",
     ),
     text("bridge.region", "", &["JVB_OCTO_REGION"], "", "Region this bridge reports."),
     text("bridge.brewery", "", &["JVB_BREWERY_MUC"], "jvbbrewery", "Name of the bridges' room."),
@@ -484,6 +554,14 @@ const OWN: &[Setting] = &[
         &["PLAUSCH_LOG_TO"],
         "",
         "`stderr` or `stdout`; without it, standard output for `jitsi` and standard error otherwise.",
+    ),
+    of(
+        Kind::Bool,
+        "start.ipv6",
+        "",
+        &["ENABLE_IPV6"],
+        "true",
+        "Off, `[::]` in options that end in listen means `0.0.0.0`, and clients are told no address of IPv6.",
     ),
     of(
         Kind::List,

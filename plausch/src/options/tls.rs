@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use service::certificate::{self, CertificateFiles};
-use service::listen::Address;
 use service::{Effective, StartError};
 
 use super::acme;
@@ -42,7 +41,16 @@ pub(super) fn https(e: &Effective, public_url: Option<&str>) -> Result<Option<Ht
     };
     // Also without a listener: a wrong path is a mistake.
     if let Some(files) = &certificate {
-        certificate::read(files)?;
+        certificate::read(files).map_err(|x| match x {
+            StartError::Unreadable { path, reason } if path == files.key => {
+                e.unreadable("https.key", &path, reason)
+            }
+            StartError::Unreadable { path, reason } => e.unreadable("https.certificate", &path, reason),
+            other => other,
+        })?;
+    }
+    if e.is_on("https.disabled") {
+        return Ok(None);
     }
     let wish = acme::wish(e, public_url)?;
     let certificate = match (certificate, wish) {
@@ -50,6 +58,6 @@ pub(super) fn https(e: &Effective, public_url: Option<&str>) -> Result<Option<Ht
         (None, Some(wish)) => Origin::Acme(wish),
         (None, None) => Origin::Own,
     };
-    let Some(Address(listen)) = e.parse_optional("https.listen")? else { return Ok(None) };
+    let Some(listen) = super::listen_if_any(e, "https.listen")? else { return Ok(None) };
     Ok(Some(Https { listen, certificate, redirect: e.is_on("https.redirect"), hsts: e.is_on("https.hsts") }))
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 use jitsi_xmpp::{Entropy as _, Sensitive};
 use prosody_core::{Credentials, ExternalService};
 use service::entropy::SystemEntropy;
-use service::listen::Address;
 use service::{Effective, StartError};
 
-use super::{Https, addresses};
+use super::{Https, addresses, listen_if_any};
 
 /// A TURN server of our own.
 #[derive(Debug, Clone)]
@@ -83,7 +82,7 @@ pub(super) fn services(
 fn own(e: &Effective) -> Result<Option<OwnTurn>, StartError> {
     // Also without a server: a wrong address is a mistake.
     let peers = addresses(e, "turn.peers", MEDIA_PORT)?;
-    let Some(Address(listen)) = e.parse_optional("turn.listen")? else { return Ok(None) };
+    let Some(listen) = listen_if_any(e, "turn.listen")? else { return Ok(None) };
     let secret = match e.text("turn.secret") {
         "" => SystemEntropy.hex(32),
         given => given.to_owned(),

@@ -2,7 +2,7 @@
 
 use service::{Effective, Origin};
 
-use super::{Role, SETTINGS};
+use super::{Role, SETTINGS, named};
 
 /// The lines, for the log.
 pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
@@ -52,12 +52,17 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
     } else {
         useless("rooms.reservations_url", "rooms.reservations is off");
     }
-    if e.text("https.listen").is_empty() {
+    if e.is_on("https.disabled") {
+        let https = SETTINGS.iter().map(|s| s.key).filter(|k| k.starts_with("https."));
+        for key in https.filter(|k| *k != "https.disabled") {
+            useless(key, "https.disabled is on");
+        }
+    } else if e.text("https.listen").is_empty() {
         for key in ["https.certificate", "https.key", "https.redirect", "https.hsts"] {
             useless(key, "https.listen names no address");
         }
     }
-    if !e.is_on("https.acme.enabled") {
+    if !e.is_on("https.acme.enabled") && !e.is_on("https.disabled") {
         let acme = SETTINGS.iter().filter(|s| s.key.starts_with("https.acme."));
         for key in acme.map(|s| s.key).filter(|k| *k != "https.acme.enabled").chain(["state.dir"]) {
             useless(key, "https.acme.enabled is off");
@@ -80,6 +85,12 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
     if e.text("turn.listen").is_empty() {
         useless("turn.peers", "turn.listen names no address");
     }
+    if role == Role::Focus && e.is_on("xmpp.bridge_server") {
+        useless("xmpp.bridge_server", "the focus looks for bridges on its own XMPP server alone");
+    }
+    if !e.is_on("xmpp.metrics") {
+        useless("xmpp.metrics_for", "xmpp.metrics is off");
+    }
     if super::values::has_port(e.text("xmpp.server")) {
         useless("xmpp.port", "xmpp.server names a port");
     }
@@ -92,16 +103,19 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
     if e.text("log.filter").split(',').any(beyond) {
         useless("log.filter", "a library in it says nothing below info, as it would print passwords");
     }
-    lines
+    lines.iter().map(|line| named(line)).collect()
 }
 
 /// The roles in which an option has an effect.
 pub(crate) fn used_by(key: &str) -> &'static [Role] {
     use Role::{AllInOne, Focus, Videobridge, Xmpp};
     match key {
+        "http.port" | "xmpp.metrics" | "xmpp.metrics_for" => &[Xmpp],
+        "xmpp.bridge_server" => &[Videobridge],
         "http.listen"
         | "http.trusted_proxies"
         | "https.listen"
+        | "https.disabled"
         | "https.certificate"
         | "https.key"
         | "https.redirect"

@@ -57,6 +57,7 @@ pub(super) fn modules(e: &Effective) -> Result<Vec<String>, StartError> {
     match unknown.first() {
         Some(name) if !e.list("start.accept").iter().any(|a| a == "XMPP_MODULES") => {
             let there = prosody_server::config::MODULES.join(", ");
+            let name = service::options::shown(name);
             Err(e.bad(key, format!("there is no `{name}`; there are {there}")))
         }
         _ => Ok(known),
@@ -81,7 +82,7 @@ pub(super) fn admin_token(e: &Effective) -> Result<Option<Sensitive<String>>, St
     if path.as_os_str().is_empty() {
         return Ok(None);
     }
-    let unreadable = |x: std::io::Error| StartError::Unreadable { path: path.clone(), reason: x.to_string() };
+    let unreadable = |x: std::io::Error| e.unreadable("admin.token_file", &path, x);
     let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
     match made {
         Ok(mut file) => {
@@ -100,8 +101,7 @@ pub(crate) fn token_of(e: &Effective) -> Result<Option<Sensitive<String>>, Start
     if path.as_os_str().is_empty() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(&path)
-        .map_err(|x| StartError::Unreadable { path: path.clone(), reason: x.to_string() })?;
+    let text = std::fs::read_to_string(&path).map_err(|x| e.unreadable("admin.token_file", &path, x))?;
     let token = text.trim().to_owned();
     if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(e.bad("admin.token_file", "its file must hold 16 or more letters and digits in one line"));
@@ -122,13 +122,12 @@ pub(super) fn web_folder(e: &Effective) -> Result<Option<PathBuf>, StartError> {
         named => (Path::new(named), true),
     };
     match std::fs::metadata(folder.join("index.html")) {
-        Ok(m) if m.is_file() => folder
-            .canonicalize()
-            .map(Some)
-            .map_err(|x| StartError::Unreadable { path: folder.to_owned(), reason: x.to_string() }),
+        Ok(m) if m.is_file() => {
+            folder.canonicalize().map(Some).map_err(|x| e.unreadable("http.web", folder, x))
+        }
         _ if !chosen => Ok(None),
         Ok(_) => Err(e.bad("http.web", "its index.html is not a file")),
-        Err(x) => Err(StartError::Unreadable { path: folder.join("index.html"), reason: x.to_string() }),
+        Err(x) => Err(e.unreadable("http.web", &folder.join("index.html"), x)),
     }
 }
 
@@ -138,9 +137,10 @@ pub(super) fn file(e: &Effective, key: &str) -> Result<Option<PathBuf>, StartErr
         return Ok(None);
     }
     // Read once now, so that a wrong path ends the start and not a visitor's page.
-    std::fs::read_to_string(&path)
-        .map(|_| Some(path.clone()))
-        .map_err(|x| StartError::Unreadable { path, reason: x.to_string() })
+    match std::fs::read_to_string(&path) {
+        Ok(_) => Ok(Some(path)),
+        Err(x) => Err(e.unreadable(key, &path, x)),
+    }
 }
 
 pub(super) fn folder(e: &Effective, key: &str) -> Result<Option<PathBuf>, StartError> {
@@ -150,6 +150,6 @@ pub(super) fn folder(e: &Effective, key: &str) -> Result<Option<PathBuf>, StartE
     }
     match std::fs::read_dir(&path) {
         Ok(_) => Ok(Some(path)),
-        Err(x) => Err(StartError::Unreadable { path, reason: x.to_string() }),
+        Err(x) => Err(e.unreadable(key, &path, x)),
     }
 }

@@ -585,6 +585,12 @@ pub(super) const ROWS: &[Row] = &[
         &["whiteboard.collabServerBaseUrl"],
         "Server of the whiteboard; without it there is none.",
     ),
+    text(
+        "client.pad_url",
+        &["ETHERPAD_PUBLIC_URL"],
+        &["etherpad_base"],
+        "Where documents of an Etherpad are, such as `https://pad.example/p/`; without it there are none.",
+    ),
     text("client.invite_url", &["INVITE_SERVICE_URL"], &["inviteServiceUrl"], "Service that invites people."),
     text(
         "client.people_url",

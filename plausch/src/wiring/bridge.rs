@@ -11,6 +11,7 @@ use crate::doctor::checks::addresses;
 use crate::doctor::facts::{Plan, PublicUrl};
 use crate::doctor::gather;
 use crate::greeting;
+use crate::options::named;
 
 /// Starts the media threads and enters the bridges' room.
 pub(super) async fn start(
@@ -43,6 +44,7 @@ pub(super) async fn start(
         region: s.bridge.region.clone(),
         web_socket_domains: domain,
         web_socket_tls: tls,
+        inner: s.inner_addresses,
         threads: s.media_threads,
         gso: s.media_gso,
     };
@@ -66,13 +68,13 @@ async fn by_name(plan: &Plan, machine: &[IpAddr], name: String) -> Vec<SocketAdd
     let told = addresses::told_by_dns(plan, machine, &found);
     // A name that leads to an inner address of ours is meant for the inner network.
     if told.is_empty() && !found.iter().any(|ip| machine.contains(ip)) {
-        tracing::warn!(
-            "this machine has inner addresses only, and http.public_url leads to no other: from outside nobody has sound or picture; \
-             set media.advertise (JVB_ADVERTISE_IPS, --advertise) to the public address"
-        );
+        let line = "this machine has inner addresses only, and http.public_url leads to no other: from outside nobody has sound or picture; \
+                    set media.advertise to the public address";
+        tracing::warn!("{}", named(line));
     }
     for address in &told {
-        tracing::info!("clients are told {address} for media, where http.public_url leads (media.from_dns)");
+        let because = named("where http.public_url leads; see media.from_dns");
+        tracing::info!("clients are told {address} for media, {because}");
     }
     told
 }
@@ -92,9 +94,8 @@ fn channel(public_url: &Option<String>, http: SocketAddr, prefer_sctp: bool) -> 
         Some((scheme, domain)) => at(domain.to_owned(), scheme == "https"),
         None if !http.ip().is_loopback() && !http.ip().is_unspecified() => at(http.to_string(), false),
         None if !prefer_sctp => {
-            tracing::warn!(
-                "the bridge channel as WebSocket is reachable from this machine alone: http.public_url is not set"
-            );
+            let because = named("http.public_url is not set");
+            tracing::warn!("the bridge channel as WebSocket is reachable from this machine alone: {because}");
             at(greeting::browsable(http), false)
         }
         None => Channel::Nowhere,

@@ -38,6 +38,7 @@ pub(super) fn start(
     let mut engine = config.engine;
     engine.max_audio_senders = s.focus.max_audio_senders;
     engine.max_video_senders = s.focus.max_video_senders;
+    engine.random_pad_names = s.focus.random_pad_names;
     let (handle, task) = focus_server::focus(engine, link, p.shutdown.watch());
     p.shutdown.spawn("focus", task);
 

@@ -20,7 +20,7 @@ use crate::acme::challenges;
 use crate::draining::{self, Draining};
 use crate::front::secure::{self, Elsewhere};
 use crate::front::{self, Front};
-use crate::options::{CertificateOrigin, Https, Role, Settings};
+use crate::options::{CertificateOrigin, Https, Role, Settings, named};
 use crate::serve::{Before, Serving};
 use crate::tls::Certificate;
 use crate::{admin, greeting, serve};
@@ -48,7 +48,14 @@ impl Routes {
 }
 
 /// Starts what the role needs and stays until told to end. `Ok(true)` is an end as asked.
-pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -> Result<bool, StartError> {
+pub(crate) async fn run(
+    role: Role,
+    mut settings: Settings,
+    effective: &Effective,
+) -> Result<bool, StartError> {
+    if let (Role::Xmpp, Some(port)) = (role, settings.http_port) {
+        settings.http.set_port(port);
+    }
     let shutdown = Shutdown::new().map_err(|e| part("signal handling", e))?;
     // The ports first: a taken one must end the start before any part has begun.
     let http = listen::tcp("http.listen", settings.http).await?;
@@ -80,13 +87,16 @@ pub(crate) async fn run(role: Role, settings: Settings, effective: &Effective) -
             let draining = Draining { focus: Some(handle), bridge: Some(jvb) };
             let about = admin::about(p.health.clone(), "Plausch");
             all.admin = all.admin.merge(about).merge(draining::router(draining));
-            (all, front::rewrite)
+            (all, if settings.web.tenants { front::rewrite } else { front::rewrite_without_tenants })
         }
         // A web server in front of this role adds the tenant itself, so its requests are left as they are.
         Role::Xmpp => {
             let (server, mut xmpp) = xmpp::start(p).await?;
             if private.is_some() {
                 xmpp.public = xmpp.public.merge(server.health_router());
+                if let Some(whom) = settings.metrics_for.clone() {
+                    xmpp.public = xmpp.public.merge(admin::figures(p.metrics.clone(), whom));
+                }
             }
             xmpp.admin = xmpp.admin.merge(admin::about(p.health.clone(), "Plausch"));
             (xmpp, as_it_is)
@@ -171,9 +181,9 @@ fn encryption(settings: &Settings, https: &Https) -> Result<Arc<Certificate>, St
         CertificateOrigin::Acme(wish) => return Certificate::acme(wish.clone()),
         CertificateOrigin::Own => {}
     }
-    tracing::warn!(
-        "browsers warn of our own certificate; get a real one with https.acme.enabled, or name one with https.certificate and https.key"
-    );
+    let way =
+        named("get a real one with https.acme.enabled, or name one with https.certificate and https.key");
+    tracing::warn!("browsers warn of our own certificate; {way}");
     let url = settings.web.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
     let host = url.as_ref().and_then(http::Uri::host).unwrap_or("localhost");
     Certificate::own(host.trim_matches(['[', ']']))

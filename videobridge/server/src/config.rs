@@ -14,6 +14,8 @@ pub struct Raw {
     pub media: SocketAddr,
     /// Public addresses in front of `media` (`JVB_ADVERTISE_IPS`), each `ip` or `ip#port`.
     pub advertise: Vec<String>,
+    /// Whether clients are told private addresses of the machine, too.
+    pub inner: bool,
     /// Brewery rooms.
     pub breweries: Vec<String>,
     /// Our nick in them.
@@ -56,6 +58,7 @@ pub struct Config {
     /// Whether these are all the machine has, so that new ones are used, too: of IPv4, or of both families.
     pub(crate) follow: Option<Family>,
     pub(crate) public: Vec<SocketAddr>,
+    pub(crate) inner: bool,
     pub(crate) breweries: Vec<BareJid>,
     pub(crate) nick: String,
     pub(crate) region: Option<String>,
@@ -111,6 +114,7 @@ impl Config {
             addresses,
             follow,
             public,
+            inner: raw.inner,
             breweries,
             nick: raw.nick,
             region: raw.region,
@@ -147,6 +151,7 @@ mod tests {
         Raw {
             media: media.parse().unwrap(),
             advertise: vec!["203.0.113.20".into()],
+            inner: true,
             breweries: vec!["jvbbrewery@internal-muc.meet.jitsi".into()],
             nick: "jvb".into(),
             region: None,

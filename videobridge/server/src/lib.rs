@@ -75,6 +75,7 @@ async fn start_on(
         .collect();
     let mut shard = ShardConfig::new(addresses, certificate);
     shard.announced_version = Some(VERSION.to_owned());
+    shard.advertise_private_candidates = config.inner;
     shard.report_addresses = config.threads > 1;
     if !config.web_socket_domains.is_empty() {
         shard.web_sockets = Some(WebSocketConfig {

@@ -41,6 +41,7 @@ impl Bridge {
         let raw = Raw {
             media: "127.0.0.1:0".parse().unwrap(),
             advertise: Vec::new(),
+            inner: true,
             breweries: vec![ROOM.into()],
             nick: "jvb-1".into(),
             region: Some("de-west".into()),
@@ -346,6 +347,7 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
     let raw = Raw {
         media: "0.0.0.0:0".parse().unwrap(),
         advertise: Vec::new(),
+        inner: true,
         breweries: Vec::new(),
         nick: "jvb".into(),
         region: None,
@@ -415,6 +417,7 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
         let raw = Raw {
             media: taken.local_addr().unwrap(),
             advertise: Vec::new(),
+            inner: true,
             breweries: Vec::new(),
             nick: "jvb".into(),
             region: None,

@@ -246,3 +246,53 @@ fn defaults_of_a_package_lie_beneath_file_environment_and_flags_and_count_as_def
     let sources = Sources { defaults: Some(&wrong), file: None, env: &none, flags: BTreeMap::new() };
     assert!(Effective::load(TABLE, &sources).unwrap_err().to_string().contains("http.lissten"));
 }
+
+#[test]
+fn a_secret_comes_from_the_file_that_its_variable_names_and_the_line_s_end_is_none_of_it() {
+    for (text, is) in
+        [("geheim", "geheim"), ("geheim\n", "geheim"), ("geheim\r\n", "geheim"), (" a b \n", " a b ")]
+    {
+        let file = File::new("in-file", text);
+        let e = load(None, &[("JICOFO_AUTH_PASSWORD_FILE", file.0.to_str().unwrap())], &[]).unwrap();
+        assert_eq!(e.text("focus.password"), is);
+        assert_eq!(e.origin("focus.password"), &Origin::Env("JICOFO_AUTH_PASSWORD_FILE".into()));
+        assert!(!e.print().contains("geheim"));
+    }
+    let e = load(None, &[("JICOFO_AUTH_PASSWORD_FILE", ""), ("JICOFO_AUTH_PASSWORD", "x")], &[]).unwrap();
+    assert_eq!(e.text("focus.password"), "x", "an empty variable counts as unset");
+    let e = load(None, &[("XMPP_DOMAIN_FILE", "/etc/hostname")], &[]).unwrap();
+    assert_eq!(e.text("xmpp.domain"), "meet.jitsi", "only secrets lie in files");
+}
+
+#[test]
+fn a_secret_in_two_places_is_refused_with_both_names() {
+    let file = File::new("two", "geheim");
+    let path = file.0.to_str().unwrap();
+    let env = [("JICOFO_AUTH_PASSWORD", "offen"), ("JICOFO_AUTH_PASSWORD_FILE", path)];
+    let line = load(None, &env, &[]).unwrap_err().to_string();
+    assert!(line.contains("JICOFO_AUTH_PASSWORD:") && line.contains("JICOFO_AUTH_PASSWORD_FILE"), "{line}");
+    assert!(!line.contains("offen") && !line.contains("geheim"), "{line}");
+}
+
+#[test]
+fn a_secret_s_file_at_the_limit_is_read_and_one_beyond_or_no_text_is_refused_with_its_name() {
+    let with = |path: &Path| load(None, &[("JICOFO_AUTH_PASSWORD_FILE", path.to_str().unwrap())], &[]);
+    let limit = crate::limits::SECRET_FILE as usize;
+    let at = File::new("secret-at", &"x".repeat(limit));
+    assert_eq!(with(&at.0).unwrap().text("focus.password").len(), limit);
+    let beyond = File::new("secret-beyond", &"x".repeat(limit + 1));
+    let lines = File::new("secret-lines", "a\nb\n");
+    let empty = File::new("secret-empty", "\n");
+    let latin = File::new("secret-latin", "");
+    std::fs::write(&latin.0, b"geh\xe4im").unwrap();
+    let missing = Path::new("/nonexistent/secret");
+    for path in [&beyond.0, &lines.0, &empty.0, &latin.0, missing, Path::new("/dev/zero"), Path::new("/")] {
+        let e = with(path).unwrap_err();
+        let line = e.to_string();
+        assert!(
+            line.contains(path.to_str().unwrap()) && line.contains("JICOFO_AUTH_PASSWORD_FILE"),
+            "{line}"
+        );
+        assert!(!line.contains('\n') && !line.contains("geh") && e.exit_code() == 78, "{line}");
+    }
+}

@@ -81,6 +81,8 @@ pub(crate) struct Conference {
     pub(crate) moderation: AvModeration,
     /// The member to whom ownership was given.
     pub(crate) owner: Option<EndpointId>,
+    /// The shared document's name, when it is not the room's.
+    pub(crate) pad: Option<String>,
     pub(crate) presence: PublishedPresence,
     pub(crate) start_timer: Option<Instant>,
     pub(crate) single_timer: Option<Instant>,
@@ -258,6 +260,7 @@ impl Conference {
             start_muted: StartMuted::default(),
             moderation: AvModeration::default(),
             owner: None,
+            pad: turn.config.random_pad_names.then(|| turn.entropy.hex(16)),
             presence: PublishedPresence::default(),
             start_timer: Some(turn.now + turn.config.conference_start),
             single_timer: None,

@@ -245,7 +245,7 @@ impl Conference {
         let mut presence =
             Element::new("presence", ns::CLIENT).with_attr("to", me.as_str()).with_child(disco::caps());
         if self.breakout_of.is_none() {
-            let name = self.room.node().unwrap_or_default();
+            let name = self.pad.as_deref().unwrap_or_else(|| self.room.node().unwrap_or_default());
             presence.push(Element::new("etherpad", ns::ETHERPAD).with_text(name));
         }
         presence.push(Element::new("versions", ns::JITMEET).with_child(

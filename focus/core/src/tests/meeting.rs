@@ -6,6 +6,7 @@ use jitsi_xmpp::Element;
 use jitsi_xmpp::jingle::{Action, Jingle};
 
 use super::world::{ME, MEETING, NEW, OLD, ROOM, World, old_camera};
+use crate::Config;
 
 fn initiate(w: &World, nick: &str) -> Element {
     let c = &w.clients[nick];
@@ -130,6 +131,26 @@ fn the_presence_of_the_focus_says_all_of_it_every_time() {
     let presence = w.focus_in[ROOM].to_xml();
     assert!(presence.contains("<property key=\"bridge-count\" value=\"1\"/>"));
     assert!(presence.contains("<etherpad") && presence.contains("<versions"));
+}
+
+#[test]
+fn compat_a_shared_document_may_have_a_name_that_nobody_guesses() {
+    let mut config = Config::for_domain("meet.jitsi").unwrap();
+    config.random_pad_names = true;
+    let mut w = World::with(config);
+    w.add_bridge("jvb1");
+    w.conference_request(ROOM);
+    let name = |w: &World| {
+        let presence = w.focus_in[ROOM].to_xml();
+        let (_, rest) =
+            presence.split_once("<etherpad xmlns=\"http://jitsi.org/jitmeet/etherpad\">").unwrap();
+        rest.split('<').next().unwrap().to_owned()
+    };
+    let first = name(&w);
+    assert!(first.len() == 32 && first.bytes().all(|b| b.is_ascii_hexdigit()), "{first}");
+    w.join("anna0001", NEW);
+    w.join("ben00002", NEW);
+    assert_eq!(name(&w), first, "it stays for the meeting");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use service::options::{is_no, is_yes};
 use super::super::facts::Facts;
 use super::Finding;
 use crate::options::SETTINGS;
-use crate::options::environment::{self, Survey};
+use crate::options::environment::{self, Missing, Survey};
 use crate::words::{Words, listed, words};
 
 pub(super) fn options(facts: &Facts) -> Vec<Finding> {
@@ -117,9 +117,9 @@ pub(crate) fn ignored(facts: &Facts) -> Vec<Finding> {
         .findings
         .missing
         .iter()
-        .map(|(name, what)| {
+        .map(|Missing { name, english, german }| {
             Finding::yellow(
-                words!("{name} has no effect: {what}", "{name} hat keine Wirkung: {what}"),
+                words!("{name} has no effect: {english}", "{name} hat keine Wirkung: {german}"),
                 words!(
                     "nothing to do, unless you need it (docs/not-yet.md)",
                     "nichts zu tun, außer es wird gebraucht (docs/not-yet.md)"

@@ -7,7 +7,7 @@ use videobridge_udp::limits::SOCKET_BUFFER;
 use super::super::facts::{Clock, Facts, PortState, is_public};
 use super::Finding;
 use crate::front::limits;
-use crate::options::three_names;
+use crate::options::named;
 use crate::words::words;
 
 pub(super) fn ports(facts: &Facts) -> Vec<Finding> {
@@ -15,7 +15,7 @@ pub(super) fn ports(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     for port in &facts.ports {
         let (option, address, protocol) = (port.option, port.address, port.protocol);
-        let names = three_names(option);
+        let names = named(option);
         match &port.state {
             PortState::Free => {}
             PortState::Taken if running => {}

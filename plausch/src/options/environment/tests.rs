@@ -22,7 +22,7 @@ fn every_variable_of_upstream_s_has_exactly_one_meaning() {
     let mut seen = BTreeSet::new();
     let ours = ours();
     let named = ours.iter().filter(|n| !OURS.iter().any(|o| n.starts_with(o)));
-    let ignored = UPSTREAM.iter().flat_map(|(_, names)| names.split_whitespace());
+    let ignored = UPSTREAM.iter().flat_map(|e| e.names.split_whitespace());
     // What is honoured in part is an option, too.
     let restricting = RESTRICTIONS.iter().filter(|r| !matches!(r.when, When::Beyond(_))).map(|r| r.name);
     for name in named.copied().chain(ignored).chain(restricting) {
@@ -61,7 +61,6 @@ fn whatever_keeps_people_out_and_is_missing_stops_the_start() {
     for r in RESTRICTIONS {
         let (stops, goes): (&[&str], &[&str]) = match r.when {
             When::On => (&["1", "true", "nonsense"], &["0", "false", ""]),
-            When::Off => (&["0", "false", "nonsense"], &["1", "true", ""]),
             When::Set => (&["x", "0"], &[""]),
             When::Not("client") => (&["visitors", "nonsense"], &["client", ""]),
             When::Not(_) => unreachable!(),
@@ -110,21 +109,138 @@ fn what_has_no_effect_is_found() {
     .unwrap();
     assert_eq!(found.ignored, ["TZ"]);
     assert_eq!(found.missing.len(), 1);
-    assert_eq!(found.missing[0].0, "ENABLE_RECORDING");
+    assert_eq!(found.missing[0].name, "ENABLE_RECORDING");
+}
+
+#[test]
+fn what_the_compose_file_is_said_to_read_stands_in_it() {
+    let compose = include_str!("../../../../docker/compose.yml");
+    let names =
+        UPSTREAM.iter().filter(|e| e.meaning == Meaning::Compose).flat_map(|e| e.names.split_whitespace());
+    for name in names {
+        assert!(compose.contains(&format!("${{{name}:")), "{name}");
+    }
+}
+
+/// Containers of one compose file share an environment.
+#[test]
+fn compat_variables_of_one_container_are_nothing_to_the_others() {
+    let given = [
+        ("HOSTNAME", "b1"),
+        ("PROSODY_HTTP_PORT", "5281"),
+        ("XMPP_SERVER", "xmpp.meet.jitsi"),
+        ("JVB_XMPP_SERVER", "xmpp.bridges"),
+        ("JVB_XMPP_PORT", ""),
+    ];
+    let load = |role, more: &[(&str, &str)]| {
+        let all = [&given, more].concat();
+        let env = |n: &str| all.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());
+        let env = seen_by(role, &env);
+        let sources = service::Sources { defaults: None, file: None, env: &env, flags: BTreeMap::new() };
+        let e = service::Effective::load(SETTINGS, &sources).unwrap();
+        ["bridge.name", "http.port", "xmpp.server", "xmpp.port", "xmpp.auth_domain"]
+            .map(|key| e.text(key).to_owned())
+    };
+    assert_eq!(load(Role::AllInOne, &[]), ["jvb", "", "xmpp.meet.jitsi", "5222", ""]);
+    assert_eq!(load(Role::Xmpp, &[]), ["jvb", "5281", "xmpp.meet.jitsi", "5222", ""]);
+    assert_eq!(load(Role::Focus, &[("ENABLE_JVB_XMPP_SERVER", "1")])[2], "xmpp.meet.jitsi");
+    assert_eq!(load(Role::Videobridge, &[]), ["b1", "", "xmpp.meet.jitsi", "5222", ""]);
+    assert_eq!(load(Role::Videobridge, &[("JVB_MUC_NICKNAME", "b2")])[0], "b2");
+    assert_eq!(
+        load(Role::Videobridge, &[("ENABLE_JVB_XMPP_SERVER", "1")]),
+        ["b1", "", "xmpp.bridges", "6222", "auth.jvb.meet.jitsi"]
+    );
+}
+
+/// What becomes of a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Honoured,
+    Always,
+    Later,
+    Not,
+}
+
+/// The outcome, and the reason in both languages unless it is honoured.
+fn outcome(name: &str) -> (Outcome, &'static str, &'static str) {
+    if ours().contains(name) {
+        return (Outcome::Honoured, "", "");
+    }
+    if let Some(r) = RESTRICTIONS.iter().find(|r| r.name == name) {
+        let later = ["ENABLE_AUTH", "JICOFO_ENABLE_AUTH", "PROSODY_MODE"].contains(&name);
+        return (if later { Outcome::Later } else { Outcome::Not }, r.english, r.german);
+    }
+    let entry = UPSTREAM.iter().find(|e| e.names.split_whitespace().any(|n| n == name));
+    let entry = entry.unwrap_or_else(|| panic!("{name}"));
+    let outcome = match entry.meaning {
+        Meaning::Compose => return (Outcome::Honoured, "", ""),
+        Meaning::Always => Outcome::Always,
+        Meaning::Later | Meaning::Missing => Outcome::Later,
+        Meaning::Nothing => Outcome::Not,
+    };
+    (outcome, entry.english, entry.german)
+}
+
+const NEEDED: [(&str, &str, usize, usize); 3] = [
+    ("must", need::MUST, 23, 23),
+    ("must*", need::MUST_FOR_PARTS, 12, 12),
+    ("common", need::COMMON, 136, 120),
+];
+
+/// Nobody counted: a variable could lose its effect and no test would say so.
+#[test]
+fn most_of_what_is_needed_is_honoured_and_the_rest_has_a_reason() {
+    let mut seen = BTreeSet::new();
+    for (class, names, all, least) in NEEDED {
+        let names: Vec<&str> = names.split_whitespace().collect();
+        assert_eq!(names.len(), all, "{class}");
+        assert!(names.iter().all(|n| seen.insert(*n)), "{class}");
+        let good = names.iter().filter(|n| outcome(n).0 != Outcome::Not).count();
+        assert!(good >= least, "{class}: {good}");
+    }
+    let page = include_str!("../../../../docs/admin/environment.md");
+    let counts = counts();
+    for line in &counts {
+        assert!(page.lines().any(|l| l == line), "write the count anew:\n{}", counts.join("\n"));
+    }
+}
+
+/// The lines of the admin's page, in both languages.
+fn counts() -> [String; 2] {
+    let count = |english: bool| {
+        let classes = NEEDED.map(|(class, names, all, _)| {
+            let of = |o| names.split_whitespace().filter(|n| outcome(n).0 == o).count();
+            let (yes, always, later) = (of(Outcome::Honoured), of(Outcome::Always), of(Outcome::Later));
+            let sum = yes + always + later;
+            if english {
+                format!("{class} {sum}/{all} ({yes} honoured, {always} always so, {later} for parts that are not there yet)")
+            } else {
+                format!("{class} {sum}/{all} ({yes} beachtet, {always} immer so, {later} für Teile, die noch fehlen)")
+            }
+        });
+        classes.join("; ")
+    };
+    [format!("**Count.** {}.", count(true)), format!("**Zählung.** {}.", count(false))]
 }
 
 #[test]
 fn the_admin_s_page_is_the_table() {
     let page = include_str!("../../../../docs/admin/environment.md");
-    let rows: Vec<&str> = page.lines().filter(|l| l.starts_with("| `")).collect();
-    let table: Vec<String> = table();
-    assert_eq!(rows, table, "write the tables anew:\n{}", table.join("\n"));
+    let tables = tables();
+    let all: usize = tables.iter().map(|(_, rows)| rows.len()).sum();
+    assert_eq!(page.lines().filter(|l| l.starts_with("| `")).count(), all, "rows that are in no table");
+    for (heading, rows) in tables {
+        let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_default();
+        let section = section.split("\n## ").next().unwrap_or_default();
+        let found: Vec<&str> = section.lines().filter(|l| l.starts_with("| `")).collect();
+        assert!(found == rows, "write this table anew:\n## {heading}\n{}", rows.join("\n"));
+    }
 }
 
-fn table() -> Vec<String> {
+/// Headings, and the rows below them.
+fn tables() -> Vec<(&'static str, Vec<String>)> {
     let when = |w: When| match w {
         When::On => "yes".to_owned(),
-        When::Off => "no".to_owned(),
         When::Set => "anything".to_owned(),
         When::Not(usual) => format!("anything but `{usual}`"),
         When::Beyond(known) => format!("more than `{}`", known.join(",")),
@@ -138,12 +254,23 @@ fn table() -> Vec<String> {
     });
     let list =
         |names: &str| names.split_whitespace().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
-    let rest = |missing: bool| {
-        UPSTREAM.iter().filter_map(move |(m, names)| match m {
-            Meaning::Missing(what) if missing => Some(format!("| {} | {what} |", list(names))),
-            Meaning::Ignored(why) if !missing => Some(format!("| {} | {why} |", list(names))),
-            _ => None,
-        })
+    let rest = |meanings: &[Meaning]| {
+        let entries = UPSTREAM.iter().filter(|e| meanings.contains(&e.meaning));
+        entries.map(|e| format!("| {} | {} | {} |", list(e.names), e.english, e.german)).collect()
     };
-    stop.chain(honoured).chain(rest(true)).chain(rest(false)).collect()
+    let not = NEEDED.iter().flat_map(|(class, names, ..)| {
+        names.split_whitespace().filter_map(move |n| match outcome(n) {
+            (Outcome::Honoured | Outcome::Always, ..) => None,
+            (_, english, german) => Some(format!("| `{n}` | {class} | {english} | {german} |")),
+        })
+    });
+    vec![
+        ("Stops the start when set like this", stop.collect()),
+        ("Honoured", honoured.collect()),
+        ("Read by `docker/compose.yml`", rest(&[Meaning::Compose])),
+        ("So in any case", rest(&[Meaning::Always])),
+        ("Not there yet", rest(&[Meaning::Missing, Meaning::Later])),
+        ("Ignored", rest(&[Meaning::Nothing])),
+        ("Needed by many, and without effect", not.collect()),
+    ]
 }

@@ -2,307 +2,296 @@
 //!
 //! The names are upstream's, of its compose files and templates; whoever upgrades has some of them in an `.env`.
 
-use super::Meaning::{self, Ignored, Missing};
+use super::Entry;
+use super::Meaning::{self, Always, Compose, Later, Missing, Nothing};
+
+const fn entry(meaning: Meaning, english: &'static str, german: &'static str, names: &'static str) -> Entry {
+    Entry { meaning, english, german, names }
+}
 
 /// The reason once, then the variables it holds for, with spaces between.
-pub(super) const UPSTREAM: &[(Meaning, &str)] = &[
-    (
-        Ignored("shapes the containers around us, not what runs in them"),
-        "\
-        CONFIG JITSI_IMAGE_REPO JITSI_IMAGE_VERSION RESTART_POLICY HTTP_PORT HTTPS_PORT JICOFO_REST_PORT \
-        JVB_COLIBRI_PORT \
-    ",
+pub(super) const UPSTREAM: &[Entry] = &[
+    entry(
+        Compose,
+        "docker/compose.yml reads it",
+        "das liest docker/compose.yml",
+        "CONFIG JITSI_IMAGE_REPO JITSI_IMAGE_VERSION RESTART_POLICY HTTP_PORT HTTPS_PORT JICOFO_REST_PORT \
+         JVB_COLIBRI_PORT",
     ),
-    (
-        Ignored("log stamps are UTC, so that logs of several machines fit together"),
-        "\
-        TZ \
-    ",
+    entry(
+        Nothing,
+        "log stamps are UTC, so that logs of several machines fit together",
+        "Zeitstempel im Log sind UTC, damit Logs mehrerer Maschinen zusammenpassen",
+        "TZ",
     ),
-    (
-        Ignored("nothing is sent to Sentry"),
-        "\
-        SENTRY_DSN JICOFO_SENTRY_DSN JVB_SENTRY_DSN JIGASI_SENTRY_DSN SENTRY_ENVIRONMENT SENTRY_RELEASE \
-    ",
+    entry(
+        Nothing,
+        "nothing is sent to Sentry",
+        "an Sentry geht nichts",
+        "SENTRY_DSN JICOFO_SENTRY_DSN JVB_SENTRY_DSN JIGASI_SENTRY_DSN SENTRY_ENVIRONMENT SENTRY_RELEASE",
     ),
-    (
-        Ignored("tunes Java or Lua, of which there is none"),
-        "\
-        JICOFO_MAX_MEMORY VIDEOBRIDGE_MAX_MEMORY GC_TYPE GC_INC_TH GC_INC_SPEED GC_INC_STEP_SIZE GC_GEN_MIN_TH \
-        GC_GEN_MAX_TH JVB_USE_USRSCTP \
-    ",
+    entry(
+        Nothing,
+        "tunes Java or Lua, of which there is none",
+        "stellt Java oder Lua ein, die es hier nicht gibt",
+        "JICOFO_MAX_MEMORY VIDEOBRIDGE_MAX_MEMORY GC_TYPE GC_INC_TH GC_INC_SPEED GC_INC_STEP_SIZE GC_GEN_MIN_TH \
+         GC_GEN_MAX_TH JVB_USE_USRSCTP",
     ),
-    (
-        Ignored("the bridge is named by JVB_MUC_NICKNAME"),
-        "\
-        HOSTNAME \
-    ",
+    entry(
+        Always,
+        "the web container asks the XMPP server there; alone, there is nothing between the two",
+        "dort fragt der Web-Container den XMPP-Server; allein liegt nichts dazwischen",
+        "XMPP_BOSH_URL_BASE",
     ),
-    (
-        Ignored("https.listen says whether there is TLS"),
-        "\
-        DISABLE_HTTPS \
-    ",
+    entry(
+        Nothing,
+        "there is no nginx in here",
+        "nginx gibt es hier nicht",
+        "NGINX_RESOLVER NGINX_WORKER_PROCESSES NGINX_WORKER_CONNECTIONS NGINX_KEEPALIVE_TIMEOUT ENABLE_LOAD_TEST_CLIENT \
+         WEB_CONFIG_PREFIX",
     ),
-    (
-        Ignored("the addresses of the listen options decide"),
-        "\
-        ENABLE_IPV6 PROSODY_HTTP_PORT \
-    ",
+    entry(
+        Nothing,
+        "read by nothing upstream either",
+        "liest auch im Original niemand",
+        "JICOFO_COMPONENT_SECRET ENABLE_S2S CODEC_ORDER_P2P CODEC_ORDER_P2P_MOBILE WHITEBOARD_ENABLED ENABLE_STATS_ID \
+         JIGASI_DISABLE_SIP",
     ),
-    (
-        Ignored("there is no nginx in here"),
-        "\
-        NGINX_RESOLVER NGINX_WORKER_PROCESSES NGINX_WORKER_CONNECTIONS NGINX_KEEPALIVE_TIMEOUT ENABLE_LOAD_TEST_CLIENT \
-        WEB_CONFIG_PREFIX XMPP_BOSH_URL_BASE \
-    ",
+    entry(
+        Later,
+        "means something only with ENABLE_AUTH, which stops the start",
+        "bedeutet nur mit ENABLE_AUTH etwas, das den Start verhindert",
+        "ENABLE_GUESTS AUTH_TYPE ENABLE_AUTH_DOMAIN PROSODY_AUTH_TYPE PROSODY_GUEST_AUTH_TYPE JICOFO_AUTH_TYPE \
+         JICOFO_AUTH_LIFETIME ENABLE_AUTO_LOGIN TOKEN_AUTH_URL JWT_APP_ID JWT_APP_SECRET JWT_ACCEPTED_ISSUERS \
+         JWT_ACCEPTED_AUDIENCES JWT_ALLOW_EMPTY JWT_ASAP_KEYSERVER JWT_AUTH_TYPE JWT_TOKEN_AUTH_MODULE JWT_SIGN_TYPE \
+         JWT_ENABLE_DOMAIN_VERIFICATION JWT_ACCEPTED_ALLOWNER_ISSUERS XMPP_GUEST_DOMAIN LDAP_URL LDAP_BASE LDAP_BINDDN \
+         LDAP_BINDPW LDAP_FILTER LDAP_AUTH_METHOD LDAP_VERSION LDAP_USE_TLS LDAP_START_TLS LDAP_TLS_CIPHERS \
+         LDAP_TLS_CHECK_PEER LDAP_TLS_CACERT_FILE LDAP_TLS_CACERT_DIR MATRIX_UVS_URL MATRIX_UVS_ISSUER \
+         MATRIX_UVS_AUTH_TOKEN MATRIX_UVS_SYNC_POWER_LEVELS MATRIX_LOBBY_BYPASS",
     ),
-    (
-        Ignored("tenants in the path are always on"),
-        "\
-        ENABLE_SUBDOMAINS \
-    ",
+    entry(
+        Always,
+        "moderator rights are always checked",
+        "Moderationsrechte werden immer geprüft",
+        "ENABLE_MODERATOR_CHECKS",
     ),
-    (
-        Ignored("read by nothing upstream either"),
-        "\
-        JICOFO_COMPONENT_SECRET ENABLE_S2S CODEC_ORDER_P2P CODEC_ORDER_P2P_MOBILE WHITEBOARD_ENABLED ENABLE_STATS_ID \
-        JIGASI_DISABLE_SIP \
-    ",
+    entry(
+        Always,
+        "each peer has a budget, always",
+        "jede Gegenstelle hat immer ein Kontingent",
+        "PROSODY_ENABLE_RATE_LIMITS PROSODY_RATE_LIMIT_LOGIN_RATE PROSODY_RATE_LIMIT_SESSION_RATE \
+         PROSODY_RATE_LIMIT_TIMEOUT PROSODY_RATE_LIMIT_CACHE_SIZE PROSODY_RATE_LIMIT_ALLOW_RANGES PROSODY_C2S_LIMIT \
+         PROSODY_DISABLE_C2S_LIMIT MAX_SSRCS_PER_USER MAX_SSRC_GROUPS_PER_USER JICOFO_RESTART_REQUEST_MAX \
+         JICOFO_RESTART_REQUEST_INTERVAL",
     ),
-    (
-        Ignored("means something only with ENABLE_AUTH, which stops the start"),
-        "\
-        ENABLE_GUESTS AUTH_TYPE ENABLE_AUTH_DOMAIN PROSODY_AUTH_TYPE PROSODY_GUEST_AUTH_TYPE JICOFO_AUTH_TYPE \
-        JICOFO_AUTH_LIFETIME ENABLE_AUTO_LOGIN TOKEN_AUTH_URL JWT_APP_ID JWT_APP_SECRET JWT_ACCEPTED_ISSUERS \
-        JWT_ACCEPTED_AUDIENCES JWT_ALLOW_EMPTY JWT_ASAP_KEYSERVER JWT_AUTH_TYPE JWT_TOKEN_AUTH_MODULE JWT_SIGN_TYPE \
-        JWT_ENABLE_DOMAIN_VERIFICATION JWT_ACCEPTED_ALLOWNER_ISSUERS XMPP_GUEST_DOMAIN LDAP_URL LDAP_BASE LDAP_BINDDN \
-        LDAP_BINDPW LDAP_FILTER LDAP_AUTH_METHOD LDAP_VERSION LDAP_USE_TLS LDAP_START_TLS LDAP_TLS_CIPHERS \
-        LDAP_TLS_CHECK_PEER LDAP_TLS_CACERT_FILE LDAP_TLS_CACERT_DIR MATRIX_UVS_URL MATRIX_UVS_ISSUER \
-        MATRIX_UVS_AUTH_TOKEN MATRIX_UVS_SYNC_POWER_LEVELS MATRIX_LOBBY_BYPASS \
-    ",
+    entry(
+        Nothing,
+        "there is no connection to other XMPP servers",
+        "Verbindungen zu anderen XMPP-Servern gibt es nicht",
+        "PROSODY_S2S_PORT XMPP_SERVER_S2S_PORT PROSODY_ENABLE_S2S PROSODY_S2S_LIMIT PROSODY_DISABLE_S2S_LIMIT",
     ),
-    (
-        Ignored("moderator rights are always checked"),
-        "\
-        ENABLE_MODERATOR_CHECKS \
-    ",
+    entry(
+        Nothing,
+        "there are no administrators over XMPP",
+        "Verwaltung über XMPP gibt es nicht",
+        "PROSODY_ADMINS",
     ),
-    (
-        Ignored("each peer has a budget, always"),
-        "\
-        PROSODY_ENABLE_RATE_LIMITS PROSODY_RATE_LIMIT_LOGIN_RATE PROSODY_RATE_LIMIT_SESSION_RATE \
-        PROSODY_RATE_LIMIT_TIMEOUT PROSODY_RATE_LIMIT_CACHE_SIZE PROSODY_RATE_LIMIT_ALLOW_RANGES PROSODY_C2S_LIMIT \
-        PROSODY_DISABLE_C2S_LIMIT MAX_SSRCS_PER_USER MAX_SSRC_GROUPS_PER_USER JICOFO_RESTART_REQUEST_MAX \
-        JICOFO_RESTART_REQUEST_INTERVAL \
-    ",
+    entry(
+        Always,
+        "figures and changes are always there, on admin.listen; changes need a token",
+        "Zahlen und Änderungen gibt es immer, an admin.listen; Änderungen brauchen ein Token",
+        "JICOFO_ENABLE_REST COLIBRI_REST_ENABLED SHUTDOWN_REST_ENABLED",
     ),
-    (
-        Ignored("there is no connection to other XMPP servers"),
-        "\
-        PROSODY_S2S_PORT XMPP_SERVER_S2S_PORT PROSODY_ENABLE_S2S PROSODY_S2S_LIMIT PROSODY_DISABLE_S2S_LIMIT \
-    ",
+    entry(
+        Nothing,
+        "figures are on admin.listen alone; admin.hosts names who asks for them",
+        "Zahlen gibt es nur an admin.listen; admin.hosts nennt, wer fragt",
+        "PROSODY_ENABLE_STANZA_COUNTS",
     ),
-    (
-        Ignored("there are no administrators over XMPP"),
-        "\
-        PROSODY_ADMINS \
-    ",
+    entry(
+        Always,
+        "nobody outside a room can write into it, always",
+        "von außen schreibt nie jemand in einen Raum",
+        "PROSODY_ENABLE_FILTER_MESSAGES",
     ),
-    (
-        Ignored("figures are on admin.listen alone; admin.hosts names who asks for them"),
-        "\
-        PROSODY_ENABLE_METRICS PROSODY_METRICS_ALLOWED_CIDR PROSODY_ENABLE_STANZA_COUNTS JICOFO_ENABLE_REST \
-        COLIBRI_REST_ENABLED SHUTDOWN_REST_ENABLED \
-    ",
+    entry(
+        Always,
+        "nicks are always checked",
+        "Nicks werden immer geprüft",
+        "PROSODY_ENABLE_MUC_RESOURCE_VALIDATE PROSODY_MUC_RESOURCE_VALIDATE_ANON_METHODS",
     ),
-    (
-        Ignored("nobody outside a room can write into it, always"),
-        "\
-        PROSODY_ENABLE_FILTER_MESSAGES \
-    ",
+    entry(
+        Nothing,
+        "the log goes to standard error; log.filter and log.format shape it",
+        "das Log geht auf die Standardausgaben; log.filter, log.format und log.to stellen es ein",
+        "PROSODY_LOG_CONFIG JICOFO_LOG_FILE JVB_LOG_FILE",
     ),
-    (
-        Ignored("nicks are always checked"),
-        "\
-        PROSODY_ENABLE_MUC_RESOURCE_VALIDATE PROSODY_MUC_RESOURCE_VALIDATE_ANON_METHODS \
-    ",
+    entry(
+        Always,
+        "no other server is asked for our address, always",
+        "nach unserer Adresse wird nie ein anderer Server gefragt",
+        "JVB_DISABLE_STUN DISABLE_AWS_HARVESTER",
     ),
-    (
-        Ignored("the log goes to standard error; log.filter and log.format shape it"),
-        "\
-        PROSODY_LOG_CONFIG JICOFO_LOG_FILE JVB_LOG_FILE \
-    ",
+    entry(
+        Nothing,
+        "no other server is asked for our address; JVB_ADVERTISE_IPS names it",
+        "kein anderer Server wird nach unserer Adresse gefragt; JVB_ADVERTISE_IPS nennt sie",
+        "JVB_STUN_SERVERS JVB_REQUIRE_VALID_ADDRESS LOCAL_ADDRESS",
     ),
-    (
-        Ignored("no other server is asked for our address; JVB_ADVERTISE_IPS names it"),
-        "\
-        JVB_STUN_SERVERS JVB_DISABLE_STUN JVB_REQUIRE_VALID_ADDRESS DISABLE_AWS_HARVESTER LOCAL_ADDRESS \
-    ",
+    entry(
+        Always,
+        "/about/health always says how focus and bridges are",
+        "/about/health sagt immer, wie es Fokus und Bridges geht",
+        "JICOFO_ENABLE_HEALTH_CHECKS JICOFO_ENABLE_BRIDGE_HEALTH_CHECKS JICOFO_HEALTH_CHECKS_USE_PRESENCE",
     ),
-    (
-        Ignored("decided by the focus and the bridge themselves"),
-        "\
-        JICOFO_ENABLE_HEALTH_CHECKS JICOFO_ENABLE_BRIDGE_HEALTH_CHECKS JICOFO_HEALTH_CHECKS_USE_PRESENCE \
-        JICOFO_ENABLE_ICE_FAILURE_DETECTION JICOFO_ICE_FAILURE_INTERVAL JICOFO_ICE_FAILURE_MIN_ENDPOINTS \
-        JICOFO_ICE_FAILURE_THRESHOLD JICOFO_CONF_INITIAL_PARTICIPANT_WAIT_TIMEOUT \
-        JICOFO_CONF_SINGLE_PARTICIPANT_TIMEOUT JICOFO_CONF_SOURCE_SIGNALING_DELAYS JICOFO_CONF_STRIP_SIMULCAST \
-        JICOFO_CONF_SSRC_REWRITING JICOFO_MULTI_STREAM_BACKWARD_COMPAT JICOFO_ENABLE_MID ENABLE_VLA JVB_CC_TRUST_BWE \
-        BWE_ESTIMATOR_ENGINE JVB_INSTANCE_ID JVB_VERSION ENABLE_CODEC_VP8 ENABLE_CODEC_VP9 ENABLE_CODEC_AV1 \
-        ENABLE_CODEC_H264 BRIDGE_AVG_PARTICIPANT_STRESS BRIDGE_STRESS_THRESHOLD XMPP_TRUST_ALL_CERTS XMPP_ENV_NAME \
-    ",
+    entry(
+        Nothing,
+        "decided by the focus and the bridge themselves",
+        "entscheiden Fokus und Bridge selbst",
+        "JICOFO_ENABLE_ICE_FAILURE_DETECTION JICOFO_ICE_FAILURE_INTERVAL JICOFO_ICE_FAILURE_MIN_ENDPOINTS \
+         JICOFO_ICE_FAILURE_THRESHOLD JICOFO_CONF_INITIAL_PARTICIPANT_WAIT_TIMEOUT JICOFO_CONF_SINGLE_PARTICIPANT_TIMEOUT \
+         JICOFO_CONF_SOURCE_SIGNALING_DELAYS JICOFO_CONF_STRIP_SIMULCAST JICOFO_CONF_SSRC_REWRITING \
+         JICOFO_MULTI_STREAM_BACKWARD_COMPAT JICOFO_ENABLE_MID ENABLE_VLA JVB_CC_TRUST_BWE BWE_ESTIMATOR_ENGINE \
+         JVB_INSTANCE_ID JVB_VERSION ENABLE_CODEC_VP8 ENABLE_CODEC_VP9 ENABLE_CODEC_AV1 ENABLE_CODEC_H264 \
+         BRIDGE_AVG_PARTICIPANT_STRESS BRIDGE_STRESS_THRESHOLD XMPP_TRUST_ALL_CERTS XMPP_ENV_NAME",
     ),
-    (
-        Ignored("of older releases; data channel and WebSocket are both there"),
-        "\
-        COLIBRI_WEBSOCKET_JVB_LOOKUP_NAME COLIBRI_WEBSOCKET_PORT COLIBRI_WEBSOCKET_REGEX \
-        DISABLE_COLIBRI_WEBSOCKET_JVB_LOOKUP ENABLE_COLIBRI_WEBSOCKET ENABLE_COLIBRI_WEBSOCKET_UNSAFE_REGEX \
-        ENABLE_SCTP ENABLE_OCTO_SCTP JVB_WS_DOMAIN JVB_WS_SERVER_ID JVB_WS_TLS \
-    ",
+    entry(
+        Nothing,
+        "of older releases; data channel and WebSocket are both there",
+        "aus älteren Versionen; Datenkanal und WebSocket sind beide da",
+        "COLIBRI_WEBSOCKET_JVB_LOOKUP_NAME COLIBRI_WEBSOCKET_PORT COLIBRI_WEBSOCKET_REGEX \
+         DISABLE_COLIBRI_WEBSOCKET_JVB_LOOKUP ENABLE_COLIBRI_WEBSOCKET ENABLE_COLIBRI_WEBSOCKET_UNSAFE_REGEX ENABLE_SCTP \
+         ENABLE_OCTO_SCTP JVB_WS_DOMAIN JVB_WS_SERVER_ID JVB_WS_TLS",
     ),
-    (
-        Missing("the lobby is not there yet"),
-        "\
-        ENABLE_LOBBY \
-    ",
+    entry(Missing, "the lobby is not there yet", "die Lobby gibt es noch nicht", "ENABLE_LOBBY"),
+    entry(
+        Missing,
+        "breakout rooms are not there yet",
+        "Nebenräume gibt es noch nicht",
+        "ENABLE_BREAKOUT_ROOMS",
     ),
-    (
-        Missing("breakout rooms are not there yet"),
-        "\
-        ENABLE_BREAKOUT_ROOMS \
-    ",
+    entry(
+        Missing,
+        "visitors are not there yet",
+        "Zuschauende gibt es noch nicht",
+        "ENABLE_VISITORS VISITORS_MAX_PARTICIPANTS VISITORS_MAX_VISITORS_PER_NODE VISITORS_XMPP_SERVER VISITORS_XMPP_PORT \
+         VISITORS_XMPP_DOMAIN VISITORS_XMPP_AUTH_DOMAIN PROSODY_VISITOR_INDEX PROSODY_VISITORS_MUC_PREFIX \
+         PROSODY_VISITORS_S2S_VHOSTS JICOFO_VISITORS_REQUIRE_MUC_CONFIG PROSODY_LIMIT_MESSAGES_CHECK_TOKEN \
+         PROSODY_REGION_NAME SHARD RELEASE_NUMBER",
     ),
-    (
-        Missing("visitors are not there yet"),
-        "\
-        ENABLE_VISITORS VISITORS_MAX_PARTICIPANTS VISITORS_MAX_VISITORS_PER_NODE VISITORS_XMPP_SERVER \
-        VISITORS_XMPP_PORT VISITORS_XMPP_DOMAIN VISITORS_XMPP_AUTH_DOMAIN PROSODY_VISITOR_INDEX \
-        PROSODY_VISITORS_MUC_PREFIX PROSODY_VISITORS_S2S_VHOSTS JICOFO_VISITORS_REQUIRE_MUC_CONFIG \
-        PROSODY_LIMIT_MESSAGES_CHECK_TOKEN PROSODY_REGION_NAME SHARD RELEASE_NUMBER \
-    ",
+    entry(
+        Missing,
+        "recording is not there yet",
+        "Aufzeichnung gibt es noch nicht",
+        "ENABLE_RECORDING JIBRI_BREWERY_MUC JIBRI_SIP_BREWERY_MUC JIBRI_PENDING_TIMEOUT JIBRI_REQUEST_RETRIES \
+         JIBRI_XMPP_USER JIBRI_XMPP_PASSWORD JIBRI_RECORDER_USER JIBRI_RECORDER_PASSWORD XMPP_HIDDEN_DOMAIN \
+         XMPP_RECORDER_DOMAIN PROSODY_ENABLE_RECORDING_METADATA",
     ),
-    (
-        Missing("recording is not there yet"),
-        "\
-        ENABLE_RECORDING JIBRI_BREWERY_MUC JIBRI_SIP_BREWERY_MUC JIBRI_PENDING_TIMEOUT JIBRI_REQUEST_RETRIES \
-        JIBRI_XMPP_USER JIBRI_XMPP_PASSWORD JIBRI_RECORDER_USER JIBRI_RECORDER_PASSWORD XMPP_HIDDEN_DOMAIN \
-        XMPP_RECORDER_DOMAIN PROSODY_ENABLE_RECORDING_METADATA \
-    ",
+    entry(
+        Missing,
+        "telephone and transcription are not there yet",
+        "Telefon und Mitschrift gibt es noch nicht",
+        "ENABLE_TRANSCRIPTIONS JIGASI_BREWERY_MUC JIGASI_XMPP_USER JIGASI_XMPP_PASSWORD JIGASI_TRANSCRIBER_USER \
+         JIGASI_TRANSCRIBER_PASSWORD JIGASI_SIP_URI JICOFO_TRUSTED_DOMAINS",
     ),
-    (
-        Missing("telephone and transcription are not there yet"),
-        "\
-        ENABLE_TRANSCRIPTIONS JIGASI_BREWERY_MUC JIGASI_XMPP_USER JIGASI_XMPP_PASSWORD JIGASI_TRANSCRIBER_USER \
-        JIGASI_TRANSCRIBER_PASSWORD JIGASI_SIP_URI JICOFO_TRUSTED_DOMAINS \
-    ",
+    entry(
+        Missing,
+        "audio translation is not there yet",
+        "Übersetzung von Sprache gibt es noch nicht",
+        "JICOFO_TRANSLATION_URL_TEMPLATE JICOFO_TRANSLATION_CF_ACCESS_CLIENT_ID \
+         JICOFO_TRANSLATION_CF_ACCESS_CLIENT_SECRET ENABLE_AUDIO_TRANSLATION",
     ),
-    (
-        Missing("audio translation is not there yet"),
-        "\
-        JICOFO_TRANSLATION_URL_TEMPLATE JICOFO_TRANSLATION_CF_ACCESS_CLIENT_ID \
-        JICOFO_TRANSLATION_CF_ACCESS_CLIENT_SECRET ENABLE_AUDIO_TRANSLATION \
-    ",
+    entry(
+        Missing,
+        "a meeting over several bridges is not there yet",
+        "eine Besprechung über mehrere Bridges gibt es noch nicht",
+        "ENABLE_OCTO JVB_OCTO_BIND_ADDRESS JVB_OCTO_RELAY_ID OCTO_BRIDGE_SELECTION_STRATEGY JICOFO_OCTO_REGION \
+         JICOFO_BRIDGE_REGION_GROUPS MAX_BRIDGE_PARTICIPANTS JICOFO_ENABLE_LOAD_REDISTRIBUTION",
     ),
-    (
-        Missing("a meeting over several bridges is not there yet"),
-        "\
-        ENABLE_OCTO JVB_OCTO_BIND_ADDRESS JVB_OCTO_RELAY_ID OCTO_BRIDGE_SELECTION_STRATEGY JICOFO_OCTO_REGION \
-        JICOFO_BRIDGE_REGION_GROUPS MAX_BRIDGE_PARTICIPANTS JICOFO_ENABLE_LOAD_REDISTRIBUTION \
-    ",
+    entry(
+        Missing,
+        "the autoscaler is not there yet",
+        "den Autoscaler gibt es noch nicht",
+        "AUTOSCALER_URL AUTOSCALER_SIDECAR_KEY_FILE AUTOSCALER_SIDECAR_KEY_ID AUTOSCALER_SIDECAR_PORT \
+         AUTOSCALER_SIDECAR_REGION AUTOSCALER_SIDECAR_GROUP_NAME AUTOSCALER_SIDECAR_HOST_ID \
+         AUTOSCALER_SIDECAR_INSTANCE_ID AUTOSCALER_SIDECAR_SHUTDOWN_POLLING_INTERVAL \
+         AUTOSCALER_SIDECAR_STATS_POLLING_INTERVAL",
     ),
-    (
-        Missing("an XMPP server of their own for bridges is not there yet"),
-        "\
-        ENABLE_JVB_XMPP_SERVER JVB_XMPP_SERVER JVB_XMPP_PORT JVB_XMPP_AUTH_DOMAIN JVB_XMPP_INTERNAL_MUC_DOMAIN \
-    ",
+    entry(
+        Later,
+        "means something only with recording or transcription, which are not there yet",
+        "bedeutet nur mit Aufzeichnung oder Mitschrift etwas, die es noch nicht gibt",
+        "ENABLE_SERVICE_RECORDING ENABLE_FILE_RECORDING_SHARING ENABLE_LIVESTREAMING \
+         ENABLE_LIVESTREAMING_DATA_PRIVACY_LINK ENABLE_LIVESTREAMING_HELP_LINK ENABLE_LIVESTREAMING_TERMS_LINK \
+         ENABLE_LIVESTREAMING_VALIDATOR_REGEXP_STRING DROPBOX_APPKEY DROPBOX_REDIRECT_URI AUTO_CAPTION_ON_RECORD \
+         TRANSLATION_LANGUAGES TRANSLATION_LANGUAGES_HEAD USE_APP_LANGUAGE PREFERRED_LANGUAGE DISABLE_START_FOR_ALL",
     ),
-    (
-        Missing("shared documents are not told to clients yet"),
-        "\
-        ENABLE_SHARED_DOCUMENT_RANDOM_NAME ETHERPAD_URL_BASE ETHERPAD_PUBLIC_URL \
-    ",
+    entry(
+        Nothing,
+        "upstream writes these where no client reads them",
+        "das Original schreibt es dorthin, wo kein Client es liest",
+        "VIDEOQUALITY_BITRATE_AV1_LOW VIDEOQUALITY_BITRATE_AV1_STANDARD VIDEOQUALITY_BITRATE_AV1_HIGH \
+         VIDEOQUALITY_BITRATE_AV1_FULL VIDEOQUALITY_BITRATE_AV1_ULTRA VIDEOQUALITY_BITRATE_AV1_SS_HIGH \
+         VIDEOQUALITY_BITRATE_H264_LOW VIDEOQUALITY_BITRATE_H264_STANDARD VIDEOQUALITY_BITRATE_H264_HIGH \
+         VIDEOQUALITY_BITRATE_H264_FULL VIDEOQUALITY_BITRATE_H264_ULTRA VIDEOQUALITY_BITRATE_H264_SS_HIGH \
+         VIDEOQUALITY_BITRATE_VP8_LOW VIDEOQUALITY_BITRATE_VP8_STANDARD VIDEOQUALITY_BITRATE_VP8_HIGH \
+         VIDEOQUALITY_BITRATE_VP8_FULL VIDEOQUALITY_BITRATE_VP8_ULTRA VIDEOQUALITY_BITRATE_VP8_SS_HIGH \
+         VIDEOQUALITY_BITRATE_VP9_LOW VIDEOQUALITY_BITRATE_VP9_STANDARD VIDEOQUALITY_BITRATE_VP9_HIGH \
+         VIDEOQUALITY_BITRATE_VP9_FULL VIDEOQUALITY_BITRATE_VP9_ULTRA VIDEOQUALITY_BITRATE_VP9_SS_HIGH",
     ),
-    (
-        Missing("the autoscaler is not there yet"),
-        "\
-        AUTOSCALER_URL AUTOSCALER_SIDECAR_KEY_FILE AUTOSCALER_SIDECAR_KEY_ID AUTOSCALER_SIDECAR_PORT \
-        AUTOSCALER_SIDECAR_REGION AUTOSCALER_SIDECAR_GROUP_NAME AUTOSCALER_SIDECAR_HOST_ID \
-        AUTOSCALER_SIDECAR_INSTANCE_ID AUTOSCALER_SIDECAR_SHUTDOWN_POLLING_INTERVAL \
-        AUTOSCALER_SIDECAR_STATS_POLLING_INTERVAL \
-    ",
+    entry(
+        Nothing,
+        "upstream does the opposite of what it says; config.localRecording.disableSelfRecording says it",
+        "das Original tut das Gegenteil des Namens; config.localRecording.disableSelfRecording sagt es",
+        "ENABLE_LOCAL_RECORDING_SELF_START",
     ),
-    (
-        Ignored("means something only with recording or transcription, which are not there yet"),
-        "\
-        ENABLE_SERVICE_RECORDING ENABLE_FILE_RECORDING_SHARING ENABLE_LIVESTREAMING \
-        ENABLE_LIVESTREAMING_DATA_PRIVACY_LINK ENABLE_LIVESTREAMING_HELP_LINK ENABLE_LIVESTREAMING_TERMS_LINK \
-        ENABLE_LIVESTREAMING_VALIDATOR_REGEXP_STRING DROPBOX_APPKEY DROPBOX_REDIRECT_URI AUTO_CAPTION_ON_RECORD \
-        TRANSLATION_LANGUAGES TRANSLATION_LANGUAGES_HEAD USE_APP_LANGUAGE PREFERRED_LANGUAGE DISABLE_START_FOR_ALL \
-    ",
+    entry(
+        Nothing,
+        "requests are passed on to nothing; a web server in front does, with the _PUBLIC_URL set",
+        "Anfragen werden an niemanden weitergereicht; das tut ein Webserver davor, mit gesetzter _PUBLIC_URL",
+        "ETHERPAD_URL_BASE WHITEBOARD_COLLAB_SERVER_URL_BASE RTC_VISUALIZER_URL_BASE RTC_VISUALIZER_PATH",
     ),
-    (
-        Ignored("upstream writes these where no client reads them"),
-        "\
-        VIDEOQUALITY_BITRATE_AV1_LOW VIDEOQUALITY_BITRATE_AV1_STANDARD VIDEOQUALITY_BITRATE_AV1_HIGH \
-        VIDEOQUALITY_BITRATE_AV1_FULL VIDEOQUALITY_BITRATE_AV1_ULTRA VIDEOQUALITY_BITRATE_AV1_SS_HIGH \
-        VIDEOQUALITY_BITRATE_H264_LOW VIDEOQUALITY_BITRATE_H264_STANDARD VIDEOQUALITY_BITRATE_H264_HIGH \
-        VIDEOQUALITY_BITRATE_H264_FULL VIDEOQUALITY_BITRATE_H264_ULTRA VIDEOQUALITY_BITRATE_H264_SS_HIGH \
-        VIDEOQUALITY_BITRATE_VP8_LOW VIDEOQUALITY_BITRATE_VP8_STANDARD VIDEOQUALITY_BITRATE_VP8_HIGH \
-        VIDEOQUALITY_BITRATE_VP8_FULL VIDEOQUALITY_BITRATE_VP8_ULTRA VIDEOQUALITY_BITRATE_VP8_SS_HIGH \
-        VIDEOQUALITY_BITRATE_VP9_LOW VIDEOQUALITY_BITRATE_VP9_STANDARD VIDEOQUALITY_BITRATE_VP9_HIGH \
-        VIDEOQUALITY_BITRATE_VP9_FULL VIDEOQUALITY_BITRATE_VP9_ULTRA VIDEOQUALITY_BITRATE_VP9_SS_HIGH \
-    ",
+    entry(
+        Nothing,
+        "visitors are told to nobody else; who wants that writes it into http.custom_config_js",
+        "Dritte erfahren nichts von Besuchen; wer das will, schreibt es in http.custom_config_js",
+        "ENABLE_CALENDAR GOOGLE_API_APP_CLIENT_ID MICROSOFT_API_APP_CLIENT_ID CHROME_EXTENSION_BANNER_JSON AMPLITUDE_ID \
+         GOOGLE_ANALYTICS_ID MATOMO_ENDPOINT MATOMO_SITE_ID ANALYTICS_SCRIPT_URLS ANALYTICS_WHITELISTED_EVENTS \
+         RTCSTATS_ENABLED RTCSTATS_URL_BASE RTCSTATS_POLL_INTERVAL RTCSTATS_SEND_SDP RTCSTATS_STORE_LOGS \
+         ENABLE_JAAS_COMPONENTS JAAS_APP_ID JAAS_USE_STAGING",
     ),
-    (
-        Ignored(
-            "upstream does the opposite of what it says; config.localRecording.disableSelfRecording says it",
-        ),
-        "\
-        ENABLE_LOCAL_RECORDING_SELF_START \
-    ",
+    entry(
+        Later,
+        "read by Jibri and Jigasi alone, which stay as they are, and which nobody calls yet",
+        "lesen nur Jibri und Jigasi, die bleiben, wie sie sind, und die noch niemand ruft",
+        "JIBRI_INSTANCE_ID JIBRI_RECORDING_DIR JIBRI_FINALIZE_RECORDING_SCRIPT_PATH JIBRI_RECORDING_RESOLUTION \
+         JIBRI_RECORDING_FRAMERATE JIBRI_RECORDING_QUEUE_SIZE JIBRI_RECORDING_CONSTANT_RATE_FACTOR \
+         JIBRI_RECORDING_STREAMING_MAX_BITRATE JIBRI_RECORDING_VIDEO_ENCODE_PRESET_RECORDING \
+         JIBRI_RECORDING_VIDEO_ENCODE_PRESET_STREAMING JIBRI_USAGE_TIMEOUT JIBRI_STRIP_DOMAIN_JID JIBRI_SINGLE_USE_MODE \
+         JIBRI_HTTP_API_EXTERNAL_PORT JIBRI_HTTP_API_INTERNAL_PORT JIBRI_WEBHOOK_SUBSCRIBERS JIBRI_ENABLE_PROMETHEUS \
+         JIBRI_STATSD_HOST JIBRI_STATSD_PORT JIBRI_XORG_HORIZ_SYNC JIBRI_XORG_VERT_REFRESH JIBRI_CHROMEDRIVER_DEBUG \
+         JIBRI_CHROMEDRIVER_DEBUG_LOG JIBRI_VERSION JIGASI_MODE JIGASI_SIP_PASSWORD JIGASI_SIP_SERVER JIGASI_SIP_PORT \
+         JIGASI_SIP_TRANSPORT JIGASI_SIP_DEFAULT_ROOM JIGASI_SIP_KEEP_ALIVE_METHOD JIGASI_ENABLE_SDES_SRTP \
+         JIGASI_PORT_MIN JIGASI_PORT_MAX JIGASI_HEALTH_CHECK_SIP_URI JIGASI_HEALTH_CHECK_INTERVAL JIGASI_ENABLE_REST \
+         JIGASI_JVB_TIMEOUT JIGASI_LOCAL_REGION JIGASI_STATS_ID JIGASI_LOG_FILE JIGASI_CONFIGURATION \
+         JIGASI_TRUSTED_DOMAINS JIGASI_VISITORS_QUEUE_SERVICE_URL JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_PATH \
+         JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_ID JIGASI_INSTANCE_ID JIGASI_STATS_PORT JIGASI_VERSION \
+         JIGASI_TRANSCRIBER_ADVERTISE_URL JIGASI_TRANSCRIBER_RECORD_AUDIO JIGASI_TRANSCRIBER_SEND_TXT \
+         JIGASI_TRANSCRIBER_ENABLE_SAVING JIGASI_TRANSCRIBER_ENABLE_TRANSLATION JIGASI_TRANSCRIBER_FILTER_SILENCE \
+         JIGASI_TRANSCRIBER_CUSTOM_SERVICE JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE \
+         JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL JIGASI_TRANSCRIBER_VOSK_URL JIGASI_TRANSCRIBER_WHISPER_URL \
+         JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY_NAME \
+         JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_AUD \
+         JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_ID JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH \
+         JIGASI_TRANSCRIBER_OCI_COMPARTMENT JIGASI_TRANSCRIBER_OCI_REGION",
     ),
-    (
-        Ignored("requests are passed on to nothing; a web server in front does, with the _PUBLIC_URL set"),
-        "\
-        WHITEBOARD_COLLAB_SERVER_URL_BASE RTC_VISUALIZER_URL_BASE RTC_VISUALIZER_PATH \
-    ",
-    ),
-    (
-        Ignored("visitors are told to nobody else; who wants that writes it into http.custom_config_js"),
-        "\
-        ENABLE_CALENDAR GOOGLE_API_APP_CLIENT_ID MICROSOFT_API_APP_CLIENT_ID CHROME_EXTENSION_BANNER_JSON \
-        AMPLITUDE_ID GOOGLE_ANALYTICS_ID MATOMO_ENDPOINT MATOMO_SITE_ID ANALYTICS_SCRIPT_URLS \
-        ANALYTICS_WHITELISTED_EVENTS RTCSTATS_ENABLED RTCSTATS_URL_BASE RTCSTATS_POLL_INTERVAL RTCSTATS_SEND_SDP \
-        RTCSTATS_STORE_LOGS ENABLE_JAAS_COMPONENTS JAAS_APP_ID JAAS_USE_STAGING \
-    ",
-    ),
-    (
-        Ignored("read by Jibri, Jigasi, Etherpad or Grafana, which stay as they are"),
-        "\
-        JIBRI_INSTANCE_ID JIBRI_RECORDING_DIR JIBRI_FINALIZE_RECORDING_SCRIPT_PATH JIBRI_RECORDING_RESOLUTION \
-        JIBRI_RECORDING_FRAMERATE JIBRI_RECORDING_QUEUE_SIZE JIBRI_RECORDING_CONSTANT_RATE_FACTOR \
-        JIBRI_RECORDING_STREAMING_MAX_BITRATE JIBRI_RECORDING_VIDEO_ENCODE_PRESET_RECORDING \
-        JIBRI_RECORDING_VIDEO_ENCODE_PRESET_STREAMING JIBRI_USAGE_TIMEOUT JIBRI_STRIP_DOMAIN_JID JIBRI_SINGLE_USE_MODE \
-        JIBRI_HTTP_API_EXTERNAL_PORT JIBRI_HTTP_API_INTERNAL_PORT JIBRI_WEBHOOK_SUBSCRIBERS JIBRI_ENABLE_PROMETHEUS \
-        ENABLE_STATS_D JIBRI_STATSD_HOST JIBRI_STATSD_PORT JIBRI_XORG_HORIZ_SYNC JIBRI_XORG_VERT_REFRESH \
-        JIBRI_CHROMEDRIVER_DEBUG JIBRI_CHROMEDRIVER_DEBUG_LOG CHROMIUM_FLAGS IGNORE_CERTIFICATE_ERRORS DISPLAY \
-        JIBRI_VERSION JIGASI_MODE JIGASI_SIP_PASSWORD JIGASI_SIP_SERVER JIGASI_SIP_PORT JIGASI_SIP_TRANSPORT \
-        JIGASI_SIP_DEFAULT_ROOM JIGASI_SIP_KEEP_ALIVE_METHOD JIGASI_ENABLE_SDES_SRTP JIGASI_PORT_MIN JIGASI_PORT_MAX \
-        JIGASI_HEALTH_CHECK_SIP_URI JIGASI_HEALTH_CHECK_INTERVAL JIGASI_ENABLE_REST JIGASI_JVB_TIMEOUT \
-        JIGASI_LOCAL_REGION JIGASI_STATS_ID JIGASI_LOG_FILE JIGASI_CONFIGURATION JIGASI_TRUSTED_DOMAINS \
-        JIGASI_VISITORS_QUEUE_SERVICE_URL JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_PATH \
-        JIGASI_VISITORS_QUEUE_SERVICE_PRIVATE_KEY_ID USE_TRANSLATOR_IN_CONFERENCE BOSH_URL_PATTERN JIGASI_INSTANCE_ID \
-        JIGASI_STATS_PORT JIGASI_VERSION JIGASI_TRANSCRIBER_ADVERTISE_URL JIGASI_TRANSCRIBER_RECORD_AUDIO \
-        JIGASI_TRANSCRIBER_SEND_TXT JIGASI_TRANSCRIBER_ENABLE_SAVING JIGASI_TRANSCRIBER_ENABLE_TRANSLATION \
-        JIGASI_TRANSCRIBER_FILTER_SILENCE JIGASI_TRANSCRIBER_CUSTOM_SERVICE \
-        JIGASI_TRANSCRIBER_CUSTOM_TRANSLATION_SERVICE JIGASI_TRANSCRIBER_LIBRETRANSLATE_URL \
-        JIGASI_TRANSCRIBER_VOSK_URL JIGASI_TRANSCRIBER_WHISPER_URL JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY \
-        JIGASI_TRANSCRIBER_WHISPER_PRIVATE_KEY_NAME JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL \
-        JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_AUD JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_ID \
-        JIGASI_TRANSCRIBER_REMOTE_CONFIG_URL_KEY_PATH JIGASI_TRANSCRIBER_OCI_COMPARTMENT JIGASI_TRANSCRIBER_OCI_REGION \
-        GC_PROJECT_ID GC_PRIVATE_KEY_ID GC_PRIVATE_KEY GC_CLIENT_EMAIL GC_CLIENT_ID GC_CLIENT_CERT_URL ETHERPAD_TITLE \
-        ETHERPAD_DEFAULT_PAD_TEXT ETHERPAD_SKIN_NAME ETHERPAD_SKIN_VARIANTS TITLE DEFAULT_PAD_TEXT SKIN_NAME \
-        SKIN_VARIANTS SUPPRESS_ERRORS_IN_PAD_TEXT GF_ANALYTICS_REPORTING_ENABLED \
-    ",
+    entry(
+        Nothing,
+        "read by Jibri, Jigasi, Etherpad or Grafana, which stay as they are",
+        "lesen Jibri, Jigasi, Etherpad oder Grafana, die bleiben, wie sie sind",
+        "ENABLE_STATS_D CHROMIUM_FLAGS IGNORE_CERTIFICATE_ERRORS DISPLAY USE_TRANSLATOR_IN_CONFERENCE BOSH_URL_PATTERN \
+         GC_PROJECT_ID GC_PRIVATE_KEY_ID GC_PRIVATE_KEY GC_CLIENT_EMAIL GC_CLIENT_ID GC_CLIENT_CERT_URL ETHERPAD_TITLE \
+         ETHERPAD_DEFAULT_PAD_TEXT ETHERPAD_SKIN_NAME ETHERPAD_SKIN_VARIANTS TITLE DEFAULT_PAD_TEXT SKIN_NAME \
+         SKIN_VARIANTS SUPPRESS_ERRORS_IN_PAD_TEXT GF_ANALYTICS_REPORTING_ENABLED",
     ),
 ];
