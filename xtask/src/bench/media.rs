@@ -9,9 +9,10 @@ use super::figure::{Figure, Target, Unit};
 use super::options::Options;
 use super::plan::{Kind, Measured, Part, Rate, Step, Subject};
 use super::statistics::Samples;
+use super::turn;
 
 /// Parts that `--scenario` can name; the load generator's own scenarios besides.
-pub(crate) const PARTS: &[&str] = &["capacity", "fan-out", "half-load", "receivers", "room10", "allocations"];
+pub(crate) const PARTS: &[&str] = &["capacity", "fan-out", "half-load", "receivers", "room10", "allocations", turn::PART];
 /// Scenarios that are run only when named.
 pub(crate) const SCENARIOS: &[&str] =
     &["audience", "audio", "rooms", "loss-1", "loss-5", "loss-20", "jitter-300", "rate-steps"];
@@ -80,6 +81,9 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
         let expected = Duration::from_secs(30);
         let steps = vec![Step { key: "ours".into(), kind: Kind::Allocations, expected }];
         parts.push(Part { name: "allocations", rounds: 1, steps });
+    }
+    if wanted(turn::PART) {
+        parts.push(turn::part(options));
     }
     for scenario in SCENARIOS.iter().filter(|s| named == Some(**s)) {
         let step = |s: &Subject| load(*s, scenario, timed(seconds), Rate::Scenario, seconds + 20);
@@ -154,6 +158,7 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
             Figure::new("media.allocations_per_packet", what, Unit::Count, none).target(Target::AtMost(0.0)),
         );
     }
+    all.extend(turn::figures(m));
     for scenario in SCENARIOS.iter().filter(|s| m.has(s)) {
         all.extend(scenario_figures(m, scenario));
     }

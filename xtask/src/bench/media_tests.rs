@@ -44,6 +44,10 @@ fn measured() -> Measured {
         m.add("room10", "ours", room);
     }
     m.add("allocations", "ours", json!({ "allocations_per_packet": 0 }));
+    let relay = |to_peer: u32, to_client: u32| {
+        json!({ "to_peer": { "cpu_ns_per_packet": to_peer }, "to_client": { "cpu_ns_per_packet": to_client } })
+    };
+    m.add("turn", "both", json!({ "plain": relay(3000, 3000), "turn": relay(5000, 5001) }));
     m
 }
 
@@ -69,6 +73,8 @@ fn added_latency_is_ours_less_the_ceilings_and_growth_is_the_largest_room_by_the
     let growth = figure("media.receiver_growth");
     assert_eq!((growth.ours.as_ref().unwrap().median(), growth.met()), (1.101, Some(false)));
     assert_eq!(figure("media.allocations_per_packet").met(), Some(true));
+    assert_eq!(figure("media.turn_to_peer").met(), Some(true), "at the limit");
+    assert_eq!(figure("media.turn_to_client").met(), Some(false), "one beyond");
     assert_eq!(figure("media.memory_per_endpoint").met(), Some(true));
     assert_eq!(figure("media.goodput_150").met(), Some(true));
 }
