@@ -13,6 +13,7 @@ pub mod meeting;
 pub mod rules;
 #[cfg(feature = "second-parser")]
 pub mod stun;
+pub mod turn;
 pub mod wire;
 
 /// A target: its name, which is also its folder in `corpus/`, and the function.
@@ -50,4 +51,5 @@ pub const TARGETS: &[Target] = &[
     ("z31_extensions", media::z31_extensions),
     ("z32_hocon", foreign::z32_hocon),
     ("z33_lua", foreign::z33_lua),
+    ("z34_turn", turn::z34_turn),
 ];
