@@ -13,6 +13,7 @@ use crate::run::{cargo, on_path, step};
 /// Program looked for, Debian package that brings it.
 const NEEDED: &[(&str, &str)] = &[
     ("chromium", "chromium"),
+    ("firefox-esr", "firefox-esr"),
     ("node", "nodejs"),
     ("npm", "npm"),
     ("ip", "iproute2"),

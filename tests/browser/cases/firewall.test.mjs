@@ -1,10 +1,12 @@
-// People whose network lets no UDP out, or nothing but TCP to port 443: they meet through the TURN server.
+// People whose network lets no UDP out, nothing but TCP to port 443, or nothing but a proxy: they meet through the TURN server. Firefox
+// among them; networks without IPv4; people in the server's own house, by its public address.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Participant, launch } from '../rig/browser.mjs';
 import { clients } from '../rig/clients.mjs';
+import { launch as launchFirefox } from '../rig/firefox.mjs';
 import { everybodySeesEverybody, steadyMedia } from '../rig/media.mjs';
-import { Behind } from '../rig/network.mjs';
+import { Behind, House, Proxy } from '../rig/network.mjs';
 import { Server } from '../rig/server.mjs';
 
 const ONLY = process.env.ONLY_CLIENT;
@@ -12,6 +14,104 @@ const NETWORKS = {
   'no UDP': 'meta l4proto != udp',
   'only TCP to port 443': 'tcp dport 443',
 };
+
+// What each of them sends and receives with, as the browser says.
+async function ways(all) {
+  const used = [];
+  for (const p of all) used.push((await p.media()).transports.find((t) => t.localType && t.dtls === 'connected') ?? null);
+  return used;
+}
+
+// A server, browsers in a network, and what ends them; `meet` has one person in each browser talk to the others.
+function place({ network, name, options = () => ({}), browsers }) {
+  const it = { browsers: [] };
+  before(async () => {
+    it.behind = await network();
+    it.server = await Server.start({ web: 'none', ...options(it.behind) });
+    for (const launch of browsers) it.browsers.push(await launch({ behind: it.behind, proxy: it.behind.proxy?.url, name }));
+  });
+  after(async () => {
+    for (const b of it.browsers) await b.close();
+    const exit = await it.server?.stop();
+    await it.behind?.proxy?.close();
+    await it.behind?.close();
+    assert.deepEqual(exit, { code: 0, signal: null }, `plausch must end with 0 on Ctrl-C\n${it.server?.tail()}`);
+  });
+  it.meet = async (room, judge) => {
+    const all = [];
+    for (const browser of it.browsers.length > 1 ? it.browsers : [it.browsers[0], it.browsers[0]]) {
+      const p = await Participant.open(browser, it.server, { path: `/${room}` });
+      await p.join(room, { resolution: 360 });
+      all.push(p);
+    }
+    await everybodySeesEverybody(all, 40000);
+    await steadyMedia(all, 3);
+    await judge(await ways(all));
+    for (const p of all) { await p.call('leave').catch(() => {}); await p.close().catch(() => {}); }
+  };
+  return it;
+}
+
+const TURN = ['--media', '0.0.0.0:10000', '--turn', '0.0.0.0:3478'];
+const MEDIA = 'meta l4proto { tcp, udp }';
+const relayed = (used) => { for (const u of used) assert.equal(u?.localType, 'relay', JSON.stringify(used)); };
+
+// Firefox takes no TURN over TLS at an address: "TLS requires FQDN".
+if (!ONLY || 'firefox'.includes(ONLY)) describe('Firefox and Chromium', () => {
+  const name = 'meet.test';
+  const it = place({ network: () => Behind.open(), name, options: () => ({ at: Behind.SERVER, publicly: name, args: TURN }), browsers: [launch, launchFirefox] });
+  test('hear and see each other', async () => {
+    it.behind.lets(MEDIA);
+    await it.meet('open', (used) => { for (const u of used) assert.notEqual(u?.localType, 'relay', JSON.stringify(used)); });
+  });
+  for (const [network, rule] of Object.entries(NETWORKS)) {
+    test(`${network}: hear and see each other through TURN over TLS`, async () => {
+      it.behind.lets(rule);
+      await it.meet(`ff${network.length}`, relayed);
+    });
+  }
+});
+
+if (!ONLY || 'proxy'.includes(ONLY)) describe('a proxy is the only way out', () => {
+  const network = async () => {
+    const behind = await Behind.open();
+    behind.proxy = await Proxy.open(Behind.SERVER);
+    behind.lets(`tcp dport ${Proxy.PORT}`);
+    return behind;
+  };
+  const it = place({ network, options: () => ({ at: Behind.SERVER, args: TURN }), browsers: [launch] });
+  test('people hear and see each other through CONNECT and TURN over TLS', async () => {
+    await it.meet('proxy', (used) => {
+      relayed(used);
+      for (const u of used) assert.equal(u.relayProtocol, 'tls', JSON.stringify(used));
+    });
+    assert.ok(it.behind.proxy.connected >= 4, `page and TURN for each of both: ${it.behind.proxy.connected}`);
+  });
+});
+
+if (!ONLY || 'ipv6'.includes(ONLY)) describe('a network without IPv4', () => {
+  const args = ['--media', '[::]:10000', '--turn', '[::]:3478'];
+  const it = place({ network: () => Behind.open({ v6: true }), options: () => ({ at: Behind.SERVER6, args }), browsers: [launch] });
+  test('people hear and see each other', async () => {
+    it.behind.lets(MEDIA);
+    await it.meet('six', (used) => { for (const u of used) assert.equal(u?.remoteAddress, Behind.SERVER6, JSON.stringify(used)); });
+  });
+  test('only TCP to port 443: through TURN over TLS', async () => {
+    it.behind.lets(NETWORKS['only TCP to port 443']);
+    await it.meet('sixturn', relayed);
+  });
+});
+
+if (!ONLY || 'hairpin'.includes(ONLY)) describe('in the same house as the server', () => {
+  const options = () => ({ at: House.SERVER, publicly: House.PUBLIC, args: ['--media', '0.0.0.0:10000'], env: { JVB_STUN_SERVERS: House.STUN } });
+  const it = place({ network: () => House.open(), options, browsers: [launch] });
+  test('people hear and see each other by the public address, which a STUN server saw and the router leads back in', async () => {
+    await it.meet('hairpin', (used) => {
+      for (const u of used) assert.deepEqual([u?.remoteAddress, u?.remotePort], [House.PUBLIC, 10000], JSON.stringify(used));
+    });
+    assert.ok(it.behind.refused() > 0, 'the direct way was tried and shut');
+  });
+});
 
 for (const [name, client] of Object.entries(clients)) {
   if (ONLY && !name.includes(ONLY)) continue;

@@ -37,7 +37,8 @@
     if (constraints?.video) {
       for (const t of (await native({ video: constraints.video })).getVideoTracks()) stream.addTrack(t);
     }
-    if (constraints?.audio) stream.addTrack(tone());
+    // Firefox's own fake microphone is a tone, and its contexts stand still where there is no loudspeaker.
+    if (constraints?.audio) stream.addTrack(navigator.userAgent.includes('Firefox') ? (await native({ audio: true })).getAudioTracks()[0] : tone());
     return stream;
   };
   // 0 = silent … 1 = as loud as the format allows.
@@ -76,7 +77,7 @@
         } else if (s.type === 'transport') {
           const pair = byId.get(s.selectedCandidatePairId);
           out.transports.push({ pc: index, ice: pc.iceConnectionState, dtls: s.dtlsState, tls: s.tlsVersion, cipher: s.srtpCipher, rtt: pair?.currentRoundTripTime,
-            remotePort: byId.get(pair?.remoteCandidateId)?.port, remoteType: byId.get(pair?.remoteCandidateId)?.candidateType,
+            remotePort: byId.get(pair?.remoteCandidateId)?.port, remoteAddress: byId.get(pair?.remoteCandidateId)?.address, remoteType: byId.get(pair?.remoteCandidateId)?.candidateType,
             localType: byId.get(pair?.localCandidateId)?.candidateType, relayProtocol: byId.get(pair?.localCandidateId)?.relayProtocol });
         } else if (s.type === 'data-channel') {
           out.channels.push({ pc: index, label: s.label, state: s.state, received: s.messagesReceived, sent: s.messagesSent });

@@ -8,15 +8,16 @@ const BINARY = process.env.PLAUSCH_BIN;
 const PORTS = { http: 8000, https: 8443, media: 10000, admin: 8888, xmpp: 5222 };
 
 export class Server {
-  // `tls`: people come over TLS, with a certificate that the program makes itself. `at`: another address of ours than loopback.
-  static async start({ web, tls = false, at, args = [], env = {} } = {}) {
+  // `tls`: people come over TLS, with a certificate that the program makes itself. `at`: another address of ours than loopback, and
+  // `publicly` the one that people use when a router stands in between.
+  static async start({ web, tls = false, at, publicly = at, args = [], env = {} } = {}) {
     if (!BINARY) throw new Error('PLAUSCH_BIN must name the plausch binary');
     const server = new Server();
     server.log = path.join(os.tmpdir(), `plausch-${process.pid}-${Date.now()}.log`);
     const out = fs.openSync(server.log, 'w');
     // Without the public address the bridge tells nobody where its WebSocket is.
-    const base = at ? `https://${at}` : tls ? `https://localhost:${PORTS.https}` : `http://localhost:${PORTS.http}`;
-    const all = ['--public-url', base, ...(at ? ['--https', `${at}:443`] : tls ? ['--https', `127.0.0.1:${PORTS.https}`] : []), ...(web ? ['--web', web] : []), ...args];
+    const base = at ? `https://${host(publicly)}` : tls ? `https://localhost:${PORTS.https}` : `http://localhost:${PORTS.http}`;
+    const all = ['--public-url', base, ...(at ? ['--https', `${host(at)}:443`] : tls ? ['--https', `127.0.0.1:${PORTS.https}`] : []), ...(web ? ['--web', web] : []), ...args];
     server.child = spawn(BINARY, all, { stdio: ['ignore', out, out], env: { ...process.env, RUST_LOG: process.env.RUST_LOG ?? 'info', ...env } });
     server.exited = new Promise((resolve) => server.child.on('exit', (code, signal) => { server.exit = { code, signal }; resolve(server.exit); }));
     server.base = base;
@@ -49,6 +50,8 @@ export class Server {
     return exit;
   }
 }
+
+const host = (address) => (address.includes(':') ? `[${address}]` : address);
 
 // Polls until `probe` is truthy and returns what it gave; fails by name after `ms`.
 export async function until(what, probe, ms = 15000, every = 100) {
