@@ -36,7 +36,7 @@ pub(crate) fn text(role: Role, s: &Settings, effective: &Effective, machine: &[I
                     },
                 );
             }
-            line("media", format!("udp {}", s.media), "audio and video");
+            line("media", format!("udp {}", media(s)), "audio and video");
             if let Some(turn) = &s.turn {
                 let tls = if s.https.is_some() { ", and over TLS on the port of https" } else { "" };
                 line(
@@ -57,7 +57,7 @@ pub(crate) fn text(role: Role, s: &Settings, effective: &Effective, machine: &[I
         }
         Role::Videobridge => {
             line("xmpp", s.xmpp_server.clone(), "the XMPP server this bridge connects to");
-            line("media", format!("udp {}", s.media), "audio and video");
+            line("media", format!("udp {}", media(s)), "audio and video");
             line("clients", url, "/colibri-ws/…");
         }
     }
@@ -75,6 +75,12 @@ pub(crate) fn text(role: Role, s: &Settings, effective: &Effective, machine: &[I
         let _ = write!(out, "\nchanged settings (all: `plausch sample-config`)\n{changed}\n");
     }
     out
+}
+
+/// Where media is received, with the port once.
+fn media(s: &Settings) -> String {
+    let more: Vec<String> = s.media_more.iter().map(|ip| format!(", {ip}")).collect();
+    format!("{}{}", s.media, more.concat())
 }
 
 /// Addresses that other devices can open, and whether their browsers give camera and microphone there. With a public URL that one is

@@ -25,7 +25,7 @@ pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
 pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
-    admin_hosts, admin_token, file, folder, header, modules, reservations, stun_servers, web_folder,
+    admin_hosts, admin_token, file, folder, header, media_addresses, modules, p2p_stun_servers, reservations, stun_servers, web_folder,
     xmpp_server,
 };
 
@@ -54,9 +54,13 @@ pub(crate) struct Settings {
     pub(crate) trusted_proxies: Proxies,
     pub(crate) admin: Admin,
     pub(crate) media: SocketAddr,
+    /// Further addresses for media, with the same port.
+    pub(crate) media_more: Vec<IpAddr>,
     pub(crate) advertise: Vec<SocketAddr>,
     /// Clients are told where the public name leads, when the machine has inner addresses only.
     pub(crate) from_dns: bool,
+    /// `host:port` of those that are asked for our public address.
+    pub(crate) stun_servers: Vec<String>,
     /// Clients are told the bridge's inner addresses, too.
     pub(crate) inner_addresses: bool,
     pub(crate) media_threads: usize,
@@ -174,7 +178,7 @@ impl Settings {
         check_filter(e.text("log.filter")).map_err(|r| e.bad("log.filter", r))?;
         let format = e.parse::<Format>("log.format")?;
         let to = To::of(e.text("log.to"), format).map_err(|r| e.bad("log.to", r))?;
-        let mut media = listen(e, "media.listen")?;
+        let (mut media, media_more) = media_addresses(e)?;
         if let Some(port) = e.parse_optional("media.port")? {
             media.set_port(port);
         }
@@ -193,8 +197,10 @@ impl Settings {
                 .map_err(|r| e.bad("http.trusted_proxies", r))?,
             admin: Admin { listen: listen(e, "admin.listen")?, hosts: admin_hosts(e)?, token: None },
             media,
+            media_more,
             advertise: addresses(e, "media.advertise", media.port())?,
             from_dns: e.is_on("media.from_dns"),
+            stun_servers: stun_servers(e)?,
             inner_addresses: e.is_on("media.inner_addresses"),
             media_threads: e.parse("media.threads")?,
             media_gso: e.is_on("media.gso"),
@@ -250,7 +256,7 @@ impl Settings {
                     && !e.is_on("rooms.reservations"),
                 prefer_sctp: e.is_on("client.prefer_sctp"),
                 p2p: e.is_on("client.p2p"),
-                p2p_stun_servers: stun_servers(e)?,
+                p2p_stun_servers: p2p_stun_servers(e)?,
                 prejoin: e.is_on("client.prejoin"),
                 welcome_page: e.is_on("client.welcome_page"),
                 relative_bosh: e.is_on("client.relative_bosh"),

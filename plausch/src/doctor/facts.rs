@@ -52,6 +52,12 @@ pub(crate) struct Plan {
     pub(crate) admin: SocketAddr,
     pub(crate) xmpp: SocketAddr,
     pub(crate) media: SocketAddr,
+    /// Further addresses with the same port.
+    pub(crate) media_more: Vec<IpAddr>,
+    /// Whether clients are told inner addresses, too.
+    pub(crate) inner_addresses: bool,
+    /// Whether STUN servers are asked for the public address.
+    pub(crate) asks_stun: bool,
     pub(crate) advertise: Vec<SocketAddr>,
     /// Whether the public name's addresses are told to clients, too.
     pub(crate) from_dns: bool,
@@ -171,10 +177,23 @@ impl Plan {
             admin: s.admin.listen,
             xmpp: s.xmpp,
             media: s.media,
+            media_more: s.media_more.clone(),
+            inner_addresses: s.inner_addresses,
+            asks_stun: !s.stun_servers.is_empty(),
             advertise: s.advertise.clone(),
             from_dns: s.from_dns,
             public: s.web.public_url.as_deref().and_then(PublicUrl::of),
         }
+    }
+
+    /// Where media is received, as written down.
+    pub(crate) fn media_addresses(&self) -> Vec<IpAddr> {
+        [&[self.media.ip()], &self.media_more[..]].concat()
+    }
+
+    /// Whether the public name may say where people reach this machine.
+    pub(crate) fn may_ask_dns(&self) -> bool {
+        self.from_dns && self.advertise.is_empty() && self.public.as_ref().is_some_and(|p| p.name().is_some())
     }
 
     /// Whether this role has a bridge.
@@ -258,6 +277,9 @@ pub(crate) mod tests {
             admin: own(8888),
             xmpp: own(5222),
             media: any(10_000),
+            media_more: Vec::new(),
+            inner_addresses: true,
+            asks_stun: false,
             advertise: Vec::new(),
             from_dns: true,
             public: PublicUrl::of("https://meet.example"),

@@ -90,7 +90,8 @@ fn ports(plan: &Plan) -> Vec<Port> {
         all.push(("xmpp.listen", plan.xmpp, "tcp"));
     }
     if plan.has_media() {
-        all.push(("media.listen", plan.media, "udp"));
+        let port = plan.media.port();
+        all.extend(plan.media_addresses().iter().map(|ip| ("media.listen", SocketAddr::new(*ip, port), "udp")));
     }
     all.into_iter()
         .map(|(option, address, protocol)| {

@@ -223,7 +223,13 @@ const OWN: &[Setting] = &[
         "",
         "File with the token that changing requests to admin.listen need; made if it is not there. Without it they are refused.",
     ),
-    text("media.listen", "media", &["PLAUSCH_MEDIA"], "127.0.0.1:10000", "UDP address for audio and video."),
+    text(
+        "media.listen",
+        "media",
+        &["PLAUSCH_MEDIA"],
+        "127.0.0.1:10000",
+        "UDP address for audio and video, `0.0.0.0:10000` or `[::]:10000` for all of the machine; several with commas, with one port.",
+    ),
     of(Kind::Text, "media.port", "", &["JVB_PORT"], "", "Port of media.listen, when only that differs."),
     of(
         Kind::List,
@@ -248,6 +254,22 @@ const OWN: &[Setting] = &[
         &["JVB_ADVERTISE_PRIVATE_CANDIDATES"],
         "true",
         "Clients are told the bridge's inner addresses, too; off, the public ones alone.",
+    ),
+    of(
+        Kind::List,
+        "media.stun_servers",
+        "",
+        &["PLAUSCH_STUN_SERVERS", "JVB_STUN_SERVERS"],
+        "",
+        "STUN servers that are asked under which public address they see this machine, `host:port` each, the first that answers counts; clients are told of it. None is asked unless you name one.",
+    ),
+    of(
+        Kind::Bool,
+        "media.disable_stun",
+        "",
+        &["JVB_DISABLE_STUN"],
+        "false",
+        "Not even those in media.stun_servers are asked.",
     ),
     of(
         Kind::Number,

@@ -68,6 +68,9 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
             useless(key, "https.acme.enabled is off");
         }
     }
+    if e.list("media.stun_servers").is_empty() {
+        useless("media.disable_stun", "media.stun_servers names none, and nobody else is asked");
+    }
     if e.list("turn.hosts").is_empty() {
         useless("turn.port", "turn.hosts names none");
         useless("turn.transports", "turn.hosts names none");

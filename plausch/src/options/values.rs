@@ -1,14 +1,17 @@
 //! Values of single options as written in; checked ones, or the error that names the option, out.
 
 use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use http::HeaderValue;
 use jitsi_xmpp::{Entropy as _, Sensitive};
+use service::listen::Address;
 use service::{Effective, StartError, SystemEntropy};
 
-use super::DEBIAN_WEB;
+use super::{DEBIAN_WEB, without_ipv6};
+use crate::wiring::limits::{MEDIA_ADDRESSES, STUN_SERVERS};
 
 pub(super) fn xmpp_server(e: &Effective, server: &str, port: u16) -> Result<String, StartError> {
     // compat: upstream's bridge takes a list; ours has one server, and half a list would be silence
@@ -27,7 +30,55 @@ pub(super) fn header(e: &Effective, key: &str) -> Result<Option<HeaderValue>, St
     text.parse().map(Some).map_err(|_| e.bad(key, "must be text that fits into an HTTP header"))
 }
 
+/// Where media arrives: one address or several, with one port.
+pub(super) fn media_addresses(e: &Effective) -> Result<(SocketAddr, Vec<IpAddr>), StartError> {
+    let key = "media.listen";
+    let (first, others) = match e.text(key).split_once(',') {
+        None => return Ok((without_ipv6(e, key, e.parse::<Address>(key)?.0)?, Vec::new())),
+        Some(parts) => parts,
+    };
+    let parse = |text: &str| {
+        let address = text.trim().parse::<Address>().map_err(|reason| e.bad(key, reason))?;
+        without_ipv6(e, key, address.0)
+    };
+    let first = parse(first)?;
+    let mut more = Vec::new();
+    for text in others.split(',') {
+        let next = parse(text)?;
+        if next.port() != first.port() {
+            return Err(e.bad(key, "must have one port for all its addresses"));
+        }
+        if next.ip() == first.ip() || more.contains(&next.ip()) {
+            return Err(e.bad(key, format!("names {} twice", next.ip())));
+        }
+        more.push(next.ip());
+    }
+    if [&[first.ip()], &more[..]].concat().iter().any(IpAddr::is_unspecified) {
+        return Err(e.bad(key, "must name no further address beside `0.0.0.0` or `[::]`, which is all of them; `[::]` has both families"));
+    }
+    if more.len() >= MEDIA_ADDRESSES {
+        return Err(e.bad(key, format!("must be at most {MEDIA_ADDRESSES} addresses; `[::]` is all of them")));
+    }
+    Ok((first, more))
+}
+
+/// Servers that are asked for our public address, each with its port; none when that is switched off.
 pub(super) fn stun_servers(e: &Effective) -> Result<Vec<String>, StartError> {
+    let key = "media.stun_servers";
+    let all = e.list(key);
+    let plain = |s: &String| {
+        has_port(s) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)) && !s.ends_with(":0")
+    };
+    if !all.iter().all(plain) {
+        return Err(e.bad(key, "must be `host:port` each, without `stun:`"));
+    }
+    if all.len() > STUN_SERVERS {
+        return Err(e.bad(key, format!("must be at most {STUN_SERVERS}: the first that answers counts")));
+    }
+    Ok(if e.is_on("media.disable_stun") { Vec::new() } else { all.to_vec() })
+}
+
+pub(super) fn p2p_stun_servers(e: &Effective) -> Result<Vec<String>, StartError> {
     let key = "client.p2p_stun_servers";
     let all = e.list(key);
     let plain = |s: &String| {

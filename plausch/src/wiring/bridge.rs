@@ -1,15 +1,15 @@
 //! The bridge started from settings, on a link.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 
 use service::StartError;
 use videobridge_server::{BridgeHandle, Config, Raw};
 use xmpp_link::Link;
 
+use super::public::Public;
 use super::{Process, Routes, part};
-use crate::doctor::checks::addresses;
-use crate::doctor::facts::{Plan, PublicUrl};
-use crate::doctor::gather;
+use crate::doctor::facts::Plan;
 use crate::greeting;
 use crate::options::named;
 
@@ -24,13 +24,8 @@ pub(super) async fn start(
     } else {
         Vec::new()
     };
-    let mut advertise = s.advertise.clone();
-    let plan = Plan::of(p.role, s);
-    if addresses::asks_dns(&plan, &machine)
-        && let Some(name) = plan.public.as_ref().and_then(PublicUrl::name).map(str::to_owned)
-    {
-        advertise = by_name(&plan, &machine, name).await;
-    }
+    let mut public = Public::new(Plan::of(p.role, s), s.stun_servers.clone(), Arc::clone(&p.by_name));
+    public.begin().await;
     let channel = channel(&s.web.public_url, s.http, s.client.prefer_sctp);
     let (domain, tls) = match channel {
         Channel::At { domain, tls } => (vec![domain], tls),
@@ -38,7 +33,8 @@ pub(super) async fn start(
     };
     let raw = Raw {
         media: s.media,
-        advertise: advertise.iter().map(|a| format!("{}#{}", a.ip(), a.port())).collect(),
+        more: s.media_more.clone(),
+        advertise: public.told().iter().map(|a| format!("{}#{}", a.ip(), a.port())).collect(),
         breweries: vec![format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)],
         nick: s.bridge.name.clone(),
         region: s.bridge.region.clone(),
@@ -55,28 +51,11 @@ pub(super) async fn start(
         // An error is a panic, which the runtime has reported.
         let _ = task.await;
     });
+    public.follow(handle.clone(), &mut p.shutdown);
     let (health, numbers) = (handle.clone(), handle.clone());
     p.health.add("videobridge", move || health.health());
     p.metrics.add(move |out| numbers.expose(out));
     Ok((Routes { public: handle.public_router(), admin: handle.colibri_router() }, handle))
-}
-
-/// What the public name says about where people reach this machine. Without an answer the start goes on.
-async fn by_name(plan: &Plan, machine: &[IpAddr], name: String) -> Vec<SocketAddr> {
-    let looked = tokio::task::spawn_blocking(move || gather::look_up(&name)).await;
-    let found = looked.ok().and_then(Result::ok).unwrap_or_default();
-    let told = addresses::told_by_dns(plan, machine, &found);
-    // A name that leads to an inner address of ours is meant for the inner network.
-    if told.is_empty() && !found.iter().any(|ip| machine.contains(ip)) {
-        let line = "this machine has inner addresses only, and http.public_url leads to no other: from outside nobody has sound or picture; \
-                    set media.advertise to the public address";
-        tracing::warn!("{}", named(line));
-    }
-    for address in &told {
-        let because = named("where http.public_url leads; see media.from_dns");
-        tracing::info!("clients are told {address} for media, {because}");
-    }
-    told
 }
 
 /// Where clients reach the bridge channel as WebSocket.

@@ -4,6 +4,9 @@
 
 mod bridge;
 mod focus;
+pub(crate) mod limits;
+mod public;
+mod stun;
 mod turn;
 mod xmpp;
 
@@ -32,6 +35,8 @@ struct Process<'a> {
     shutdown: Shutdown,
     health: Health,
     metrics: Metrics,
+    /// Where the public name leads, found by the bridge and of interest to the TURN server.
+    by_name: public::ByName,
 }
 
 /// Routes of the started parts.
@@ -69,8 +74,14 @@ pub(crate) async fn run(
         true => None,
         false => Some(listen::tcp("admin.listen", settings.admin.listen).await?),
     };
-    let mut process =
-        Process { role, settings: &settings, shutdown, health: Health::new(), metrics: Metrics::new() };
+    let mut process = Process {
+        role,
+        settings: &settings,
+        shutdown,
+        health: Health::new(),
+        metrics: Metrics::new(),
+        by_name: public::ByName::default(),
+    };
     let p = &mut process;
     let turn = if matches!(role, Role::AllInOne) { turn::start(p)? } else { None };
     let (routes, before): (Routes, Before) = match role {

@@ -1,6 +1,7 @@
 //! The TURN server started from settings, leading to the bridge of the same process.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
 
 use service::StartError;
 use service::entropy::SystemEntropy;
@@ -13,16 +14,27 @@ use crate::front::limits;
 pub(super) fn start(p: &mut Process<'_>) -> Result<Option<TurnHandle>, StartError> {
     let Some(own) = &p.settings.turn else { return Ok(None) };
     let machine = || videobridge_udp::interface_addresses();
-    let listen = all(own.listen, &machine().map_err(|e| part(PART, e))?);
+    let at = own.listen;
+    let listen = all(at, &machine().map_err(|e| part(PART, e))?);
     let secret = own.secret.clone();
-    let (media, mut named) = (p.settings.media, p.settings.advertise.clone());
+    let (media, more, mut named) =
+        (p.settings.media, p.settings.media_more.clone(), p.settings.advertise.clone());
     named.extend(&own.peers);
+    let by_name = Arc::clone(&p.by_name);
     let config = Config {
         listen,
+        listen_now: Box::new(move || match at.ip().is_unspecified() {
+            true => machine().map_or_else(|_| Vec::new(), |m| all(at, &m)),
+            false => Vec::new(),
+        }),
         secret: Box::new(move || Secret::new(secret.clone(), &mut SystemEntropy)),
         // The bridge follows the addresses of the machine, and so does this.
         peers: Box::new(move || {
-            let bridge = if media.ip().is_unspecified() { all(media, &machine().ok()?) } else { vec![media] };
+            let mut bridge =
+                if media.ip().is_unspecified() { all(media, &machine().ok()?) } else { vec![media] };
+            bridge.extend(more.iter().map(|ip| SocketAddr::new(*ip, media.port())));
+            let by_name = by_name.lock().unwrap_or_else(PoisonError::into_inner);
+            let named: Vec<SocketAddr> = named.iter().chain(by_name.iter()).copied().collect();
             Some(Peers::new(&bridge, &named))
         }),
         allocations: limits::open_files() / 8,

@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Value> {
     let (end, shutdown) = tokio::sync::watch::channel(false);
     let config = Config {
         listen: vec!["127.0.0.1:0".parse()?],
+        listen_now: Box::new(Vec::new),
         secret: Box::new(|| Secret::new(SECRET.to_owned().into(), &mut SystemEntropy)),
         peers: Box::new(move || Some(Peers::new(&[at], &[]))),
         allocations: 4 * RELAYS,

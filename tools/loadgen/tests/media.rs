@@ -40,7 +40,9 @@ impl Bridge {
         let stop = watch::Sender::new(false);
         let raw = videobridge_server::Raw {
             media: "127.0.0.1:0".parse().unwrap(),
+            more: Vec::new(),
             advertise: Vec::new(),
+            inner: true,
             breweries: Vec::new(),
             nick: "jvb-1".into(),
             region: None,

@@ -19,6 +19,7 @@
 )]
 
 mod allocation;
+pub mod binding;
 mod counters;
 mod credentials;
 pub mod frames;

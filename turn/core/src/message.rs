@@ -160,7 +160,7 @@ fn sign(key: &hmac::Key, signed: &[u8]) -> Option<hmac::Tag> {
     Some(context.sign())
 }
 
-fn address(value: &[u8], transaction: &[u8; 12]) -> Option<SocketAddr> {
+pub(crate) fn address(value: &[u8], transaction: &[u8; 12]) -> Option<SocketAddr> {
     let ([_, family, p0, p1], ip) = value.split_first_chunk::<4>()?;
     let port = u16::from_be_bytes([*p0, *p1]) ^ 0x2112;
     let ip = match family {

@@ -18,7 +18,7 @@ use service::{Exposition, StartError, State, listen};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub use turn_core::{Peers, Secret, frames, password};
+pub use turn_core::{Peers, Secret, binding, frames, password};
 
 use crate::queue::Inbox;
 use crate::thread::{Numbers, Thread};
@@ -27,6 +27,8 @@ use crate::thread::{Numbers, Thread};
 pub struct Config {
     /// Where clients send datagrams: addresses of the machine, no wildcard.
     pub listen: Vec<SocketAddr>,
+    /// The same, asked again now and then: new ones are listened on, and those that are gone no longer. Empty: as at the start.
+    pub listen_now: Box<dyn Fn() -> Vec<SocketAddr> + Send>,
     /// Shared with the XMPP server.
     pub secret: Box<dyn Fn() -> Secret + Send>,
     /// Where relays may lead; asked again now and then. `None`: not known at the moment.
@@ -59,10 +61,19 @@ pub fn start(
 ) -> Result<(TurnHandle, JoinHandle<()>), StartError> {
     let part = |e: std::io::Error| StartError::Part { part: "the TURN server", reason: e.to_string() };
     let mut sockets = Vec::new();
+    let mut refused = None;
     for address in &config.listen {
-        let socket =
-            thread::listener(*address).map_err(|e| listen::refused("turn.listen", *address, "udp", &e))?;
-        sockets.push(socket);
+        match thread::listener(*address) {
+            Ok(socket) => sockets.push(socket),
+            // One of many may be on its way out, or not quite there yet.
+            Err(e) if e.kind() == std::io::ErrorKind::AddrNotAvailable => {
+                refused = Some(listen::refused("turn.listen", *address, "udp", &e));
+            }
+            Err(e) => return Err(listen::refused("turn.listen", *address, "udp", &e)),
+        }
+    }
+    if let (true, Some(refused)) = (sockets.is_empty(), refused) {
+        return Err(refused);
     }
     let addresses =
         sockets.iter().map(mio::net::UdpSocket::local_addr).collect::<Result<_, _>>().map_err(part)?;

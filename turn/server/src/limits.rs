@@ -8,6 +8,9 @@ pub(crate) const BATCH: usize = 64;
 /// Bytes of the largest datagram that is relayed; longer ones are dropped. Media stays below 1,500. One buffer.
 pub(crate) const DATAGRAM: usize = 4_096;
 
+/// Addresses of the machine that clients can send to, with a socket each. A machine with containers has some dozens.
+pub(crate) const LISTENERS: usize = 64;
+
 /// Wish for the buffers of the sockets that clients send to: a burst of all relays at once. The system may give less.
 /// Not a bound: the system's own is.
 pub(crate) const SOCKET_BUFFER: usize = 4 * 1024 * 1024;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::watch;
 
 use super::*;
-use crate::limits::{BATCH, DATAGRAM, STREAM_IDLE};
+use crate::limits::{BATCH, DATAGRAM, LISTENERS, STREAM_IDLE};
 use crate::thread::Thread;
 
 /// A relay whose only bridge is a socket of the test.
@@ -27,6 +27,7 @@ struct World {
 fn config(bridge: SocketAddr) -> Config {
     Config {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
+        listen_now: Box::new(Vec::new),
         secret: Box::new(|| Secret::new(Sensitive::new("north".into()), &mut SeededEntropy::new(1))),
         peers: Box::new(move || Some(Peers::new(&[bridge], &[]))),
         allocations: 100,
@@ -300,6 +301,41 @@ async fn relays_follow_the_bridge_to_its_new_address() {
     client.send_to(&[0x40, 1, 0, 1, 7], server).unwrap();
     assert_eq!(other.recv_from(&mut [0; 8]).unwrap().0, 1);
     w.ends().await;
+}
+
+/// Loopback is a whole network: a machine that gets and loses addresses.
+#[test]
+fn new_addresses_of_the_machine_are_listened_on_up_to_a_bound_and_old_ones_no_longer() {
+    let bridge = "127.0.0.1:9".parse().unwrap();
+    let on = |n: usize| SocketAddr::from(([127, 0, 1, u8::try_from(n).unwrap()], 34_780));
+    let machine: Arc<Mutex<Vec<SocketAddr>>> = Arc::default();
+    let told = Arc::clone(&machine);
+    let config = Config { listen_now: Box::new(move || told.lock().unwrap().clone()), ..config(bridge) };
+    let first = thread::listener(on(0)).unwrap();
+    let (mut thread, _inbox) = Thread::new(config, vec![first], Arc::default()).unwrap();
+    let answered = |thread: &mut Thread, at: SocketAddr| {
+        let client = socket();
+        client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        client.send_to(&message(1, [3; 12], &[]), at).unwrap();
+        for token in 1..=LISTENERS + 1 {
+            thread.receive(mio::Token(token));
+        }
+        client.recv(&mut [0; 100]).is_ok()
+    };
+    let now_has = |thread: &mut Thread, all: Vec<usize>| {
+        *machine.lock().unwrap() = all.into_iter().map(on).collect();
+        thread.look(Instant::now());
+    };
+    assert!(answered(&mut thread, on(0)) && !answered(&mut thread, on(1)));
+    now_has(&mut thread, vec![0, 1]);
+    assert!(answered(&mut thread, on(0)) && answered(&mut thread, on(1)));
+    now_has(&mut thread, vec![1, 2]);
+    assert!(!answered(&mut thread, on(0)) && answered(&mut thread, on(1)) && answered(&mut thread, on(2)));
+    now_has(&mut thread, (1..=LISTENERS + 1).collect());
+    assert!(answered(&mut thread, on(LISTENERS)), "at the limit");
+    assert!(!answered(&mut thread, on(LISTENERS + 1)), "one beyond");
+    now_has(&mut thread, Vec::new());
+    assert!(answered(&mut thread, on(1)), "the system says nothing at the moment");
 }
 
 #[tokio::test]

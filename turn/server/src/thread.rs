@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use turn_core::{Client, Counter, Counters, HEADROOM, Output, Peers, RelayId, Route, TAILROOM, Turn};
 
 use crate::Config;
-use crate::limits::{BATCH, DATAGRAM, LOOK, SOCKET_BUFFER, STREAM_IDLE};
+use crate::limits::{BATCH, DATAGRAM, LISTENERS, LOOK, SOCKET_BUFFER, STREAM_IDLE};
 use crate::queue::{In, Inbox, Outlet};
 
 /// What the thread counts, for others to read.
@@ -79,7 +79,8 @@ struct Stream {
 pub(crate) struct Thread {
     config: Config,
     poll: Poll,
-    listeners: Vec<UdpSocket>,
+    /// By the number in their tokens; those of relays begin behind [`LISTENERS`].
+    listeners: Vec<Option<UdpSocket>>,
     relays: Vec<Option<UdpSocket>>,
     streams: HashMap<u64, Stream>,
     turn: Turn,
@@ -96,12 +97,13 @@ pub(crate) struct Thread {
 impl Thread {
     pub(crate) fn new(
         config: Config,
-        mut listeners: Vec<UdpSocket>,
+        listeners: Vec<UdpSocket>,
         numbers: Arc<Numbers>,
     ) -> io::Result<(Self, Arc<Inbox>)> {
         let poll = Poll::new()?;
         let inbox = Arc::new(Inbox::new(Waker::new(poll.registry(), WAKER)?));
-        for (n, socket) in listeners.iter_mut().enumerate() {
+        let mut listeners: Vec<Option<UdpSocket>> = listeners.into_iter().take(LISTENERS).map(Some).collect();
+        for (n, socket) in listeners.iter_mut().flatten().enumerate() {
             poll.registry().register(socket, Token(FIRST + n), Interest::READABLE)?;
         }
         let now = Instant::now();
@@ -192,12 +194,12 @@ impl Thread {
         let Some(index) = token.0.checked_sub(FIRST) else { return false };
         let now = Instant::now();
         for _ in 0..BATCH {
-            let relay = index.checked_sub(self.listeners.len());
+            let relay = index.checked_sub(LISTENERS);
             let socket = match relay {
                 None => self.listeners.get(index),
-                Some(relay) => self.relays.get(relay).and_then(Option::as_ref),
+                Some(relay) => self.relays.get(relay),
             };
-            let Some(socket) = socket else { return false };
+            let Some(socket) = socket.and_then(Option::as_ref) else { return false };
             let Some(room) = self.buffer.get_mut(HEADROOM..=HEADROOM + DATAGRAM) else { return false };
             let (len, from) = match socket.recv_from(room) {
                 Ok(got) => got,
@@ -266,7 +268,8 @@ impl Thread {
     fn to_client(&self, client: Client, bytes: &[u8]) {
         let sent = match client {
             Client::Datagram { socket, peer } => {
-                self.listeners.get(usize::from(socket)).is_some_and(|s| s.send_to(bytes, peer).is_ok())
+                let socket = self.listeners.get(usize::from(socket)).and_then(Option::as_ref);
+                socket.is_some_and(|s| s.send_to(bytes, peer).is_ok())
             }
             Client::Stream { id, .. } => self.streams.get(&id).is_some_and(|s| s.out.send(bytes)),
         };
@@ -301,7 +304,7 @@ impl Thread {
 
     fn open(&mut self, relay: RelayId, address: IpAddr) -> io::Result<SocketAddr> {
         let mut socket = UdpSocket::bind(SocketAddr::new(address, 0))?;
-        let token = Token(FIRST + self.listeners.len() + relay.0);
+        let token = Token(FIRST + LISTENERS + relay.0);
         self.poll.registry().register(&mut socket, token, Interest::READABLE)?;
         let at = socket.local_addr()?;
         if self.relays.len() <= relay.0 {
@@ -330,6 +333,7 @@ impl Thread {
             self.streams.remove(&id);
             self.numbers.idle.fetch_add(1, Ordering::Relaxed);
         }
+        self.listen_now();
         if let Some(peers) = (self.config.peers)().filter(|p| *p != self.peers) {
             self.peers = peers.clone();
             self.turn.handle_peers(peers);
@@ -338,6 +342,44 @@ impl Thread {
         self.numbers.relays.store(self.turn.relays(), Ordering::Relaxed);
         self.numbers.streams.store(self.streams.len(), Ordering::Relaxed);
         *self.numbers.counters.lock().unwrap_or_else(PoisonError::into_inner) = *self.turn.counters();
+    }
+}
+
+impl Thread {
+    /// Follows the machine's addresses.
+    fn listen_now(&mut self) {
+        let wanted = (self.config.listen_now)();
+        if wanted.is_empty() {
+            return;
+        }
+        for place in &mut self.listeners {
+            let at = place.as_ref().and_then(|s| s.local_addr().ok());
+            if at.is_some_and(|at| !wanted.contains(&at)) {
+                *place = None;
+                tracing::warn!("an address of this machine is gone and not used for TURN any more");
+            }
+        }
+        for address in wanted {
+            let mut sockets = self.listeners.iter().flatten();
+            if sockets.any(|s| s.local_addr().is_ok_and(|at| at == address)) {
+                continue;
+            }
+            let free = self.listeners.iter().position(Option::is_none);
+            let place = free.unwrap_or(self.listeners.len());
+            if place >= LISTENERS {
+                return;
+            }
+            let opened = listener(address).and_then(|mut socket| {
+                self.poll.registry().register(&mut socket, Token(FIRST + place), Interest::READABLE)?;
+                Ok(socket)
+            });
+            let Ok(socket) = opened else { continue };
+            match self.listeners.get_mut(place) {
+                Some(free) => *free = Some(socket),
+                None => self.listeners.push(Some(socket)),
+            }
+            tracing::info!("a new address of this machine is used for TURN");
+        }
     }
 }
 

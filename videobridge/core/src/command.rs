@@ -60,7 +60,8 @@ pub enum Command {
     RefuseNewConferences(bool),
     /// Expires a conference, e.g. because handling it failed.
     ExpireConference(MeetingId),
-    /// Media arrives at this address, too: endpoints that are created from now on are told.
+    /// Media arrives at this address, too, or has other public addresses in front of it now: endpoints that are created from now
+    /// on are told.
     AddAddress(LocalAddress),
     /// Nothing arrives at this address any more. Endpoints that were told go on with the others they were told.
     RemoveAddress(SocketAddr),

@@ -180,9 +180,11 @@ impl Shard {
                 }
             }
             Command::AddAddress(address) => {
-                let known = self.config.addresses.iter().any(|a| a.socket == address.socket);
-                if !known && self.config.addresses.len() < limits::MAX_LOCAL_ADDRESSES {
-                    self.config.addresses.push(address);
+                let all = &mut self.config.addresses;
+                if let Some(known) = all.iter_mut().find(|a| a.socket == address.socket) {
+                    *known = address;
+                } else if all.len() < limits::MAX_LOCAL_ADDRESSES {
+                    all.push(address);
                 }
             }
             Command::RemoveAddress(address) => self.config.addresses.retain(|a| a.socket != address),

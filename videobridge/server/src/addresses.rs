@@ -1,16 +1,17 @@
-//! The machine's network addresses, looked at every few seconds, in; sockets opened and closed on all media threads out.
+//! The machine's network addresses, looked at every few seconds, and the public ones in front of them, in; sockets opened and
+//! closed on all media threads, and what new sessions are told, out.
 //!
-//! A laptop changes networks, a lease is renewed, a second line comes up: with a wildcard as its media address the bridge
-//! follows. New sessions are told the new addresses; those under way go on with what they have.
+//! A laptop changes networks, a lease is renewed, a second line comes up, the provider gives the router another address: the
+//! bridge follows, with a wildcard as its media address also to new interfaces. Sessions under way go on with what they have.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use videobridge_core::LocalAddress;
+use videobridge_core::{Command, LocalAddress};
 
-use crate::config::{Config, Family};
+use crate::config::{Config, Wanted};
 use crate::control::Control;
 use crate::limits::{ADDRESS_CHECK, ADDRESS_MISSES, MEDIA_ADDRESSES};
 use crate::shards::{Order, bind_new};
@@ -19,7 +20,7 @@ use crate::stats::Reporter;
 /// The addresses in use, and those that seem to be gone. No I/O.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    family: Family,
+    wanted: Wanted,
     port: u16,
     /// With how often in a row each was missing.
     used: Vec<(SocketAddr, u32)>,
@@ -40,15 +41,20 @@ pub(crate) enum Change {
 
 impl Watch {
     /// `used`: where media is received now.
-    pub(crate) fn new(family: Family, used: Vec<SocketAddr>) -> Self {
+    pub(crate) fn new(wanted: Wanted, used: Vec<SocketAddr>) -> Self {
         let port = used.first().map_or(0, SocketAddr::port);
-        Self { family, port, used: used.into_iter().map(|a| (a, 0)).collect() }
+        Self { wanted, port, used: used.into_iter().map(|a| (a, 0)).collect() }
     }
 
     /// What `machine`, all its addresses, means. An address counts as used only after [`Watch::opened`].
     pub(crate) fn compare(&mut self, machine: &[IpAddr]) -> Vec<Change> {
         let mut changes = Vec::new();
+        // Those that were named stay open: the system may have them back, and can tell us of fewer than can be bound.
+        let all = matches!(self.wanted, Wanted::All(_));
         self.used.retain_mut(|(address, missing)| {
+            if !all {
+                return true;
+            }
             *missing = if machine.contains(&address.ip()) { 0 } else { *missing + 1 };
             let stays = *missing < ADDRESS_MISSES;
             if !stays {
@@ -56,7 +62,7 @@ impl Watch {
             }
             stays
         });
-        let new = machine.iter().filter(|a| self.family.has(a)).map(|a| SocketAddr::new(*a, self.port));
+        let new = machine.iter().filter(|a| self.wanted.has(a)).map(|a| SocketAddr::new(*a, self.port));
         let new = new.filter(|a| self.used.iter().all(|(used, _)| used != a));
         let room = MEDIA_ADDRESSES.saturating_sub(self.used.len());
         changes.extend(new.take(room).map(Change::Open));
@@ -65,6 +71,11 @@ impl Watch {
 
     pub(crate) fn opened(&mut self, address: SocketAddr) {
         self.used.push((address, 0));
+    }
+
+    /// Those in use.
+    fn used(&self) -> impl Iterator<Item = SocketAddr> {
+        self.used.iter().map(|(address, _)| *address)
     }
 
     /// How many are in use.
@@ -85,13 +96,14 @@ impl Machine {
     }
 }
 
-/// Keeps the media threads' sockets up to date until told to stop.
+/// Keeps the media threads' sockets, and what clients are told, up to date until told to stop.
 pub(crate) async fn follow(
     mut watch: Watch,
-    config: Config,
+    mut config: Config,
     control: Arc<Control>,
     reporter: Arc<Reporter>,
     machine: Machine,
+    mut public: watch::Receiver<Vec<SocketAddr>>,
     mut until: watch::Receiver<bool>,
 ) {
     let mut every = tokio::time::interval(machine.every);
@@ -99,6 +111,14 @@ pub(crate) async fn follow(
     loop {
         tokio::select! {
             _ = every.tick() => {}
+            Ok(()) = public.changed() => {
+                config.public = public.borrow_and_update().clone();
+                for socket in watch.used() {
+                    let local = LocalAddress { socket, public: config.public_for(socket) };
+                    control.broadcast(|| Command::AddAddress(local.clone()));
+                }
+                continue;
+            }
             _ = until.wait_for(|stop| *stop) => return,
         }
         let Some(addresses) = (machine.addresses)() else { continue };
@@ -130,6 +150,7 @@ pub(crate) async fn follow(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Family;
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -141,7 +162,7 @@ mod tests {
 
     #[test]
     fn new_addresses_are_opened_and_missing_ones_closed_when_they_stay_away() {
-        let mut watch = Watch::new(Family::V4, vec![at("127.0.0.1"), at("192.0.2.1")]);
+        let mut watch = Watch::new(Wanted::All(Family::V4), vec![at("127.0.0.1"), at("192.0.2.1")]);
         assert_eq!(watch.compare(&[ip("127.0.0.1"), ip("192.0.2.1"), ip("2001:db8::1")]), []);
         let machine = [ip("127.0.0.1"), ip("198.51.100.1")];
         assert_eq!(watch.compare(&machine), [Change::Open(at("198.51.100.1"))]);
@@ -164,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_address_may_be_missing_so_often_and_is_closed_the_next_time() {
-        let mut watch = Watch::new(Family::V4, vec![at("192.0.2.1")]);
+        let mut watch = Watch::new(Wanted::All(Family::V4), vec![at("192.0.2.1")]);
         for _ in 1..ADDRESS_MISSES {
             assert_eq!(watch.compare(&[]), []);
         }
@@ -172,8 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn a_named_address_that_comes_later_is_opened_and_none_is_closed() {
+        let named = Wanted::Named(vec![ip("192.0.2.1"), ip("198.51.100.1")]);
+        let mut watch = Watch::new(named, vec![at("192.0.2.1")]);
+        assert_eq!(watch.compare(&[ip("192.0.2.1"), ip("203.0.113.1")]), []);
+        for _ in 0..2 * ADDRESS_MISSES {
+            assert_eq!(watch.compare(&[ip("198.51.100.1")]), [Change::Open(at("198.51.100.1"))]);
+        }
+        watch.opened(at("198.51.100.1"));
+        assert_eq!((watch.compare(&[ip("198.51.100.1")]), watch.len()), (vec![], 2));
+    }
+
+    #[test]
     fn addresses_are_bounded() {
-        let mut watch = Watch::new(Family::Both, vec![at("127.0.0.1")]);
+        let mut watch = Watch::new(Wanted::All(Family::Both), vec![at("127.0.0.1")]);
         let machine: Vec<_> =
             (0..=MEDIA_ADDRESSES).map(|n| IpAddr::from([127, 0, 0, u8::try_from(n).unwrap() + 1])).collect();
         assert_eq!(watch.compare(&machine).len(), MEDIA_ADDRESSES - 1, "one beyond is left out");

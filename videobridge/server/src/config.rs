@@ -12,6 +12,8 @@ use crate::limits::THREADS;
 pub struct Raw {
     /// Where media arrives, `address:port`. `0.0.0.0` or `[::]` means all of the machine's addresses.
     pub media: SocketAddr,
+    /// Further addresses with the same port, each real.
+    pub more: Vec<IpAddr>,
     /// Public addresses in front of `media` (`JVB_ADVERTISE_IPS`), each `ip` or `ip#port`.
     pub advertise: Vec<String>,
     /// Whether clients are told private addresses of the machine, too.
@@ -55,8 +57,7 @@ pub struct Config {
     pub(crate) port: u16,
     /// Real addresses, never a wildcard.
     pub(crate) addresses: Vec<IpAddr>,
-    /// Whether these are all the machine has, so that new ones are used, too: of IPv4, or of both families.
-    pub(crate) follow: Option<Family>,
+    pub(crate) wanted: Wanted,
     pub(crate) public: Vec<SocketAddr>,
     pub(crate) inner: bool,
     pub(crate) breweries: Vec<BareJid>,
@@ -68,6 +69,24 @@ pub struct Config {
     pub(crate) gso: bool,
     pub(crate) presence_interval: Duration,
     pub(crate) load_threshold: f64,
+}
+
+/// Where media is to arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// At all addresses that the machine has, also those that come later.
+    All(Family),
+    /// At these; one that the machine does not have yet may come.
+    Named(Vec<IpAddr>),
+}
+
+impl Wanted {
+    pub(crate) fn has(&self, address: &IpAddr) -> bool {
+        match self {
+            Self::All(family) => family.has(address),
+            Self::Named(named) => named.contains(address),
+        }
+    }
 }
 
 /// Which of the machine's addresses are used.
@@ -87,10 +106,14 @@ impl Config {
     /// Checks `raw`. `machine`: the machine's own addresses, for a wildcard; `cores`: its processors.
     pub fn check(raw: Raw, machine: &[IpAddr], cores: usize) -> Result<Self, ConfigError> {
         let family = if raw.media.is_ipv6() { Family::Both } else { Family::V4 };
-        let follow = raw.media.ip().is_unspecified().then_some(family);
-        let addresses: Vec<IpAddr> = match follow {
-            Some(family) => machine.iter().copied().filter(|a| family.has(a)).collect(),
-            None => vec![raw.media.ip()],
+        let wanted = if raw.media.ip().is_unspecified() {
+            Wanted::All(family)
+        } else {
+            Wanted::Named([&[raw.media.ip()], &raw.more[..]].concat())
+        };
+        let addresses: Vec<IpAddr> = match &wanted {
+            Wanted::All(family) => machine.iter().copied().filter(|a| family.has(a)).collect(),
+            Wanted::Named(named) => named.clone(),
         };
         if addresses.is_empty() {
             return Err(ConfigError::NoAddress);
@@ -112,7 +135,7 @@ impl Config {
         Ok(Self {
             port: raw.media.port(),
             addresses,
-            follow,
+            wanted,
             public,
             inner: raw.inner,
             breweries,
@@ -150,6 +173,7 @@ mod tests {
     fn raw(media: &str) -> Raw {
         Raw {
             media: media.parse().unwrap(),
+            more: Vec::new(),
             advertise: vec!["203.0.113.20".into()],
             inner: true,
             breweries: vec!["jvbbrewery@internal-muc.meet.jitsi".into()],
@@ -173,6 +197,17 @@ mod tests {
             Config::check(raw("0.0.0.0:10000"), &MACHINE[1..], 2).unwrap_err(),
             ConfigError::NoAddress
         );
+    }
+
+    #[test]
+    fn several_addresses_have_one_port() {
+        let two = Raw { more: vec!["2001:db8::1".parse().unwrap()], ..raw("192.0.2.1:10000") };
+        let config = Config::check(two, &MACHINE, 2).unwrap();
+        assert_eq!(
+            config.media_addresses(),
+            ["192.0.2.1:10000".parse().unwrap(), "[2001:db8::1]:10000".parse().unwrap()]
+        );
+        assert!(config.wanted.has(&config.addresses[1]) && !config.wanted.has(&MACHINE[0]));
     }
 
     #[test]

@@ -47,6 +47,7 @@ pub struct BridgeHandle {
     control: Arc<Control>,
     reporter: Arc<Reporter>,
     server_id: Arc<str>,
+    public: watch::Sender<Vec<SocketAddr>>,
 }
 
 /// Binds the media port, starts the media threads and, with a link, enters the breweries. When `shutdown` becomes true
@@ -102,6 +103,7 @@ async fn start_on(
         control: Arc::clone(&control),
         reporter: Arc::clone(&reporter),
         server_id: config.nick.as_str().into(),
+        public: watch::Sender::new(config.public.clone()),
     };
     for mut events in events {
         let control = Arc::clone(&control);
@@ -111,12 +113,10 @@ async fn start_on(
             }
         });
     }
-    if let Some(family) = config.follow {
-        let watch = addresses::Watch::new(family, addresses);
-        let (control, reporter) = (Arc::clone(&control), Arc::clone(&reporter));
-        let until = shutdown.clone();
-        tokio::spawn(addresses::follow(watch, config.clone(), control, reporter, machine, until));
-    }
+    let watch = addresses::Watch::new(config.wanted.clone(), addresses);
+    let following = (Arc::clone(&control), Arc::clone(&reporter));
+    let (public, until) = (handle.public.subscribe(), shutdown.clone());
+    tokio::spawn(addresses::follow(watch, config.clone(), following.0, following.1, machine, public, until));
     let brewery = BreweryConfig {
         rooms: config.breweries.clone(),
         nick: config.nick.clone(),
@@ -198,6 +198,15 @@ impl BridgeHandle {
             Ok(()) => State::Healthy,
             Err(why) => State::Hard(why),
         }
+    }
+
+    /// The public addresses in front of the media sockets are these now. Sessions that begin from now on are told.
+    pub fn set_public(&self, addresses: Vec<SocketAddr>) {
+        self.public.send_if_modified(|now| {
+            let is_new = *now != addresses;
+            *now = addresses;
+            is_new
+        });
     }
 
     /// Whether the focus is told to choose another bridge for new conferences (bridge §1.7).

@@ -40,6 +40,7 @@ impl Bridge {
         let address = http.local_addr().unwrap();
         let raw = Raw {
             media: "127.0.0.1:0".parse().unwrap(),
+            more: Vec::new(),
             advertise: Vec::new(),
             inner: true,
             breweries: vec![ROOM.into()],
@@ -346,6 +347,7 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
     let machine = Arc::new(Mutex::new(vec![ip(1)]));
     let raw = Raw {
         media: "0.0.0.0:0".parse().unwrap(),
+        more: Vec::new(),
         advertise: Vec::new(),
         inner: true,
         breweries: Vec::new(),
@@ -388,7 +390,8 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.set_read_timeout(Some(WAIT)).unwrap();
             socket.send_to(&request, (to.as_str(), port)).unwrap();
-            socket.recv(&mut [0; 1500]).is_ok()
+            // The answer leaves from where the request arrived, or a client's NAT does not let it in.
+            socket.recv_from(&mut [0; 1500]).is_ok_and(|(_, from)| from == format!("{to}:{port}").parse().unwrap())
         });
         (told, answered.await.unwrap())
     };
@@ -407,6 +410,17 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(session(0).await, (vec!["127.0.0.3".to_owned()], true));
     assert_eq!(bridge.handle.health(), State::Healthy);
+    // The provider gave the router another address; and an interface comes after that.
+    bridge.handle.set_public(vec!["203.0.113.7:20000".parse().unwrap()]);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let told = |all: &[&str]| all.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>();
+    assert_eq!(session(0).await, (told(&["127.0.0.3", "203.0.113.7"]), true));
+    machine.lock().unwrap().push(ip(4));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(session(2).await, (told(&["127.0.0.3", "203.0.113.7", "127.0.0.4"]), true));
+    bridge.handle.set_public(Vec::new());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(session(1).await, (told(&["127.0.0.3", "127.0.0.4"]), true));
     bridge.end().await;
 }
 
@@ -416,6 +430,7 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
     for threads in [1, 2] {
         let raw = Raw {
             media: taken.local_addr().unwrap(),
+            more: Vec::new(),
             advertise: Vec::new(),
             inner: true,
             breweries: Vec::new(),

@@ -96,7 +96,7 @@ pub(super) fn media(facts: &Facts) -> Vec<Finding> {
     }
     let told: Vec<IpAddr> =
         own(facts, plan).into_iter().chain(plan.advertise.iter().map(SocketAddr::ip)).collect();
-    if outside && !told.iter().any(|ip| is_public(*ip)) && from_dns(facts, plan).is_empty() {
+    if outside && !plan.asks_stun && !told.iter().any(|ip| is_public(*ip)) && from_dns(facts, plan).is_empty() {
         found.push(Finding::yellow(
             words!(
                 "this machine has inner addresses only, and clients are told no other: from outside nobody has sound or picture",
@@ -128,7 +128,7 @@ pub(super) fn media(facts: &Facts) -> Vec<Finding> {
 fn own(facts: &Facts, plan: &Plan) -> Vec<IpAddr> {
     let ip = plan.media.ip();
     if !ip.is_unspecified() {
-        return vec![ip];
+        return plan.media_addresses();
     }
     facts.machine.iter().copied().filter(|m| ip.is_ipv6() || m.is_ipv4()).collect()
 }
@@ -148,12 +148,14 @@ pub(crate) fn told_by_dns(plan: &Plan, machine: &[IpAddr], name: &[IpAddr]) -> V
     if !plan.from_dns || !plan.has_media() || !plan.advertise.is_empty() || ip.is_loopback() {
         return Vec::new();
     }
+    let named = plan.media_addresses();
     let own = |family: &IpAddr| {
-        let at = if ip.is_unspecified() { machine } else { std::slice::from_ref(&ip) };
+        let at = if ip.is_unspecified() { machine } else { &named[..] };
         at.iter().any(|m| m.is_ipv4() == family.is_ipv4() && is_public(*m))
     };
     let listens = |family: &IpAddr| {
-        if ip.is_unspecified() && ip.is_ipv6() { true } else { family.is_ipv4() == ip.is_ipv4() }
+        let both = ip.is_unspecified() && ip.is_ipv6();
+        both || named.iter().any(|n| n.is_ipv4() == family.is_ipv4())
     };
     let mut told: Vec<SocketAddr> = Vec::new();
     for address in name.iter().filter(|a| is_public(**a) && listens(a) && !own(a)) {
@@ -187,6 +189,19 @@ fn media_faults(plan: &Plan) -> Vec<Finding> {
             ),
         ));
     }
+    let inner = plan.media_addresses().iter().all(|ip| !ip.is_unspecified() && !is_public(*ip));
+    if !plan.inner_addresses && inner && plan.advertise.is_empty() && !plan.asks_stun && !plan.may_ask_dns() {
+        found.push(Finding::red(
+            words!(
+                "media.inner_addresses is off, and media.listen is {at}: clients are told no address, and nobody has sound or picture",
+                "media.inner_addresses ist aus, und media.listen ist {at}: Clients erfahren keine Adresse, und niemand hat Ton und Bild"
+            ),
+            words!(
+                "set JVB_ADVERTISE_IPS (media.advertise, --advertise) to the public address",
+                "JVB_ADVERTISE_IPS (media.advertise, --advertise) auf die öffentliche Adresse setzen"
+            ),
+        ));
+    }
     for address in &plan.advertise {
         let ip = address.ip();
         if ip.is_loopback() && !at.ip().is_loopback() {
@@ -200,7 +215,9 @@ fn media_faults(plan: &Plan) -> Vec<Finding> {
                     "JVB_ADVERTISE_IPS (media.advertise, --advertise) auf die Adresse dieses Servers setzen"
                 ),
             ));
-        } else if at.is_ipv4() != ip.is_ipv4() && !(at.ip().is_unspecified() && at.is_ipv6()) {
+        } else if plan.media_addresses().iter().all(|at| at.is_ipv4() != ip.is_ipv4())
+            && !(at.ip().is_unspecified() && at.is_ipv6())
+        {
             let wildcard = format!("[::]:{}", at.port());
             found.push(Finding::yellow(
                 words!(
@@ -374,6 +391,41 @@ mod tests {
         says(media, &at("[2001:db8::1]:10000"), Yellow, "[::]:10000");
         says(media, &at("192.168.1.1:10000"), Yellow, "inner network");
         says(media, &at("203.0.113.99:443"), Green, "10000");
+    }
+
+    #[test]
+    fn clients_that_would_be_told_no_address_at_all_are_said_at_the_start() {
+        let plan = |change: fn(&mut Plan)| {
+            let mut plan = healthy().plan.unwrap();
+            plan.media = "10.0.0.5:10000".parse().unwrap();
+            plan.inner_addresses = false;
+            change(&mut plan);
+            contradictions(&plan).len()
+        };
+        assert_eq!(plan(|p| p.from_dns = false), 1);
+        let fine: [fn(&mut Plan); 5] = [
+            |_| {},
+            |p| (p.from_dns, p.asks_stun) = (false, true),
+            |p| (p.from_dns, p.inner_addresses) = (false, true),
+            |p| p.advertise = vec!["203.0.113.20:10000".parse().unwrap()],
+            |p| (p.from_dns, p.media_more) = (false, vec!["203.0.113.20".parse().unwrap()]),
+        ];
+        assert_eq!(fine.map(plan), [0; 5]);
+    }
+
+    #[test]
+    fn each_of_several_media_addresses_counts() {
+        let both = |f: &mut Facts, p: &mut Plan| {
+            f.machine = vec![[10, 0, 0, 5].into(), "2001:db8::5".parse().unwrap()];
+            p.media = "10.0.0.5:10000".parse().unwrap();
+            p.media_more = vec!["2001:db8::5".parse().unwrap()];
+        };
+        says(media, &with(both), Green, "");
+        let advertised = |f: &mut Facts, p: &mut Plan| {
+            both(f, p);
+            p.advertise = vec!["[2001:db8::9]:10000".parse().unwrap()];
+        };
+        says(media, &with(advertised), Green, "");
     }
 
     #[test]

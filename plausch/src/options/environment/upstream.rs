@@ -128,15 +128,15 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Always,
-        "no other server is asked for our address, always",
-        "nach unserer Adresse wird nie ein anderer Server gefragt",
-        "JVB_DISABLE_STUN DISABLE_AWS_HARVESTER",
+        "the cloud's metadata are not asked for our address, always",
+        "die Metadaten der Cloud werden nie nach unserer Adresse gefragt",
+        "DISABLE_AWS_HARVESTER",
     ),
     entry(
         Nothing,
-        "no other server is asked for our address; JVB_ADVERTISE_IPS names it",
-        "kein anderer Server wird nach unserer Adresse gefragt; JVB_ADVERTISE_IPS nennt sie",
-        "JVB_STUN_SERVERS JVB_REQUIRE_VALID_ADDRESS LOCAL_ADDRESS",
+        "the bridge takes the machine's addresses; JVB_ADVERTISE_IPS names others",
+        "die Bridge nimmt die Adressen des Rechners; JVB_ADVERTISE_IPS nennt andere",
+        "JVB_REQUIRE_VALID_ADDRESS LOCAL_ADDRESS",
     ),
     entry(
         Always,

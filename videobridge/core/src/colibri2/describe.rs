@@ -85,6 +85,7 @@ fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Can
         });
     };
     let alone = addresses.iter().all(|a| is_local(a.socket.ip()));
+    let mut told: Vec<SocketAddr> = Vec::new();
     for (index, address) in (0..).zip(addresses.iter().filter(|a| alone || !is_local(a.socket.ip()))) {
         let shown = private || !is_private(address.socket.ip());
         if shown {
@@ -97,6 +98,11 @@ fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Can
                 // The inside of the network is nobody's business (bridge §3.1).
                 ("0.0.0.0".to_owned(), 9)
             };
+            // Once, however many interfaces the machine has: it would be tried from each client as often.
+            if told.contains(public) {
+                continue;
+            }
+            told.push(*public);
             add(CandidateType::Srflx, *public, index, Some((Sensitive::new(base.0), base.1)));
         }
     }
