@@ -25,8 +25,8 @@ pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
 pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
-    admin_hosts, admin_token, file, folder, header, media_addresses, modules, p2p_stun_servers, reservations, stun_servers, web_folder,
-    xmpp_server,
+    admin_hosts, admin_token, file, folder, header, media_addresses, modules, p2p_stun_servers, reservations,
+    stun_servers, web_folder, xmpp_server,
 };
 
 /// What the process was asked to be.

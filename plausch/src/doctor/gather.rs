@@ -91,7 +91,9 @@ fn ports(plan: &Plan) -> Vec<Port> {
     }
     if plan.has_media() {
         let port = plan.media.port();
-        all.extend(plan.media_addresses().iter().map(|ip| ("media.listen", SocketAddr::new(*ip, port), "udp")));
+        all.extend(
+            plan.media_addresses().iter().map(|ip| ("media.listen", SocketAddr::new(*ip, port), "udp")),
+        );
     }
     all.into_iter()
         .map(|(option, address, protocol)| {

@@ -4,6 +4,7 @@ use std::path::Path;
 use service::{Setting, Sources};
 
 use super::*;
+use crate::wiring::limits::{MEDIA_ADDRESSES, STUN_SERVERS};
 
 mod client;
 
@@ -92,7 +93,11 @@ fn a_value_without_meaning_names_its_option_and_its_origin() {
         ("XMPP_SERVER", "one,two", "xmpp.server"),
         ("P2P_STUN_SERVERS", "stun:x", "client.p2p_stun_servers"),
         ("JVB_STUN_SERVERS", "stun.example", "media.stun_servers"),
-        ("JVB_STUN_SERVERS", "a:1,b:1,c:1,d:1,e:1", "media.stun_servers"),
+        ("JVB_STUN_SERVERS", "stun.example:0", "media.stun_servers"),
+        ("PLAUSCH_MEDIA", "192.0.2.1:1,192.0.2.2:2", "media.listen"),
+        ("PLAUSCH_MEDIA", "192.0.2.1:1,192.0.2.1:1", "media.listen"),
+        ("PLAUSCH_MEDIA", "0.0.0.0:1,192.0.2.1:1", "media.listen"),
+        ("PLAUSCH_MEDIA", "192.0.2.1:1,", "media.listen"),
         ("CSP_HEADER", "a\nb", "http.csp"),
         ("PLAUSCH_ADMIN_HOSTS", "http://plausch", "admin.hosts"),
         ("START_AUDIO_MUTED", "never", "client.start_audio_muted"),
@@ -253,6 +258,33 @@ fn modules_that_are_not_there_stop_the_start_unless_they_are_accepted() {
 }
 
 /// Clients were told addresses that nobody can have.
+#[test]
+fn media_has_several_addresses_with_one_port_up_to_a_bound() {
+    let of = |n: usize| (1..=n).map(|n| format!("192.0.2.{n}:10000")).collect::<Vec<_>>().join(",");
+    let s = load(&[("PLAUSCH_MEDIA", "192.0.2.1:1, [2001:db8::1]:1"), ("JVB_PORT", "10000")]).unwrap();
+    assert_eq!(
+        (s.media, s.media_more),
+        ("192.0.2.1:10000".parse().unwrap(), vec!["2001:db8::1".parse().unwrap()])
+    );
+    assert_eq!(
+        load(&[("PLAUSCH_MEDIA", &of(MEDIA_ADDRESSES))]).unwrap().media_more.len(),
+        MEDIA_ADDRESSES - 1
+    );
+    assert!(load(&[("PLAUSCH_MEDIA", &of(MEDIA_ADDRESSES + 1))]).is_err(), "one beyond");
+    let v4_only = load(&[("PLAUSCH_MEDIA", "192.0.2.1:1,[2001:db8::1]:1"), ("ENABLE_IPV6", "0")]);
+    assert!(v4_only.unwrap_err().to_string().contains("start.ipv6"));
+}
+
+#[test]
+fn so_many_stun_servers_are_asked_and_none_unless_one_is_named() {
+    let of = |n: usize| vec!["stun.example:3478"; n].join(",");
+    assert_eq!(load(&[]).unwrap().stun_servers, [""; 0]);
+    assert_eq!(load(&[("JVB_STUN_SERVERS", &of(STUN_SERVERS))]).unwrap().stun_servers.len(), STUN_SERVERS);
+    assert!(load(&[("JVB_STUN_SERVERS", &of(STUN_SERVERS + 1))]).is_err(), "one beyond");
+    let off = load(&[("JVB_STUN_SERVERS", "[2001:db8::1]:3478"), ("JVB_DISABLE_STUN", "1")]);
+    assert_eq!(off.unwrap().stun_servers, [""; 0]);
+}
+
 #[test]
 fn advertised_addresses_that_can_be_nobody_s_stop_the_start() {
     for nobodys in [

@@ -67,7 +67,9 @@ pub(super) fn stun_servers(e: &Effective) -> Result<Vec<String>, StartError> {
     let key = "media.stun_servers";
     let all = e.list(key);
     let plain = |s: &String| {
-        has_port(s) && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b)) && !s.ends_with(":0")
+        has_port(s)
+            && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b))
+            && !s.ends_with(":0")
     };
     if !all.iter().all(plain) {
         return Err(e.bad(key, "must be `host:port` each, without `stun:`"));

@@ -72,7 +72,9 @@ fn can_be_ours(seen: IpAddr, server: SocketAddr) -> bool {
 pub(super) fn ways(media: IpAddr) -> Vec<IpAddr> {
     match media {
         IpAddr::V4(_) => vec![media],
-        IpAddr::V6(ip) if ip.is_unspecified() => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()]
+        }
         IpAddr::V6(_) => vec![media],
     }
 }
@@ -127,7 +129,16 @@ mod tests {
         ] {
             assert_eq!(ask(at, HERE).await, None);
         }
-        for lie in ["::1", "::", "::ffff:203.0.113.7", "::203.0.113.7", "fe80::1", "fd00::1", "ff02::1", "203.0.113.7"] {
+        for lie in [
+            "::1",
+            "::",
+            "::ffff:203.0.113.7",
+            "::203.0.113.7",
+            "fe80::1",
+            "fd00::1",
+            "ff02::1",
+            "203.0.113.7",
+        ] {
             assert!(!can_be_ours(lie.parse().unwrap(), "[2001:db8::1]:1".parse().unwrap()), "{lie}");
         }
         assert!(can_be_ours("2001:db8::7".parse().unwrap(), "[2001:db8::1]:1".parse().unwrap()));
@@ -149,7 +160,11 @@ mod tests {
             });
             at
         };
-        assert_eq!(ask(at(STUN_DATAGRAMS - 1).await, HERE).await, Some([203, 0, 113, 7].into()), "at the limit");
+        assert_eq!(
+            ask(at(STUN_DATAGRAMS - 1).await, HERE).await,
+            Some([203, 0, 113, 7].into()),
+            "at the limit"
+        );
         assert_eq!(ask(at(STUN_DATAGRAMS).await, HERE).await, None, "one beyond");
     }
 
@@ -166,6 +181,9 @@ mod tests {
         let of = |ip: &str| ways(ip.parse().unwrap()).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(of("0.0.0.0"), ["0.0.0.0"]);
         assert_eq!(of("::"), ["0.0.0.0", "::"]);
-        assert_eq!((of("192.0.2.1"), of("2001:db8::1")), (vec!["192.0.2.1".into()], vec!["2001:db8::1".into()]));
+        assert_eq!(
+            (of("192.0.2.1"), of("2001:db8::1")),
+            (vec!["192.0.2.1".into()], vec!["2001:db8::1".into()])
+        );
     }
 }

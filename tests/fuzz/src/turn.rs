@@ -82,14 +82,19 @@ impl Relay {
             }
             // Somebody changes a byte on the way.
             _ => {
-                let mut m = self.sign(who, if what % 2 == 0 { PERMIT } else { BIND }, &[(PEER, self.masked(what))]);
+                let mut m =
+                    self.sign(who, if what % 2 == 0 { PERMIT } else { BIND }, &[(PEER, self.masked(what))]);
                 let at = usize::from(what) % m.len();
                 m[at] ^= rest.next().unwrap_or(1);
                 self.client(who, &m);
             }
         }
         assert!(self.turn.relays() <= MOST_RELAYS, "relays are bounded");
-        assert_eq!(self.turn.relays(), self.open.len(), "each relay has its socket, and no socket is left over");
+        assert_eq!(
+            self.turn.relays(),
+            self.open.len(),
+            "each relay has its socket, and no socket is left over"
+        );
     }
 
     fn next(&mut self) -> [u8; 12] {
@@ -150,7 +155,10 @@ impl Relay {
         if route != Route::Nowhere {
             assert_eq!(from, self.bridge, "only the bridge is heard at a relay's socket");
         }
-        assert!(!matches!(route, Route::Peer { .. }), "nobody's datagram goes through a relay to another host");
+        assert!(
+            !matches!(route, Route::Peer { .. }),
+            "nobody's datagram goes through a relay to another host"
+        );
         self.judge(&route, &buffer, &bytes);
         self.drain(None);
     }

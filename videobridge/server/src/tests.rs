@@ -391,7 +391,9 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
             socket.set_read_timeout(Some(WAIT)).unwrap();
             socket.send_to(&request, (to.as_str(), port)).unwrap();
             // The answer leaves from where the request arrived, or a client's NAT does not let it in.
-            socket.recv_from(&mut [0; 1500]).is_ok_and(|(_, from)| from == format!("{to}:{port}").parse().unwrap())
+            socket
+                .recv_from(&mut [0; 1500])
+                .is_ok_and(|(_, from)| from == format!("{to}:{port}").parse().unwrap())
         });
         (told, answered.await.unwrap())
     };

@@ -12,7 +12,8 @@ use super::statistics::Samples;
 use super::turn;
 
 /// Parts that `--scenario` can name; the load generator's own scenarios besides.
-pub(crate) const PARTS: &[&str] = &["capacity", "fan-out", "half-load", "receivers", "room10", "allocations", turn::PART];
+pub(crate) const PARTS: &[&str] =
+    &["capacity", "fan-out", "half-load", "receivers", "room10", "allocations", turn::PART];
 /// Scenarios that are run only when named.
 pub(crate) const SCENARIOS: &[&str] =
     &["audience", "audio", "rooms", "loss-1", "loss-5", "loss-20", "jitter-300", "rate-steps"];

@@ -45,7 +45,8 @@ fn measured() -> Measured {
     }
     m.add("allocations", "ours", json!({ "allocations_per_packet": 0 }));
     let relay = |to_peer: u32, to_client: u32| {
-        json!({ "to_peer": { "cpu_ns_per_packet": to_peer }, "to_client": { "cpu_ns_per_packet": to_client } })
+        let of = |cost: u32| json!({ "cpu_ns_per_packet": cost });
+        json!({ "to_peer": of(to_peer), "to_client": of(to_client) })
     };
     m.add("turn", "both", json!({ "plain": relay(3000, 3000), "turn": relay(5000, 5001) }));
     m

@@ -29,7 +29,9 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
         let of = |relay: &str| m.samples(PART, BOTH, &format!("/{relay}/{direction}/cpu_ns_per_packet"));
         let key = format!("media.turn_{direction}");
         let what = format!("TURN: CPU per packet {what}");
-        Figure::new(&key, &what, Unit::Nanoseconds, of("turn")).ceiling(of("plain")).target(Target::OfCeiling(0.6))
+        Figure::new(&key, &what, Unit::Nanoseconds, of("turn"))
+            .ceiling(of("plain"))
+            .target(Target::OfCeiling(0.6))
     };
     directions.map(figure).to_vec()
 }

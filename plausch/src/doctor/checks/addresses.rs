@@ -96,7 +96,8 @@ pub(super) fn media(facts: &Facts) -> Vec<Finding> {
     }
     let told: Vec<IpAddr> =
         own(facts, plan).into_iter().chain(plan.advertise.iter().map(SocketAddr::ip)).collect();
-    if outside && !plan.asks_stun && !told.iter().any(|ip| is_public(*ip)) && from_dns(facts, plan).is_empty() {
+    if outside && !plan.asks_stun && !told.iter().any(|ip| is_public(*ip)) && from_dns(facts, plan).is_empty()
+    {
         found.push(Finding::yellow(
             words!(
                 "this machine has inner addresses only, and clients are told no other: from outside nobody has sound or picture",
