@@ -1,21 +1,20 @@
-//! A listening socket and a service in, HTTP/1.1 connections, with TLS or without, served until the drain; bounded in number,
+//! A listening socket and a service in, connections with HTTP/1.1 or, over TLS, HTTP/2 served until the drain; bounded in number,
 //! share and patience. What is TURN behind TLS goes to the TURN server.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use budget::{Network, Shares};
-use http::Request;
+use budget::Network;
+use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
-use service::Proxies;
+use service::{Client, Proxies};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -27,7 +26,10 @@ use turn_server::TurnHandle;
 use crate::acme::challenges::ALPN;
 use crate::first::{self, First};
 use crate::front::limits;
+use crate::http2::{self, Budgets};
 use crate::patience::Patient;
+use crate::shares::{Held, Pool};
+use crate::tls::{HTTP2, Tls};
 
 /// What happens to a request before it is routed.
 pub(crate) type Before = fn(Request<Body>) -> Request<Body>;
@@ -42,7 +44,8 @@ pub(crate) struct Serving {
     /// For a request's head, and for the pause before it.
     pub(crate) head: Duration,
     /// `None`: not encrypted.
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) http2: Budgets,
     /// Who else is spoken to behind TLS.
     pub(crate) turn: Option<TurnHandle>,
 }
@@ -66,6 +69,7 @@ impl Serving {
             per_address: limits::CONNECTIONS_PER_ADDRESS.min(connections / 4),
             head: limits::REQUEST_HEAD,
             tls: None,
+            http2: Budgets::new(),
             turn: None,
         }
     }
@@ -79,7 +83,7 @@ pub(crate) async fn http(
     mut end: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(serving.connections));
-    let shares = Arc::new(Mutex::new(Shares::fair(serving.per_address, serving.connections)));
+    let shares = Pool::new(serving.per_address, serving.connections);
     let serving = Arc::new(serving);
     loop {
         // A permit first: while all are taken, new connections wait in the kernel's queue.
@@ -94,12 +98,13 @@ pub(crate) async fn http(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(share) = Share::take(&shares, &serving.proxies, peer) else {
+                let visit = Visit { peer, router: router.clone(), serving: Arc::clone(&serving) };
+                let Some(share) = visit.share(|network| shares.take(network, 1)) else {
                     debug!("an address has its share of connections");
                     continue;
                 };
                 let stream = Patient::new(stream, limits::WRITE_STALL, (permit, share));
-                tokio::spawn(connection(stream, peer, router.clone(), Arc::clone(&serving), end.clone()));
+                tokio::spawn(connection(stream, visit, end.clone()));
             }
             Err(e) => {
                 // Out of file descriptors, mostly: waiting is all that helps.
@@ -112,84 +117,95 @@ pub(crate) async fn http(
     let _ = tokio::time::timeout(LAST_ANSWERS, room.acquire_many(all)).await;
 }
 
-/// A connection's part of what its address may hold; given back with the connection, also when that became a WebSocket.
-struct Share {
-    shares: Arc<Mutex<Shares<Network>>>,
-    network: Option<Network>,
-}
-
-impl Share {
-    /// `None`: the address has all it may have. A proxy speaks for many; those have shares of what they ask for.
-    fn take(shares: &Arc<Mutex<Shares<Network>>>, proxies: &Proxies, peer: SocketAddr) -> Option<Self> {
-        let network = Some(Network::of_peer(peer)).filter(|_| !proxies.trusts(peer.ip()));
-        if let Some(network) = network {
-            shares.lock().unwrap_or_else(PoisonError::into_inner).take(network, 1).ok()?;
-        }
-        Some(Self { shares: Arc::clone(shares), network })
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        if let Some(network) = &self.network {
-            self.shares.lock().unwrap_or_else(PoisonError::into_inner).give_back(network, 1);
-        }
-    }
-}
-
-type Connection = Patient<TcpStream, (OwnedSemaphorePermit, Share)>;
-
-async fn connection(
-    stream: Connection,
+/// One connection's peer, and what its requests are answered with.
+#[derive(Debug, Clone)]
+pub(crate) struct Visit {
     peer: SocketAddr,
-    router: Router,
-    serving: Arc<Serving>,
-    end: watch::Receiver<bool>,
-) {
+    pub(crate) router: Router,
+    pub(crate) serving: Arc<Serving>,
+}
+
+impl Visit {
+    #[cfg(test)]
+    pub(crate) const fn new(peer: SocketAddr, router: Router, serving: Arc<Serving>) -> Self {
+        Self { peer, router, serving }
+    }
+
+    /// Who sent a request with these headers.
+    pub(crate) fn client(&self, headers: &HeaderMap) -> Client {
+        self.serving.proxies.client(self.peer, headers)
+    }
+
+    /// Whether this is a web server in front, which speaks for many.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.serving.proxies.trusts(self.peer.ip())
+    }
+
+    /// What `take` says of the peer's address. A proxy speaks for many; those have shares of what they ask for.
+    #[expect(clippy::option_option, reason = "none is left, and none is needed")]
+    fn share(&self, take: impl FnOnce(Network) -> Option<Held>) -> Option<Option<Held>> {
+        if self.is_trusted() { Some(None) } else { take(Network::of_peer(self.peer)).map(Some) }
+    }
+
+    /// A request as the routes take it.
+    pub(crate) fn prepare(&self, request: Request<Body>) -> Request<Body> {
+        let mut request = (self.serving.before)(request);
+        if self.serving.tls.is_some() {
+            request.extensions_mut().insert(Encrypted);
+        }
+        let client = self.client(request.headers());
+        request.extensions_mut().insert(client);
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        request
+    }
+}
+
+/// Lives as long as the connection, also when that became a WebSocket.
+type Connection = Patient<TcpStream, (OwnedSemaphorePermit, Option<Held>)>;
+
+async fn connection(stream: Connection, visit: Visit, end: watch::Receiver<bool>) {
     let _ = stream.get().set_nodelay(true);
-    let Some(tls) = serving.tls.clone() else {
-        return requests(stream, false, peer, router, serving, end).await;
+    let head = visit.serving.head;
+    let Some(tls) = visit.serving.tls.clone() else {
+        return requests(stream, visit, end).await;
     };
-    let stream = match tokio::time::timeout(serving.head, TlsAcceptor::from(tls).accept(stream)).await {
+    let (tls, place) = match visit.share(|network| visit.serving.http2.connection(network)) {
+        Some(place) => (tls.both, place),
+        None => (tls.http1, None),
+    };
+    let stream = match tokio::time::timeout(head, TlsAcceptor::from(tls).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(e)) => return debug!(error = %e, "no TLS"),
         Err(_) => return debug!("a TLS handshake took too long"),
     };
-    if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
+    match stream.get_ref().1.alpn_protocol() {
         // A directory that looks for a proof has seen it (RFC 8737 §3).
-        return;
+        Some(ALPN) => return,
+        Some(HTTP2) => {
+            http2::serve(stream, visit, end).await;
+            return drop(place);
+        }
+        _ => drop(place),
     }
-    let Some(turn) = serving.turn.clone() else {
-        return requests(stream, true, peer, router, serving, end).await;
+    let Some(turn) = visit.serving.turn.clone() else {
+        return requests(stream, visit, end).await;
     };
-    match tokio::time::timeout(serving.head, first::look(stream)).await {
-        Ok(Ok(First::Http(stream))) => requests(stream, true, peer, router, serving, end).await,
-        Ok(Ok(First::Turn(stream, begun))) => turn.serve(stream, &begun, peer, end).await,
+    match tokio::time::timeout(head, first::look(stream)).await {
+        Ok(Ok(First::Http(stream))) => requests(stream, visit, end).await,
+        Ok(Ok(First::Turn(stream, begun))) => turn.serve(stream, &begun, visit.peer, end).await,
         Ok(Err(e)) => debug!(error = %e, "nothing was asked"),
         Err(_) => debug!("nothing was asked for too long"),
     }
 }
 
-async fn requests<S>(
-    stream: S,
-    encrypted: bool,
-    peer: SocketAddr,
-    router: Router,
-    serving: Arc<Serving>,
-    mut end: watch::Receiver<bool>,
-) where
+async fn requests<S>(stream: S, visit: Visit, mut end: watch::Receiver<bool>)
+where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let head = serving.head;
+    let head = visit.serving.head;
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = (serving.before)(request.map(Body::new));
-        if encrypted {
-            request.extensions_mut().insert(Encrypted);
-        }
-        let client = serving.proxies.client(peer, request.headers());
-        request.extensions_mut().insert(client);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().into_service::<Body>().oneshot(request)
+        let request = visit.prepare(request.map(Body::new));
+        visit.router.clone().into_service::<Body>().oneshot(request)
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -217,7 +233,6 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
-    use service::Client;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -298,6 +313,7 @@ mod tests {
             per_address: 2,
             head: limits::REQUEST_HEAD,
             tls: None,
+            http2: Budgets::new(),
             turn: None,
         };
         tokio::spawn(http(listener, ok(), serving, end));

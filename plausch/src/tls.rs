@@ -16,6 +16,17 @@ use crate::acme::challenges::ALPN;
 use crate::acme::{Acme, Wish};
 use crate::front::limits;
 
+/// What a connection is offered.
+#[derive(Debug, Clone)]
+pub(crate) struct Tls {
+    /// HTTP/2, else HTTP/1.1.
+    pub(crate) both: Arc<ServerConfig>,
+    pub(crate) http1: Arc<ServerConfig>,
+}
+
+/// What HTTP/2 is called in the handshake (RFC 9113 §3.2).
+pub(crate) const HTTP2: &[u8] = b"h2";
+
 /// The certificate in use. Replaced under way: who is connected stays so.
 #[derive(Debug)]
 pub(crate) struct Certificate {
@@ -66,8 +77,8 @@ impl Certificate {
         Ok(Arc::new(Self { now, source: Source::Own }))
     }
 
-    /// For HTTP/1.1.
-    pub(crate) fn config(self: &Arc<Self>) -> Result<Arc<ServerConfig>, StartError> {
+    /// What connections are offered.
+    pub(crate) fn config(self: &Arc<Self>) -> Result<Tls, StartError> {
         let part = |e: rustls::Error| StartError::Part { part: "TLS", reason: e.to_string() };
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
         let mut config = ServerConfig::builder_with_provider(Arc::new(certificate::provider()))
@@ -80,7 +91,9 @@ impl Certificate {
             config.alpn_protocols.push(ALPN.to_vec());
         }
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(part)?;
-        Ok(Arc::new(config))
+        let mut both = config.clone();
+        both.alpn_protocols.insert(0, HTTP2.to_vec());
+        Ok(Tls { both: Arc::new(both), http1: Arc::new(config) })
     }
 
     /// Who issues it, if somebody does while we run.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use budget::Rate;
+
 /// Open connections. Each costs about 20 kB while it waits: 330 MB in the worst case. More are accepted when one ends.
 pub(crate) const CONNECTIONS: usize = 16_384;
 
@@ -36,6 +38,56 @@ pub(crate) const REQUEST_HEAD: Duration = Duration::from_secs(15);
 
 /// Bytes of one request head and of hyper's read buffer. Long tokens in query strings are about 4 kB.
 pub(crate) const REQUEST_HEAD_BYTES: usize = 32 * 1024;
+
+/// Connections with HTTP/2. Each costs 180 kB at most besides its streams (what was sent and not read, buffers, tables): 740 MB in the
+/// worst case. Beyond, clients get HTTP/1.1.
+pub(crate) const H2_CONNECTIONS: usize = 4_096;
+
+/// The same from one address: 92 MB. Two hundred tablets behind one NAT have one or two each.
+pub(crate) const H2_CONNECTIONS_PER_ADDRESS: usize = 512;
+
+/// Requests and WebSockets of all HTTP/2 connections at once, and of one address: as many as connections, because in HTTP/1.1 each has
+/// one. Each costs a head, a piece of the answer and 4 kB: 600 MB in the worst case, 74 MB of one address. Who has all
+/// waits.
+pub(crate) const H2_STREAMS: usize = CONNECTIONS;
+/// See [`H2_STREAMS`].
+pub(crate) const H2_STREAMS_PER_ADDRESS: usize = CONNECTIONS_PER_ADDRESS;
+
+/// The same of one connection. Clients take 100 for granted before they are told (RFC 9113 §6.5.2 advises no fewer); the app asks for some
+/// fifty files at once and has two WebSockets.
+pub(crate) const H2_STREAMS_PER_CONNECTION: u32 = 100;
+
+/// Bytes of requests that wait because their address has all its streams: the worst case in memory.
+pub(crate) const H2_WAITING: usize = 64 * 1024 * 1024;
+
+/// The same of one address. Two hundred tablets that open the app at the same moment ask for 10,000 files, in 1 kB each.
+pub(crate) const H2_WAITING_PER_ADDRESS: usize = 16 * 1024 * 1024;
+
+/// Bytes of one request's head over HTTP/2, as they count there. Long tokens in query strings are about 4 kB.
+pub(crate) const H2_HEAD_BYTES: u32 = 16 * 1024;
+
+/// Bytes that a client may send in one stream before they are read. The largest stanza goes through it in eight round trips.
+pub(crate) const H2_STREAM_WINDOW: u32 = 32 * 1024;
+
+/// The same of a whole connection, so that a WebSocket that waits does not hold up three others: what a client can make us
+/// keep unread.
+pub(crate) const H2_CONNECTION_WINDOW: u32 = 128 * 1024;
+
+/// Bytes of one stream that wait to be written. What hyper has for HTTP/1.1 is more.
+pub(crate) const H2_SEND_BYTES: usize = 16 * 1024;
+
+/// Frames of one connection that do nothing for anybody: PING, SETTINGS, PRIORITY, empty DATA, CONTINUATION, unknown ones. Browsers
+/// send some ten in the beginning, and Firefox one PRIORITY per request. They cost no memory.
+pub(crate) const H2_IDLE_FRAMES: Rate = Rate::per_second(500, 50);
+
+/// Requests of one connection that are taken back. Who leaves a page while it loads takes all back at once.
+pub(crate) const H2_RESETS: Rate = Rate::per_second(200, 20);
+
+/// Words of one connection that more may be sent, beyond those that have a reason ([`H2_SENT_PER_UPDATE`]).
+pub(crate) const H2_UPDATES: Rate = Rate::per_second(2_000, 100);
+
+/// After so many bytes a client may say so. Go's says so twice after 4 kB.
+pub(crate) const H2_SENT_PER_UPDATE: usize = 1024;
 
 /// How often it is looked whether the certificate's files have changed. Not a bound: renewals come weeks before the end.
 pub(crate) const CERTIFICATE_LOOK: Duration = Duration::from_secs(5);

@@ -19,12 +19,13 @@ pub(crate) const STRANGER: &str = "127.0.0.1";
 /// For whom that web server speaks.
 const FOR: &str = "203.0.113.7";
 /// No stranger strikes more often than this on one connection: the machine's other half is for the meeting.
-const BREATH: Duration = Duration::from_micros(50);
+pub(crate) const BREATH: Duration = Duration::from_micros(50);
 
 /// What is attacked, and until when.
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) http: SocketAddr,
+    pub(crate) https: SocketAddr,
     pub(crate) media: SocketAddr,
     pub(crate) turn: SocketAddr,
     pub(crate) stop: Arc<AtomicBool>,
@@ -32,18 +33,18 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    fn goes_on(&self) -> bool {
+    pub(crate) fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
 
     /// One more, and how many there were before.
-    fn strike(&self) -> u64 {
+    pub(crate) fn strike(&self) -> u64 {
         self.blows.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 /// `n` strangers at once.
-async fn crowd<F>(target: Target, n: usize, one: impl Fn(usize, Target) -> F)
+pub(crate) async fn crowd<F>(target: Target, n: usize, one: impl Fn(usize, Target) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -55,7 +56,7 @@ where
 }
 
 /// A pause that does not outlast the flood.
-async fn pause(target: &Target, time: Duration) {
+pub(crate) async fn pause(target: &Target, time: Duration) {
     let end = Instant::now() + time;
     while target.goes_on() && Instant::now() < end {
         tokio::time::sleep(time.min(Duration::from_millis(20))).await;

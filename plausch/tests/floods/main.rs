@@ -4,10 +4,13 @@
 //! Everything is on loopback, as behind a web server that names its clients; the stranger's address is 203.0.113.7. Each
 //! flood ends by itself after [`town::FLOOD`].
 
+#[path = "../tls/anybody.rs"]
+mod anybody;
 mod attacks;
 mod person;
 #[path = "../running/mod.rs"]
 mod running;
+mod streams;
 mod town;
 
 use std::time::Duration;
@@ -28,6 +31,16 @@ fn conference_requests_of_the_machine_itself_that_nobody_names() {
 #[test]
 fn bodies_that_come_byte_by_byte() {
     withstand("bodies in one-byte chunks", |t| attacks::trickled_bodies(t, 16));
+}
+
+#[test]
+fn requests_over_http_2_that_are_taken_back_at_once() {
+    withstand("HTTP/2 resets", |t| streams::taken_back(t, 8));
+}
+
+#[test]
+fn streams_of_http_2_that_nobody_reads() {
+    withstand("HTTP/2 streams", |t| streams::never_read(t, 60));
 }
 
 #[test]

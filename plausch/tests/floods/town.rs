@@ -28,9 +28,11 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let [turn, ..] = free();
+    let [turn, https, ..] = free();
     let server = Whole::start(|c| {
         c.env("TURN_CREDENTIALS", attacks::TURN_SECRET).args(["--turn", &turn.to_string()]);
+        // Who comes without TLS is served as before.
+        c.args(["--https", &https.to_string()]).env("ENABLE_HTTP_REDIRECT", "0");
         c.args(["--log", "error"]).stdout(Stdio::null()).stderr(Stdio::inherit());
     });
     let people = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -52,6 +54,7 @@ where
     let blows = Arc::new(AtomicU64::new(0));
     let target = Target {
         http: server.http,
+        https,
         media: server.media,
         turn,
         stop: Arc::clone(&stop),

@@ -1,4 +1,4 @@
-//! The whole program over TLS: its own certificate and a town's, pages and the WebSocket, renewal, and
+//! The whole program over TLS: its own certificate and a town's, both versions of HTTP with the WebSocket over each, renewal, and
 //! the way there for who comes without.
 
 mod anybody;
@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -20,6 +21,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use self::anybody::Anybody;
 use crate::running::{Whole, free, get, plausch};
@@ -34,10 +36,19 @@ enum Trust<'a> {
 }
 
 async fn connect(at: SocketAddr, trust: Trust<'_>) -> std::io::Result<TlsStream<TcpStream>> {
+    agree(at, trust, &[]).await
+}
+
+/// Speaks one of these protocols.
+async fn agree(
+    at: SocketAddr,
+    trust: Trust<'_>,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap();
-    let config = match trust {
+    let mut config = match trust {
         Trust::Everybody => {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth()
         }
@@ -47,6 +58,7 @@ async fn connect(at: SocketAddr, trust: Trust<'_>) -> std::io::Result<TlsStream<
             builder.with_root_certificates(roots).with_no_client_auth()
         }
     };
+    config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
     let tcp = TcpStream::connect(at).await?;
     TlsConnector::from(Arc::new(config)).connect(ServerName::try_from(HOST).unwrap(), tcp).await
 }
@@ -130,6 +142,82 @@ async fn the_front_serves_pages_and_the_web_socket_over_tls() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("strict-transport-security: max-age=63072000\r\n"), "{answer}");
     assert!(answer.contains(&format!("wss://{HOST}/xmpp-websocket")), "{answer}");
+}
+
+/// One stream of HTTP/2 as a stream of bytes.
+async fn stream_of(client: &mut h2::client::SendRequest<Bytes>, path: &str) -> tokio::io::DuplexStream {
+    let mut open = http::Request::builder()
+        .method("CONNECT")
+        .uri(format!("https://{HOST}{path}"))
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-protocol", "xmpp")
+        .body(())
+        .unwrap();
+    open.extensions_mut().insert(h2::ext::Protocol::from_static("websocket"));
+    let (answer, mut to) = client.send_request(open, false).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["sec-websocket-protocol"], "xmpp");
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let (mut read, mut write) = tokio::io::split(theirs);
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok(n @ 1..) = read.read(&mut buffer).await {
+            to.send_data(Bytes::copy_from_slice(&buffer[..n]), false).unwrap();
+        }
+    });
+    let mut body = answer.into_body();
+    tokio::spawn(async move {
+        while let Some(Ok(data)) = body.data().await {
+            body.flow_control().release_capacity(data.len()).unwrap();
+            if write.write_all(&data).await.is_err() {
+                return;
+            }
+        }
+    });
+    ours
+}
+
+#[tokio::test]
+async fn http_2_is_agreed_on_and_one_connection_carries_pages_and_web_sockets() {
+    let [https, ..] = free();
+    let program = start(https, |_| {});
+    let plain = agree(https, Trust::Everybody, &["http/1.1"]).await.unwrap();
+    assert_eq!(plain.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let stream = agree(https, Trust::Everybody, &["h2", "http/1.1"]).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+
+    let asked = |path: &str| {
+        let request = http::Request::builder().uri(format!("https://{HOST}{path}"));
+        request.header("accept-encoding", "gzip").body(()).unwrap()
+    };
+    let (answer, _) = client.send_request(asked("/stadt/config.js"), true).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["strict-transport-security"], "max-age=63072000");
+    let mut body = answer.into_body();
+    let mut text = Vec::new();
+    while let Some(data) = body.data().await {
+        text.extend_from_slice(&data.unwrap());
+    }
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains(&format!("wss://{HOST}/stadt/xmpp-websocket")), "{text}");
+    assert!(client.is_extended_connect_protocol_enabled());
+    for path in ["/xmpp-websocket", "/stadt/xmpp-websocket?room=rat"] {
+        let stream = stream_of(&mut client, path).await;
+        greeted(WebSocketStream::from_raw_socket(stream, Role::Client, None).await).await;
+    }
+    let (answer, _) = client.send_request(asked("/"), true).unwrap();
+    let answer = answer.await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    let tag = answer.headers()["etag"].clone();
+    let mut again = asked("/");
+    again.headers_mut().insert("if-none-match", tag);
+    assert_eq!(client.send_request(again, true).unwrap().0.await.unwrap().status(), 304);
+    let open = get(program.admin, "/metrics").unwrap();
+    assert!(open.contains("plausch_http2_refused_total 0"), "{open}");
 }
 
 #[tokio::test]

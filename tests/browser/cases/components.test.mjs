@@ -137,6 +137,11 @@ for (const [name, client] of Object.entries(clients)) {
         const p = await Participant.open(browser, server, { path: client.page(room) });
         p.sockets = [];
         p.page.on('websocket', (ws) => p.sockets.push(ws.url()));
+        // Over HTTP/2 a WebSocket is granted with 200, over HTTP/1.1 with 101 (RFC 8441 §5).
+        p.granted = [];
+        const devtools = await p.context.newCDPSession(p.page);
+        await devtools.send('Network.enable');
+        devtools.on('Network.webSocketHandshakeResponseReceived', (e) => p.granted.push(e.response.status));
         await p.join(room, { resolution: 180, channel: 'websocket' });
         all.push(p);
       }
@@ -145,6 +150,10 @@ for (const [name, client] of Object.entries(clients)) {
         for (const path of ['/xmpp-websocket', ...(client.dataChannelOnly ? [] : ['/colibri-ws/'])]) {
           assert.ok(p.sockets.some((url) => url.startsWith('wss://localhost:8443') && url.includes(path)), `${path} of ${p.sockets}`);
         }
+        // Chromium opens them within the connection that it has.
+        const version = await p.page.evaluate(() => performance.getEntriesByType('navigation')[0].nextHopProtocol);
+        assert.equal(version, 'h2');
+        assert.ok(p.granted.length > 0 && p.granted.every((status) => status === 200), `${p.granted}`);
         await p.close();
       }
     });

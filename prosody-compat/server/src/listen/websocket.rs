@@ -10,7 +10,6 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::StatusCode;
-use hyper_util::rt::TokioIo;
 use prosody_core::{FramingError, SessionQuery, Transport};
 use service::Client;
 use service::websocket::{Handshake, NoHandshake};
@@ -45,7 +44,7 @@ pub(crate) async fn tenant(
 }
 
 fn answer(shared: Arc<Shared>, mut request: Request, tenant: Option<String>) -> Response {
-    let handshake = Handshake::of(request.headers());
+    let handshake = Handshake::of(&request);
     if handshake.as_ref().is_err_and(|e| *e == NoHandshake::Plain) {
         // The clients' keep-alive is a plain GET of this address; any 2xx keeps them happy (client §1.5).
         return plain(StatusCode::NO_CONTENT);
@@ -61,11 +60,11 @@ fn answer(shared: Arc<Shared>, mut request: Request, tenant: Option<String>) -> 
     let query = query::read(&request, tenant);
     let peer = Client::network_of(request.extensions());
     let Ok(place) = shared.admit(peer) else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
-    let (upgrade, response) = handshake.take(&mut request, Some(PROTOCOL));
+    let (opening, response) = handshake.take(&mut request, Some(PROTOCOL));
     tokio::spawn(async move {
-        match upgrade.await {
-            Ok(upgraded) => serve(shared, place, TokioIo::new(upgraded), query).await,
-            Err(_) => bump(&shared.tally.websocket_refused),
+        match opening.stream().await {
+            Some(stream) => serve(shared, place, stream, query).await,
+            None => bump(&shared.tally.websocket_refused),
         }
     });
     response

@@ -9,7 +9,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use budget::Bucket;
 use futures_util::{SinkExt, StreamExt};
-use hyper_util::rt::TokioIo;
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::ids::EndpointId;
 use service::websocket::Handshake;
@@ -39,7 +38,7 @@ pub(crate) async fn open(
     if *server_id != *ws.server_id {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let Ok(handshake) = Handshake::of(request.headers()) else {
+    let Ok(handshake) = Handshake::of(&request) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
     let Some(password) = request.uri().query().and_then(|q| q.strip_prefix("pwd=")) else {
@@ -49,17 +48,16 @@ pub(crate) async fn open(
     let Some(socket) = ws.control.socket_open(conference, EndpointId::new(endpoint), password).await else {
         return refused();
     };
-    let (upgrade, response) = handshake.take(&mut request, None);
+    let (opening, response) = handshake.take(&mut request, None);
     let control = Arc::clone(&ws.control);
     tokio::spawn(async move {
-        if let Ok(upgraded) = upgrade.await {
+        if let Some(stream) = opening.stream().await {
             let config = WebSocketConfig::default()
                 .read_buffer_size(4096)
                 .write_buffer_size(0)
                 .max_message_size(Some(limits::SOCKET_MESSAGE))
                 .max_frame_size(Some(limits::SOCKET_MESSAGE));
-            let stream =
-                WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
+            let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
             carry(&control, &socket, stream).await;
         }
         control.socket_closed(&socket).await;
