@@ -1,6 +1,6 @@
 //! The front's certificate: files, a directory that issues it, or names for one of our own, in; a configuration of TLS out that always has the newest that is usable.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ use service::certificate::{self, CertificateFiles, Validity};
 use tokio::sync::watch;
 
 use crate::acme::challenges::ALPN;
-use crate::acme::{Acme, Wish};
+use crate::acme::{Acme, Wish, former};
 use crate::front::limits;
 
 /// What a connection is offered.
@@ -52,20 +52,28 @@ impl Certificate {
         Ok(Arc::new(Self { now, source: Source::Files(files) }))
     }
 
-    /// From a directory; what it issued before is used at once, and one of our own until it has.
+    /// From a directory; what it issued before is used at once, and until it has, what is found in `former` folders, or one of our own.
     ///
     /// # Errors
     /// The names are none.
-    pub(crate) fn acme(wish: Wish) -> Result<Arc<Self>, StartError> {
+    pub(crate) fn acme(wish: Wish, former: &[PathBuf]) -> Result<Arc<Self>, StartError> {
         let acme = Acme::new(wish);
-        let (now, kept) = match acme.kept() {
-            Some((now, validity)) => (now, Some(validity)),
-            None => {
-                let names: Vec<&str> = acme.names().iter().map(String::as_str).collect();
-                (certificate::self_signed(&names)?, None)
-            }
+        let main = acme.names().first().map(String::as_str).unwrap_or_default();
+        let (now, kept) = if let Some((now, validity)) = acme.kept() {
+            (now, Some(validity))
+        } else if let Some((now, _)) = former::find(former, main, SystemTime::now()) {
+            (now, None)
+        } else {
+            let names: Vec<&str> = acme.names().iter().map(String::as_str).collect();
+            (certificate::self_signed(&names)?, None)
         };
         Ok(Arc::new(Self { now: RwLock::new(now), source: Source::Acme(acme, kept) }))
+    }
+
+    /// What is found in `former` folders; it has to be renewed by whoever made it.
+    pub(crate) fn former(host: &str, former: &[PathBuf]) -> Option<Arc<Self>> {
+        let (now, files) = former::find(former, host, SystemTime::now())?;
+        Some(Arc::new(Self { now: RwLock::new(now), source: Source::Files(files) }))
     }
 
     /// One of our own for this host, which browsers warn of.

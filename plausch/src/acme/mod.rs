@@ -5,6 +5,7 @@
 
 pub(crate) mod challenges;
 mod directory;
+pub(crate) mod former;
 mod issued;
 mod limits;
 mod order;

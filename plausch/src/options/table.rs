@@ -126,6 +126,14 @@ const OWN: &[Setting] = &[
     ),
     text("https.key", "key", &["PLAUSCH_KEY"], "", "PEM file with the key of https.certificate."),
     of(
+        Kind::List,
+        "https.former",
+        "former-certificates",
+        &["PLAUSCH_FORMER_CERTIFICATES"],
+        "/config,/storage",
+        "Folders of docker-jitsi-meet's web container. The certificate in `acme-certs` or `keys` there is served until there is another.",
+    ),
+    of(
         Kind::Bool,
         "https.acme.enabled",
         "acme",

@@ -149,6 +149,7 @@ const OTHER: &[(&str, &str)] = &[
     ("https.acme.eab_id", "other"),
     ("https.acme.eab_key", "b3RoZXI"),
     ("state.dir", "/var/lib/other"),
+    ("https.former", "/town/web"),
     ("https.redirect", "false"),
     ("https.hsts", "false"),
     ("admin.listen", "127.0.0.1:1"),
@@ -356,7 +357,9 @@ fn every_option_reaches_the_settings() {
             ],
             "start.ipv6" => &[("media.listen", "[::]:1")],
             "xmpp.metrics_for" => &[("xmpp.metrics", "true")],
-            "https.redirect" | "https.hsts" | "https.disabled" => &[("https.listen", "127.0.0.1:1")],
+            "https.redirect" | "https.hsts" | "https.disabled" | "https.former" => {
+                &[("https.listen", "127.0.0.1:1")]
+            }
             "media.disable_stun" => &[("media.stun_servers", "stun.example:3478")],
             "turn.stun_port" => &[("turn.stun_host", "a")],
             "turn.username" => &[("turn.hosts", "a"), ("turn.password", "x")],

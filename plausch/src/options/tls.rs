@@ -18,6 +18,8 @@ pub(crate) struct Https {
     pub(crate) redirect: bool,
     /// Browsers are told to come with TLS from now on.
     pub(crate) hsts: bool,
+    /// Where a docker-jitsi-meet may have left its certificate.
+    pub(crate) former: Vec<PathBuf>,
 }
 
 /// Where its certificate comes from.
@@ -59,5 +61,7 @@ pub(super) fn https(e: &Effective, public_url: Option<&str>) -> Result<Option<Ht
         (None, None) => Origin::Own,
     };
     let Some(listen) = super::listen_if_any(e, "https.listen")? else { return Ok(None) };
-    Ok(Some(Https { listen, certificate, redirect: e.is_on("https.redirect"), hsts: e.is_on("https.hsts") }))
+    let former = e.list("https.former").iter().map(PathBuf::from).collect();
+    let (redirect, hsts) = (e.is_on("https.redirect"), e.is_on("https.hsts"));
+    Ok(Some(Https { listen, certificate, redirect, hsts, former }))
 }

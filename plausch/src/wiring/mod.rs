@@ -191,15 +191,18 @@ pub(crate) async fn run(
 fn encryption(settings: &Settings, https: &Https) -> Result<Arc<Certificate>, StartError> {
     match &https.certificate {
         CertificateOrigin::Files(files) => return Certificate::of(files.clone()),
-        CertificateOrigin::Acme(wish) => return Certificate::acme(wish.clone()),
+        CertificateOrigin::Acme(wish) => return Certificate::acme(wish.clone(), &https.former),
         CertificateOrigin::Own => {}
+    }
+    let url = settings.web.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+    let host = url.as_ref().and_then(http::Uri::host).unwrap_or("localhost").trim_matches(['[', ']']);
+    if let Some(former) = Certificate::former(host, &https.former) {
+        return Ok(former);
     }
     let way =
         named("get a real one with https.acme.enabled, or name one with https.certificate and https.key");
     tracing::warn!("browsers warn of our own certificate; {way}");
-    let url = settings.web.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
-    let host = url.as_ref().and_then(http::Uri::host).unwrap_or("localhost");
-    Certificate::own(host.trim_matches(['[', ']']))
+    Certificate::own(host)
 }
 
 /// Whether public and admin's requests come to one address, as upstream's programs have it. The front that people open has none

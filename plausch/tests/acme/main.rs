@@ -8,9 +8,10 @@ mod pebble;
 mod running;
 mod server;
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use client::{served, trusts};
@@ -251,24 +252,128 @@ fn a_state_folder_that_cannot_be_written_is_one_line_and_nobody_is_asked() {
     assert_eq!((liar.requests(), server.warnings().len()), (0, 1));
 }
 
+/// Two questions answered, the start of what that wrote, and the certificate that browsers trust: the figure.
+#[test]
+fn from_setup_to_a_served_certificate_in_ten_seconds() {
+    let folder = Folder::new("setup");
+    let [http, https, ..] = free();
+    let pebble = Pebble::start(Options { http: http.port(), tls: https.port(), ..Options::default() });
+    let written = folder.path("plausch.toml");
+    let begun = Instant::now();
+    let mut setup = Command::new(env!("CARGO_BIN_EXE_plausch"));
+    setup.env_clear().args(["setup", "--lang", "en", "--out", written.to_str().unwrap()]);
+    setup.args(["--state", folder.state().to_str().unwrap()]);
+    let mut setup =
+        setup.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+    // The name is nobody's, which is red, and is written all the same.
+    let answers = format!("{HOST}\nit@town.example\ny\n");
+    setup.stdin.take().unwrap().write_all(answers.as_bytes()).unwrap();
+    let said = setup.wait_with_output().unwrap();
+    assert!(said.status.code().is_some_and(|c| c < 2), "{}", String::from_utf8_lossy(&said.stdout));
+    let server = Server::start(&folder, http, https, |c| {
+        pebble.name(c);
+        c.arg("--config").arg(&written);
+    });
+    pebble.wait_for_trust(https, HOST);
+    let took = begun.elapsed();
+    eprintln!("from setup to the certificate: {took:.2?}");
+    assert!(took < Duration::from_secs(10), "{took:?}: {:?}", server.log());
+}
+
+/// A town that comes from docker-jitsi-meet while the directory does not answer.
+#[test]
+fn compat_the_certificate_of_the_old_server_is_served_until_ours_is_there() {
+    let folder = Folder::new("former");
+    let [http, https, ..] = free();
+    let made = rcgen::generate_simple_self_signed(vec![HOST.to_owned()]).unwrap();
+    let old = folder.path("web/acme-certs").join(HOST);
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::write(old.join("fullchain.pem"), made.cert.pem()).unwrap();
+    std::fs::write(old.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let ports = pebble::Ports::new();
+    let server = Server::start(&folder, http, https, |c| {
+        ports.name(c);
+        c.args(["--acme-domains", HOST]);
+        c.arg("--former-certificates").arg(folder.path("web"));
+    });
+    assert_eq!(served(https, HOST).as_ref(), Some(made.cert.der()), "{:?}", server.log());
+    let line = server.wait_for_warning();
+    assert!(line.contains("localhost is not reached"), "{line}");
+    let options = Options { http: http.port(), tls: https.port(), ports: Some(ports), ..Options::default() };
+    let pebble = Pebble::start(options);
+    pebble.wait_for_trust(https, HOST);
+    drop(server);
+
+    // It is over, or somebody else's: one line says so, and there is one of our own.
+    let other = rcgen::generate_simple_self_signed(vec![OTHER.to_owned()]).unwrap();
+    std::fs::write(old.join("fullchain.pem"), other.cert.pem()).unwrap();
+    std::fs::write(old.join("key.pem"), other.signing_key.serialize_pem()).unwrap();
+    let server = Server::start(&folder, http, https, |c| {
+        c.args(["--public-url", &format!("https://{HOST}")]);
+        c.arg("--former-certificates").arg(folder.path("web"));
+    });
+    let line = server.wait_for_warning();
+    assert!(line.contains("fullchain.pem is not used: it is not for meet.example"), "{line}");
+    assert!(served(https, HOST).is_some_and(|it| it != *other.cert.der()));
+}
+
+/// A disk that becomes read-only under way: what could not be kept is not ordered, which is said once; what is served stays, and so
+/// does everybody who is connected.
+#[test]
+fn a_disk_that_becomes_read_only_is_one_line_and_nobody_notices() {
+    let folder = Folder::new("read-only");
+    let [http, https, ..] = free();
+    let options = Options { http: http.port(), tls: https.port(), validity: 15, ..Options::default() };
+    let pebble = Pebble::start(options);
+    let server = Server::start_as(on_tmpfs(&folder, "1m"), &folder, http, https, |c| {
+        pebble.name(c);
+        c.args(["--public-url", &format!("https://{HOST}")]);
+    });
+    pebble.wait_for_trust(https, HOST);
+    let mut kept = client::open(https, HOST);
+    let mut remount = Command::new("nsenter");
+    remount.args(["-t", &server.id().to_string(), "-m"]);
+    if !am_root() {
+        remount.args(["-U", "--preserve-credentials"]);
+    }
+    remount.args(["mount", "-o", "remount,ro"]).arg(folder.state());
+    assert!(remount.status().unwrap().success());
+    let about = || server.warnings().into_iter().filter(|l| l.contains("Read-only file system")).count();
+    let end = Instant::now() + Duration::from_secs(30);
+    while about() == 0 {
+        assert!(Instant::now() < end && kept.is_alive(), "{:?}", server.log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let certificate = served(https, HOST);
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!((about(), pebble.orders(), served(https, HOST)), (1, 1, certificate));
+    assert!(kept.is_alive());
+}
+
 /// A disk that has room for the account and not for the certificate: that is used, and said to be lost with a restart.
 #[test]
 fn a_full_disk_costs_no_certificate() {
     let folder = Folder::new("full");
     let [http, https, ..] = free();
     let pebble = Pebble::start(Options { http: http.port(), tls: https.port(), ..Options::default() });
-    std::fs::create_dir_all(folder.state()).unwrap();
-    // A file system of two pages, which only this process sees.
-    let mount = format!("mount -t tmpfs -o size=8k tmpfs {} && exec \"$0\" \"$@\"", folder.state().display());
-    let mut command = Command::new("unshare");
-    command.args([if am_root() { "-m" } else { "-rm" }, "sh", "-c", &mount, env!("CARGO_BIN_EXE_plausch")]);
-    let server = Server::start_as(command, &folder, http, https, |c| {
+    // Two pages.
+    let server = Server::start_as(on_tmpfs(&folder, "8k"), &folder, http, https, |c| {
         pebble.name(c);
         c.args(["--acme-domains", HOST]);
     });
     pebble.wait_for_trust(https, HOST);
     let line = server.wait_for_warning();
     assert!(line.contains("lost with a restart") && line.contains("No space left"), "{line}");
+}
+
+/// The program with a file system for its state that only it sees.
+fn on_tmpfs(folder: &Folder, size: &str) -> Command {
+    std::fs::create_dir_all(folder.state()).unwrap();
+    let mount =
+        format!("mount -t tmpfs -o size={size} tmpfs {} && exec \"$0\" \"$@\"", folder.state().display());
+    let mut command = Command::new("unshare");
+    command.args([if am_root() { "-m" } else { "-rm" }, "sh", "-c", &mount, env!("CARGO_BIN_EXE_plausch")]);
+    command
 }
 
 fn am_root() -> bool {

@@ -106,6 +106,10 @@ impl Server {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.running.0.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         self.running.signal(name);
     }
