@@ -23,6 +23,7 @@ pub(crate) const fn subject_key(subject: Subject) -> &'static str {
     match subject {
         Subject::Ours => "ours",
         Subject::OursWithoutGso => "ours without GSO",
+        Subject::OursOverTls => "ours over TLS",
         Subject::Peer => "peer",
     }
 }

@@ -15,6 +15,8 @@ pub(crate) enum Subject {
     Ours,
     /// Ours with one datagram a system call's message: no segmentation by the kernel.
     OursWithoutGso,
+    /// Ours over TLS.
+    OursOverTls,
     Peer,
 }
 

@@ -26,6 +26,8 @@ pub(crate) enum Role {
     AllInOne,
     /// The XMPP server alone, with an account for the focus, so that rooms alone are measured.
     Xmpp,
+    /// The same, reached over TLS.
+    XmppOverTls,
 }
 
 impl Server {
@@ -37,8 +39,11 @@ impl Server {
         let mut command = place.command(binary);
         command.stdout(Stdio::null()).env("JICOFO_AUTH_PASSWORD", FOCUS_PASSWORD).env("PLAUSCH_WEB", "none");
         command.env("PLAUSCH_ADMIN_TOKEN_FILE", token_file());
-        if role == Role::Xmpp {
+        if role != Role::AllInOne {
             command.arg("xmpp");
+        }
+        if role == Role::XmppOverTls {
+            command.env("PLAUSCH_HTTPS", HTTPS).env("ENABLE_HTTP_REDIRECT", "0");
         }
         if !gso {
             command.env("PLAUSCH_MEDIA_GSO", "false");
@@ -173,6 +178,9 @@ pub(crate) const BRIDGE: &str = "http://127.0.0.1:8888";
 /// WebSocket of ours.
 pub(crate) const WEBSOCKET: &str = "ws://127.0.0.1:8000/xmpp-websocket";
 /// Port of the configuration for Prosody.
+const HTTPS: &str = "127.0.0.1:8443";
+/// Ours over TLS.
+pub(crate) const WEBSOCKET_OVER_TLS: &str = "wss://127.0.0.1:8443/xmpp-websocket";
 const PROSODY: u16 = 5280;
 /// WebSocket of Prosody.
 pub(crate) const PROSODY_WEBSOCKET: &str = "ws://127.0.0.1:5280/xmpp-websocket";

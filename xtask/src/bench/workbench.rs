@@ -101,8 +101,12 @@ impl Workbench<'_> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let all = [&["signalling", "--scenario", scenario], words.as_slice()].concat();
         if subject != Subject::Peer {
-            let server = self.ours(Role::Xmpp, true)?;
-            let ours = ["--url", server::WEBSOCKET, "--focus", "be"];
+            let (role, url) = match subject {
+                Subject::OursOverTls => (Role::XmppOverTls, server::WEBSOCKET_OVER_TLS),
+                _ => (Role::Xmpp, server::WEBSOCKET),
+            };
+            let server = self.ours(role, true)?;
+            let ours = ["--url", url, "--focus", "be"];
             return self.load(server, &[&all[..], &ours].concat(), most);
         }
         if let Some(peer) = &self.options.meeting_server {

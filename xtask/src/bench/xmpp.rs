@@ -29,7 +29,10 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
         let mut words = occupants(MIDDLE, seconds);
         words.extend(["--window", "1"].map(str::to_owned));
         steps.insert(1, load(ONE.into(), Subject::Ours, "presence", words, seconds + 4));
-        steps.insert(2, broadcast("ceiling".into(), MIDDLE, seconds));
+        // In the same round, so that both meet the same machine.
+        let words = occupants(MIDDLE, seconds);
+        steps.insert(1, load(TLS.into(), Subject::OursOverTls, "presence", words, seconds + 5));
+        steps.insert(3, broadcast("ceiling".into(), MIDDLE, seconds));
         parts.push(Part { name: "presence", rounds: options.rounds, steps });
     }
     if wanted("sizes") {
@@ -71,6 +74,14 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
             Figure::new("xmpp.cpu_per_delivery_one_at_a_time", what, Unit::Nanoseconds, of(ONE, cost))
                 .ceiling(of("ceiling", cost))
                 .limited(m.limited("presence", ONE)),
+        );
+        let added = of(TLS, cost)
+            .zip(of("ours", cost))
+            .and_then(|(tls, plain)| tls.zip(&plain, |tls, plain| tls / plain - 1.0));
+        all.push(
+            Figure::new("xmpp.tls_share", "… what TLS adds to it", Unit::Share, added)
+                .target(Target::AtMost(0.15))
+                .limited(m.limited("presence", TLS)),
         );
         all.push(
             Figure::new("xmpp.deliveries", "presences delivered", Unit::PerSecond, of("ours", rate))
@@ -203,6 +214,8 @@ fn growth(few: Option<Samples>, many: Option<Samples>) -> Option<Samples> {
     many?.zip(&few?, |many, few| many / few)
 }
 
+/// Key of the step over TLS.
+const TLS: &str = "ours over TLS";
 /// Sizes of a room.
 const SIZES: &[u16] = &[50, 125, 500, 2000];
 /// The one that all are compared at.

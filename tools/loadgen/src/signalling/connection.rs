@@ -3,10 +3,12 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::{ClientConfig, ClientConnection};
 
 use super::frame::{self, Opcode};
 
@@ -14,6 +16,7 @@ use super::frame::{self, Opcode};
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
     unread: Vec<u8>,
     unsent: Vec<u8>,
     mask: u32,
@@ -35,12 +38,20 @@ pub(super) enum Read {
 
 impl Connection {
     /// Begins to connect.
-    pub(super) fn open(address: SocketAddr, registry: &Registry, token: usize) -> Result<Self> {
+    pub(super) fn open(
+        address: SocketAddr,
+        tls: Option<&Arc<ClientConfig>>,
+        registry: &Registry,
+        token: usize,
+    ) -> Result<Self> {
         let mut stream =
             TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         registry.register(&mut stream, Token(token), Interest::READABLE | Interest::WRITABLE)?;
         let mask = 0x9e37_79b9u32.wrapping_mul(token as u32 + 1);
-        Ok(Self { stream, unread: Vec::new(), unsent: Vec::new(), mask })
+        let begin =
+            |config: &Arc<ClientConfig>| ClientConnection::new(Arc::clone(config), address.ip().into());
+        let tls = tls.map(begin).transpose()?.map(Box::new);
+        Ok(Self { stream, tls, unread: Vec::new(), unsent: Vec::new(), mask })
     }
 
     /// After the first event: whether the connection stands.
@@ -76,6 +87,11 @@ impl Connection {
 
     /// Writes what the kernel takes.
     pub(super) fn flush(&mut self) -> Result<()> {
+        if let Some(tls) = &mut self.tls {
+            let taken = tls.writer().write(&self.unsent)?;
+            self.unsent.drain(..taken);
+            return write_records(tls, &mut self.stream);
+        }
         let mut done = 0;
         while let Some(rest) = self.unsent.get(done..).filter(|r| !r.is_empty()) {
             match self.stream.write(rest) {
@@ -99,6 +115,13 @@ impl Connection {
         let old = self.unread.len();
         let (kept, free) = buffer.split_at_mut(old);
         kept.copy_from_slice(&self.unread);
+        if let Some(tls) = &mut self.tls {
+            return Ok(match read_records(tls, &mut self.stream, free)? {
+                // Whether there is more, only the next read says.
+                Read::Bytes { there, more } => Read::Bytes { there: old + there, more },
+                other => other,
+            });
+        }
         loop {
             match self.stream.read(free) {
                 Ok(0) => return Ok(Read::End),
@@ -124,6 +147,40 @@ impl Connection {
     pub(super) fn finish(&self) {
         // The server may be gone already.
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
+    }
+}
+
+fn write_records(tls: &mut ClientConnection, stream: &mut TcpStream) -> Result<()> {
+    while tls.wants_write() {
+        match tls.write_tls(stream) {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) => return Err(e).context("the server has closed a connection"),
+        }
+    }
+    Ok(())
+}
+
+fn read_records(tls: &mut ClientConnection, stream: &mut TcpStream, into: &mut [u8]) -> Result<Read> {
+    loop {
+        match tls.reader().read(into) {
+            Ok(0) => return Ok(Read::End),
+            Ok(there) => return Ok(Read::Bytes { there, more: true }),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+            Err(e) => return Err(e).context("cannot read from the server"),
+        }
+        match tls.read_tls(stream) {
+            Ok(0) => return Ok(Read::End),
+            Ok(_) => {
+                tls.process_new_packets().context("the server's TLS")?;
+                write_records(tls, stream)?;
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(Read::End),
+            Err(e) => return Err(e).context("cannot read from the server"),
+        }
     }
 }
 

@@ -140,7 +140,7 @@ impl Fleet {
 
     fn connect_to(&mut self, address: SocketAddr, is_focus: bool) -> Result<usize> {
         let id = self.clients.len();
-        let connection = Connection::open(address, self.poll.registry(), id)?;
+        let connection = Connection::open(address, self.target.tls.as_ref(), self.poll.registry(), id)?;
         self.clients.push(Client {
             connection,
             address,

@@ -14,6 +14,7 @@ mod scan;
 mod scenario;
 mod stanza;
 mod target;
+mod tls;
 mod window;
 
 use std::time::Duration;

@@ -1,13 +1,19 @@
 //! Where the server is and what its hosts are called.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use rustls::ClientConfig;
+
+use super::tls;
 
 /// A server to load.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) address: SocketAddr,
+    /// `None`: not encrypted.
+    pub(super) tls: Option<Arc<ClientConfig>>,
     /// `host:port`, for the Host header.
     pub(super) host: String,
     /// `/xmpp-websocket`
@@ -31,16 +37,16 @@ impl Target {
         auth_domain: Option<&str>,
         focus_domain: Option<&str>,
     ) -> Result<Self> {
-        let Some(rest) = url.strip_prefix("ws://") else {
-            bail!(
-                "`{url}` does not begin with ws://; TLS belongs to the web server in front and is not measured here"
-            );
+        let (tls, rest) = match (url.strip_prefix("ws://"), url.strip_prefix("wss://")) {
+            (Some(rest), _) => (None, rest),
+            (_, Some(rest)) => (Some(tls::anybody()?), rest),
+            (None, None) => bail!("`{url}` does not begin with ws:// or wss://"),
         };
         let (host, path) = rest.split_once('/').unwrap_or((rest, "xmpp-websocket"));
         let with_port = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
             host.to_owned()
         } else {
-            format!("{host}:80")
+            format!("{host}:{}", if tls.is_some() { 443 } else { 80 })
         };
         let address = with_port
             .to_socket_addrs()
@@ -52,6 +58,7 @@ impl Target {
         };
         Ok(Self {
             address,
+            tls,
             host: host.to_owned(),
             path: format!("/{path}"),
             domain: domain.to_owned(),
@@ -74,7 +81,7 @@ mod tests {
         assert_eq!((t.path.as_str(), t.muc.as_str()), ("/a/xmpp-websocket?x=1", "muc.meet.jitsi"));
         let t = Target::new("ws://127.0.0.1", "d", Some("rooms.d"), None, None).unwrap();
         assert_eq!((t.address.port(), t.path.as_str(), t.muc.as_str()), (80, "/xmpp-websocket", "rooms.d"));
-        assert!(Target::new("wss://x/", "d", None, None, None).unwrap_err().to_string().contains("ws://"));
+        assert!(Target::new("http://x/", "d", None, None, None).unwrap_err().to_string().contains("ws://"));
         assert!(
             Target::new("ws://:5/", "d", None, None, None).unwrap_err().to_string().contains("no known host")
         );
