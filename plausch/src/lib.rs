@@ -18,6 +18,7 @@ mod patience;
 mod serve;
 mod setup;
 mod shares;
+mod support;
 mod tls;
 mod wiring;
 mod words;

@@ -8,6 +8,15 @@ export const make = (tag, properties = {}, ...kids) => {
   return node;
 };
 
+// One of the page's own pictures, by the id of its symbol.
+export function drawing(id) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  svg.setAttribute('aria-hidden', 'true');
+  svg.append(document.createElementNS('http://www.w3.org/2000/svg', 'use'));
+  svg.firstChild.setAttribute('href', `#${id}`);
+  return svg;
+}
+
 // Gives an element a track, and touches it only when the track is another one.
 export function show(node, track) {
   const now = node.srcObject?.getTracks()[0] ?? null;

@@ -15,13 +15,14 @@ export const texts = {
     connection: 'Connection', path: 'Path', rtt: 'Round trip', loss: 'Loss (from you / to you)', rate: 'Rate (from you / to you)', encryption: 'Encryption', channel: 'Bridge channel', ice: 'ICE',
     open: 'open', shut: 'not open', sending: 'You send', receiving: 'You receive', who: 'Who', kind: 'What', codec: 'Codec', picture: 'Picture', bitrate: 'Rate', audio: 'sound', video: 'video', desktop: 'screen',
     noSession: 'The media session begins when somebody else is in the meeting.', ms: '{n} ms', kbits: '{n} kbit/s', percent: '{n} %', good: 'good', fair: 'fair', poor: 'poor', quality: 'Your connection: {q}',
-    host: 'direct', srflx: 'through a router', prflx: 'through a router', relay: 'through a relay', language: 'Deutsch', webApp: 'This is the built-in test page. The full Jitsi Meet app is served when the server is started with --web.',
+    host: 'direct', srflx: 'through a router', prflx: 'through a router', relay: 'through a relay', language: 'Deutsch', webApp: 'This is the built-in test page. The full Jitsi Meet app is served when the server is started with ‑‑web.',
     check: 'Test camera, sound and network', checkAgain: 'Test again', cancel: 'Cancel', people: 'Participants', tools: 'Meeting controls',
     devices: 'Choose camera, microphone, loudspeaker', chooseCam: 'Camera', chooseMic: 'Microphone', chooseSpeaker: 'Loudspeaker', testSound: 'Play a test sound',
     micWord: 'Mic', camWord: 'Camera', wordShare: 'Screen', wordCopy: 'Link', wordLeave: 'Leave', invite: 'Share the link', roomMissing: 'Please give the meeting a name.',
     sureKick: 'Remove {name} from the meeting?', rejoining: 'The server is away for a moment. You will be back in the meeting by yourself …',
     needsHttpsNow: 'This page was opened without https, so the browser gives it neither camera nor microphone. Open the same address with https:// in front, or ask whoever runs this server.',
     checking_server: 'Connecting to the server …', checking_media: 'Looking for a way for picture and sound …', checking_back: 'Say something, please. You will see and hear it in a moment.',
+    codeIs: 'Tell the helpdesk this code:', codeNote: 'With it they see what this test found: no name, no address, no meeting. It is valid for {n} minutes.',
     filmNote: 'This is how others see and hear you:',
     verdict_good: 'Everything works. You can join.', verdict_fair: 'It works, with limits.', verdict_poor: 'Something does not work yet.',
     camWorks: 'The camera works.', camFailed: 'The camera does not work.', micWorks: 'The microphone works.', micFailed: 'The microphone does not work.', micSilent: 'The microphone hears nothing.',
@@ -50,13 +51,14 @@ export const texts = {
     connection: 'Verbindung', path: 'Weg', rtt: 'Umlaufzeit', loss: 'Verlust (von Ihnen / zu Ihnen)', rate: 'Datenrate (von Ihnen / zu Ihnen)', encryption: 'Verschlüsselung', channel: 'Kanal zur Bridge', ice: 'ICE',
     open: 'offen', shut: 'nicht offen', sending: 'Sie senden', receiving: 'Sie empfangen', who: 'Wer', kind: 'Was', codec: 'Codec', picture: 'Bild', bitrate: 'Rate', audio: 'Ton', video: 'Bild', desktop: 'Bildschirm',
     noSession: 'Die Medienverbindung beginnt, wenn noch jemand in der Besprechung ist.', ms: '{n} ms', kbits: '{n} kbit/s', percent: '{n} %', good: 'gut', fair: 'mittel', poor: 'schlecht', quality: 'Ihre Verbindung: {q}',
-    host: 'direkt', srflx: 'durch einen Router', prflx: 'durch einen Router', relay: 'über ein Relay', language: 'English', webApp: 'Das ist die eingebaute Testseite. Die volle Jitsi-Meet-Oberfläche erscheint, wenn der Server mit --web gestartet wird.',
+    host: 'direkt', srflx: 'durch einen Router', prflx: 'durch einen Router', relay: 'über ein Relay', language: 'English', webApp: 'Das ist die eingebaute Testseite. Die volle Jitsi-Meet-Oberfläche erscheint, wenn der Server mit ‑‑web gestartet wird.',
     check: 'Kamera, Ton und Netz testen', checkAgain: 'Noch einmal testen', cancel: 'Abbrechen', people: 'Teilnehmende', tools: 'Bedienung der Besprechung',
     devices: 'Kamera, Mikrofon, Lautsprecher wählen', chooseCam: 'Kamera', chooseMic: 'Mikrofon', chooseSpeaker: 'Lautsprecher', testSound: 'Testton abspielen',
     micWord: 'Mikrofon', camWord: 'Kamera', wordShare: 'Bildschirm', wordCopy: 'Link', wordLeave: 'Verlassen', invite: 'Link weitergeben', roomMissing: 'Bitte geben Sie der Besprechung einen Namen.',
     sureKick: '{name} aus der Besprechung entfernen?', rejoining: 'Der Server ist kurz weg. Sie kommen von selbst in die Besprechung zurück …',
     needsHttpsNow: 'Diese Seite wurde ohne https geöffnet, deshalb gibt der Browser ihr weder Kamera noch Mikrofon. Öffnen Sie dieselbe Adresse mit https:// davor, oder fragen Sie, wer diesen Server betreibt.',
     checking_server: 'Verbindung zum Server …', checking_media: 'Ein Weg für Bild und Ton wird gesucht …', checking_back: 'Bitte sagen Sie etwas. Sie sehen und hören es gleich.',
+    codeIs: 'Nennen Sie der Hotline diesen Code:', codeNote: 'Damit sieht sie, was dieser Test ergab: keinen Namen, keine Adresse, keine Besprechung. Er gilt {n} Minuten.',
     filmNote: 'So sehen und hören andere Sie:',
     verdict_good: 'Alles klappt. Sie können beitreten.', verdict_fair: 'Es klappt, mit Einschränkungen.', verdict_poor: 'Etwas klappt noch nicht.',
     camWorks: 'Die Kamera geht.', camFailed: 'Die Kamera geht nicht.', micWorks: 'Das Mikrofon geht.', micFailed: 'Das Mikrofon geht nicht.', micSilent: 'Das Mikrofon hört nichts.',
@@ -83,6 +85,9 @@ export function choose(wanted) {
 
 export const language = () => current;
 export const other = () => (current === 'de' ? 'en' : 'de');
+
+// A number as people write it there.
+export const number = (n, digits) => n.toLocaleString(current, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 export function t(key, values = {}) {
   const text = texts[current][key] ?? texts.en[key] ?? key;

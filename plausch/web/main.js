@@ -4,33 +4,17 @@ import { $ } from './dom.js';
 import { choose, other, t } from './i18n.js';
 import { LocalMedia } from './media.js';
 import { Meeting, normaliseRoom } from './meeting.js';
+import { Panels } from './panels.js';
+import { Ear, playTones } from './sound.js';
 import { Stage } from './stage.js';
-import { deviceButtons, drawDevices, drawMessages, drawProgress, drawReport, drawVerdict, preview, translate } from './ui.js';
+import { supportCode } from './support.js';
+import { deviceButtons, drawCode, drawDevices, drawMessages, drawProgress, drawVerdict, preview, translate } from './ui.js';
 import { verdict } from './verdict.js';
+import { configuration, link, options, rememberRoom, roomInAddress } from './where.js';
 
-const REPORT_EVERY_MS = 2000;
-// What somebody says quietly; noise of a room stays below.
-const HEARD = 0.04;
 // A server that is renewed is away for seconds; after two minutes somebody has to look.
 const REJOIN_EVERY_MS = 3000;
 const REJOINS = 40;
-
-// The room is the last segment of the address, what stands before it is the tenant.
-const segments = location.pathname.split('/').filter((s) => s);
-const base = segments.length > 1 ? `/${segments.slice(0, -1).join('/')}/` : '/';
-const roomInAddress = segments.at(-1) ?? '';
-const options = new URLSearchParams(location.search);
-
-// The same file that every client reads.
-function configuration() {
-  return new Promise((resolve, reject) => {
-    const script = document.createElement('script');
-    script.src = `${base}config.js`;
-    script.onload = () => (window.config ? resolve(window.config) : reject(new Error('config.js is empty')));
-    script.onerror = () => reject(new Error('config.js cannot be loaded'));
-    document.head.append(script);
-  });
-}
 
 const ready = configuration();
 const meeting = window.plausch = new Meeting(null);
@@ -44,10 +28,12 @@ meeting.join = async (room, given = {}) => {
 choose([options.get('lang') ?? '', ...navigator.languages]);
 translate();
 
+// Our own camera and microphone before the meeting; during it they are the meeting's.
 let media = null;
-let levels = null;
-let heard = false;
+const ear = new Ear((level) => { $('level').value = level; });
 const stage = new Stage(meeting);
+const panels = new Panels(meeting);
+const active = () => (meeting.state === 'joined' ? meeting.media : media);
 
 // One question for camera and microphone at a time; whoever needs the answer waits for it.
 let opening = null;
@@ -58,7 +44,7 @@ function openPreview() {
 
 async function open() {
   media = new LocalMedia();
-  media.addEventListener('change', () => { preview(media); deviceButtons(media); listen(); });
+  media.addEventListener('change', () => { preview(media); deviceButtons(media); ear.listen(media?.track('audio')); });
   await media.start();
   deviceButtons(media);
   await showDevices();
@@ -67,30 +53,6 @@ async function open() {
 async function showDevices() {
   drawDevices(await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [], media, stage.speaker);
 }
-
-// The bar that shows that the microphone hears something.
-function listen() {
-  levels?.close().catch(() => {});
-  levels = null;
-  const track = media?.track('audio');
-  $('level').value = 0;
-  if (!track) return;
-  const context = levels = new AudioContext();
-  const analyser = context.createAnalyser();
-  context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
-  const samples = new Float32Array(analyser.fftSize);
-  const tick = () => {
-    if (levels !== context) return;
-    analyser.getFloatTimeDomainData(samples);
-    const level = Math.min(1, Math.sqrt(samples.reduce((sum, s) => sum + s * s, 0) / samples.length) * 4);
-    $('level').value = level;
-    heard ||= level > HEARD;
-    setTimeout(tick, 100);
-  };
-  tick();
-}
-
-const active = () => (meeting.state === 'joined' ? meeting.media : media);
 
 let drawing = false;
 function draw() {
@@ -108,21 +70,26 @@ function draw() {
   stage.draw();
   drawMessages(meeting.messages);
 }
+function drawSoon() {
+  if (!drawing) { drawing = true; requestAnimationFrame(draw); }
+}
+// A page in the background gets no animation frames, but sound must reach it.
+setInterval(() => { if (document.hidden && drawing) draw(); }, 500);
+// A telephone is turned, a panel opens: the pictures find new places.
+new ResizeObserver(drawSoon).observe($('stage'));
 
 let state = 'new';
 meeting.addEventListener('change', (e) => {
-  if (!drawing) { drawing = true; requestAnimationFrame(draw); }
-  if (e.detail === 'chat' && $('chat').hidden) $('open-chat').querySelector('i').hidden = false;
+  drawSoon();
+  if (e.detail === 'chat') panels.said();
   if (meeting.state === state) return;
   state = meeting.state;
   if (state === 'joined') {
-    levels?.close().catch(() => {});
-    levels = null;
+    ear.stop();
     if (media && media !== meeting.media) media.stop();
   }
   if (['left', 'kicked', 'failed'].includes(state)) {
-    const why = meeting.failures.at(-1)?.[1] ?? '';
-    say(state === 'failed' ? t('failed', { why }) : t(state === 'kicked' ? 'kicked' : meeting.endedBy ? 'ended' : 'left'), state === 'failed');
+    say(state === 'failed' ? failure() : t(state === 'kicked' ? 'kicked' : meeting.endedBy ? 'ended' : 'left'), state === 'failed');
     media = null;
     $('preview').srcObject = null;
     // Somebody who was in comes back by itself; somebody who never came in is told why.
@@ -134,6 +101,14 @@ meeting.addEventListener('change', (e) => {
 function say(text, wrong = false) {
   $('lobby-note').textContent = text;
   $('lobby-note').classList.toggle('note', wrong);
+}
+
+// Why it did not work, and what to do, as far as it is one of the two things that happen.
+function failure() {
+  const why = meeting.failures.at(-1)?.[1] ?? '';
+  const known = /\(503\)/.test(why) ? 'Busy' : /fetch|network/i.test(why) ? 'Unreached' : null;
+  if (!known) return t('failed', { why });
+  return `${t(`server${known}`)} ${t(known === 'Busy' ? 'nextServerBusy' : 'nextServer')}`;
 }
 
 async function rejoin(room, muted) {
@@ -148,10 +123,8 @@ async function rejoin(room, muted) {
     if (meeting.state !== 'failed' || media) { fresh.stop(); return; }
     if (await meeting.join(room, { ...meeting.options, media: fresh }).then(() => true, () => false)) return;
   }
-  say(t('failed', { why: meeting.failures.at(-1)?.[1] ?? '' }), true);
+  say(failure(), true);
 }
-// A page in the background gets no animation frames, but sound must reach it.
-setInterval(() => { if (document.hidden && drawing) draw(); }, 500);
 
 $('join-form').addEventListener('submit', async (e) => {
   e.preventDefault();
@@ -161,7 +134,7 @@ $('join-form').addEventListener('submit', async (e) => {
   if (!room) { $('room').focus(); return; }
   say('');
   if (!media) await openPreview();
-  if (segments.at(-1) !== encodeURIComponent(room)) history.replaceState(null, '', `${base}${encodeURIComponent(room)}${location.search}`);
+  rememberRoom(room);
   const chosen = { media, name: $('name').value.trim() };
   for (const key of ['transport', 'channel']) if (options.get(key)) chosen[key] = options.get(key);
   await meeting.join(room, chosen).catch(() => {});
@@ -183,7 +156,6 @@ $('invite').addEventListener('click', async () => {
   if (navigator.share && await navigator.share({ url }).then(() => true, (e) => e.name === 'AbortError')) return;
   await copyLink();
 });
-const link = () => location.href.split(/[?#]/)[0];
 async function copyLink() {
   const copied = await (navigator.clipboard?.writeText(link()) ?? Promise.reject()).then(() => true, () => false);
   $('call-note').textContent = copied ? t('copied') : link();
@@ -198,9 +170,11 @@ async function runCheck() {
   $('check-again').hidden = true;
   drawProgress('server');
   if ((opening || !media) && meeting.state !== 'joined') await openPreview();
-  heard = false;
-  const facts = await check({ config: await ready, media: active() ?? new LocalMedia(), heard: () => heard || meeting.state === 'joined', progress: drawProgress });
-  drawVerdict(verdict(facts), facts.recording);
+  ear.heard = false;
+  const facts = await check({ config: await ready, media: active() ?? new LocalMedia(), heard: () => ear.heard || meeting.state === 'joined', progress: drawProgress });
+  const lines = verdict(facts);
+  drawVerdict(lines, facts.recording);
+  drawCode(await supportCode(facts, lines));
   checking = false;
   $('check-again').hidden = false;
 }
@@ -227,53 +201,12 @@ for (const [id, kind] of [['choose-cam', 'video'], ['choose-mic', 'audio']]) {
 }
 $('choose-speaker').addEventListener('change', () => stage.useSpeaker($('choose-speaker').value));
 navigator.mediaDevices?.addEventListener?.('devicechange', showDevices);
-
-// Two tones, out of the loudspeaker that was chosen.
-$('test-sound').addEventListener('click', async () => {
-  const context = new AudioContext();
-  const out = context.createMediaStreamDestination();
-  const player = Object.assign(new Audio(), { srcObject: out.stream });
-  if (stage.speaker) await player.setSinkId?.(stage.speaker).catch(() => {});
-  for (const [tone, at] of [[523, 0], [659, 0.4]]) {
-    const [oscillator, gain] = [context.createOscillator(), context.createGain()];
-    oscillator.frequency.value = tone;
-    gain.gain.setValueAtTime(0.2, context.currentTime + at);
-    gain.gain.exponentialRampToValueAtTime(0.001, context.currentTime + at + 0.5);
-    oscillator.connect(gain).connect(out);
-    oscillator.start(context.currentTime + at);
-    oscillator.stop(context.currentTime + at + 0.5);
-  }
-  await player.play().catch(() => {});
-  setTimeout(() => { player.pause(); context.close().catch(() => {}); }, 1200);
-});
-for (const id of ['chat', 'report']) {
-  const toggle = (open) => {
-    $(id).hidden = !open;
-    $(`open-${id}`).ariaExpanded = String(open);
-    if (open) $(id === 'chat' ? 'report' : 'chat').hidden = true;
-    if (open && id === 'chat') { $('open-chat').querySelector('i').hidden = true; $('chat-text').focus(); }
-    if (open && id === 'report') showReport();
-  };
-  $(`open-${id}`).addEventListener('click', () => toggle($(id).hidden));
-  document.querySelector(`[data-close=${id}]`).addEventListener('click', () => toggle(false));
-}
-$('chat-form').addEventListener('submit', (e) => {
-  e.preventDefault();
-  const text = $('chat-text').value.trim();
-  if (text) meeting.chat(text);
-  $('chat-text').value = '';
-});
-
-async function showReport() {
-  if ($('report').hidden || meeting.state !== 'joined') return;
-  drawReport(await meeting.stats(), meeting.members);
-}
-setInterval(showReport, REPORT_EVERY_MS);
+$('test-sound').addEventListener('click', () => playTones(stage.speaker));
 
 for (const button of document.querySelectorAll('.language')) {
-  button.addEventListener('click', () => { choose([other()]); translate(); stage.clear(); draw(); if (media) preview(media); showReport(); });
+  button.addEventListener('click', () => { choose([other()]); translate(); stage.clear(); draw(); if (media) preview(media); panels.report(); });
 }
 addEventListener('pagehide', () => { if (meeting.state === 'joined') meeting.leave(); });
 
-try { $('room').value = decodeURIComponent(roomInAddress); } catch { $('room').value = roomInAddress; }
+$('room').value = roomInAddress();
 if (options.has('test')) { /* a test brings its own media and joins by itself */ } else openPreview();

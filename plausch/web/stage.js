@@ -1,5 +1,5 @@
 // The pictures and sounds of a meeting: who is there in, tiles and players out.
-import { $, make, show } from './dom.js';
+import { $, drawing, make, show } from './dom.js';
 import { t } from './i18n.js';
 
 // In how many columns so many pictures become largest.
@@ -8,6 +8,23 @@ export function columns(pictures, width, height) {
   let best = 1;
   for (let n = 2; n <= pictures; n++) if (size(n) > size(best)) best = n;
   return best;
+}
+
+// Tiles of fewer pixels have no room for words beside the name.
+const NARROW = 200;
+
+// A menu is larger than a small tile, so it lies above all of them, where there is room.
+function place(menu) {
+  if (!menu.open) return;
+  const [button, list] = [menu.querySelector('summary').getBoundingClientRect(), menu.lastChild];
+  list.style.top = `${Math.max(8, Math.min(button.bottom + 4, innerHeight - list.offsetHeight - 8))}px`;
+  list.style.right = `${Math.max(8, Math.min(innerWidth - button.right, innerWidth - list.offsetWidth - 8))}px`;
+  const close = (e) => {
+    if (menu.contains(e.target)) return;
+    menu.open = false;
+    removeEventListener('pointerdown', close);
+  };
+  addEventListener('pointerdown', close);
 }
 
 export class Stage {
@@ -43,7 +60,9 @@ export class Stage {
     const staged = [...wanted.values()].filter((p) => p.kind === 'screen' && !p.own).length;
     // Beside a shared screen everybody else stands in one row.
     const room = $('stage').getBoundingClientRect();
-    $('stage').style.setProperty('--columns', staged ? Math.max(1, wanted.size - staged) : columns(wanted.size, room.width, room.height));
+    const across = staged ? Math.max(1, wanted.size - staged) : columns(wanted.size, room.width, room.height);
+    $('stage').style.setProperty('--columns', across);
+    $('stage').classList.toggle('narrow', room.width / across < NARROW);
     $('alone').hidden = others.length > 0;
     this.#hear(others);
   }
@@ -61,7 +80,7 @@ export class Stage {
       const video = make('video', { autoplay: true, playsInline: true, muted: true });
       const initial = make('div', { className: 'initial', ariaHidden: 'true' });
       const called = make('b');
-      const off = make('span', { className: 'off' });
+      const off = make('span', { className: 'off' }, drawing('mic'), make('span'));
       const role = make('span', { className: 'role' });
       const root = make('article', { className: 'tile' }, initial, video, make('div', { className: 'label' }, called, off, role));
       tile = { root, video, initial, called, off, role };
@@ -82,7 +101,8 @@ export class Stage {
     video.hidden = !p.track;
     tile.initial.textContent = [...p.name][0]?.toUpperCase() ?? '';
     tile.called.textContent = p.name;
-    tile.off.textContent = p.audioMuted && p.kind === 'camera' ? t('mutedLabel') : '';
+    tile.off.hidden = !(p.audioMuted && p.kind === 'camera');
+    tile.off.lastChild.textContent = t('mutedLabel');
     tile.role.textContent = p.role === 'moderator' && p.kind === 'camera' ? t('moderator') : '';
     if (tile.more) tile.more.hidden = this.meeting.role() !== 'moderator';
   }
@@ -91,6 +111,7 @@ export class Stage {
     const act = (key, action) => make('button', { type: 'button', textContent: t(key), onclick: () => { menu.open = false; action().catch(() => {}); } });
     const menu = make('details', { className: 'more' }, make('summary', { textContent: '⋯', ariaLabel: t('moderator') }), make('div', {},
       act('muteThem', () => this.meeting.muteOther(id, 'audio')), act('grant', () => this.meeting.grant(id)), act('kick', () => this.onkick(id))));
+    menu.addEventListener('toggle', () => place(menu));
     root.append(menu);
     return menu;
   }

@@ -1,6 +1,6 @@
 // Draws what is not the stage: texts, buttons, the preview, the check, messages and the report.
 import { $, make, show } from './dom.js';
-import { language, other, t } from './i18n.js';
+import { language, number, other, t } from './i18n.js';
 import { quality } from './verdict.js';
 
 export function translate() {
@@ -60,7 +60,7 @@ export function drawReport(r, names) {
   const body = $('report-body');
   if (!r) { body.replaceChildren(make('p', { textContent: t('noSession') })); return; }
   const path = (c) => (c ? `${t(c.type)}, ${c.protocol?.toUpperCase()}, ${c.family}` : '–');
-  const percent = (x) => t('percent', { n: (x * 100).toFixed(1) });
+  const percent = (x) => t('percent', { n: number(x * 100, 1) });
   const how = quality(r);
   const rows = [
     [t('path'), path(r.local)], [t('rtt'), r.rtt === null ? '–' : t('ms', { n: r.rtt })], [t('loss'), `${percent(r.lossUp)} / ${percent(r.lossDown)}`],
@@ -106,7 +106,16 @@ export function drawVerdict(lines, recording) {
   if (recording) film.src = URL.createObjectURL(recording); else film.removeAttribute('src');
 }
 
+// Four letters to be read aloud, or none.
+export function drawCode(given) {
+  $('check-code').hidden = !given;
+  if (!given) return;
+  $('code').textContent = [...given.code].join(' ');
+  $('code-note').textContent = t('codeNote', { n: given.minutes });
+}
+
 export function drawProgress(step) {
+  drawCode(null);
   $('check-body').replaceChildren(make('p', { textContent: t(`checking_${step}`) }));
   $('check-film').hidden = $('check-film-note').hidden = true;
 }

@@ -4,6 +4,7 @@ pub(crate) mod ask;
 mod drain;
 mod healthcheck;
 pub(crate) mod limits;
+mod support;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use crate::doctor::{self, Doctor, env_file, gather};
 use crate::migrate::{self, Migrate};
 use crate::options::{Role, SETTINGS, environment};
 use crate::setup::{self, Setup};
+use crate::support::desk::Code;
 use crate::words::Language;
 
 /// Where packages keep the configuration. Commands read it when no other is named; a start does not.
@@ -50,6 +52,7 @@ pub(crate) enum Command {
     Drain(Given, Drain, Language),
     Healthcheck(Given),
     Setup(Setup),
+    Support(Given, Code, Language),
     Migrate(Migrate),
 }
 
@@ -86,6 +89,9 @@ pub(crate) fn all() -> Vec<clap::Command> {
         with_options("drain", "Take no new meetings; those that run end by themselves. Exit code 0 when none runs, 1 when the time is up before")
             .arg(value("wait", "TIME", "Wait so long for the last meeting to end, such as 30m."))
             .arg(switch("cancel", "Take new meetings again.").conflicts_with("wait"))
+            .arg(language()),
+        with_options("support", "What the test-call page found at somebody who reads you its four letters. Exit code 0; 1 when there is no such code")
+            .arg(Arg::new("code").value_name("CODE").required(true).help("The four letters; valid for 30 minutes."))
             .arg(language()),
         with_options("healthcheck", "Ask the server on this machine whether it is well: exit code 0 or 1"),
     ]
@@ -146,6 +152,12 @@ pub(crate) fn read(
             let asked = if matches.get_flag("cancel") { Drain::Off } else { Drain::On(wait) };
             Ok(Command::Drain(given(env, Role::AllInOne), asked, language(matches, env)?))
         }
+        "support" => {
+            let code = text(matches, "code").and_then(Code::parse).ok_or_else(|| {
+                bad("CODE", "must be the four letters that the test-call page shows, such as BCDF")
+            })?;
+            Ok(Command::Support(given(env, Role::AllInOne), code, language(matches, env)?))
+        }
         _ => Ok(Command::Healthcheck(given(env, Role::AllInOne))),
     }
 }
@@ -184,6 +196,7 @@ pub(crate) fn run(command: Command) -> Result<u8, StartError> {
         Command::Doctor(asked) => Ok(doctor::run(asked)),
         Command::Drain(given, asked, language) => drain::run(&given.effective?, &asked, language),
         Command::Healthcheck(given) => healthcheck::run(&given.effective?),
+        Command::Support(given, code, language) => support::run(&given.effective?, code, language),
         Command::Setup(asked) => setup::run(&asked),
         Command::Migrate(asked) => migrate::run(&asked),
     }
@@ -226,6 +239,7 @@ mod tests {
             (&["doctor", "--lang", "fr"], "de or en"),
             (&["doctor", "--role", "all"], "videobridge"),
             (&["doctor", "--env-file", "/nonexistent/.env"], "/nonexistent/.env"),
+            (&["support", "OOOO"], "four letters"),
             (&["docter"], "doctor"),
         ] {
             let line = asked(args).unwrap_err().to_string();
@@ -245,6 +259,7 @@ mod tests {
             include_str!("../../../docs/admin/moving.md"),
             include_str!("../../../docs/admin/umzug.md"),
             include_str!("../../../docs/admin/doctor.md"),
+            include_str!("../../../docs/admin/test-call.md"),
         ];
         let mut found = 0;
         for page in pages {

@@ -25,6 +25,7 @@ use crate::front::secure::{self, Elsewhere};
 use crate::front::{self, Front};
 use crate::options::{CertificateOrigin, Https, Role, Settings, named};
 use crate::serve::{Before, Serving};
+use crate::support::Support;
 use crate::tls::Certificate;
 use crate::{admin, greeting, serve};
 
@@ -94,10 +95,12 @@ pub(crate) async fn run(
             let (focus, handle) = focus::start(p, link, focus::Alone::No)?;
             let mut all = xmpp.with(bridge).with(focus);
             let front = Front::new(settings.web.clone(), settings.domains.clone(), settings.client.clone());
-            all.public = front.router(all.public);
+            let support = Support::new();
+            all.public = front.router(all.public.merge(support.public()));
             let draining = Draining { focus: Some(handle), bridge: Some(jvb) };
             let about = admin::about(p.health.clone(), "Plausch");
-            all.admin = all.admin.merge(about).merge(draining::router(draining));
+            all.admin = all.admin.merge(about).merge(draining::router(draining)).merge(support.admin());
+            p.metrics.add(move |out| support.write_metrics(out));
             (all, if settings.web.tenants { front::rewrite } else { front::rewrite_without_tenants })
         }
         // A web server in front of this role adds the tenant itself, so its requests are left as they are.

@@ -1,8 +1,10 @@
 // What people are told about their devices and their network.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { test } from 'node:test';
 import { texts } from '../i18n.js';
 import { columns } from '../stage.js';
+import { reportOf } from '../support.js';
 import { quality, verdict } from '../verdict.js';
 
 const WELL = {
@@ -54,4 +56,19 @@ test('pictures are as large as the window lets them be', () => {
   assert.equal(columns(4, 900, 500), 2);
   assert.equal(columns(9, 900, 500), 3);
   assert.equal(columns(0, 0, 0), 1);
+});
+
+test('all that can be found, and nothing else, is known to the server with the same weight', () => {
+  const server = fs.readFileSync(new URL('../../src/support/report.rs', import.meta.url), 'utf8');
+  const known = new Set([...server.matchAll(/^ {4}(good|fair|poor)\(\s*"(\w+)"/gm)].map(([, level, name]) => `${level} ${name}`));
+  const said = new Set();
+  for (const change of [{}, { secure: false }, { errors: { audio: 'x', video: 'x' } }, { heard: false }, { server: 'unreached' }, { server: 'unreached', status: 503 }, { ice: 'failed' },
+    { path: { type: 'relay' } }, { back: {} }, { rtt: 200 }, { rtt: 400 }]) for (const l of verdict({ ...WELL, ...change })) said.add(`${l.level} ${l.say}`);
+  assert.deepEqual([...said].sort(), [...known].sort());
+});
+
+test('a report for the helpdesk has figures only when there was a connection, and nothing but lines and figures', () => {
+  const facts = { ...WELL, recording: 'film', rtt: 20 };
+  assert.deepEqual(reportOf(facts, [{ say: 'camWorks', level: 'good' }]), { found: ['camWorks'], path: WELL.path, rtt: 20, lossUp: 0, lossDown: 0 });
+  assert.deepEqual(reportOf({ ...facts, ice: 'failed' }, [{ say: 'udpBlocked' }]), { found: ['udpBlocked'] });
 });

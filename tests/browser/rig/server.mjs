@@ -33,6 +33,9 @@ export class Server {
   // Resident memory of the process in kB.
   memory() { return +/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${this.child.pid}/status`, 'utf8'))[1]; }
 
+  // What the admin's listener answers.
+  async admin(where) { return (await fetch(`http://127.0.0.1:${PORTS.admin}${where}`)).json(); }
+
   async stats() { return (await fetch(`http://127.0.0.1:${PORTS.admin}/colibri/stats`)).json(); }
 
   // A metric's value summed over its labels; undefined when there is none.
