@@ -12,13 +12,14 @@ const FLAGS = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-qui
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const INIT = fs.readFileSync(path.join(HERE, '../pages/init.js'), 'utf8');
 
-// `behind`: the network in which it runs (network.mjs). `proxy`: the HTTP proxy that it uses. `name`: leads to the server, for it alone.
-export async function launch({ behind, proxy, name } = {}) {
+// `behind`: the network in which it runs (network.mjs). `proxy`: the HTTP proxy that it uses. `name`: leads to the server, for it alone. `letters`: its fonts (album.mjs).
+export async function launch({ behind, proxy, name, letters } = {}) {
   const installed = process.env.CHROMIUM ?? '/usr/bin/chromium';
   if (!fs.existsSync(installed)) throw new Error(`no browser at ${installed}: run \`cargo xtask test\`, which installs it`);
   const executablePath = behind?.wrap(installed) ?? installed;
   // Playwright's own way to trust a certificate does not reach TURN over TLS.
-  return chromium.launch({ executablePath, headless: true, args: [...FLAGS, ...(behind ? ['--ignore-certificate-errors'] : []), ...(proxy ? [`--proxy-server=${proxy}`] : []), ...(name ? [`--host-resolver-rules=MAP ${name} ${behind.constructor.SERVER}`] : [])] });
+  const args = [...FLAGS, ...(behind ? ['--ignore-certificate-errors'] : []), ...(proxy ? [`--proxy-server=${proxy}`] : []), ...(name ? [`--host-resolver-rules=MAP ${name} ${behind.constructor.SERVER}`] : []), ...(letters?.flags ?? [])];
+  return chromium.launch({ executablePath, headless: true, args, env: { ...process.env, ...letters?.env } });
 }
 
 // A page with one participant. `kind`: how the page is driven (see clients.mjs).
