@@ -23,6 +23,7 @@ mod budgets;
 mod colibri;
 mod conference;
 mod config;
+pub mod debug;
 mod disco;
 mod engine;
 mod features;

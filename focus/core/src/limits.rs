@@ -98,3 +98,7 @@ pub const BRIDGE_RESET: Duration = Duration::from_secs(60);
 /// Endpoints added within this count as load that the bridge has not yet published, as upstream
 /// (`participant-rampup-interval`).
 pub const BRIDGE_RAMP_UP: Duration = Duration::from_secs(20);
+/// Conferences in one answer of `/debug`; further ones are counted. Reason: more is read by nobody. About 200 bytes each.
+pub const DEBUG_CONFERENCES: usize = 1_000;
+/// Members in one answer of `/debug`. Reason: the largest room, and some. About 200 bytes each: 1 MB.
+pub const DEBUG_MEMBERS: usize = 5_000;

@@ -17,7 +17,7 @@ use crate::run::{FocusHandle, HttpConferenceRequest};
 pub struct Routers {
     /// Safe to publish: `/conference-request/v1`.
     pub public: Router,
-    /// For the admin's own listener: `/about/health`, `/about/version`, `/stats`.
+    /// For the admin's own listener: `/about/health`, `/about/version`, `/stats`, `/debug`.
     pub admin: Router,
 }
 
@@ -36,6 +36,7 @@ pub fn router(handle: FocusHandle) -> Routers {
         .route("/about/health", get(health))
         .route("/about/version", get(version))
         .route("/stats", get(stats))
+        .merge(crate::debug::router())
         .with_state(handle);
     Routers { public, admin }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod config;
+mod debug;
 mod http;
 pub mod limits;
 mod run;

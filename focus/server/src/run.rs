@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use focus_core::debug::{Asked, Debug};
 use focus_core::{Config, Focus, HttpAnswer, HttpRequestId, Network, Output, Stats};
 use service::SystemEntropy;
 use xmpp_link::{Link, LinkEvent, LinkFull};
@@ -41,6 +42,7 @@ pub struct FocusHandle {
 enum Command {
     Conference(HttpConferenceRequest, oneshot::Sender<HttpAnswer>),
     Stats(oneshot::Sender<Stats>),
+    Debug(Asked, oneshot::Sender<Debug>),
     Drain(bool, oneshot::Sender<()>),
 }
 
@@ -60,6 +62,13 @@ impl FocusHandle {
     pub async fn stats(&self) -> Option<Stats> {
         let (reply, answer) = oneshot::channel();
         self.commands.try_send(Command::Stats(reply)).ok()?;
+        tokio::time::timeout(limits::STATS, answer).await.ok()?.ok()
+    }
+
+    /// What it is at, without names; `None` when the engine does not answer.
+    pub async fn debug(&self, asked: Asked) -> Option<Debug> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.try_send(Command::Debug(asked, reply)).ok()?;
         tokio::time::timeout(limits::STATS, answer).await.ok()?.ok()
     }
 
@@ -204,6 +213,9 @@ impl Task {
             Command::Drain(on, reply) => {
                 self.focus.set_draining(on);
                 let _ = reply.send(());
+            }
+            Command::Debug(asked, reply) => {
+                let _ = reply.send(self.focus.debug(Instant::now(), &asked));
             }
             Command::Stats(reply) => {
                 // Whoever asked may have gone.

@@ -70,6 +70,13 @@ pub enum Command {
         /// Whose answer it will be.
         request: RequestId,
     },
+    /// Asks for [`Event::Debug`].
+    Debug {
+        /// Whose answer it will be.
+        request: RequestId,
+        /// One conference with its endpoints, by our id or the focus'; else all in short.
+        conference: Option<String>,
+    },
     /// Closes all channels and forgets everything.
     Shutdown,
 }
@@ -83,6 +90,13 @@ pub enum Event {
         request: RequestId,
         /// What was done, or why not.
         result: Result<Box<ConferenceModified>, Box<StanzaError>>,
+    },
+    /// The answer to [`Command::Debug`].
+    Debug {
+        /// The request.
+        request: RequestId,
+        /// Conferences by our ids, as JSON, without names and addresses.
+        conferences: Box<serde_json::Map<String, serde_json::Value>>,
     },
     /// The WebSocket is a bridge channel now: complete the upgrade, then send what follows.
     WebSocketAccepted {

@@ -51,6 +51,7 @@ mod command;
 mod conference;
 mod config;
 mod counters;
+mod debug;
 mod demux;
 mod endpoint;
 mod expiry;

@@ -154,3 +154,6 @@ pub const NO_CHANNEL_DELAY: Duration = Duration::from_secs(30);
 
 /// Number of endpoints up to which `EndpointStats` go to everybody (`stats-filter-threshold`).
 pub const STATS_FILTER_THRESHOLD: usize = 20;
+
+/// Conferences in one shard's answer of `/debug`. Reason: more is read by nobody. About 150 bytes each.
+pub const DEBUG_CONFERENCES: usize = 1_000;

@@ -32,7 +32,7 @@ use crate::media::EndpointKey;
 use crate::outlet::{Endpoints, Outlet};
 use crate::timers::{Armed, Timer, Timers};
 use crate::transport::{Path, Shared, Stun, TransportEvent};
-use crate::{limits, stats};
+use crate::{debug, limits, stats};
 
 /// A part of the bridge with its own conferences, driven by one thread. See the crate documentation.
 pub struct Shard {
@@ -191,6 +191,10 @@ impl Shard {
             Command::Stats { request } => {
                 let stats = Box::new(stats::collect(self, now));
                 self.endpoints.event(Event::Stats { request, stats });
+            }
+            Command::Debug { request, conference } => {
+                let conferences = Box::new(debug::collect(self, now, conference.as_deref()));
+                self.endpoints.event(Event::Debug { request, conferences });
             }
             Command::Shutdown => {
                 let all: Vec<_> = self.by_meeting.values().copied().collect();

@@ -72,6 +72,9 @@ struct Place {
     asked_by: Option<String>,
 }
 
+/// What shards tell of conferences: JSON by our ids.
+pub(crate) type Conferences = serde_json::Map<String, serde_json::Value>;
+
 /// A shard's answer to come.
 type Answer = oneshot::Receiver<Result<ConferenceModified, StanzaError>>;
 
@@ -102,6 +105,7 @@ struct State {
     conferences: HashMap<MeetingId, Place>,
     colibri: HashMap<RequestId, oneshot::Sender<Result<ConferenceModified, StanzaError>>>,
     stats: HashMap<RequestId, oneshot::Sender<ShardStats>>,
+    debug: HashMap<RequestId, oneshot::Sender<Conferences>>,
     opening: HashMap<SocketId, oneshot::Sender<bool>>,
 }
 
@@ -280,6 +284,26 @@ impl Control {
         all
     }
 
+    /// What the shards that answer in time are at: all conferences in short, or the one of this id with its endpoints.
+    pub(crate) async fn debug(&self, conference: Option<&str>) -> Conferences {
+        let mut waits = Vec::with_capacity(self.ports.len());
+        for shard in 0..self.ports.len() {
+            let request = RequestId(self.number());
+            let (answer, wait) = oneshot::channel();
+            self.state().debug.insert(request, answer);
+            self.send(shard, Command::Debug { request, conference: conference.map(str::to_owned) });
+            waits.push((request, wait));
+        }
+        let mut all = Conferences::new();
+        for (request, wait) in waits {
+            if let Ok(Ok(conferences)) = tokio::time::timeout(limits::ANSWER_WAIT, wait).await {
+                all.extend(conferences);
+            }
+            self.state().debug.remove(&request);
+        }
+        all
+    }
+
     /// How many shards there are.
     pub(crate) const fn shards(&self) -> usize {
         self.ports.len()
@@ -309,6 +333,11 @@ impl Control {
             Event::Stats { request, stats } => {
                 if let Some(waiting) = state.stats.remove(&request) {
                     let _ = waiting.send(*stats);
+                }
+            }
+            Event::Debug { request, conferences } => {
+                if let Some(waiting) = state.debug.remove(&request) {
+                    let _ = waiting.send(*conferences);
                 }
             }
             Event::WebSocketAccepted { socket } => {

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jitsi_xmpp::bridge_stats::BridgeStats;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use service::Exposition;
 use videobridge_core::media::DropReason;
 use videobridge_core::stats::BridgeState;
 use videobridge_core::{Discard, ShardStats};
 
-use crate::control::Control;
+use crate::control::{Conferences, Control};
 use crate::shards::ThreadCounters;
 use crate::xmpp::Counters as BreweryCounters;
 
@@ -151,6 +151,47 @@ impl Reporter {
         let elapsed = latest.now_at.saturating_duration_since(latest.before_at);
         let rate = now.packet_rate(&latest.before, elapsed);
         now.keys(&latest.before, elapsed, &self.state(rate, latest.answered))
+    }
+
+    /// What is asked for over HTTP: the same, and what the bridge of today says no more while dashboards still show it.
+    pub(crate) async fn json_for_dashboards(&self) -> Map<String, Value> {
+        let mut keys = self.json().await;
+        let sizes = self.latest().now.conferences_by_size;
+        let copies = [
+            ("loss_rate_download", "incoming_loss"),
+            ("loss_rate_upload", "outgoing_loss"),
+            ("audiochannels", "endpoints"),
+            ("videochannels", "endpoints"),
+            ("videostreams", "endpoints_sending_video"),
+        ];
+        for (old, now) in copies {
+            if let Some(value) = keys.get(now).cloned() {
+                keys.insert(old.to_owned(), value);
+            }
+        }
+        // By participants; the last of the 22 is for more than that.
+        let sizes = sizes.iter().copied().chain([0]).collect::<Vec<u64>>();
+        keys.insert("conference_sizes".to_owned(), sizes.into());
+        keys
+    }
+
+    /// The frame of `/debug` around what the shards tell.
+    pub(crate) fn debug(&self, conferences: Conferences) -> Value {
+        let latest = self.latest();
+        let elapsed = latest.now_at.saturating_duration_since(latest.before_at);
+        let state = self.state(latest.now.packet_rate(&latest.before, elapsed), latest.answered);
+        let shutdown = match (state.shutting_down, state.graceful_shutdown) {
+            (true, _) => "SHUTTING_DOWN",
+            (_, true) => "GRACEFUL_SHUTDOWN",
+            _ => "RUNNING",
+        };
+        json!({
+            "shutdown_state": shutdown,
+            "drain": state.drain,
+            "time": state.current_timestamp,
+            "load_management": { "stress": state.stress_level },
+            "conferences": conferences,
+        })
     }
 
     /// What is published in the brewery, and whether the bridge is well.

@@ -218,6 +218,26 @@ async fn rest_interface_answers_as_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compat_the_state_of_the_bridge_has_upstream_s_addresses() {
+    let bridge = Bridge::start(2, None).await;
+    bridge.json("POST", "/colibri/v2/conferences", &create("m", "abcd0123")).await;
+    let all = bridge.json("GET", "/debug", &json!(null)).await;
+    assert_eq!((&all["shutdown_state"], &all["drain"]), (&json!("RUNNING"), &json!(false)));
+    assert!(all["load_management"]["stress"].is_f64() && all["time"].is_string());
+    let (id, short) = all["conferences"].as_object().unwrap().iter().next().unwrap();
+    assert_eq!(short["endpoint_count"], 1);
+    let one = bridge.json("GET", &format!("/debug/{id}"), &json!(null)).await;
+    let endpoint = bridge.json("GET", &format!("/debug/{id}/abcd0123"), &json!(null)).await;
+    assert_eq!((&one["meeting_id"], &one["endpoints"]["abcd0123"]), (&json!("m"), &endpoint));
+    assert!(!all.to_string().contains("room@muc"), "the room has a name, and it is not told");
+    for nothing in ["/debug/x".to_owned(), format!("/debug/{id}/x")] {
+        assert_eq!(bridge.request("GET", &nothing, "").await.0, 404);
+    }
+    assert_eq!(bridge.request("GET", "/colibri/debug", "").await.0, 301);
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn web_socket_is_a_bridge_channel_for_those_who_know_the_password() {
     let bridge = Bridge::start(2, None).await;
     let answer = bridge.json("POST", "/colibri/v2/conferences", &create("m", "abcd")).await;

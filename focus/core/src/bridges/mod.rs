@@ -3,7 +3,7 @@
 mod brewery;
 pub(crate) mod select;
 
-pub(crate) use brewery::{Brewery, BridgeEvent};
+pub(crate) use brewery::{Brewery, Bridge, BridgeEvent};
 
 #[cfg(test)]
 mod tests;

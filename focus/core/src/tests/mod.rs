@@ -2,6 +2,7 @@
 
 mod again;
 mod bounds;
+mod debug;
 mod faults;
 mod hostile;
 mod meeting;

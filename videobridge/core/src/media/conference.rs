@@ -43,7 +43,7 @@ use self::tick::Clock;
 use super::allocation::settings::{AudioSubscription, VideoUpdate, fits};
 use super::counters::{Counters, DropReason};
 use super::egress::write::Buffers;
-use super::ids::{MemberIx, SourceIx};
+use super::ids::{Bitrate, MemberIx, SourceIx};
 use super::ingress::source::Signalled;
 use super::limits::{
     ALLOCATIONS_OF_ALL_PER_SENDER, MAX_EARLY_VIDEO_TYPES, MAX_SOURCES_PER_ENDPOINT, MAX_SSRCS_PER_ENDPOINT,
@@ -284,6 +284,32 @@ impl MediaConference {
             })
         };
         (sends(MediaType::Audio), sends(MediaType::Video))
+    }
+
+    /// What an endpoint wants and gets, as JSON.
+    pub(crate) fn debug(&self, key: EndpointKey) -> serde_json::Map<String, serde_json::Value> {
+        let Some(member) = self.members.by_key(key) else { return serde_json::Map::new() };
+        let rate = |b: Bitrate| b.0;
+        let value = serde_json::json!({
+            "allocation_settings": {
+                "last_n": member.settings.last_n,
+                "default_height": member.settings.default_height,
+                "on_stage_sources": member.settings.on_stage.len(),
+                "selected_sources": member.settings.selected.len(),
+                "assumed_bandwidth_bps": member.settings.assumed_bandwidth.map(rate),
+            },
+            "bandwidth": {
+                "estimate_bps": member.egress.estimator.estimate().map(rate),
+                "ideal_bps": member.ideal.map(rate),
+            },
+            "forwarded_sources": member.forwarded.len(),
+            "ssrc_rewriting": member.rewriting,
+            "force_muted": member.muted,
+        });
+        match value {
+            serde_json::Value::Object(object) => object,
+            _ => serde_json::Map::new(),
+        }
     }
 
     /// Whether `receiver` shows `sender`, so that it has a use for its connection statistics: a recent speaker, or

@@ -40,6 +40,23 @@ fn conferences_of_a_shard_have_a_limit() {
 }
 
 #[test]
+fn so_many_conferences_are_told_of_at_once() {
+    let mut world = World::new();
+    let told = |world: &mut World, n: usize| {
+        assert_eq!(refused(world, of(n, true, vec![])), None);
+        world.command(Command::Debug { request: RequestId(1), conference: None });
+        let Some(Event::Debug { conferences, .. }) = world.events.pop_back() else { panic!("no answer") };
+        conferences.len()
+    };
+    assert_eq!(told(&mut world, 0), 1);
+    for n in 1..limits::DEBUG_CONFERENCES - 1 {
+        assert_eq!(refused(&mut world, of(n, true, vec![])), None);
+    }
+    assert_eq!(told(&mut world, limits::DEBUG_CONFERENCES), limits::DEBUG_CONFERENCES);
+    assert_eq!(told(&mut world, limits::DEBUG_CONFERENCES + 1), limits::DEBUG_CONFERENCES);
+}
+
+#[test]
 fn endpoints_of_a_shard_have_a_limit() {
     let mut world = World::new();
     let meetings = limits::MAX_ENDPOINTS / limits::MAX_ENDPOINTS_PER_CONFERENCE;

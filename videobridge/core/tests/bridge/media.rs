@@ -6,7 +6,7 @@ use serde_json::Value;
 use videobridge_core::Command;
 use videobridge_core::{Event, RequestId};
 
-use crate::world::{World, audio_source, endpoint, request, rtp};
+use crate::world::{World, audio_source, endpoint, new_endpoint, request, rtp};
 use peer::Options;
 
 const SSRC: u32 = 1001;
@@ -119,6 +119,39 @@ fn nothing_goes_to_an_endpoint_that_left_or_is_silent() {
     }
     assert_eq!(world.shard.counters().packets_sent, sent, "consent is lost, so nothing is sent (RFC 7675)");
     assert_eq!(world.peers[2].rtp.len(), 5);
+}
+
+fn debug(world: &mut World, conference: Option<&str>) -> serde_json::Map<String, serde_json::Value> {
+    let conference = conference.map(str::to_owned);
+    world.command(Command::Debug { request: RequestId(98), conference });
+    let Some(Event::Debug { conferences, .. }) = world.events.pop_back() else { panic!("no answer") };
+    *conferences
+}
+
+#[test]
+fn the_state_of_a_conference_says_how_its_people_are_connected_and_not_who_or_where_they_are() {
+    let mut world = three();
+    world.modify(request(false, vec![new_endpoint("anna-m")])).unwrap();
+    send(&mut world, 1..51);
+    let all = debug(&mut world, None);
+    let (id, short) = all.iter().next().unwrap();
+    assert_eq!((all.len(), &short["endpoint_count"], short.get("endpoints")), (1, &4.into(), None));
+    for asked in [id.as_str(), short["meeting_id"].as_str().unwrap()] {
+        let one = debug(&mut world, Some(asked));
+        let endpoints = one[id]["endpoints"].as_object().unwrap();
+        let first = &endpoints["aaaa0001"];
+        assert_eq!((&first["ice"], &first["address_family"]), (&"connected".into(), &"IPv4".into()));
+        assert_eq!(
+            (&first["sends_audio"], &endpoints["aaaa0002"]["sends_audio"]),
+            (&true.into(), &false.into())
+        );
+        assert!(first["allocation_settings"]["last_n"].is_i64() && first["rtt_ms"].is_f64(), "{first}");
+        // An id that a client chose may be a name.
+        assert_eq!(endpoints["unnamed-1"]["ice"], "checking");
+        let text = serde_json::to_string(&one).unwrap();
+        assert!(!text.contains("anna") && !text.contains("10.0.") && !text.contains("192."), "{text}");
+    }
+    assert!(debug(&mut world, Some("nobody")).is_empty());
 }
 
 #[test]

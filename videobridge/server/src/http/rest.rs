@@ -32,7 +32,43 @@ pub(crate) fn about(rest: Rest) -> axum::Router {
         .with_state(rest)
 }
 
-/// Everything below `/colibri`.
+/// `/debug`: what conferences and endpoints are at (bridge appendix C). Upstream's short form for all, its full one for one.
+fn debug_routes() -> axum::Router<Rest> {
+    axum::Router::new()
+        .route("/debug", get(debug))
+        .route("/debug/{conference}", get(debug_conference))
+        .route("/debug/{conference}/{endpoint}", get(debug_endpoint))
+        // compat: the old address (test: compat_the_state_of_the_bridge_has_upstream_s_addresses).
+        .route(
+            "/colibri/debug",
+            get(async || (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, "/debug")])),
+        )
+}
+
+async fn debug(State(rest): State<Rest>) -> Response {
+    let conferences = rest.control.debug(None).await;
+    Json(rest.reporter.debug(conferences)).into_response()
+}
+
+async fn debug_conference(State(rest): State<Rest>, Path(conference): Path<String>) -> Response {
+    match rest.control.debug(Some(&conference)).await.into_iter().next() {
+        Some((_, state)) => Json(state).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn debug_endpoint(
+    State(rest): State<Rest>,
+    Path((conference, endpoint)): Path<(String, String)>,
+) -> Response {
+    let found = rest.control.debug(Some(&conference)).await.into_iter().next();
+    match found.as_ref().and_then(|(_, state)| state.get("endpoints")?.get(&endpoint)) {
+        Some(state) => Json(state.clone()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// Everything below `/colibri`, and `/debug`.
 pub(crate) fn colibri(rest: Rest) -> axum::Router {
     axum::Router::new()
         .route("/colibri/stats", get(stats))
@@ -41,6 +77,7 @@ pub(crate) fn colibri(rest: Rest) -> axum::Router {
         .route("/colibri/drain", get(drain))
         .route("/colibri/drain/enable", post(drain_on))
         .route("/colibri/drain/disable", post(drain_off))
+        .merge(debug_routes())
         .with_state(rest)
 }
 
@@ -56,7 +93,7 @@ async fn version(State(rest): State<Rest>) -> Response {
 }
 
 async fn stats(State(rest): State<Rest>) -> Response {
-    Json(rest.reporter.json().await).into_response()
+    Json(rest.reporter.json_for_dashboards().await).into_response()
 }
 
 async fn modify(State(rest): State<Rest>, request: Request) -> Response {

@@ -1,0 +1,86 @@
+//! A shard at one moment in; what its conferences and endpoints are at, without names and addresses, out (bridge appendix C).
+//!
+//! For whoever looks for the cause of something. Upstream says that the format is no interface; ours has what helps: how an endpoint is
+//! connected, what it wants, what it gets and what its link carries. Endpoint ids that are not random stay out: clients choose them,
+//! and one may choose a name.
+
+use std::time::Instant;
+
+use jitsi_xmpp::ids::EndpointId;
+use serde_json::{Map, Value, json};
+
+use crate::conference::Conference;
+use crate::endpoint::{Channel, Endpoint};
+use crate::limits;
+use crate::shard::Shard;
+use crate::transport::Consent;
+
+/// All conferences in a line each, up to a bound; or one, by our id or the focus', with its endpoints (of which a conference has
+/// [`limits::MAX_ENDPOINTS_PER_CONFERENCE`]).
+pub(crate) fn collect(shard: &Shard, now: Instant, asked: Option<&str>) -> Map<String, Value> {
+    let wanted = |c: &&Conference| asked.is_none_or(|a| c.id == a || c.meeting.as_str() == a);
+    let found = shard.conferences.iter().map(|(_, c)| c).filter(wanted).take(limits::DEBUG_CONFERENCES);
+    found.map(|c| (c.id.clone(), conference(shard, c, now, asked.is_some()))).collect()
+}
+
+fn conference(shard: &Shard, c: &Conference, now: Instant, full: bool) -> Value {
+    let mut value = json!({
+        "meeting_id": c.meeting.as_str(),
+        "seconds": now.saturating_duration_since(c.created).as_secs(),
+        "endpoint_count": c.endpoints.len(),
+    });
+    if full && let Some(object) = value.as_object_mut() {
+        let mut unnamed = 0;
+        let endpoints: Map<String, Value> = c
+            .endpoints
+            .values()
+            .filter_map(|key| shard.endpoints.get(*key).map(|e| (*key, e)))
+            .map(|(key, e)| {
+                let name = random(&e.id).map_or_else(
+                    || {
+                        unnamed += 1;
+                        format!("unnamed-{unnamed}")
+                    },
+                    str::to_owned,
+                );
+                let (audio, video) = c.media.is_sending(now, key);
+                let mut state = endpoint(e, now);
+                if let Some(state) = state.as_object_mut() {
+                    state.insert("sends_audio".to_owned(), audio.into());
+                    state.insert("sends_video".to_owned(), video.into());
+                    state.extend(c.media.debug(key));
+                }
+                (name, state)
+            })
+            .collect();
+        object.insert("endpoints".to_owned(), endpoints.into());
+    }
+    value
+}
+
+fn endpoint(e: &Endpoint, now: Instant) -> Value {
+    json!({
+        "visitor": e.visitor,
+        "seconds": now.saturating_duration_since(e.created).as_secs(),
+        "ice": match e.transport.consent() {
+            Consent::NotYet => "checking",
+            Consent::Given => "connected",
+            Consent::Lost => "lost",
+        },
+        "address_family": e.transport.selected().map(|p| if p.remote.is_ipv4() { "IPv4" } else { "IPv6" }),
+        "rtt_ms": e.transport.rtt().map(|rtt| rtt.as_secs_f64() * 1000.0),
+        "channel": match e.channel {
+            None => "none",
+            Some(Channel::Data) => "data",
+            Some(Channel::WebSocket(_)) => "websocket",
+        },
+        "seconds_since_media": e.last_packet.map(|at| now.saturating_duration_since(at).as_secs()),
+    })
+}
+
+/// What clients choose by chance is eight hexadecimal digits. Anything else may be a name.
+fn random(id: &EndpointId) -> Option<&str> {
+    let id = id.as_str();
+    let is_random = id.len() == 8 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    is_random.then_some(id)
+}
