@@ -398,7 +398,7 @@ const OWN: &[Setting] = &[
         "",
         &["XMPP_MODULES"],
         "",
-        "Modules that are off unless they are named: `muc_size`, `muc_census`, which answer on admin.listen.",
+        "Modules that are off unless they are named: `muc_size`, `muc_census`, `muc_password_check`, which answer on admin.listen.",
     ),
     text(
         "turn.listen",

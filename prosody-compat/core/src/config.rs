@@ -105,6 +105,8 @@ pub struct Config {
     pub room_size: bool,
     /// Answer which rooms there are (upstream's `muc_census`).
     pub room_census: bool,
+    /// Answer whether a room has a password (upstream's `muc_password_check`).
+    pub room_info: bool,
     /// Where the booking system is that says which meetings there may be (upstream's `reservations_api_prefix`), without a slash at
     /// the end. `None`: everybody may open one.
     pub reservations: Option<Sensitive<String>>,
@@ -165,6 +167,7 @@ impl Config {
             end_conference: true,
             room_size: false,
             room_census: false,
+            room_info: false,
             reservations: None,
             push_components: true,
             tenants: true,

@@ -153,6 +153,7 @@ impl Config {
         }
         let wants = |module: &str| raw.modules.iter().any(|m| m == module);
         (core.room_size, core.room_census) = (wants("muc_size"), wants("muc_census"));
+        core.room_info = wants("muc_password_check");
         if let Some(url) = raw.reservations {
             core.reservations = Some(booking_system(&url).map_err(ConfigError::Reservations)?);
         }
@@ -198,7 +199,7 @@ pub fn booking_system(url: &str) -> Result<Sensitive<String>, &'static str> {
 const NO_ADDRESS: &str = "must be named as `http://host`, with a port and a path if needed, and nothing else";
 
 /// Modules that are off unless they are named.
-pub const MODULES: &[&str] = &["muc_size", "muc_census"];
+pub const MODULES: &[&str] = &["muc_size", "muc_census", "muc_password_check"];
 
 const DOMAIN: &str = "meet.jitsi";
 

@@ -19,6 +19,7 @@ mod max_occupants;
 mod meeting_id;
 mod metadata;
 mod muc_census;
+mod muc_password_check;
 mod muc_size;
 mod password_whitelist;
 mod permissions;
@@ -69,7 +70,7 @@ pub(crate) static MEETINGS: &[&Module] = &[
 
 /// Where people log in.
 pub(crate) static PEOPLE: &[&[&Module]] =
-    &[&[&components::MODULE], LOGINS, &[&muc_size::MODULE, &muc_census::MODULE]];
+    &[&[&components::MODULE], LOGINS, &[&muc_size::MODULE, &muc_census::MODULE, &muc_password_check::MODULE]];
 
 /// Where roles and recorders log in, who ask for what they want.
 pub(crate) static ACCOUNTS_ALONE: &[&[&Module]] = &[LOGINS];

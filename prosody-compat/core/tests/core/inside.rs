@@ -116,6 +116,36 @@ fn compat_the_census_names_meetings_and_counts_without_the_focus() {
 }
 
 #[test]
+fn compat_whether_a_room_has_a_password_is_told_and_what_it_is_is_not() {
+    let mut rig = Rig::with(|c| c.room_info = true);
+    let (focus, clients) = rig.meeting(1);
+    let [anna] = &clients[..] else { panic!() };
+    let ask = "/room-info?room=rathaus";
+    let says = |on: bool| {
+        format!(r#"{{"conference":"rathaus@muc.meet.jitsi","passcodeProtected":{on},"lobbyEnabled":false}}"#)
+    };
+    assert_eq!(get(&mut rig, ask), (200, says(false)));
+    rig.grant(&focus, anna);
+    rig.ask(
+        anna,
+        &format!(
+            r#"<iq xmlns="jabber:client" type="set" id="p" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="FORM_TYPE"><value>http://jabber.org/protocol/muc#roomconfig</value></field><field var="muc#roomconfig_roomsecret"><value>4711</value></field><field var="muc#roomconfig_passwordprotectedroom"><value>1</value></field></x></query></iq>"#
+        ),
+    );
+    assert_eq!(get(&mut rig, ask), (200, says(true)));
+    for (path, status) in [
+        ("/room-info", 400),
+        ("/room-info?prefix=town", 400),
+        ("/room-info?room=nobody", 404),
+        ("/room-info?room=rathaus&prefix=town", 404),
+        ("/room-info?room=@", 404),
+    ] {
+        assert_eq!(get(&mut rig, path), (status, String::new()), "{path}");
+    }
+    rig.end(&[&focus, anna]);
+}
+
+#[test]
 fn nobody_learns_of_rooms_from_a_server_whose_admin_did_not_name_the_modules() {
     let mut rig = Rig::new();
     let (focus, clients) = rig.meeting(1);
