@@ -260,6 +260,8 @@ mod tests {
             include_str!("../../../docs/admin/umzug.md"),
             include_str!("../../../docs/admin/doctor.md"),
             include_str!("../../../docs/admin/test-call.md"),
+            include_str!("../../../docs/admin/roles.md"),
+            include_str!("../../../docs/admin/rollen.md"),
         ];
         let mut found = 0;
         for page in pages {

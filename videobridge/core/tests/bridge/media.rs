@@ -121,7 +121,7 @@ fn nothing_goes_to_an_endpoint_that_left_or_is_silent() {
     assert_eq!(world.peers[2].rtp.len(), 5);
 }
 
-fn debug(world: &mut World, conference: Option<&str>) -> serde_json::Map<String, serde_json::Value> {
+fn debug(world: &mut World, conference: Option<&str>) -> serde_json::Map<String, Value> {
     let conference = conference.map(str::to_owned);
     world.command(Command::Debug { request: RequestId(98), conference });
     let Some(Event::Debug { conferences, .. }) = world.events.pop_back() else { panic!("no answer") };
