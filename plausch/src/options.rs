@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use http::HeaderValue;
 use jitsi_xmpp::Sensitive;
 use service::listen::Address;
-use service::logging::{Format, To, check_filter};
+use service::logging::{Format, To};
 use service::{Effective, Proxies, StartError};
 
 pub(crate) use self::names::{line, named};
@@ -25,8 +25,8 @@ pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
 pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
-    admin_hosts, admin_token, file, folder, header, media_addresses, modules, p2p_stun_servers, reservations,
-    stun_servers, web_folder, xmpp_server,
+    account, admin_hosts, admin_token, file, folder, header, label, log_filter, media_addresses, modules,
+    p2p_stun_servers, reservations, stun_servers, web_folder, xmpp_server,
 };
 
 /// What the process was asked to be.
@@ -175,7 +175,7 @@ impl Settings {
 
     /// The same without the token, so that nothing is changed.
     pub(crate) fn look(e: &Effective) -> Result<Self, StartError> {
-        check_filter(e.text("log.filter")).map_err(|r| e.bad("log.filter", r))?;
+        log_filter(e)?;
         let format = e.parse::<Format>("log.format")?;
         let to = To::of(e.text("log.to"), format).map_err(|r| e.bad("log.to", r))?;
         let (mut media, media_more) = media_addresses(e)?;
@@ -233,10 +233,10 @@ impl Settings {
                 random_pad_names: e.is_on("focus.random_pad_names"),
             },
             bridge: Bridge {
-                user: e.text("bridge.user").to_owned(),
+                user: account(e, "bridge.user")?,
                 password: secret(e, "bridge.password"),
                 name: name(e, "bridge.name")?,
-                region: Some(e.text("bridge.region")).filter(|r| !r.is_empty()).map(str::to_owned),
+                region: label(e, "bridge.region")?,
                 brewery: name(e, "bridge.brewery")?,
             },
             web: Web {

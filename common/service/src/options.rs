@@ -367,7 +367,7 @@ fn from_environment(
         }
         (None, Some((file, path))) => match secret::read(Path::new(&path)) {
             Ok(value) => Ok(Some((file, value))),
-            Err(why) => Err(bad(s, Origin::Env(file), format!("its file {path:?} {why}"))),
+            Err(why) => Err(bad(s, Origin::Env(file), format!("its file {} {why}", shown(&path)))),
         },
         (found, None) => Ok(found),
     }

@@ -182,7 +182,9 @@ pub(crate) fn env_file(path: &Path) -> Result<(Environment, Vec<usize>), StartEr
     if size > limits::ENV_FILE {
         return Err(unreadable(format!("larger than {} bytes", limits::ENV_FILE)));
     }
-    let read = env_file::parse(&std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))?);
+    // What is no text in it is the fault of one variable, which is named for it.
+    let bytes = std::fs::read(path).map_err(|e| unreadable(e.to_string()))?;
+    let read = env_file::parse(&String::from_utf8_lossy(&bytes));
     Ok((read.variables.into(), read.odd))
 }
 

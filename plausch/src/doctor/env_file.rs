@@ -5,7 +5,7 @@
 pub(crate) struct EnvFile {
     /// In the order of the file; of a name that stands there twice, the last.
     pub(crate) variables: Vec<(String, String)>,
-    /// Numbers of lines that are neither empty, nor comments, nor `NAME=value`.
+    /// Numbers of lines that are neither empty, nor comments, nor `NAME=value`, or whose quotes are left open.
     pub(crate) odd: Vec<usize>,
 }
 
@@ -28,22 +28,46 @@ pub(crate) fn parse(text: &str) -> EnvFile {
             file.odd.push(n + 1);
             continue;
         }
+        let Some(value) = unquoted(value.trim()) else {
+            file.odd.push(n + 1);
+            continue;
+        };
         file.variables.retain(|(known, _)| known != name);
-        file.variables.push((name.to_owned(), unquoted(value.trim())));
+        file.variables.push((name.to_owned(), value));
     }
     file
 }
 
-fn unquoted(value: &str) -> String {
-    for quote in ['"', '\''] {
-        if let Some((inner, _)) = value.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {
-            return inner.to_owned();
-        }
+fn unquoted(value: &str) -> Option<String> {
+    if let Some(rest) = value.strip_prefix('\'') {
+        return rest.split_once('\'').map(|(inner, _)| inner.to_owned());
+    }
+    if let Some(rest) = value.strip_prefix('"') {
+        return doubly_quoted(rest);
     }
     // A comment needs a space before it; in a password it has none.
     let end = [" #", "\t#"].into_iter().filter_map(|c| value.find(c)).min().unwrap_or(value.len());
     let value = value.get(..end).unwrap_or(value).trim_end();
-    if value.starts_with('#') { String::new() } else { value.to_owned() }
+    Some(if value.starts_with('#') { String::new() } else { value.to_owned() })
+}
+
+/// Up to the quote that is not behind a backslash.
+fn doubly_quoted(rest: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut chars = rest.chars();
+    loop {
+        match chars.next()? {
+            '"' => return Some(out),
+            '\\' => match chars.next()? {
+                'n' => out.push('\n'),
+                'r' => out.push('\r'),
+                't' => out.push('\t'),
+                c @ ('"' | '\\' | '$') => out.push(c),
+                c => out.extend(['\\', c]),
+            },
+            c => out.push(c),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +78,7 @@ mod tests {
     fn an_env_file_is_read_as_compose_reads_it() {
         let read = parse(
             "\u{feff}# Jitsi\nCONFIG=~/.jitsi-meet-cfg\n\nexport TZ = UTC\nPUBLIC_URL=\"https://meet.example\" # ours\n\
-             SECRET=a#b$c\nEMPTY=\nNOTE= # nothing\nQUOTED='x y'\nwhat is this\n1A=x\nTZ=Europe/Berlin\n=x\n",
+             SECRET=a#b$c\nEMPTY=\nNOTE= # nothing\nQUOTED='x y'\nESCAPED=\"a\\\"b\\\\c\"\nwhat is this\n1A=x\nTZ=Europe/Berlin\n=x\n",
         );
         let is = |name: &str| read.variables.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
         for (name, value) in [
@@ -65,15 +89,17 @@ mod tests {
             ("EMPTY", ""),
             ("NOTE", ""),
             ("QUOTED", "x y"),
+            ("ESCAPED", "a\"b\\c"),
         ] {
             assert_eq!(is(name), Some(value), "{name}");
         }
-        assert_eq!((read.variables.len(), read.odd), (7, vec![10, 11, 13]));
+        assert_eq!((read.variables.len(), read.odd), (8, vec![11, 12, 14]));
     }
 
     #[test]
     fn whatever_is_in_it_is_no_panic() {
-        for odd in ["\"", "A=\"", "A='", "A=\"x", "=", "A==", "A=\u{0}#", "ä=ö", "A= #"] {
+        assert_eq!(parse("A=\"x\nB='y\nC=\"z\\\"\nD=1").odd, [1, 2, 3], "open quotes");
+        for odd in ["\"", "A=\"", "A='", "A=\"x", "A=\"\\", "=", "A==", "A=\u{0}#", "ä=ö", "A= #"] {
             let read = parse(odd);
             assert!(read.variables.len() + read.odd.len() <= 1, "{odd:?}");
         }

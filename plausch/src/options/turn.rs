@@ -9,6 +9,7 @@ use prosody_core::{Credentials, ExternalService};
 use service::entropy::SystemEntropy;
 use service::{Effective, StartError};
 
+use super::values::NAME;
 use super::{Https, addresses, listen_if_any};
 
 /// A TURN server of our own.
@@ -59,7 +60,7 @@ pub(super) fn services(
         |kind: &str, key: &str, hosts: &[String], port: u16, transport: &str, credentials: &Credentials| {
             for host in hosts {
                 let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-                if !host.bytes().all(plain) && host.parse::<IpAddr>().is_err() {
+                if (host.len() > NAME || !host.bytes().all(plain)) && host.parse::<IpAddr>().is_err() {
                     return Err(e.bad(key, "must be host names or addresses"));
                 }
                 all.push(service(kind, host, port, transport, credentials));

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use http::HeaderValue;
 use jitsi_xmpp::{Entropy as _, Sensitive};
 use service::listen::Address;
+use service::logging::{check_filter, may_speak_below_info};
+use service::options::shown;
 use service::{Effective, StartError, SystemEntropy};
 
 use super::{DEBIAN_WEB, without_ipv6};
@@ -16,7 +18,8 @@ use crate::wiring::limits::{MEDIA_ADDRESSES, STUN_SERVERS};
 pub(super) fn xmpp_server(e: &Effective, server: &str, port: u16) -> Result<String, StartError> {
     // compat: upstream's bridge takes a list; ours has one server, and half a list would be silence
     // (test: a_value_without_meaning_names_its_option_and_its_origin).
-    if server.is_empty() || server.contains([',', '/', ' ']) {
+    let plain = |c: char| c.is_ascii_graphic() && !",/".contains(c);
+    if server.is_empty() || server.len() > NAME || !server.chars().all(plain) {
         return Err(e.bad("xmpp.server", "must be one `host` or `host:port`"));
     }
     Ok(if has_port(server) { server.to_owned() } else { format!("{server}:{port}") })
@@ -26,6 +29,9 @@ pub(super) fn header(e: &Effective, key: &str) -> Result<Option<HeaderValue>, St
     let text = e.text(key);
     if text.is_empty() {
         return Ok(None);
+    }
+    if text.len() > HEADER {
+        return Err(e.bad(key, format!("must be at most {HEADER} bytes")));
     }
     text.parse().map(Some).map_err(|_| e.bad(key, "must be text that fits into an HTTP header"))
 }
@@ -110,7 +116,7 @@ pub(super) fn modules(e: &Effective) -> Result<Vec<String>, StartError> {
     match unknown.first() {
         Some(name) if !e.list("start.accept").iter().any(|a| a == "XMPP_MODULES") => {
             let there = prosody_server::config::MODULES.join(", ");
-            let name = service::options::shown(name);
+            let name = shown(name);
             Err(e.bad(key, format!("there is no `{name}`; there are {there}")))
         }
         _ => Ok(known),
@@ -125,6 +131,9 @@ pub(super) fn reservations(e: &Effective) -> Result<Option<String>, StartError> 
     let url = e.text("rooms.reservations_url");
     match prosody_server::config::booking_system(url) {
         Ok(_) => Ok(Some(url.to_owned())),
+        Err(reason) if url.is_empty() => Err(
+            e.bad("rooms.reservations", format!("needs rooms.reservations_url: the booking system {reason}"))
+        ),
         Err(reason) => Err(e.bad("rooms.reservations_url", format!("the booking system {reason}"))),
     }
 }
@@ -161,6 +170,42 @@ pub(crate) fn token_of(e: &Effective) -> Result<Option<Sensitive<String>>, Start
     }
     Ok(Some(Sensitive::new(token)))
 }
+
+/// Levels, and targets of ours with levels. A word that is neither would switch off more than anybody meant.
+pub(super) fn log_filter(e: &Effective) -> Result<(), StartError> {
+    let key = "log.filter";
+    let text = e.text(key);
+    check_filter(text).map_err(|r| e.bad(key, r))?;
+    let level = |l: &str| l.parse::<tracing::level_filters::LevelFilter>().is_ok();
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty() && !p.contains('=')) {
+        if !level(part) && !may_speak_below_info(part) {
+            let reason = format!("`{}` is no level: off, error, warn, info, debug or trace", shown(part));
+            return Err(e.bad(key, reason));
+        }
+    }
+    Ok(())
+}
+
+/// The name of an account as it stands in addresses.
+pub(super) fn account(e: &Effective, key: &str) -> Result<String, StartError> {
+    let text = e.text(key);
+    let prepared = jitsi_xmpp::BareJid::from_parts(text, "a");
+    prepared.map(|_| text.to_owned()).map_err(|_| e.bad(key, "must be the first part of an XMPP address"))
+}
+
+/// A word that others are told: nothing when it is empty.
+pub(super) fn label(e: &Effective, key: &str) -> Result<Option<String>, StartError> {
+    let text = e.text(key);
+    if text.len() > NAME || text.chars().any(char::is_control) {
+        return Err(e.bad(key, format!("must be one line of at most {NAME} bytes")));
+    }
+    Ok(Some(text.to_owned()).filter(|t| !t.is_empty()))
+}
+
+/// Bytes of a name that others are told: as long as host names and parts of addresses may be.
+pub(super) const NAME: usize = 255;
+/// Bytes of a header that goes out with every page. Web servers and browsers take 8 KiB of all headers.
+const HEADER: usize = 4096;
 
 pub(super) fn has_port(server: &str) -> bool {
     server.rsplit_once(':').is_some_and(|(host, port)| {

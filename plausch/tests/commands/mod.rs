@@ -134,7 +134,7 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
         &env,
         format!(
             "# a town's\nPLAUSCH_HTTP={http}\nPLAUSCH_ADMIN={admin}\nPLAUSCH_XMPP={xmpp}\nPLAUSCH_MEDIA={media}\nPUBLIC_URL=http://192.0.2.7\n\
-             ENABLE_AUTH=1\nPLAUSCH_HTPP=1\nENABLE_SUBDOMAINS=off\nENABLE_RECORDING=1\nnonsense\n"
+             ENABLE_AUTH=1\nPLAUSCH_HTPP=1\nENABLE_LOBBY=off\nENABLE_RECORDING=1\nnonsense\n"
         ),
     )
     .unwrap();
@@ -144,7 +144,7 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
     for word in [
         "ENABLE_AUTH",
         "PLAUSCH_HTPP",
-        "ENABLE_SUBDOMAINS=0",
+        "ENABLE_LOBBY=0",
         "ENABLE_RECORDING",
         "nichts bedeuten: 11",
         "PLAUSCH_MEDIA=0.0.0.0",
@@ -152,6 +152,10 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
     ] {
         assert!(said.contains(word), "{word}: {said}");
     }
+    let odd = server.folder.join("odd.env");
+    fs::write(&odd, b"JVB_AUTH_USER=b\xfcro\nTURN_PASSWORD=\"x\nPUBLIC_URL=${X}\nENABLE_P2P=off\n").unwrap();
+    let (code, said) = run(plausch().args(["doctor", "--env-file", odd.to_str().unwrap()]));
+    assert!(code == Some(2) && said.contains("ENABLE_P2P=0") && said.contains("mean nothing: 2"), "{said}");
     let (code, json) = run(plausch().args(["doctor", "--json", "--env-file", env]));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, json["worst"].as_str()), (Some(2), Some("red")));

@@ -1,7 +1,7 @@
 //! Configuration file and environment: what is not understood, without effect, wired wrong by upstream or dangerous, out.
 
 use service::Kind;
-use service::options::{is_no, is_yes};
+use service::options::{is_no, is_yes, secret};
 
 use super::super::facts::Facts;
 use super::Finding;
@@ -179,6 +179,29 @@ pub(crate) fn values(facts: &Facts) -> Vec<Finding> {
             ));
         }
     }
+    let is = |name: &str, wrong: fn(&str) -> bool| {
+        facts.variables.iter().any(|(n, v)| n == name && !v.is_empty() && wrong(v))
+    };
+    if is("JWT_APP_SECRET", is_no) {
+        found.push(Finding::yellow(
+            words!(
+                "JWT_APP_SECRET looks like a no: docker-jitsi-meet then has no secret",
+                "JWT_APP_SECRET sieht wie ein Nein aus: docker-jitsi-meet hat dann kein Geheimnis"
+            ),
+            words!("choose another secret", "ein anderes Geheimnis wählen"),
+        ));
+    }
+    for s in SETTINGS.iter().filter(|s| s.kind == Kind::List) {
+        for name in s.env.iter().filter(|n| is(n, |v| v.contains(", ") || v.contains(" ,"))) {
+            found.push(Finding::yellow(
+                words!(
+                    "{name} has spaces between its items, which docker-jitsi-meet takes for parts of them",
+                    "{name} hat Leerzeichen zwischen seinen Teilen, die docker-jitsi-meet für Teile davon hält"
+                ),
+                words!("write commas alone", "nur Kommas schreiben"),
+            ));
+        }
+    }
     if found.is_empty() {
         found.push(Finding::green(words!("yes and no are clear", "Ja und Nein sind klar")));
     }
@@ -253,6 +276,37 @@ pub(crate) fn wiring(facts: &Facts) -> Vec<Finding> {
                 words!("do not rely on it", "sich nicht darauf verlassen"),
             ));
         }
+    }
+    for (name, _) in facts.variables.iter().filter(|(_, v)| !v.is_empty()) {
+        if name.starts_with("VIDEOQUALITY_BITRATE_") {
+            found.push(Finding::yellow(
+                words!(
+                    "{name} is written where no client reads it",
+                    "{name} wird dorthin geschrieben, wo kein Client es liest"
+                ),
+                words!("set the bitrates in custom-config.js", "die Bitraten in custom-config.js setzen"),
+            ));
+        } else if SETTINGS.iter().flat_map(secret::variables).any(|n| n == *name) {
+            found.push(Finding::yellow(
+                words!(
+                    "{name}: docker-jitsi-meet's compose file hands it to no container",
+                    "{name}: die Compose-Datei von docker-jitsi-meet reicht es an keinen Container weiter"
+                ),
+                words!(
+                    "with that file, add it in an override file",
+                    "mit jener Datei in einer Override-Datei ergänzen"
+                ),
+            ));
+        }
+    }
+    if facts.variables.iter().any(|(n, v)| n == "PROSODY_MODE" && !["", "client"].contains(&v.as_str())) {
+        found.push(Finding::yellow(
+            words!(
+                "PROSODY_MODE: docker-jitsi-meet's compose file does not tell such a Prosody XMPP_SERVER, JVB_XMPP_… and JVB_BREWERY_MUC",
+                "PROSODY_MODE: die Compose-Datei von docker-jitsi-meet sagt einem solchen Prosody XMPP_SERVER, JVB_XMPP_… und JVB_BREWERY_MUC nicht"
+            ),
+            words!("add them in an override file", "in einer Override-Datei ergänzen"),
+        ));
     }
     if set("JVB_DISABLE_XMPP") && !set("JVB_AUTH_PASSWORD") {
         found.push(Finding::yellow(
@@ -339,6 +393,8 @@ mod tests {
         says(values, &[("ENABLE_FILE_SHARING", "off")], Yellow, "ENABLE_FILE_SHARING=0");
         says(values, &[("JICOFO_ENABLE_AUTH", "nein")], Yellow, "JICOFO_ENABLE_AUTH");
         says(values, &[("ENABLE_LETSENCRYPT", "true")], Yellow, "ENABLE_LETSENCRYPT=1");
+        says(values, &[("JWT_APP_SECRET", "false")], Yellow, "JWT_APP_SECRET");
+        says(values, &[("JVB_ADVERTISE_IPS", "192.0.2.1, 192.0.2.2")], Yellow, "JVB_ADVERTISE_IPS");
         says(
             values,
             &[("ENABLE_P2P", "0"), ("ENABLE_LETSENCRYPT", "1"), ("DISABLE_POLLS", "true"), ("TZ", "no")],
@@ -355,6 +411,9 @@ mod tests {
             }
         }
         says(wiring, &[("JVB_DISABLE_XMPP", "0")], Yellow, "JVB_AUTH_PASSWORD");
+        says(wiring, &[("VIDEOQUALITY_BITRATE_VP8_LOW", "1")], Yellow, "VIDEOQUALITY_BITRATE_VP8_LOW");
+        says(wiring, &[("PROSODY_MODE", "visitors")], Yellow, "JVB_BREWERY_MUC");
+        says(wiring, &[("TURN_CREDENTIALS_FILE", "/x")], Yellow, "TURN_CREDENTIALS_FILE");
         says(
             wiring,
             &[("JVB_DISABLE_XMPP", "0"), ("JVB_AUTH_PASSWORD", "x"), ("ENABLE_SCTP", "1")],

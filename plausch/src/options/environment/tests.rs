@@ -2,6 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
+mod odd;
+
 fn ask(role: Role, env: &[(&str, &str)], german: bool) -> Result<Findings, StartError> {
     let env: BTreeMap<&str, &str> = env.iter().copied().collect();
     let accepted: Vec<String> =
