@@ -152,13 +152,58 @@ pub(crate) fn debian() -> Result<PathBuf> {
     for left in SUPERFLUOUS {
         let _ = std::fs::remove_dir_all(tree.join(left));
     }
-    let unfinished = folder.join("unfinished.tar");
-    let mut pack = Command::new("tar");
-    pack.arg("--create").arg("--file").arg(&unfinished).arg("--directory").arg(&tree).arg(".");
-    step("Debian as a file", pack)?;
-    std::fs::rename(&unfinished, &file)?;
-    std::fs::remove_dir_all(&tree)?;
+    pack(&tree, &file)?;
     Ok(file)
+}
+
+/// The same with systemd, as a machine has it; made once.
+///
+/// # Errors
+/// Debian's packages can not be fetched.
+pub(crate) fn debian_with_systemd() -> Result<PathBuf> {
+    let folder = browser::target().join("tools/debian").canonicalize_or_made()?;
+    let file = folder.join("bookworm-systemd.tar");
+    if file.exists() {
+        return Ok(file);
+    }
+    let tree = folder.join("machine-tree");
+    unpack(&debian()?, &tree)?;
+    // apt inside asks the mirror that this machine asks.
+    std::fs::copy("/etc/resolv.conf", tree.join("etc/resolv.conf"))?;
+    std::fs::create_dir_all(tree.join("var/log/apt"))?;
+    for words in [&["update", "-qq"][..], &["install", "-qq", "--no-install-recommends", "systemd-sysv"]] {
+        let mut apt = Command::new("chroot");
+        apt.arg(&tree).arg("apt-get").arg("-y").args(words).stdout(std::io::stderr());
+        apt.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8");
+        step("systemd in it", apt)?;
+    }
+    std::fs::remove_file(tree.join("etc/resolv.conf"))?;
+    for left in SUPERFLUOUS {
+        let _ = std::fs::remove_dir_all(tree.join(left));
+    }
+    pack(&tree, &file)?;
+    Ok(file)
+}
+
+/// A tar file's tree in a folder that is new.
+pub(crate) fn unpack(file: &Path, tree: &Path) -> Result<()> {
+    let _ = std::fs::remove_dir_all(tree);
+    std::fs::create_dir_all(tree)?;
+    let mut unpack = Command::new("tar");
+    unpack.arg("--extract").arg("--file").arg(file).arg("--directory").arg(tree);
+    step("Debian in a folder", unpack)?;
+    // Maintainers' scripts may ask for it.
+    Ok(std::fs::create_dir_all(tree.join("var/log"))?)
+}
+
+/// A tree as a tar file, which is there whole or not at all; the tree is gone.
+fn pack(tree: &Path, file: &Path) -> Result<()> {
+    let unfinished = file.with_extension("unfinished");
+    let mut pack = Command::new("tar");
+    pack.arg("--create").arg("--file").arg(&unfinished).arg("--directory").arg(tree).arg(".");
+    step("Debian as a file", pack)?;
+    std::fs::rename(&unfinished, file)?;
+    Ok(std::fs::remove_dir_all(tree)?)
 }
 
 /// Where this machine has its Debian packages from.

@@ -5,14 +5,21 @@
 
 mod bench;
 mod browser;
+mod ca;
 mod containers;
 mod docker;
 mod instructions;
+mod machine;
+mod moving;
 mod namespace;
 mod package;
+mod pages;
+mod public;
 mod rules;
 mod run;
 mod setup;
+mod takeover;
+mod unit;
 
 use std::process::ExitCode;
 
@@ -27,7 +34,7 @@ cargo xtask <command>
   test containers   images and compose files, in a network namespace, with a Docker daemon of their own
   test package      Debian's package: installed, upgraded, removed and purged in a Debian of its own
   images            build the container images with this machine's Docker: [--base IMAGE] [--web FOLDER]
-  deb               build Debian's package
+  deb               build Debian's package, or with `--web FOLDER` that of a web client
   bench [WHAT]      figures of this machine: media, xmpp, join, idle; `bench --help` has the options
   instructions      count instructions per packet, delivery and join; compare with the baseline
   instructions --renew
@@ -67,8 +74,11 @@ fn command(words: &[&str]) -> Result<()> {
             setup::install()?;
             containers::test()
         }
-        ["test", "package"] => package::test(),
-        ["deb"] => package::build(),
+        ["test", "package"] => {
+            setup::install()?;
+            package::test()
+        }
+        ["deb", rest @ ..] => package::build(rest),
         ["images", rest @ ..] => containers::images(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["instructions", rest @ ..] => instructions::run(rest),

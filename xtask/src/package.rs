@@ -10,12 +10,25 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::browser;
 use crate::docker;
+use crate::machine::{self, Machine};
+use crate::moving;
 use crate::namespace::Namespace;
+use crate::public;
 use crate::run::{cargo, step};
 use crate::setup;
+use crate::takeover;
+use crate::unit;
 
-/// Builds the package as it is shipped, and says where it lies.
-pub(crate) fn build() -> Result<()> {
+/// Builds the package as it is shipped, or that of a web client, and says where it lies.
+pub(crate) fn build(words: &[&str]) -> Result<()> {
+    match words {
+        [] => {}
+        ["--web", folder] => {
+            println!("{}", pack_web(Path::new(folder), VERSION, "xz")?.display());
+            return Ok(());
+        }
+        _ => bail!("usage: cargo xtask deb [--web FOLDER]"),
+    }
     step("program", cargo(&["build", "--profile", "ship", "--package", "plausch"]))?;
     let file = pack(&browser::binary("ship", "plausch")?, VERSION, "xz")?;
     println!("{}", file.display());
@@ -24,7 +37,9 @@ pub(crate) fn build() -> Result<()> {
 
 /// Installs, upgrades, removes and purges it.
 pub(crate) fn test() -> Result<()> {
-    setup::need(&[("systemd-analyze", "systemd"), ("debootstrap", "debootstrap"), ("strip", "binutils")])?;
+    setup::need(&[("systemd-analyze", "systemd"), ("strip", "binutils")])?;
+    setup::need(machine::NEEDED)?;
+    setup::install_pebble()?;
     let mut security = Command::new("systemd-analyze");
     // In tenths: 2.0.
     security.args(["security", "--offline=yes", "--threshold=20", "--no-pager", UNIT]).stdout(Stdio::null());
@@ -35,8 +50,14 @@ pub(crate) fn test() -> Result<()> {
     let mut strip = Command::new("strip");
     strip.arg("-o").arg(&program).arg(browser::binary("debug", "plausch")?);
     step("strip", strip)?;
-    let debian = Debian::unpack(&base)?;
-    story(&debian, &program)
+    story(&Debian::unpack(&base)?, &program)?;
+    let machine = Machine::boot("machine")?;
+    let shipped = pack(&program, VERSION, "gzip")?;
+    public::story(&machine, &shipped, &program)?;
+    let package = machine.take(&shipped)?;
+    unit::story(&machine, &package)?;
+    moving::story(&machine, &package)?;
+    takeover::story(&machine, &package)
 }
 
 /// From the first installation to the purge, as an admin sees it.
@@ -80,6 +101,14 @@ fn story(debian: &Debian, program: &Path) -> Result<()> {
     // Without answers: nothing is asked of anybody else, and nothing is made up.
     debian.answers("", "")?;
     debian.dpkg("--install", &debian.take(&pack(program, "0.0.3", "gzip")?)?)?;
+    let web = browser::target().join("package-of-a-client");
+    fs::create_dir_all(&web)?;
+    fs::write(web.join("index.html"), "<title>a client</title>")?;
+    debian.dpkg("--install", &debian.take(&pack_web(&web, "0.0.1", "gzip")?)?)?;
+    ensure!(
+        read("usr/share/jitsi-meet/index.html")?.contains("a client"),
+        "the web client lies in its place"
+    );
     let written = read(CONFIG)?;
     ensure!(!written.contains("public_url") && !written.contains("acme"), "no answers: {written}");
     debian.serves()
@@ -99,6 +128,7 @@ fn pack(program: &Path, version: &str, compression: &str) -> Result<PathBuf> {
     for (from, to) in FILES {
         put(Path::new(from), to, 0o644)?;
     }
+    put(Path::new("packaging/take-over"), "usr/lib/plausch/take-over", 0o755)?;
     for script in ["config", "postinst", "prerm", "postrm"] {
         put(&Path::new("packaging/debian").join(script), &format!("DEBIAN/{script}"), 0o755)?;
     }
@@ -106,10 +136,34 @@ fn pack(program: &Path, version: &str, compression: &str) -> Result<PathBuf> {
     let control = fs::read_to_string("packaging/debian/control")?;
     let control = control.replace("@VERSION@", version).replace("@SIZE@", &size);
     fs::write(tree.join("DEBIAN/control"), control)?;
-    let file = browser::target().join(format!("plausch_{version}_amd64.deb"));
+    close(&tree, &format!("plausch_{version}_amd64.deb"), compression)
+}
+
+/// The package of a web client.
+fn pack_web(folder: &Path, version: &str, compression: &str) -> Result<PathBuf> {
+    ensure!(folder.join("index.html").is_file(), "no web client: {} has no index.html", folder.display());
+    let tree = browser::target().join("package-web");
+    let _ = fs::remove_dir_all(&tree);
+    let web = tree.join("usr/share/jitsi-meet");
+    fs::create_dir_all(&web)?;
+    fs::create_dir_all(tree.join("DEBIAN"))?;
+    let mut copy = Command::new("cp");
+    copy.args(["-rL", "--no-preserve=mode"]).arg(folder.join(".")).arg(&web);
+    step("web client", copy)?;
+    let said = Command::new("du").args(["--summarize", "--block-size=1024"]).arg(&web).output()?;
+    let size = String::from_utf8_lossy(&said.stdout).split_whitespace().next().unwrap_or("0").to_owned();
+    let control = fs::read_to_string("packaging/debian-web/control")?;
+    let control = control.replace("@VERSION@", version).replace("@SIZE@", &size);
+    fs::write(tree.join("DEBIAN/control"), control)?;
+    close(&tree, &format!("plausch-web_{version}_all.deb"), compression)
+}
+
+fn close(tree: &Path, name: &str, compression: &str) -> Result<PathBuf> {
+    let file = browser::target().join(name);
     let mut build = Command::new("dpkg-deb");
-    build.args(["--root-owner-group", &format!("-Z{compression}"), "--build"]).arg(&tree).arg(&file);
-    step(&format!("package {version}"), build)?;
+    build.args(["--root-owner-group", &format!("-Z{compression}"), "--build"]).arg(tree).arg(&file);
+    build.stdout(std::io::stderr());
+    step(&format!("package {name}"), build)?;
     Ok(file)
 }
 
@@ -119,15 +173,8 @@ struct Debian(PathBuf);
 impl Debian {
     fn unpack(tar: &Path) -> Result<Self> {
         let folder = browser::target().join("tools/debian/installed");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)?;
-        let mut unpack = Command::new("tar");
-        unpack.arg("--extract").arg("--file").arg(tar).arg("--directory").arg(&folder);
-        step("Debian in a folder", unpack)?;
-        let it = Self(folder.canonicalize()?);
-        // Maintainers' scripts may ask for these.
-        fs::create_dir_all(it.at("var/log"))?;
-        Ok(it)
+        docker::unpack(tar, &folder)?;
+        Ok(Self(folder.canonicalize()?))
     }
 
     fn at(&self, path: &str) -> PathBuf {

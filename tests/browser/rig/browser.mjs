@@ -12,13 +12,13 @@ const FLAGS = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-qui
 const HERE = path.dirname(fileURLToPath(import.meta.url));
 const INIT = fs.readFileSync(path.join(HERE, '../pages/init.js'), 'utf8');
 
-// `behind`: the network in which it runs (network.mjs). `proxy`: the HTTP proxy that it uses. `name`: leads to the server, for it alone. `letters`: its fonts (album.mjs).
-export async function launch({ behind, proxy, name, letters } = {}) {
+// `behind`: the network in which it runs (network.mjs). `proxy`: the HTTP proxy that it uses. `name`: leads to the server, for it alone. `letters`: its fonts (album.mjs). `more`: further flags.
+export async function launch({ behind, proxy, name, letters, more = [] } = {}) {
   const installed = process.env.CHROMIUM ?? '/usr/bin/chromium';
   if (!fs.existsSync(installed)) throw new Error(`no browser at ${installed}: run \`cargo xtask test\`, which installs it`);
   const executablePath = behind?.wrap(installed) ?? installed;
   // Playwright's own way to trust a certificate does not reach TURN over TLS.
-  const args = [...FLAGS, ...(behind ? ['--ignore-certificate-errors'] : []), ...(proxy ? [`--proxy-server=${proxy}`] : []), ...(name ? [`--host-resolver-rules=MAP ${name} ${behind.constructor.SERVER}`] : []), ...(letters?.flags ?? [])];
+  const args = [...FLAGS, ...(behind ? ['--ignore-certificate-errors'] : []), ...(proxy ? [`--proxy-server=${proxy}`] : []), ...(name ? [`--host-resolver-rules=MAP ${name} ${behind.constructor.SERVER}`] : []), ...(letters?.flags ?? []), ...more];
   return chromium.launch({ executablePath, headless: true, args, env: { ...process.env, ...letters?.env } });
 }
 
