@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Participant, launch } from '../rig/browser.mjs';
 import { Compose } from '../rig/containers.mjs';
-import { bridgeTransport, everybodySeesEverybody } from '../rig/media.mjs';
-import { sleep } from '../rig/server.mjs';
+import { bridgeTransport, everybodySeesEverybody, stream } from '../rig/media.mjs';
+import { sleep, until } from '../rig/server.mjs';
 
 // The small image only where it was built.
 const images = ['plausch/plausch', ...(process.env.PLAUSCH_STATIC ? ['plausch-static/plausch'] : [])];
@@ -33,6 +33,8 @@ for (const image of images) describe(`one container of ${image}`, () => {
       }
     }
     console.log(`      healthy ${((performance.now() - from) / 1000).toFixed(1)} s after \`docker compose up\``);
+    // Two seconds on a machine that does nothing else.
+    assert.ok(performance.now() - from < 8000, 'healthy 2 s after `docker compose up`, with room for a busy machine');
     // Docker comes to the same.
     await compose.do('up', '-d', '--pull', 'never', '--wait');
 
@@ -52,6 +54,23 @@ for (const image of images) describe(`one container of ${image}`, () => {
     }
     await everybodySeesEverybody(all);
     for (const p of all) assert.ok(bridgeTransport(await p.media()), 'media goes through the bridge');
+
+    // An update: the container is made anew, and who waits in front of the page is in the meeting as soon as it can be.
+    for (const p of all) await p.call('leave');
+    await compose.do('down', '--timeout', '10');
+    const again = performance.now();
+    await compose.do('up', '-d', '--pull', 'never');
+    for (const p of all) {
+      await until('the new container', () => fetch('http://localhost/', { redirect: 'manual' }).then(() => true, () => false), 20000, 20);
+      await p.join('rathaus', { resolution: 360 });
+    }
+    await until('the first media', async () => {
+      const [from, to] = all;
+      const of = stream(await to.media(), 'audio', from.id);
+      return of && of.samples > 0;
+    }, 20000, 20);
+    console.log(`      first media ${((performance.now() - again) / 1000).toFixed(1)} s after \`docker compose up\``);
+    assert.ok(performance.now() - again < 12000, 'media 3 s after `docker compose up`, with room for a busy machine');
     for (const p of all) await p.close();
 
     const log = await compose.do('logs', 'plausch');
