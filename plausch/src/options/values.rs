@@ -39,9 +39,8 @@ pub(super) fn header(e: &Effective, key: &str) -> Result<Option<HeaderValue>, St
 /// Where media arrives: one address or several, with one port.
 pub(super) fn media_addresses(e: &Effective) -> Result<(SocketAddr, Vec<IpAddr>), StartError> {
     let key = "media.listen";
-    let (first, others) = match e.text(key).split_once(',') {
-        None => return Ok((without_ipv6(e, key, e.parse::<Address>(key)?.0)?, Vec::new())),
-        Some(parts) => parts,
+    let Some((first, others)) = e.text(key).split_once(',') else {
+        return Ok((without_ipv6(e, key, e.parse::<Address>(key)?.0)?, Vec::new()));
     };
     let parse = |text: &str| {
         let address = text.trim().parse::<Address>().map_err(|reason| e.bad(key, reason))?;
