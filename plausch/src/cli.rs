@@ -10,6 +10,7 @@ use service::options::ConfigFile;
 use service::{Effective, Kind, Origin, Sources, StartError};
 
 use crate::commands;
+use crate::foreign::custom::{self, Custom};
 use crate::options::environment::{self, Findings};
 use crate::options::{Role, SETTINGS};
 
@@ -41,6 +42,16 @@ impl Environment {
             Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
         };
         Self(vars.filter_map(text).collect())
+    }
+
+    /// With what files say in its place.
+    pub(crate) fn under(mut self, custom: &Custom) -> Self {
+        for s in &custom.said {
+            // The same said twice would be one too many.
+            self.0.remove(&format!("{}_FILE", s.name));
+            self.0.insert(s.name.to_owned(), s.value.clone());
+        }
+        self
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<String> {
@@ -84,21 +95,36 @@ pub(crate) fn read(
         },
         None => (Role::AllInOne, &matches),
     };
-    let (effective, _) = layers(matches, file, env, None, role)?;
+    let layers = layers(matches, file, env, None, role)?;
+    let (effective, env) = (layers.effective, env.clone().under(&layers.custom));
     let value = &|name: &str| env.value(name);
     let accepted = effective.list("start.accept");
-    let findings = environment::check(role, env.names(), value, accepted, environment::is_german(value))?;
+    let german = environment::is_german(value);
+    let mut findings = environment::check(role, env.names(), value, accepted, german)?;
+    if let Some(refusal) = layers.custom.refusal(accepted, german) {
+        return Err(refusal);
+    }
+    findings.custom = (layers.custom, accepted.to_vec());
     Ok(Asked::Run(role, Box::new(effective), findings))
 }
 
-/// The options of all layers, and the file that was read. `usual`: a file to read when none is named.
+/// The options of all layers.
+pub(crate) struct Layers {
+    pub(crate) effective: Effective,
+    /// The file that was read.
+    pub(crate) file: Option<PathBuf>,
+    /// What files of a Jitsi's admin said.
+    pub(crate) custom: Custom,
+}
+
+/// Reads them. `usual`: a file to read when none is named.
 pub(crate) fn layers(
     matches: &ArgMatches,
     file: Option<ConfigFile>,
     env: &Environment,
     usual: Option<PathBuf>,
     role: Role,
-) -> Result<(Effective, Option<PathBuf>), StartError> {
+) -> Result<Layers, StartError> {
     let flags: BTreeMap<_, _> = SETTINGS
         .iter()
         .filter(|s| !s.flag.is_empty())
@@ -109,16 +135,29 @@ pub(crate) fn layers(
         .cloned()
         .or_else(|| env.value("PLAUSCH_CONFIG").filter(|v| !v.is_empty()).map(PathBuf::from));
     // Whoever brings the file, as tests do, brings all there is.
-    let defaults = if file.is_some() { None } else { ConfigFile::packaged()? };
+    let all_there = file.is_some();
+    let defaults = if all_there { None } else { ConfigFile::packaged()? };
     let file = match (file, named.or(usual)) {
         (None, Some(path)) => Some(ConfigFile::read(&path)?),
         (file, _) => file,
     };
-    let whole = &|name: &str| env.value(name);
-    let env = &environment::seen_by(role, whole);
-    let sources = Sources { defaults: defaults.as_ref(), file: file.as_ref(), env, flags };
-    let effective = Effective::load(SETTINGS, &sources)?;
-    Ok((effective, file.map(|f| f.path)))
+    let load = |env: &Environment| {
+        let whole = &|name: &str| env.value(name);
+        let env = &environment::seen_by(role, whole);
+        let sources = Sources { defaults: defaults.as_ref(), file: file.as_ref(), env, flags: flags.clone() };
+        Effective::load(SETTINGS, &sources)
+    };
+    let mut effective = load(env)?;
+    let mut custom = Custom::default();
+    let folders = effective.list("start.jitsi_config");
+    if !all_there && !folders.is_empty() {
+        let asked = *effective.origin("start.jitsi_config") != Origin::Default;
+        let main = effective.text("xmpp.domain");
+        custom = custom::look(role, folders, asked, main, &|name| env.value(name))?;
+        effective = load(&env.clone().under(&custom)).map_err(|e| custom.located(e))?;
+        effective.locate(&|name| custom.place(name));
+    }
+    Ok(Layers { effective, file: file.map(|f| f.path), custom })
 }
 
 /// The role of this name.

@@ -1,6 +1,7 @@
 //! The built program from outside: starts, answers, drains; and what a wrong start says and exits with.
 
 mod commands;
+mod moving;
 mod proxies;
 mod running;
 mod tls;

@@ -28,11 +28,11 @@ pub enum StartError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A variable of upstream's that keeps people out, and would not here. The value is not repeated.
+    /// A setting of upstream's that keeps people out, and would not here. The value is not repeated.
     #[error("{name}: {text}")]
     Restriction {
-        /// The variable.
-        name: &'static str,
+        /// The variable, or the place in a file.
+        name: String,
         /// What would be open, and the ways on, in the admin's language.
         text: String,
     },

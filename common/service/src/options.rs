@@ -54,6 +54,8 @@ pub enum Origin {
     File,
     /// This environment variable.
     Env(String),
+    /// A place in a file of another program's, which is heeded.
+    Place(String),
     /// The environment, which has a name that nobody knows.
     Environment,
     /// The command line.
@@ -66,6 +68,7 @@ impl fmt::Display for Origin {
             Self::Default => f.write_str("the defaults"),
             Self::File => f.write_str("the configuration file"),
             Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::Place(place) => f.write_str(place),
             Self::Environment => f.write_str("the environment"),
             Self::Flag => f.write_str("the command line"),
         }
@@ -250,6 +253,17 @@ impl Effective {
     /// Where a value came from.
     pub fn origin(&self, key: &str) -> &Origin {
         self.values.get(key).map_or(&Origin::Default, |(_, o)| o)
+    }
+
+    /// Names places for variables whose values came from a file.
+    pub fn locate(&mut self, place: &dyn Fn(&str) -> Option<String>) {
+        for (_, origin) in self.values.values_mut() {
+            if let Origin::Env(name) = origin
+                && let Some(place) = place(name)
+            {
+                *origin = Origin::Place(place);
+            }
+        }
     }
 
     /// The values that somebody set, one per line, with where they came from; secrets masked.

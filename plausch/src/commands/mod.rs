@@ -16,7 +16,8 @@ use service::{Effective, Origin, Sources, StartError};
 use self::drain::{Drain, duration};
 use crate::cli::{self, Environment};
 use crate::doctor::{self, Doctor, env_file, gather};
-use crate::migrate::{self, Migrate};
+use crate::foreign::custom::Custom;
+use crate::migrate::{self, Migrate, To};
 use crate::options::{Role, SETTINGS, environment};
 use crate::setup::{self, Setup};
 use crate::support::desk::Code;
@@ -33,6 +34,8 @@ pub(crate) struct Given {
     pub(crate) effective: Result<Effective, StartError>,
     pub(crate) file: Option<PathBuf>,
     pub(crate) variables: Vec<(String, String)>,
+    /// What files of a Jitsi's admin say.
+    pub(crate) custom: Custom,
 }
 
 impl Given {
@@ -41,7 +44,7 @@ impl Given {
         let flags = BTreeMap::new();
         let effective =
             Effective::load(SETTINGS, &Sources { defaults: None, file: Some(&file), env: &|_| None, flags });
-        Self { role, effective, file: Some(file.path), variables: Vec::new() }
+        Self { role, effective, file: Some(file.path), variables: Vec::new(), custom: Custom::default() }
     }
 }
 
@@ -84,7 +87,8 @@ pub(crate) fn all() -> Vec<clap::Command> {
         clap::Command::new("migrate")
             .about("Read a Jitsi's configuration, say what becomes of it, and write a file. Exit code 0; 1 when something is different; 2 when nothing was written")
             .arg(Arg::new("from").value_name("PATH").required(true).value_parser(clap::value_parser!(PathBuf)).help("An .env file of docker-jitsi-meet, its folder, or /etc of Debian's packages."))
-            .arg(path("out", "FILE", "Where to write [default: plausch.toml]."))
+            .arg(path("to", "DIR", "Folder to write to: plausch.toml, copies of what it needs, files for compose, the report [default: plausch-migrated]."))
+            .arg(path("out", "FILE", "Write a configuration file alone, which leads to the old files.").conflicts_with("to"))
             .arg(language()),
         with_options("drain", "Take no new meetings; those that run end by themselves. Exit code 0 when none runs, 1 when the time is up before")
             .arg(value("wait", "TIME", "Wait so long for the last meeting to end, such as 30m."))
@@ -105,11 +109,12 @@ pub(crate) fn read(
     env: &Environment,
 ) -> Result<Command, StartError> {
     let given = |env: &Environment, role| {
-        let (effective, file) = match cli::layers(matches, file, env, gather::usual_file(), role) {
-            Ok((effective, file)) => (Ok(effective), file),
-            Err(e) => (Err(e), None),
+        let (effective, file, custom) = match cli::layers(matches, file, env, gather::usual_file(), role) {
+            Ok(layers) => (Ok(layers.effective), layers.file, layers.custom),
+            Err(e) => (Err(e), None, Custom::default()),
         };
-        Given { role, effective, file, variables: env.clone().into_variables() }
+        let variables = env.clone().under(&custom).into_variables();
+        Given { role, effective, file, variables, custom }
     };
     match name {
         "doctor" => {
@@ -130,8 +135,11 @@ pub(crate) fn read(
         "migrate" => {
             let path = |name| matches.get_one::<PathBuf>(name).cloned();
             let from = path("from").unwrap_or_default();
-            let out = path("out").unwrap_or_else(|| migrate::usual_out().to_owned());
-            Ok(Command::Migrate(Migrate { from, out, language: language(matches, env)? }))
+            let to = match path("out") {
+                Some(file) => To::File(file),
+                None => To::Folder(path("to").unwrap_or_else(migrate::usual_folder)),
+            };
+            Ok(Command::Migrate(Migrate { from, to, language: language(matches, env)? }))
         }
         "setup" => {
             let path = |name| matches.get_one::<PathBuf>(name).cloned();

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use crate::foreign::custom::Custom;
 use crate::options::{CertificateOrigin, Role, Settings};
 
 /// An installation, running or planned, and the machine it is on.
@@ -18,6 +19,8 @@ pub(crate) struct Facts {
     pub(crate) variables: Vec<(String, String)>,
     /// Restricting variables that the admin accepts to be without effect.
     pub(crate) accepted: Vec<String>,
+    /// What files of a Jitsi's admin say.
+    pub(crate) custom: Custom,
     /// Lines of an `.env` file that mean nothing: number.
     pub(crate) odd_lines: Vec<usize>,
     pub(crate) now: SystemTime,
@@ -142,6 +145,7 @@ impl Facts {
             plan: Err(String::new()),
             accepted: accepted_in(&variables),
             variables,
+            custom: Custom::default(),
             odd_lines,
             now: SystemTime::UNIX_EPOCH,
             machine: Vec::new(),
@@ -298,6 +302,7 @@ pub(crate) mod tests {
             plan: Ok(plan),
             variables: Vec::new(),
             accepted: Vec::new(),
+            custom: Custom::default(),
             odd_lines: Vec::new(),
             now,
             machine: vec![[127, 0, 0, 1].into(), [203, 0, 113, 20].into()],

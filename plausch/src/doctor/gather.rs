@@ -42,6 +42,7 @@ pub(crate) fn facts(given: &Given, odd_lines: Vec<usize>) -> Facts {
         plan,
         variables: given.variables.clone(),
         accepted: given.effective.as_ref().map_or_else(|_| Vec::new(), |e| e.list("start.accept").to_vec()),
+        custom: given.custom.clone(),
         odd_lines,
         now: SystemTime::now(),
         machine: videobridge_udp::interface_addresses().unwrap_or_default(),

@@ -2,9 +2,13 @@
 //!
 //! Readers of their own, because what there is for HOCON follows includes (also over the network), and what there is for Lua runs it.
 
+pub(crate) mod custom;
 pub mod hocon;
+mod keys;
 pub mod limits;
 pub mod lua;
+pub mod nginx;
+pub(crate) mod prosody;
 
 use std::fmt;
 

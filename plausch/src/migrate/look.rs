@@ -1,25 +1,36 @@
 //! A folder or an `.env` file of a Jitsi in; what is there that a server of ours would need or miss, out. Reads, and changes nothing.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use service::StartError;
 
-use crate::commands::{env_file, limits};
+use super::Found;
+use super::accounts::{self, Accounts};
+use super::site;
+use super::tree::Tree;
+use crate::commands::env_file;
+use crate::doctor::checks::Finding;
+use crate::foreign::custom::{self, Custom, Program};
+use crate::options::Role;
+use crate::words::{Words, words};
 
 /// What was found.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) variables: Vec<(String, String)>,
     pub(super) odd_lines: Vec<usize>,
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
     /// The folder with the admin's additions to config.js.
-    pub(super) custom: Option<PathBuf>,
-    /// Files that are not read: Lua, HOCON, properties, nginx, Prosody's modules.
+    pub(super) custom_web: Option<PathBuf>,
+    /// What files of Jicofo's, the bridge's and Prosody's say.
+    pub(super) custom: Custom,
+    /// Files that are not read.
     pub(super) unread: Vec<PathBuf>,
-    /// People with a password of their own: host and how many.
-    pub(super) accounts: Vec<(String, usize)>,
+    /// People with a password of their own.
+    pub(super) accounts: Vec<Accounts>,
     pub(super) debian: Option<Debian>,
+    /// What is to be said already.
+    pub(super) found: Found,
 }
 
 /// Debian's packages.
@@ -27,9 +38,10 @@ pub(super) struct Seen {
 pub(super) struct Debian {
     pub(super) host: String,
     pub(super) config_js: PathBuf,
-    /// Prosody's configuration of this host, and Jicofo's.
-    pub(super) prosody: String,
-    pub(super) jicofo: String,
+    /// Where the web app lies, when that is not the usual place.
+    pub(super) web: Option<PathBuf>,
+    /// Whether Prosody's file says that the host is open.
+    pub(super) open: bool,
 }
 
 /// Looks at an `.env` file, the folder of one, or Debian's `/etc`.
@@ -40,8 +52,17 @@ pub(super) fn at(path: &Path) -> Result<Seen, StartError> {
     if path.join(".env").is_file() {
         return docker(&path.join(".env"));
     }
-    match entries(&path.join("jitsi/meet")).into_iter().find_map(|f| Some((host_of(&f)?, f))) {
-        Some((host, config_js)) => Ok(debian(path, host, config_js)),
+    let beside = |folder: &str| path.join("..").join(folder);
+    let tree = Tree::of(&[path.to_owned(), beside("var/lib/prosody"), beside("usr/share/jitsi-meet")]);
+    let mut hosts =
+        tree.entries(&path.join("jitsi/meet")).into_iter().filter_map(|f| Some((host_of(&f)?, f)));
+    match hosts.next() {
+        Some((host, config_js)) => {
+            let mut seen = debian(&tree, path, host, config_js);
+            seen.unread.extend(hosts.map(|(_, file)| file));
+            seen.unread.extend(tree.refused());
+            Ok(seen)
+        }
         None => Err(StartError::Unreadable {
             path: path.to_owned(),
             reason: "neither an .env file, nor a folder with one, nor an /etc with jitsi/meet/NAME-config.js"
@@ -63,126 +84,222 @@ fn docker(env: &Path) -> Result<Seen, StartError> {
         }
         other => beside.join(other),
     };
+    let tree = Tree::of(std::slice::from_ref(&config));
     let mut seen = Seen { odd_lines, ..Seen::default() };
     let name = value("LETSENCRYPT_DOMAIN").unwrap_or_default().split(',').next().unwrap_or_default();
-    let issued = config.join("storage/web").join(super::ISSUED).join(name);
-    let pairs = [
-        (config.join("web/keys/cert.crt"), config.join("web/keys/cert.key")),
-        (issued.join("fullchain.pem"), issued.join("key.pem")),
-    ];
-    seen.certificate = pairs.into_iter().find(|(chain, key)| chain.is_file() && key.is_file());
+    // The folder of today's images, then that of older ones.
+    let issued = ["storage/web", "web"].map(|at| config.join(at).join(super::ISSUED).join(name));
+    let mut pairs = vec![(config.join("web/keys/cert.crt"), config.join("web/keys/cert.key"))];
+    pairs.extend(issued.iter().map(|at| (at.join("fullchain.pem"), at.join("key.pem"))));
+    seen.certificate =
+        pairs.into_iter().find_map(|(chain, key)| Some((tree.file(&chain)?, tree.file(&key)?)));
     let web = config.join("web");
     let additions = ["custom-config.js", "custom-interface_config.js"];
-    seen.custom = additions.iter().any(|f| web.join(f).is_file()).then_some(web);
-    for file in [
-        "web/nginx/custom-meet.conf",
-        "jicofo/custom-jicofo.conf",
-        "jvb/custom-jvb.conf",
-        "jvb/custom-sip-communicator.properties",
-    ] {
-        let file = config.join(file);
-        // Empty ones are made by the images.
-        if fs::metadata(&file).is_ok_and(|m| m.is_file() && m.len() > 0) {
-            seen.unread.push(file);
+    seen.custom_web = additions.iter().any(|f| tree.file(&web.join(f)).is_some()).then_some(web);
+    let lookup = |name: &str| value(name).map(str::to_owned);
+    let main = value("XMPP_DOMAIN").unwrap_or("meet.jitsi");
+    seen.read(&tree, &config.join("jvb/custom-jvb.conf"), |path, custom| {
+        custom::java(Program::Bridge, Role::AllInOne, path, &lookup, custom)
+    });
+    seen.read(&tree, &config.join("jvb/custom-sip-communicator.properties"), |path, custom| {
+        custom::properties(Program::Bridge, Role::AllInOne, path, custom)
+    });
+    seen.read(&tree, &config.join("jicofo/custom-jicofo.conf"), |path, custom| {
+        custom::java(Program::Focus, Role::AllInOne, path, &lookup, custom)
+    });
+    for file in tree.entries(&config.join("prosody/config/conf.d")) {
+        if custom::is_admins_lua(&file) {
+            seen.read(&tree, &file, |path, custom| custom::prosody_file(path, main, custom));
         }
     }
-    for folder in ["web/nginx-custom", "prosody/config/conf.d", "prosody/prosody-plugins-custom"] {
-        seen.unread.extend(entries(&config.join(folder)).into_iter().filter(|f| f.is_file()));
+    // Both are parts of a server block, so that they are read as if they were in one.
+    let mut sites = vec![web_file(&config, "nginx/custom-meet.conf")];
+    sites.extend(tree.entries(&config.join("web/nginx-custom")));
+    for file in sites {
+        if let Some(text) = tree.text(&file).filter(|t| !t.trim().is_empty()) {
+            site::nginx(&format!("server {{ {text}\n}}"), &file.display().to_string(), &mut seen.found);
+        }
     }
+    let plugins = tree.entries(&config.join("prosody/prosody-plugins-custom"));
+    seen.unread.extend(plugins.into_iter().filter(|f| f.is_file()));
     for data in ["storage/prosody/data", "prosody/config/data"] {
-        seen.accounts.extend(accounts(&config.join(data)));
+        // Today's images copy the older folder once, so that both hold the same people.
+        if seen.accounts.is_empty() {
+            seen.accounts = accounts::look(&tree, &config.join(data));
+        }
     }
+    seen.unread.extend(tree.refused());
     seen.variables = variables;
     Ok(seen)
 }
 
-fn debian(etc: &Path, host: String, config_js: PathBuf) -> Seen {
+fn web_file(config: &Path, name: &str) -> PathBuf {
+    config.join("web").join(name)
+}
+
+fn debian(tree: &Tree, etc: &Path, host: String, config_js: PathBuf) -> Seen {
     let mut seen = Seen::default();
-    let nginx = text(&etc.join(format!("nginx/sites-available/{host}.conf")));
-    let named = |directive: &str| {
-        let line = nginx.lines().map(str::trim).find_map(|l| l.strip_prefix(directive)?.strip_suffix(';'));
-        line.map(|l| PathBuf::from(l.trim()))
+    let site_file = etc.join(format!("nginx/sites-available/{host}.conf"));
+    let site = match tree.text(&site_file) {
+        Some(text) => site::nginx(&text, &site_file.display().to_string(), &mut seen.found),
+        None => site::Site::default(),
+    };
+    let apache = etc.join(format!("apache2/sites-available/{host}.conf"));
+    seen.unread.extend(tree.file(&apache));
+    let others: Vec<&str> =
+        site.names.iter().map(String::as_str).filter(|n| *n != host && *n != "_").collect();
+    if !others.is_empty() {
+        let others = crate::words::listed(&others);
+        seen.found.push((
+            "names",
+            Finding::yellow(
+                words!("the web server also answers to {others}", "der Webserver antwortet auch auf {others}"),
+                words!(
+                    "people of these names get the same pages; name them in https.acme.domains, or have a certificate for all",
+                    "unter diesen Namen gibt es dieselben Seiten; in https.acme.domains nennen, oder ein Zertifikat für alle haben"
+                ),
+            ),
+        ));
+    }
+    // Names in the files are those of the machine; a copy of its folders lies somewhere else.
+    let here = |written: &str| match written.strip_prefix("/etc/") {
+        Some(rest) => etc.join(rest),
+        None => PathBuf::from(written),
     };
     let meet = etc.join("jitsi/meet");
+    let named = site.certificates.iter().map(|(chain, key)| (here(chain), here(key)));
     let usual = (meet.join(format!("{host}.crt")), meet.join(format!("{host}.key")));
-    seen.certificate = named("ssl_certificate ")
-        .zip(named("ssl_certificate_key "))
-        .into_iter()
-        .chain([usual])
-        .find(|(chain, key)| chain.is_file() && key.is_file());
-    for file in [
-        "jitsi/videobridge/jvb.conf",
-        "jitsi/videobridge/sip-communicator.properties",
-        "jitsi/jicofo/sip-communicator.properties",
-        "turnserver.conf",
+    // As it is named there: what certbot renews is a link, and leads to another file each time.
+    seen.certificate =
+        named.chain([usual]).find(|(chain, key)| tree.file(chain).is_some() && tree.file(key).is_some());
+    let nothing = |_: &str| None;
+    for (file, program) in
+        [("jitsi/videobridge/jvb.conf", Program::Bridge), ("jitsi/jicofo/jicofo.conf", Program::Focus)]
+    {
+        seen.read(tree, &etc.join(file), |path, custom| {
+            custom::java(program, Role::AllInOne, path, &nothing, custom)
+        });
+    }
+    for (file, program) in [
+        ("jitsi/videobridge/sip-communicator.properties", Program::Bridge),
+        ("jitsi/jicofo/sip-communicator.properties", Program::Focus),
     ] {
-        let file = etc.join(file);
-        if file.is_file() {
-            seen.unread.push(file);
+        seen.read(tree, &etc.join(file), |path, custom| {
+            custom::properties(program, Role::AllInOne, path, custom)
+        });
+    }
+    let lua = ["conf.avail", "conf.d"].map(|at| etc.join(format!("prosody/{at}/{host}.cfg.lua")));
+    let mut open = false;
+    if let Some(file) = lua.iter().find(|f| tree.file(f).is_some()) {
+        open = tree.text(file).is_some_and(|text| custom::says_open(&text, &host));
+        seen.read(tree, file, |path, custom| custom::prosody_file(path, &host, custom));
+    }
+    for file in tree.entries(&etc.join("prosody/conf.d")) {
+        let own = file.file_name().is_some_and(|n| {
+            *n == *format!("{host}.cfg.lua") || n == "jaas.cfg.lua" || n == "localhost.cfg.lua"
+        });
+        if !own && file.extension().is_some_and(|e| e == "lua") {
+            seen.read(tree, &file, |path, custom| custom::prosody_file(path, &host, custom));
         }
     }
-    seen.accounts = accounts(&etc.join("../var/lib/prosody"));
-    let prosody = text(&etc.join(format!("prosody/conf.avail/{host}.cfg.lua")));
-    let jicofo = text(&etc.join("jitsi/jicofo/jicofo.conf"));
-    seen.debian = Some(Debian { host, config_js, prosody, jicofo });
+    seen.unread.extend(tree.file(&etc.join("prosody/prosody.cfg.lua")));
+    turn(tree, &etc.join("turnserver.conf"), &host, &mut seen);
+    seen.accounts = accounts::look(tree, &etc.join("../var/lib/prosody"));
+    let web = etc.join("../usr/share/jitsi-meet");
+    let web = tree.file(&web.join("index.html")).and_then(|f| f.parent().map(Path::to_owned));
+    if let Some(text) = tree.text(&config_js)
+        && let Some(says) = site::third_parties(&text, &host)
+    {
+        seen.found.push((
+            "config.js",
+            Finding::yellow(
+                says,
+                words!(
+                    "the file is taken as it is; remove there whom browsers shall not be sent to",
+                    "die Datei wird übernommen, wie sie ist; dort entfernen, wohin Browser nicht geschickt werden sollen"
+                ),
+            ),
+        ));
+    }
+    seen.debian = Some(Debian { host, config_js, web, open });
     seen
+}
+
+/// coturn's secret, where Prosody's file names none.
+fn turn(tree: &Tree, file: &Path, host: &str, seen: &mut Seen) {
+    let Some(text) = tree.text(file) else { return };
+    let value = |key: &str| {
+        let lines = text.lines().map(str::trim).filter(|l| !l.starts_with('#'));
+        lines
+            .filter_map(|l| l.split_once('='))
+            .find(|(k, _)| k.trim() == key)
+            .map(|(_, v)| v.trim().to_owned())
+    };
+    let place = file.display().to_string();
+    let Some(secret) = value("static-auth-secret") else {
+        seen.unread.push(file.to_owned());
+        return;
+    };
+    match seen.custom.said.iter().find(|s| s.name == "TURN_CREDENTIALS") {
+        Some(known) if known.value == secret => {}
+        Some(_) => seen.found.push((
+            "turn",
+            Finding::yellow(
+                words!(
+                    "{place} has another secret than Prosody's file",
+                    "{place} hat ein anderes Geheimnis als die Datei von Prosody"
+                ),
+                words!(
+                    "coturn refuses everybody until both have the same",
+                    "coturn lehnt alle ab, bis beide dasselbe haben"
+                ),
+            ),
+        )),
+        None => {
+            let realm = value("realm").unwrap_or_else(|| host.to_owned());
+            let port = |key: &str, usual: &str| value(key).unwrap_or_else(|| usual.to_owned());
+            for (name, value) in [
+                ("TURN_CREDENTIALS", secret),
+                ("TURN_HOST", realm.clone()),
+                ("TURN_PORT", port("listening-port", "3478")),
+                ("TURN_TRANSPORT", "udp".to_owned()),
+                ("TURNS_HOST", realm),
+                ("TURNS_PORT", port("tls-listening-port", "5349")),
+            ] {
+                seen.custom.say(name, value, place.clone());
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// A file that may be missing, and whose faults are findings.
+    fn read(
+        &mut self,
+        tree: &Tree,
+        file: &Path,
+        read: impl FnOnce(&Path, &mut Custom) -> Result<(), StartError>,
+    ) {
+        let Some(real) = tree.file(file) else { return };
+        if let Err(e) = read(&real, &mut self.custom) {
+            let line = e.to_string();
+            self.found.push((
+                "custom",
+                Finding::red(
+                    Words::same(line),
+                    words!(
+                        "what stands in it may keep people out: correct it, and ask again",
+                        "was darin steht, hält vielleicht Leute draußen: berichtigen und noch einmal fragen"
+                    ),
+                ),
+            ));
+        }
+    }
 }
 
 /// `meet.example` of `meet.example-config.js`.
 fn host_of(file: &Path) -> Option<String> {
-    Some(file.file_name()?.to_str()?.strip_suffix("-config.js")?.to_owned())
-}
-
-/// Prosody's folders: every other byte than letters and digits is `%xx` in their names.
-fn accounts(data: &Path) -> Vec<(String, usize)> {
-    let mut all = Vec::new();
-    for host in entries(data) {
-        let people =
-            entries(&host.join("accounts")).into_iter().filter(|f| f.extension().is_some_and(|e| e == "dat"));
-        let name =
-            host.file_name().unwrap_or_default().to_string_lossy().replace("%2e", ".").replace("%2d", "-");
-        let count = people.count();
-        // Service accounts are made by the roles themselves.
-        if count > 0
-            && !name.starts_with("auth.")
-            && !name.starts_with("hidden.")
-            && !name.starts_with("recorder.")
-        {
-            all.push((name, count));
-        }
-    }
-    all
-}
-
-/// What is in a folder, in order; nothing when it is none.
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = fs::read_dir(folder)
-        .map(|read| read.flatten().map(|e| e.path()).take(limits::ENTRIES).collect())
-        .unwrap_or_default();
-    all.sort();
-    all
-}
-
-/// A file of a sensible size; empty when it cannot be read.
-fn text(path: &Path) -> String {
-    let fits = fs::metadata(path).is_ok_and(|m| m.len() <= limits::ENV_FILE);
-    if fits { fs::read_to_string(path).unwrap_or_default() } else { String::new() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_beyond_the_limit_is_read_as_far_as_that() {
-        let folder = std::env::temp_dir().join(format!("plausch-entries-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        for n in 0..limits::ENTRIES {
-            fs::write(folder.join(n.to_string()), "").unwrap();
-        }
-        assert_eq!(entries(&folder).len(), limits::ENTRIES);
-        fs::write(folder.join("one more"), "").unwrap();
-        assert_eq!(entries(&folder).len(), limits::ENTRIES);
-        fs::remove_dir_all(folder).unwrap();
-    }
+    let host = file.file_name()?.to_str()?.strip_suffix("-config.js")?;
+    let plain = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b));
+    plain.then(|| host.to_owned())
 }

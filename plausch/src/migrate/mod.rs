@@ -1,8 +1,12 @@
-//! A Jitsi's configuration in; a report of what becomes of it, and a configuration file of ours, out. Nothing of it is executed.
+//! A Jitsi's configuration in; a report of what becomes of it, and files that a server can start with, out. Nothing of it is executed.
 //!
-//! A file is written only when nothing that keeps people out would be lost on the way.
+//! Files are written only when nothing that keeps people out would be lost on the way, and never where the old ones are.
 
+mod accounts;
 mod look;
+mod site;
+mod tree;
+mod write;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
@@ -16,67 +20,123 @@ use crate::doctor::checks::{Finding, Level, environment};
 use crate::doctor::facts::Facts;
 use crate::doctor::report;
 use crate::options::{self, Role, SETTINGS, Settings};
-use crate::setup::write;
+use crate::setup::write as files;
 use crate::words::{Language, Words, words};
 
 /// What was asked for.
 #[derive(Debug)]
 pub(crate) struct Migrate {
     pub(crate) from: PathBuf,
-    pub(crate) out: PathBuf,
+    pub(crate) to: To,
     pub(crate) language: Language,
 }
 
+/// Where it goes.
+#[derive(Debug)]
+pub(crate) enum To {
+    /// A folder, with copies of what the server reads, and files for compose.
+    Folder(PathBuf),
+    /// A configuration file alone, which leads to the old files.
+    File(PathBuf),
+}
+
 type Found = Vec<(&'static str, Finding)>;
+type Values = BTreeMap<&'static str, String>;
 
 /// 0: all of it; 1: something is different or missing; 2: something has to be decided first, and nothing was written.
 pub(crate) fn run(asked: &Migrate) -> Result<u8, StartError> {
     let seen = look::at(&asked.from)?;
-    let (text, mut found) = judge(&seen);
-    let worst = found.iter().map(|(_, f)| f.level).max().unwrap_or(Level::Green);
-    if let Some(text) = text.filter(|_| worst < Level::Red) {
-        let old = write::secret_file(&asked.out, &text).map_err(|e| StartError::Part {
-            part: "the configuration file",
-            reason: format!("{}: {e}", asked.out.display()),
-        })?;
-        let path = asked.out.display();
-        found.push(("written", Finding::green(Words::same(path.to_string()))));
-        if let Some(old) = old {
-            let old = old.display();
-            found.push((
-                "written",
-                Finding::green(words!("the old one is kept: {old}", "die alte ist aufgehoben: {old}")),
-            ));
-        }
-        let next = words!(
-            "plausch doctor --config {path}, then plausch --config {path}; back is the old servers' start",
-            "plausch doctor --config {path}, dann plausch --config {path}; zurück geht es mit dem Start der alten Server"
-        );
-        found.push(("next", Finding::green(next)));
+    let (mut values, mut found) = judge(&seen);
+    let mut text = plan(&seen, &values, &mut found);
+    let worst = |found: &Found| found.iter().map(|(_, f)| f.level).max().unwrap_or(Level::Green);
+    let failed = |path: &Path, e: std::io::Error| StartError::Part {
+        part: "the migration",
+        reason: format!("{}: {e}", path.display()),
+    };
+    if worst(&found) == Level::Red {
+        text = None;
+    }
+    if let (To::Folder(path), Some(_)) = (&asked.to, &text) {
+        let folder = write::folder(path).map_err(|e| failed(path, e))?;
+        write::copies(&folder, &seen, &mut values).map_err(|e| failed(path, e))?;
+        write::compose(&folder, &seen, &values).map_err(|e| failed(path, e))?;
+        text = plan(&seen, &values, &mut found);
+    }
+    if let Some(text) = text {
+        let path = match &asked.to {
+            To::File(path) => path.clone(),
+            To::Folder(path) => path.join("plausch.toml"),
+        };
+        let old = files::secret_file(&path, &text).map_err(|e| failed(&path, e))?;
+        written(&path, old, asked, &mut found);
     }
     let all: Vec<_> = found.iter().map(|(name, f)| (*name, f)).collect();
+    if let (To::Folder(folder), true) = (&asked.to, worst(&found) < Level::Red) {
+        let of = |language| report::lines(&all, language, false);
+        write::report(folder, &of(Language::English), &of(Language::German))
+            .map_err(|e| failed(folder, e))?;
+    }
     service::output::say(report::lines(&all, asked.language, std::io::stdout().is_terminal()));
-    Ok(match worst {
+    Ok(match worst(&found) {
         Level::Green => 0,
         Level::Yellow => 1,
         Level::Red => 2,
     })
 }
 
-/// The file's text, if there can be one, and all that is to be said.
-fn judge(seen: &Seen) -> (Option<String>, Found) {
+fn written(path: &Path, old: Option<PathBuf>, asked: &Migrate, found: &mut Found) {
+    let path = path.display();
+    found.push(("written", Finding::green(Words::same(path.to_string()))));
+    if let Some(old) = old {
+        let old = old.display();
+        found.push((
+            "written",
+            Finding::green(words!("the old one is kept: {old}", "die alte ist aufgehoben: {old}")),
+        ));
+    }
+    if let To::Folder(folder) = &asked.to {
+        let folder = folder.display();
+        found.push((
+            "written",
+            Finding::green(words!(
+                "{folder}/compose.yml and .env for containers, {folder}/config with copies, report.txt and bericht.txt",
+                "{folder}/compose.yml und .env für Container, {folder}/config mit Kopien, report.txt und bericht.txt"
+            )),
+        ));
+    }
+    let next = words!(
+        "plausch doctor --config {path}, then plausch --config {path}; back is the old servers' start",
+        "plausch doctor --config {path}, dann plausch --config {path}; zurück geht es mit dem Start der alten Server"
+    );
+    found.push(("next", Finding::green(next)));
+}
+
+/// What the options become, and all that is to be said.
+fn judge(seen: &Seen) -> (Values, Found) {
     let mut found = Found::new();
-    let facts = Facts::of_environment(Role::AllInOne, seen.variables.clone(), seen.odd_lines.clone());
+    let mut variables = seen.variables.clone();
+    for s in &seen.custom.said {
+        variables.retain(|(name, _)| name != s.name);
+        variables.push((s.name.to_owned(), s.value.clone()));
+    }
+    let mut facts = Facts::of_environment(Role::AllInOne, variables, seen.odd_lines.clone());
+    facts.custom = seen.custom.clone();
     for (name, check) in [
         ("names", environment::names as fn(&Facts) -> Vec<Finding>),
         ("restrictions", environment::restrictions),
+        ("custom", environment::custom),
         ("values", environment::values),
         ("ignored", environment::ignored),
         ("wiring", environment::wiring),
     ] {
-        // What is well is not worth a line here.
-        found.extend(check(&facts).into_iter().filter(|f| f.level > Level::Green).map(|f| (name, f)));
+        // What is well is not worth a line here, unless it is the admin's own.
+        let heeded =
+            |f: &Finding| name == "custom" && !seen.custom.said.is_empty() && f.level == Level::Green;
+        found.extend(
+            check(&facts).into_iter().filter(|f| f.level > Level::Green || heeded(f)).map(|f| (name, f)),
+        );
     }
+    found.extend(seen.found.iter().cloned());
     let values = match &seen.debian {
         Some(d) => debian(seen, d, &mut found),
         None => docker(seen, &mut found),
@@ -94,13 +154,15 @@ fn judge(seen: &Seen) -> (Option<String>, Found) {
             ),
         ));
     }
-    for (host, count) in &seen.accounts {
+    for a in &seen.accounts {
+        let (host, keys, plain, odd) = (&a.host, a.keys, a.plain, a.odd);
+        let count = keys + plain + odd;
         found.push((
             "accounts",
             Finding::yellow(
                 words!(
-                    "{count} accounts of people on {host} have no place yet",
-                    "{count} Konten von Leuten auf {host} haben noch keinen Platz"
+                    "{count} accounts of people on {host} have no place yet ({keys} with SCRAM keys, {plain} with the password, {odd} not understood)",
+                    "{count} Konten von Leuten auf {host} haben noch keinen Platz ({keys} mit SCRAM-Schlüsseln, {plain} mit dem Passwort, {odd} nicht zu verstehen)"
                 ),
                 words!(
                     "keep the old data: they are not changed",
@@ -109,14 +171,23 @@ fn judge(seen: &Seen) -> (Option<String>, Found) {
             ),
         ));
     }
-    let env = |name: &str| seen.variables.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
-    let loaded = Effective::load(SETTINGS, &Sources { defaults: None, file: None, env: &env, flags: values });
-    let text = loaded.and_then(|e| Settings::look(&e).map(|_| e.to_toml()));
-    match text {
+    (values, found)
+}
+
+/// The configuration's text, if a start would take it.
+fn plan(seen: &Seen, values: &Values, found: &mut Found) -> Option<String> {
+    let all = |name: &str| {
+        let custom = seen.custom.said.iter().find(|s| s.name == name).map(|s| s.value.clone());
+        custom.or_else(|| seen.variables.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()))
+    };
+    let env = options::environment::seen_by(Role::AllInOne, &all);
+    let sources = Sources { defaults: None, file: None, env: &env, flags: values.clone() };
+    let loaded = Effective::load(SETTINGS, &sources).map_err(|e| seen.custom.located(e));
+    match loaded.and_then(|e| Settings::look(&e).map(|_| e.to_toml())) {
         Ok(text) => {
             let head =
                 "# Written by `plausch migrate`. Passwords stand in it: for the server's user alone.\n";
-            (Some(format!("{head}{text}")), found)
+            Some(format!("{head}{text}"))
         }
         Err(e) => {
             let line = options::line(&e);
@@ -127,12 +198,10 @@ fn judge(seen: &Seen) -> (Option<String>, Found) {
                     words!("correct it, and ask again", "berichtigen und noch einmal fragen"),
                 ),
             ));
-            (None, found)
+            None
         }
     }
 }
-
-type Values = BTreeMap<&'static str, String>;
 
 /// What the containers' ports and volumes said.
 fn docker(seen: &Seen, found: &mut Found) -> Values {
@@ -157,9 +226,17 @@ fn docker(seen: &Seen, found: &mut Found) -> Values {
         }
         if own || !issues {
             certificate(seen, &mut values, found);
+        } else {
+            found.push((
+                "certificate",
+                Finding::green(words!(
+                    "it is issued anew at the first start, and renewed from then on",
+                    "es wird beim ersten Start neu ausgestellt und von da an erneuert"
+                )),
+            ));
         }
     }
-    if let Some(web) = &seen.custom {
+    if let Some(web) = &seen.custom_web {
         values.insert("http.custom", web.display().to_string());
     }
     values
@@ -173,6 +250,21 @@ fn certificate(seen: &Seen, values: &mut Values, found: &mut Found) {
         Some((chain, key)) => {
             values.insert("https.certificate", chain.display().to_string());
             values.insert("https.key", key.display().to_string());
+            let path = chain.display();
+            found.push(if chain.to_string_lossy().contains("/letsencrypt/") {
+                (
+                    "certificate",
+                    Finding::yellow(
+                        words!("{path} is used where it lies, and certbot needs a web server to renew it", "{path} wird benutzt, wo es liegt, und certbot braucht zum Erneuern einen Webserver"),
+                        words!(
+                            "once the old web server is off: https.acme.enabled = true in place of https.certificate and https.key",
+                            "ist der alte Webserver aus: https.acme.enabled = true statt https.certificate und https.key"
+                        ),
+                    ),
+                )
+            } else {
+                ("certificate", Finding::green(words!("{path} goes on", "{path} gilt weiter")))
+            });
         }
         None => found.push((
             "certificate",
@@ -200,165 +292,47 @@ fn debian(seen: &Seen, d: &look::Debian, found: &mut Found) -> Values {
         ("xmpp.muc_domain", format!("conference.{host}")),
         ("xmpp.internal_muc_domain", format!("internal.auth.{host}")),
     ]);
+    // What the bridge's file says has the last word.
+    for (name, key) in [("JVB_PORT", "media.port"), ("PLAUSCH_MEDIA", "media.listen")] {
+        if let Some(said) = seen.custom.said.iter().find(|s| s.name == name) {
+            values.insert(key, said.value.clone());
+        }
+    }
+    if let Some(web) = d.web.as_ref().filter(|w| w.as_path() != Path::new(options::DEBIAN_WEB)) {
+        values.insert("http.web", web.display().to_string());
+    }
+    if d.web.is_some() {
+        found.push((
+            "web-app",
+            Finding::green(words!(
+                "the web app goes on being used, with its interface_config.js, texts and pictures",
+                "die Weboberfläche wird weiter benutzt, mit ihrer interface_config.js, ihren Texten und Bildern"
+            )),
+        ));
+    }
     certificate(seen, &mut values, found);
-    for what in keeps_people_out(host, &d.prosody, &d.jicofo) {
+    if !d.open {
         found.push((
             "restrictions",
             Finding::red(
-                words!("{what} keeps people out, and is not there yet", "{what} hält Leute draußen und ist noch nicht da"),
-                words!("stay with the old servers, or remove it there if meetings may be open", "bei den alten Servern bleiben, oder es dort entfernen, wenn Besprechungen offen sein dürfen"),
+                words!(
+                    "prosody's {host}.cfg.lua does not say that {host} is open",
+                    "{host}.cfg.lua von Prosody sagt nicht, dass {host} offen ist"
+                ),
+                words!(
+                    "stay with the old servers, or set authentication = \"jitsi-anonymous\" there if meetings may be open",
+                    "bei den alten Servern bleiben, oder dort authentication = \"jitsi-anonymous\" setzen, wenn Besprechungen offen sein dürfen"
+                ),
             ),
         ));
     }
     values
 }
 
-/// What of Prosody's and Jicofo's configuration lets not everybody in, or may do so. Comments do not count.
-fn keeps_people_out(host: &str, prosody: &str, jicofo: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut at = "";
-    let mut open = false;
-    for line in prosody.lines() {
-        let line = line.split("--").next().unwrap_or_default().trim();
-        let quoted = |line: &str| line.split(['"', '\'']).nth(1).map(str::to_owned);
-        if let Some(rest) = line.strip_prefix("VirtualHost").or_else(|| line.strip_prefix("Component")) {
-            at = rest.split(['"', '\'']).nth(1).unwrap_or_default();
-            if at.starts_with("guest.") {
-                all.push(format!("the guests' host {at}"));
-            }
-        }
-        if line.starts_with("authentication") && at == host {
-            let kind = quoted(line).unwrap_or_default();
-            open = matches!(kind.as_str(), "anonymous" | "jitsi-anonymous");
-            if !open {
-                all.push(format!("authentication = {kind}"));
-            }
-        }
-        for module in MODULES {
-            if line.contains(&format!("\"{module}\"")) || line.contains(&format!("'{module}'")) {
-                all.push((*module).to_owned());
-            }
-        }
-    }
-    if !open && all.is_empty() {
-        all.push(format!("prosody/conf.avail/{host}.cfg.lua, which does not say that {host} is open,"));
-    }
-    let words: String = jicofo.lines().map(|l| l.split(['#']).next().unwrap_or_default()).collect();
-    let words: String = words.chars().filter(|c| !c.is_whitespace() && *c != '"').collect();
-    let enabled = words.split("authentication").skip(1).any(|rest| {
-        let rest = rest.split('}').next().unwrap_or_default();
-        ["enabled:true", "enabled=true"].iter().any(|on| rest.contains(on))
-    });
-    if enabled {
-        all.push("jicofo.authentication".to_owned());
-    }
-    all.dedup();
-    all
-}
-
-/// Modules of Prosody's that let not everybody in.
-const MODULES: &[&str] = &[
-    "token_verification",
-    "token_affiliation",
-    "muc_wait_for_host",
-    "muc_allowners",
-    "muc_password_preset",
-    "reservations",
-];
-
 /// Where it is written when nobody says.
-pub(crate) fn usual_out() -> &'static Path {
-    Path::new("plausch.toml")
+pub(crate) fn usual_folder() -> PathBuf {
+    "plausch-migrated".into()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(env: &[(&str, &str)]) -> Seen {
-        Seen {
-            variables: env.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-            ..Seen::default()
-        }
-    }
-
-    fn worst(found: &Found) -> Level {
-        found.iter().map(|(_, f)| f.level).max().unwrap()
-    }
-
-    #[test]
-    fn an_env_file_becomes_a_file_with_its_ports_names_and_secrets() {
-        let (text, found) = judge(&seen(&[
-            ("PUBLIC_URL", "https://meet.example"),
-            ("HTTP_PORT", "80"),
-            ("HTTPS_PORT", "443"),
-            ("JVB_PORT", "10001"),
-            ("JVB_AUTH_PASSWORD", "ge\"heim"),
-            ("TZ", "UTC"),
-        ]));
-        let read: toml::Table = text.unwrap().parse().unwrap();
-        assert_eq!(read["http"]["listen"].as_str(), Some("0.0.0.0:80"));
-        assert_eq!(read["http"]["public_url"].as_str(), Some("https://meet.example"));
-        assert_eq!(read["https"]["listen"].as_str(), Some("0.0.0.0:443"));
-        assert_eq!(read["media"]["listen"].as_str(), Some("0.0.0.0:10001"));
-        assert_eq!(read["bridge"]["password"].as_str(), Some("ge\"heim"));
-        assert_eq!(worst(&found), Level::Yellow, "no certificate");
-        let mut issued = seen(&[("PUBLIC_URL", "https://meet.example"), ("ENABLE_LETSENCRYPT", "1")]);
-        issued.certificate = Some(("/c/storage/web/acme-certs/m/fullchain.pem".into(), "/c/key.pem".into()));
-        let (text, found) = judge(&issued);
-        let read: toml::Table = text.unwrap().parse().unwrap();
-        assert!(read["https"]["acme"]["enabled"].as_bool() == Some(true) && found.is_empty(), "{found:?}");
-        assert!(read["https"].get("certificate").is_none(), "nobody renews that one");
-        let (text, _) = judge(&seen(&[("DISABLE_HTTPS", "1")]));
-        assert!(!text.unwrap().contains("8443"));
-    }
-
-    /// Without them everybody could open a meeting.
-    #[test]
-    fn nothing_that_keeps_people_out_is_lost_on_the_way() {
-        for env in [("ENABLE_AUTH", "1"), ("XMPP_MUC_MODULES", "x"), ("PLAUSCH_HTPP", "1")] {
-            assert_eq!(worst(&judge(&seen(&[env])).1), Level::Red, "{env:?}");
-        }
-        let debian = |prosody: &str, jicofo: &str| {
-            let mut seen = seen(&[]);
-            seen.debian = Some(look::Debian {
-                host: "meet.example".into(),
-                config_js: "/dev/null".into(),
-                prosody: prosody.into(),
-                jicofo: jicofo.into(),
-            });
-            judge(&seen)
-        };
-        let open = "VirtualHost \"meet.example\"\n    authentication = \"jitsi-anonymous\" -- no token\n    modules_enabled = { \"bosh\"; -- \"token_verification\"\n}\n\
-                    VirtualHost \"auth.meet.example\"\n  authentication = \"internal_hashed\"\n";
-        let (text, found) = debian(open, "jicofo { # authentication { enabled = true }\n}");
-        assert_eq!(worst(&found), Level::Yellow, "{found:?}");
-        let read: toml::Table = text.unwrap().parse().unwrap();
-        assert_eq!(read["xmpp"]["muc_domain"].as_str(), Some("conference.meet.example"));
-        for (prosody, jicofo) in [
-            ("VirtualHost \"meet.example\"\nauthentication = \"token\"", ""),
-            ("modules_enabled = { \"muc_wait_for_host\"; }", ""),
-            ("VirtualHost \"guest.meet.example\"", ""),
-            ("VirtualHost \"meet.example\"\n authentication = \"internal_hashed\"", ""),
-            ("VirtualHost \"meet.example\"\n", ""),
-            ("", ""),
-            (open, "jicofo {\n  authentication: {\n    enabled: true\n    type: XMPP\n  }\n}"),
-        ] {
-            assert_eq!(worst(&debian(prosody, jicofo).1), Level::Red, "{prosody}{jicofo}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_read_and_has_no_place_is_said_and_nonsense_gives_no_file() {
-        let mut there = seen(&[]);
-        there.unread.push("/c/jvb/custom-jvb.conf".into());
-        there.accounts.push(("meet.jitsi".into(), 3));
-        let said: Vec<String> = judge(&there).1.into_iter().map(|(_, f)| f.says.de).collect();
-        assert!(
-            said.iter().any(|s| s.contains("custom-jvb.conf")) && said.iter().any(|s| s.contains("3 Konten")),
-            "{said:?}"
-        );
-        let (text, found) = judge(&seen(&[("JVB_PORT", "many")]));
-        assert!(text.is_none() && worst(&found) == Level::Red);
-    }
-}
+mod tests;

@@ -12,6 +12,7 @@ use service::{Origin, StartError};
 
 use self::upstream::UPSTREAM;
 use super::{Role, SETTINGS};
+use crate::foreign::custom::Custom;
 
 /// What a variable of upstream's comes to that is no option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +159,8 @@ pub(crate) struct Findings {
     pub(crate) ignored: Vec<&'static str>,
     /// What is not there yet.
     pub(crate) missing: Vec<Missing>,
+    /// What files of a Jitsi's admin say, and which of it may be without effect.
+    pub(crate) custom: (Custom, Vec<String>),
 }
 
 /// A variable that is set and asks for something that is not there yet.
@@ -177,6 +180,7 @@ impl Findings {
         for Missing { name, english, .. } in &self.missing {
             tracing::warn!("{name} has no effect: {english}");
         }
+        self.custom.0.log(&self.custom.1);
     }
 }
 
@@ -239,6 +243,14 @@ pub(crate) fn survey<'a>(
     survey
 }
 
+/// All names that mean something here, or are known not to.
+#[cfg(test)]
+pub(crate) fn known_names() -> Vec<&'static str> {
+    let ours = SETTINGS.iter().flat_map(|s| s.env).copied();
+    let upstream = UPSTREAM.iter().flat_map(|e| e.names.split_whitespace());
+    ours.chain(upstream).chain(RESTRICTIONS.iter().map(|r| r.name)).collect()
+}
+
 /// The same for a start, which the first fault ends. `german`: the language of refusals.
 pub(crate) fn check<'a>(
     role: Role,
@@ -252,7 +264,9 @@ pub(crate) fn check<'a>(
         return Err(StartError::UnknownOption { name, origin: Origin::Environment, hint });
     }
     let known = |name: &str| RESTRICTIONS.iter().any(|r| r.name == name);
-    if let Some(name) = accepted.iter().find(|name| !known(name)) {
+    // Keys and files of Jitsi's own are no variables; that one is not there any more is no fault.
+    let variable = |name: &str| !name.contains(|c: char| c.is_ascii_lowercase());
+    if let Some(name) = accepted.iter().find(|name| variable(name) && !known(name)) {
         let hint = service::options::closest(name, RESTRICTIONS.iter().map(|r| r.name));
         return Err(StartError::UnknownOption {
             name: service::options::shown(name),
@@ -262,7 +276,7 @@ pub(crate) fn check<'a>(
     }
     if let Some(r) = survey.restrictions.iter().find(|r| !r.accepted) {
         let (reason, way) = if german { (r.german, WAY_GERMAN) } else { (r.english, WAY_ENGLISH) };
-        return Err(StartError::Restriction { name: r.name, text: format!("{reason}; {way}") });
+        return Err(StartError::Restriction { name: r.name.to_owned(), text: format!("{reason}; {way}") });
     }
     Ok(survey.findings)
 }

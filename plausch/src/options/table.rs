@@ -595,11 +595,19 @@ const OWN: &[Setting] = &[
     ),
     of(
         Kind::List,
+        "start.jitsi_config",
+        "",
+        &["PLAUSCH_JITSI_CONFIG"],
+        "",
+        "Folders with files of a Jitsi's admin that are heeded, over the environment: custom-jvb.conf, custom-jicofo.conf, conf.d/*.cfg.lua; /etc/jitsi of Debian's packages.",
+    ),
+    of(
+        Kind::List,
         "start.accept",
         "",
         &["PLAUSCH_ACCEPT"],
         "",
-        "Variables of upstream's that keep people out, whose absence is accepted.",
+        "Variables of upstream's, and keys of its files, that keep people out, whose absence is accepted.",
     ),
     of(
         Kind::Bool,

@@ -316,6 +316,7 @@ fn every_option_reaches_the_settings() {
     const ELSEWHERE: &[&str] = &[
         "log.filter",
         "start.accept",
+        "start.jitsi_config",
         "https.certificate",
         "https.key",
         "https.acme.roots",

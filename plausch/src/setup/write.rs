@@ -37,6 +37,11 @@ fn replace(path: &Path, text: &str, mode: u32) -> io::Result<Option<PathBuf>> {
     Ok(old)
 }
 
+/// A folder for the owner alone, and what is above it, made where it is not there.
+pub(crate) fn folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
 /// A folder for the owner alone, if it is not there. Whether it is afterwards.
 pub(super) fn state(path: &Path) -> bool {
     path.is_dir() || fs::DirBuilder::new().mode(0o700).create(path).is_ok()

@@ -271,7 +271,7 @@ fn a_migration_reads_an_env_file_and_its_folders_and_executes_nothing() {
     let config = folder.join("cfg");
     for (file, text) in [
         ("cfg/web/custom-config.js", "config.x = 1;"),
-        ("cfg/jvb/custom-jvb.conf", "videobridge {}"),
+        ("cfg/jvb/custom-jvb.conf", "videobridge.odd = 1"),
         ("cfg/storage/prosody/data/meet%2ejitsi/accounts/anna.dat", "return {}"),
         ("cfg/storage/prosody/data/auth%2emeet%2ejitsi/accounts/focus.dat", "return {}"),
     ] {

@@ -118,6 +118,11 @@ async fn ask(at: SocketAddr, path: &str) -> String {
     text
 }
 
+/// A page over TLS, whoever made the certificate.
+pub(crate) fn page(at: SocketAddr, path: &str) -> String {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(ask(at, path))
+}
+
 async fn greeted<S>(mut socket: WebSocketStream<S>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use plausch::foreign::hocon::{self, Value};
 use plausch::foreign::limits::{DEPTH, FILE};
-use plausch::foreign::lua;
+use plausch::foreign::{lua, nginx};
 
 /// What is read from HOCON and written plainly is read the same again; what comes from the environment is that.
 pub fn z32_hocon(data: &[u8]) {
@@ -89,5 +89,36 @@ pub fn z33_lua(data: &[u8]) {
     let run = format!("{text}\n; zzz_last = f()\n");
     if let Ok(again) = lua::parse(&run) {
         assert!(again.assignments.iter().all(|a| a.name != "zzz_last"), "{run}");
+    }
+}
+
+/// What is read from a site and written plainly is read the same again.
+pub fn z35_nginx(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(read) = nginx::parse(text) else { return };
+    let mut plain = String::new();
+    site(&read, &mut plain);
+    if plain.len() > FILE {
+        return;
+    }
+    let Ok(again) = nginx::parse(&plain) else { panic!("not read again: {plain}") };
+    let mut twice = String::new();
+    site(&again, &mut twice);
+    assert_eq!(plain, twice);
+}
+
+fn site(all: &[nginx::Directive], out: &mut String) {
+    for d in all {
+        for word in &d.words {
+            let escaped = word.replace('\\', "\\\\").replace('"', "\\\"");
+            let _ = write!(out, "\"{escaped}\" ");
+        }
+        if d.block.is_empty() {
+            out.push_str(";\n");
+        } else {
+            out.push_str("{\n");
+            site(&d.block, out);
+            out.push_str("}\n");
+        }
     }
 }

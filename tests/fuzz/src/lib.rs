@@ -52,4 +52,5 @@ pub const TARGETS: &[Target] = &[
     ("z32_hocon", foreign::z32_hocon),
     ("z33_lua", foreign::z33_lua),
     ("z34_turn", turn::z34_turn),
+    ("z35_nginx", foreign::z35_nginx),
 ];

@@ -111,6 +111,49 @@ pub(crate) fn restrictions(facts: &Facts) -> Vec<Finding> {
     found
 }
 
+/// `custom-jvb.conf` and the like (docs/admin/environment.md).
+pub(crate) fn custom(facts: &Facts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for r in &facts.custom.restrictions {
+        let (place, en, de, name) = (&r.place, &r.why.en, &r.why.de, &r.name);
+        let says = words!("{place}: {en}", "{place}: {de}");
+        found.push(if facts.accepted.contains(name) {
+            Finding::yellow(
+                says,
+                words!(
+                    "accepted with PLAUSCH_ACCEPT; meetings go without it",
+                    "mit PLAUSCH_ACCEPT hingenommen; Besprechungen gehen ohne"
+                ),
+            )
+        } else {
+            Finding::red(
+                says,
+                words!(
+                    "remove it there, or name `{name}` in PLAUSCH_ACCEPT (start.accept) if meetings may go without",
+                    "dort entfernen, oder `{name}` in PLAUSCH_ACCEPT (start.accept) nennen, wenn es ohne gehen darf"
+                ),
+            )
+        });
+    }
+    for place in &facts.custom.useless {
+        found.push(Finding::yellow(
+            words!("{place} has no effect", "{place} hat keine Wirkung"),
+            words!(
+                "nothing to do, unless you need it (docs/not-yet.md)",
+                "nichts zu tun, außer es wird gebraucht (docs/not-yet.md)"
+            ),
+        ));
+    }
+    for s in &facts.custom.said {
+        let (place, name) = (&s.place, s.name);
+        found.push(Finding::green(words!("{place} is heeded, as {name}", "{place} gilt, wie {name}")));
+    }
+    if found.is_empty() {
+        found.push(Finding::green(words!("there are none", "es gibt keine")));
+    }
+    found
+}
+
 pub(crate) fn ignored(facts: &Facts) -> Vec<Finding> {
     let survey = survey(facts);
     let mut found: Vec<Finding> = survey

@@ -75,6 +75,12 @@ pub(crate) const CHECKS: &[Check] = &[
         environment::restrictions,
     ),
     check(
+        "custom",
+        "files of Jitsi's own: what is heeded, what is not",
+        "Dateien von Jitsi selbst: was gilt, was nicht",
+        environment::custom,
+    ),
+    check(
         "values",
         "yes and no mean what was meant",
         "Ja und Nein heißen, was gemeint ist",
