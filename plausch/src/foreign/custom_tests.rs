@@ -154,6 +154,13 @@ fn compat_debian_s_files_are_heeded() {
     );
     assert!(custom.restrictions.is_empty() && custom.useless.is_empty(), "{custom:?}");
     assert!(!format!("{custom:?}").contains("geheim"), "secrets show");
+    let stun = |server: &str| {
+        let text = format!("ice4j.harvest.mapping.stun.addresses = [ \"{server}\" ]");
+        Tree::new("stun", &[("custom-jvb.conf", &text)]).look(Role::Videobridge).unwrap()
+    };
+    assert_eq!(said(&stun("stun.town.example:3478")), [("JVB_STUN_SERVERS", "stun.town.example:3478")]);
+    let theirs = stun("meet-jit-si-turnrelay.jitsi.net:443");
+    assert!(said(&theirs).is_empty() && theirs.useless.len() == 1, "nobody chose that: {theirs:?}");
     // Prosody's file of the same packages: open, with what its template has.
     let lua = Tree::new(
         "debian-lua",

@@ -48,6 +48,10 @@ pub(super) fn judge(program: Program, role: Role, document: &Document, from: &st
                 Some(all) => custom.say("JVB_ADVERTISE_IPS", all, place),
                 None => custom.useless.push(place),
             },
+            // The packages write Jitsi's own server there by themselves: nobody chose that others learn of this one.
+            ("ice4j.harvest.mapping.stun.addresses", _) if text.as_deref().is_some_and(theirs) => {
+                custom.useless.push(place);
+            }
             ("ice4j.harvest.allowed-addresses", _) => match text.as_deref() {
                 Some("") => {}
                 Some(one) if one.parse::<std::net::IpAddr>().is_ok() => {
@@ -195,6 +199,10 @@ fn plain(value: &Value) -> Option<String> {
         }
         Value::Null | Value::Object(_) => None,
     }
+}
+
+fn theirs(servers: &str) -> bool {
+    servers.split(',').all(|s| s.rsplit_once(':').map_or(s, |(host, _)| host).ends_with(".jitsi.net"))
 }
 
 fn opposite(name: &'static str, value: &Value, key: String, place: String, custom: &mut Custom) {

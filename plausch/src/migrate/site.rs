@@ -40,11 +40,12 @@ pub(super) fn nginx(text: &str, from: &str, found: &mut Found) -> Site {
             site.certificates.push((chain, key));
         }
     }
-    look(&all, from, true, found);
+    look(&all, from, false, found);
     site
 }
 
-fn look(all: &[Directive], from: &str, usual: bool, found: &mut Found) {
+/// `placed`: within a place, which is Jitsi's own or has been said.
+fn look(all: &[Directive], from: &str, placed: bool, found: &mut Found) {
     for d in all {
         let (name, rest, line) = (d.name(), d.rest(), d.line);
         let closes = match name {
@@ -67,8 +68,9 @@ fn look(all: &[Directive], from: &str, usual: bool, found: &mut Found) {
         }
         let own = match name {
             "location" => !USUAL.iter().any(|usual| rest.contains(usual)) && rest != "/" && rest != "= /",
-            "rewrite" | "include" | "proxy_pass" | "fastcgi_pass" | "sub_filter" => {
-                !usual || name == "include" && !rest.contains("jitsi/meet/jaas") && !rest.contains("/modules")
+            "rewrite" | "proxy_pass" | "fastcgi_pass" | "sub_filter" => !placed,
+            "include" => {
+                !rest.contains("jitsi/meet/jaas") && !rest.contains("/modules") && !rest.contains("_params")
             }
             "limit_req" | "limit_conn" => true,
             "add_header" => rest.starts_with("Content-Security-Policy"),
@@ -90,9 +92,7 @@ fn look(all: &[Directive], from: &str, usual: bool, found: &mut Found) {
                 ),
             ));
         }
-        // What is within a place of somebody's own is said with it.
-        let inner = usual && !(name == "location" && own);
-        look(&d.block, from, inner || name == "server", found);
+        look(&d.block, from, placed || name == "location", found);
     }
 }
 

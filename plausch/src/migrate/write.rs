@@ -90,10 +90,9 @@ pub(super) fn compose(folder: &Path, seen: &Seen, values: &Values) -> io::Result
     for (name, value) in &all {
         let _ = writeln!(env, "{name}={}", quoted(value));
     }
-    let mounted = format!("    volumes:\n      - ./config:{INSIDE}:ro\n");
-    let text = COMPOSE.replacen("    volumes:\n", &mounted, 1);
+    let text = COMPOSE.replacen(MOUNTED, &format!("./config:{INSIDE}:ro"), 1);
     let web = values.get("http.web").map_or(crate::options::DEBIAN_WEB, String::as_str);
-    let text = if seen.debian.is_some() { text.replace("./web:", &format!("{web}:")) } else { text };
+    let text = if seen.debian.is_some() { text.replacen("./web:", &format!("{web}:"), 1) } else { text };
     write::secret_file(&folder.join(".env"), &env)?;
     write::secret_file(&folder.join("compose.yml"), &text)?;
     Ok(())
@@ -102,13 +101,10 @@ pub(super) fn compose(folder: &Path, seen: &Seen, values: &Values) -> io::Result
 /// As compose takes it for itself, without putting it together from others.
 fn quoted(value: &str) -> String {
     let plain = value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./:,@%+=".contains(&b));
-    match (plain, value.contains('\'')) {
-        (true, _) => value.to_owned(),
-        (false, false) => format!("'{value}'"),
-        (false, true) => {
-            let inner = value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "$$");
-            format!("\"{inner}\"")
-        }
+    match (plain, value.contains('\''), value.contains('$')) {
+        (true, ..) => value.to_owned(),
+        (false, true, false) => format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")),
+        (false, ..) => format!("'{}'", value.replace('\'', "\\'")),
     }
 }
 
@@ -120,7 +116,9 @@ pub(super) fn report(folder: &Path, english: &str, german: &str) -> io::Result<(
 }
 
 /// The folder `config` as the container sees it.
-const INSIDE: &str = "/migrated";
+const INSIDE: &str = "/config";
+/// What of the compose file is replaced by it: the folder of somebody who has not moved.
+const MOUNTED: &str = "${CONFIG:-./config}/web:/config:ro";
 
 const COMPOSE: &str = include_str!("../../../docker/compose.yml");
 
@@ -133,11 +131,12 @@ mod tests {
         for (value, written) in [
             ("https://meet.example", "https://meet.example"),
             ("a b$c#d", "'a b$c#d'"),
-            ("it's $5 \"x\"", "\"it's $$5 \\\"x\\\"\""),
+            ("it's $5 \"x\"", "'it\\'s $5 \"x\"'"),
+            ("it's \"x\"", "\"it's \\\"x\\\"\""),
             ("", ""),
         ] {
             assert_eq!(quoted(value), written);
         }
-        assert!(COMPOSE.contains("    volumes:\n") && COMPOSE.contains("./web:"));
+        assert!(COMPOSE.contains(MOUNTED) && COMPOSE.contains("./web:/usr/share/jitsi-meet"));
     }
 }

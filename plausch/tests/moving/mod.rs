@@ -158,12 +158,12 @@ fn a_migration_from_containers_carries_what_is_there_in_both_generations() {
         for line in [
             "PUBLIC_URL=https://meet.localhost",
             "JVB_ADVERTISE_IPS=127.0.0.1",
-            "PLAUSCH_CERTIFICATE=/migrated/fullchain.pem",
+            "PLAUSCH_CERTIFICATE=/config/fullchain.pem",
             &format!("HTTPS_PORT={https}"),
         ] {
             assert!(env.lines().any(|l| l == line), "{line}: {env}");
         }
-        assert!(fs::read_to_string(at.join("new/compose.yml")).unwrap().contains("./config:/migrated:ro"));
+        assert!(fs::read_to_string(at.join("new/compose.yml")).unwrap().contains("./config:/config:ro"));
         for (report, word) in [("report.txt", "goes on"), ("bericht.txt", "gilt weiter")] {
             assert!(fs::read_to_string(at.join("new").join(report)).unwrap().contains(word));
         }
@@ -215,7 +215,7 @@ fn a_migration_from_packages_carries_names_secrets_and_files() {
         "XMPP_MUC_DOMAIN=conference.meet.localhost",
         "TURN_CREDENTIALS=t7geheim",
         "HTTPS_PORT=443",
-        "PLAUSCH_CONFIG_JS=/migrated/config.js",
+        "PLAUSCH_CONFIG_JS=/config/config.js",
     ] {
         assert!(env.lines().any(|l| l == line), "{line}: {env}");
     }
