@@ -41,7 +41,12 @@ fn commands(page: &str) -> Vec<Vec<String>> {
 /// for a page.
 fn follow(page_text: &str, at: &Path, etc: &Path) -> usize {
     let mut started = 0;
-    for args in commands(page_text) {
+    let mut all = commands(page_text);
+    // What the pages say in a sentence: how the machine is, and a start without the package.
+    for more in ["doctor --config plausch-migrated/plausch.toml", "--config plausch-migrated/plausch.toml"] {
+        all.push(more.split(' ').map(str::to_owned).collect());
+    }
+    for args in all {
         let debian = at.join("debian").exists();
         let args: Vec<String> =
             args.into_iter().map(|a| if a == "/etc" { etc.display().to_string() } else { a }).collect();
