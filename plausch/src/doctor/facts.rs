@@ -64,6 +64,10 @@ pub(crate) struct Plan {
     pub(crate) advertise: Vec<SocketAddr>,
     /// Whether the public name's addresses are told to clients, too.
     pub(crate) from_dns: bool,
+    /// Of our own TURN server.
+    pub(crate) turn: Option<SocketAddr>,
+    /// Whether clients are told of somebody else's.
+    pub(crate) other_turn: bool,
     pub(crate) public: Option<PublicUrl>,
 }
 
@@ -186,6 +190,8 @@ impl Plan {
             asks_stun: !s.stun_servers.is_empty(),
             advertise: s.advertise.clone(),
             from_dns: s.from_dns,
+            turn: s.turn.as_ref().map(|t| t.listen),
+            other_turn: s.turn.is_none() && s.external_services.iter().any(|s| s.kind.starts_with("turn")),
             public: s.web.public_url.as_deref().and_then(PublicUrl::of),
         }
     }
@@ -286,6 +292,8 @@ pub(crate) mod tests {
             asks_stun: false,
             advertise: Vec::new(),
             from_dns: true,
+            turn: Some(any(3478)),
+            other_turn: false,
             public: PublicUrl::of("https://meet.example"),
         };
         let port = |option, address, protocol| Port { option, address, protocol, state: PortState::Free };

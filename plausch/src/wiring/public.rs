@@ -83,36 +83,43 @@ impl Public {
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                _ = name.tick() => {
-                    if let Some((machine, found)) = self.look_up().await {
-                        self.leads(&machine, &found);
-                    }
-                }
+                _ = name.tick() => match self.look_up().await {
+                    Some((machine, found)) => _ = self.leads(&machine, &found),
+                    // The machine has a public address of its own by now.
+                    None => _ = self.tell(Vec::new()),
+                },
                 _ = ask.tick(), if !self.stun_servers.is_empty() => self.ask().await,
             }
             bridge.set_public(self.told());
         }
     }
 
-    /// The machine's addresses and where the name leads; `None` when that is of no interest, or not known at the moment.
+    /// The machine's addresses and where the name leads, which is nowhere when nobody says so; `None` when it is of no interest.
     async fn look_up(&self) -> Option<(Vec<IpAddr>, Vec<IpAddr>)> {
-        let machine = videobridge_udp::interface_addresses().ok()?;
+        let machine = videobridge_udp::interface_addresses().unwrap_or_default();
         if !addresses::asks_dns(&self.plan, &machine) {
             return None;
         }
         let name = self.plan.public.as_ref().and_then(PublicUrl::name)?.to_owned();
         let found = tokio::task::spawn_blocking(move || gather::look_up(&name)).await;
-        // Without an answer what was last known stays.
-        Some((machine, found.ok()?.unwrap_or_default()))
+        Some((machine, found.ok().and_then(Result::ok).unwrap_or_default()))
     }
 
     /// The name leads there. Whether clients are told of any of it.
     fn leads(&mut self, machine: &[IpAddr], found: &[IpAddr]) -> bool {
+        // A name that is not found for a while was not changed.
+        if found.is_empty() {
+            return !self.by_name.is_empty();
+        }
         let mut told = addresses::told_by_dns(&self.plan, machine, found);
         // Servers of names shuffle.
         told.sort_unstable();
-        // A name that is not found for a while was not changed.
-        if told == self.by_name || found.is_empty() {
+        self.tell(told)
+    }
+
+    /// Clients are told these because of the name, and no others. Whether there are any.
+    fn tell(&mut self, told: Vec<SocketAddr>) -> bool {
+        if told == self.by_name {
             return !told.is_empty();
         }
         for address in told.iter().filter(|a| !self.by_name.contains(a)) {

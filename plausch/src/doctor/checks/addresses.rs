@@ -3,12 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::super::facts::{Facts, Plan, PublicUrl, is_public};
-use super::Finding;
+use super::{Finding, turn};
 use crate::words::words;
 
 /// What contradicts itself without a look at anything but the options.
 pub(crate) fn contradictions(plan: &Plan) -> Vec<Finding> {
-    url_faults(plan).into_iter().chain(media_faults(plan)).collect()
+    url_faults(plan).into_iter().chain(media_faults(plan)).chain(turn::contradictions(plan)).collect()
 }
 
 pub(super) fn public_url(facts: &Facts) -> Vec<Finding> {

@@ -5,6 +5,7 @@ mod certificate;
 pub(crate) mod environment;
 mod machine;
 mod server;
+mod turn;
 
 use super::facts::Facts;
 use crate::words::Words;
@@ -105,6 +106,12 @@ pub(crate) const CHECKS: &[Check] = &[
         addresses::public_url,
     ),
     check("media", "people reach the media port", "Leute erreichen den Medien-Port", addresses::media),
+    check(
+        "turn",
+        "people whose network blocks UDP get through",
+        "Leute, deren Netz UDP sperrt, kommen durch",
+        turn::judge,
+    ),
     check("dns", "the public name leads here", "der öffentliche Name führt hierher", addresses::dns),
     check(
         "private",
