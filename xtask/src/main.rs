@@ -32,7 +32,8 @@ cargo xtask <command>
   test rust         formatting, lints, house rules, unit, scenario and integration tests, instruction counts only
   test browser      the browser tests only
   test containers   images and compose files, in a network namespace, with a Docker daemon of their own
-  test package      Debian's package: installed, upgraded, removed and purged in a Debian of its own
+  test package      Debian's package: installed, upgraded, removed and purged in a Debian of its own; the admin's pages
+                    about going public and moving, typed on a machine
   images            build the container images with this machine's Docker: [--base IMAGE] [--web FOLDER]
   deb               build Debian's package, or with `--web FOLDER` that of a web client
   bench [WHAT]      figures of this machine: media, xmpp, join, idle; `bench --help` has the options
