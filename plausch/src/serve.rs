@@ -417,10 +417,10 @@ mod tests {
         }
     }
 
-    /// Both cases of a connection that does nothing: before its first request, and between two.
+    /// All cases of a connection that does nothing: before its first request, in the middle of its head, and between two.
     #[tokio::test]
     async fn a_silent_connection_is_closed() {
-        for first in [None, Some(GET)] {
+        for first in [None, Some(&GET[..20]), Some(GET)] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = listener.local_addr().unwrap();
             let (_tell, end) = watch::channel(false);

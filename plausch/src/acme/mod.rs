@@ -5,6 +5,7 @@
 
 pub(crate) mod challenges;
 mod directory;
+mod elsewhere;
 pub(crate) mod former;
 mod issued;
 mod limits;
@@ -173,7 +174,13 @@ impl Acme {
                     replace(issued.key);
                     tracing::info!("a new certificate for {names} is used");
                 }
-                Err(failure) => {
+                Err(mut failure) => {
+                    if failure.blame == Blame::Proof
+                        && let Some(name) = self.wish.names.first().cloned()
+                    {
+                        let leads = blocking(move || elsewhere::said_blocking(&name)).await;
+                        failure.reason = format!("{}; {leads}", failure.reason);
+                    }
                     let wait = plan.handle_failure(now, &failure, dice());
                     if let Some(n) = self.figures.failures.get(failure.blame.index()) {
                         n.fetch_add(1, Ordering::Relaxed);

@@ -162,6 +162,8 @@ fn a_name_that_is_not_us_is_one_line_and_no_loop() {
     let server = start();
     let line = server.wait_for_warning();
     assert!(line.contains("meet.example is not proven") && line.contains("next try in 1"), "{line}");
+    // Reserved names are nobody's.
+    assert!(line.contains("here, DNS gives no address for meet.example"), "{line}");
     assert!(served(https, HOST).is_some() && !trusts(https, HOST, &pebble.root()));
     let metrics = get(server.admin, "/metrics").unwrap();
     assert!(metrics.contains("plausch_acme_failures_total{blame=\"proof\"} 1\n"), "{metrics}");
