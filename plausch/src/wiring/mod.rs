@@ -197,13 +197,13 @@ fn encryption(settings: &Settings, https: &Https) -> Result<Arc<Certificate>, St
         CertificateOrigin::Acme(wish) => return Certificate::acme(wish.clone(), &https.former),
         CertificateOrigin::Own => {}
     }
+    let way =
+        named("get a real one with https.acme.enabled, or name one with https.certificate and https.key");
     let url = settings.web.public_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
     let host = url.as_ref().and_then(http::Uri::host).unwrap_or("localhost").trim_matches(['[', ']']);
     if let Some(former) = Certificate::former(host, &https.former) {
         return Ok(former);
     }
-    let way =
-        named("get a real one with https.acme.enabled, or name one with https.certificate and https.key");
     tracing::warn!("browsers warn of our own certificate; {way}");
     Certificate::own(host)
 }
