@@ -1,7 +1,7 @@
 //! Reports and the networks they come from in, codes out; a code in, its report out, as long as it is valid. Pure: time and
 //! randomness are arguments.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque, hash_map::Entry};
 use std::time::{Duration, Instant};
 
 use budget::{Network, Shares};
@@ -76,8 +76,8 @@ impl Desk {
             let mut drawn = [0; 2];
             entropy.fill(&mut drawn);
             let code = Code(u16::from_be_bytes(drawn));
-            if !self.kept.contains_key(&code) {
-                self.kept.insert(code, Kept { report, since: now, network });
+            if let Entry::Vacant(free) = self.kept.entry(code) {
+                free.insert(Kept { report, since: now, network });
                 self.order.push_back(code);
                 return Ok(code);
             }

@@ -82,8 +82,11 @@ impl Relay {
             }
             // Somebody changes a byte on the way.
             _ => {
-                let mut m =
-                    self.sign(who, if what % 2 == 0 { PERMIT } else { BIND }, &[(PEER, self.masked(what))]);
+                let mut m = self.sign(
+                    who,
+                    if what.is_multiple_of(2) { PERMIT } else { BIND },
+                    &[(PEER, self.masked(what))],
+                );
                 let at = usize::from(what) % m.len();
                 m[at] ^= rest.next().unwrap_or(1);
                 self.client(who, &m);
