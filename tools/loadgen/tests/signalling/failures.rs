@@ -75,7 +75,7 @@ fn a_server_that_is_not_there() {
     assert!(said.contains("cannot connect to 127.0.0.1:") && said.contains("refused"), "{said}");
     let said = failure("--scenario idle --url ws://127.0.0.1:5280.example.invalid/");
     assert!(said.contains("no known host"), "{said}");
-    let said = failure("--scenario idle --url wss://127.0.0.1/");
+    let said = failure("--scenario idle --url http://127.0.0.1/");
     assert!(said.contains("ws://"), "{said}");
 }
 
