@@ -6,11 +6,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::namespace::Namespace;
-use crate::run::{cargo, step};
+use crate::run::{program, step};
 
 /// Builds the binary and runs the cases, or only the named files.
 pub(crate) fn test(only: &[&str]) -> Result<()> {
-    step("binary", cargo(&["build", "--package", "plausch"]))?;
+    program()?;
     let files: Vec<String> = if only.is_empty() {
         let mut all: Vec<String> = std::fs::read_dir("tests/browser/cases")?
             .flatten()

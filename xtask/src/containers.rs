@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::browser;
 use crate::docker::{self, Daemon};
 use crate::namespace::Namespace;
-use crate::run::{cargo, step};
+use crate::run::{self, cargo, step};
 use crate::setup;
 
 /// Builds the images with the Docker of this machine: static and from nothing, or on a base that somebody names.
@@ -42,7 +42,7 @@ pub(crate) fn test() -> Result<()> {
     setup::need(docker::NEEDED)?;
     let compose = docker::compose_plugin()?;
     let base = docker::debian()?;
-    step("program", cargo(&["build", "--package", "plausch"]))?;
+    run::program()?;
     let program = stripped(&browser::binary("debug", "plausch")?)?;
     let namespace = Namespace::new()?;
     let daemon = Daemon::start(&namespace.file(), &compose)?;

@@ -14,7 +14,7 @@ use crate::machine::{self, Machine};
 use crate::moving;
 use crate::namespace::Namespace;
 use crate::public;
-use crate::run::{cargo, step};
+use crate::run::{self, cargo, step};
 use crate::setup;
 use crate::takeover;
 use crate::unit;
@@ -45,7 +45,7 @@ pub(crate) fn test() -> Result<()> {
     security.args(["security", "--offline=yes", "--threshold=20", "--no-pager", UNIT]).stdout(Stdio::null());
     step("hardening of the unit", security)?;
     let base = docker::debian()?;
-    step("program", cargo(&["build", "--package", "plausch"]))?;
+    run::program()?;
     let program = browser::target().join("package-program");
     let mut strip = Command::new("strip");
     strip.arg("-o").arg(&program).arg(browser::binary("debug", "plausch")?);

@@ -19,6 +19,14 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     c
 }
 
+/// The program as the Rust tests have it: with the features that the workspace's tests ask of its dependencies, so that nothing is built twice.
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn program() -> Result<()> {
+    step("program", cargo(&["test", "--workspace", "--no-run", "--test", "process"]))
+}
+
 /// Node's own test runner over all `*.test.mjs` of a folder.
 pub(crate) fn node_test(folder: &str) -> Command {
     let mut c = Command::new("node");
