@@ -64,7 +64,12 @@ impl<S: AsyncWrite + Unpin, G: Unpin> AsyncWrite for Patient<S, G> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let done = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        // TLS writes lists of one record. The kernel takes what is sent with less ado than lists that are written.
+        let stream = Pin::new(&mut self.stream);
+        let done = match bufs {
+            [one] => stream.poll_write(cx, one),
+            _ => stream.poll_write_vectored(cx, bufs),
+        };
         self.watch(cx, done)
     }
 
