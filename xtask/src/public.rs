@@ -119,7 +119,7 @@ pub(crate) fn issued(machine: &Machine, ca: &Ca<'_>) -> Result<()> {
     machine.until("a certificate of the CA's", 60, || {
         let mut curl = machine.beside("curl");
         curl.args(["--silent", "--fail", "--output", "/dev/null", "--cacert"]).arg(&root);
-        curl.args(["--resolve", &format!("{HOST}:443:{ADDRESS}"), &format!("https://{HOST}/test")]);
+        curl.args(["--resolve", &format!("{HOST}:443:{ADDRESS}"), &format!("https://{HOST}/_plausch/test")]);
         Ok(curl.status()?.success())
     })?;
     eprintln!("── the CA's certificate is served {:.1} s later", from.elapsed().as_secs_f64());

@@ -97,8 +97,10 @@ impl Front {
             _ => {}
         }
         match &self.inner.folder {
-            Some(folder) => self.serve_folder(folder.clone(), place, base, host, request).await,
-            None => serve_test_page(request.headers(), &place),
+            Some(folder) if !place.path.starts_with(test_page::PREFIX) => {
+                self.serve_folder(folder.clone(), place, base, host, request).await
+            }
+            _ => serve_test_page(request.headers(), &place),
         }
     }
 
@@ -240,12 +242,16 @@ pub(crate) fn rewrite_without_tenants<B>(request: Request<B>) -> Request<B> {
 }
 
 fn serve_test_page(asked: &HeaderMap, place: &Place) -> Response<Body> {
-    let path = place.path.as_str();
+    let mut path = place.path.as_str();
     if let Some(name) = path.strip_prefix(test_page::PREFIX) {
-        return match test_page::asset(name) {
-            Some(a) => constant(asked, &a),
-            None => not_found(),
-        };
+        if let Some(file) = test_page::asset(name) {
+            return constant(asked, &file);
+        }
+        match name.strip_prefix(test_page::OWN) {
+            Some("" | "/") => path = "/test",
+            Some(room) if room.starts_with('/') => path = room,
+            _ => return not_found(),
+        }
     }
     let page = path == "/" || (paths::is_room(&place.tenant, path) && !path.contains('.'));
     if !page {

@@ -27,6 +27,9 @@ impl Asset {
 /// Where the page's own files are.
 pub(super) const PREFIX: &str = "/_plausch/";
 
+/// Where below [`PREFIX`] the page is beside a web app, too; rooms are below it.
+pub(super) const OWN: &str = "test";
+
 /// The page itself, for `/` and for every room.
 pub(super) const INDEX: Asset =
     Asset { content_type: "text/html; charset=utf-8", text: include_str!("../../web/index.html") };

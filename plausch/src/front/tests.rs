@@ -225,6 +225,31 @@ async fn without_a_folder_the_test_call_page_is_every_room() {
     }
 }
 
+#[tokio::test]
+async fn beside_a_web_app_the_test_call_page_has_a_place_of_its_own() {
+    let site = Site::new("test-page-beside");
+    let front = site.front(true);
+    let own =
+        ["/_plausch/test", "/_plausch/test/", "/_plausch/test/rathaus", "/stadt-a/_plausch/test/rathaus"];
+    for path in own {
+        let got = get(&front, path).await;
+        assert_eq!((got.status, got.text.as_str()), (200, test_page::INDEX.text), "{path}");
+        assert!(got.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
+        assert_eq!(got.headers["x-robots-tag"], "noindex, nofollow", "{path}");
+    }
+    assert_eq!(get(&front, "/_plausch/main.js").await.status, 200);
+    assert_ne!(get(&front, "/rathaus").await.text, test_page::INDEX.text);
+    for path in [
+        "/_plausch/",
+        "/_plausch/tester",
+        "/_plausch/test/a/b",
+        "/_plausch/test/main.js",
+        "/_plausch/none.js",
+    ] {
+        assert_eq!(get(&front, path).await.status, 404, "{path}");
+    }
+}
+
 /// Debian's web server and docker's answer pages of other sites on these; only the roles' own routes did here.
 #[tokio::test]
 async fn the_same_server_seen_from_another_origin() {

@@ -113,7 +113,7 @@ fn finish(plan: &Plan, out: &Path, asked: &Setup, talk: &mut Talk<impl BufRead>)
     }
     end += &format!("\n{}\n{}", language.of("Firewall:", "Firewall:"), plan::firewall(language));
     end += &format!("\n{}\n  plausch --config {path}\n", language.of("Start:", "Starten:"));
-    let page = format!("{}/test", plan.url());
+    let page = format!("{}/_plausch/test", plan.url());
     if let Some(picture) = code::picture(&page, std::io::stdout().is_terminal()) {
         let open = language
             .of("Then open this on a phone without Wi-Fi:", "Dann das auf einem Telefon ohne WLAN öffnen:");

@@ -213,7 +213,7 @@ fn a_setup_asks_two_questions_and_writes_what_a_start_takes() {
         "ufw allow 10000/udp",
         "firewall-cmd",
         "phone without Wi-Fi",
-        "https://meet.localhost/test",
+        "https://meet.localhost/_plausch/test",
         "██",
     ] {
         assert!(said.contains(word), "{word}: {said}");
