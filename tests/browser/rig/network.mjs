@@ -31,6 +31,7 @@ export class Behind {
     it.holder = await hold();
     run('ip', 'link', 'add', 'server', 'type', 'veth', 'peer', 'name', 'client', 'netns', `${it.holder.pid}`);
     const address = (a) => (v6 ? ['addr', 'add', `${a}/64`, 'nodad'] : ['addr', 'add', `${a}/24`]);
+    still(it.holder, v6);
     run('ip', ...address(v6 ? Behind.SERVER6 : Behind.SERVER), 'dev', 'server');
     run('ip', 'link', 'set', 'server', 'up');
     for (const args of [[...address(v6 ? 'fd99::2' : '10.99.0.2'), 'dev', 'client'], ['link', 'set', 'client', 'up'], ['link', 'set', 'lo', 'up']]) inside(it.holder, 'ip', ...args);
@@ -100,6 +101,7 @@ export class House extends Behind {
     inside(it.router, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
     nft(it.router, `table ip nat {\n chain in {\n  type nat hook prerouting priority dstnat;\n  ip daddr ${House.PUBLIC} tcp dport 443 dnat to ${House.SERVER}\n  ip daddr ${House.PUBLIC} udp dport 10000 dnat to ${House.SERVER}\n }
  chain out {\n  type nat hook postrouting priority srcnat;\n  ip saddr 192.168.77.0/24 ip daddr ${House.SERVER} ct status dnat masquerade\n }\n}\n`);
+    still(it.holder);
     for (const args of [['link', 'set', 'lo', 'up'], ['addr', 'add', '192.168.77.9/24', 'dev', 'client'], ['link', 'set', 'client', 'up'], ['route', 'add', 'default', 'via', '192.168.77.1']]) inside(it.holder, 'ip', ...args);
     it.lets(`ip daddr != ${House.SERVER}`);
     const [address, port] = House.STUN.split(':');
@@ -154,6 +156,13 @@ async function hold() {
   const own = fs.readlinkSync('/proc/self/ns/net');
   while (fs.readlinkSync(`/proc/${holder.pid}/ns/net`) === own) await new Promise((r) => setTimeout(r, 20));
   return holder;
+}
+
+// An address that comes by itself, seconds after the wire is there, is a change of the network to Chromium, which breaks off all that it is
+// loading (ERR_NETWORK_CHANGED). For `client`, before it is up.
+function still(holder, v6 = false) {
+  const setting = v6 ? 'echo 0 > /proc/sys/net/ipv6/conf/client/accept_dad' : 'echo 1 > /proc/sys/net/ipv6/conf/client/disable_ipv6';
+  inside(holder, 'sh', '-c', setting);
 }
 
 const inside = (holder, ...command) => run('nsenter', '-t', `${holder.pid}`, '-n', ...command);
