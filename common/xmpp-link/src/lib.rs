@@ -38,7 +38,7 @@ use tokio::task::JoinHandle;
 
 pub use in_process::{Attach, ServerEnd};
 pub use outbox::{LinkFull, LinkSender};
-pub use tls::system_roots;
+pub use tls::{AnyCertificate, system_roots};
 
 /// Whether the TCP connection is encrypted (STARTTLS, RFC 6120 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

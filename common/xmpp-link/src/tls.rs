@@ -22,7 +22,7 @@ pub(crate) fn connector(verify: bool) -> Result<TlsConnector, LinkError> {
     } else {
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate { provider }))
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(provider)))
             .with_no_client_auth()
     };
     Ok(TlsConnector::from(Arc::new(config)))
@@ -49,8 +49,15 @@ pub fn system_roots() -> io::Result<RootCertStore> {
 /// Accepts every certificate: encryption against listeners, no protection against impostors. The handshake's
 /// signature is still checked, so the peer does hold the certificate's key.
 #[derive(Debug)]
-struct AnyCertificate {
+pub struct AnyCertificate {
     provider: Arc<CryptoProvider>,
+}
+
+impl AnyCertificate {
+    /// With the signatures that this provider knows.
+    pub const fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self { provider }
+    }
 }
 
 impl ServerCertVerifier for AnyCertificate {

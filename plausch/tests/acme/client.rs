@@ -1,8 +1,5 @@
 //! An address and a name in; which certificate is served there, and whether a browser that trusts these roots takes it, out.
 
-#[path = "../tls/anybody.rs"]
-mod anybody;
-
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -12,7 +9,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use self::anybody::Anybody;
+use xmpp_link::AnyCertificate;
 
 type Stream = StreamOwned<ClientConnection, TcpStream>;
 
@@ -67,7 +64,12 @@ fn connect(at: SocketAddr, name: &str, root: Option<&CertificateDer<'static>>) -
         .with_safe_default_protocol_versions()
         .unwrap();
     let config = match root {
-        None => builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth(),
+        None => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(Arc::new(
+                aws_lc_rs::default_provider(),
+            ))))
+            .with_no_client_auth(),
         Some(root) => {
             let mut roots = RootCertStore::empty();
             roots.add(root.clone()).unwrap();

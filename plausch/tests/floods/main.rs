@@ -4,8 +4,6 @@
 //! Everything is on loopback, as behind a web server that names its clients; the stranger's address is 203.0.113.7. Each
 //! flood ends by itself after [`town::FLOOD`].
 
-#[path = "../tls/anybody.rs"]
-mod anybody;
 mod attacks;
 mod person;
 #[path = "../running/mod.rs"]

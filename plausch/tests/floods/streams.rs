@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::anybody::Anybody;
 use crate::attacks::{BREATH, Target, crowd, pause};
 use crate::person::tcp;
+use xmpp_link::AnyCertificate;
 
 /// Somebody whom nobody trusts or names.
 const NOBODY: &str = "127.0.0.2";
@@ -40,7 +40,9 @@ async fn open(t: &Target, settings: &[u8]) -> std::io::Result<Tls> {
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate::new(Arc::new(
+            aws_lc_rs::default_provider(),
+        ))))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
     let tcp = tcp(t.https, NOBODY).await.map_err(std::io::Error::other)?;
