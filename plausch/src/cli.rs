@@ -88,7 +88,7 @@ pub(crate) fn read(
         Err(e) => return Err(one_line(&e)),
     };
     let (role, matches) = match matches.subcommand() {
-        Some(("sample-config", _)) => return Ok(Asked::Print(service::options::sample(SETTINGS))),
+        Some(("sample-config", _)) => return Ok(Asked::Print(sample())),
         Some((name, m)) => match role(name) {
             Some(role) => (role, m),
             None => return commands::read(name, m, file, env).map(Asked::Do),
@@ -228,6 +228,17 @@ fn one_line(e: &clap::Error) -> StartError {
             reason: kind.as_str().unwrap_or("cannot be understood").to_owned(),
         },
     }
+}
+
+/// Every option, and docker-jitsi-meet's layout as the tables that would describe it.
+fn sample() -> String {
+    let layout = prosody_server::Config::from_raw(prosody_server::Raw::default());
+    let tables = layout.map(|c| prosody_server::table::sample(&c.core.hosts)).unwrap_or_default();
+    let mut out = service::options::sample(SETTINGS);
+    out.push_str(
+        "\n# What the options under [xmpp] and [rooms] describe, as tables. One of them replaces it all.\n\n",
+    );
+    out + &tables
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod acme;
 pub(crate) mod environment;
+mod hosts;
 mod names;
 mod table;
 mod tls;
@@ -19,6 +20,7 @@ use service::listen::Address;
 use service::logging::{Format, To};
 use service::{Effective, Proxies, StartError};
 
+pub(crate) use self::hosts::HostTables;
 pub(crate) use self::names::{line, named};
 pub(crate) use self::table::SETTINGS;
 pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
@@ -70,6 +72,8 @@ pub(crate) struct Settings {
     pub(crate) xmpp_server: String,
     pub(crate) verify_certificate: bool,
     pub(crate) domains: Domains,
+    /// In place of the layout that other options describe.
+    pub(crate) hosts: Option<HostTables>,
     /// Whom the role `xmpp` shows its figures on the public address.
     pub(crate) metrics_for: Option<Proxies>,
     pub(crate) require_encryption: bool,
@@ -182,7 +186,7 @@ impl Settings {
         if let Some(port) = e.parse_optional("media.port")? {
             media.set_port(port);
         }
-        let main = domain(e, "xmpp.domain", "")?;
+        let (domains, hosts) = hosts::read(e)?;
         let public_url = public_url(e)?;
         let https = tls::https(e, public_url.as_deref())?;
         let (external_services, turn) = turn::services(e, public_url.as_deref(), https.as_ref())?;
@@ -207,12 +211,8 @@ impl Settings {
             xmpp: listen(e, "xmpp.listen")?,
             xmpp_server: xmpp_server(e, server, port)?,
             verify_certificate: e.is_on("xmpp.verify_certificate"),
-            domains: Domains {
-                auth: domain(e, "xmpp.auth_domain", &format!("auth.{main}"))?,
-                muc: domain(e, "xmpp.muc_domain", &format!("muc.{main}"))?,
-                internal_muc: domain(e, "xmpp.internal_muc_domain", &format!("internal-muc.{main}"))?,
-                main,
-            },
+            domains,
+            hosts,
             metrics_for: metrics_for(e)?,
             require_encryption: e.is_on("xmpp.require_encryption"),
             max_participants: e.parse_optional("xmpp.max_participants")?,

@@ -10,6 +10,8 @@ use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::de::DeserializeOwned;
+
 use crate::StartError;
 use crate::limits::MAX_CONFIG_FILE;
 
@@ -43,6 +45,8 @@ pub enum Kind {
     List,
     /// A text that is never printed.
     Secret,
+    /// Tables of several values, `[[table.name]]`; in the file alone, and never printed.
+    Tables,
 }
 
 /// Where a value came from.
@@ -138,6 +142,7 @@ pub struct Effective {
 enum Value {
     One(String),
     Many(Vec<String>),
+    Tables(Vec<toml::Table>),
 }
 
 impl fmt::Debug for Value {
@@ -223,6 +228,18 @@ impl Effective {
         }
     }
 
+    /// Tables, each read as one `T`. The error names which one and what is wrong in it, never a value: it may be a secret.
+    pub fn tables<T: DeserializeOwned>(&self, key: &str) -> Result<Vec<T>, StartError> {
+        let Some((Value::Tables(all), _)) = self.values.get(key) else { return Ok(Vec::new()) };
+        let one = |(i, table): (usize, &toml::Table)| {
+            let error = |e: toml::de::Error| {
+                self.bad(key, format!("table {}: {}", i + 1, without_values(e.message())))
+            };
+            table.clone().try_into().map_err(error)
+        };
+        all.iter().enumerate().map(one).collect()
+    }
+
     /// A value of any type that can be read from text; the error names the option and where it was set.
     pub fn parse<T: FromStr>(&self, key: &str) -> Result<T, StartError>
     where
@@ -280,6 +297,7 @@ impl Effective {
                 (Kind::Text, Value::One(v)) => format!("{v:?}"),
                 (_, Value::One(v)) => v.clone(),
                 (_, Value::Many(v)) => format!("{v:?}"),
+                (_, Value::Tables(v)) => format!("({} tables)", v.len()),
             };
             let _ = writeln!(out, "  {:<28} = {shown}   # {origin}", s.key);
         }
@@ -290,7 +308,7 @@ impl Effective {
 impl Effective {
     /// The values that somebody set, as a configuration file. Secrets stand in it as they are.
     pub fn to_toml(&self) -> String {
-        let mut out = String::new();
+        let (mut out, mut tables) = (String::new(), String::new());
         let mut last = "";
         for s in self.table {
             let Some((value, origin)) = self.values.get(s.key) else { continue };
@@ -298,6 +316,12 @@ impl Effective {
                 continue;
             }
             let (group, name) = s.key.split_once('.').unwrap_or(("", s.key));
+            if let Value::Tables(all) = value {
+                for table in all {
+                    let _ = write!(tables, "\n[[{}]]\n{table}", s.key);
+                }
+                continue;
+            }
             if group != last {
                 let _ = write!(out, "\n[{group}]\n");
                 last = group;
@@ -306,10 +330,11 @@ impl Effective {
                 (Kind::Text | Kind::Secret, Value::One(v)) => toml::Value::from(v.as_str()).to_string(),
                 (_, Value::One(v)) => v.clone(),
                 (_, Value::Many(v)) => toml::Value::from(v.clone()).to_string(),
+                (_, Value::Tables(_)) => continue,
             };
             let _ = writeln!(out, "{name} = {shown}");
         }
-        out
+        out + &tables
     }
 }
 
@@ -324,6 +349,10 @@ pub fn sample(table: &[Setting]) -> String {
             last = group;
         }
         let shown = match s.kind {
+            Kind::Tables => {
+                let _ = writeln!(out, "# {}\n# [[{}]]", s.help, s.key);
+                continue;
+            }
             Kind::Text | Kind::Secret => format!("{:?}", s.default),
             Kind::List => format!("{:?}", split(s.default)),
             Kind::Number | Kind::Bool => s.default.to_owned(),
@@ -387,6 +416,18 @@ fn from_environment(
     }
 }
 
+/// What serde says about a value that does not fit, without the value: `invalid type: integer …, expected a string`.
+fn without_values(message: &str) -> String {
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    match message.split_once(", expected") {
+        Some((head, tail)) if head.starts_with("invalid") => {
+            let kind = head.split(['"', '`']).next().unwrap_or_default().trim_end();
+            format!("{kind} …, expected{tail}")
+        }
+        _ => message,
+    }
+}
+
 fn flatten(prefix: &str, table: &toml::Table, out: &mut Vec<(String, toml::Value)>) {
     for (k, v) in table {
         let key = if prefix.is_empty() { k.clone() } else { format!("{prefix}.{k}") };
@@ -412,6 +453,15 @@ fn from_toml(s: &Setting, value: toml::Value) -> Result<Value, String> {
             .collect::<Result<_, _>>()
             .map(Value::Many),
         (Kind::List, _) => wanted("a list of texts"),
+        (Kind::Tables, toml::Value::Array(all)) => all
+            .into_iter()
+            .map(|v| match v {
+                toml::Value::Table(t) => Ok(t),
+                _ => Err("must be tables in double brackets".to_owned()),
+            })
+            .collect::<Result<_, _>>()
+            .map(Value::Tables),
+        (Kind::Tables, _) => wanted("tables in double brackets"),
     }
 }
 
@@ -423,6 +473,8 @@ fn from_text(kind: Kind, text: &str) -> Result<Value, String> {
         }
         Kind::Bool => Value::One(truth(text)?.to_string()),
         Kind::List => Value::Many(split(text)),
+        Kind::Tables if text.is_empty() => Value::Tables(Vec::new()),
+        Kind::Tables => return Err("stands in the configuration file alone".to_owned()),
     })
 }
 

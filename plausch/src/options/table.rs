@@ -400,6 +400,16 @@ const OWN: &[Setting] = &[
         "",
         "Modules that are off unless they are named: `muc_size`, `muc_census`, `muc_password_check`, which answer on admin.listen.",
     ),
+    of(
+        Kind::Tables,
+        "xmpp.users",
+        "",
+        &[],
+        "",
+        "Hosts where people log in, in place of the layout that the options above describe; with xmpp.rooms and xmpp.components.",
+    ),
+    of(Kind::Tables, "xmpp.rooms", "", &[], "", "Hosts with rooms; the first has the meetings."),
+    of(Kind::Tables, "xmpp.components", "", &[], "", "Domains of modules, each about the rooms of a host."),
     text(
         "turn.listen",
         "turn",

@@ -321,6 +321,9 @@ fn every_option_reaches_the_settings() {
         "https.key",
         "https.acme.roots",
         "xmpp.bridge_server",
+        "xmpp.users",
+        "xmpp.rooms",
+        "xmpp.components",
     ];
     let with = |flags: BTreeMap<&'static str, String>| {
         let e = Effective::load(SETTINGS, &Sources { defaults: None, file: None, env: &|_| None, flags })

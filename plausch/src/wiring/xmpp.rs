@@ -7,31 +7,38 @@ use service::{Exposition, StartError, State};
 use xmpp_link::{Attach, Link};
 
 use super::{Process, Routes, part};
+use crate::options::HostTables;
 
 /// Starts the server with its TCP listener.
 pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes), StartError> {
     let s = p.settings;
     let secret = |v: &Option<jitsi_xmpp::Sensitive<String>>| v.as_ref().map(|s| s.reveal().clone());
+    let layout = match s.hosts.clone() {
+        Some(HostTables { users, rooms, components }) => Raw { users, rooms, components, ..Raw::default() },
+        None => Raw {
+            domain: Some(s.domains.main.clone()),
+            auth_domain: Some(s.domains.auth.clone()),
+            muc_domain: Some(s.domains.muc.clone()),
+            internal_muc_domain: Some(s.domains.internal_muc.clone()),
+            max_participants: s.max_participants,
+            modules: s.modules.clone(),
+            strict_nicks: Some(s.strict_nicks),
+            av_moderation: Some(s.av_moderation),
+            end_conference: Some(s.end_conference),
+            polls: Some(s.polls),
+            ..Raw::default()
+        },
+    };
     let mut config = Config::from_raw(Raw {
-        domain: Some(s.domains.main.clone()),
-        auth_domain: Some(s.domains.auth.clone()),
-        muc_domain: Some(s.domains.muc.clone()),
-        internal_muc_domain: Some(s.domains.internal_muc.clone()),
         listen: Some(s.xmpp),
         focus_password: secret(&s.focus.password),
         require_encryption: Some(s.require_encryption),
-        max_participants: s.max_participants,
         jvb_user: Some(s.bridge.user.clone()),
         jvb_password: secret(&s.bridge.password),
-        modules: s.modules.clone(),
         reservations: s.reservations.clone(),
-        ..Raw::default()
+        ..layout
     })
     .map_err(|e| part(PART, e))?;
-    config.core.policy.strict_nicks = s.strict_nicks;
-    config.core.av_moderation = s.av_moderation;
-    config.core.end_conference = s.end_conference;
-    config.core.polls = s.polls;
     config.core.external_services.clone_from(&s.external_services);
     let server = prosody_server::start(config, p.shutdown.watch()).await?;
     let (health, numbers, ended) = (server.clone(), server.clone(), server.clone());

@@ -1,22 +1,14 @@
 //! What the server serves: hosts, accounts, and the options of Jitsi's modules, with the defaults of upstream's
 //! containers.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jitsi_xmpp::{BareJid, Jid, Sensitive};
 
+use crate::identity::Unseen;
 use crate::limits::Limits;
 use crate::policy::Policy;
-
-/// How people log in on the main domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MainAuth {
-    /// SASL ANONYMOUS only.
-    Anonymous,
-    /// User name and password; guests come in through `guest_domain`.
-    Internal,
-}
+use crate::table::Table;
 
 /// An account with a password.
 #[derive(Debug, Clone)]
@@ -65,65 +57,31 @@ pub struct ExternalService {
 /// The server's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `meet.jitsi`: clients log in here.
-    pub domain: String,
-    /// `auth.meet.jitsi`: the roles log in here.
-    pub auth_domain: String,
-    /// `muc.meet.jitsi`: the meetings.
-    pub muc_domain: String,
-    /// `internal-muc.meet.jitsi`: the breweries.
-    pub internal_muc_domain: String,
-    /// `focus.meet.jitsi`: relays conference requests to the focus.
-    pub focus_domain: String,
-    /// `metadata.meet.jitsi`: room metadata.
-    pub metadata_domain: String,
-    /// `guest.meet.jitsi`: anonymous guests, when the main domain wants a password.
-    pub guest_domain: Option<String>,
-    /// `hidden.meet.jitsi`: invisible participants (recorder, transcriber).
-    pub hidden_domain: Option<String>,
-    /// How people log in on `domain`.
-    pub main_auth: MainAuth,
+    /// Which domains there are, and what each is for.
+    pub hosts: Table,
     /// Accounts with a password, on any host.
     pub accounts: Vec<Account>,
     /// Owners of every room, who may create rooms: focus, jvb, jibri, jigasi.
     pub admins: Vec<BareJid>,
     /// Accounts without the client limits: focus, jvb.
     pub unlimited: Vec<BareJid>,
-    /// The account that `focus_domain` relays to.
+    /// The account that the `client_proxy` relays to.
     pub focus: BareJid,
+    /// How the bare addresses of recorders begin, as upstream's `recorder_prefixes`.
+    pub recorders: Vec<String>,
+    /// The same of transcribers.
+    pub transcribers: Vec<String>,
     /// Whether TCP clients must encrypt before they log in.
     pub require_encryption: bool,
     /// Whether the server can encrypt TCP connections, so that STARTTLS is offered.
     pub offer_tls: bool,
-    /// Offer polls (`DISABLE_POLLS` switches them off).
-    pub polls: bool,
-    /// Offer moderation of microphones, cameras and screens (`ENABLE_AV_MODERATION`).
-    pub av_moderation: bool,
-    /// Offer to end the meeting for all (`ENABLE_END_CONFERENCE`).
-    pub end_conference: bool,
-    /// Answer how many are in a room, and who, to who asks over HTTP from inside (upstream's `muc_size` in `XMPP_MODULES`).
-    pub room_size: bool,
-    /// Answer which rooms there are (upstream's `muc_census`).
-    pub room_census: bool,
-    /// Answer whether a room has a password (upstream's `muc_password_check`).
-    pub room_info: bool,
     /// Where the booking system is that says which meetings there may be (upstream's `reservations_api_prefix`), without a slash at
     /// the end. `None`: everybody may open one.
     pub reservations: Option<Sensitive<String>>,
-    /// Push the component addresses at bind (upstream's `jiconop`), which saves clients several round trips.
-    pub push_components: bool,
     /// Serve tenants: `room@muc.<tenant>.meet.jitsi`.
     pub tenants: bool,
-    /// What holds in the meetings.
-    pub policy: Policy,
-    /// What holds in the meetings of a tenant instead, by its name.
-    pub tenant_policies: BTreeMap<String, Policy>,
     /// STUN and TURN servers; may be empty.
     pub external_services: Vec<ExternalService>,
-    /// How long a client's session waits to be resumed. 70 s: clients try until about 65 s (client §2.5).
-    pub resume_timeout: Duration,
-    /// The same for accounts of `auth_domain`. 15 s, as upstream.
-    pub resume_timeout_auth: Duration,
     /// Name of the shard, told to clients.
     pub shard: Option<String>,
     /// Region of the server, told to clients.
@@ -139,48 +97,37 @@ impl Config {
     pub fn for_domain(domain: &str) -> Result<Self, ConfigError> {
         let domain: Jid = domain.parse().map_err(|_| ConfigError::Domain)?;
         let domain = domain.domain();
-        let auth_domain = format!("auth.{domain}");
-        let account = |node| BareJid::from_parts(node, &auth_domain).map_err(|_| ConfigError::Domain);
+        let auth = format!("auth.{domain}");
+        let account = |node| BareJid::from_parts(node, &auth).map_err(|_| ConfigError::Domain);
         let (focus, jvb) = (account("focus")?, account("jvb")?);
-        Ok(Self {
-            muc_domain: format!("muc.{domain}"),
-            internal_muc_domain: format!("internal-muc.{domain}"),
-            focus_domain: format!("focus.{domain}"),
-            metadata_domain: format!("metadata.{domain}"),
-            guest_domain: None,
-            hidden_domain: None,
-            main_auth: MainAuth::Anonymous,
+        let mut config = Self {
+            hosts: Table::docker(domain),
             accounts: Vec::new(),
             admins: vec![focus.clone(), jvb.clone()],
             unlimited: vec![focus.clone(), jvb],
-            policy: Policy {
-                password_exempt: vec![focus.as_jid().clone()],
-                uncounted: vec![focus.as_jid().clone()],
-                ..Policy::default()
-            },
-            tenant_policies: BTreeMap::new(),
-            focus,
+            focus: focus.clone(),
+            recorders: Vec::new(),
+            transcribers: Vec::new(),
             require_encryption: true,
             offer_tls: true,
-            polls: true,
-            av_moderation: true,
-            end_conference: true,
-            room_size: false,
-            room_census: false,
-            room_info: false,
             reservations: None,
-            push_components: true,
             tenants: true,
             external_services: Vec::new(),
-            resume_timeout: Duration::from_secs(70),
-            resume_timeout_auth: Duration::from_secs(15),
             shard: None,
             region: None,
             release: None,
             limits: Limits::default(),
-            auth_domain,
-            domain: domain.to_owned(),
-        })
+        };
+        config.exempt(&focus);
+        Ok(config)
+    }
+
+    /// An account that no room's password and no limit of people stops.
+    pub fn exempt(&mut self, account: &BareJid) {
+        for rooms in &mut self.hosts.rooms {
+            rooms.policy.password_exempt.push(account.as_jid().clone());
+            rooms.policy.uncounted.push(account.as_jid().clone());
+        }
     }
 
     /// Adds an account with a password.
@@ -188,6 +135,31 @@ impl Config {
     pub fn with_account(mut self, jid: BareJid, password: impl Into<String>) -> Self {
         self.accounts.push(Account { jid, password: Sensitive::new(password.into()) });
         self
+    }
+
+    /// `meet.jitsi`: where people log in.
+    pub fn domain(&self) -> &str {
+        self.hosts.users.first().map_or("", |h| &h.domain)
+    }
+
+    /// `muc.meet.jitsi`: the meetings.
+    pub fn muc_domain(&self) -> &str {
+        self.hosts.rooms.first().map_or("", |h| &h.domain)
+    }
+
+    /// What holds in the meetings, those of tenants aside. `None`: no rooms are anywhere.
+    pub fn policy_mut(&mut self) -> Option<&mut Policy> {
+        self.hosts.rooms.first_mut().map(|h| &mut h.policy)
+    }
+
+    /// Whether an account is that of a service which clients hide.
+    pub(crate) fn unseen(&self, bare: &BareJid) -> Option<Unseen> {
+        let begins = |prefixes: &[String]| prefixes.iter().any(|p| bare.as_str().starts_with(p.as_str()));
+        match () {
+            () if begins(&self.recorders) => Some(Unseen::Recorder),
+            () if begins(&self.transcribers) => Some(Unseen::Transcriber),
+            () => None,
+        }
     }
 }
 

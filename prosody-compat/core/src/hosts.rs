@@ -1,16 +1,17 @@
-//! The configuration in; a table of what answers for which domain name out. Nothing after this asks which domain has
-//! which name: a host is what its [`HostDef`] says.
+//! The configuration's table in; what answers for which domain name out. Nothing after this asks which domain has which
+//! name: a host is what its [`HostDef`] says.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Mechanism;
-use crate::config::{Config, MainAuth};
+use crate::config::Config;
 use crate::identity::HostId;
 use crate::module::{Module, Modules};
-use crate::modules::{ACCOUNTS_ALONE, BREWERIES, MEETINGS, PEOPLE};
+use crate::modules::{self, ROOMS, USERS};
 use crate::policy::Policy;
+use crate::table::{Login, RoomsHost, Table, UsersHost};
 use crate::tenants;
 
 /// A local domain.
@@ -34,12 +35,12 @@ pub(crate) struct Users {
     /// Whether names are given out to everybody; else there are accounts.
     pub(crate) anonymous: bool,
     /// Offered in this order.
-    pub(crate) mechanisms: &'static [Mechanism],
+    mechanisms: Vec<Mechanism>,
     /// How long a lost session waits to be resumed.
     pub(crate) resume: Duration,
     /// What answers here.
     pub(crate) modules: Modules,
-    /// Its accounts are the roles'.
+    /// Its accounts are the roles': not to be reached, or seen, by the public.
     pub(crate) services: bool,
 }
 
@@ -55,6 +56,8 @@ pub(crate) struct RoomsDef {
     pub(crate) modules: Modules,
     policy: Arc<Policy>,
     tenants: BTreeMap<String, Arc<Policy>>,
+    /// Domains of the modules about these rooms that have one, by module.
+    components: Vec<(&'static str, Arc<str>)>,
 }
 
 impl RoomsDef {
@@ -81,67 +84,27 @@ pub(crate) struct Hosts {
 
 impl Hosts {
     pub(crate) fn new(config: &Config) -> Self {
-        Self::with_modules(config, MEETINGS)
+        Self::with_rules(config, ROOMS)
     }
 
-    /// The hosts of `config`, with these modules in the meetings.
-    pub(crate) fn with_modules(config: &Config, meetings: &[&'static Module]) -> Self {
+    /// The hosts of `config`, when these are all rules of rooms there are.
+    pub(crate) fn with_rules(config: &Config, rules: &[&'static Module]) -> Self {
+        let table = &config.hosts;
         let mut hosts = Self { all: Vec::new(), by_domain: HashMap::new(), meetings: HostId(0) };
-        let main = match config.main_auth {
-            MainAuth::Anonymous => ANONYMOUS,
-            MainAuth::Internal => ACCOUNTS,
-        };
-        let enabled = |list: &[&'static Module]| -> Modules {
-            list.iter().copied().filter(|m| (m.enabled)(config)).collect()
-        };
-        let users = |(anonymous, mechanisms), resume, list: &[&[&'static Module]]| {
-            let (services, modules) = (false, enabled(&list.concat()));
-            Serves::Users(Users { anonymous, mechanisms, resume, modules, services })
-        };
-        let (anonymous, mechanisms) = ACCOUNTS;
-        let roles = Users {
-            anonymous,
-            mechanisms,
-            resume: config.resume_timeout_auth,
-            modules: enabled(&ACCOUNTS_ALONE.concat()),
-            services: true,
-        };
-        hosts.add(&config.domain, users(main, config.resume_timeout, PEOPLE));
-        hosts.add(&config.auth_domain, Serves::Users(roles));
-        if let Some(domain) = &config.guest_domain {
-            hosts.add(domain, users(ANONYMOUS, config.resume_timeout, PEOPLE));
+        for host in &table.users {
+            hosts.add(&host.domain, Serves::Users(users(config, host)));
         }
-        if let Some(domain) = &config.hidden_domain {
-            hosts.add(domain, users(ACCOUNTS, config.resume_timeout, ACCOUNTS_ALONE));
+        let mut rooms = HashMap::new();
+        for (i, host) in table.rooms.iter().enumerate() {
+            let id = hosts.add(&host.domain, Serves::Rooms(rooms_def(config, host, i == 0, rules)));
+            rooms.insert(host.domain.as_str(), id);
+            if i == 0 {
+                hosts.meetings = id;
+            }
         }
-        let modules = enabled(meetings);
-        hosts.meetings = hosts.add(
-            &config.muc_domain,
-            Serves::Rooms(RoomsDef {
-                modules: modules.clone(),
-                policy: Arc::new(config.policy.clone()),
-                tenants: config
-                    .tenant_policies
-                    .iter()
-                    .map(|(tenant, policy)| (tenant.clone(), Arc::new(policy.clone())))
-                    .collect(),
-            }),
-        );
-        hosts.add(
-            &config.internal_muc_domain,
-            Serves::Rooms(RoomsDef {
-                modules: enabled(BREWERIES),
-                policy: Arc::new(Policy {
-                    password_exempt: config.policy.password_exempt.clone(),
-                    ..Policy::default()
-                }),
-                tenants: BTreeMap::new(),
-            }),
-        );
-        for module in modules.iter().copied() {
-            if let Some(component) = &module.component {
-                let serves = Serves::Component(ComponentDef { module, rooms: hosts.meetings });
-                hosts.add(&(component.address)(config), serves);
+        for (domain, module, about) in components(table, rules) {
+            if let Some(rooms) = rooms.get(about).copied() {
+                hosts.add(domain, Serves::Component(ComponentDef { module, rooms }));
             }
         }
         hosts
@@ -197,26 +160,81 @@ impl Hosts {
             _ => None,
         })
     }
+
+    /// The domain of a module about the rooms of a host. Empty: it has none.
+    pub(crate) fn component(&self, rooms: HostId, module: &str) -> Arc<str> {
+        let all = self.rooms(rooms).map(|r| r.components.as_slice()).unwrap_or_default();
+        all.iter().find(|(name, _)| *name == module).map(|(_, domain)| Arc::clone(domain)).unwrap_or_default()
+    }
+
+    /// Where conference requests go. Empty: nowhere.
+    pub(crate) fn proxy(&self) -> Arc<str> {
+        self.component(self.meetings, modules::PROXY)
+    }
 }
 
-const ANONYMOUS: (bool, &[Mechanism]) = (true, &[Mechanism::Anonymous]);
-const ACCOUNTS: (bool, &[Mechanism]) = (false, Mechanism::WITH_PASSWORD);
+fn users(config: &Config, host: &UsersHost) -> Users {
+    let named =
+        |m: &&&Module| m.named.is_empty() || m.named.iter().any(|n| host.modules.iter().any(|h| h == n));
+    Users {
+        anonymous: host.login == Login::Anonymous,
+        mechanisms: host.mechanisms().collect(),
+        resume: host.resume,
+        modules: USERS.iter().filter(named).filter(|m| (m.enabled)(config)).copied().collect(),
+        services: !host.public,
+    }
+}
+
+fn rooms_def(config: &Config, host: &RoomsHost, main: bool, rules: &[&'static Module]) -> RoomsDef {
+    let table = &config.hosts;
+    let elsewhere = table.users.iter().filter(|_| main).flat_map(|u| &u.modules);
+    let names: Vec<&str> = host.modules.iter().chain(elsewhere).map(String::as_str).collect();
+    let own: Vec<_> = components(table, rules).filter(|(.., about)| *about == host.domain).collect();
+    let of_component = |name: &&str| own.iter().any(|(_, m, _)| m.named.contains(name));
+    let wanted = |m: &&&'static Module| {
+        m.named.is_empty()
+            || m.named.iter().any(|n| (m.component.is_none() && names.contains(n)) || of_component(n))
+    };
+    RoomsDef {
+        modules: rules.iter().filter(wanted).filter(|m| (m.enabled)(config)).copied().collect(),
+        policy: Arc::new(host.policy.clone()),
+        tenants: host.tenants.iter().map(|(name, policy)| (name.clone(), Arc::new(policy.clone()))).collect(),
+        components: own.iter().map(|(domain, m, _)| (m.name, Arc::from(*domain))).collect(),
+    }
+}
+
+/// Domain, module and the rooms that it is about, in the order of the rules.
+fn components<'a>(
+    table: &'a Table,
+    rules: &'a [&'static Module],
+) -> impl Iterator<Item = (&'a str, &'static Module, &'a str)> {
+    rules.iter().copied().filter(|m| m.component.is_some()).flat_map(move |module| {
+        let its = table.components.iter().filter(|c| module.named.contains(&c.module.as_str()));
+        its.map(move |c| (c.domain.as_str(), module, c.rooms.as_str()))
+    })
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn config() -> Config {
+        Config::for_domain("meet.jitsi").unwrap()
+    }
+
     #[test]
     fn a_domain_is_what_the_configuration_says() {
-        let mut config = Config::for_domain("meet.jitsi").unwrap();
-        config.guest_domain = Some("guest.meet.jitsi".into());
-        config.main_auth = MainAuth::Internal;
+        let mut config = config();
+        let main = &mut config.hosts.users[0];
+        main.login = Login::Accounts;
+        let guests = UsersHost { domain: "guest.meet.jitsi".into(), login: Login::Anonymous, ..main.clone() };
+        config.hosts.users.push(guests);
         let hosts = Hosts::new(&config);
         let users = |domain: &str| hosts.users(hosts.of(&config, domain).unwrap());
         assert!(!users("meet.jitsi").unwrap().anonymous && users("guest.meet.jitsi").unwrap().anonymous);
         let has = |domain: &str, name: &str| users(domain).unwrap().modules.iter().any(|m| m.name == name);
-        assert!(has("meet.jitsi", "components") && has("guest.meet.jitsi", "components"));
-        assert!(has("auth.meet.jitsi", "ping") && !has("auth.meet.jitsi", "components"));
+        assert!(has("meet.jitsi", "identities") && has("guest.meet.jitsi", "identities"));
+        assert!(has("auth.meet.jitsi", "ping") && !has("auth.meet.jitsi", "identities"));
         assert_eq!(users("auth.meet.jitsi").unwrap().resume, Duration::from_secs(15));
         assert!(users("muc.meet.jitsi").is_none() && hosts.of(&config, "hidden.meet.jitsi").is_none());
         let meetings = hosts.of(&config, "muc.meet.jitsi");
@@ -226,10 +244,46 @@ mod tests {
     }
 
     #[test]
+    fn rooms_have_the_modules_that_their_row_names_and_those_of_their_components() {
+        let mut config = config();
+        config.hosts.rooms.push(RoomsHost {
+            domain: "plain.meet.jitsi".into(),
+            modules: vec!["muc_rate_limit".into()],
+            policy: Policy::default(),
+            tenants: BTreeMap::new(),
+        });
+        let hosts = Hosts::new(&config);
+        let has = |domain: &str, name: &str| {
+            let rooms = hosts.rooms(hosts.of(&config, domain).unwrap()).unwrap();
+            rooms.modules.iter().any(|m| m.name == name)
+        };
+        assert!(has("plain.meet.jitsi", "join rate") && has("plain.meet.jitsi", "strip"));
+        for meetings_alone in
+            ["meeting_id", "metadata", "start_muted", "conference_duration", "filter_access"]
+        {
+            assert!(!has("plain.meet.jitsi", meetings_alone), "{meetings_alone}");
+        }
+        assert!(has("muc.meet.jitsi", "start_muted"), "comes with the component");
+        assert!(has("muc.meet.jitsi", "conference_duration"), "named on the host with users");
+        assert!(has("internal-muc.meet.jitsi", "filter_access") && !has("muc.meet.jitsi", "filter_access"));
+    }
+
+    #[test]
+    fn a_module_without_its_component_is_nowhere() {
+        let mut config = config();
+        config.hosts.remove("polls_component");
+        let hosts = Hosts::new(&config);
+        let meetings = hosts.of(&config, "muc.meet.jitsi").unwrap();
+        assert!(hosts.rooms(meetings).unwrap().modules.iter().all(|m| m.name != "polls"));
+        assert_eq!(hosts.of(&config, "polls.meet.jitsi"), None);
+        assert_eq!(&*hosts.component(meetings, "metadata"), "metadata.meet.jitsi");
+    }
+
+    #[test]
     fn a_tenant_has_its_own_policy_if_the_admin_gave_it_one() {
-        let mut config = Config::for_domain("meet.jitsi").unwrap();
+        let mut config = config();
         let town = Policy { max_participants: Some(2), ..Policy::default() };
-        config.tenant_policies.insert("town".into(), town);
+        config.hosts.rooms[0].tenants.insert("town".into(), town);
         let hosts = Hosts::new(&config);
         let rooms = hosts.rooms(hosts.of(&config, "muc.meet.jitsi").unwrap()).unwrap();
         assert_eq!(rooms.policy(Some("town")).max_participants, Some(2));

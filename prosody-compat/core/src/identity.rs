@@ -18,6 +18,8 @@ pub(crate) struct Identity {
     pub(crate) anonymous: bool,
     /// A role's account: owner of every room, may create rooms.
     pub(crate) admin: bool,
+    /// Takes part and is not seen: a service's account.
+    pub(crate) unseen: Option<Unseen>,
     /// The room that it said it was heading to, as its URL spells it.
     pub(crate) room: Option<Sensitive<String>>,
     /// The tenant whose page it came from.
@@ -32,6 +34,15 @@ pub(crate) struct Identity {
     pub(crate) features: Option<Features>,
     /// A token says that it moderates every room that it comes into.
     pub(crate) moderator: bool,
+}
+
+/// A service that joins as people do, and that clients hide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unseen {
+    /// Records or streams.
+    Recorder,
+    /// Writes down what is said.
+    Transcriber,
 }
 
 impl Identity {

@@ -60,6 +60,7 @@ mod rooms;
 mod session;
 mod slots;
 mod stanza;
+mod table;
 mod tenants;
 mod unacked;
 mod world;
@@ -81,7 +82,8 @@ mod stream;
 mod timers;
 mod vhost;
 
-pub use config::{Account, Config, ConfigError, Credentials, ExternalService, MainAuth};
+pub use auth::Mechanism;
+pub use config::{Account, Config, ConfigError, Credentials, ExternalService};
 pub use counters::{Counter, Counters};
 pub use limits::Limits;
 pub use output::{
@@ -90,3 +92,4 @@ pub use output::{
 };
 pub use policy::Policy;
 pub use server::{Server, Stats};
+pub use table::{ComponentHost, Login, RoomsHost, Table, TableError, UsersHost};

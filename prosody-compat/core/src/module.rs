@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jitsi_xmpp::{BareJid, Element, FullJid, Jid, StanzaError};
 
 use crate::config::Config;
+use crate::hosts::RoomsDef;
 use crate::output::{Answer, HttpReply, HttpRequest, QuestionId};
 use crate::room::rank::Affiliation;
 pub(crate) use crate::room::waiting::{Attempt, Reason};
@@ -114,22 +115,22 @@ pub(crate) struct Route {
 pub(crate) struct Component {
     /// `type` of its identity in discovery; clients switch their user interface on by it. `None`: not advertised.
     pub(crate) identity: Option<&'static str>,
-    /// Its domain.
-    pub(crate) address: fn(&Config) -> String,
 }
 
 /// One module: its name and the places where it has a say.
 #[expect(clippy::type_complexity, reason = "names for the hooks' types would hide what a hook gets")]
 pub(crate) struct Module {
-    /// For timers and answers.
+    /// For timers, answers and components' addresses.
     pub(crate) name: &'static str,
-    /// Whether the configuration wants it.
+    /// Upstream's names that bring it; with none it is always there. A component's stand in the table of components.
+    pub(crate) named: &'static [&'static str],
+    /// Whether the configuration wants it where it is named.
     pub(crate) enabled: fn(&Config) -> bool,
     pub(crate) component: Option<Component>,
 
     // ---- before a room is looked at
     /// May this sender talk to rooms of the host at all?
-    pub(crate) access: Option<fn(&World, &Sender) -> bool>,
+    pub(crate) access: Option<fn(&RoomsDef, &Sender) -> bool>,
     /// Any stanza to the module's own domain, before commands; given back if the module does not take it.
     pub(crate) stanza: Option<fn(&mut World, &Sender, &Jid, Element) -> Option<Element>>,
     /// A message to the module's own domain, from an occupant. An error is answered, with the command's id.
@@ -213,6 +214,7 @@ impl Module {
     /// A module that has no say anywhere: what a row does not name.
     pub(crate) const NONE: Self = Self {
         name: "",
+        named: &[],
         enabled: |_| true,
         component: None,
         access: None,

@@ -15,6 +15,8 @@ pub struct Policy {
     pub uncounted: Vec<Jid>,
     /// Bare JIDs and domains that join without the room's password.
     pub password_exempt: Vec<Jid>,
+    /// Domains whose users may talk to the rooms, where `muc_filter_access` is named.
+    pub admitted: Vec<String>,
     /// Permissions given to moderators without a token (upstream's `jitsi_default_permissions`).
     pub default_permissions: Vec<String>,
 }
@@ -27,6 +29,7 @@ impl Default for Policy {
             max_participants: None,
             uncounted: Vec::new(),
             password_exempt: Vec::new(),
+            admitted: Vec::new(),
             default_permissions: DEFAULT_PERMISSIONS.iter().map(|p| (*p).to_owned()).collect(),
         }
     }

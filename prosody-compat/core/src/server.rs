@@ -63,12 +63,14 @@ impl Server {
     pub(crate) fn with_hosts(config: Config, hosts: Hosts, entropy: Box<dyn Entropy>, now: Instant) -> Self {
         let accounts = Accounts::new(&config);
         let (sessions, kept) = (Sessions::new(&config.limits), Kept::new(&config.limits));
+        let hosts = Arc::new(hosts);
         Self {
             accounts,
-            hosts: Arc::new(hosts),
+            hosts: Arc::clone(&hosts),
             rooms: Rooms::default(),
             world: World {
                 config,
+                hosts,
                 // Replaced by the first input's time before anything looks at it.
                 now,
                 clock: WallClock::default(),

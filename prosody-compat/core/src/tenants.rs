@@ -9,23 +9,20 @@ use crate::identity::Identity;
 
 /// Where the meetings are.
 pub(crate) fn domains(config: &Config) -> RoomDomains<'_> {
-    RoomDomains::new(&config.domain, &config.muc_domain, config.tenants)
+    RoomDomains::new(config.domain(), config.muc_domain(), config.tenants)
 }
 
 /// The address under which things are stored. An address that comes from outside in the stored spelling is refused:
 /// a room has one address.
 pub(crate) fn stored(config: &Config, jid: Jid) -> Result<Jid, RoomError> {
-    // Exact local names win over the pattern.
-    if jid.domain() == config.internal_muc_domain {
-        return Ok(jid);
-    }
     let domains = domains(config);
-    if domains.label(jid.domain()).is_none() {
-        let stored = jid.node().is_some_and(room::is_stored_spelling) && jid.domain() == config.muc_domain;
+    // Exact local names win over the pattern.
+    if domains.label(jid.domain()).is_none() || config.hosts.has(jid.domain()) {
+        let stored = jid.node().is_some_and(room::is_stored_spelling) && jid.domain() == config.muc_domain();
         return if stored { Err(RoomError::StoredSpelling) } else { Ok(jid) };
     }
     if jid.node().is_none() {
-        return Ok(Jid::new(None, &config.muc_domain, jid.resource())?);
+        return Ok(Jid::new(None, config.muc_domain(), jid.resource())?);
     }
     let room = domains.stored(&domains.read(&jid)?)?;
     match jid.resource() {
@@ -41,10 +38,10 @@ pub(crate) fn meant(config: &Config, identity: &Identity) -> Option<BareJid> {
     let domain = match tenant {
         Some(tenant) => {
             let tenant = Tenant::from_path(tenant.reveal()).ok()?;
-            let prefix = config.muc_domain.strip_suffix(config.domain.as_str())?;
-            format!("{prefix}{}.{}", tenant.as_str(), config.domain)
+            let prefix = config.muc_domain().strip_suffix(config.domain())?;
+            format!("{prefix}{}.{}", tenant.as_str(), config.domain())
         }
-        None => config.muc_domain.clone(),
+        None => config.muc_domain().to_owned(),
     };
     Some(stored(config, Jid::new(Some(room), &domain, None).ok()?).ok()?.to_bare())
 }

@@ -13,7 +13,8 @@ use crate::clock::WallClock;
 use crate::config::Config;
 use crate::connection::{Conn, Exchange, Stage};
 use crate::counters::{Counter, Counters};
-use crate::identity::Identity;
+use crate::hosts::Hosts;
+use crate::identity::{HostId, Identity};
 use crate::kept::{Kept, Share, TooMuch};
 use crate::limits::pace;
 use crate::outbox::Outgoing;
@@ -63,6 +64,7 @@ pub(crate) struct Sender {
 
 pub(crate) struct World {
     pub(crate) config: Config,
+    pub(crate) hosts: Arc<Hosts>,
     pub(crate) now: Instant,
     pub(crate) clock: WallClock,
     pub(crate) kept: Kept,
@@ -275,6 +277,11 @@ impl World {
     pub(crate) fn sender(&self, id: SessionId) -> Option<Sender> {
         let s = self.sessions.get(id)?;
         Some(Sender { id, jid: s.jid.clone(), bare: s.bare.clone(), identity: s.identity.clone() })
+    }
+
+    /// The domain of a module about the rooms of a host, from which it speaks.
+    pub(crate) fn component(&self, rooms: HostId, module: &str) -> Arc<str> {
+        self.hosts.component(rooms, module)
     }
 
     /// Whether this account owns every room.

@@ -170,7 +170,7 @@ fn joins_that_wait_cost_their_bytes_and_not_their_trees() {
 fn metadata_of_a_room_costs_its_bytes_and_not_its_tree() {
     let with = |data: &str| {
         let before = LIVE.get();
-        let mut town = Town::new(|c| c.policy.all_owners = true);
+        let mut town = Town::new(|c| c.hosts.rooms[0].policy.all_owners = true);
         let focus = town.focus();
         town.join(focus, "focus", "");
         let client = town.client();

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use service::SystemEntropy;
 use service::certificate::CertificateFiles;
 
+use crate::table::{RawComponent, RawRooms, RawUsers, table};
+
 /// Options as written; what is absent takes the default of docker-jitsi-meet.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -22,6 +24,20 @@ pub struct Raw {
     pub muc_domain: Option<String>,
     /// `XMPP_INTERNAL_MUC_DOMAIN`. `internal-muc.<domain>`.
     pub internal_muc_domain: Option<String>,
+    /// Hosts with users, in place of the layout that the options above describe. None.
+    pub users: Vec<RawUsers>,
+    /// Hosts with rooms, with `users`. None.
+    pub rooms: Vec<RawRooms>,
+    /// Modules' own domains, with `users`. None.
+    pub components: Vec<RawComponent>,
+    /// `ENABLE_AV_MODERATION`. On.
+    pub av_moderation: Option<bool>,
+    /// `ENABLE_END_CONFERENCE`. On.
+    pub end_conference: Option<bool>,
+    /// `DISABLE_POLLS`, the other way round. On.
+    pub polls: Option<bool>,
+    /// `PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT`. Off.
+    pub strict_nicks: Option<bool>,
     /// `XMPP_HIDDEN_DOMAIN`, for recorders; none.
     pub hidden_domain: Option<String>,
     /// Where XMPP over TCP is listened for; absent: nowhere.
@@ -86,6 +102,18 @@ pub enum ConfigError {
     /// Not `name@host`.
     #[error("account {0} is not a `name@host`")]
     Account(usize),
+    /// Not a host name, in a table of hosts.
+    #[error("`{0}` is not a valid host name")]
+    Host(String),
+    /// Neither an account nor a domain.
+    #[error("`{0}` is neither an account, `name@host`, nor a domain")]
+    Address(String),
+    /// No mechanism of SASL that is known.
+    #[error("there is no mechanism `{0}`; there are ANONYMOUS, SCRAM-SHA-256, SCRAM-SHA-1 and PLAIN")]
+    Mechanism(String),
+    /// The table of hosts cannot be served.
+    #[error(transparent)]
+    Table(#[from] prosody_core::TableError),
     /// Not in [`MODULES`].
     #[error("there is no module `{0}`; there are {known}", known = MODULES.join(", "))]
     Module(String),
@@ -100,34 +128,23 @@ pub enum ConfigError {
 impl Config {
     /// Checks options and fills in the defaults.
     pub fn from_raw(raw: Raw) -> Result<Self, ConfigError> {
-        let domain = raw.domain.unwrap_or_else(|| DOMAIN.to_owned());
-        host("domain", &domain)?;
-        let mut core =
-            prosody_core::Config::for_domain(&domain).map_err(|_| ConfigError::Domain("domain"))?;
-        let other = [
-            ("muc_domain", raw.muc_domain, &mut core.muc_domain),
-            ("internal_muc_domain", raw.internal_muc_domain, &mut core.internal_muc_domain),
-            ("auth_domain", raw.auth_domain, &mut core.auth_domain),
-        ];
-        for (option, value, place) in other {
-            if let Some(value) = value {
-                host(option, &value)?;
-                *place = value;
-            }
-        }
-        if let Some(hidden) = raw.hidden_domain {
-            host("hidden_domain", &hidden)?;
-            core.hidden_domain = Some(hidden);
-        }
-        let account = |node: &str, core: &prosody_core::Config| {
-            BareJid::from_parts(node, &core.auth_domain).map_err(|_| ConfigError::Domain("auth_domain"))
+        let mut core = if raw.users.is_empty() && raw.rooms.is_empty() && raw.components.is_empty() {
+            layout(&raw)?
+        } else {
+            let hosts = table(raw.users, raw.rooms, raw.components)?;
+            let main = hosts.users.first().map_or("", |h| &h.domain).to_owned();
+            let mut core =
+                prosody_core::Config::for_domain(&main).map_err(|_| ConfigError::Domain("domain"))?;
+            core.hosts = hosts;
+            core
         };
-        let focus = account("focus", &core)?;
-        let jvb = account(raw.jvb_user.as_deref().unwrap_or("jvb"), &core)?;
+        let auth = accounts_of_roles(&core).to_owned();
+        let account =
+            |node: &str| BareJid::from_parts(node, &auth).map_err(|_| ConfigError::Domain("auth_domain"));
+        let (focus, jvb) = (account("focus")?, account(raw.jvb_user.as_deref().unwrap_or("jvb"))?);
         core.admins = vec![focus.clone(), jvb.clone()];
         core.unlimited = core.admins.clone();
-        core.policy.uncounted = vec![focus.as_jid().clone()];
-        core.policy.password_exempt = vec![focus.as_jid().clone()];
+        core.exempt(&focus);
         core.focus = focus.clone();
         let mut core = core
             .with_account(focus, raw.focus_password.unwrap_or_else(random_password))
@@ -139,25 +156,12 @@ impl Config {
         if let Some(on) = raw.require_encryption {
             core.require_encryption = on;
         }
-        if let Some(on) = raw.push_components {
-            core.push_components = on;
-        }
-        if let Some(seconds) = raw.resume_seconds {
-            core.resume_timeout = Duration::from_secs(seconds);
-        }
         if let Some(max) = raw.max_connections {
             core.limits.max_connections = max;
         }
-        if let Some(unknown) = raw.modules.iter().find(|m| !MODULES.contains(&m.as_str())) {
-            return Err(ConfigError::Module(unknown.clone()));
-        }
-        let wants = |module: &str| raw.modules.iter().any(|m| m == module);
-        (core.room_size, core.room_census) = (wants("muc_size"), wants("muc_census"));
-        core.room_info = wants("muc_password_check");
         if let Some(url) = raw.reservations {
             core.reservations = Some(booking_system(&url).map_err(ConfigError::Reservations)?);
         }
-        core.policy.max_participants = raw.max_participants;
         core.region = raw.region;
         let certificate = match (raw.certificate, raw.key) {
             (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
@@ -171,6 +175,64 @@ impl Config {
     pub fn password(&self, jid: &BareJid) -> Option<&Sensitive<String>> {
         self.core.accounts.iter().find(|a| a.jid == *jid).map(|a| &a.password)
     }
+}
+
+/// docker-jitsi-meet's layout as the options change it.
+fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
+    let domain = raw.domain.as_deref().unwrap_or(DOMAIN);
+    host("domain", domain)?;
+    let mut core = prosody_core::Config::for_domain(domain).map_err(|_| ConfigError::Domain("domain"))?;
+    let domain = core.domain().to_owned();
+    let hosts = &mut core.hosts;
+    for (option, value, label) in [
+        ("muc_domain", &raw.muc_domain, "muc"),
+        ("internal_muc_domain", &raw.internal_muc_domain, "internal-muc"),
+        ("auth_domain", &raw.auth_domain, "auth"),
+    ] {
+        if let Some(value) = value {
+            host(option, value)?;
+            hosts.rename(&format!("{label}.{domain}"), &value.to_lowercase());
+        }
+    }
+    if let Some(hidden) = &raw.hidden_domain {
+        host("hidden_domain", hidden)?;
+        let hidden = hidden.to_lowercase();
+        core.recorders = vec![format!("recorder@{hidden}")];
+        core.transcribers = vec![format!("transcriber@{hidden}")];
+        hosts.add_hidden(&hidden);
+    }
+    for (on, module) in [
+        (raw.av_moderation, "av_moderation_component"),
+        (raw.end_conference, "end_conference"),
+        (raw.polls, "polls_component"),
+    ] {
+        if on == Some(false) {
+            hosts.remove(module);
+        }
+    }
+    if let Some(unknown) = raw.modules.iter().find(|m| !MODULES.contains(&m.as_str())) {
+        return Err(ConfigError::Module(unknown.clone()));
+    }
+    if let Some(main) = hosts.users.first_mut() {
+        main.modules.extend(raw.modules.iter().cloned());
+        main.modules.retain(|m| m != "jiconop" || raw.push_components != Some(false));
+        if let Some(seconds) = raw.resume_seconds {
+            main.resume = Duration::from_secs(seconds);
+        }
+    }
+    if let Some(policy) = core.policy_mut() {
+        policy.max_participants = raw.max_participants;
+        policy.strict_nicks = raw.strict_nicks.unwrap_or_default();
+    }
+    Ok(core)
+}
+
+/// Where the roles have their accounts: where the public does not come, or else where there are accounts at all.
+fn accounts_of_roles(core: &prosody_core::Config) -> &str {
+    let users = &core.hosts.users;
+    let inner = users.iter().find(|h| !h.public);
+    let any = inner.or_else(|| users.iter().find(|h| h.login == prosody_core::Login::Accounts));
+    any.or(users.first()).map_or("", |h| &h.domain)
 }
 
 fn host(option: &'static str, value: &str) -> Result<(), ConfigError> {
@@ -210,8 +272,8 @@ mod tests {
     #[test]
     fn nothing_written_means_upstreams_containers() {
         let config = Config::from_raw(Raw::default()).unwrap();
-        assert_eq!(config.core.domain, "meet.jitsi");
-        assert_eq!(config.core.internal_muc_domain, "internal-muc.meet.jitsi");
+        assert_eq!(config.core.domain(), "meet.jitsi");
+        assert_eq!(config.core.hosts.rooms[1].domain, "internal-muc.meet.jitsi");
         assert_eq!(config.core.focus.as_str(), "focus@auth.meet.jitsi");
         assert_eq!(config.listen, None);
         assert!(config.core.require_encryption);

@@ -19,6 +19,7 @@ mod outside;
 mod owner;
 mod peers;
 mod rate;
+pub mod table;
 mod tls;
 
 use std::net::SocketAddr;
@@ -69,7 +70,7 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
     let mut acceptor = None;
     if let Some(address) = listen {
         listener = Some(service::listen::tcp(LISTEN_OPTION, address).await?);
-        let domains = [core.domain.as_str(), core.auth_domain.as_str()];
+        let domains: Vec<&str> = core.hosts.users.iter().map(|h| h.domain.as_str()).collect();
         acceptor = Some(tls::acceptor(certificate.as_ref(), &domains)?);
     }
     core.offer_tls = acceptor.is_some();

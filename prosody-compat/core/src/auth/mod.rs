@@ -61,14 +61,18 @@ impl Accounts {
 
 /// A SASL mechanism of this server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mechanism {
+pub enum Mechanism {
+    /// `ANONYMOUS` (RFC 4505)
     Anonymous,
+    /// `SCRAM-SHA-1`, `SCRAM-SHA-256` (RFC 5802)
     Scram(Hash),
+    /// `PLAIN` (RFC 4616)
     Plain,
 }
 
 impl Mechanism {
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// Its name on the wire.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Anonymous => "ANONYMOUS",
             Self::Scram(hash) => hash.mechanism(),
@@ -79,6 +83,13 @@ impl Mechanism {
     /// What a host with accounts offers, best first.
     pub(crate) const WITH_PASSWORD: &[Self] =
         &[Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha1), Self::Plain];
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        std::iter::once(Self::Anonymous)
+            .chain(Self::WITH_PASSWORD.iter().copied())
+            .find(|m| m.as_str() == name)
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use crate::room::Room;
 use crate::room::rank::Affiliation;
 use crate::world::World;
 
-pub(super) static MODULE: Module = Module { name: "allowners", join: Some(promote), ..Module::NONE };
+pub(super) static MODULE: Module =
+    Module { name: "allowners", named: &["muc_allowners"], join: Some(promote), ..Module::NONE };
 
 /// Makes a newcomer an owner before it is admitted, so that nobody sees it as a participant first.
 fn promote(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {

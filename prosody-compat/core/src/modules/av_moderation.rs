@@ -11,16 +11,15 @@ use jitsi_xmpp::{Condition, Jid, StanzaError};
 use serde_json::{Map, Value, json};
 
 use super::{metadata, push};
-use crate::config::Config;
 use crate::module::{Affiliated, Command, Component, Module};
 use crate::room::rank::Affiliation;
 use crate::room::{FOCUS_NICK, Occupant, Room};
 use crate::world::{Sender, World};
 
 pub(super) static MODULE: Module = Module {
-    name: "av_moderation",
-    component: Some(Component { identity: Some("av_moderation"), address }),
-    enabled: |config| config.av_moderation,
+    name: NAME,
+    named: &["av_moderation_component", "av_moderation"],
+    component: Some(Component { identity: Some("av_moderation") }),
     command: Some(command),
     joined: Some(joined),
     affiliated: Some(affiliated),
@@ -28,9 +27,7 @@ pub(super) static MODULE: Module = Module {
     ..Module::NONE
 };
 
-fn address(config: &Config) -> String {
-    format!("avmoderation.{}", config.domain)
-}
+const NAME: &str = "av_moderation";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Medium {
@@ -160,7 +157,7 @@ fn forbid(room: &mut Room, world: &mut World, medium: Medium, nick: &str) {
 /// A newcomer learns what is moderated; with a moderator the lists come to all of them, the new one included.
 fn joined(room: &mut Room, world: &mut World, sender: &Sender, nick: &str) {
     let moderator = room.is_moderator(sender.id);
-    let from = address(&world.config);
+    let from = world.component(room.host, NAME);
     let Some(moderation) = room.slots.get_mut::<Moderation>() else { return };
     let mut told = Vec::new();
     for (medium, moderated) in &mut moderation.0 {
@@ -227,7 +224,8 @@ fn state(room: &Room, medium: Medium, enabled: bool, actor: &str) -> Value {
 
 fn tell_state(room: &Room, world: &mut World, medium: Medium, enabled: bool, by: &str) {
     let json = state(room, medium, enabled, &room.occupant_jid(by));
-    push::to_all(room, world, &address(&world.config), &json);
+    let from = world.component(room.host, NAME);
+    push::to_all(room, world, &from, &json);
 }
 
 /// All lists, because of a change of one. compat: an empty one is left out (test:
@@ -246,7 +244,8 @@ fn tell_lists(room: &Room, world: &mut World, medium: Medium, removed: bool) {
     if removed {
         push::add(&mut json, "removed", true);
     }
-    push::to_moderators(room, world, &address(&world.config), &json);
+    let from = world.component(room.host, NAME);
+    push::to_moderators(room, world, &from, &json);
 }
 
 /// Somebody who does not get the lists.
@@ -257,7 +256,7 @@ fn tell_participant(room: &Room, world: &mut World, nick: &str, json: &Value) {
 }
 
 fn tell(room: &Room, world: &mut World, nick: &str, json: &Value) {
-    let from = address(&world.config);
+    let from = world.component(room.host, NAME);
     if let Some(s) = room.occupant(nick).and_then(Occupant::primary) {
         push::to(world, s.id, &from, json);
     }

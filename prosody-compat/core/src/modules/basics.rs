@@ -3,8 +3,8 @@
 
 use jitsi_xmpp::{Element, ns};
 
-use crate::config::Config;
 use crate::module::Module;
+use crate::world::World;
 
 pub(super) static PING: Module = Module {
     name: "ping",
@@ -40,18 +40,18 @@ pub(super) static DISCO: Module = Module {
         if r.gets("query", ns::DISCO_INFO) {
             return Some(Ok(Some((r.host.about)(node))));
         }
-        r.gets("query", ns::DISCO_ITEMS).then(|| Ok(Some(items(&world.config, node))))
+        r.gets("query", ns::DISCO_ITEMS).then(|| Ok(Some(items(world, node))))
     }),
     features: &[ns::DISCO_INFO, ns::DISCO_ITEMS],
     ..Module::NONE
 };
 
 /// Rooms are hidden, so only what everybody needs is listed.
-fn items(config: &Config, node: Option<&str>) -> Element {
+fn items(world: &World, node: Option<&str>) -> Element {
     let mut query = Element::new("query", ns::DISCO_ITEMS).with_opt_attr("node", node);
     if node.is_none() {
-        for address in [&config.muc_domain, &config.focus_domain] {
-            query.push(Element::inherit("item").with_attr("jid", address.as_str()));
+        for address in [world.config.muc_domain(), &*world.hosts.proxy()] {
+            query.push(Element::inherit("item").with_attr("jid", address));
         }
     }
     query

@@ -12,12 +12,16 @@ use crate::session::{Session, SessionId};
 use crate::world::{Sender, World};
 
 pub(super) static MODULE: Module = Module {
-    name: "client_proxy",
-    component: Some(Component { identity: None, address: |config| config.focus_domain.clone() }),
+    name: NAME,
+    named: &["client_proxy"],
+    component: Some(Component { identity: None }),
     stanza: Some(stanza),
     session_ended: Some(session_ended),
     ..Module::NONE
 };
+
+/// Its domain is where clients ask.
+pub(super) const NAME: &str = "client_proxy";
 
 /// A conference request that the focus has not answered yet: what an answer needs.
 struct Waiting {
@@ -91,7 +95,7 @@ pub(super) fn ask(world: &mut World, sender: &Sender, mut e: Element) {
             ask_again(world, &oldest);
         }
     }
-    e.set_attr("from", format!("{}/{}", world.config.focus_domain, sender.jid.as_str()));
+    e.set_attr("from", format!("{}/{}", world.hosts.proxy(), sender.jid.as_str()));
     world.deliver(focus, &Outgoing::new(e));
 }
 
@@ -104,7 +108,7 @@ fn answer(world: &mut World, to: &Jid, mut e: Element) {
         None if e.first_child().is_some_and(|c| c.is("conference", ns::FOCUS)) => return,
         None => {}
     }
-    e.set_attr("from", world.config.focus_domain.as_str());
+    e.set_attr("from", &*world.hosts.proxy());
     world.deliver(target, &Outgoing::new(e));
 }
 
@@ -123,9 +127,9 @@ fn session_ended(world: &mut World, id: SessionId, session: &Session) {
 fn ask_again(world: &mut World, w: &Waiting) {
     if let Some(sender) = world.sender(w.from) {
         world.counters.add(Counter::FocusAbsent);
-        let to = world.config.focus_domain.clone();
+        let to = world.hosts.proxy();
         let request = Element::new("iq", ns::CLIENT)
-            .with_attr("to", to)
+            .with_attr("to", &*to)
             .with_attr("from", sender.jid.as_str())
             .with_attr("id", &*w.id);
         not_ready_for(world, &sender, &request, w.room.as_deref());

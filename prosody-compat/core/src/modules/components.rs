@@ -8,8 +8,16 @@ use crate::config::Config;
 use crate::module::{Information, Module, Named};
 use crate::world::World;
 
-pub(super) static MODULE: Module =
-    Module { name: "components", identities: Some(identities), bound: Some(bound), ..Module::NONE };
+pub(super) static IDENTITIES: Module = Module {
+    name: "identities",
+    named: &["features_identity"],
+    identities: Some(identities),
+    ..Module::NONE
+};
+
+/// Saves clients several round trips.
+pub(super) static PUSH: Module =
+    Module { name: "push", named: &["jiconop"], bound: Some(bound), ..Module::NONE };
 
 /// Only what really answers: clients enable their user interface by these.
 fn identities(config: &Config, components: &[(&'static str, &str)]) -> Vec<Named> {
@@ -23,8 +31,6 @@ fn identities(config: &Config, components: &[(&'static str, &str)]) -> Vec<Named
 /// (test: compat_the_push_before_the_bind_result_names_the_turn_servers).
 fn bound(world: &World, to: &FullJid, host: &Information<'_>) -> Option<Element> {
     let message = || Element::new("message", ns::CLIENT).with_attr("from", host.domain);
-    world.config.push_components.then(|| {
-        let services = external_services::services(world, ns::EXTDISCO_2, None, to);
-        message().with_child((host.about)(None)).with_child(services)
-    })
+    let services = external_services::services(world, ns::EXTDISCO_2, None, to);
+    Some(message().with_child((host.about)(None)).with_child(services))
 }

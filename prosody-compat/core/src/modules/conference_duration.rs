@@ -4,8 +4,13 @@ use crate::module::Module;
 use crate::room::{Room, form};
 use crate::world::{Sender, World};
 
-pub(super) static MODULE: Module =
-    Module { name: "conference_duration", joined: Some(joined), disco: Some(disco), ..Module::NONE };
+pub(super) static MODULE: Module = Module {
+    name: "conference_duration",
+    named: &["conference_duration"],
+    joined: Some(joined),
+    disco: Some(disco),
+    ..Module::NONE
+};
 
 /// Milliseconds since 1970.
 struct Began(u64);

@@ -8,11 +8,8 @@ use crate::world::{Effect, World};
 
 pub(super) static MODULE: Module = Module {
     name: "end_conference",
-    component: Some(Component {
-        identity: Some("end_conference"),
-        address: |config| format!("endconference.{}", config.domain),
-    }),
-    enabled: |config| config.end_conference,
+    named: &["end_conference"],
+    component: Some(Component { identity: Some("end_conference") }),
     command: Some(command),
     ..Module::NONE
 };

@@ -5,6 +5,10 @@ use crate::module::Module;
 
 pub(super) static MODULE: Module = Module {
     name: "filter_access",
-    access: Some(|world, sender| sender.bare.domain() == world.config.auth_domain),
+    named: &["muc_filter_access"],
+    access: Some(|host, sender| {
+        let admitted = &host.policy(None).admitted;
+        admitted.iter().any(|domain| domain == sender.bare.domain())
+    }),
     ..Module::NONE
 };

@@ -14,7 +14,7 @@ use crate::timers::Timer;
 use crate::world::{Effect, Sender, World};
 
 pub(super) static MODULE: Module =
-    Module { name: NAME, join: Some(check), timer: Some(turn), ..Module::NONE };
+    Module { name: NAME, named: &["muc_rate_limit"], join: Some(check), timer: Some(turn), ..Module::NONE };
 
 const NAME: &str = "join rate";
 

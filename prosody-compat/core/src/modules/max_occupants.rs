@@ -7,7 +7,8 @@ use crate::policy::lists;
 use crate::room::Room;
 use crate::world::World;
 
-pub(super) static MODULE: Module = Module { name: "max_occupants", join: Some(check), ..Module::NONE };
+pub(super) static MODULE: Module =
+    Module { name: "max_occupants", named: &["muc_max_occupants"], join: Some(check), ..Module::NONE };
 
 fn check(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
     let Some(most) = room.policy.max_participants else { return Verdict::Pass };

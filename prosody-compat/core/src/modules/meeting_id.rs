@@ -10,6 +10,7 @@ use crate::world::{Effect, Sender, World};
 
 pub(super) static MODULE: Module = Module {
     name: "meeting_id",
+    named: &["muc_meeting_id"],
     create: Some(create),
     created: Some(created),
     join: Some(join),

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 use serde_json::Value;
 
-use crate::config::Config;
 use crate::external_services;
 use crate::kept::{Kept, Share};
 use crate::module::{Command, Component, Module};
@@ -16,15 +15,15 @@ use crate::session::SessionId;
 use crate::world::{Sender, World};
 
 pub(super) static MODULE: Module = Module {
-    name: "metadata",
-    component: Some(Component {
-        identity: Some("room_metadata"),
-        address: |config| config.metadata_domain.clone(),
-    }),
+    name: NAME,
+    named: &["room_metadata_component", "room_metadata"],
+    component: Some(Component { identity: Some("room_metadata") }),
     command: Some(command),
     welcome: Some(welcome),
     ..Module::NONE
 };
+
+const NAME: &str = "metadata";
 
 /// The room's object: its keys and values.
 #[derive(Default)]
@@ -87,7 +86,7 @@ pub(super) fn set(
     if !set_silently(room, world, by, key, data)? {
         return Ok(());
     }
-    let (ordinary, admin) = (push(&world.config, room, None, false), push(&world.config, room, None, true));
+    let (ordinary, admin) = (push(world, room, None, false), push(world, room, None, true));
     let recipients: Vec<(SessionId, bool)> = room
         .occupants()
         .flat_map(|o| {
@@ -135,7 +134,7 @@ fn quoted(text: &str) -> String {
 /// What a newcomer gets, right before its own presence.
 fn welcome(room: &mut Room, world: &mut World, sender: &Sender) {
     let message = if sender.identity.admin {
-        push(&world.config, room, None, true)
+        push(world, room, None, true)
     } else {
         let unix = world.clock.unix(world.now);
         let services = world.config.external_services.iter().map(|s| {
@@ -144,13 +143,13 @@ fn welcome(room: &mut Room, world: &mut World, sender: &Sender) {
                 .map(|(k, v)| (k.to_owned(), Value::String(v)));
             Value::Object(members.collect())
         });
-        push(&world.config, room, Some(services.collect()), false)
+        push(world, room, Some(services.collect()), false)
     };
     world.deliver(sender.id, &message);
 }
 
 /// The message. compat: the focus needs the `room` attribute (test: compat_metadata_names_its_room_and_pushes_do_not).
-fn push(config: &Config, room: &Room, services: Option<Value>, admin: bool) -> Outgoing {
+fn push(world: &World, room: &Room, services: Option<Value>, admin: bool) -> Outgoing {
     let (services, moderators) = (services.map(|s| s.to_string()), admin.then_some("[]"));
     let mut members: BTreeMap<&str, &str> = BTreeMap::new();
     if let Some(metadata) = room.slots.get::<Metadata>() {
@@ -163,7 +162,7 @@ fn push(config: &Config, room: &Room, services: Option<Value>, admin: bool) -> O
     let json = Element::new("json-message", ns::JITMEET).with_attr("room", room.shown()).with_text(text);
     Outgoing::new(
         Element::new("message", ns::CLIENT)
-            .with_attr("from", config.metadata_domain.as_str())
+            .with_attr("from", &*world.component(room.host, NAME))
             .with_child(json),
     )
 }

@@ -1,7 +1,7 @@
 //! Which host has which modules, in the order in which they are asked (xmpp-server §3.3).
 //!
 //! A new module is one file and one line here. A list is walked from the top at every hook; the first rule that does
-//! not pass decides. A module with a domain of its own is advertised exactly when it stands here, in this order.
+//! not pass decides. Which of them a host has is what its row in the [`Table`](crate::Table) names.
 
 mod admission;
 mod allowners;
@@ -37,9 +37,10 @@ mod waiting;
 
 use crate::module::Module;
 
-/// Where people meet.
-pub(crate) static MEETINGS: &[&Module] = &[
+/// Rules of rooms, in the order in which they are asked.
+pub(crate) static ROOMS: &[&Module] = &[
     &waiting::MODULE,
+    &filter_access::MODULE,
     &strip::MODULE,
     &json_message::MODULE,
     &retract::MODULE,
@@ -68,33 +69,73 @@ pub(crate) static MEETINGS: &[&Module] = &[
     &polls::MODULE,
 ];
 
-/// Where people log in.
-pub(crate) static PEOPLE: &[&[&Module]] =
-    &[&[&components::MODULE], LOGINS, &[&muc_size::MODULE, &muc_census::MODULE, &muc_password_check::MODULE]];
-
-/// Where roles and recorders log in, who ask for what they want.
-pub(crate) static ACCOUNTS_ALONE: &[&[&Module]] = &[LOGINS];
-
-/// What everybody who logs in may ask.
-const LOGINS: &[&Module] = &[
+/// What hosts with users answer, in the order in which they are asked.
+pub(crate) static USERS: &[&Module] = &[
+    &components::IDENTITIES,
+    &components::PUSH,
     &basics::DISCO,
     &basics::PING,
     &basics::VERSION,
     &basics::ROSTER,
     &basics::SESSION,
     &external_services::MODULE,
+    &muc_size::MODULE,
+    &muc_census::MODULE,
+    &muc_password_check::MODULE,
 ];
 
-/// Where roles publish their load.
-pub(crate) static BREWERIES: &[&Module] = &[
-    &waiting::MODULE,
-    &filter_access::MODULE,
-    &strip::MODULE,
-    &admission::CREATION,
-    &admission::MEMBERS_ONLY,
-    &password_whitelist::MODULE,
-    &admission::OUTCAST,
-    &room_password::MODULE,
-    &admission::NICK,
-    &admission::LIMITS,
+/// Upstream's modules whose work the server does anyway: naming them changes nothing.
+const ALWAYS: &[&str] = &[
+    "bosh",
+    "disco",
+    "external_services",
+    "jitsi_session",
+    "limits",
+    "limits_exception",
+    "muc_domain_mapper",
+    "muc_hide_all",
+    "ping",
+    "posix",
+    "room_destroy",
+    "roster",
+    "saslauth",
+    "smacks",
+    "tls",
+    "turncredentials",
+    "version",
+    "websocket",
 ];
+
+/// Upstream's module for conference requests.
+pub(crate) const PROXY: &str = client_proxy::NAME;
+
+/// What may be named on a host with users: what answers there, and what acts in the meetings.
+pub(crate) fn on_users() -> Vec<&'static str> {
+    let rooms = ROOMS.iter().filter(|m| m.component.is_none());
+    names(USERS.iter().chain(rooms))
+}
+
+/// What may be named on a host with rooms.
+pub(crate) fn on_rooms() -> Vec<&'static str> {
+    names(ROOMS.iter().filter(|m| m.component.is_none()))
+}
+
+/// What may have a domain of its own.
+pub(crate) fn components() -> Vec<&'static str> {
+    let mut all: Vec<_> =
+        ROOMS.iter().filter(|m| m.component.is_some()).flat_map(|m| m.named).copied().collect();
+    all.sort_unstable();
+    all
+}
+
+/// The component that upstream calls so.
+pub(crate) fn component(name: &str) -> Option<&'static Module> {
+    ROOMS.iter().copied().find(|m| m.component.is_some() && m.named.contains(&name))
+}
+
+fn names<'a>(modules: impl Iterator<Item = &'a &'static Module>) -> Vec<&'static str> {
+    let mut all: Vec<_> = modules.flat_map(|m| m.named).chain(ALWAYS).copied().collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

@@ -8,7 +8,7 @@ use crate::output::{HttpReply, HttpRequest};
 
 pub(super) static MODULE: Module = Module {
     name: "muc_census",
-    enabled: |config| config.room_census,
+    named: &["muc_census"],
     http: &[Route { path: "/room-census", answer: census }],
     ..Module::NONE
 };
@@ -31,7 +31,7 @@ struct Counted {
 }
 
 fn census(inside: &Inside<'_>, _: &HttpRequest) -> HttpReply {
-    let meetings = inside.world.config.muc_domain.as_str();
+    let meetings = inside.world.config.muc_domain();
     let rooms = inside.rooms.iter().filter(|r| r.jid.domain() == meetings && !r.is_health_check());
     let mut room_census: Vec<Counted> = rooms
         .map(|room| Counted {

@@ -9,7 +9,7 @@ use crate::output::{HttpReply, HttpRequest};
 
 pub(super) static MODULE: Module = Module {
     name: "muc_password_check",
-    enabled: |config| config.room_info,
+    named: &["muc_password_check"],
     http: &[Route { path: "/room-info", answer: room_info }],
     ..Module::NONE
 };
@@ -34,7 +34,7 @@ fn room_info(inside: &Inside<'_>, request: &HttpRequest) -> HttpReply {
         Some(tenant) => format!("[{tenant}]{name}"),
         None => name.to_owned(),
     };
-    let domain = &inside.world.config.muc_domain;
+    let domain = inside.world.config.muc_domain();
     let found = BareJid::from_parts(&node, domain).ok().and_then(|room| inside.rooms.get(&room));
     let Some(room) = found else { return HttpReply::refused(404) };
     let info = Info {

@@ -10,7 +10,7 @@ use crate::room::{FOCUS_NICK, Occupant, Room};
 
 pub(super) static MODULE: Module = Module {
     name: "muc_size",
-    enabled: |config| config.room_size,
+    named: &["muc_size"],
     http: &[
         Route { path: "/room-size", answer: room_size },
         Route { path: "/room", answer: room },
@@ -78,13 +78,13 @@ fn find<'a>(inside: &Inside<'a>, request: &HttpRequest) -> Result<&'a Room, u16>
         pairs.rfind(|(n, _)| *n == name).map(|(_, v)| v).filter(|v| !v.is_empty())
     };
     let config = &inside.world.config;
-    let (label, _) = config.muc_domain.split_once('.').ok_or(404_u16)?;
+    let (label, _) = config.muc_domain().split_once('.').ok_or(404_u16)?;
     let meetings = format!("{label}.{}", value("domain").ok_or(400_u16)?.to_ascii_lowercase());
-    let name = value("room").filter(|_| meetings == config.muc_domain).ok_or(404_u16)?;
+    let name = value("room").filter(|_| meetings == config.muc_domain()).ok_or(404_u16)?;
     let node = match value("subdomain") {
         Some(tenant) => format!("[{tenant}]{name}"),
         None => name.to_owned(),
     };
-    let room = BareJid::from_parts(&node, &config.muc_domain).map_err(|_| 404_u16)?;
-    inside.rooms.get(&room).filter(|room| room.jid.domain() == config.muc_domain).ok_or(404)
+    let room = BareJid::from_parts(&node, config.muc_domain()).map_err(|_| 404_u16)?;
+    inside.rooms.get(&room).filter(|room| room.jid.domain() == config.muc_domain()).ok_or(404)
 }

@@ -5,7 +5,12 @@ use crate::policy::lists;
 use crate::room::Room;
 use crate::world::World;
 
-pub(super) static MODULE: Module = Module { name: "password_whitelist", join: Some(apply), ..Module::NONE };
+pub(super) static MODULE: Module = Module {
+    name: "password_whitelist",
+    named: &["muc_password_whitelist"],
+    join: Some(apply),
+    ..Module::NONE
+};
 
 fn apply(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
     if let Some(p) = &room.config.password

@@ -10,8 +10,13 @@ use crate::room::Room;
 use crate::room::rank::Affiliation;
 use crate::world::World;
 
-pub(super) static MODULE: Module =
-    Module { name: "permissions", affiliation: Some(affiliation), own: Some(own), ..Module::NONE };
+pub(super) static MODULE: Module = Module {
+    name: "permissions",
+    named: &["muc_meeting_id", "jitsi_permissions"],
+    affiliation: Some(affiliation),
+    own: Some(own),
+    ..Module::NONE
+};
 
 /// Accounts whose affiliation was set, and who were not told yet.
 #[derive(Default)]

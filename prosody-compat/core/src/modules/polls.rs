@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{metadata, push};
-use crate::config::Config;
 use crate::kept::Share;
 use crate::module::{Command, Component, Module};
 use crate::outbox::Outgoing;
@@ -18,17 +17,15 @@ use crate::room::Room;
 use crate::world::{Sender, World};
 
 pub(super) static MODULE: Module = Module {
-    name: "polls",
-    component: Some(Component { identity: Some("polls"), address }),
-    enabled: |config| config.polls,
+    name: NAME,
+    named: &["polls_component", "polls"],
+    component: Some(Component { identity: Some("polls") }),
     command: Some(command),
     joined: Some(joined),
     ..Module::NONE
 };
 
-fn address(config: &Config) -> String {
-    format!("polls.{}", config.domain)
-}
+const NAME: &str = "polls";
 
 /// A command, read strictly: a key that comes twice is refused.
 #[derive(Deserialize)]
@@ -114,7 +111,8 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
         }
         Said::NewPoll { .. } => return Err(bad()),
     };
-    push::to_all(room, world, &address(&world.config), &told);
+    let from = world.component(room.host, NAME);
+    push::to_all(room, world, &from, &told);
     Ok(())
 }
 
@@ -186,13 +184,11 @@ fn answer(
 
 /// A newcomer gets all polls with all votes.
 fn joined(room: &mut Room, world: &mut World, sender: &Sender, _: &str) {
+    let from = world.component(room.host, NAME);
     let Some(polls) = room.slots.get_mut::<Polls>().filter(|p| !p.all.is_empty()) else { return };
     let told = polls.told.get_or_insert_with(|| {
         let all: Vec<Value> = polls.all.iter().map(shown).collect();
-        push::message(
-            &address(&world.config),
-            &json!({"type": "polls", "command": "old-polls", "polls": all}),
-        )
+        push::message(&from, &json!({"type": "polls", "command": "old-polls", "polls": all}))
     });
     world.deliver(sender.id, told);
 }

@@ -5,7 +5,8 @@ use jitsi_xmpp::{Element, ns};
 use crate::module::Module;
 use crate::world::{Sender, World};
 
-pub(super) static MODULE: Module = Module { name: "region", presence: Some(inject), ..Module::NONE };
+pub(super) static MODULE: Module =
+    Module { name: "region", named: &["muc_meeting_id"], presence: Some(inject), ..Module::NONE };
 
 fn inject(_: &World, sender: &Sender, presence: &mut Element, joining: bool) {
     let identity = &sender.identity;

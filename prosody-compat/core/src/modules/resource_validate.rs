@@ -7,7 +7,12 @@ use crate::module::{Attempt, Module, Verdict};
 use crate::room::{BRIDGE_NICK, FOCUS_NICK, Room};
 use crate::world::World;
 
-pub(super) static MODULE: Module = Module { name: "resource_validate", join: Some(check), ..Module::NONE };
+pub(super) static MODULE: Module = Module {
+    name: "resource_validate",
+    named: &["muc_resource_validate"],
+    join: Some(check),
+    ..Module::NONE
+};
 
 fn check(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
     if room.is_health_check() {

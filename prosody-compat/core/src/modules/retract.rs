@@ -9,8 +9,13 @@ use crate::module::{Module, Relay};
 use crate::room::Room;
 use crate::world::{Sender, World};
 
-pub(super) static MODULE: Module =
-    Module { name: "retract", message: Some(check), private: Some(check), ..Module::NONE };
+pub(super) static MODULE: Module = Module {
+    name: "retract",
+    named: &["muc_meeting_id"],
+    message: Some(check),
+    private: Some(check),
+    ..Module::NONE
+};
 
 const NS: &str = "urn:xmpp:message-retract:1";
 

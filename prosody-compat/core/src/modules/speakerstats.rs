@@ -10,23 +10,21 @@ use jitsi_xmpp::{BareJid, Condition, StanzaError};
 use serde::Serialize;
 
 use super::push;
-use crate::config::Config;
 use crate::module::{Command, Component, Module};
 use crate::room::{Occupant, Room};
 use crate::world::{Sender, World};
 
 pub(super) static MODULE: Module = Module {
-    name: "speakerstats",
-    component: Some(Component { identity: Some("speakerstats"), address }),
+    name: NAME,
+    named: &["speakerstats_component", "speakerstats"],
+    component: Some(Component { identity: Some("speakerstats") }),
     command: Some(command),
     joined: Some(joined),
     left: Some(left),
     ..Module::NONE
 };
 
-fn address(config: &Config) -> String {
-    format!("speakerstats.{}", config.domain)
-}
+const NAME: &str = "speakerstats";
 
 /// One person's part in the meeting.
 struct Speaker {
@@ -106,13 +104,14 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
 
 /// A newcomer is told what there is so far, and counted from now on.
 fn joined(room: &mut Room, world: &mut World, sender: &Sender, nick: &str) {
-    let hidden = world.config.hidden_domain.as_deref() == Some(sender.bare.domain());
-    if room.is_health_check() || sender.identity.admin || hidden {
+    let identity = &sender.identity;
+    if room.is_health_check() || identity.admin || identity.unseen.is_some() {
         return;
     }
     let users = users(room, world.now);
     if !users.is_empty() {
-        let message = push::message(&address(&world.config), &Message { r#type: "speakerstats", users });
+        let message =
+            push::message(&world.component(room.host, NAME), &Message { r#type: "speakerstats", users });
         world.deliver(sender.id, &message);
     }
     let stats = room.slots.entry::<Stats>();

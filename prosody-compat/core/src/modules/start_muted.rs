@@ -8,7 +8,12 @@ use crate::module::Module;
 use crate::room::Room;
 use crate::world::World;
 
-pub(super) static MODULE: Module = Module { name: "start_muted", relayed: Some(relayed), ..Module::NONE };
+pub(super) static MODULE: Module = Module {
+    name: "start_muted",
+    named: &["room_metadata_component"],
+    relayed: Some(relayed),
+    ..Module::NONE
+};
 
 fn relayed(room: &mut Room, world: &mut World, nick: &str, presence: &Element) {
     if !room.occupant(nick).is_some_and(|o| o.role.is_moderator()) {

@@ -66,7 +66,7 @@ mod tests {
 
     use crate::hosts::Hosts;
     use crate::module::{Module, Reason, Verdict};
-    use crate::modules::MEETINGS;
+    use crate::modules::ROOMS;
     use crate::output::{Answer, ConnId, Output, Question, QuestionId, SessionQuery, Transport};
     use crate::world::{Asker, Effect};
     use crate::{Config, Server};
@@ -115,7 +115,7 @@ mod tests {
         fn new(change: impl FnOnce(&mut Config)) -> Self {
             let mut config = Config::for_domain("meet.jitsi").unwrap();
             change(&mut config);
-            let hosts = Hosts::with_modules(&config, &[MEETINGS[0], &DOORMAN]);
+            let hosts = Hosts::with_rules(&config, &[ROOMS[0], &DOORMAN]);
             let now = Instant::now();
             Self { server: Server::with_hosts(config, hosts, Box::new(SeededEntropy::new(1)), now), now }
         }

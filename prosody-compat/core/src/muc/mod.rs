@@ -26,7 +26,7 @@ pub(crate) use turn::Muc;
 
 /// A stanza to a MUC host, a room or an occupant.
 pub(crate) fn handle(muc: &mut Muc<'_>, sender: &Sender, host: HostId, def: &RoomsDef, to: &Jid, e: Element) {
-    if def.modules.iter().filter_map(|m| m.access).any(|access| !access(muc.world, sender)) {
+    if def.modules.iter().filter_map(|m| m.access).any(|access| !access(def, sender)) {
         muc.world.counters.add(Counter::RuleDropped);
         if e.name() != "presence" {
             muc.world.refuse(sender, &e, &StanzaError::new(Condition::ServiceUnavailable), None);

@@ -111,6 +111,7 @@ impl Server {
             host,
             anonymous: self.hosts.users(host).is_some_and(|users| users.anonymous),
             admin: self.world.is_admin(&jid.to_bare()),
+            unseen: config.unseen(&jid.to_bare()),
             room: query.room,
             tenant: query.prefix,
             region: query.region,

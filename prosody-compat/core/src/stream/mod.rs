@@ -145,7 +145,7 @@ impl Server {
             _ => None,
         };
         let known = host.is_some();
-        let from = if known { to } else { config.domain.clone() };
+        let from = if known { to } else { config.domain().to_owned() };
         c.header_sent = true;
         if let Some(header) = header_xml(c.framing, &from, &id) {
             self.world.send_raw(conn, header);
@@ -188,7 +188,7 @@ impl Server {
         if c.framing != Framing::InProcess {
             if !c.header_sent {
                 let id = self.world.entropy.uuid();
-                if let Some(header) = header_xml(c.framing, &self.world.config.domain, &id) {
+                if let Some(header) = header_xml(c.framing, self.world.config.domain(), &id) {
                     self.world.send_raw(conn, header);
                 }
             }

@@ -690,7 +690,7 @@ fn clients_cannot_look_into_the_brewery() {
 
 #[test]
 fn with_all_owners_everybody_joins_as_moderator() {
-    let mut rig = Rig::with(|c| c.policy.all_owners = true);
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.all_owners = true);
     let focus = rig.focus();
     rig.join(&focus);
     let c = rig.client();

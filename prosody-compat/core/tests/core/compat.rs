@@ -139,7 +139,7 @@ fn compat_who_counts_when_a_meeting_is_full() {
         error && back[0].contains("<service-unavailable ")
     };
     // Whoever is on the list is not counted and always let in; without a list the focus counts.
-    let mut rig = Rig::with(|c| c.policy.max_participants = Some(2));
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.max_participants = Some(2));
     let (focus, clients) = rig.meeting(2);
     assert_eq!(rig.server.stats().occupants, 3, "the focus is on the list");
     let late = rig.client();
@@ -155,8 +155,8 @@ fn compat_who_counts_when_a_meeting_is_full() {
     drop(focus);
 
     let mut rig = Rig::with(|c| {
-        c.policy.max_participants = Some(2);
-        c.policy.uncounted.clear();
+        c.hosts.rooms[0].policy.max_participants = Some(2);
+        c.hosts.rooms[0].policy.uncounted.clear();
     });
     let (_, clients) = rig.meeting(1);
     assert_eq!(rig.server.stats().occupants, 2, "the focus and one");
@@ -164,13 +164,13 @@ fn compat_who_counts_when_a_meeting_is_full() {
     assert!(is_full(&rig.join(&late)));
     drop(clients);
     // The roles are stopped like others, if they are not on the list; a whole domain can be.
-    let mut rig = Rig::with(|c| c.policy.max_participants = Some(1));
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.max_participants = Some(1));
     let (_, _clients) = rig.meeting(1);
     let bridge = jvb(&mut rig, "x", "bridge");
     assert!(is_full(&rig.join(&bridge)));
     let mut rig = Rig::with(|c| {
-        c.policy.max_participants = Some(1);
-        c.policy.uncounted = vec!["auth.meet.jitsi".parse().unwrap()];
+        c.hosts.rooms[0].policy.max_participants = Some(1);
+        c.hosts.rooms[0].policy.uncounted = vec!["auth.meet.jitsi".parse().unwrap()];
     });
     let (_, _clients) = rig.meeting(1);
     let bridge = jvb(&mut rig, "x", "bridge");
@@ -180,12 +180,12 @@ fn compat_who_counts_when_a_meeting_is_full() {
 #[test]
 fn compat_a_second_session_of_an_occupant_counts_nobody_twice_and_is_stopped_where_it_is_full() {
     // Upstream asks by address in full: a session more of somebody who is in is one that comes in.
-    let mut rig = Rig::with(|c| c.policy.max_participants = Some(1));
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.max_participants = Some(1));
     let (_, _) = rig.meeting(0);
     let (one, two) = (jvb(&mut rig, "1", "bridge"), jvb(&mut rig, "2", "bridge"));
     assert!(is_in(&rig.join(&one)));
     assert!(rig.join(&two)[0].contains("<service-unavailable "));
-    let mut rig = Rig::with(|c| c.policy.max_participants = Some(2));
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.max_participants = Some(2));
     let (_, _) = rig.meeting(0);
     let (one, two) = (jvb(&mut rig, "1", "bridge"), jvb(&mut rig, "2", "bridge"));
     assert!(is_in(&rig.join(&one)) && is_in(&rig.join(&two)));

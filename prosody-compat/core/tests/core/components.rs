@@ -76,8 +76,8 @@ fn a_command_is_about_the_room_that_the_sender_is_in() {
 #[test]
 fn a_tenant_has_its_own_policy() {
     let mut rig = Rig::with(|c: &mut Config| {
-        let town = Policy { all_owners: true, ..c.policy.clone() };
-        c.tenant_policies.insert("town".into(), town);
+        let town = Policy { all_owners: true, ..c.hosts.rooms[0].policy.clone() };
+        c.hosts.rooms[0].tenants.insert("town".into(), town);
     });
     let focus = rig.focus();
     for (room, role) in [("r@muc.town.meet.jitsi", "moderator"), ("r@muc.meet.jitsi", "participant")] {
@@ -544,7 +544,11 @@ fn compat_a_restriction_in_the_metadata_leaves_polls_to_moderators() {
 
 #[test]
 fn what_is_switched_off_is_neither_advertised_nor_there() {
-    let mut rig = Rig::with(|c| (c.polls, c.av_moderation, c.end_conference) = (false, false, false));
+    let mut rig = Rig::with(|c| {
+        for module in ["polls_component", "av_moderation_component", "end_conference"] {
+            c.hosts.remove(module);
+        }
+    });
     let (focus, clients) = moderated(&mut rig, 1);
     let anna = &clients[0];
     let disco = r#"<iq type="get" id="d" to="meet.jitsi"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>"#;

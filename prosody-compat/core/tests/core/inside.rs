@@ -3,7 +3,7 @@
 use jitsi_xmpp::Sensitive;
 use prosody_core::{HttpRequest, Output, RequestId};
 
-use crate::rig::{Client, ROOM, Rig};
+use crate::rig::{Client, ROOM, Rig, name};
 
 /// What is answered to who asks for this from inside.
 fn get(rig: &mut Rig, path: &str) -> (u16, String) {
@@ -17,7 +17,7 @@ fn get(rig: &mut Rig, path: &str) -> (u16, String) {
 }
 
 fn counting() -> Rig {
-    Rig::with(|c| (c.room_size, c.room_census) = (true, true))
+    Rig::with(|c| name(c, &["muc_size", "muc_census"]))
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn compat_the_census_names_meetings_and_counts_without_the_focus() {
 
 #[test]
 fn compat_whether_a_room_has_a_password_is_told_and_what_it_is_is_not() {
-    let mut rig = Rig::with(|c| c.room_info = true);
+    let mut rig = Rig::with(|c| name(c, &["muc_password_check"]));
     let (focus, clients) = rig.meeting(1);
     let [anna] = &clients[..] else { panic!() };
     let ask = "/room-info?room=rathaus";

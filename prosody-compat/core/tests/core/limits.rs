@@ -164,7 +164,7 @@ fn occupants() {
 
 #[test]
 fn participants_by_configuration() {
-    let mut rig = Rig::with(|c| c.policy.max_participants = Some(2));
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.max_participants = Some(2));
     let (focus, clients) = rig.meeting(2);
     let third = rig.client();
     let back = rig.join(&third);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prosody_core::{CloseReason, ConnId, Counter, MainAuth, SessionQuery, Transport};
+use prosody_core::{CloseReason, ConnId, Counter, Login, SessionQuery, Transport};
 
 use crate::rig::{OPEN, ROOM, Rig};
 
@@ -255,7 +255,7 @@ fn whoever_waits_for_its_turn_waits_quietly() {
 #[test]
 fn a_school_of_three_hundred_with_passwords_logs_in_at_once() {
     let mut rig = Rig::with(|c| {
-        c.main_auth = MainAuth::Internal;
+        c.hosts.users[0].login = Login::Accounts;
         for n in 0..300 {
             let account = format!("pupil{n}@meet.jitsi").parse().unwrap();
             let password = format!("secret{n}");

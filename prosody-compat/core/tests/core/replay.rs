@@ -9,7 +9,7 @@ use jitsi_xmpp::{Element, Sensitive};
 use prosody_core::{ConnId, SessionQuery, Transport};
 use serde_json::Value;
 
-use crate::rig::{Client, Rig, between, parse};
+use crate::rig::{Client, Rig, between, parse, without_push};
 
 struct Recorded {
     client: u64,
@@ -156,7 +156,7 @@ fn silent_only(e: &Element) -> bool {
 
 /// Plays a recording; returns, per client, what stock Prosody sent and what we sent, both canonical and filtered.
 fn play(file: &str, until: Option<&str>) -> (BTreeMap<u64, [Vec<String>; 2]>, Rig) {
-    let mut rig = Rig::with(|c| c.push_components = false);
+    let mut rig = Rig::with(without_push);
     let focus = rig.focus();
     let mut stub = StubFocus::default();
     let mut conns: HashMap<u64, ConnId> = HashMap::new();
@@ -301,7 +301,7 @@ fn the_features_up_to_the_lobby_give_what_prosody_sent() {
 /// The same recorded stanzas, one `<body/>` after the other.
 #[test]
 fn a_bosh_client_gets_what_prosody_sent() {
-    let mut rig = Rig::with(|c| c.push_components = false);
+    let mut rig = Rig::with(without_push);
     let focus = rig.focus();
     let mut stub = StubFocus::default();
     let mut conn = None;

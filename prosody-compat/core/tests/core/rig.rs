@@ -34,6 +34,16 @@ pub struct Rig {
     pub other: Vec<Output>,
 }
 
+/// Names modules on the main host.
+pub fn name(config: &mut Config, modules: &[&str]) {
+    config.hosts.users[0].modules.extend(modules.iter().map(|m| (*m).to_owned()));
+}
+
+/// Clients ask for what there is.
+pub fn without_push(config: &mut Config) {
+    config.hosts.users[0].modules.retain(|m| m != "jiconop");
+}
+
 impl Rig {
     pub fn new() -> Self {
         Self::with(|_| {})

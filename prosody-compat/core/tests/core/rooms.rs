@@ -459,7 +459,7 @@ fn roles_are_not_told_of_components_and_nobody_gets_a_nick_of_ours() {
 
 #[test]
 fn everybody_who_becomes_an_owner_by_joining_is_told_what_it_may_do() {
-    let mut rig = Rig::with(|c| c.policy.all_owners = true);
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.all_owners = true);
     let (_, _) = rig.meeting(1);
     let ben = rig.client();
     let own = rig.join(&ben).into_iter().find(|f| f.contains("code=\"110\"")).unwrap();
@@ -589,7 +589,7 @@ fn compat_a_message_about_somebody_absent_says_that_it_is_shut_out() {
 /// Several wait for the focus and come in at the same moment: each counts for the next.
 #[test]
 fn a_full_meeting_is_full_also_for_those_who_waited_together() {
-    let mut rig = Rig::with(|c| c.policy.max_participants = Some(2));
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.max_participants = Some(2));
     let opener =
         rig.open(Transport::InProcess("jvb@auth.meet.jitsi/x".parse().unwrap()), SessionQuery::default());
     let opener = Client { conn: opener, jid: "jvb@auth.meet.jitsi/x".into(), nick: "opener".into() };

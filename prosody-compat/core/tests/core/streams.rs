@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::sasl::{Hash, ScramClient};
-use prosody_core::{CloseReason, Counter, FramingError, Limits, MainAuth, Output, SessionQuery, Transport};
+use prosody_core::{
+    CloseReason, Counter, FramingError, Limits, Login, Output, SessionQuery, Transport, UsersHost,
+};
 
 use crate::rig::{Client, OPEN, ROOM, Rig, between, parse};
 
@@ -209,8 +211,10 @@ fn bosh_gets_bare_stanzas_and_no_stream_headers() {
 #[test]
 fn with_passwords_guests_come_in_through_their_own_host() {
     let mut rig = Rig::with(|c| {
-        c.main_auth = MainAuth::Internal;
-        c.guest_domain = Some("guest.meet.jitsi".into());
+        let main = &mut c.hosts.users[0];
+        let guests = UsersHost { domain: "guest.meet.jitsi".into(), ..main.clone() };
+        main.login = Login::Accounts;
+        c.hosts.users.push(guests);
         *c = c.clone().with_account("anna@meet.jitsi".parse().unwrap(), "pw");
     });
     let conn = rig.open(Transport::WebSocket, SessionQuery::default());

@@ -11,8 +11,7 @@ use crate::harness::{ROOM, TestServer, Ws};
 async fn counting() -> (TestServer, SocketAddr) {
     let server = TestServer::with(|config| {
         let raw = Raw { modules: vec!["muc_size".into(), "muc_census".into()], ..Raw::default() };
-        let wanted = Config::from_raw(raw).unwrap().core;
-        (config.core.room_size, config.core.room_census) = (wanted.room_size, wanted.room_census);
+        config.core.hosts = Config::from_raw(raw).unwrap().core.hosts;
     })
     .await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -25,6 +25,7 @@ use crate::world::{Asker, Effect, Sender, World};
 
 pub(super) static MODULE: Module = Module {
     name: NAME,
+    named: &["reservations"],
     enabled: |config| config.reservations.is_some(),
     conference: Some(conference),
     create: Some(create),

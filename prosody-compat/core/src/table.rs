@@ -1,0 +1,335 @@
+//! Which domains there are and what each is for: what an admin wrote in, checked, or docker-jitsi-meet's layout out.
+//!
+//! Names of modules are upstream's. A module acts where it is named: on its own room host, or, named on a host with users, in
+//! the meetings, as upstream's do.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use crate::auth::Mechanism;
+use crate::modules;
+use crate::policy::Policy;
+
+/// All local domains.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// Where people and roles log in; the first is the main one.
+    pub users: Vec<UsersHost>,
+    /// Where rooms are; the first has the meetings, to which tenants' virtual domains lead.
+    pub rooms: Vec<RoomsHost>,
+    /// Domains of modules.
+    pub components: Vec<ComponentHost>,
+}
+
+/// A domain with users.
+#[derive(Debug, Clone)]
+pub struct UsersHost {
+    /// `meet.jitsi`
+    pub domain: String,
+    /// How they log in.
+    pub login: Login,
+    /// Only these of the login's mechanisms, in this order; empty: all.
+    pub mechanisms: Vec<Mechanism>,
+    /// Upstream's names.
+    pub modules: Vec<String>,
+    /// How long a lost session waits to be resumed.
+    pub resume: Duration,
+    /// Whether it can be reached through the web front. Off for the roles' accounts, which have passwords that never change and
+    /// rights that reach everywhere: they come over TCP, and others do not even learn whether they are there.
+    pub public: bool,
+}
+
+/// How users log in on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Login {
+    /// Everybody, under a name that is given out.
+    Anonymous,
+    /// Accounts with a password.
+    Accounts,
+}
+
+/// A domain with rooms.
+#[derive(Debug, Clone)]
+pub struct RoomsHost {
+    /// `muc.meet.jitsi`
+    pub domain: String,
+    /// Upstream's names.
+    pub modules: Vec<String>,
+    /// What holds in its rooms.
+    pub policy: Policy,
+    /// What holds in those of a tenant instead, by its name.
+    pub tenants: BTreeMap<String, Policy>,
+}
+
+/// A module's own domain.
+#[derive(Debug, Clone)]
+pub struct ComponentHost {
+    /// `polls.meet.jitsi`
+    pub domain: String,
+    /// Upstream's name.
+    pub module: String,
+    /// The domain of the rooms that it is about.
+    pub rooms: String,
+}
+
+/// Why a table cannot be served. Blame: the admin. Consequence: the server does not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TableError {
+    /// Nobody could log in.
+    #[error("there is no host with users")]
+    NoUsers,
+    /// Nobody could meet.
+    #[error("there is no host with rooms")]
+    NoRooms,
+    /// Two hosts of one name.
+    #[error("the domain `{0}` is there twice")]
+    Twice(String),
+    /// A module that nobody knows, which may have restricted something.
+    #[error("`{host}` has a module `{module}`, which is not known there; known are {known}")]
+    Module {
+        /// The host.
+        host: String,
+        /// The name as written.
+        module: String,
+        /// What may stand there.
+        known: String,
+    },
+    /// A component about rooms that are nowhere.
+    #[error("the component `{component}` is about `{rooms}`, where no rooms are")]
+    Rooms {
+        /// Its domain.
+        component: String,
+        /// As written.
+        rooms: String,
+    },
+    /// A component of a kind twice for the same rooms.
+    #[error("the rooms of `{rooms}` have two components `{module}`")]
+    TwoComponents {
+        /// Their domain.
+        rooms: String,
+        /// The module.
+        module: String,
+    },
+    /// A host that offers no way in.
+    #[error("`{0}` offers no mechanism that its login has")]
+    NoMechanism(String),
+}
+
+impl Table {
+    /// docker-jitsi-meet's layout below `domain`, with its defaults.
+    pub fn docker(domain: &str) -> Self {
+        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        let muc = format!("muc.{domain}");
+        let component = |label: &str, module: &str| ComponentHost {
+            domain: format!("{label}.{domain}"),
+            module: module.to_owned(),
+            rooms: muc.clone(),
+        };
+        let auth = format!("auth.{domain}");
+        Self {
+            users: vec![
+                UsersHost {
+                    domain: domain.to_owned(),
+                    login: Login::Anonymous,
+                    mechanisms: Vec::new(),
+                    modules: owned(MAIN),
+                    resume: RESUME,
+                    public: true,
+                },
+                UsersHost {
+                    domain: auth.clone(),
+                    login: Login::Accounts,
+                    mechanisms: Vec::new(),
+                    modules: owned(&["smacks", "limits_exception"]),
+                    resume: RESUME_ROLES,
+                    public: false,
+                },
+            ],
+            rooms: vec![
+                RoomsHost {
+                    domain: muc.clone(),
+                    modules: owned(MEETINGS),
+                    policy: Policy::default(),
+                    tenants: BTreeMap::new(),
+                },
+                RoomsHost {
+                    domain: format!("internal-muc.{domain}"),
+                    modules: owned(&["muc_hide_all", "muc_filter_access", "muc_password_whitelist"]),
+                    policy: Policy { admitted: vec![auth], ..Policy::default() },
+                    tenants: BTreeMap::new(),
+                },
+            ],
+            components: vec![
+                component("focus", "client_proxy"),
+                component("speakerstats", "speakerstats_component"),
+                component("endconference", "end_conference"),
+                component("avmoderation", "av_moderation_component"),
+                component("metadata", "room_metadata_component"),
+                component("polls", "polls_component"),
+            ],
+        }
+    }
+
+    /// Whether it can be served.
+    pub fn check(&self) -> Result<(), TableError> {
+        self.users.first().ok_or(TableError::NoUsers)?;
+        self.rooms.first().ok_or(TableError::NoRooms)?;
+        let mut seen = HashSet::new();
+        if let Some(twice) = self.domains().find(|d| !seen.insert(*d)) {
+            return Err(TableError::Twice(twice.to_owned()));
+        }
+        for host in &self.users {
+            known(&host.domain, &host.modules, &modules::on_users())?;
+            if host.mechanisms().next().is_none() {
+                return Err(TableError::NoMechanism(host.domain.clone()));
+            }
+        }
+        for host in &self.rooms {
+            known(&host.domain, &host.modules, &modules::on_rooms())?;
+        }
+        let mut pairs = HashSet::new();
+        for c in &self.components {
+            known(&c.domain, std::slice::from_ref(&c.module), &modules::components())?;
+            if self.rooms.iter().all(|r| r.domain != c.rooms) {
+                return Err(TableError::Rooms { component: c.domain.clone(), rooms: c.rooms.clone() });
+            }
+            if !pairs.insert((modules::component(&c.module).map(|m| m.name), &c.rooms)) {
+                return Err(TableError::TwoComponents { rooms: c.rooms.clone(), module: c.module.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    fn domains(&self) -> impl Iterator<Item = &str> {
+        let rooms = self.rooms.iter().map(|h| h.domain.as_str());
+        let components = self.components.iter().map(|h| h.domain.as_str());
+        self.users.iter().map(|h| h.domain.as_str()).chain(rooms).chain(components)
+    }
+
+    /// Whether a local domain has this name.
+    pub(crate) fn has(&self, domain: &str) -> bool {
+        self.domains().any(|d| d == domain)
+    }
+
+    /// The host with users of this name.
+    pub fn users_mut(&mut self, domain: &str) -> Option<&mut UsersHost> {
+        self.users.iter_mut().find(|h| h.domain == domain)
+    }
+
+    /// Where the meetings are. `None`: nowhere yet.
+    pub fn meetings_mut(&mut self) -> Option<&mut RoomsHost> {
+        self.rooms.first_mut()
+    }
+
+    /// Gives a domain another name, everywhere.
+    pub fn rename(&mut self, from: &str, to: &str) {
+        let users = self.users.iter_mut().map(|h| &mut h.domain);
+        let components = self.components.iter_mut().flat_map(|c| [&mut c.domain, &mut c.rooms]);
+        let rooms =
+            self.rooms.iter_mut().flat_map(|h| std::iter::once(&mut h.domain).chain(&mut h.policy.admitted));
+        for name in users.chain(components).chain(rooms).filter(|name| *name == from) {
+            to.clone_into(name);
+        }
+    }
+
+    /// A domain of accounts that clients hide: recorders, transcribers.
+    pub fn add_hidden(&mut self, domain: &str) {
+        self.users.push(UsersHost {
+            domain: domain.to_owned(),
+            login: Login::Accounts,
+            mechanisms: Vec::new(),
+            modules: vec!["smacks".to_owned()],
+            resume: RESUME,
+            public: true,
+        });
+    }
+
+    /// Without the components of this module.
+    pub fn remove(&mut self, module: &str) {
+        self.components.retain(|c| c.module != module);
+    }
+}
+
+impl UsersHost {
+    /// What it offers, best first.
+    pub(crate) fn mechanisms(&self) -> impl Iterator<Item = Mechanism> {
+        let all = self.login.mechanisms();
+        let wanted = self.mechanisms.iter().copied().filter(move |m| all.contains(m));
+        let all = all.iter().copied().filter(|_| self.mechanisms.is_empty());
+        wanted.chain(all)
+    }
+}
+
+impl Login {
+    const fn mechanisms(self) -> &'static [Mechanism] {
+        match self {
+            Self::Anonymous => &[Mechanism::Anonymous],
+            Self::Accounts => Mechanism::WITH_PASSWORD,
+        }
+    }
+}
+
+fn known(host: &str, named: &[String], known: &[&str]) -> Result<(), TableError> {
+    match named.iter().find(|m| !known.contains(&m.as_str())) {
+        Some(module) => {
+            Err(TableError::Module { host: host.to_owned(), module: module.clone(), known: known.join(", ") })
+        }
+        None => Ok(()),
+    }
+}
+
+/// 70 s: clients try until about 65 s (client §2.5).
+const RESUME: Duration = Duration::from_secs(70);
+/// 15 s, as upstream.
+const RESUME_ROLES: Duration = Duration::from_secs(15);
+
+/// What docker-jitsi-meet names on the main host, and what is ours to add.
+const MAIN: &[&str] = &["features_identity", "jiconop", "bosh", "websocket", "smacks", "conference_duration"];
+
+/// What it names in the meetings; those that wait for an option of the policy are always there.
+const MEETINGS: &[&str] = &[
+    "muc_hide_all",
+    "muc_meeting_id",
+    "muc_domain_mapper",
+    "muc_password_whitelist",
+    "muc_resource_validate",
+    "muc_max_occupants",
+    "muc_rate_limit",
+    "muc_allowners",
+    "reservations",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_of_containers_can_be_served() {
+        assert_eq!(Table::docker("meet.jitsi").check(), Ok(()));
+    }
+
+    #[test]
+    fn what_cannot_be_served_says_where_and_why() {
+        let with = |change: &dyn Fn(&mut Table)| {
+            let mut table = Table::docker("meet.jitsi");
+            change(&mut table);
+            table.check().unwrap_err().to_string()
+        };
+        let error = with(&|t| t.rooms[0].modules.push("muc_lobby_romos".into()));
+        assert!(error.contains("muc.meet.jitsi") && error.contains("muc_lobby_romos"), "{error}");
+        assert!(with(&|t| t.users[0].modules.push("token_verifiction".into())).contains("token_verifiction"));
+        assert!(with(&|t| t.components[0].module = "pols".into()).contains("`pols`"));
+        assert!(with(&|t| t.components[0].rooms = "muc.example".into()).contains("muc.example"));
+        assert!(with(&|t| t.components[0].domain = "meet.jitsi".into()).contains("twice"));
+        assert!(with(&|t| t.users.clear()).contains("no host with users"));
+        assert!(with(&|t| t.rooms.clear()).contains("no host with rooms"));
+        let twice = with(&|t| {
+            let mut again = t.components[5].clone();
+            again.domain = "votes.meet.jitsi".into();
+            t.components.push(again);
+        });
+        assert!(twice.contains("two components"), "{twice}");
+        let none = with(&|t| t.users[0].mechanisms = vec![Mechanism::Plain]);
+        assert!(none.contains("no mechanism"), "an anonymous host has no passwords: {none}");
+    }
+}
