@@ -8,7 +8,7 @@ import { bridgeTransport, everybodySeesEverybody, steadyMedia, stream } from '..
 import { Server, sleep, until } from '../rig/server.mjs';
 
 const ONLY = process.env.ONLY_CLIENT;
-const EVERYTHING = ['plausch', 'service', 'prosody_core', 'prosody_server', 'focus_core', 'focus_server', 'videobridge_core', 'videobridge_server',
+const EVERYTHING = ['plausch', 'service', 'prosody_core', 'prosody_server', 'prosody_token', 'focus_core', 'focus_server', 'videobridge_core', 'videobridge_server',
   'videobridge_udp', 'turn_core', 'turn_server', 'jitsi_xmpp', 'xmpp_link'].map((c) => `${c}=trace`).join();
 
 for (const [name, client] of Object.entries(clients)) {

@@ -8,6 +8,7 @@ pub(super) const PURE: &[&str] = &[
     "common/jitsi-xmpp",
     "focus/core",
     "prosody-compat/core",
+    "prosody-compat/token",
     "videobridge/rtp",
     "videobridge/srtp",
     "videobridge/core",
