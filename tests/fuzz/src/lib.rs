@@ -13,6 +13,7 @@ pub mod meeting;
 pub mod rules;
 #[cfg(feature = "second-parser")]
 pub mod stun;
+pub mod tokens;
 pub mod turn;
 pub mod wire;
 
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     ("z20_rules", rules::z20_rules),
     ("z21_bosh", machines::z21_bosh),
     ("z22_conference_request", machines::z22_conference_request),
+    ("z23_tokens", tokens::z23_tokens),
     ("z24_focus", machines::z24_focus),
     ("z26_configuration", config::z26_configuration),
     ("z29_addresses", wire::z29_addresses),
@@ -53,4 +55,5 @@ pub const TARGETS: &[Target] = &[
     ("z33_lua", foreign::z33_lua),
     ("z34_turn", turn::z34_turn),
     ("z35_nginx", foreign::z35_nginx),
+    ("z36_lua_patterns", tokens::z36_lua_patterns),
 ];
