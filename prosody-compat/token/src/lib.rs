@@ -26,6 +26,23 @@
 //!
 //! The algorithm is the rules', never the token's: there is no way to have `none`, and a key is made for one family and one hash
 //! (CVE-2021-39215). Claims come out of [`Unverified::verify`] alone.
+//!
+//! # Where it is not upstream's way, on purpose
+//!
+//! | upstream | here |
+//! |---|---|
+//! | JSON with a name twice, `NaN`, numbers beyond all bounds, base64 with other signs, tokens with empty parts or backslashes for dots | refused: two programs would read two things, and `NaN` never expires |
+//! | RSA keys of any size; a JWK of any kind with `n` and `e` | 2,048 to 8,192 bits; no key that says it is for something else |
+//! | a public key as secret of HS, RS settings that no token can pass | the server does not start |
+//! | `room`, `sub` of another kind than text | refused at the login instead of at each room |
+//! | a pattern that does not match opens every room where rooms are not required | refused |
+//! | a name that ends in `]x` is open to tokens for `x` | it is not |
+//! | patterns: in newer releases three repetitions, names of 128 | any, as long as the match takes no more than [`limits::PATTERN_STEPS`] |
+//! | keys of the key server are kept without an end; any number of unknown ones is asked for | asked for again after six hours; unknown ones by budget, those that are not there remembered for 30 s |
+//! | a document without keys, or with none that can be used, withdraws all | is a failure |
+//! | a token names a key that is not in the document: no | the document is read again, once a minute at most |
+//! | numbers of a person as floats (`42.0`), lists as addresses of memory, names with a colon | `42`; left out, as browsers cannot read a prefix that nobody has declared |
+//! | a clock in 1970 | no token is believed |
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -124,7 +124,7 @@ impl TokenRules {
             (name, false) => lower(name) == room.room(),
         };
         let foreign =
-            claims.tenant.as_ref().is_some_and(|t| Some(lower(t.reveal()).as_str()) != place.prefix);
+            claims.tenant.as_ref().is_some_and(|t| Some(tenant(t.reveal())) != place.prefix.map(tenant));
         if foreign && place.authenticated_only {
             return Err(RoomRefusal::TokenMismatch);
         }
@@ -154,6 +154,11 @@ fn names(claim: &Sensitive<String>, pattern: bool, room: &RoomAddress) -> bool {
     let Some(tenant) = room.tenant() else { return false };
     let within = claim.strip_prefix('[').and_then(|c| c.strip_prefix(tenant.as_str())?.strip_prefix(']'));
     within == Some(room.room())
+}
+
+/// Tenants of pages, in the one spelling that they have in addresses.
+fn tenant(text: &str) -> String {
+    lower(text).replace('.', "_")
 }
 
 /// Addresses are in lower case.

@@ -120,7 +120,7 @@ pub struct Servers {
 
 /// Who is believed.
 pub(crate) enum Trust {
-    Secret { hash: Hash, key: hmac::Key },
+    Secret { hash: Hash, key: Box<hmac::Key> },
     PublicKey(RsaKey),
     Servers(Servers),
 }
@@ -197,7 +197,7 @@ impl TokenRules {
                     if bytes.len() < hash.bytes() {
                         cautions.push(Caution::ShortSecret);
                     }
-                    Trust::Secret { hash, key: hmac::Key::new(hash.hmac(), bytes) }
+                    Trust::Secret { hash, key: hmac::Key::new(hash.hmac(), bytes).into() }
                 }
             }
         };

@@ -34,7 +34,7 @@ pub struct Signer {
 }
 
 enum Key {
-    Secret(Hash, hmac::Key),
+    Secret(Hash, Box<hmac::Key>),
     Rsa(Hash, Box<RsaKeyPair>),
 }
 
@@ -56,7 +56,7 @@ impl Signer {
         if secret.reveal().is_empty() {
             return Err(SignError::EmptySecret);
         }
-        Ok(Self::new(Key::Secret(hash, hmac::Key::new(hash.hmac(), secret.reveal().as_bytes())), None))
+        Ok(Self::new(Key::Secret(hash, hmac::Key::new(hash.hmac(), secret.reveal().as_bytes()).into()), None))
     }
 
     fn new(key: Key, kid: Option<&str>) -> Self {

@@ -3,11 +3,92 @@
 use std::time::{Duration, Instant};
 
 use budget::Network;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use prosody_token::limits::*;
 use prosody_token::{Answer, Fetch, KeyId, Keys, Need, Output, Refusal, Settings, Settled};
 use serde_json::{Value, json};
 
 use crate::support::*;
+
+/// One thing that happens.
+#[derive(Debug, Clone)]
+enum Step {
+    Need(u32, u8),
+    Answer(usize, u8),
+    Pass(u32),
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whoever waits hears of it, whatever is answered, in whatever order, or not at all.
+    #[test]
+    fn nobody_waits_for_ever(
+        key_server: bool,
+        steps in vec(
+            prop_oneof![
+                (0..3_u32, 0..6_u8).prop_map(|(peer, kid)| Step::Need(peer, kid)),
+                (0..8_usize, 0..6_u8).prop_map(|(at, how)| Step::Answer(at, how)),
+                (0..40_000_u32).prop_map(Step::Pass),
+            ],
+            0..60,
+        ),
+    ) {
+        let mut run = Run::new(key_server, true);
+        let mut open: Vec<Fetch> = Vec::new();
+        let mut waiting: Vec<u8> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Need(peer, kid) => {
+                    if run.need_from(peer, &kid.to_string()) == Need::Wait {
+                        waiting.push(kid);
+                    }
+                }
+                Step::Answer(at, how) if at < open.len() => {
+                    let fetch = open.remove(at);
+                    let answer = match how {
+                        0 => Answer::Unreachable,
+                        1 => response(404, ""),
+                        2 => response(503, ""),
+                        3 => found(theirs()),
+                        4 => document(&[("0", ours()), ("1", ours())], Some("max-age=100")),
+                        _ => document(&[("1", theirs())], None),
+                    };
+                    run.answer(&fetch, answer);
+                }
+                Step::Answer(..) => {}
+                Step::Pass(millis) => run.pass(Duration::from_millis(millis.into())),
+            }
+            open.extend(run.fetches());
+            told(&mut run, &mut waiting);
+            prop_assert!(run.keys.poll_timeout().is_none_or(|at| at > run.now));
+        }
+        // Nobody answers any more.
+        for _ in 0..120 {
+            run.pass(Duration::from_secs(1));
+            run.fetches();
+            told(&mut run, &mut waiting);
+        }
+        prop_assert!(waiting.is_empty(), "{waiting:?}");
+    }
+}
+
+/// Those who wait for what is settled ask again.
+fn told(run: &mut Run, waiting: &mut Vec<u8>) {
+    for settled in run.settled() {
+        let (ask, wait): (Vec<u8>, Vec<u8>) = std::mem::take(waiting)
+            .into_iter()
+            .partition(|kid| settled == Settled::All || settled == Settled::Key(KeyId::of(&kid.to_string())));
+        *waiting = wait;
+        for kid in ask {
+            // What is asked for anew is waited for anew.
+            if run.need(&kid.to_string()) == Need::Wait {
+                waiting.push(kid);
+            }
+        }
+    }
+}
 
 const DOCUMENT: &str = "https://keys.example/document";
 const REFUSED: Need = Need::Refused(Refusal::NoKey);

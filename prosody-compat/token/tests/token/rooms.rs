@@ -244,10 +244,30 @@ fn a_token_of_another_tenant_than_the_pages() {
     }
     assert_eq!(rules.check_room(Some(&of("dorf")), &open), Ok(Admitted { tenant_mismatch: true }));
     assert_eq!(rules.check_room(Some(&of("dorf")), &closed), Err(RoomRefusal::TokenMismatch));
+    let spelled = Place { prefix: Some("Stadt.X"), ..closed };
+    for same in ["stadt.x", "Stadt.X", "stadt_x"] {
+        assert_eq!(
+            rules.check_room(Some(&of(same)), &spelled),
+            Ok(Admitted { tenant_mismatch: false }),
+            "{same}"
+        );
+    }
     let no_query = Place { prefix: None, ..closed };
     assert_eq!(rules.check_room(Some(&of("ort")), &no_query), Err(RoomRefusal::TokenMismatch));
     let none = token(json!({ "room": "r", "sub": "ort" }));
     assert_eq!(rules.check_room(Some(&none), &closed), Ok(Admitted { tenant_mismatch: false }));
+}
+
+/// Whoever resumes with another token keeps the claims that it joined with unless the new ones are for that room.
+#[test]
+fn a_new_token_of_somebody_who_resumes_is_held_against_the_room_that_was_joined() {
+    let rules = verified();
+    let address = room("", "joined");
+    let for_room =
+        |name: &str| token(json!({ "room": name, "context": { "features": { "file-upload": true } } }));
+    assert!(rules.check_room(Some(&for_room("joined")), &place(&address)).is_ok());
+    let other = rules.check_room(Some(&for_room("joined-other")), &place(&address));
+    assert_eq!(other, Err(RoomRefusal::TokenMismatch));
 }
 
 #[test]
