@@ -1,9 +1,11 @@
 //! One connection from its opening until it is bound to a session: what it is, how far it got.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jitsi_xmpp::Element;
 use jitsi_xmpp::sasl::ScramServer;
+use prosody_token::Claims;
 
 use crate::auth::guesses::Attempt;
 use crate::identity::HostId;
@@ -25,6 +27,8 @@ pub(crate) struct User {
     pub(crate) node: String,
     pub(crate) host: HostId,
     pub(crate) domain: String,
+    /// What its token vouches for.
+    pub(crate) token: Option<Arc<Claims>>,
 }
 
 /// How far the stream is.

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use prosody_token::TokenRules;
+
 use crate::auth::Mechanism;
 use crate::config::Config;
 use crate::identity::HostId;
@@ -34,6 +36,8 @@ pub(crate) enum Serves {
 pub(crate) struct Users {
     /// Whether names are given out to everybody; else there are accounts.
     pub(crate) anonymous: bool,
+    /// What tokens have to be like, if that is how one logs in.
+    pub(crate) token: Option<Arc<TokenRules>>,
     /// Offered in this order.
     mechanisms: Vec<Mechanism>,
     /// How long a lost session waits to be resumed.
@@ -136,6 +140,15 @@ impl Hosts {
         }
     }
 
+    /// What tokens have to be like for somebody who is logged in there: its host's rules, or those of the first that has any.
+    pub(crate) fn token_rules(&self, id: HostId) -> Option<&Arc<TokenRules>> {
+        let mut all = self.all.iter().filter_map(|host| match &host.serves {
+            Serves::Users(users) => users.token.as_ref(),
+            _ => None,
+        });
+        self.users(id).and_then(|users| users.token.as_ref()).or_else(|| all.next())
+    }
+
     /// The host as one with rooms.
     pub(crate) fn rooms(&self, id: HostId) -> Option<&RoomsDef> {
         match &self.get(id)?.serves {
@@ -177,7 +190,11 @@ fn users(config: &Config, host: &UsersHost) -> Users {
     let named =
         |m: &&&Module| m.named.is_empty() || m.named.iter().any(|n| host.modules.iter().any(|h| h == n));
     Users {
-        anonymous: host.login == Login::Anonymous,
+        anonymous: !host.login.is_with_password(),
+        token: match &host.login {
+            Login::Token(rules) => Some(Arc::clone(rules)),
+            _ => None,
+        },
         mechanisms: host.mechanisms().collect(),
         resume: host.resume,
         modules: USERS.iter().filter(named).filter(|m| (m.enabled)(config)).copied().collect(),

@@ -1,9 +1,10 @@
 //! Who a session is: what its login and the URL of its connection said in, one shared record that every rule asks out.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use budget::Network;
 use jitsi_xmpp::Sensitive;
+use prosody_token::{Claims, Features};
 
 /// A local domain, by its place in the table of hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,12 +29,8 @@ pub(crate) struct Identity {
     pub(crate) region: Option<String>,
     /// The network that it came from, for budgets; `None`: a role of this process.
     pub(crate) peer: Option<Network>,
-    /// The person, as a token vouches for it.
-    pub(crate) user: Option<User>,
-    /// What it may do, if a token says so.
-    pub(crate) features: Option<Features>,
-    /// A token says that it moderates every room that it comes into.
-    pub(crate) moderator: bool,
+    /// What a token vouches for, if it came with one.
+    pub(crate) token: Option<Arc<Claims>>,
 }
 
 /// A service that joins as people do, and that clients hide.
@@ -46,18 +43,13 @@ pub(crate) enum Unseen {
 }
 
 impl Identity {
+    /// What it may do, if a token says so.
+    pub(crate) fn features(&self) -> Option<&Features> {
+        self.token.as_ref()?.features.as_ref()
+    }
+
     /// Whether a feature is allowed: by the token, or without one to moderators (xmpp-server §4.11).
     pub(crate) fn may(&self, feature: &str, moderator: bool) -> bool {
-        self.features.as_ref().map_or(moderator, |f| f.get(feature).copied().unwrap_or(false))
+        self.features().map_or(moderator, |f| f.get(feature).copied().unwrap_or(false))
     }
 }
-
-/// The person a token was made for.
-#[derive(Debug, Clone)]
-pub(crate) struct User {
-    /// Display name.
-    pub(crate) name: Sensitive<String>,
-}
-
-/// Named permissions, as `context.features` of a token has them.
-pub(crate) type Features = BTreeMap<String, bool>;

@@ -91,5 +91,6 @@ pub use output::{
     RequestId, SessionQuery, Transport,
 };
 pub use policy::Policy;
+pub use prosody_token as token;
 pub use server::{Server, Stats};
 pub use table::{ComponentHost, Login, RoomsHost, Table, TableError, UsersHost};

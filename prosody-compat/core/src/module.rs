@@ -181,6 +181,8 @@ pub(crate) struct Module {
     pub(crate) affiliated: Option<fn(&mut Room, &mut World, &Affiliated<'_>)>,
 
     // ---- configuration and discovery
+    /// May an owner change what owners can change, or end the room?
+    pub(crate) owner: Option<fn(&World, &Sender) -> Result<(), StanzaError>>,
     /// Adds fields to the form that owners fill in.
     pub(crate) form: Option<fn(&Room, &mut Element)>,
     /// A field of that form; `Some(whether it changed anything)` if it is the module's.
@@ -239,6 +241,7 @@ impl Module {
         iq: None,
         affiliation: None,
         affiliated: None,
+        owner: None,
         form: None,
         config: None,
         disco: None,

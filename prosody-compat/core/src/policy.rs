@@ -15,6 +15,9 @@ pub struct Policy {
     pub uncounted: Vec<Jid>,
     /// Bare JIDs and domains that join without the room's password.
     pub password_exempt: Vec<Jid>,
+    /// Bare JIDs and domains that come in without a token, where `token_verification` is named; recorders and transcribers always
+    /// do.
+    pub token_exempt: Vec<Jid>,
     /// Domains whose users may talk to the rooms, where `muc_filter_access` is named.
     pub admitted: Vec<String>,
     /// Permissions given to moderators without a token (upstream's `jitsi_default_permissions`).
@@ -29,6 +32,7 @@ impl Default for Policy {
             max_participants: None,
             uncounted: Vec::new(),
             password_exempt: Vec::new(),
+            token_exempt: Vec::new(),
             admitted: Vec::new(),
             default_permissions: DEFAULT_PERMISSIONS.iter().map(|p| (*p).to_owned()).collect(),
         }

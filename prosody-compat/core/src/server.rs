@@ -134,7 +134,7 @@ impl Server {
             },
         );
         if let Some(jid) = known {
-            self.bind(conn, jid);
+            self.bind(conn, jid, None);
         } else {
             self.world.timers.set(login, Timer::Login(conn));
         }

@@ -4,7 +4,10 @@
 //! the meetings, as upstream's do.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
+
+use prosody_token::TokenRules;
 
 use crate::auth::Mechanism;
 use crate::modules;
@@ -40,12 +43,14 @@ pub struct UsersHost {
 }
 
 /// How users log in on a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Login {
     /// Everybody, under a name that is given out.
     Anonymous,
     /// Accounts with a password.
     Accounts,
+    /// Who has a token, under a name that is given out; and who has none, if the rules let it.
+    Token(Arc<TokenRules>),
 }
 
 /// A domain with rooms.
@@ -110,6 +115,9 @@ pub enum TableError {
         /// The module.
         module: String,
     },
+    /// Tokens are looked at where nobody has one: everybody would be kept out, or nobody.
+    #[error("the rooms of `{0}` verify tokens, and no host with users has `login = \"token\"`")]
+    NoTokens(String),
     /// A host that offers no way in.
     #[error("`{0}` offers no mechanism that its login has")]
     NoMechanism(String),
@@ -184,8 +192,12 @@ impl Table {
                 return Err(TableError::NoMechanism(host.domain.clone()));
             }
         }
+        let tokens = self.users.iter().any(|h| matches!(h.login, Login::Token(_)));
         for host in &self.rooms {
             known(&host.domain, &host.modules, &modules::on_rooms())?;
+            if !tokens && host.modules.iter().any(|m| m == modules::TOKEN_VERIFICATION) {
+                return Err(TableError::NoTokens(host.domain.clone()));
+            }
         }
         let mut pairs = HashSet::new();
         for c in &self.components {
@@ -261,9 +273,15 @@ impl UsersHost {
 }
 
 impl Login {
-    const fn mechanisms(self) -> &'static [Mechanism] {
+    /// Whether a name and a password are asked for.
+    pub const fn is_with_password(&self) -> bool {
+        matches!(self, Self::Accounts)
+    }
+
+    const fn mechanisms(&self) -> &'static [Mechanism] {
         match self {
-            Self::Anonymous => &[Mechanism::Anonymous],
+            // compat: a token comes in the URL, and SASL has nothing to say (test: compat_a_token_in_the_url_logs_in).
+            Self::Anonymous | Self::Token(_) => &[Mechanism::Anonymous],
             Self::Accounts => Mechanism::WITH_PASSWORD,
         }
     }

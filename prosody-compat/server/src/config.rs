@@ -111,6 +111,12 @@ pub enum ConfigError {
     /// No mechanism of SASL that is known.
     #[error("there is no mechanism `{0}`; there are ANONYMOUS, SCRAM-SHA-256, SCRAM-SHA-1 and PLAIN")]
     Mechanism(String),
+    /// Tokens that could not be verified, or by anybody.
+    #[error("`{0}`: {1}")]
+    Tokens(String, prosody_core::token::RulesError),
+    /// Options of tokens that are missing, or not there yet.
+    #[error("`{0}` {1}")]
+    Token(String, &'static str),
     /// The table of hosts cannot be served.
     #[error(transparent)]
     Table(#[from] prosody_core::TableError),
@@ -231,7 +237,7 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
 fn accounts_of_roles(core: &prosody_core::Config) -> &str {
     let users = &core.hosts.users;
     let inner = users.iter().find(|h| !h.public);
-    let any = inner.or_else(|| users.iter().find(|h| h.login == prosody_core::Login::Accounts));
+    let any = inner.or_else(|| users.iter().find(|h| h.login.is_with_password()));
     any.or(users.first()).map_or("", |h| &h.domain)
 }
 

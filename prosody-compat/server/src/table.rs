@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jitsi_xmpp::{BareJid, Jid};
+use jitsi_xmpp::{BareJid, Jid, Sensitive};
+use prosody_core::token::{Settings, TokenRules};
 use prosody_core::{ComponentHost, Login, Mechanism, Policy, RoomsHost, Table, UsersHost};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::config::ConfigError;
 
@@ -17,8 +20,10 @@ use crate::config::ConfigError;
 pub struct RawUsers {
     /// `meet.jitsi`
     pub domain: String,
-    /// `anonymous` or `accounts`.
+    /// `anonymous`, `accounts` or `token`.
     pub login: RawLogin,
+    /// With `login = "token"`: what they have to be like.
+    pub token: Option<RawToken>,
     /// Only these mechanisms; all that the login has when absent.
     #[serde(default)]
     pub mechanisms: Vec<String>,
@@ -40,6 +45,47 @@ pub enum RawLogin {
     Anonymous,
     /// With a password.
     Accounts,
+    /// With a JSON Web Token.
+    Token,
+}
+
+/// What tokens have to be like, as written. Names in brackets: docker-jitsi-meet's variables.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawToken {
+    /// Whose they are (`JWT_APP_ID`).
+    pub app_id: String,
+    /// What they are signed with (`JWT_APP_SECRET`); with an RS algorithm a public key as PEM.
+    #[serde(default, deserialize_with = "secret")]
+    pub app_secret: Option<Sensitive<String>>,
+    /// A file with it.
+    pub app_secret_file: Option<PathBuf>,
+    /// (`JWT_ASAP_KEYSERVER`) Not there yet: it ends the start.
+    pub key_server: Option<String>,
+    /// The same.
+    pub keys_url: Option<String>,
+    /// (`JWT_SIGN_TYPE`) HS256.
+    pub algorithm: Option<String>,
+    /// Whether people without a token get in (`JWT_ALLOW_EMPTY`). No.
+    #[serde(default)]
+    pub allow_empty: bool,
+    /// Accepted `iss`, `*` for any (`JWT_ACCEPTED_ISSUERS`). The app id.
+    pub issuers: Option<Vec<String>>,
+    /// Accepted `aud`, `*` for any (`JWT_ACCEPTED_AUDIENCES`). Any.
+    pub audiences: Option<Vec<String>>,
+    /// Whether `room` has to be there. Yes.
+    #[serde(default = "yes")]
+    pub require_room: bool,
+    /// Whether `sub` has to be the room's tenant or domain (`JWT_ENABLE_DOMAIN_VERIFICATION`). No.
+    #[serde(default)]
+    pub verify_domain: bool,
+    /// Whether settings of rooms are refused to owners without a token. No.
+    #[serde(default)]
+    pub token_for_moderation: bool,
+}
+
+fn secret<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Sensitive<String>>, D::Error> {
+    Option::<String>::deserialize(d).map(|text| text.map(Sensitive::new))
 }
 
 /// A host with rooms as written.
@@ -73,6 +119,8 @@ pub struct RawPolicy {
     pub uncounted: Option<Vec<String>>,
     /// Accounts and domains that need no room's password.
     pub password_exempt: Option<Vec<String>>,
+    /// Accounts and domains that need no token, where `token_verification` is named.
+    pub token_exempt: Option<Vec<String>>,
     /// Domains that may come near, where `muc_filter_access` is named.
     pub admitted: Option<Vec<String>>,
     /// What moderators without a token may do.
@@ -121,18 +169,61 @@ pub(crate) fn table(
 }
 
 fn users_host(raw: RawUsers) -> Result<UsersHost, ConfigError> {
+    let without = |why| ConfigError::Token(raw.domain.clone(), why);
+    if raw.token.is_some() && raw.login != RawLogin::Token {
+        return Err(without("has a table `token` and does not log in with tokens"));
+    }
     let named = |m: &String| Mechanism::named(m).ok_or_else(|| ConfigError::Mechanism(m.clone()));
     Ok(UsersHost {
         domain: domain(&raw.domain)?,
         login: match raw.login {
             RawLogin::Anonymous => Login::Anonymous,
             RawLogin::Accounts => Login::Accounts,
+            RawLogin::Token => {
+                let token =
+                    raw.token.ok_or_else(|| without("has no table `token` that says whose tokens count"))?;
+                Login::Token(Arc::new(rules(&raw.domain, token)?))
+            }
         },
         mechanisms: raw.mechanisms.iter().map(named).collect::<Result<_, _>>()?,
         modules: raw.modules,
         resume: Duration::from_secs(raw.resume_seconds.unwrap_or(if raw.public { 70 } else { 15 })),
         public: raw.public,
     })
+}
+
+fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError> {
+    let wrong = |why| ConfigError::Token(host.to_owned(), why);
+    if raw.key_server.is_some() || raw.keys_url.is_some() {
+        return Err(wrong(
+            "wants keys of a server, which cannot be asked for yet: write a secret or a public key",
+        ));
+    }
+    let app_secret = match (raw.app_secret, raw.app_secret_file) {
+        (Some(_), Some(_)) => {
+            return Err(wrong("has both `app_secret` and `app_secret_file`: remove one of the two"));
+        }
+        (None, Some(file)) => {
+            let text = service::options::secret::read(&file)
+                .map_err(|_| wrong("has an `app_secret_file` that cannot be read"))?;
+            Some(Sensitive::new(text))
+        }
+        (secret, None) => secret,
+    };
+    TokenRules::new(Settings {
+        app_id: Some(raw.app_id),
+        app_secret,
+        key_server: None,
+        keys_url: None,
+        algorithm: raw.algorithm,
+        allow_empty: raw.allow_empty,
+        issuers: raw.issuers,
+        audiences: raw.audiences,
+        require_room: raw.require_room,
+        verify_domain: raw.verify_domain,
+        token_for_moderation: raw.token_for_moderation,
+    })
+    .map_err(|error| ConfigError::Tokens(host.to_owned(), error))
 }
 
 fn rooms_host(raw: RawRooms) -> Result<RoomsHost, ConfigError> {
@@ -164,6 +255,7 @@ impl RawPolicy {
             max_participants: self.max_participants.or(base.max_participants),
             uncounted: addresses(self.uncounted, base.uncounted)?,
             password_exempt: addresses(self.password_exempt, base.password_exempt)?,
+            token_exempt: addresses(self.token_exempt, base.token_exempt)?,
             admitted: admitted.transpose()?.unwrap_or(base.admitted),
             default_permissions: self.default_permissions.unwrap_or(base.default_permissions),
         })
@@ -187,6 +279,7 @@ pub fn sample(table: &Table) -> String {
         let login = match host.login {
             Login::Anonymous => "anonymous",
             Login::Accounts => "accounts",
+            Login::Token(_) => "token",
         };
         let _ = writeln!(out, "# [[xmpp.users]]\n# domain = {:?}\n# login = {login:?}", host.domain);
         let _ = writeln!(out, "# modules = {}", list(&host.modules));
@@ -201,6 +294,7 @@ pub fn sample(table: &Table) -> String {
         let _ = writeln!(out, "# all_owners = {}\n# strict_nicks = {}", p.all_owners, p.strict_nicks);
         let _ = writeln!(out, "# uncounted = {}", list(&addresses(&p.uncounted)));
         let _ = writeln!(out, "# password_exempt = {}", list(&addresses(&p.password_exempt)));
+        let _ = writeln!(out, "# token_exempt = {}", list(&addresses(&p.token_exempt)));
         let _ = writeln!(out, "# admitted = {}", list(&p.admitted));
         let _ = writeln!(out, "# default_permissions = {}\n", list(&p.default_permissions));
     }
@@ -266,6 +360,49 @@ module = "polls"
         let council = &rooms.tenants["council"];
         assert!(!council.all_owners && council.max_participants == Some(5));
         assert_eq!(council.default_permissions, rooms.policy.default_permissions);
+    }
+
+    #[test]
+    fn tokens_have_rules_or_there_is_no_start() {
+        let login =
+            |rest: &str| read(&SMALL.replace("login = \"anonymous\"", &format!("login = \"token\"\n{rest}")));
+        let secret = "app_secret = \"a-secret-of-the-tests-with-32-bytes\"";
+        let rules = |more: &str| format!("token = {{ app_id = \"town\", {more} }}");
+        let table = login(&rules(secret)).unwrap();
+        assert!(matches!(table.users[0].login, Login::Token(_)));
+        let error = |rest: &str| login(rest).unwrap_err().to_string();
+        assert!(error("").contains("no table `token`"));
+        assert!(error(&rules("algorithm = \"HS256\"")).contains("secret"));
+        assert!(error(&rules(&format!("{secret}, algorithm = \"none\""))).contains("not an algorithm"));
+        assert!(error(&rules("key_server = \"https://keys.example\"")).contains("cannot be asked for yet"));
+        assert!(error(&rules(&format!("{secret}, app_secret_file = \"/x\""))).contains("remove one"));
+        assert!(error(&rules("app_secret_file = \"/nonexistent\"")).contains("cannot be read"));
+        let unused = read(
+            &SMALL.replace("login = \"anonymous\"", &format!("login = \"anonymous\"\n{}", rules(secret))),
+        );
+        assert!(unused.unwrap_err().to_string().contains("does not log in with tokens"));
+        let open = SMALL.replace("modules = [\"muc_allowners\"]", "modules = [\"token_verification\"]");
+        assert!(read(&open).unwrap_err().to_string().contains("verify tokens"));
+        assert!(
+            !format!(
+                "{:?}",
+                RawToken {
+                    app_id: "town".into(),
+                    app_secret: Some(Sensitive::new("geheim".into())),
+                    app_secret_file: None,
+                    key_server: None,
+                    keys_url: None,
+                    algorithm: None,
+                    allow_empty: false,
+                    issuers: None,
+                    audiences: None,
+                    require_room: true,
+                    verify_domain: false,
+                    token_for_moderation: false
+                }
+            )
+            .contains("geheim")
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub fn variables(s: &Setting) -> impl Iterator<Item = String> {
 }
 
 /// What is in it, without the line's end. Nothing of it is repeated in the complaint.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+pub fn read(path: &Path) -> Result<String, String> {
     let unreadable = |e: std::io::Error| format!("cannot be read: {e}");
     let meta = std::fs::metadata(path).map_err(unreadable)?;
     // Of a pipe or a device there might be no end.

@@ -13,7 +13,7 @@ pub(super) static MODULE: Module =
 /// Makes a newcomer an owner before it is admitted, so that nobody sees it as a participant first.
 fn promote(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     let sender = &attempt.sender;
-    if (room.policy.all_owners || sender.identity.moderator)
+    if room.policy.all_owners
         && !sender.identity.admin
         && room.affiliation(&world.config, &sender.bare) != Affiliation::Outcast
     {

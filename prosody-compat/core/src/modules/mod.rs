@@ -24,6 +24,7 @@ mod muc_size;
 mod password_whitelist;
 mod permissions;
 mod polls;
+mod presence_identity;
 mod push;
 mod region;
 mod reservations;
@@ -33,6 +34,8 @@ mod room_password;
 mod speakerstats;
 mod start_muted;
 mod strip;
+mod token_affiliation;
+mod token_verification;
 mod waiting;
 
 use crate::module::Module;
@@ -42,6 +45,8 @@ pub(crate) static ROOMS: &[&Module] = &[
     &waiting::MODULE,
     &filter_access::MODULE,
     &strip::MODULE,
+    &presence_identity::MODULE,
+    &token_verification::MODULE,
     &json_message::MODULE,
     &retract::MODULE,
     &resource_validate::MODULE,
@@ -51,6 +56,7 @@ pub(crate) static ROOMS: &[&Module] = &[
     &region::MODULE,
     &admission::CREATION,
     &reservations::MODULE,
+    &token_affiliation::MODULE,
     &admission::MEMBERS_ONLY,
     &password_whitelist::MODULE,
     &admission::OUTCAST,
@@ -105,6 +111,9 @@ const ALWAYS: &[&str] = &[
     "version",
     "websocket",
 ];
+
+/// Upstream's module that looks at tokens.
+pub(crate) const TOKEN_VERIFICATION: &str = token_verification::NAME;
 
 /// Upstream's module for conference requests.
 pub(crate) const PROXY: &str = client_proxy::NAME;

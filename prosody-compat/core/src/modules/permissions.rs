@@ -39,7 +39,7 @@ fn own(room: &mut Room, world: &World, nick: &str) -> Option<Element> {
     }
     // Whoever has a token with features knows them already.
     let session = room.occupant(nick)?.primary()?.id;
-    if world.sessions.get(session).is_some_and(|s| s.identity.features.is_some()) {
+    if world.sessions.get(session).is_some_and(|s| s.identity.features().is_some()) {
         return None;
     }
     let granted = room

@@ -58,7 +58,11 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
     if e.child_named("body").is_some() || e.child("store", ns::HINTS).is_some() {
         let mut kept = e.clone();
         // Latecomers cannot look up the name of somebody who has left.
-        let vouched = sender.identity.user.as_ref().map(|user| ("token", user.name.reveal().clone()));
+        let vouched = sender
+            .identity
+            .token
+            .as_ref()
+            .and_then(|t| Some(("token", t.user.as_ref()?.name()?.into_owned())));
         if let Some((source, name)) = vouched.or_else(|| name.map(|name| ("guest", name))) {
             kept.push(
                 Element::new("display-name", ns::DISPLAY_NAME).with_attr("source", source).with_text(name),

@@ -24,6 +24,10 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
         t.world.answer(sender, e, Some(Element::new("query", ns::MUC_OWNER).with_child(form)));
         return;
     }
+    if let Some(error) = t.modules.iter().filter_map(|m| m.owner).find_map(|may| may(t.world, sender).err()) {
+        t.world.refuse(sender, e, &error, Some(t.room.shown()));
+        return;
+    }
     t.world.reaches_all(&mut t.room.pace, sender, 1);
     if let Some(d) = query.child("destroy", ns::MUC_OWNER) {
         let mut destroy = Element::inherit("destroy").with_opt_attr("jid", d.attr("jid"));

@@ -1,11 +1,15 @@
 //! STARTTLS and SASL: elements before the login in; success with a user, or a failure with its reason, out. Passwords
 //! that are tried too often wait for their turn.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jitsi_xmpp::sasl::{Plain, SaslError, ScramFirst};
 use jitsi_xmpp::xml::escape_text;
-use jitsi_xmpp::{BareJid, Element, ns};
+use jitsi_xmpp::{BareJid, Element, Sensitive, ns};
+use prosody_token::{Claims, Refusal, TokenRules, Unverified};
 
 use super::error::StreamError;
 use super::features;
@@ -18,7 +22,7 @@ use crate::server::Server;
 use crate::timers::Timer;
 
 /// Why a login failed. Blame: the peer. Consequence: `<failure/>`; the stream stays for another try.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LoginError {
     Aborted,
     EncryptionRequired,
@@ -26,10 +30,11 @@ pub(crate) enum LoginError {
     InvalidMechanism,
     MalformedRequest,
     NotAuthorized,
+    Token(Refusal),
 }
 
 impl LoginError {
-    const fn condition(self) -> &'static str {
+    const fn condition(&self) -> &'static str {
         match self {
             Self::Aborted => "aborted",
             Self::EncryptionRequired => "encryption-required",
@@ -37,23 +42,27 @@ impl LoginError {
             Self::InvalidMechanism => "invalid-mechanism",
             Self::MalformedRequest => "malformed-request",
             Self::NotAuthorized => "not-authorized",
+            Self::Token(refusal) => refusal.condition().as_str(),
         }
     }
 
-    const fn text(self) -> &'static str {
+    fn text(&self) -> Cow<'static, str> {
         match self {
-            Self::NotAuthorized => "Unable to authorize you with the authentication credentials you've sent.",
-            _ => "",
+            Self::NotAuthorized => {
+                "Unable to authorize you with the authentication credentials you've sent.".into()
+            }
+            Self::Token(refusal) => refusal.text(),
+            _ => "".into(),
         }
     }
 
     /// compat: clients read the reason with a pattern that wants `<text>` without attributes right after the
     /// condition (client §0.3; test: compat_a_role_logs_in_over_tcp_after_starttls).
-    fn to_xml(self) -> String {
+    fn to_xml(&self) -> String {
         let mut xml = format!(r#"<failure xmlns="urn:ietf:params:xml:ns:xmpp-sasl"><{}/>"#, self.condition());
         if !self.text().is_empty() {
             xml.push_str("<text>");
-            escape_text(self.text(), &mut xml);
+            escape_text(&self.text(), &mut xml);
             xml.push_str("</text>");
         }
         xml.push_str("</failure>");
@@ -77,6 +86,7 @@ enum Step {
     Done {
         node: String,
         data: Option<Vec<u8>>,
+        token: Option<Arc<Claims>>,
     },
     /// The password is looked at later.
     Wait,
@@ -136,7 +146,7 @@ impl Server {
                     format!(r#"<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl">{data}</challenge>"#),
                 );
             }
-            Ok(Step::Done { node, data }) => self.logged_in(conn, node, data),
+            Ok(Step::Done { node, data, token }) => self.logged_in(conn, node, data, token),
             Ok(Step::Wait) => {}
             Err(error) => self.login_failed(conn, error),
         }
@@ -158,7 +168,11 @@ impl Server {
         match mechanism {
             Mechanism::Anonymous => {
                 let domain = domain.clone();
-                Ok(Step::Done { node: self.anonymous_node(conn, &domain), data: None })
+                let token = match users.token.as_deref() {
+                    Some(rules) => self.token(rules, c.query.token.as_ref())?,
+                    None => None,
+                };
+                Ok(Step::Done { node: self.anonymous_node(conn, &domain), data: None, token })
             }
             Mechanism::Plain => {
                 let said = Plain::parse(&decode(e)?)?;
@@ -168,7 +182,7 @@ impl Server {
                     return Err(LoginError::NotAuthorized);
                 }
                 self.world.guesses.right(attempt);
-                Ok(Step::Done { node: jid.node().unwrap_or_default().to_owned(), data: None })
+                Ok(Step::Done { node: jid.node().unwrap_or_default().to_owned(), data: None, token: None })
             }
             Mechanism::Scram(hash) => {
                 let first = ScramFirst::parse(&decode(e)?)?;
@@ -189,6 +203,20 @@ impl Server {
                 Ok(Step::Challenge(challenge))
             }
         }
+    }
+
+    /// What somebody's token says, if it has to be believed.
+    fn token(
+        &self,
+        rules: &TokenRules,
+        token: Option<&Sensitive<String>>,
+    ) -> Result<Option<Arc<Claims>>, LoginError> {
+        let Some(token) = token else {
+            return rules.without_token().map(|()| None).map_err(LoginError::Token);
+        };
+        let unix = self.world.clock.unix(self.world.now);
+        let read = Unverified::parse(rules, token.reveal()).and_then(|t| t.verify(rules, None, unix));
+        read.map(|claims| Some(Arc::new(claims))).map_err(LoginError::Token)
     }
 
     /// Leave to look at a password now; `None`: it waits for its turn.
@@ -223,7 +251,7 @@ impl Server {
         let Exchange::Scram(scram) = exchange else { return Err(LoginError::MalformedRequest) };
         let data = scram.server.finish(&decode(e)?)?;
         self.world.guesses.right(scram.attempt);
-        Ok(Step::Done { node: scram.node, data: Some(data) })
+        Ok(Step::Done { node: scram.node, data: Some(data), token: None })
     }
 
     /// A fresh UUID, or the node of the session that this client is about to resume (xmpp-server §2.8).
@@ -240,11 +268,11 @@ impl Server {
         resumed.unwrap_or_else(|| self.world.entropy.uuid())
     }
 
-    fn logged_in(&mut self, conn: ConnId, node: String, data: Option<Vec<u8>>) {
+    fn logged_in(&mut self, conn: ConnId, node: String, data: Option<Vec<u8>>, token: Option<Arc<Claims>>) {
         let config = &self.world.config;
         let Some(c) = self.world.conns.get_mut(&conn) else { return };
         let Stage::Login { host, domain, .. } = &c.stage else { return };
-        let user = User { node, host: *host, domain: domain.clone() };
+        let user = User { node, host: *host, domain: domain.clone(), token };
         let unlimited =
             config.unlimited.iter().any(|j| j.node() == Some(&user.node) && j.domain() == user.domain);
         let limits = &config.limits;

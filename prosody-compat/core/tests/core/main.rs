@@ -13,3 +13,4 @@ mod reservations;
 mod rig;
 mod rooms;
 mod streams;
+mod tokens;

@@ -1,0 +1,32 @@
+//! Upstream's `token_affiliation` (xmpp-server §4.37): who owns the room by its token, or is a member by having one. Before the
+//! rules for members, so that nobody sees it as a participant first.
+
+use super::permissions;
+use crate::module::{Affiliated, Attempt, Module, Verdict};
+use crate::room::Room;
+use crate::room::rank::Affiliation;
+use crate::world::World;
+
+pub(super) static MODULE: Module =
+    Module { name: "token_affiliation", named: &["token_affiliation"], join: Some(join), ..Module::NONE };
+
+fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
+    let sender = &attempt.sender;
+    let Some(token) = sender.identity.token.as_deref().filter(|_| !sender.identity.admin) else {
+        return Verdict::Pass;
+    };
+    let before = room.affiliation(&world.config, &sender.bare);
+    let wanted = if token.owns() { Affiliation::Owner } else { Affiliation::Member };
+    // A token opens no door that is shut: of a room for members it makes nobody a member.
+    let knows = attempt.password.is_some()
+        && attempt.password.as_deref() == room.config.password.as_ref().map(|p| p.reveal().as_str());
+    let outside = room.config.members_only && before <= Affiliation::None && !knows;
+    if before == Affiliation::Outcast || before >= wanted || outside {
+        return Verdict::Pass;
+    }
+    let most = world.config.limits.max_affiliations;
+    if room.affiliate(&sender.bare, wanted, most) {
+        permissions::affiliation(room, world, &Affiliated { account: &sender.bare, affiliation: wanted });
+    }
+    Verdict::Pass
+}
