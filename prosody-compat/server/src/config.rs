@@ -238,7 +238,7 @@ fn accounts_of_roles(core: &prosody_core::Config) -> &str {
     let users = &core.hosts.users;
     let inner = users.iter().find(|h| !h.public);
     let any = inner.or_else(|| users.iter().find(|h| h.login.is_with_password()));
-    any.or(users.first()).map_or("", |h| &h.domain)
+    any.or_else(|| users.first()).map_or("", |h| &h.domain)
 }
 
 fn host(option: &'static str, value: &str) -> Result<(), ConfigError> {

@@ -159,7 +159,7 @@ pub(crate) fn table(
                 Ok(ComponentHost {
                     domain: domain(&c.domain)?,
                     module: c.module,
-                    rooms: c.rooms.as_deref().map_or(Ok(meetings.clone()), domain)?,
+                    rooms: c.rooms.as_deref().map_or_else(|| Ok(meetings.clone()), domain)?,
                 })
             })
             .collect::<Result<_, _>>()?,
