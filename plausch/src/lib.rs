@@ -112,7 +112,8 @@ fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, S
     for line in useless::lines(role, effective) {
         tracing::warn!("{line}");
     }
-    for finding in contradictions(&Plan::of(role, &settings)) {
+    let machine = videobridge_udp::interface_addresses().unwrap_or_default();
+    for finding in contradictions(&Plan::of(role, &settings), &machine) {
         let todo = finding.todo.map_or_else(String::new, |t| t.en);
         tracing::warn!("{}", options::named(&format!("{}: {todo}", finding.says.en)));
     }

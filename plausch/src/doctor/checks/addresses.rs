@@ -6,9 +6,10 @@ use super::super::facts::{Facts, Plan, PublicUrl, is_public};
 use super::{Finding, turn};
 use crate::words::words;
 
-/// What contradicts itself without a look at anything but the options.
-pub(crate) fn contradictions(plan: &Plan) -> Vec<Finding> {
-    url_faults(plan).into_iter().chain(media_faults(plan)).chain(turn::contradictions(plan)).collect()
+/// What contradicts itself without a look at anything but the options and the machine's own addresses.
+pub(crate) fn contradictions(plan: &Plan, machine: &[IpAddr]) -> Vec<Finding> {
+    let media = media_faults(plan, machine);
+    url_faults(plan).into_iter().chain(media).chain(turn::contradictions(plan)).collect()
 }
 
 pub(super) fn public_url(facts: &Facts) -> Vec<Finding> {
@@ -73,7 +74,7 @@ pub(super) fn media(facts: &Facts) -> Vec<Finding> {
     if !plan.has_media() {
         return Vec::new();
     }
-    let mut found = media_faults(plan);
+    let mut found = media_faults(plan, &facts.machine);
     if !found.is_empty() {
         return found;
     }
@@ -95,7 +96,7 @@ pub(super) fn media(facts: &Facts) -> Vec<Finding> {
         }
     }
     let told: Vec<IpAddr> =
-        own(facts, plan).into_iter().chain(plan.advertise.iter().map(SocketAddr::ip)).collect();
+        own(plan, &facts.machine).into_iter().chain(plan.advertise.iter().map(SocketAddr::ip)).collect();
     if outside && !plan.asks_stun && !told.iter().any(|ip| is_public(*ip)) && from_dns(facts, plan).is_empty()
     {
         found.push(Finding::yellow(
@@ -126,12 +127,12 @@ pub(super) fn media(facts: &Facts) -> Vec<Finding> {
 }
 
 /// The addresses that are told to clients because media is received on them.
-fn own(facts: &Facts, plan: &Plan) -> Vec<IpAddr> {
+fn own(plan: &Plan, machine: &[IpAddr]) -> Vec<IpAddr> {
     let ip = plan.media.ip();
     if !ip.is_unspecified() {
         return plan.media_addresses();
     }
-    facts.machine.iter().copied().filter(|m| ip.is_ipv6() || m.is_ipv4()).collect()
+    machine.iter().copied().filter(|m| ip.is_ipv6() || m.is_ipv4()).collect()
 }
 
 /// What the public name adds to the addresses that clients are told.
@@ -168,7 +169,7 @@ pub(crate) fn told_by_dns(plan: &Plan, machine: &[IpAddr], name: &[IpAddr]) -> V
     told
 }
 
-fn media_faults(plan: &Plan) -> Vec<Finding> {
+fn media_faults(plan: &Plan, machine: &[IpAddr]) -> Vec<Finding> {
     let mut found = Vec::new();
     if !plan.has_media() {
         return found;
@@ -190,8 +191,8 @@ fn media_faults(plan: &Plan) -> Vec<Finding> {
             ),
         ));
     }
-    let inner = plan.media_addresses().iter().all(|ip| !ip.is_unspecified() && !is_public(*ip));
-    if !plan.inner_addresses && inner && plan.advertise.is_empty() && !plan.asks_stun && !plan.may_ask_dns() {
+    let others = !plan.advertise.is_empty() || plan.asks_stun || plan.may_ask_dns();
+    if !plan.inner_addresses && !others && keeps_to_itself(&own(plan, machine)) {
         found.push(Finding::red(
             words!(
                 "media.inner_addresses is off, and media.listen is {at}: clients are told no address, and nobody has sound or picture",
@@ -233,6 +234,20 @@ fn media_faults(plan: &Plan) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Whether none of these is told when inner addresses are not, as the bridge decides it: loopback is, where there is nothing else.
+fn keeps_to_itself(addresses: &[IpAddr]) -> bool {
+    let near = |ip: &IpAddr| match ip {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
+    };
+    let private = |ip: &IpAddr| match ip {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    };
+    let mut far = addresses.iter().filter(|ip| !near(ip)).peekable();
+    far.peek().is_some() && far.all(private)
 }
 
 /// Whether it is worth to look the public name up before media begins.
@@ -380,8 +395,8 @@ mod tests {
     fn media_on_loopback_with_a_public_url_is_red_and_said_at_the_start() {
         let facts = with(|_, p| p.media = "127.0.0.1:10000".parse().unwrap());
         says(media, &facts, Red, "PLAUSCH_MEDIA=0.0.0.0:10000");
-        assert_eq!(contradictions(&facts.plan.unwrap()).len(), 1);
-        assert_eq!(contradictions(&healthy().plan.unwrap()), Vec::new());
+        assert_eq!(contradictions(&facts.plan.unwrap(), &facts.machine).len(), 1);
+        assert_eq!(contradictions(&healthy().plan.unwrap(), &healthy().machine), Vec::new());
     }
 
     #[test]
@@ -401,7 +416,7 @@ mod tests {
             plan.media = "10.0.0.5:10000".parse().unwrap();
             plan.inner_addresses = false;
             change(&mut plan);
-            contradictions(&plan).len()
+            contradictions(&plan, &["10.0.0.5".parse().unwrap()]).len()
         };
         assert_eq!(plan(|p| p.from_dns = false), 1);
         let fine: [fn(&mut Plan); 5] = [
@@ -412,6 +427,38 @@ mod tests {
             |p| (p.from_dns, p.media_more) = (false, vec!["203.0.113.20".parse().unwrap()]),
         ];
         assert_eq!(fine.map(plan), [0; 5]);
+    }
+
+    /// In a container, say: all of its addresses are inner ones.
+    #[test]
+    fn inner_addresses_that_are_not_told_and_no_others_are_said_at_the_start() {
+        let plan = |machine: &[&str], change: fn(&mut Plan)| {
+            let mut plan = healthy().plan.unwrap();
+            (plan.inner_addresses, plan.public) = (false, None);
+            change(&mut plan);
+            let machine: Vec<IpAddr> = machine.iter().map(|ip| ip.parse().unwrap()).collect();
+            let said = contradictions(&plan, &machine);
+            assert!(said.iter().all(|f| f.todo.as_ref().unwrap().en.contains("JVB_ADVERTISE_IPS")));
+            said.len()
+        };
+        let container = ["127.0.0.1", "172.18.0.2"];
+        assert_eq!(plan(&container, |_| {}), 1);
+        assert_eq!(plan(&["127.0.0.1", "::1", "172.18.0.2", "fd00::2"], |_| {}), 1);
+        // Of IPv6, the bridge has nothing then.
+        assert_eq!(plan(&["172.18.0.2", "2001:db8::5"], |_| {}), 1);
+        let v6: fn(&mut Plan) = |p| p.media = "[::]:10000".parse().unwrap();
+        assert_eq!(plan(&["172.18.0.2", "2001:db8::5"], v6), 0);
+        assert_eq!(plan(&["172.18.0.2", "fd00::2"], v6), 1);
+        let fine: [fn(&mut Plan); 4] = [
+            |p| p.inner_addresses = true,
+            |p| p.asks_stun = true,
+            |p| p.advertise = vec!["203.0.113.20:10000".parse().unwrap()],
+            |p| p.public = PublicUrl::of("https://meet.example"),
+        ];
+        assert_eq!(fine.map(|change| plan(&container, change)), [0; 4]);
+        // A machine without a network talks to itself, and what a provider's NAT gave out is told.
+        assert_eq!(plan(&["127.0.0.1"], |_| {}), 0);
+        assert_eq!(plan(&["100.64.0.5", "192.168.1.5"], |_| {}), 0);
     }
 
     #[test]
