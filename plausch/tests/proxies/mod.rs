@@ -182,10 +182,17 @@ async fn traefik_in_front() {
     drive(program("traefik")).await;
 }
 
+/// Traefik takes a file of that name where it is started for its own options, and ended with "no valid configuration found".
+#[test]
+fn traefik_s_file_is_not_called_what_traefik_looks_for_by_itself() {
+    let file = Path::new(program("traefik").file);
+    assert_ne!(file.file_stem().unwrap(), "traefik");
+}
+
 /// Debian has no Traefik, so that its file is compared with the names of its documentation (dynamic configuration, version 3).
 #[test]
 fn traefik_s_file_has_only_names_that_traefik_knows() {
-    let file: toml::Table = read("traefik.toml").parse().unwrap();
+    let file: toml::Table = read("traefik-dynamic.toml").parse().unwrap();
     let mut names = Vec::new();
     fn walk(path: &str, value: &toml::Value, names: &mut Vec<String>) {
         match value {

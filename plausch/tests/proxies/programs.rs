@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::client::plain;
 use super::read;
 use crate::running::free;
 
 /// A web server.
 pub(super) struct Program {
     pub(super) name: &'static str,
-    file: &'static str,
+    pub(super) file: &'static str,
     /// What the file is written into, and how the program is told: `{folder}`, `{http}`, `{https}` stand for the test's own.
     around: &'static str,
     command: &'static [&'static str],
@@ -74,7 +75,7 @@ impl Program {
         let log = std::fs::File::create(folder.join("log")).unwrap();
         command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder).stderr(log);
         let mut it = InFront { http, https, child: command.spawn().unwrap() };
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + Duration::from_secs(60);
         for at in [http, https] {
             while tokio::net::TcpStream::connect(at).await.is_err() {
                 let log = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
@@ -82,6 +83,11 @@ impl Program {
                 assert!(Instant::now() < end, "{} does not listen: {}", self.name, log());
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+        }
+        // Traefik listens seconds before it has read its file.
+        while plain(http, "/").await.status == 404 {
+            assert!(Instant::now() < end, "{} knows no page", self.name);
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         it
     }
@@ -144,12 +150,12 @@ pub(super) const PROGRAMS: &[Program] = &[
     },
     Program {
         name: "traefik",
-        file: "traefik.toml",
+        file: "traefik-dynamic.toml",
         around: "{file}",
         command: &[
             "--entryPoints.web.address=127.0.0.1:{http}",
             "--entryPoints.websecure.address=127.0.0.1:{https}",
-            "--providers.file.filename={folder}/traefik.toml",
+            "--providers.file.filename={folder}/traefik-dynamic.toml",
             "--global.checkNewVersion=false",
             "--global.sendAnonymousUsage=false",
         ],
