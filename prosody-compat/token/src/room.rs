@@ -45,6 +45,14 @@ pub enum RoomRefusal {
     InvalidPattern,
     /// The token's pattern takes too long.
     ComplexPattern,
+    /// The token's pattern is not looked at.
+    PatternsOff,
+    /// The token is for any room, which may not be.
+    AnyRoom,
+    /// The token is for any tenant, which may not be.
+    AnySubject,
+    /// The token has a pattern, which may not be.
+    AnyPattern,
     /// The token names no room, or its pattern matches nothing.
     NoMatch,
     /// The token is for another room, tenant or domain.
@@ -63,6 +71,10 @@ impl RoomRefusal {
             Self::Mismatch => "Room does not match the room from token",
             Self::InvalidPattern => "Room claim is not a valid Lua pattern",
             Self::ComplexPattern => "Room claim pattern is too complex",
+            Self::PatternsOff => "Room claim patterns are not enabled",
+            Self::AnyRoom => "Wildcard room in token not allowed",
+            Self::AnySubject => "Wildcard sub in token not allowed",
+            Self::AnyPattern => "Regex support not allowed for token",
             Self::NoMatch => "Room name cannot be matched to the one from token.",
             Self::TokenMismatch => "Room and token mismatched",
             Self::GuestMayNotModify => "Room modification disabled for guests",
@@ -76,9 +88,13 @@ impl RoomRefusal {
             Self::DoesNotExist => "room-does-not-exist",
             Self::AuthenticationRequired => "authentication-required",
             Self::Mismatch => "room-mismatch",
-            Self::InvalidPattern | Self::ComplexPattern => "invalid-regex",
+            Self::InvalidPattern | Self::ComplexPattern | Self::PatternsOff => "invalid-regex",
             Self::NoMatch => "room-name-does-not-match",
-            Self::TokenMismatch | Self::GuestMayNotModify => return None,
+            Self::TokenMismatch
+            | Self::GuestMayNotModify
+            | Self::AnyRoom
+            | Self::AnySubject
+            | Self::AnyPattern => return None,
         })
     }
 }
@@ -86,6 +102,9 @@ impl RoomRefusal {
 impl TokenRules {
     /// Whether somebody may create or join a room. `claims`: of its token, if it has one.
     pub fn check_room(&self, claims: Option<&Claims>, place: &Place<'_>) -> Result<Admitted, RoomRefusal> {
+        if let Some(claims) = claims.filter(|_| !self.wildcards) {
+            names_one_room(claims)?;
+        }
         let room = place.address.ok_or(RoomRefusal::InvalidAddress)?;
         if !place.exists {
             return Err(RoomRefusal::DoesNotExist);
@@ -112,6 +131,7 @@ impl TokenRules {
         };
         let right_room = match (claim.reveal().as_str(), claims.room_context.pattern) {
             ("*", _) => true,
+            (_, true) if !self.patterns => return Err(RoomRefusal::PatternsOff),
             (pattern, true) => {
                 let matched = pattern::first_match(room.room().as_bytes(), pattern.as_bytes());
                 let matched = matched.map_err(|error| match error {
@@ -142,6 +162,17 @@ impl TokenRules {
         let for_a_room = claims.is_some_and(|c| c.room.is_some());
         if self.token_for_moderation && !for_a_room { Err(RoomRefusal::GuestMayNotModify) } else { Ok(()) }
     }
+}
+
+/// Whether a token is for one room of one tenant.
+fn names_one_room(claims: &Claims) -> Result<(), RoomRefusal> {
+    if claims.room.as_ref().is_some_and(|room| room.reveal() == "*") {
+        return Err(RoomRefusal::AnyRoom);
+    }
+    if claims.subject.reveal() == "*" {
+        return Err(RoomRefusal::AnySubject);
+    }
+    if claims.room_context.pattern { Err(RoomRefusal::AnyPattern) } else { Ok(()) }
 }
 
 /// Whether a claim is this room's name, with or without its tenant, or any.

@@ -35,6 +35,10 @@ pub struct Settings {
     /// Whether owners' settings of rooms are refused to people without a token
     /// (`token_verification_require_token_for_moderation`).
     pub token_for_moderation: bool,
+    /// Whether a room claim may be a Lua pattern (`token_regex_enabled`).
+    pub patterns: bool,
+    /// Whether a token may be for any room or tenant; false is upstream's module `token_no_wildcard`.
+    pub wildcards: bool,
 }
 
 impl Default for Settings {
@@ -52,6 +56,8 @@ impl Default for Settings {
             require_room: true,
             verify_domain: true,
             token_for_moderation: false,
+            patterns: true,
+            wildcards: true,
         }
     }
 }
@@ -152,6 +158,8 @@ pub struct TokenRules {
     pub(crate) require_room: bool,
     pub(crate) verify_domain: bool,
     pub(crate) token_for_moderation: bool,
+    pub(crate) patterns: bool,
+    pub(crate) wildcards: bool,
     cautions: Vec<Caution>,
 }
 
@@ -219,6 +227,8 @@ impl TokenRules {
             require_room: settings.require_room,
             verify_domain: settings.verify_domain,
             token_for_moderation: settings.token_for_moderation,
+            patterns: settings.patterns,
+            wildcards: settings.wildcards,
             cautions,
         })
     }

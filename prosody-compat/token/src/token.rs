@@ -18,7 +18,7 @@ use crate::limits::{JSON_DEPTH, TOKEN_BYTES};
 use crate::refusal::Refusal;
 use crate::rules::{CLOCK_IS_SET, TokenRules, Trust};
 
-/// A token that nobody has checked yet: nothing of what it says is known.
+/// A token that nobody has checked yet: nothing of what it says is known. While it waits for its key, its text is all that is kept.
 #[derive(Debug, Clone)]
 pub struct Unverified {
     token: Sensitive<Box<str>>,

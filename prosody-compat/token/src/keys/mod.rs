@@ -114,10 +114,12 @@ impl Keys {
         let held = self.served.as_mut().map(|s| s.held(now, id));
         let need = match held {
             Some(Held::Key(key)) => Need::Have(key),
+            // Before the document: who has waited for both has waited enough.
+            Some(Held::Absent) => Need::Refused(Refusal::NoKey),
             _ if self.document.as_mut().is_some_and(|d| d.may_have_changed(now)) => Need::Wait,
             Some(Held::Asking) => Need::Wait,
             Some(Held::Unknown) if self.served.as_mut().is_some_and(|s| s.ask(now, peer, id)) => Need::Wait,
-            Some(Held::Absent | Held::Unknown) | None => Need::Refused(Refusal::NoKey),
+            Some(Held::Unknown) | None => Need::Refused(Refusal::NoKey),
         };
         self.handle_timeout(now);
         need

@@ -607,3 +607,28 @@ fn what_is_not_in_the_document_is_asked_for_at_the_key_server() {
     assert_eq!(run.need("c"), Need::Wait);
     assert!(run.fetches().iter().any(|f| f.url == file("c")));
 }
+
+#[test]
+fn with_both_servers_dead_a_wait_began_anew_for_ever() {
+    let mut run = Run::new(true, true);
+    let fetch = run.fetch();
+    run.answer(&fetch, document(&[("a", ours())], None));
+    run.fetches();
+    // The document may be read again before the key server is given up.
+    run.pass(DOCUMENT_EARLY - Duration::from_secs(30));
+    assert_eq!(run.need("b"), Need::Wait);
+    let began = run.now;
+    let mut waiting = vec![b'b'];
+    while !waiting.is_empty() {
+        assert!(run.now - began < Duration::from_secs(70), "still waiting");
+        run.pass(Duration::from_secs(1));
+        run.fetches();
+        for settled in run.settled() {
+            if (settled == Settled::All || settled == Settled::Key(KeyId::of("b")))
+                && run.need("b") == REFUSED
+            {
+                waiting.clear();
+            }
+        }
+    }
+}

@@ -46,6 +46,10 @@ fn texts_and_elements_are_upstreams() {
         (RoomRefusal::Mismatch, "Room does not match the room from token", Some("room-mismatch")),
         (RoomRefusal::InvalidPattern, "Room claim is not a valid Lua pattern", Some("invalid-regex")),
         (RoomRefusal::ComplexPattern, "Room claim pattern is too complex", Some("invalid-regex")),
+        (RoomRefusal::PatternsOff, "Room claim patterns are not enabled", Some("invalid-regex")),
+        (RoomRefusal::AnyRoom, "Wildcard room in token not allowed", None),
+        (RoomRefusal::AnySubject, "Wildcard sub in token not allowed", None),
+        (RoomRefusal::AnyPattern, "Regex support not allowed for token", None),
         (
             RoomRefusal::NoMatch,
             "Room name cannot be matched to the one from token.",
@@ -229,6 +233,29 @@ fn a_pattern_that_takes_too_long_is_refused() {
     let claims = json!({ "room": ".-.-.-.-.-.-b$", "context": { "room": { "regex": true } } });
     let name = "a".repeat((PATTERN_STEPS / 100) as usize);
     assert_eq!(at(&verified(), claims, "", &name), Err(RoomRefusal::ComplexPattern));
+}
+
+#[test]
+fn patterns_can_be_switched_off() {
+    let off = rules(Settings { patterns: false, ..settings() });
+    let with = |claim: &str| json!({ "room": claim, "context": { "room": { "regex": true } } });
+    for claim in ["r", ".*", "(invalid"] {
+        assert_eq!(at(&off, with(claim), "", "r"), Err(RoomRefusal::PatternsOff), "{claim}");
+    }
+    assert_eq!(at(&off, with("*"), "", "r"), Ok(()), "any is no pattern");
+    assert_eq!(at(&off, json!({ "room": "r" }), "", "r"), Ok(()));
+}
+
+#[test]
+fn tokens_for_everything_can_be_refused() {
+    let one = rules(Settings { wildcards: false, allow_empty: true, ..settings() });
+    assert_eq!(at(&one, json!({ "room": "*", "sub": "*" }), "ort", "r"), Err(RoomRefusal::AnyRoom));
+    assert_eq!(at(&one, json!({ "room": "r", "sub": "*" }), "ort", "r"), Err(RoomRefusal::AnySubject));
+    let pattern = json!({ "room": "r", "sub": "ort", "context": { "room": { "regex": "true" } } });
+    assert_eq!(at(&one, pattern, "ort", "r"), Err(RoomRefusal::AnyPattern));
+    assert_eq!(at(&one, json!({ "room": "r", "sub": "ort" }), "ort", "r"), Ok(()));
+    let address = room("", "r");
+    assert!(one.check_room(None, &place(&address)).is_ok());
 }
 
 #[test]
