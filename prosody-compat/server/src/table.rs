@@ -213,8 +213,6 @@ fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError> {
     TokenRules::new(Settings {
         app_id: Some(raw.app_id),
         app_secret,
-        key_server: None,
-        keys_url: None,
         algorithm: raw.algorithm,
         allow_empty: raw.allow_empty,
         issuers: raw.issuers,
@@ -222,6 +220,7 @@ fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError> {
         require_room: raw.require_room,
         verify_domain: raw.verify_domain,
         token_for_moderation: raw.token_for_moderation,
+        ..Settings::default()
     })
     .map_err(|error| ConfigError::Tokens(host.to_owned(), error))
 }
