@@ -115,23 +115,14 @@ impl Connection {
         let old = self.unread.len();
         let (kept, free) = buffer.split_at_mut(old);
         kept.copy_from_slice(&self.unread);
-        if let Some(tls) = &mut self.tls {
-            return Ok(match read_records(tls, &mut self.stream, free)? {
-                // Whether there is more, only the next read says.
-                Read::Bytes { there, more } => Read::Bytes { there: old + there, more },
-                other => other,
-            });
-        }
-        loop {
-            match self.stream.read(free) {
-                Ok(0) => return Ok(Read::End),
-                Ok(n) => return Ok(Read::Bytes { there: old + n, more: n == free.len() }),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(Read::End),
-                Err(e) => return Err(e).context("cannot read from the server"),
-            }
-        }
+        let read = match &mut self.tls {
+            Some(tls) => read_records(tls, &mut self.stream, free)?,
+            None => read_once(&mut self.stream, free)?,
+        };
+        Ok(match read {
+            Read::Bytes { there, more } => Read::Bytes { there: old + there, more },
+            other => other,
+        })
     }
 
     /// Keeps the beginning of what is not whole.
@@ -162,20 +153,11 @@ fn write_records(tls: &mut ClientConnection, stream: &mut TcpStream) -> Result<(
     Ok(())
 }
 
-fn read_records(tls: &mut ClientConnection, stream: &mut TcpStream, into: &mut [u8]) -> Result<Read> {
+fn read_once(stream: &mut TcpStream, into: &mut [u8]) -> Result<Read> {
     loop {
-        match tls.reader().read(into) {
+        match stream.read(into) {
             Ok(0) => return Ok(Read::End),
-            Ok(there) => return Ok(Read::Bytes { there, more: true }),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {}
-            Err(e) => return Err(e).context("cannot read from the server"),
-        }
-        match tls.read_tls(stream) {
-            Ok(0) => return Ok(Read::End),
-            Ok(_) => {
-                tls.process_new_packets().context("the server's TLS")?;
-                write_records(tls, stream)?;
-            }
+            Ok(n) => return Ok(Read::Bytes { there: n, more: n == into.len() }),
             Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Read::Nothing),
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) if e.kind() == ErrorKind::ConnectionReset => return Ok(Read::End),
@@ -184,6 +166,105 @@ fn read_records(tls: &mut ClientConnection, stream: &mut TcpStream, into: &mut [
     }
 }
 
+/// Reads the socket once, as without TLS: the library takes 4 KiB at a time, and a client that reads so costs the server
+/// acknowledgements, and is late with what it says next.
+fn read_records(tls: &mut ClientConnection, stream: &mut TcpStream, free: &mut [u8]) -> Result<Read> {
+    // What is in records is shorter than they are.
+    let (into, records) = free.split_at_mut(free.len() / 2);
+    let (got, more) = match read_once(stream, records)? {
+        Read::Bytes { there, more } => (there, more),
+        other => return Ok(other),
+    };
+    let mut rest = records.get(..got).unwrap_or_default();
+    let mut there = 0;
+    while !rest.is_empty() {
+        if tls.read_tls(&mut rest).context("the server's TLS")? == 0 {
+            // It has said goodbye; what comes behind that is nothing.
+            break;
+        }
+        tls.process_new_packets().context("the server's TLS")?;
+        there += match tls.reader().read(into.get_mut(there..).unwrap_or_default()) {
+            Ok(n) => n,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => 0,
+            Err(e) => return Err(e).context("cannot read from the server"),
+        };
+    }
+    write_records(tls, stream)?;
+    Ok(Read::Bytes { there, more })
+}
+
 /// A client has at most a few stanzas under way.
 const MAX_UNSENT: usize = 1 << 20;
 const KEPT_CAPACITY: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::time::{Duration, Instant};
+
+    use rustls::sign::SingleCertAndKey;
+    use rustls::{ServerConfig, ServerConnection, Stream};
+
+    use super::*;
+
+    /// Reads until so many bytes have come.
+    fn read_until(connection: &mut Connection, wanted: usize, buffer: &mut [u8]) -> Vec<u8> {
+        let (mut all, from) = (Vec::new(), Instant::now());
+        while all.len() < wanted && from.elapsed() < Duration::from_secs(10) {
+            match connection.read(buffer).unwrap() {
+                Read::Bytes { there, .. } => all.extend_from_slice(&buffer[..there]),
+                Read::Nothing => std::thread::sleep(Duration::from_millis(1)),
+                Read::End => break,
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn all_records_that_have_come_are_read_at_once_as_without_tls() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (go, told) = mpsc::channel();
+        let (sent, all_sent) = mpsc::channel();
+        let text: Vec<u8> = (0..60_000).map(|i| (i % 251) as u8).collect();
+        let written = text.clone();
+        let server = std::thread::spawn(move || {
+            let own = service::certificate::self_signed(&["localhost"]).unwrap();
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let config = ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(SingleCertAndKey::from(own)));
+            let mut tls = ServerConnection::new(Arc::new(config)).unwrap();
+            let mut stream = listener.accept().unwrap().0;
+            let mut stream = Stream::new(&mut tls, &mut stream);
+            stream.write_all(b"a").unwrap();
+            told.recv().unwrap();
+            for record in written.chunks(5_000) {
+                stream.write_all(record).unwrap();
+            }
+            sent.send(()).unwrap();
+            told.recv().unwrap();
+            stream.conn.send_close_notify();
+            stream.flush().unwrap();
+        });
+        let poll = mio::Poll::new().unwrap();
+        let config = super::super::tls::anybody().unwrap();
+        let mut connection = Connection::open(address, Some(&config), poll.registry(), 0).unwrap();
+        while !connection.connected(address).unwrap() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        connection.flush().unwrap();
+        let mut buffer = vec![0; 1 << 20];
+        assert_eq!(read_until(&mut connection, 1, &mut buffer), b"a");
+        go.send(()).unwrap();
+        all_sent.recv().unwrap();
+        let Read::Bytes { there, more: false } = connection.read(&mut buffer).unwrap() else { panic!() };
+        assert!(buffer[..there] == text, "{there}");
+        go.send(()).unwrap();
+        server.join().unwrap();
+        assert!(read_until(&mut connection, 1, &mut buffer).is_empty(), "the end");
+    }
+}
