@@ -2,11 +2,14 @@
 //! tell everybody, out.
 //!
 //! One thread, alone on its core, writes a stanza to every connection, round after round: a WebSocket header, the
-//! shared head, the receiver's own address and the shared tail, in one `writev`. A second thread reads everything and
-//! looks at samples. Included: loopback's receive path and waking the reader, as for every server measured on
-//! loopback. Not included: parsing, TLS, permessage-deflate, deciding who gets what.
+//! shared head, the receiver's own address and the shared tail, in one `writev`; or several stanzas, or a TLS record,
+//! copied together and sent. A second thread reads everything and looks at samples. Included: loopback's receive path
+//! and waking the reader, as for every server measured on loopback. Not included: parsing, permessage-deflate,
+//! deciding who gets what.
 //!
 //! The writer stays a bounded number of rounds ahead of the reader, and waits for a connection that is full anyway.
+
+mod seal;
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -20,6 +23,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use serde_json::{Value, json};
 
+use self::seal::{Encrypt, RECORD, Seal, Seals};
 use crate::thread::{self, Measured, Meter, Window};
 
 /// What to tell how many.
@@ -31,6 +35,12 @@ pub(crate) struct Arguments {
     /// Bytes of the stanza.
     #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u16).range(256..=16384))]
     size: u16,
+    /// Stanzas that a connection gets in one write.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    gathered: u16,
+    /// Each write as one TLS record: with AES alone, or as the library does it.
+    #[arg(long, value_enum, default_value = "none")]
+    encrypt: Encrypt,
     /// How long to measure, after a warm-up of a tenth of it.
     #[arg(long, default_value = "5", value_parser = crate::seconds)]
     seconds: Duration,
@@ -44,19 +54,18 @@ pub(crate) struct Arguments {
 
 /// Runs both threads and returns the report.
 pub(crate) fn run(arguments: &Arguments) -> Result<Value> {
-    let size = usize::from(arguments.size);
+    let load = Load::new(arguments)?;
     let (writers, readers) = connect(arguments.connections)?;
-    let frame = Frame::new(size);
     let window = Window::starting_now(arguments.seconds);
     let shared = Shared { read: AtomicU64::new(0), written: AtomicU64::new(0), stop: AtomicBool::new(false) };
     // Whichever thread ends first, also by an error, ends the other.
     let (written, read) = std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
-            let done = read(readers, &frame, window, arguments.load_core, &shared);
+            let done = read(readers, &load, window, arguments.load_core, &shared);
             shared.stop.store(true, Ordering::Relaxed);
             done
         });
-        let written = write(&writers, &frame, window, arguments.core, &shared);
+        let written = write(&writers, &load, window, arguments.core, &shared);
         shared.stop.store(true, Ordering::Relaxed);
         (written, reader.join())
     });
@@ -73,6 +82,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Value> {
         "seconds": meter.wall.as_secs_f64(),
         "connections": arguments.connections,
         "size": arguments.size,
+        "gathered": arguments.gathered,
+        "encrypt": format!("{:?}", arguments.encrypt).to_lowercase(),
         "cpu_ns_per_delivery": (meter.cpu.as_nanos() as f64 / deliveries as f64).round(),
         "deliveries": deliveries,
         "deliveries_per_second": (deliveries as f64 / meter.wall.as_secs_f64()).round(),
@@ -126,6 +137,40 @@ impl Frame {
     }
 }
 
+/// What one connection gets in one write.
+struct Load {
+    frame: Frame,
+    gathered: usize,
+    encrypt: Encrypt,
+}
+
+impl Load {
+    fn new(arguments: &Arguments) -> Result<Self> {
+        let (frame, gathered) = (Frame::new(arguments.size.into()), usize::from(arguments.gathered));
+        let load = Self { frame, gathered, encrypt: arguments.encrypt };
+        let alone = gathered == 1 && arguments.encrypt == Encrypt::None;
+        ensure!(alone || load.content() <= MOST_TOGETHER, "more than a record takes ({MOST_TOGETHER} bytes)");
+        Ok(load)
+    }
+
+    fn content(&self) -> usize {
+        self.frame.len() * self.gathered
+    }
+
+    /// Bytes of a write.
+    fn len(&self) -> usize {
+        self.content() + if self.encrypt == Encrypt::None { 0 } else { RECORD }
+    }
+
+    /// Whether one write's bytes are right for this connection, as far as can be seen.
+    fn matches(&self, bytes: &[u8], connection: usize) -> bool {
+        match self.encrypt {
+            Encrypt::None => bytes.chunks(self.frame.len()).all(|f| self.frame.matches(f, connection)),
+            Encrypt::Aes | Encrypt::Rustls => bytes.starts_with(&seal::head(self.content())),
+        }
+    }
+}
+
 /// All of one length.
 fn address(connection: usize) -> [u8; ADDRESS] {
     let mut text = *b"user-00000";
@@ -173,14 +218,21 @@ struct Counters {
 /// The measured thread: round after round to the end of the window.
 fn write(
     connections: &[TcpStream],
-    frame: &Frame,
+    load: &Load,
     window: Window,
     core: usize,
     shared: &Shared,
 ) -> Result<Written> {
     let pinned = thread::pin(core, "the writer");
-    let addresses: Vec<_> = (0..connections.len()).map(address).collect();
-    let round = (frame.len() * connections.len()) as u64;
+    let seals = Seals::new(load.encrypt)?;
+    let mut peers = Vec::new();
+    for number in 0..connections.len() {
+        peers.push((address(number), seals.next()?));
+    }
+    let frame = &load.frame;
+    let round = (load.len() * connections.len()) as u64;
+    let ahead = (ROUNDS_AHEAD / load.gathered as u64).max(2) * round;
+    let (mut joined, mut out) = (Vec::new(), Vec::new());
     let mut meter = Meter::new(window);
     let mut counters = Counters::default();
     let mut written = 0;
@@ -190,24 +242,33 @@ fn write(
         if now >= window.end || shared.stop.load(Ordering::Relaxed) {
             break;
         }
-        if written > shared.read.load(Ordering::Relaxed) + ROUNDS_AHEAD * round {
+        if written > shared.read.load(Ordering::Relaxed) + ahead {
             std::thread::sleep(NAP);
             counters.waiting += now.elapsed();
             continue;
         }
-        for (connection, to) in connections.iter().zip(&addresses) {
+        for (connection, (to, seal)) in connections.iter().zip(&mut peers) {
             let parts = [&frame.header[..], &frame.head, to, &frame.tail];
             let mut stream = connection;
-            let done = match stream.write_vectored(&parts.map(IoSlice::new)) {
+            let alone = load.gathered == 1 && matches!(seal, Seal::None);
+            let done = if alone {
+                stream.write_vectored(&parts.map(IoSlice::new))
+            } else {
+                let pieces = parts.into_iter().cycle().take(parts.len() * load.gathered);
+                seal.seal(pieces, &mut joined, &mut out)?;
+                stream.write(&out)
+            };
+            let done = match done {
                 Ok(done) => done,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
                 Err(error) => return Err(error).context("writing"),
             };
-            if done < frame.len() {
+            if done < load.len() {
                 counters.full += 1;
-                write_rest(stream, &parts.concat()[done..], window)?;
+                let whole = if alone { &parts.concat() } else { &out };
+                write_rest(stream, &whole[done..], window)?;
             }
-            counters.deliveries += 1;
+            counters.deliveries += load.gathered as u64;
         }
         written += round;
         shared.written.store(written, Ordering::Relaxed);
@@ -244,7 +305,7 @@ struct Done {
 /// Reads everything until all that was written has come.
 fn read(
     mut streams: Vec<TcpStream>,
-    frame: &Frame,
+    load: &Load,
     window: Window,
     core: usize,
     shared: &Shared,
@@ -280,10 +341,10 @@ fn read(
                 Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
                 Err(error) => return Err(error).context("reading"),
             };
-            // The first frame that is completely in what came.
-            let start = (frame.len() - offsets[number] % frame.len()) % frame.len();
-            if let Some(whole) = buffer[..got].get(start..start + frame.len()) {
-                ensure!(frame.matches(whole, number), "connection {number} got a wrong message");
+            // The first write that is completely in what came.
+            let start = (load.len() - offsets[number] % load.len()) % load.len();
+            if let Some(whole) = buffer[..got].get(start..start + load.len()) {
+                ensure!(load.matches(whole, number), "connection {number} got a wrong message");
                 verified += 1;
             }
             offsets[number] += got;
@@ -295,6 +356,8 @@ fn read(
     Ok(Done { verified, cpu: measured.cpu, pinned })
 }
 
+/// What a record of TLS takes (RFC 8446 §5.1).
+const MOST_TOGETHER: usize = 1 << 14;
 /// Bytes of what differs from receiver to receiver.
 const ADDRESS: usize = 10;
 /// 16 × 1.5 kB are far from filling a connection, and enough for the reader never to be waited for.
@@ -306,18 +369,36 @@ const LAST_BYTES: Duration = Duration::from_millis(500);
 mod tests {
     use super::*;
 
+    fn arguments(size: u16, gathered: u16, encrypt: Encrypt) -> Arguments {
+        let seconds = Duration::from_millis(300);
+        Arguments { connections: 20, size, gathered, encrypt, seconds, core: 0, load_core: 1 }
+    }
+
     #[test]
     fn every_connection_gets_its_own_stanza_of_the_right_size() {
         assert_eq!(&address(4321), b"user-04321");
-        let seconds = Duration::from_millis(300);
-        for size in [256, 16384] {
+        for (size, gathered, encrypt) in [
+            (256, 1, Encrypt::None),
+            (16384, 1, Encrypt::None),
+            (600, 4, Encrypt::None),
+            (600, 1, Encrypt::Aes),
+            (600, 8, Encrypt::Rustls),
+        ] {
             // The reader compares samples byte by byte; the large size fills the connections now and then.
-            let arguments = Arguments { connections: 20, size, seconds, core: 0, load_core: 1 };
+            let arguments = arguments(size, gathered, encrypt);
             let report = thread::in_turn(|| run(&arguments));
             assert_eq!(Frame::new(size.into()).len(), usize::from(size) + 4);
             assert!(report["deliveries"].as_u64().unwrap() >= 20, "{report}");
             assert!(report["cpu_ns_per_delivery"].as_f64().unwrap() > 100.0, "{report}");
         }
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_record_is_not_gathered() {
+        let most = (MOST_TOGETHER / 2 - 4) as u16;
+        assert!(Load::new(&arguments(most, 2, Encrypt::Aes)).is_ok());
+        assert!(Load::new(&arguments(most + 1, 2, Encrypt::Aes)).is_err());
+        assert!(Load::new(&arguments(most + 1, 2, Encrypt::None)).is_err());
     }
 
     #[test]

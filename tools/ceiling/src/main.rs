@@ -69,6 +69,7 @@ mod tests {
         let parses = |line: &str| Arguments::try_parse_from(line.split(' ')).is_ok();
         assert!(parses("ceiling forward --fan-out 10 --size 1100 --segments 8 --profile gcm --seconds 5"));
         assert!(parses("ceiling broadcast --connections 500 --size 1500 --seconds 120"));
+        assert!(parses("ceiling broadcast --gathered 8 --encrypt aes --size 600"));
         assert!(parses("ceiling relay --size 1100 --seconds 3"));
         for wrong in [
             "ceiling",
@@ -79,6 +80,8 @@ mod tests {
             "ceiling forward --profile none",
             "ceiling broadcast --connections 0",
             "ceiling broadcast --size 125",
+            "ceiling broadcast --gathered 65",
+            "ceiling broadcast --encrypt rot13",
             "ceiling relay --size 1401",
         ] {
             assert!(!parses(wrong), "{wrong}");
