@@ -1,7 +1,8 @@
 //! What one write brings to a connection in; the bytes for its socket, as they are or as a TLS record, out.
 //!
 //! `aes` is the least that encryption can cost: AES-128-GCM in the one buffer that is then written, and the 22 bytes that a record of
-//! TLS 1.3 is longer. `rustls` is what a library adds to that: a buffer for each record, another copy, its checks.
+//! TLS 1.3 is longer. `rustls` is what a library adds to that: a buffer for each record, another copy, its checks; and a copy of
+//! the record into the buffer that is written, which a server need not make.
 
 use std::io::Write as _;
 use std::sync::Arc;
