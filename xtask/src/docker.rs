@@ -107,30 +107,44 @@ pub(crate) fn compose_plugin() -> Result<PathBuf> {
     if plugin.exists() {
         return Ok(folder);
     }
+    let fetched = folder.join("fetched");
+    fetch("docker-compose", "amd64", "trixie", &fetched)?;
+    std::fs::create_dir_all(folder.join("cli-plugins"))?;
+    std::fs::rename(fetched.join("tree/usr/libexec/docker/cli-plugins/docker-compose"), &plugin)?;
+    std::fs::remove_dir_all(&fetched)?;
+    Ok(folder)
+}
+
+/// Unpacks a package, of whatever processor and Debian, in `folder/tree`, without an installation.
+///
+/// # Errors
+/// It can not be fetched.
+pub(crate) fn fetch(package: &str, arch: &str, suite: &str, folder: &Path) -> Result<()> {
+    let folder = folder.canonicalize_or_made()?;
     let apt = folder.join("apt");
     std::fs::create_dir_all(apt.join("lists/partial"))?;
-    std::fs::write(apt.join("sources"), format!("deb {} trixie main\n", mirror()?))?;
+    std::fs::write(apt.join("sources"), format!("deb [arch={arch}] {} {suite} main\n", mirror()?))?;
     let options = [
         format!("Dir::Etc::SourceList={}", apt.join("sources").display()),
         "Dir::Etc::SourceParts=/dev/null".to_owned(),
         format!("Dir::State::Lists={}", apt.join("lists").display()),
         format!("Dir::Cache={}", apt.display()),
+        format!("APT::Architectures={arch}"),
         "APT::Sandbox::User=root".to_owned(),
     ];
-    for words in [["update", "-qq"], ["download", "docker-compose"]] {
+    for words in [&["update", "-qq"][..], &["download", &format!("{package}:{arch}")]] {
         let mut get = Command::new("apt-get");
         get.args(options.iter().flat_map(|o| ["-o", o])).args(words).current_dir(&apt);
-        step("docker compose", get)?;
+        get.stdout(std::io::stderr());
+        step(package, get)?;
     }
-    let package = std::fs::read_dir(&apt)?.flatten().map(|e| e.path());
-    let package = package.filter(|p| p.extension().is_some_and(|e| e == "deb")).last();
+    let file = std::fs::read_dir(&apt)?.flatten().map(|e| e.path());
+    let file = file.filter(|p| p.extension().is_some_and(|e| e == "deb")).last();
     let mut unpack = Command::new("dpkg-deb");
-    unpack.arg("-x").arg(package.context("no docker-compose among Debian's packages")?).arg(apt.join("tree"));
-    step("docker compose", unpack)?;
-    std::fs::create_dir_all(folder.join("cli-plugins"))?;
-    std::fs::rename(apt.join("tree/usr/libexec/docker/cli-plugins/docker-compose"), &plugin)?;
-    std::fs::remove_dir_all(&apt)?;
-    Ok(folder)
+    unpack.arg("-x").arg(file.with_context(|| format!("no {package} among Debian's packages"))?);
+    unpack.arg(folder.join("tree"));
+    step(package, unpack)?;
+    Ok(std::fs::remove_dir_all(&apt)?)
 }
 
 /// A Debian as small as it is made, as a tar file; made once.
@@ -156,27 +170,29 @@ pub(crate) fn debian() -> Result<PathBuf> {
     Ok(file)
 }
 
-/// The same with systemd, as a machine has it; made once.
+/// The same with a package and what that needs; made once. `systemd-sysv` makes it what a machine has.
 ///
 /// # Errors
 /// Debian's packages can not be fetched.
-pub(crate) fn debian_with_systemd() -> Result<PathBuf> {
+pub(crate) fn debian_with(package: &str) -> Result<PathBuf> {
     let folder = browser::target().join("tools/debian").canonicalize_or_made()?;
-    let file = folder.join("bookworm-systemd.tar");
+    let file = folder.join(format!("bookworm-{package}.tar"));
     if file.exists() {
         return Ok(file);
     }
-    let tree = folder.join("machine-tree");
+    let tree = folder.join("tree-with");
     unpack(&debian()?, &tree)?;
     // apt inside asks the mirror that this machine asks.
     std::fs::copy("/etc/resolv.conf", tree.join("etc/resolv.conf"))?;
     std::fs::create_dir_all(tree.join("var/log/apt"))?;
-    for words in [&["update", "-qq"][..], &["install", "-qq", "--no-install-recommends", "systemd-sysv"]] {
+    let quiet = setup::NoServices::below(&tree)?;
+    for words in [&["update", "-qq"][..], &["install", "-qq", "--no-install-recommends", package]] {
         let mut apt = Command::new("chroot");
         apt.arg(&tree).arg("apt-get").arg("-y").args(words).stdout(std::io::stderr());
         apt.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8");
-        step("systemd in it", apt)?;
+        step(&format!("{package} in it"), apt)?;
     }
+    drop(quiet);
     std::fs::remove_file(tree.join("etc/resolv.conf"))?;
     for left in SUPERFLUOUS {
         let _ = std::fs::remove_dir_all(tree.join(left));
@@ -221,7 +237,7 @@ trait Made {
     fn canonicalize_or_made(&self) -> Result<PathBuf>;
 }
 
-impl Made for PathBuf {
+impl Made for Path {
     fn canonicalize_or_made(&self) -> Result<PathBuf> {
         std::fs::create_dir_all(self)?;
         self.canonicalize().with_context(|| self.display().to_string())

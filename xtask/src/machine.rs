@@ -37,7 +37,7 @@ impl Machine {
     /// # Errors
     /// It does not boot.
     pub(crate) fn boot(name: &str) -> Result<Self> {
-        let tar = docker::debian_with_systemd()?;
+        let tar = docker::debian_with("systemd-sysv")?;
         let folder = browser::target().join("tools/debian").join(name);
         docker::unpack(&tar, &folder)?;
         let folder = folder.canonicalize()?;

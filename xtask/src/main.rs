@@ -8,6 +8,7 @@ mod browser;
 mod ca;
 mod containers;
 mod docker;
+mod images;
 mod instructions;
 mod machine;
 mod moving;
@@ -19,6 +20,7 @@ mod rules;
 mod run;
 mod setup;
 mod takeover;
+mod typed;
 mod unit;
 
 use std::process::ExitCode;
@@ -35,6 +37,7 @@ cargo xtask <command>
   test package      Debian's package: installed, upgraded, removed and purged in a Debian of its own; the admin's pages
                     about going public and moving, typed on a machine
   images            build the container images with this machine's Docker: [--base IMAGE] [--web FOLDER]
+                    [--arch amd64|arm64]
   deb               build Debian's package, or with `--web FOLDER` that of a web client
   bench [WHAT]      figures of this machine: media, xmpp, join, idle; `bench --help` has the options
   instructions      count instructions per packet, delivery and join; compare with the baseline
@@ -80,7 +83,7 @@ fn command(words: &[&str]) -> Result<()> {
             package::test()
         }
         ["deb", rest @ ..] => package::build(rest),
-        ["images", rest @ ..] => containers::images(rest),
+        ["images", rest @ ..] => images::build(rest),
         ["bench", rest @ ..] => bench::run(rest),
         ["instructions", rest @ ..] => instructions::run(rest),
         ["rules"] => rules::check(),

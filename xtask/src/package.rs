@@ -10,11 +10,12 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::browser;
 use crate::docker;
+use crate::images;
 use crate::machine::{self, Machine};
 use crate::moving;
 use crate::namespace::Namespace;
 use crate::public;
-use crate::run::{self, cargo, step};
+use crate::run::{self, step};
 use crate::setup;
 use crate::takeover;
 use crate::unit;
@@ -29,8 +30,8 @@ pub(crate) fn build(words: &[&str]) -> Result<()> {
         }
         _ => bail!("usage: cargo xtask deb [--web FOLDER]"),
     }
-    step("program", cargo(&["build", "--profile", "ship", "--package", "plausch"]))?;
-    let file = pack(&browser::binary("ship", "plausch")?, VERSION, "xz")?;
+    // With its target said, as for images on a Debian, so that it is built once for both.
+    let file = pack(&images::ship(images::USUAL)?, VERSION, "xz")?;
     println!("{}", file.display());
     Ok(())
 }

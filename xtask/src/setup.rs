@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::io::stderr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -103,33 +103,38 @@ pub(crate) fn install_prosody() -> Result<()> {
 }
 
 /// While it lives, Debian's packages do not start services when they are installed.
-struct NoServices {
+pub(crate) struct NoServices {
+    policy: PathBuf,
     ours: bool,
 }
 
 impl NoServices {
     fn new() -> Result<Self> {
+        Self::below(Path::new("/"))
+    }
+
+    /// In the Debian whose root this is.
+    pub(crate) fn below(root: &Path) -> Result<Self> {
+        let policy = root.join("usr/sbin/policy-rc.d");
         // A policy that the machine already has is its own business, and stays.
-        let ours = !Path::new(POLICY).exists();
+        let ours = !policy.exists();
         if ours {
             // 101: "action forbidden by policy" (invoke-rc.d's interface).
-            std::fs::write(POLICY, "#!/bin/sh\nexit 101\n")
-                .with_context(|| format!("cannot write {POLICY}"))?;
-            std::fs::set_permissions(POLICY, Permissions::from_mode(0o755))?;
+            std::fs::write(&policy, "#!/bin/sh\nexit 101\n")
+                .with_context(|| format!("cannot write {}", policy.display()))?;
+            std::fs::set_permissions(&policy, Permissions::from_mode(0o755))?;
         }
-        Ok(Self { ours })
+        Ok(Self { policy, ours })
     }
 }
 
 impl Drop for NoServices {
     fn drop(&mut self) {
         if self.ours {
-            let _ = std::fs::remove_file(POLICY);
+            let _ = std::fs::remove_file(&self.policy);
         }
     }
 }
-
-const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 fn found(program: &str) -> bool {
     on_path(program) || on_path(&format!("../sbin/{program}"))

@@ -6,8 +6,8 @@ import { Compose } from '../rig/containers.mjs';
 import { bridgeTransport, everybodySeesEverybody, stream } from '../rig/media.mjs';
 import { sleep, until } from '../rig/server.mjs';
 
-// The small image only where it was built.
-const images = ['plausch/plausch', ...(process.env.PLAUSCH_STATIC ? ['plausch-static/plausch'] : [])];
+// On a Debian, and from nothing.
+const images = ['plausch/plausch', 'plausch-scratch/plausch'];
 
 for (const image of images) describe(`one container of ${image}`, () => {
   let compose, browser;
@@ -60,9 +60,11 @@ for (const image of images) describe(`one container of ${image}`, () => {
     await compose.do('down', '--timeout', '10');
     const again = performance.now();
     await compose.do('up', '-d', '--pull', 'never');
+    let why;
     for (const p of all) {
-      await until('the new container', () => fetch('http://localhost/', { redirect: 'manual' }).then(() => true, () => false), 20000, 20);
-      await p.join('rathaus', { resolution: 360 });
+      // Until then ports are published that nobody answers on, and a browser gives up what it loads when the network changes.
+      const joined = () => p.join('rathaus', { resolution: 360 }).then(() => true, (e) => { why = e; });
+      await until('a meeting in the new container', joined, 20000, 20).catch((e) => { throw new Error(`${e.message}: ${why}`); });
     }
     await until('the first media', async () => {
       const [from, to] = all;
@@ -79,4 +81,19 @@ for (const image of images) describe(`one container of ${image}`, () => {
     const { State: state } = await compose.inspect('plausch');
     assert.deepEqual([state.ExitCode, state.OOMKilled], [0, false], log);
   });
+});
+
+// Over IPv6 nobody came in: Docker passes it on as it is where its network has it, and inside only IPv4 was listened on.
+test('a network with IPv6 brings people in over both', async () => {
+  const network = 'networks: { default: { enable_ipv6: true, ipam: { config: [{ subnet: "fd00:7::/64" }] } } }\n';
+  const compose = new Compose(['docker/compose.yml'], ['PUBLIC_URL=https://localhost'], network);
+  try {
+    await compose.up();
+    for (const host of ['127.0.0.1', '[::1]']) {
+      const answer = await fetch(`http://${host}/`, { redirect: 'manual' });
+      assert.match(answer.headers.get('location') ?? '', /^https:/, host);
+    }
+  } finally {
+    await compose.end();
+  }
 });

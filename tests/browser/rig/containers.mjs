@@ -36,6 +36,11 @@ export class Compose {
     }
   }
 
+  // Up, and all are healthy.
+  async up() {
+    await this.do('up', '-d', '--pull', 'never', '--wait').catch(async (e) => { throw new Error(`${e.message}\n${await this.do('logs')}`); });
+  }
+
   // What Docker knows of a service's container.
   async inspect(service) {
     const id = (await this.do('ps', '--all', '--quiet', service)).trim();
