@@ -1,6 +1,7 @@
 //! Command line, file and environment in; a running all-in-one, or one role, out.
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod acme;
 mod admin;
 mod cli;
@@ -38,7 +39,11 @@ use crate::options::{Role, SETTINGS, Settings, useless};
 /// The program: reads what it was asked for and does it until it is told to end.
 pub fn start() -> ExitCode {
     let env = Environment::of(std::env::vars_os());
-    let done = cli::read(std::env::args_os(), None, &env).and_then(|asked| match asked {
+    let asked = match accounts::prosodyctl::is_name(std::env::args_os().next().as_deref()) {
+        true => accounts::prosodyctl::read(std::env::args_os(), &env),
+        false => cli::read(std::env::args_os(), None, &env),
+    };
+    let done = asked.and_then(|asked| match asked {
         Asked::Print(text) => {
             service::output::say(text);
             Ok(0)

@@ -81,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) modules: Vec<String>,
     pub(crate) strict_nicks: bool,
     pub(crate) external_services: Vec<prosody_core::ExternalService>,
+    /// Folder for what outlives a restart.
+    pub(crate) state: PathBuf,
     pub(crate) turn: Option<OwnTurn>,
     pub(crate) av_moderation: bool,
     pub(crate) end_conference: bool,
@@ -219,6 +221,7 @@ impl Settings {
             modules: modules(e)?,
             strict_nicks: e.is_on("rooms.strict_nicks"),
             external_services,
+            state: state(e)?,
             turn,
             av_moderation: e.is_on("rooms.av_moderation"),
             end_conference: e.is_on("rooms.end_conference"),
@@ -265,6 +268,15 @@ impl Settings {
             },
         })
     }
+}
+
+/// The folder for what outlives a restart.
+fn state(e: &Effective) -> Result<PathBuf, StartError> {
+    let state = PathBuf::from(e.text("state.dir"));
+    if !state.is_absolute() {
+        return Err(e.bad("state.dir", "must be a folder, from `/` on"));
+    }
+    Ok(state)
 }
 
 fn listen(e: &Effective, key: &str) -> Result<SocketAddr, StartError> {

@@ -1,5 +1,6 @@
 //! The built program from outside: starts, answers, drains; and what a wrong start says and exits with.
 
+mod accounts;
 mod commands;
 mod moving;
 mod proxies;

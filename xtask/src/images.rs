@@ -81,6 +81,8 @@ pub(crate) fn lay_out(program: &Path, web: Option<&Path>) -> Result<PathBuf> {
     std::fs::create_dir_all(&bin)?;
     std::fs::DirBuilder::new().mode(0o700).create(folder.join("state"))?;
     std::fs::copy(program, bin.join("plausch")).with_context(|| program.display().to_string())?;
+    // What howtos type; the program goes by its name.
+    std::os::unix::fs::symlink("plausch", bin.join("prosodyctl"))?;
     let copy = |from: &Path, to: PathBuf| {
         std::fs::create_dir_all(&to)?;
         let mut cp = Command::new("cp");

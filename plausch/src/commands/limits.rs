@@ -16,3 +16,6 @@ pub(crate) const ENTRIES: usize = 20_000;
 
 /// Largest `.env` file that is read. Upstream's with all comments is 20 kB; worst case in memory: this twice.
 pub(crate) const ENV_FILE: u64 = 1024 * 1024;
+
+/// Bytes of a line with a new password. Who logs in with it may send 1,023; more was meant to be something else.
+pub(crate) const PASSWORD_BYTES: u64 = 4096;

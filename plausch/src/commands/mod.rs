@@ -14,6 +14,9 @@ use service::options::ConfigFile;
 use service::{Effective, Origin, Sources, StartError};
 
 use self::drain::{Drain, duration};
+use crate::accounts::password::Source;
+use crate::accounts::prosodyctl::Said;
+use crate::accounts::{self, Action, User};
 use crate::cli::{self, Environment};
 use crate::doctor::{self, Doctor, env_file, gather};
 use crate::foreign::custom::Custom;
@@ -57,6 +60,11 @@ pub(crate) enum Command {
     Setup(Setup),
     Support(Given, Code, Language),
     Migrate(Migrate),
+    User(User),
+    /// The doctor, as `prosodyctl check`: warnings are no failure.
+    Check(Doctor),
+    /// There is nothing to do but to say so.
+    Said(Said, Language),
 }
 
 /// All of them for the command line.
@@ -97,8 +105,62 @@ pub(crate) fn all() -> Vec<clap::Command> {
         with_options("support", "What the test-call page found at somebody who reads you its four letters. Exit code 0; 1 when there is no such code")
             .arg(Arg::new("code").value_name("CODE").required(true).help("The four letters; valid for 30 minutes."))
             .arg(language()),
+        user(),
         with_options("healthcheck", "Ask the server on this machine whether it is well: exit code 0 or 1"),
     ]
+}
+
+/// `user` and what it does.
+fn user() -> clap::Command {
+    let verb = |name, about| {
+        let language = Arg::new("lang").long("lang").value_name("de|en");
+        cli::options(clap::Command::new(name))
+            .about(about)
+            .arg(language.help("Language; without it, that of LC_ALL, LC_MESSAGES, LANG."))
+    };
+    let account =
+        || Arg::new("account").value_name("NAME").required(true).help("NAME on the main host, or NAME@HOST.");
+    let password = || {
+        Arg::new("password-file")
+            .long("password-file")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("The password is its first line; - is standard input. Without it, you are asked.")
+    };
+    clap::Command::new("user")
+        .about("Accounts of people: make, change, list. They count at the next login. Exit code 0; 1 when it was not done")
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .subcommand(verb("add", "Make an account").arg(account()).arg(password()))
+        .subcommand(verb("passwd", "Give an account another password").arg(account()).arg(password()))
+        .subcommand(verb("del", "Delete an account").arg(account()))
+        .subcommand(verb("disable", "Let nobody log in with an account").arg(account()))
+        .subcommand(verb("enable", "Let people log in with it again").arg(account()))
+        .subcommand(
+            verb("list", "List accounts")
+                .arg(Arg::new("host").value_name("HOST").help("Those of this host."))
+                .arg(Arg::new("containing").long("containing").value_name("TEXT").help("Those with this in their name.")),
+        )
+        .subcommand(verb("import", "Take over accounts from Prosody, or from `plausch migrate`").arg(
+            Arg::new("folder").value_name("DIR").required(true).value_parser(clap::value_parser!(PathBuf)).help(
+                "Prosody's data, such as /var/lib/prosody, or the folder `accounts` that migrate has written.",
+            ),
+        ))
+}
+
+/// What is to be done with which account.
+fn action(verb: &str, m: &ArgMatches) -> Action {
+    let name = || text(m, "account").unwrap_or_default().to_owned();
+    let password = || m.get_one::<PathBuf>("password-file").cloned().map_or(Source::Asked, Source::File);
+    match verb {
+        "add" => Action::Add(name(), password()),
+        "passwd" => Action::Password(name(), password()),
+        "del" => Action::Delete(name()),
+        "enable" => Action::Enable(name(), true),
+        "disable" => Action::Enable(name(), false),
+        "import" => Action::Import(m.get_one::<PathBuf>("folder").cloned().unwrap_or_default()),
+        _ => Action::List(text(m, "host").map(str::to_owned), text(m, "containing").map(str::to_owned)),
+    }
 }
 
 /// A command of this name, from its arguments.
@@ -108,6 +170,10 @@ pub(crate) fn read(
     file: Option<ConfigFile>,
     env: &Environment,
 ) -> Result<Command, StartError> {
+    let (verb, matches) = match matches.subcommand() {
+        Some((verb, inner)) => (verb, inner),
+        None => ("", matches),
+    };
     let given = |env: &Environment, role| {
         let (effective, file, custom) = match cli::layers(matches, file, env, gather::usual_file(), role) {
             Ok(layers) => (Ok(layers.effective), layers.file, layers.custom),
@@ -154,6 +220,11 @@ pub(crate) fn read(
                 language: language(matches, env)?,
             }))
         }
+        "user" => Ok(Command::User(User {
+            what: action(verb, matches),
+            given: given(env, Role::AllInOne),
+            language: language(matches, env)?,
+        })),
         "drain" => {
             let wait =
                 text(matches, "wait").map(|t| duration(t).map_err(|why| bad("--wait", why))).transpose()?;
@@ -209,6 +280,15 @@ pub(crate) fn run(command: Command) -> Result<u8, StartError> {
         Command::Support(given, code, language) => support::run(&given.effective?, code, language),
         Command::Setup(asked) => setup::run(&asked),
         Command::Migrate(asked) => migrate::run(&asked),
+        Command::User(asked) => accounts::run(asked),
+        Command::Check(asked) => Ok(u8::from(doctor::run(asked) > 1)),
+        Command::Said(said, language) => {
+            let text = said.words.text(language);
+            if !text.is_empty() {
+                service::output::say(format!("{text}\n"));
+            }
+            Ok(said.code)
+        }
     }
 }
 
@@ -251,6 +331,9 @@ mod tests {
             (&["doctor", "--env-file", "/nonexistent/.env"], "/nonexistent/.env"),
             (&["support", "OOOO"], "four letters"),
             (&["docter"], "doctor"),
+            (&["user", "add"], "NAME"),
+            (&["user", "ad", "anna"], "add"),
+            (&["user"], "user"),
         ] {
             let line = asked(args).unwrap_err().to_string();
             assert!(line.contains(word) && !line.contains('\n'), "{line}");
@@ -270,6 +353,8 @@ mod tests {
             include_str!("../../../docs/admin/umzug.md"),
             include_str!("../../../docs/admin/doctor.md"),
             include_str!("../../../docs/admin/test-call.md"),
+            include_str!("../../../docs/admin/accounts.md"),
+            include_str!("../../../docs/admin/konten.md"),
             include_str!("../../../docs/admin/roles.md"),
             include_str!("../../../docs/admin/rollen.md"),
         ];

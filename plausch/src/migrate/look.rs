@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use service::StartError;
+use service::{StartError, SystemEntropy};
 
 use super::Found;
-use super::accounts::{self, Accounts};
 use super::site;
 use super::tree::Tree;
+use crate::accounts::prosody::{self, Host};
 use crate::commands::env_file;
 use crate::doctor::checks::Finding;
 use crate::foreign::custom::{self, Custom, Program};
@@ -27,7 +27,9 @@ pub(super) struct Seen {
     /// Files that are not read.
     pub(super) unread: Vec<PathBuf>,
     /// People with a password of their own.
-    pub(super) accounts: Vec<Accounts>,
+    pub(super) accounts: Vec<Host>,
+    /// Where they can be taken from.
+    pub(super) data: PathBuf,
     pub(super) debian: Option<Debian>,
     /// What is to be said already.
     pub(super) found: Found,
@@ -125,7 +127,8 @@ fn docker(env: &Path) -> Result<Seen, StartError> {
     for data in ["storage/prosody/data", "prosody/config/data"] {
         // Today's images copy the older folder once, so that both hold the same people.
         if seen.accounts.is_empty() {
-            seen.accounts = accounts::look(&tree, &config.join(data));
+            seen.data = config.join(data);
+            seen.accounts = prosody::look(&tree, &seen.data, &mut SystemEntropy, prosody::is_people_s);
         }
     }
     seen.unread.extend(tree.refused());
@@ -204,7 +207,8 @@ fn debian(tree: &Tree, etc: &Path, host: String, config_js: PathBuf) -> Seen {
     }
     seen.unread.extend(tree.file(&etc.join("prosody/prosody.cfg.lua")));
     turn(tree, &etc.join("turnserver.conf"), &host, &mut seen);
-    seen.accounts = accounts::look(tree, &etc.join("../var/lib/prosody"));
+    seen.data = etc.join("../var/lib/prosody");
+    seen.accounts = prosody::look(tree, &seen.data, &mut SystemEntropy, prosody::is_people_s);
     let web = etc.join("../usr/share/jitsi-meet");
     let web = tree.file(&web.join("index.html")).and_then(|f| f.parent().map(Path::to_owned));
     if let Some(text) = tree.text(&config_js)

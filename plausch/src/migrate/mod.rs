@@ -2,10 +2,9 @@
 //!
 //! Files are written only when nothing that keeps people out would be lost on the way, and never where the old ones are.
 
-mod accounts;
 mod look;
 mod site;
-mod tree;
+pub(crate) mod tree;
 mod write;
 
 use std::collections::BTreeMap;
@@ -45,7 +44,10 @@ type Values = BTreeMap<&'static str, String>;
 
 /// 0: all of it; 1: something is different or missing; 2: something has to be decided first, and nothing was written.
 pub(crate) fn run(asked: &Migrate) -> Result<u8, StartError> {
-    let seen = look::at(&asked.from)?;
+    let mut seen = look::at(&asked.from)?;
+    if let To::Folder(folder) = &asked.to {
+        seen.data = folder.join("config").join(ACCOUNTS);
+    }
     let (mut values, mut found) = judge(&seen);
     let mut text = plan(&seen, &values, &mut found);
     let worst = |found: &Found| found.iter().map(|(_, f)| f.level).max().unwrap_or(Level::Green);
@@ -154,19 +156,19 @@ fn judge(seen: &Seen) -> (Values, Found) {
             ),
         ));
     }
-    for a in &seen.accounts {
-        let (host, keys, plain, odd) = (&a.host, a.keys, a.plain, a.odd);
-        let count = keys + plain + odd;
+    for host in &seen.accounts {
+        let (name, all, plain) = (&host.name, host.accounts.len(), host.plain);
+        let (keys, odd, from) = (all - plain, host.odd.len(), seen.data.display());
         found.push((
             "accounts",
             Finding::yellow(
                 words!(
-                    "{count} accounts of people on {host} have no place yet ({keys} with SCRAM keys, {plain} with the password, {odd} not understood)",
-                    "{count} Konten von Leuten auf {host} haben noch keinen Platz ({keys} mit SCRAM-Schlüsseln, {plain} mit dem Passwort, {odd} nicht zu verstehen)"
+                    "{all} accounts of people on {name} can go on with their passwords ({keys} have SCRAM keys, {plain} the password itself, of which keys are made); {odd} more are not understood",
+                    "{all} Konten von Leuten auf {name} können mit ihren Passwörtern weitergelten ({keys} haben SCRAM-Schlüssel, {plain} das Passwort selbst, aus dem Schlüssel werden); {odd} weitere sind nicht zu verstehen"
                 ),
                 words!(
-                    "keep the old data: they are not changed",
-                    "die alten Daten aufheben: sie werden nicht verändert"
+                    "once the new server is set up: plausch user import {from}",
+                    "wenn der neue Server eingerichtet ist: plausch user import {from}"
                 ),
             ),
         ));
@@ -241,6 +243,9 @@ fn docker(seen: &Seen, found: &mut Found) -> Values {
     }
     values
 }
+
+/// Folder for accounts, beside the other copies.
+pub(super) const ACCOUNTS: &str = "accounts";
 
 /// Where the old web container kept what Let's Encrypt issued.
 pub(super) const ISSUED: &str = "acme-certs";

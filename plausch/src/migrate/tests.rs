@@ -1,6 +1,9 @@
 //! What was found in; which options and what lines become of it, compared.
 
+use prosody_core::AccountRecord;
+
 use super::*;
+use crate::accounts::prosody::Host;
 use crate::foreign::custom::{Custom, Restriction, Said};
 
 fn seen(env: &[(&str, &str)]) -> Seen {
@@ -93,11 +96,14 @@ fn nothing_that_keeps_people_out_is_lost_on_the_way() {
 fn what_is_not_read_and_has_no_place_is_said_and_nonsense_gives_no_file() {
     let mut there = seen(&[]);
     there.unread.push("/c/x/own.lua".into());
-    there.accounts.push(accounts::Accounts { host: "meet.jitsi".into(), keys: 2, plain: 0, odd: 1 });
+    let keys = AccountRecord::with_password("x", &mut service::SystemEntropy, 1);
+    let accounts = vec![("anna@meet.jitsi".parse().unwrap(), keys)];
+    there.accounts.push(Host { name: "meet.jitsi".into(), accounts, plain: 0, odd: vec!["x.dat".into()] });
+    there.data = "/old/data".into();
     let said: Vec<String> = judged(&there).1.into_iter().map(|(_, f)| f.says.de).collect();
     assert!(
         said.iter().any(|s| s.contains("own.lua"))
-            && said.iter().any(|s| s.contains("3 Konten") && s.contains("2 mit SCRAM")),
+            && said.iter().any(|s| s.contains("1 Konten") && s.contains("1 weitere")),
         "{said:?}"
     );
     let (text, found) = judged(&seen(&[("JVB_PORT", "many")]));

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use prosody_server::AccountStore;
+
 use super::Values;
 use super::look::Seen;
 use super::tree::Tree;
@@ -43,6 +45,10 @@ pub(super) fn copies(folder: &Path, seen: &Seen, values: &mut Values) -> io::Res
             }
         }
         values.insert("http.custom", folder.join("config").display().to_string());
+    }
+    let accounts = AccountStore::at(&folder.join("config").join(super::ACCOUNTS));
+    for (jid, record) in seen.accounts.iter().flat_map(|host| &host.accounts) {
+        accounts.write(jid, record).map_err(io::Error::other)?;
     }
     Ok(())
 }

@@ -32,10 +32,7 @@ pub(super) fn wish(e: &Effective, public_url: Option<&str>) -> Result<Option<Wis
     if given("https.certificate").is_some() {
         return Err(e.bad(on, "stands against `https.certificate`: remove one of them"));
     }
-    let state = PathBuf::from(e.text("state.dir"));
-    if !state.is_absolute() {
-        return Err(e.bad("state.dir", "must be a folder, from `/` on"));
-    }
+    let state = super::state(e)?;
     let directory = directory(e)?;
     let external = external(e)?;
     if external.is_none() && directory == ZeroSsl::Production.url() {

@@ -572,7 +572,7 @@ const OWN: &[Setting] = &[
         "state",
         &["PLAUSCH_STATE"],
         "/var/lib/plausch",
-        "Folder for what outlives a restart: certificates of https.acme and the key of its account. Made when it is needed.",
+        "Folder for what outlives a restart: accounts of people, certificates of https.acme and the key of its account. Made when it is needed.",
     ),
     text(
         "log.filter",

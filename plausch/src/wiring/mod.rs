@@ -29,6 +29,11 @@ use crate::support::Support;
 use crate::tls::Certificate;
 use crate::{admin, greeting, serve};
 
+/// The XMPP server's options as these settings have them.
+pub(crate) fn xmpp_options(settings: &Settings) -> prosody_server::Raw {
+    xmpp::options(settings)
+}
+
 /// What the parts are started with and report to.
 struct Process<'a> {
     role: Role,

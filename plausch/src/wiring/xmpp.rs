@@ -7,11 +7,28 @@ use service::{Exposition, StartError, State};
 use xmpp_link::{Attach, Link};
 
 use super::{Process, Routes, part};
-use crate::options::HostTables;
+use crate::options::{HostTables, Settings};
 
 /// Starts the server with its TCP listener.
 pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes), StartError> {
     let s = p.settings;
+    let mut config = Config::from_raw(options(s)).map_err(|e| part(PART, e))?;
+    config.core.external_services.clone_from(&s.external_services);
+    let server = prosody_server::start(config, p.shutdown.watch()).await?;
+    let (health, numbers, ended) = (server.clone(), server.clone(), server.clone());
+    p.health.add(
+        "xmpp",
+        move || if health.is_running() { State::Healthy } else { State::Hard("stopped".into()) },
+    );
+    p.metrics.add(move |out| expose(&numbers, out));
+    p.shutdown.spawn("xmpp server", async move { ended.ended().await });
+    let routes =
+        Routes { public: server.router(), admin: server.health_router().merge(server.inside_router()) };
+    Ok((server, routes))
+}
+
+/// What the settings say to the server.
+pub(super) fn options(s: &Settings) -> Raw {
     let secret = |v: &Option<jitsi_xmpp::Sensitive<String>>| v.as_ref().map(|s| s.reveal().clone());
     let layout = match s.hosts.clone() {
         Some(HostTables { users, rooms, components }) => Raw { users, rooms, components, ..Raw::default() },
@@ -29,28 +46,16 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
             ..Raw::default()
         },
     };
-    let mut config = Config::from_raw(Raw {
+    Raw {
         listen: Some(s.xmpp),
         focus_password: secret(&s.focus.password),
         require_encryption: Some(s.require_encryption),
         jvb_user: Some(s.bridge.user.clone()),
         jvb_password: secret(&s.bridge.password),
         reservations: s.reservations.clone(),
+        state: Some(s.state.clone()),
         ..layout
-    })
-    .map_err(|e| part(PART, e))?;
-    config.core.external_services.clone_from(&s.external_services);
-    let server = prosody_server::start(config, p.shutdown.watch()).await?;
-    let (health, numbers, ended) = (server.clone(), server.clone(), server.clone());
-    p.health.add(
-        "xmpp",
-        move || if health.is_running() { State::Healthy } else { State::Hard("stopped".into()) },
-    );
-    p.metrics.add(move |out| expose(&numbers, out));
-    p.shutdown.spawn("xmpp server", async move { ended.ended().await });
-    let routes =
-        Routes { public: server.router(), admin: server.health_router().merge(server.inside_router()) };
-    Ok((server, routes))
+    }
 }
 
 /// A link for a role of this process, logged in as `jid` without a password.

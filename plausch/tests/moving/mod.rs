@@ -147,7 +147,8 @@ fn a_migration_from_containers_carries_what_is_there_in_both_generations() {
         for word in [
             "static-mappings in ",
             "JICOFO_CONF_MAX_VIDEO_SENDERS",
-            "1 accounts of people on meet.jitsi have no place yet (1 with SCRAM keys",
+            "1 accounts of people on meet.jitsi can go on with their passwords (1 have SCRAM keys",
+            "plausch user import new/config/accounts",
             "location = /imprint",
             "cert.crt goes on",
         ] {
@@ -172,7 +173,9 @@ fn a_migration_from_containers_carries_what_is_there_in_both_generations() {
         for (report, word) in [("report.txt", "goes on"), ("bericht.txt", "gilt weiter")] {
             assert!(fs::read_to_string(at.join("new").join(report)).unwrap().contains(word));
         }
-        for file in ["plausch.toml", ".env", "config/privkey.pem", "config/fullchain.pem", "report.txt"] {
+        let anna = "config/accounts/meet.jitsi/anna.account";
+        for file in ["plausch.toml", ".env", "config/privkey.pem", "config/fullchain.pem", "report.txt", anna]
+        {
             let mode = fs::metadata(at.join("new").join(file)).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode, 0o600, "{file}");
         }

@@ -59,8 +59,10 @@ pub struct ExternalService {
 pub struct Config {
     /// Which domains there are, and what each is for.
     pub hosts: Table,
-    /// Accounts with a password, on any host.
+    /// Accounts with a password, on any host. They have the last word.
     pub accounts: Vec<Account>,
+    /// Whether there are more accounts than those, which the shell is asked for.
+    pub more_accounts: bool,
     /// Owners of every room, who may create rooms: focus, jvb, jibri, jigasi.
     pub admins: Vec<BareJid>,
     /// Accounts without the client limits: focus, jvb.
@@ -103,6 +105,7 @@ impl Config {
         let mut config = Self {
             hosts: Table::docker(domain),
             accounts: Vec::new(),
+            more_accounts: false,
             admins: vec![focus.clone(), jvb.clone()],
             unlimited: vec![focus.clone(), jvb],
             focus: focus.clone(),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jitsi_xmpp::Element;
-use jitsi_xmpp::sasl::ScramServer;
+use jitsi_xmpp::sasl::{ScramFirst, ScramServer};
 use prosody_token::Claims;
 
 use crate::auth::guesses::Attempt;
 use crate::identity::HostId;
-use crate::output::SessionQuery;
+use crate::output::{QuestionId, SessionQuery};
 use crate::session::SessionId;
 
 /// How stanzas are framed.
@@ -53,6 +53,8 @@ pub(crate) enum Exchange {
     None,
     /// A password that has to wait for its turn.
     Waiting(Box<Waiting>),
+    /// The account is being looked at.
+    Looking(Box<Looking>),
     /// SCRAM: the challenge is out.
     Scram(Box<Scram>),
 }
@@ -60,6 +62,15 @@ pub(crate) enum Exchange {
 /// An `<auth/>` that is looked at later.
 pub(crate) struct Waiting {
     pub(crate) auth: Element,
+    pub(crate) attempt: Attempt,
+}
+
+/// A login whose account the shell looks at.
+pub(crate) struct Looking {
+    pub(crate) id: QuestionId,
+    /// The client's first message, when it wants an exchange.
+    pub(crate) first: Option<ScramFirst>,
+    pub(crate) node: String,
     pub(crate) attempt: Attempt,
 }
 

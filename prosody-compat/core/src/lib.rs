@@ -15,6 +15,7 @@
 //! | [`Server::handle_framing_error`] | the transport's own framing broke, or a frame is over the limit | – |
 //! | [`Server::handle_closed`] | the transport is gone or the shell dropped it (slow reader) | – |
 //! | [`Server::handle_answer`] | a question of [`Output::Ask`] was answered, or nobody was there | – |
+//! | [`Server::handle_account`] | an account of [`Output::Account`] was looked at | – |
 //! | [`Server::handle_http`] | the admin asks over HTTP for one of [`Server::http_paths`] | answered by [`Output::Reply`] |
 //! | [`Server::handle_shutdown`] | the server stops | – |
 //!
@@ -83,12 +84,13 @@ mod timers;
 mod vhost;
 
 pub use auth::Mechanism;
+pub use auth::record::{AccountRecord, NotUnderstood};
 pub use config::{Account, Config, ConfigError, Credentials, ExternalService};
 pub use counters::{Counter, Counters};
 pub use limits::Limits;
 pub use output::{
-    Answer, CloseReason, ConnId, Frame, FramingError, HttpReply, HttpRequest, Output, Question, QuestionId,
-    RequestId, SessionQuery, Transport,
+    AccountAnswer, AccountQuestion, Answer, CloseReason, ConnId, Frame, FramingError, HttpReply, HttpRequest,
+    Output, Proof, Question, QuestionId, RequestId, SessionQuery, Transport,
 };
 pub use policy::Policy;
 pub use prosody_token as token;

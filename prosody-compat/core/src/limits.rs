@@ -302,3 +302,12 @@ pub mod reservations {
     /// Characters of a refusal's text. 1,000: people read it.
     pub const TEXT_CHARS: usize = 1_000;
 }
+
+/// What is kept of an account (`auth/record.rs`).
+pub mod record {
+    /// Bytes of its file. 4 KiB: ours have 400; one is read at a time.
+    pub const BYTES: usize = 4 * 1024;
+
+    /// Bytes of a salt. 256: ours have 16, Prosody's 36. It goes to whoever tries to log in.
+    pub const SALT_BYTES: usize = 256;
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use budget::Network;
 use bytes::Bytes;
-use jitsi_xmpp::{FullJid, Sensitive};
+use jitsi_xmpp::sasl::{Credentials, Hash};
+use jitsi_xmpp::{BareJid, FullJid, Sensitive};
 
 /// A connection, numbered by the shell; never used again after it closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,6 +151,39 @@ pub enum Answer {
     Late,
 }
 
+/// Somebody logs in with an account that the configuration does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountQuestion {
+    /// Which.
+    pub jid: BareJid,
+    /// What is to be known of it.
+    pub proof: Proof,
+}
+
+/// How somebody proves an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// With an exchange for which its keys are needed.
+    Keys(Hash),
+    /// With its password, prepared.
+    Password(Sensitive<String>),
+}
+
+/// What is known of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountAnswer {
+    /// The keys that were asked for.
+    Keys(Credentials),
+    /// The password is right.
+    Right,
+    /// The password is wrong, there are no such keys, or there is no such account.
+    Wrong,
+    /// Nobody may log in with it for now.
+    Disabled,
+    /// It cannot be looked at.
+    Unavailable,
+}
+
 /// A request over HTTP from the inside, numbered by the shell; never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
@@ -216,6 +250,15 @@ pub enum Output {
         id: QuestionId,
         /// What to ask. Boxed: it is rare, and larger than what is sent all the time.
         question: Box<Question>,
+    },
+    /// Look at this account, and report with `handle_account` in any case.
+    Account {
+        /// Who logs in.
+        conn: ConnId,
+        /// Goes back with the answer.
+        id: QuestionId,
+        /// What to look at. Boxed, as `Ask`.
+        question: Box<AccountQuestion>,
     },
     /// Answer this request of `handle_http`.
     Reply {

@@ -18,8 +18,8 @@ use crate::kept::Kept;
 use crate::module::Inside;
 use crate::muc::{self, Muc, later};
 use crate::output::{
-    Answer, CloseReason, ConnId, FramingError, HttpRequest, Output, QuestionId, RequestId, SessionQuery,
-    Transport,
+    AccountAnswer, Answer, CloseReason, ConnId, FramingError, HttpRequest, Output, QuestionId, RequestId,
+    SessionQuery, Transport,
 };
 use crate::rooms::Rooms;
 use crate::session::{IdMap, SessionId, Sessions};
@@ -201,6 +201,13 @@ impl Server {
     pub fn handle_answer(&mut self, now: Instant, id: QuestionId, answer: &Answer) {
         self.world.now = now;
         later::answer(&mut self.muc(), id, answer);
+        self.settle();
+    }
+
+    /// What came of [`Output::Account`].
+    pub fn handle_account(&mut self, now: Instant, conn: ConnId, id: QuestionId, answer: AccountAnswer) {
+        self.world.now = now;
+        self.account_answer(conn, id, answer);
         self.settle();
     }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use prosody_token::TokenRules;
 
 use crate::auth::Mechanism;
+use crate::auth::record::AccountRecord;
 use crate::modules;
 use crate::policy::Policy;
 
@@ -31,7 +32,8 @@ pub struct UsersHost {
     pub domain: String,
     /// How they log in.
     pub login: Login,
-    /// Only these of the login's mechanisms, in this order; empty: all.
+    /// Only these of the login's mechanisms, in this order; empty: all, and for people's accounts those that every account has keys
+    /// for.
     pub mechanisms: Vec<Mechanism>,
     /// Upstream's names.
     pub modules: Vec<String>,
@@ -263,12 +265,25 @@ impl Table {
 }
 
 impl UsersHost {
+    /// The mechanism that clients take here and for which an account has no keys.
+    pub fn lacks(&self, record: &AccountRecord) -> Option<Mechanism> {
+        let exchange = |m: Mechanism| match m {
+            Mechanism::Scram(hash) => Some((m, hash)),
+            _ => None,
+        };
+        let (mechanism, hash) = self.mechanisms().find_map(exchange)?;
+        (!record.has(hash)).then_some(mechanism)
+    }
+
     /// What it offers, best first.
     pub(crate) fn mechanisms(&self) -> impl Iterator<Item = Mechanism> {
         let all = self.login.mechanisms();
         let wanted = self.mechanisms.iter().copied().filter(move |m| all.contains(m));
-        let all = all.iter().copied().filter(|_| self.mechanisms.is_empty());
-        wanted.chain(all)
+        let usual = match self.login {
+            Login::Accounts if self.public => Mechanism::FOR_PEOPLE,
+            _ => all,
+        };
+        wanted.chain(usual.iter().copied().filter(|_| self.mechanisms.is_empty()))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::identity::{HostId, Identity};
 use crate::kept::{Kept, Share, TooMuch};
 use crate::limits::pace;
 use crate::outbox::Outgoing;
-use crate::output::{Answer, ConnId, Frame, Output, Question, QuestionId};
+use crate::output::{AccountQuestion, Answer, ConnId, Frame, Output, Question, QuestionId};
 use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
 use crate::stream::sm::Ask;
@@ -249,6 +249,14 @@ impl World {
         self.out.push_back(Output::Ask { id, question: Box::new(question.clone()) });
         self.questions.insert(id, (asker, question));
         Some(id)
+    }
+
+    /// Has the shell look at an account; the answer goes to the login on this connection.
+    pub(crate) fn ask_account(&mut self, conn: ConnId, question: AccountQuestion) -> QuestionId {
+        self.next_question += 1;
+        let id = QuestionId(self.next_question);
+        self.out.push_back(Output::Account { conn, id, question: Box::new(question) });
+        id
     }
 
     /// Whether this is no answer yet: it is asked once more, a little later.

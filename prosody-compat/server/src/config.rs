@@ -10,6 +10,7 @@ use serde::Deserialize;
 use service::SystemEntropy;
 use service::certificate::CertificateFiles;
 
+use crate::accounts::AccountStore;
 use crate::table::{RawComponent, RawRooms, RawUsers, table};
 
 /// Options as written; what is absent takes the default of docker-jitsi-meet.
@@ -56,6 +57,8 @@ pub struct Raw {
     pub jvb_password: Option<String>,
     /// Further accounts.
     pub accounts: Vec<RawAccount>,
+    /// Folder for what outlives a restart, where more accounts are kept; absent: there are none.
+    pub state: Option<PathBuf>,
     /// `MAX_PARTICIPANTS` of one meeting; absent: no bound but the server's.
     pub max_participants: Option<usize>,
     /// Connections of all kinds at once. 20,000.
@@ -91,6 +94,8 @@ pub struct Config {
     pub listen: Option<SocketAddr>,
     /// For STARTTLS; `None`: self-signed.
     pub certificate: Option<CertificateFiles>,
+    /// Accounts beside those of the configuration.
+    pub accounts: Option<AccountStore>,
 }
 
 /// Why options cannot be served. Blame: the admin. Consequence: no start.
@@ -174,7 +179,8 @@ impl Config {
             (None, None) => None,
             _ => return Err(ConfigError::Certificate),
         };
-        Ok(Self { core, listen: raw.listen, certificate })
+        let accounts = raw.state.as_deref().map(AccountStore::new);
+        Ok(Self { core, listen: raw.listen, certificate, accounts })
     }
 
     /// The password of an account, for the roles wired in the same configuration.

@@ -6,6 +6,7 @@
 //! management lets its client resume.
 #![forbid(unsafe_code)]
 
+pub mod accounts;
 mod backlog;
 pub mod config;
 mod connection;
@@ -27,11 +28,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use service::{StartError, SystemEntropy};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use xmpp_link::ServerEnd;
 
 use crate::owner::Shared;
 
+pub use accounts::AccountStore;
 pub use config::{Config, ConfigError, Raw};
 pub use counters::ShellCounters;
 
@@ -65,7 +67,7 @@ pub struct TooManyConnections;
 /// Starts the server and, where configured, its TCP listener. When `shutdown` becomes true all streams end with
 /// `system-shutdown`.
 pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<ServerHandle, StartError> {
-    let Config { mut core, listen, certificate } = config;
+    let Config { mut core, listen, certificate, accounts } = config;
     let mut listener = None;
     let mut acceptor = None;
     if let Some(address) = listen {
@@ -74,10 +76,16 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
         acceptor = Some(tls::acceptor(certificate.as_ref(), &domains)?);
     }
     core.offer_tls = acceptor.is_some();
+    core.more_accounts = accounts.is_some();
     let (shared, inputs) = Shared::new(&core.limits, shutdown);
+    let looks = accounts.map(|store| {
+        let (looks, asked) = mpsc::channel(limits::LOOKS);
+        tokio::spawn(accounts::look(store, asked, shared.inputs.clone()));
+        looks
+    });
     let server = prosody_core::Server::new(core, Box::new(SystemEntropy), std::time::Instant::now());
     let inside = server.http_paths().into();
-    tokio::spawn(owner::run(server, inputs, Arc::clone(&shared)));
+    tokio::spawn(owner::run(server, inputs, Arc::clone(&shared), looks));
     let mut tcp = None;
     if let Some(listener) = listener {
         tcp = listener.local_addr().ok();

@@ -125,6 +125,13 @@ pub const ANSWER_BYTES: usize = 64 * 1024;
 /// for 10,000. Reason: a program that asks gives up by then, and asks again.
 pub const INSIDE: Duration = Duration::from_secs(10);
 
+/// Logins that wait until their account was looked at; those beyond are told to come again. Reason: a town that comes back at
+/// once, with 5 ms for each password; about 1 KiB each.
+pub const LOOKS: usize = 4_096;
+
+/// Bytes of an account's or host's name as a file is called. Reason: file systems end at 255, and an ending follows.
+pub const ACCOUNT_NAME_BYTES: usize = 240;
+
 /// How old the numbers of `ServerHandle::stats` may be: whoever asks without pause costs one walk over the rooms per 50 ms.
 /// Not a bound: an interval.
 pub const STATS_AGE: Duration = Duration::from_millis(50);

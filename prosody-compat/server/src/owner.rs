@@ -11,12 +11,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use budget::Network;
 use bytes::Bytes;
 use prosody_core::{
-    Answer, ConnId, Counters, FramingError, HttpReply, HttpRequest, Output, QuestionId, RequestId, Server,
-    SessionQuery, Stats, Transport,
+    AccountAnswer, Answer, ConnId, Counters, FramingError, HttpReply, HttpRequest, Output, QuestionId,
+    RequestId, Server, SessionQuery, Stats, Transport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::{task, time};
 
+use crate::accounts::Look;
 use crate::connection::{Order, Sink};
 use crate::counters::{Tally, bump};
 use crate::limits;
@@ -53,6 +54,12 @@ pub(crate) enum Input {
     Answer {
         id: QuestionId,
         answer: Answer,
+    },
+    /// What became of a look at an account.
+    Account {
+        conn: ConnId,
+        id: QuestionId,
+        answer: AccountAnswer,
     },
     /// Somebody inside asks over HTTP.
     Http {
@@ -131,9 +138,16 @@ impl Shared {
 }
 
 /// Runs the server until the shutdown; then every connection is told so and closed.
-pub(crate) async fn run(server: Server, mut inputs: mpsc::Receiver<Input>, shared: Arc<Shared>) {
+pub(crate) async fn run(
+    server: Server,
+    mut inputs: mpsc::Receiver<Input>,
+    shared: Arc<Shared>,
+    looks: Option<mpsc::Sender<Look>>,
+) {
     let mut owner = Owner {
         server,
+        looks,
+        unlooked: Vec::new(),
         sinks: foldhash::HashMap::default(),
         strangers: HashMap::new(),
         asked: HashMap::new(),
@@ -201,6 +215,10 @@ async fn at(instant: Option<Instant>) {
 
 struct Owner {
     server: Server,
+    /// Where accounts are looked at, if there are any but those of the configuration.
+    looks: Option<mpsc::Sender<Look>>,
+    /// Logins whose account cannot be looked at now.
+    unlooked: Vec<(ConnId, QuestionId)>,
     /// By a number that we gave out: nobody can choose keys that collide.
     sinks: foldhash::HashMap<ConnId, Sink>,
     /// Of those who are not logged in.
@@ -238,6 +256,9 @@ impl Owner {
             }
             Input::Answer { id, answer } => {
                 self.step(None, |server, now| server.handle_answer(now, id, &answer));
+            }
+            Input::Account { conn, id, answer } => {
+                self.step(Some(conn), |server, now| server.handle_account(now, conn, id, answer));
             }
             Input::Http { request, reply } => {
                 self.next_request += 1;
@@ -289,6 +310,13 @@ impl Owner {
                         outside::ask(self.shared.inputs.clone(), id, *question);
                         continue;
                     }
+                    Output::Account { conn, id, question } => {
+                        let look = Look { conn, id, question: *question };
+                        if self.looks.as_ref().is_none_or(|looks| looks.try_send(look).is_err()) {
+                            self.unlooked.push((conn, id));
+                        }
+                        continue;
+                    }
                     Output::Reply { id, reply } => {
                         // Fails only when nobody waits any more.
                         let _ = self.asked.remove(&id).map(|asker| asker.send(reply));
@@ -312,8 +340,17 @@ impl Owner {
                     self.forget(id);
                 }
             }
-            if slow.is_empty() {
+            let unlooked = std::mem::take(&mut self.unlooked);
+            if slow.is_empty() && unlooked.is_empty() {
                 return;
+            }
+            for (conn, id) in unlooked {
+                let server = &mut self.server;
+                let told = || server.handle_account(now, conn, id, AccountAnswer::Unavailable);
+                if catch_unwind(AssertUnwindSafe(told)).is_err() {
+                    bump(&self.shared.tally.panics);
+                    tracing::error!("an account that was not looked at made the XMPP server panic");
+                }
             }
             // The server hears of it after all effects of the input are out, as its contract wants.
             for id in slow {

@@ -40,18 +40,29 @@ const OUTWARD: &[(&str, &[&str])] = &[
     ("to_socket_addrs", &["plausch/src/doctor/gather.rs"]),
 ];
 /// Calls that leave something on the disk, each with the files that may: the admin's token, when a file for it is named, what
-/// certificates need to be renewed, when they are asked for, and the configuration that `plausch setup` writes. Nothing of a
-/// meeting may.
+/// certificates need to be renewed, when they are asked for, the configuration that `plausch setup` writes, and accounts that an admin
+/// makes. Nothing of a meeting may.
 const TO_DISK: &[(&str, &[&str])] = &[
     (
         "OpenOptions",
-        &["plausch/src/options/values.rs", "plausch/src/acme/store.rs", "plausch/src/setup/write.rs"],
+        &[
+            "plausch/src/options/values.rs",
+            "plausch/src/acme/store.rs",
+            "plausch/src/setup/write.rs",
+            "prosody-compat/server/src/accounts.rs",
+        ],
     ),
     ("fs::write", &[]),
     ("File::create", &[]),
     ("create_dir", &[]),
-    ("DirBuilder", &["plausch/src/acme/store.rs", "plausch/src/setup/write.rs"]),
-    ("fs::rename", &["plausch/src/acme/store.rs", "plausch/src/setup/write.rs"]),
+    (
+        "DirBuilder",
+        &["plausch/src/acme/store.rs", "plausch/src/setup/write.rs", "prosody-compat/server/src/accounts.rs"],
+    ),
+    (
+        "fs::rename",
+        &["plausch/src/acme/store.rs", "plausch/src/setup/write.rs", "prosody-compat/server/src/accounts.rs"],
+    ),
     ("fs::copy", &[]),
 ];
 

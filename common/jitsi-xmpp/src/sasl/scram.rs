@@ -97,6 +97,12 @@ impl Credentials {
             server_key: Sensitive::new(hash.hmac(&salted, b"Server Key")),
         }
     }
+
+    /// Whether they are made from this password; takes as long as making them.
+    pub fn are_of(&self, password: &str) -> bool {
+        let made = Self::derive(self.hash, password, &self.salt, self.iterations);
+        equal(made.stored_key.reveal(), self.stored_key.reveal())
+    }
 }
 
 /// Compares without telling where the difference is.

@@ -1,6 +1,7 @@
 //! Who may log in: a host, a name and a proof in; yes or no out.
 
 pub(crate) mod guesses;
+pub(crate) mod record;
 
 use std::collections::HashMap;
 
@@ -31,6 +32,11 @@ impl Accounts {
             (a.jid.clone(), Account { password: Sensitive::new(password), credentials: Vec::new() })
         };
         Self { by_jid: config.accounts.iter().map(account).collect() }
+    }
+
+    /// Whether the configuration knows this account.
+    pub(crate) fn has(&self, jid: &BareJid) -> bool {
+        self.by_jid.contains_key(jid)
     }
 
     /// Whether this is the account's password. Takes the same time wherever the two differ.
@@ -83,6 +89,11 @@ impl Mechanism {
     /// What a host with accounts offers, best first.
     pub(crate) const WITH_PASSWORD: &[Self] =
         &[Self::Scram(Hash::Sha256), Self::Scram(Hash::Sha1), Self::Plain];
+
+    /// What a host with people's accounts offers unless the admin says otherwise. A client takes the best, whoever logs in with
+    /// it, and accounts that come from Prosody have keys of SHA-1 alone.
+    // compat: upstream offers these (test: compat_people_s_accounts_are_offered_what_upstream_s_are).
+    pub(crate) const FOR_PEOPLE: &[Self] = &[Self::Scram(Hash::Sha1), Self::Plain];
 
     /// The one of this name.
     pub fn named(name: &str) -> Option<Self> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use jitsi_xmpp::sasl::{Plain, SaslError, ScramFirst};
+use jitsi_xmpp::sasl::{Credentials, Plain, SaslError, ScramFirst};
 use jitsi_xmpp::xml::escape_text;
 use jitsi_xmpp::{BareJid, Element, Sensitive, ns};
 use prosody_token::{Claims, Refusal, TokenRules, Unverified};
@@ -15,9 +15,9 @@ use super::error::StreamError;
 use super::features;
 use crate::auth::Mechanism;
 use crate::auth::guesses::Attempt;
-use crate::connection::{Exchange, Framing, Scram, Stage, User, Waiting};
+use crate::connection::{Exchange, Framing, Looking, Scram, Stage, User, Waiting};
 use crate::counters::Counter;
-use crate::output::{ConnId, Output};
+use crate::output::{AccountAnswer, AccountQuestion, ConnId, Output, Proof, QuestionId};
 use crate::server::Server;
 use crate::timers::Timer;
 
@@ -25,24 +25,28 @@ use crate::timers::Timer;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum LoginError {
     Aborted,
+    AccountDisabled,
     EncryptionRequired,
     IncorrectEncoding,
     InvalidMechanism,
     MalformedRequest,
     NotAuthorized,
     Token(Refusal),
+    TemporaryAuthFailure,
 }
 
 impl LoginError {
     const fn condition(&self) -> &'static str {
         match self {
             Self::Aborted => "aborted",
+            Self::AccountDisabled => "account-disabled",
             Self::EncryptionRequired => "encryption-required",
             Self::IncorrectEncoding => "incorrect-encoding",
             Self::InvalidMechanism => "invalid-mechanism",
             Self::MalformedRequest => "malformed-request",
             Self::NotAuthorized => "not-authorized",
             Self::Token(refusal) => refusal.condition().as_str(),
+            Self::TemporaryAuthFailure => "temporary-auth-failure",
         }
     }
 
@@ -88,7 +92,7 @@ enum Step {
         data: Option<Vec<u8>>,
         token: Option<Arc<Claims>>,
     },
-    /// The password is looked at later.
+    /// The password, or the account, is looked at later.
     Wait,
 }
 
@@ -105,8 +109,10 @@ impl Server {
                 self.world.guesses.unused(w.attempt);
                 Exchange::None
             }
-            (Exchange::Waiting(w), ..) => {
-                *exchange = Exchange::Waiting(w);
+            // What was asked is looked at all the same, so that nothing is given back.
+            (Exchange::Looking(_), "abort", ns::SASL) => Exchange::None,
+            (waiting @ (Exchange::Waiting(_) | Exchange::Looking(_)), ..) => {
+                *exchange = waiting;
                 return self.fail(conn, StreamError::NotAuthorized);
             }
             (other, ..) => other,
@@ -178,6 +184,10 @@ impl Server {
                 let said = Plain::parse(&decode(e)?)?;
                 let jid = account(said.username.reveal(), &said.authzid, domain)?;
                 let Some(attempt) = self.attempt(conn, &jid, e, turn) else { return Ok(Step::Wait) };
+                if self.is_elsewhere(&jid) {
+                    self.look(conn, jid, Proof::Password(said.password), None, attempt);
+                    return Ok(Step::Wait);
+                }
                 if !self.accounts.check(&jid, said.password.reveal()) {
                     return Err(LoginError::NotAuthorized);
                 }
@@ -188,19 +198,16 @@ impl Server {
                 let first = ScramFirst::parse(&decode(e)?)?;
                 let jid = account(first.username(), first.authzid().unwrap_or_default(), domain)?;
                 let Some(attempt) = self.attempt(conn, &jid, e, turn) else { return Ok(Step::Wait) };
+                if self.is_elsewhere(&jid) {
+                    self.look(conn, jid, Proof::Keys(hash), Some(first), attempt);
+                    return Ok(Step::Wait);
+                }
                 let credentials = self
                     .accounts
                     .credentials(&jid, hash, self.world.entropy.as_mut())
                     .ok_or(LoginError::NotAuthorized)?;
-                let nonce = self.world.entropy.hex(18);
-                let (server, challenge) = first.challenge(credentials, &nonce);
                 let node = jid.node().unwrap_or_default().to_owned();
-                if let Some(Stage::Login { exchange, .. }) =
-                    self.world.conns.get_mut(&conn).map(|c| &mut c.stage)
-                {
-                    *exchange = Exchange::Scram(Box::new(Scram { server, node, attempt }));
-                }
-                Ok(Step::Challenge(challenge))
+                Ok(self.challenge(conn, first, credentials, node, attempt))
             }
         }
     }
@@ -217,6 +224,76 @@ impl Server {
         let unix = self.world.clock.unix(self.world.now);
         let read = Unverified::parse(rules, token.reveal()).and_then(|t| t.verify(rules, None, unix));
         read.map(|claims| Some(Arc::new(claims))).map_err(LoginError::Token)
+    }
+
+    /// Whether only the shell knows this account, if anybody does.
+    fn is_elsewhere(&self, jid: &BareJid) -> bool {
+        self.world.config.more_accounts && !self.accounts.has(jid)
+    }
+
+    /// Has the shell look at the account. Until it has, the client has nothing to say.
+    fn look(
+        &mut self,
+        conn: ConnId,
+        jid: BareJid,
+        proof: Proof,
+        first: Option<ScramFirst>,
+        attempt: Attempt,
+    ) {
+        let node = jid.node().unwrap_or_default().to_owned();
+        let id = self.world.ask_account(conn, AccountQuestion { jid, proof });
+        self.exchange(conn, Exchange::Looking(Box::new(Looking { id, first, node, attempt })));
+    }
+
+    /// The shell has looked.
+    pub(crate) fn account_answer(&mut self, conn: ConnId, id: QuestionId, answer: AccountAnswer) {
+        let Some(c) = self.world.conns.get_mut(&conn) else { return };
+        let Stage::Login { exchange, .. } = &mut c.stage else { return };
+        let looking = match std::mem::take(exchange) {
+            Exchange::Looking(looking) if looking.id == id => *looking,
+            // Given up; what the client does now is about something else.
+            other => {
+                *exchange = other;
+                return;
+            }
+        };
+        let Looking { first, node, attempt, .. } = looking;
+        let step = match (answer, first) {
+            (AccountAnswer::Keys(keys), Some(first)) => Ok(self.challenge(conn, first, keys, node, attempt)),
+            (AccountAnswer::Right, None) => {
+                self.world.guesses.right(attempt);
+                Ok(Step::Done { node, data: None, token: None })
+            }
+            (AccountAnswer::Disabled, _) => Err(LoginError::AccountDisabled),
+            (AccountAnswer::Unavailable, _) => {
+                self.world.guesses.unused(attempt);
+                Err(LoginError::TemporaryAuthFailure)
+            }
+            (AccountAnswer::Wrong | AccountAnswer::Keys(_) | AccountAnswer::Right, _) => {
+                Err(LoginError::NotAuthorized)
+            }
+        };
+        self.went(conn, step);
+    }
+
+    fn challenge(
+        &mut self,
+        conn: ConnId,
+        first: ScramFirst,
+        keys: Credentials,
+        node: String,
+        attempt: Attempt,
+    ) -> Step {
+        let nonce = self.world.entropy.hex(18);
+        let (server, challenge) = first.challenge(keys, &nonce);
+        self.exchange(conn, Exchange::Scram(Box::new(Scram { server, node, attempt })));
+        Step::Challenge(challenge)
+    }
+
+    fn exchange(&mut self, conn: ConnId, now: Exchange) {
+        if let Some(Stage::Login { exchange, .. }) = self.world.conns.get_mut(&conn).map(|c| &mut c.stage) {
+            *exchange = now;
+        }
     }
 
     /// Leave to look at a password now; `None`: it waits for its turn.

@@ -131,7 +131,7 @@ impl Server {
         let host = host.filter(|(_, users)| !(public && users.services));
         let features = match (&c.stage, host) {
             // Whoever waits for its turn cannot begin anew, and not leave the line by that either.
-            (Stage::Login { exchange: Exchange::Waiting(_), .. }, _) => None,
+            (Stage::Login { exchange: Exchange::Waiting(_) | Exchange::Looking(_), .. }, _) => None,
             (Stage::Opening | Stage::Login { .. }, Some((host, users))) => {
                 let features = features::before_login(config, c, users);
                 c.stage = Stage::Login { host, domain: to.clone(), exchange: Exchange::None };

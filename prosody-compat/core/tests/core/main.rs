@@ -1,6 +1,7 @@
 //! The server in virtual time, without sockets: connections and frames in, what each one is sent out.
 #![allow(unreachable_pub)]
 
+mod accounts;
 mod behaviour;
 mod compat;
 mod components;

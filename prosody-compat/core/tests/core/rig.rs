@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::{Element, Sensitive, ns, xml};
 use prosody_core::{
-    Answer, CloseReason, Config, ConnId, Output, QuestionId, Server, SessionQuery, Transport,
+    AccountAnswer, Answer, CloseReason, Config, ConnId, Output, QuestionId, Server, SessionQuery, Transport,
 };
 
 pub const ROOM: &str = "rathaus@muc.meet.jitsi";
@@ -93,6 +93,12 @@ impl Rig {
     /// What came of a question.
     pub fn hear(&mut self, id: QuestionId, answer: &Answer) {
         self.server.handle_answer(self.now, id, answer);
+        self.drain();
+    }
+
+    /// What came of a look at an account.
+    pub fn hear_account(&mut self, conn: ConnId, id: QuestionId, answer: AccountAnswer) {
+        self.server.handle_account(self.now, conn, id, answer);
         self.drain();
     }
 
