@@ -80,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) max_participants: Option<usize>,
     pub(crate) modules: Vec<String>,
     pub(crate) strict_nicks: bool,
+    /// Only people with an account log in on the main host. `None`: everybody may.
+    pub(crate) login: Option<Login>,
     pub(crate) external_services: Vec<prosody_core::ExternalService>,
     /// Folder for what outlives a restart.
     pub(crate) state: PathBuf,
@@ -102,6 +104,15 @@ pub(crate) struct Domains {
     pub(crate) auth: String,
     pub(crate) muc: String,
     pub(crate) internal_muc: String,
+}
+
+/// How people log in.
+#[derive(Debug, Clone)]
+pub(crate) struct Login {
+    /// Where others come in without an account, if they may.
+    pub(crate) guests: Option<String>,
+    /// What a browser has proved counts for its next meeting, too.
+    pub(crate) automatic: bool,
 }
 
 /// The admin's own listener.
@@ -164,6 +175,8 @@ pub(crate) struct Client {
     pub(crate) welcome_page: bool,
     pub(crate) relative_bosh: bool,
     pub(crate) polls: bool,
+    /// They are told where to log in, and where without.
+    pub(crate) login: Option<Login>,
     /// `(dotted key below config, value)`.
     pub(crate) more: Vec<(&'static str, serde_json::Value)>,
 }
@@ -189,6 +202,7 @@ impl Settings {
             media.set_port(port);
         }
         let (domains, hosts) = hosts::read(e)?;
+        let login = hosts::login(e, &domains, hosts.as_ref())?;
         let public_url = public_url(e)?;
         let https = tls::https(e, public_url.as_deref())?;
         let (external_services, turn) = turn::services(e, public_url.as_deref(), https.as_ref())?;
@@ -221,6 +235,7 @@ impl Settings {
             modules: modules(e)?,
             strict_nicks: e.is_on("rooms.strict_nicks"),
             external_services,
+            login: login.clone(),
             state: state(e)?,
             turn,
             av_moderation: e.is_on("rooms.av_moderation"),
@@ -256,7 +271,8 @@ impl Settings {
                 websocket: e.is_on("client.websocket"),
                 // Over HTTP nobody knows who asks, so that nothing would be allowed.
                 http_conference_request: e.is_on("client.http_conference_request")
-                    && !e.is_on("rooms.reservations"),
+                    && !e.is_on("rooms.reservations")
+                    && login.is_none(),
                 prefer_sctp: e.is_on("client.prefer_sctp"),
                 p2p: e.is_on("client.p2p"),
                 p2p_stun_servers: p2p_stun_servers(e)?,
@@ -264,6 +280,7 @@ impl Settings {
                 welcome_page: e.is_on("client.welcome_page"),
                 relative_bosh: e.is_on("client.relative_bosh"),
                 polls: !e.is_on("rooms.disable_polls"),
+                login,
                 more: web::keys(e)?,
             },
         })

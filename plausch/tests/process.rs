@@ -313,7 +313,8 @@ fn a_wrong_start_is_one_line_and_no_zero() {
 #[test]
 fn a_start_without_what_keeps_people_out_is_one_line_and_no_zero() {
     for (name, value, words) in [
-        ("ENABLE_AUTH", "1", &["ENABLE_AUTH", "PLAUSCH_ACCEPT"][..]),
+        ("JICOFO_ENABLE_AUTH", "1", &["JICOFO_ENABLE_AUTH", "PLAUSCH_ACCEPT"][..]),
+        ("ENABLE_AUTH", "an", &["ENABLE_AUTH", "login.required"]),
         ("XMPP_MUC_MODULES", "muc_wait_for_host", &["XMPP_MUC_MODULES"]),
         ("XMPP_MODULES", "muc_size,muc_wait_for_host", &["XMPP_MODULES"]),
         ("PROSODY_RESERVATION_ENABLED", "1", &["rooms.reservations_url", "http://host"]),
@@ -330,7 +331,8 @@ fn a_variable_that_keeps_people_out_and_was_no_text_left_the_server_open() {
     use std::os::unix::ffi::OsStrExt as _;
     let no_text = std::ffi::OsStr::from_bytes(b"\xff");
     for (name, words) in [
-        ("ENABLE_AUTH", &["ENABLE_AUTH", "PLAUSCH_ACCEPT"][..]),
+        ("ENABLE_AUTH", &["ENABLE_AUTH", "login.required"][..]),
+        ("XMPP_MUC_MODULES", &["XMPP_MUC_MODULES", "PLAUSCH_ACCEPT"]),
         ("DISABLE_POLLS", &["DISABLE_POLLS"]),
         ("MAX_PARTICIPANTS", &["MAX_PARTICIPANTS"]),
     ] {

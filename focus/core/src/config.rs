@@ -19,6 +19,8 @@ pub struct Config {
     pub brewery: BareJid,
     /// Domains whose accounts may call themselves Jibri, Jigasi or transcriber.
     pub trusted_domains: Vec<String>,
+    /// Only who has logged in opens a room, and owns it. `None`: everybody may.
+    pub login: Option<LoginConfig>,
     /// The first participant becomes owner, and the next one when it leaves (`enable-auto-owner`).
     pub auto_owner: bool,
     /// Members needed before anybody gets media.
@@ -60,6 +62,7 @@ impl Config {
             client_proxy: Some(format!("focus.{domain}")),
             brewery: BareJid::from_parts("jvbbrewery", &format!("internal-muc.{domain}"))?,
             trusted_domains: Vec::new(),
+            login: None,
             auto_owner: true,
             min_participants: 2,
             ssrc_rewriting: true,
@@ -76,6 +79,17 @@ impl Config {
             version: concat!("Plausch ", env!("CARGO_PKG_VERSION")).into(),
         })
     }
+}
+
+/// How people log in.
+#[derive(Debug, Clone)]
+pub struct LoginConfig {
+    /// Whose accounts count (`login-url`): `meet.jitsi`.
+    pub domain: String,
+    /// How long a session lasts without being shown (`authentication-lifetime`).
+    pub lifetime: Duration,
+    /// Sessions outlive their meeting (`enable-auto-login`).
+    pub automatic: bool,
 }
 
 /// Codecs, payload types and header extensions to offer (focus §4.3 to §4.5). A payload type of 0 switches it off.

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use jitsi_xmpp::conference_request::HttpAnswer;
+use jitsi_xmpp::conference_request::{ConferenceRequest, HttpAnswer};
 use jitsi_xmpp::ids::MeetingId;
 use jitsi_xmpp::room::is_stored_spelling;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, RoomDomains, health, ns};
@@ -15,6 +15,7 @@ use crate::conference::{Conference, NICK};
 use crate::config::Config;
 use crate::features::CapsCache;
 use crate::iqs::{Answer, Iqs};
+use crate::logins::{Logins, Refused, Shown};
 use crate::request::HEALTH_PREFIX;
 use crate::stats::{Counters, Stats};
 use crate::timers::Timers;
@@ -36,6 +37,7 @@ pub(crate) struct Engine {
     caps: CapsCache,
     pub(crate) iqs: Iqs,
     pub(crate) timers: Timers,
+    pub(crate) logins: Logins,
     pub(crate) counters: Counters,
     pub(crate) out: VecDeque<Output>,
     /// Conferences that ended while the link or their bridge was away: the bridges are told when they are back.
@@ -65,6 +67,7 @@ impl Engine {
             caps: CapsCache::default(),
             iqs: Iqs::default(),
             timers: Timers::default(),
+            logins: Logins::default(),
             counters: Counters::default(),
             out: VecDeque::new(),
             orphans: Vec::new(),
@@ -88,9 +91,24 @@ impl Engine {
             counters: &mut self.counters,
             iqs: &mut self.iqs,
             timers: &mut self.timers,
+            logins: &self.logins,
             out: &mut self.out,
             orphans: &mut self.orphans,
         })
+    }
+
+    /// Whether a request is let in; with a session, if there is one.
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        request: &ConferenceRequest,
+        from: Option<&Jid>,
+        open: bool,
+    ) -> Result<Option<Shown>, Refused> {
+        match &self.config.login {
+            Some(login) => self.logins.admit(now, login, request, from, open, self.entropy.as_mut()),
+            None => Ok(None),
+        }
     }
 
     pub(crate) fn reply_http(&mut self, request: HttpRequestId, reply: HttpAnswer) {

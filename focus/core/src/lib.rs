@@ -30,6 +30,7 @@ mod features;
 mod iqs;
 mod jingle;
 pub mod limits;
+mod logins;
 mod moderation;
 mod request;
 mod rooms;
@@ -45,7 +46,7 @@ use std::time::Instant;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid};
 
 pub use budget::Network;
-pub use config::{Config, OfferConfig, VideoCodec};
+pub use config::{Config, LoginConfig, OfferConfig, VideoCodec};
 pub use jitsi_xmpp::conference_request::HttpAnswer;
 pub use stats::{Counters, Stats};
 

@@ -50,6 +50,13 @@ pub const IQS_PER_SENDER: Rate = Rate::per_second(1_000, 50);
 pub const IQS_OF_ALL: Rate = Rate::per_second(50_000, 50_000);
 /// Senders whose budget is remembered. About 200 bytes each.
 pub const IQ_SENDERS: usize = 20_000;
+/// Sessions of people who have logged in. Reason: two browsers of each of 10,000 who hold meetings. About 600 bytes each; beyond it
+/// whoever has been away for longest logs in again.
+pub const LOGINS: usize = 20_000;
+/// Of those, of one account. Reason: an office in which all use the same; the oldest goes.
+pub const LOGINS_PER_ACCOUNT: usize = 100;
+/// How often sessions that are over are thrown away, as upstream. Not a bound: an interval.
+pub const LOGIN_SWEEP: Duration = Duration::from_secs(10);
 /// Our own requests under way. Reason: three for each of several thousand who join at once. About 400 bytes each.
 pub const IQS: usize = 20_000;
 /// Of those, about one room. Reason: two for each member of the largest room.

@@ -91,7 +91,11 @@ impl Conference {
 
     /// Keeps one owner among the people in the room: an owner by the room's own rules, or the one who came first.
     pub(crate) fn elect_owner(&mut self, turn: &mut Turn<'_>) {
-        if !turn.config.auto_owner || self.breakout_of.is_some() || self.owner.is_some() {
+        if turn.config.login.is_some()
+            || !turn.config.auto_owner
+            || self.breakout_of.is_some()
+            || self.owner.is_some()
+        {
             return;
         }
         let ids = self.by_arrival();
@@ -108,6 +112,24 @@ impl Conference {
         }
     }
 
+    /// Where people log in, who has owns the room (focus §2.4).
+    pub(crate) fn own_by_login(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let Some(m) = self.members.get(id).filter(|m| m.kind == Kind::Person && m.rank != Rank::Owner) else {
+            return;
+        };
+        if m.real.as_ref().is_some_and(|real| turn.logins.holds(real)) && self.hosts.insert(id.clone()) {
+            self.grant_owner(turn, id, false);
+        }
+    }
+
+    /// The same of somebody who is in the room already.
+    pub(crate) fn logged_in(&mut self, turn: &mut Turn<'_>, jid: &Jid) {
+        let member = self.members.iter().find(|(_, m)| m.real.as_ref() == Some(jid));
+        if let Some(id) = member.map(|(id, _)| id.clone()) {
+            self.own_by_login(turn, &id);
+        }
+    }
+
     fn grant_owner(&self, turn: &mut Turn<'_>, id: &EndpointId, again: bool) {
         let Some(real) = self.members.get(id).and_then(|m| m.real.as_ref()) else { return };
         let item =
@@ -119,7 +141,9 @@ impl Conference {
 
     /// A grant that failed is tried once more, then given up with a line in the log.
     pub(crate) fn grant_answer(&self, turn: &mut Turn<'_>, id: &EndpointId, again: bool, answer: &Answer) {
-        if matches!(answer, Answer::Result(_)) || self.owner.as_ref() != Some(id) {
+        if matches!(answer, Answer::Result(_))
+            || (self.owner.as_ref() != Some(id) && !self.hosts.contains(id))
+        {
             return;
         }
         if again {

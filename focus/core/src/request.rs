@@ -9,6 +9,7 @@ use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError, iq, ns};
 use crate::budgets::Asker;
 use crate::conference::{Conference, NewConference, Phase};
 use crate::limits;
+use crate::logins::{Refused, Shown};
 use crate::turn::{ConferenceId, Turn, Verdict};
 use crate::{Focus, HttpRequestId};
 
@@ -27,10 +28,12 @@ pub(crate) enum Requester {
     Iq {
         request: Element,
         room: BareJid,
+        login: Option<Shown>,
     },
     Http {
         request: HttpRequestId,
         room: BareJid,
+        login: Option<Shown>,
     },
 }
 
@@ -48,17 +51,20 @@ impl Requester {
     /// Answers. To the unmodified sender: the proxy turns the address back (focus §1.4).
     pub(crate) fn answer(self, turn: &mut Turn<'_>, outcome: JoinOutcome) {
         match self {
-            Self::Iq { request, room } => {
+            Self::Iq { request, room, login } => {
                 let answer = match outcome {
                     JoinOutcome::Refused(e) => iq::error(&request, &e),
-                    o => iq::result(&request, Some(reply(turn, room, o == JoinOutcome::Ready).to_element())),
+                    o => iq::result(
+                        &request,
+                        Some(reply(turn, room, login, o == JoinOutcome::Ready).to_element()),
+                    ),
                 };
                 turn.send(answer);
             }
-            Self::Http { request, room } => {
+            Self::Http { request, room, login } => {
                 let answer = match outcome {
                     JoinOutcome::Refused(e) => refusal(&e).to_http(),
-                    o => reply(turn, room, o == JoinOutcome::Ready).to_http(),
+                    o => reply(turn, room, login, o == JoinOutcome::Ready).to_http(),
                 };
                 turn.http(request, answer);
             }
@@ -66,11 +72,17 @@ impl Requester {
     }
 }
 
-/// Nothing of authentication, gateways and visitors here.
-fn reply(turn: &Turn<'_>, room: BareJid, ready: bool) -> ConferenceReply {
-    let mut reply = ConferenceReply::new(room, ready)
-        .with_property("authentication", false)
-        .with_property("visitors-supported", false);
+/// Nothing of gateways and visitors here.
+fn reply(turn: &Turn<'_>, room: BareJid, login: Option<Shown>, ready: bool) -> ConferenceReply {
+    let logins = turn.config.login.is_some();
+    let mut reply = ConferenceReply::new(room, ready).with_property("authentication", logins);
+    if logins {
+        reply = reply.with_property("externalAuth", false);
+    }
+    reply = reply.with_property("visitors-supported", false);
+    if let Some(Shown { id, identity }) = login {
+        (reply.session_id, reply.identity) = (Some(id), Some(identity));
+    }
     reply.focus_jid = Some(turn.me.as_jid().to_bare());
     reply
 }
@@ -121,8 +133,8 @@ impl Focus {
                 shell.set_attr(name, value);
             }
         }
-        let requester = Requester::Iq { request: shell, room: request.room.clone() };
-        self.conference_request(now, &request, requester, asker);
+        let from = original.unwrap_or(from);
+        self.conference_request(now, &request, By::Iq(shell), asker, Some(&from));
         Verdict::Later
     }
 
@@ -138,26 +150,29 @@ impl Focus {
         if self.engine.me().is_none() {
             return self.engine.reply_http(id, not_ready(&request.room));
         }
-        let requester = Requester::Http { request: id, room: request.room.clone() };
         let asker = Asker::Network(from);
-        self.conference_request(now, &request, requester, asker);
+        self.conference_request(now, &request, By::Http(id), asker, None);
     }
 
     fn conference_request(
         &mut self,
         now: Instant,
         request: &ConferenceRequest,
-        requester: Requester,
+        by: By,
         asker: Asker,
+        from: Option<&Jid>,
     ) {
         self.engine.counters.conference_requests += 1;
         let known = self.rooms.contains_key(&request.room);
+        let mut login = None;
         let refused = if !self.engine.is_room(&request.room) {
             let e = StanzaError::new(Condition::NotAllowed).with_text("Not a conference room.");
             Some(JoinOutcome::Refused(e))
         } else if !self.budgets.may_ask(now, &asker) {
             self.engine.counters.requests_rate_limited += 1;
             Some(JoinOutcome::TryAgain)
+        } else if let Err(e) = self.admit(now, request, from, known).map(|shown| login = shown) {
+            Some(JoinOutcome::Refused(e.error()))
         } else if !known && (self.stopping || self.draining || self.rooms.len() >= limits::CONFERENCES) {
             Some(JoinOutcome::TryAgain)
         } else if !known && !self.budgets.open(&asker) {
@@ -165,6 +180,11 @@ impl Focus {
             Some(JoinOutcome::TryAgain)
         } else {
             None
+        };
+        let room = request.room.clone();
+        let requester = match by {
+            By::Iq(request) => Requester::Iq { request, room, login },
+            By::Http(request) => Requester::Http { request, room, login },
         };
         let Some(mut turn) = self.engine.turn(now) else { return };
         if let Some(outcome) = refused {
@@ -188,8 +208,30 @@ impl Focus {
                 conference.join(turn);
             }
             conference.requested(turn, requester);
+            if let Some(from) = from.filter(|from| turn.logins.holds(from)) {
+                conference.logged_in(turn, from);
+            }
         });
     }
+
+    /// A room that is there takes everybody, and so does the main room of a breakout room that is there.
+    fn admit(
+        &mut self,
+        now: Instant,
+        request: &ConferenceRequest,
+        from: Option<&Jid>,
+        known: bool,
+    ) -> Result<Option<Shown>, Refused> {
+        let open = known || self.breakouts.contains_key(&request.room);
+        self.engine.admit(now, request, from, open)
+    }
+}
+
+/// How a request came.
+enum By {
+    /// Without its payload.
+    Iq(Element),
+    Http(HttpRequestId),
 }
 
 impl Conference {

@@ -89,6 +89,9 @@ impl Focus {
 
     /// Gives back what a conference has taken from the others.
     fn forget(&mut self, conference: &mut Conference) {
+        if self.engine.config.login.as_ref().is_some_and(|login| !login.automatic) {
+            self.engine.logins.over(&conference.room);
+        }
         if let Some(asker) = conference.opened_by.take() {
             self.budgets.close(&asker);
         }
@@ -133,7 +136,7 @@ impl Focus {
                 // The link's time is over: HTTP requests are answered, nobody else can be.
                 None => {
                     for requester in std::mem::take(&mut conference.waiting) {
-                        if let Requester::Http { request, room } = requester {
+                        if let Requester::Http { request, room, .. } = requester {
                             self.engine.reply_http(request, not_ready(&room));
                         }
                     }

@@ -62,6 +62,12 @@ impl Focus {
             // Roster pushes are only ever acknowledged.
             ("set", "query", ns::ROSTER) => Verdict::Result(None),
             ("set", "conference", ns::FOCUS) => self.conference_iq(now, iq, payload),
+            ("set", "logout", ns::FOCUS) => {
+                match self.engine.logins.end(payload.attr("session-id").unwrap_or_default()) {
+                    Ok(()) => Verdict::Result(Some(Element::new("logout", ns::FOCUS))),
+                    Err(refused) => refused.error().into(),
+                }
+            }
             ("set", "jingle" | "mute", _) => {
                 let (Some(from), Some(room)) = (from, from.map(Jid::to_bare)) else {
                     return StanzaError::new(Condition::BadRequest).into();

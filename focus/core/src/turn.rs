@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::features::CapsCache;
 use crate::iqs::{self, Iqs};
 use crate::limits;
+use crate::logins::Logins;
 use crate::stats::Counters;
 use crate::timers::Timers;
 use crate::{HttpRequestId, Output};
@@ -62,6 +63,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) counters: &'a mut Counters,
     pub(crate) iqs: &'a mut Iqs,
     pub(crate) timers: &'a mut Timers,
+    /// Who has logged in.
+    pub(crate) logins: &'a Logins,
     pub(crate) out: &'a mut VecDeque<Output>,
     /// Conferences left behind on bridges that could not be told.
     pub(crate) orphans: &'a mut Vec<(FullJid, MeetingId)>,

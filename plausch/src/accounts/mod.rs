@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jitsi_xmpp::BareJid;
-use prosody_core::{AccountRecord, Login, Mechanism};
+use prosody_core::{AccountRecord, Login, Mechanism, UsersHost};
 use prosody_server::accounts::StoreError;
 use prosody_server::{AccountStore, Config};
 use service::{Effective, StartError, SystemEntropy};
@@ -120,6 +120,7 @@ impl Place {
             ));
         }
         if self.config.password(&jid).is_some() {
+            let jid = jid.as_str();
             return Err(words!(
                 "{jid} has its password from the configuration, which has the last word",
                 "{jid} hat sein Passwort aus der Konfiguration, und die gilt"
@@ -134,24 +135,25 @@ impl Place {
             Err(why) => return Ok((1, why)),
         };
         let record = AccountRecord::with_password(password, &mut SystemEntropy, now());
-        if !self.store.create(&jid, &record)? {
+        let is_new = self.store.create(&jid, &record)?;
+        let (host, jid) = (jid.domain(), jid.as_str());
+        if !is_new {
             return Ok((1, words!("{jid} is there already", "{jid} gibt es schon")));
         }
-        Ok((0, self.hint(&jid, words!("{jid}: made", "{jid}: angelegt"))))
+        Ok((0, self.hint(host, words!("{jid}: made", "{jid}: angelegt"))))
     }
 
     /// Adds what keeps people from logging in with it.
-    fn hint(&self, jid: &BareJid, said: Words) -> Words {
-        let host = jid.domain();
-        let open =
-            self.config.core.hosts.users.iter().any(|h| h.domain == host && h.login == Login::Anonymous);
+    fn hint(&self, host: &str, said: Words) -> Words {
+        let open = |h: &UsersHost| h.domain == host && matches!(h.login, Login::Anonymous);
+        let open = self.config.core.hosts.users.iter().any(open);
         if !open {
             return said;
         }
         let (en, de) = (said.en, said.de);
         words!(
-            "{en}\n{host} asks nobody for an account as it is configured; docs/admin/accounts.md says how it does",
-            "{de}\n{host} fragt so, wie es eingerichtet ist, niemanden nach einem Konto; docs/admin/konten.md sagt, wie es das tut"
+            "{en}\n{host} asks nobody for an account as it is configured; docs/admin/login.md says how it does",
+            "{de}\n{host} fragt so, wie es eingerichtet ist, niemanden nach einem Konto; docs/admin/anmeldung.md sagt, wie es das tut"
         )
     }
 
@@ -160,7 +162,7 @@ impl Place {
         &self,
         name: &str,
         change: impl FnOnce(AccountRecord) -> AccountRecord,
-        said: impl FnOnce(&BareJid) -> Words,
+        said: impl FnOnce(&str) -> Words,
     ) -> Done {
         let jid = match self.account(name) {
             Ok(jid) => jid,
@@ -169,9 +171,9 @@ impl Place {
         match self.store.read(&jid)? {
             Some(record) => {
                 self.store.write(&jid, &change(record))?;
-                Ok((0, said(&jid)))
+                Ok((0, said(jid.as_str())))
             }
-            None => Ok((1, missing(&jid))),
+            None => Ok((1, missing(jid.as_str()))),
         }
     }
 
@@ -184,14 +186,18 @@ impl Place {
     }
 
     fn enable(&self, name: &str, on: bool) -> Done {
-        let said = |jid: &BareJid| match on {
+        let said = |jid: &str| match on {
             true => words!("{jid}: may log in", "{jid}: darf sich anmelden"),
             false => words!(
                 "{jid}: may not log in any more; who is logged in stays until the end of its session",
                 "{jid}: darf sich nicht mehr anmelden; wer angemeldet ist, bleibt es bis zum Ende seiner Sitzung"
             ),
         };
-        self.change(name, |r| AccountRecord { disabled: !on, ..r }, said)
+        let change = |mut record: AccountRecord| {
+            record.disabled = !on;
+            record
+        };
+        self.change(name, change, said)
     }
 
     fn delete(&self, name: &str) -> Done {
@@ -199,9 +205,11 @@ impl Place {
             Ok(jid) => jid,
             Err(why) => return Ok((1, why)),
         };
-        Ok(match self.store.delete(&jid)? {
+        let deleted = self.store.delete(&jid)?;
+        let jid = jid.as_str();
+        Ok(match deleted {
             true => (0, words!("{jid}: deleted", "{jid}: gelöscht")),
-            false => (1, missing(&jid)),
+            false => (1, missing(jid)),
         })
     }
 
@@ -236,7 +244,7 @@ impl Place {
         }
         let shown = lines.iter().filter(|(jid, _)| part.is_none_or(|p| jid.as_str().contains(p)));
         let text: Vec<String> =
-            shown.map(|(jid, remark)| format!("{jid}\t{remark}").trim_end().to_owned()).collect();
+            shown.map(|(jid, remark)| format!("{}\t{remark}", jid.as_str()).trim_end().to_owned()).collect();
         Ok((0, Words::same(text.join("\n"))))
     }
 
@@ -324,7 +332,7 @@ fn foreign(folder: &Path) -> Result<Vec<Host>, StartError> {
     Ok(found)
 }
 
-fn missing(jid: &BareJid) -> Words {
+fn missing(jid: &str) -> Words {
     words!("{jid} is not there", "{jid} gibt es nicht")
 }
 

@@ -62,7 +62,7 @@ fn ask(language: Language) -> Result<Sensitive<String>, StartError> {
         return Err(bad(OPTION, "is needed where nobody can be asked: a file, or - for standard input"));
     }
     let hidden = Hidden::new(&input);
-    let mut once = |question: &str| {
+    let once = |question: &str| {
         let mut out = std::io::stderr();
         let _ = write!(out, "{question} ").and_then(|()| out.flush());
         let said = line(&mut input.lock());

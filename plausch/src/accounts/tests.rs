@@ -63,7 +63,7 @@ fn an_account_is_made_changed_disabled_and_deleted() {
     let town = Town::new("life");
     let (code, said) = town.add("Anna");
     assert_eq!(code, 0, "{said}");
-    assert!(said.starts_with("anna@meet.jitsi: angelegt") && said.contains("konten.md"), "{said}");
+    assert!(said.starts_with("anna@meet.jitsi: angelegt") && said.contains("anmeldung.md"), "{said}");
     assert!(town.lets_in("anna@meet.jitsi", "geheim"));
     assert_eq!(town.add("anna@meet.jitsi"), (1, "anna@meet.jitsi gibt es schon".into()));
     fs::write(town.0.join("password"), "anders").unwrap();

@@ -355,6 +355,8 @@ mod tests {
             include_str!("../../../docs/admin/test-call.md"),
             include_str!("../../../docs/admin/accounts.md"),
             include_str!("../../../docs/admin/konten.md"),
+            include_str!("../../../docs/admin/login.md"),
+            include_str!("../../../docs/admin/anmeldung.md"),
             include_str!("../../../docs/admin/roles.md"),
             include_str!("../../../docs/admin/rollen.md"),
         ];

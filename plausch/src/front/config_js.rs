@@ -35,7 +35,14 @@ fn object(domains: &Domains, client: &Client, asker: Asker<'_>) -> Value {
 
     let mut c = Map::new();
     let mut set = |k: &str, v: Value| drop(c.insert(k.to_owned(), v));
-    set("hosts", json!({ "domain": domains.main, "muc": muc, "focus": format!("focus.{}", domains.main) }));
+    let mut hosts = json!({ "domain": domains.main, "muc": muc, "focus": format!("focus.{}", domains.main) });
+    if let Some(login) = &client.login {
+        hosts["authdomain"] = json!(domains.main);
+        if let Some(guests) = &login.guests {
+            hosts["anonymousdomain"] = json!(guests);
+        }
+    }
+    set("hosts", hosts);
     set("focusUserJid", json!(format!("focus@{}", domains.auth)));
     let bosh = if client.relative_bosh { "" } else { base };
     set("bosh", json!(format!("{bosh}{path}/http-bind")));
@@ -110,6 +117,7 @@ fn private() -> [(&'static str, Value); 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Login;
 
     fn domains() -> Domains {
         Domains {
@@ -131,6 +139,7 @@ mod tests {
             welcome_page: true,
             relative_bosh: false,
             polls: true,
+            login: None,
             more: vec![],
         }
     }
@@ -159,6 +168,19 @@ mod tests {
         let c = made(&client(), "stadt.a", "https://meet.example");
         assert_eq!(c["hosts"]["muc"], "muc.stadt_a.meet.jitsi");
         assert_eq!(c["websocket"], "wss://meet.example/stadt.a/xmpp-websocket");
+    }
+
+    #[test]
+    fn who_has_an_account_is_told_where_to_log_in_and_others_where_to_come_in() {
+        let login = |guests: Option<&str>| Client {
+            login: Some(Login { guests: guests.map(str::to_owned), automatic: true }),
+            ..client()
+        };
+        let c = made(&login(Some("guest.meet.jitsi")), "", "https://meet.example");
+        assert_eq!(c["hosts"]["authdomain"], "meet.jitsi");
+        assert_eq!(c["hosts"]["anonymousdomain"], "guest.meet.jitsi");
+        let c = made(&login(None), "", "https://meet.example");
+        assert!(c["hosts"]["authdomain"] == "meet.jitsi" && c["hosts"].get("anonymousdomain").is_none());
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl Site {
             welcome_page: true,
             relative_bosh: false,
             polls: true,
+            login: None,
             more: vec![],
         };
         Front::new(web, domains, client)

@@ -55,9 +55,17 @@ fn an_env_file_becomes_a_file_with_its_ports_names_and_secrets() {
 /// Without them everybody could open a meeting.
 #[test]
 fn nothing_that_keeps_people_out_is_lost_on_the_way() {
-    for env in [("ENABLE_AUTH", "1"), ("XMPP_MUC_MODULES", "x"), ("PLAUSCH_HTPP", "1")] {
+    for env in [("JICOFO_ENABLE_AUTH", "1"), ("XMPP_MUC_MODULES", "x"), ("PLAUSCH_HTPP", "1")] {
         assert_eq!(worst(&judged(&seen(&[env])).1), Level::Red, "{env:?}");
     }
+    let jwt = judged(&seen(&[("ENABLE_AUTH", "1"), ("AUTH_TYPE", "jwt")]));
+    assert_eq!(worst(&jwt.1), Level::Red);
+    let (read, found) = judged(&seen(&[("ENABLE_AUTH", "1"), ("ENABLE_GUESTS", "1")]));
+    let login = read.unwrap()["login"].clone();
+    assert!(
+        login["required"].as_bool() == Some(true) && login["guests"].as_bool() == Some(true),
+        "{found:?}"
+    );
     let mut custom = seen(&[]);
     custom.custom.restrictions.push(Restriction {
         name: "authentication".into(),

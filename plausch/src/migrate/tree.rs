@@ -9,7 +9,7 @@ use crate::foreign::limits::FILE;
 
 /// What may be looked at.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     roots: Vec<PathBuf>,
     /// Files that were not read, as they lead elsewhere, or are too large or no text.
     refused: RefCell<Vec<PathBuf>>,
@@ -17,19 +17,19 @@ pub(super) struct Tree {
 
 impl Tree {
     /// These folders, those that there are.
-    pub(super) fn of(roots: &[PathBuf]) -> Self {
+    pub(crate) fn of(roots: &[PathBuf]) -> Self {
         Self {
             roots: roots.iter().filter_map(|r| r.canonicalize().ok()).collect(),
             refused: RefCell::default(),
         }
     }
 
-    pub(super) fn refused(&self) -> Vec<PathBuf> {
+    pub(crate) fn refused(&self) -> Vec<PathBuf> {
         self.refused.borrow().clone()
     }
 
     /// The file itself, if there is one and it lies in here.
-    pub(super) fn file(&self, path: &Path) -> Option<PathBuf> {
+    pub(crate) fn file(&self, path: &Path) -> Option<PathBuf> {
         let real = path.canonicalize().ok()?;
         if !self.roots.iter().any(|root| real.starts_with(root)) {
             self.refuse(path);
@@ -39,7 +39,7 @@ impl Tree {
     }
 
     /// Its text.
-    pub(super) fn text(&self, path: &Path) -> Option<String> {
+    pub(crate) fn text(&self, path: &Path) -> Option<String> {
         let real = self.file(path)?;
         let fits = fs::metadata(&real).is_ok_and(|m| m.len() <= FILE as u64);
         let text = if fits { fs::read_to_string(&real).ok() } else { None };
@@ -50,7 +50,7 @@ impl Tree {
     }
 
     /// What is in a folder, in order; nothing when it is none.
-    pub(super) fn entries(&self, folder: &Path) -> Vec<PathBuf> {
+    pub(crate) fn entries(&self, folder: &Path) -> Vec<PathBuf> {
         let Ok(real) = folder.canonicalize() else { return Vec::new() };
         if !self.roots.iter().any(|root| real.starts_with(root)) {
             self.refuse(folder);

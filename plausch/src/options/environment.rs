@@ -78,7 +78,7 @@ impl When {
 
 const SIGNALLING: &[Role] = &[Role::AllInOne, Role::Xmpp, Role::Focus];
 const XMPP: &[Role] = &[Role::AllInOne, Role::Xmpp];
-const FOCUS: &[Role] = &[Role::AllInOne, Role::Focus];
+const ALL_IN_ONE: &[Role] = &[Role::AllInOne];
 const BRIDGE: &[Role] = &[Role::AllInOne, Role::Videobridge];
 
 const fn restricts(
@@ -112,13 +112,27 @@ const fn lua(name: &'static str) -> Restriction {
 }
 
 const LOGIN: (&str, &str) = (
-    "people cannot log in yet, so that everybody could open a meeting",
-    "eine Anmeldung gibt es noch nicht, so dass alle eine Besprechung öffnen könnten",
+    "people log in with accounts of this server (internal) alone for now; another way in would be missing",
+    "anmelden kann man sich vorerst nur mit Konten dieses Servers (internal); ein anderer Weg hinein fehlte",
 );
 
 const RESTRICTIONS: &[Restriction] = &[
-    restricts("ENABLE_AUTH", When::On, SIGNALLING, LOGIN.0, LOGIN.1),
-    restricts("JICOFO_ENABLE_AUTH", When::On, FOCUS, LOGIN.0, LOGIN.1),
+    restricts("AUTH_TYPE", When::Not("internal"), SIGNALLING, LOGIN.0, LOGIN.1),
+    restricts("PROSODY_AUTH_TYPE", When::Not("internal"), XMPP, LOGIN.0, LOGIN.1),
+    restricts(
+        "PROSODY_GUEST_AUTH_TYPE",
+        When::Not("jitsi-anonymous"),
+        XMPP,
+        "guests need no account here, and nothing else",
+        "Gäste brauchen hier kein Konto, und auch nichts anderes",
+    ),
+    restricts(
+        "JICOFO_ENABLE_AUTH",
+        When::On,
+        ALL_IN_ONE,
+        "only with ENABLE_AUTH does anybody log in, so that everybody could open a meeting",
+        "nur mit ENABLE_AUTH meldet sich jemand an, so dass alle eine Besprechung öffnen könnten",
+    ),
     restricts(
         "PROSODY_MODE",
         When::Not("client"),
@@ -220,7 +234,14 @@ pub(crate) fn survey<'a>(
         }
     }
     let set = |name: &str| value(name).filter(|v| !v.is_empty());
-    for r in RESTRICTIONS.iter().filter(|r| r.roles.contains(&role)) {
+    let login = set("ENABLE_AUTH").is_some_and(|v| When::On.holds(&v));
+    // What says how people log in means nothing where nobody does.
+    let applies = |r: &Restriction| match r.name {
+        "AUTH_TYPE" | "PROSODY_AUTH_TYPE" | "PROSODY_GUEST_AUTH_TYPE" => login,
+        "JICOFO_ENABLE_AUTH" => !login,
+        _ => true,
+    };
+    for r in RESTRICTIONS.iter().filter(|r| r.roles.contains(&role) && applies(r)) {
         if set(r.name).is_some_and(|v| r.when.holds(&v)) {
             let accepted = accepted.iter().any(|a| a == r.name);
             survey.restrictions.push(Restricted {
@@ -288,6 +309,8 @@ pub(crate) fn seen_by(role: Role, env: &dyn Fn(&str) -> Option<String>) -> impl 
     let own_server = role == Role::Videobridge && set("ENABLE_JVB_XMPP_SERVER").is_some_and(|v| is_yes(&v));
     move |name| match name {
         "HOSTNAME" => set(name).filter(|_| role == Role::Videobridge),
+        // A focus of its own may be told otherwise than the XMPP server.
+        "ENABLE_AUTH" if role == Role::Focus => set("JICOFO_ENABLE_AUTH").or_else(|| env(name)),
         "PROSODY_HTTP_PORT" => set(name).filter(|_| role == Role::Xmpp),
         _ => match BRIDGES_OWN.iter().find(|(n, _)| *n == name) {
             Some((_, usual)) => own_server.then(|| set(name).unwrap_or_else(|| (*usual).to_owned())),

@@ -24,6 +24,16 @@ const fn of(
     Setting { key, flag, env, default, kind, help }
 }
 
+const fn switch(
+    key: &'static str,
+    flag: &'static str,
+    env: &'static [&'static str],
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { key, flag, env, default, kind: Kind::Bool, help }
+}
+
 /// Every option there is.
 pub(crate) const SETTINGS: &[Setting] = &super::web::behind::<{ OWN.len() + super::web::ROWS.len() }>(OWN);
 
@@ -79,8 +89,7 @@ const OWN: &[Setting] = &[
         "*",
         "Whose pages may read config.js and the app's files, as the header Access-Control-Allow-Origin says it; `none` for nobody's.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "http.tenants",
         "",
         &["ENABLE_SUBDOMAINS"],
@@ -116,8 +125,7 @@ const OWN: &[Setting] = &[
         "",
         "PEM file with the certificate and its chain; read again when it changes. Without it, one of our own, which browsers warn of.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "https.disabled",
         "",
         &["DISABLE_HTTPS"],
@@ -133,8 +141,7 @@ const OWN: &[Setting] = &[
         "/config,/storage",
         "Folders of docker-jitsi-meet's web container. The certificate in `acme-certs` or `keys` there is served until there is another.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "https.acme.enabled",
         "acme",
         &["PLAUSCH_ACME", "ENABLE_LETSENCRYPT"],
@@ -163,8 +170,7 @@ const OWN: &[Setting] = &[
         "letsencrypt",
         "Who issues: `letsencrypt`, `zerossl`, or the URL of another directory.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "https.acme.staging",
         "acme-staging",
         &["PLAUSCH_ACME_STAGING", "LETSENCRYPT_USE_STAGING"],
@@ -193,16 +199,14 @@ const OWN: &[Setting] = &[
         "Key identifier of an account with the directory that certificates belong to (external account binding).",
     ),
     of(Kind::Secret, "https.acme.eab_key", "", &["PLAUSCH_ACME_EAB_KEY"], "", "Its key, in base64."),
-    of(
-        Kind::Bool,
+    switch(
         "https.redirect",
         "",
         &["ENABLE_HTTP_REDIRECT"],
         "true",
         "http.listen only sends people to https.listen, where there is one.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "https.hsts",
         "",
         &["ENABLE_HSTS"],
@@ -247,16 +251,14 @@ const OWN: &[Setting] = &[
         "",
         "Public addresses of the media port, each `ip` or `ip#port`.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "media.from_dns",
         "",
         &["PLAUSCH_FROM_DNS"],
         "true",
         "Without media.advertise and with inner addresses only, as behind NAT, clients are told the addresses to which the name in http.public_url leads.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "media.inner_addresses",
         "",
         &["JVB_ADVERTISE_PRIVATE_CANDIDATES"],
@@ -271,8 +273,7 @@ const OWN: &[Setting] = &[
         "",
         "STUN servers that are asked under which public address they see this machine, `host:port` each, the first that answers counts; clients are told of it. None is asked unless you name one.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "media.disable_stun",
         "",
         &["JVB_DISABLE_STUN"],
@@ -287,8 +288,7 @@ const OWN: &[Setting] = &[
         "0",
         "Media threads; 0 for one less than the processor's cores.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "media.gso",
         "",
         &["PLAUSCH_MEDIA_GSO"],
@@ -317,8 +317,7 @@ const OWN: &[Setting] = &[
         "5222",
         "Port of xmpp.server when that names none.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "xmpp.verify_certificate",
         "",
         &["PLAUSCH_VERIFY_CERTIFICATE"],
@@ -353,16 +352,14 @@ const OWN: &[Setting] = &[
         "",
         "Domain of the bridges' room; without it, internal-muc.<domain>.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "xmpp.bridge_server",
         "",
         &["ENABLE_JVB_XMPP_SERVER"],
         "false",
         "The role `videobridge` has an XMPP server of its own, which the JVB_XMPP_ variables name; others take no notice of those.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "xmpp.metrics",
         "",
         &["PROSODY_ENABLE_METRICS"],
@@ -377,8 +374,7 @@ const OWN: &[Setting] = &[
         "172.16.0.0/12",
         "Addresses or ranges, not those of people behind a web server.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "xmpp.require_encryption",
         "",
         &["PROSODY_C2S_REQUIRE_ENCRYPTION"],
@@ -463,24 +459,21 @@ const OWN: &[Setting] = &[
     ),
     of(Kind::Secret, "turn.password", "", &["TURN_PASSWORD"], "", "Its password."),
     of(Kind::Number, "turn.ttl", "", &["TURN_TTL"], "86400", "Seconds that credentials are valid."),
-    of(
-        Kind::Bool,
+    switch(
         "rooms.strict_nicks",
         "",
         &["PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT"],
         "false",
         "Nicks of people without a login begin with their address, as clients make them.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "rooms.av_moderation",
         "",
         &["ENABLE_AV_MODERATION"],
         "true",
         "Moderators may switch microphones, cameras and screens off for all but those whom they allow.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "rooms.end_conference",
         "",
         &["ENABLE_END_CONFERENCE"],
@@ -488,8 +481,7 @@ const OWN: &[Setting] = &[
         "Moderators may end a meeting for all.",
     ),
     of(Kind::Bool, "rooms.disable_polls", "", &["DISABLE_POLLS"], "false", "No polls."),
-    of(
-        Kind::Bool,
+    switch(
         "rooms.reservations",
         "",
         &["PROSODY_RESERVATION_ENABLED"],
@@ -511,8 +503,35 @@ const OWN: &[Setting] = &[
         "",
         "Password of the account focus. Without it nobody logs in as focus over TCP.",
     ),
-    of(
-        Kind::Bool,
+    switch(
+        "login.required",
+        "login",
+        &["ENABLE_AUTH"],
+        "false",
+        "People log in on the main host with an account, and only who has logged in opens a meeting.",
+    ),
+    switch(
+        "login.guests",
+        "guests",
+        &["ENABLE_GUESTS"],
+        "false",
+        "With login.required: others join meetings that are open, without an account.",
+    ),
+    text(
+        "login.guest_domain",
+        "",
+        &["XMPP_GUEST_DOMAIN"],
+        "",
+        "Domain on which they do; without it, guest.<domain>.",
+    ),
+    switch(
+        "login.automatic",
+        "",
+        &["ENABLE_AUTO_LOGIN"],
+        "true",
+        "A browser that has logged in opens further meetings without being asked again, for a day. Otherwise until its meeting ends.",
+    ),
+    switch(
         "focus.auto_owner",
         "",
         &["ENABLE_AUTO_OWNER"],
@@ -533,16 +552,14 @@ const OWN: &[Setting] = &[
         "999999",
         "The same for cameras.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "focus.random_pad_names",
         "",
         &["ENABLE_SHARED_DOCUMENT_RANDOM_NAME"],
         "false",
         "Shared documents have names that nobody can guess; otherwise that of the room.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "focus.opus_red",
         "",
         &["ENABLE_CODEC_OPUS_RED"],
@@ -595,8 +612,7 @@ const OWN: &[Setting] = &[
         "",
         "`stderr` or `stdout`; without it, standard output for `jitsi` and standard error otherwise.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "start.ipv6",
         "",
         &["ENABLE_IPV6"],
@@ -619,32 +635,28 @@ const OWN: &[Setting] = &[
         "",
         "Variables of upstream's, and keys of its files, that keep people out, whose absence is accepted.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "client.websocket",
         "",
         &["ENABLE_XMPP_WEBSOCKET"],
         "true",
         "Clients use XMPP over WebSocket; otherwise BOSH.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "client.http_conference_request",
         "",
         &[],
         "true",
         "Clients ask for a meeting over HTTP before they connect.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "client.prefer_sctp",
         "",
         &["JVB_PREFER_SCTP"],
         "true",
         "Clients open the bridge channel as data channel; otherwise as WebSocket.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "client.p2p",
         "",
         &["ENABLE_P2P"],
@@ -659,24 +671,15 @@ const OWN: &[Setting] = &[
         "",
         "STUN servers for direct calls, `host:port`. None unless you name your own.",
     ),
-    of(
-        Kind::Bool,
+    switch(
         "client.prejoin",
         "",
         &["ENABLE_PREJOIN_PAGE"],
         "true",
         "Ask for name and devices before joining.",
     ),
-    of(
-        Kind::Bool,
-        "client.welcome_page",
-        "",
-        &["ENABLE_WELCOME_PAGE"],
-        "true",
-        "Show the welcome page at /.",
-    ),
-    of(
-        Kind::Bool,
+    switch("client.welcome_page", "", &["ENABLE_WELCOME_PAGE"], "true", "Show the welcome page at /."),
+    switch(
         "client.relative_bosh",
         "",
         &["BOSH_RELATIVE"],

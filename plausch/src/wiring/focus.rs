@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use focus_server::{FocusHandle, RawConfig, Stats};
+use focus_server::{FocusHandle, LoginConfig, RawConfig, Stats};
 use service::{Exposition, StartError, State};
 use xmpp_link::Link;
 
@@ -36,6 +36,11 @@ pub(super) fn start(
     .check()
     .map_err(|e| part("the focus", e))?;
     let mut engine = config.engine;
+    engine.login = s.login.as_ref().map(|login| LoginConfig {
+        domain: s.domains.main.clone(),
+        lifetime: LOGIN_LIFETIME,
+        automatic: login.automatic,
+    });
     engine.max_audio_senders = s.focus.max_audio_senders;
     engine.max_video_senders = s.focus.max_video_senders;
     engine.random_pad_names = s.focus.random_pad_names;
@@ -152,6 +157,9 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
     ];
     out.counters("plausch_focus_events", "What happened in the focus.", "event", rows);
 }
+
+/// Upstream's.
+const LOGIN_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// How often the numbers are read while something is missing, and otherwise.
 const STARTING: Duration = Duration::from_millis(10);

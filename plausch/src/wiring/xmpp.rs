@@ -43,6 +43,8 @@ pub(super) fn options(s: &Settings) -> Raw {
             av_moderation: Some(s.av_moderation),
             end_conference: Some(s.end_conference),
             polls: Some(s.polls),
+            login: Some(s.login.is_some()),
+            guest_domain: s.login.as_ref().and_then(|l| l.guests.clone()),
             ..Raw::default()
         },
     };

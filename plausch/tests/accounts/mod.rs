@@ -172,3 +172,134 @@ fn what_root_makes_belongs_to_the_server_s_user_and_links_lead_nowhere() {
     assert_eq!(fs::read_dir(&away).unwrap().count(), 0);
     fs::remove_dir_all(&town).unwrap();
 }
+
+/// Somebody in a browser: a BOSH session, bound.
+struct Person<'a> {
+    town: &'a Secure,
+    sid: String,
+    rid: u32,
+    jid: String,
+}
+
+/// The secure domain, from docker-jitsi-meet's variables.
+struct Secure {
+    at: PathBuf,
+    whole: Whole,
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.at);
+    }
+}
+
+impl<'a> Person<'a> {
+    /// Logs in on a host, with a password or without; the answer if it fails.
+    fn log_in(town: &'a Secure, host: &str, account: Option<(&str, &str)>) -> Result<Self, String> {
+        let open = format!(
+            "<body xmlns='http://jabber.org/protocol/httpbind' rid='1' to='{host}' wait='5' hold='1' ver='1.6' xml:lang='en' xmlns:xmpp='urn:xmpp:xbosh' xmpp:version='1.0' content='text/xml; charset=utf-8'/>"
+        );
+        let opened = bosh(town.whole.http, &open);
+        let Some(sid) = opened.split("sid=").nth(1) else { return Err(opened) };
+        let sid = sid[1..].split(['\'', '"']).next().unwrap().to_owned();
+        let mut it = Self { town, sid, rid: 1, jid: String::new() };
+        let auth = match account {
+            Some((name, password)) => {
+                let plain = STANDARD.encode(format!("\0{name}\0{password}"));
+                format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>")
+            }
+            None => "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>".to_owned(),
+        };
+        let said = it.say(&auth, "");
+        if !said.contains("<success") {
+            return Err(said);
+        }
+        it.say("", &format!("to='{host}' xmpp:restart='true' xmlns:xmpp='urn:xmpp:xbosh'"));
+        let bound = it.say("<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "");
+        it.jid = bound.split("<jid>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+        Ok(it)
+    }
+
+    fn say(&mut self, stanza: &str, more: &str) -> String {
+        self.rid += 1;
+        let (rid, sid) = (self.rid, &self.sid);
+        bosh(
+            self.town.whole.http,
+            &format!(
+                "<body xmlns='http://jabber.org/protocol/httpbind' rid='{rid}' sid='{sid}' {more}>{stanza}</body>"
+            ),
+        )
+    }
+
+    /// Asks for a conference and waits for the answer.
+    fn ask(&mut self, room: &str, attributes: &str) -> String {
+        let mut said = self.say(&format!("<iq xmlns='jabber:client' type='set' id='c{}' to='focus.meet.jitsi'><conference xmlns='http://jitsi.org/protocol/focus' room='{room}@muc.meet.jitsi' {attributes}/></iq>", self.rid), "");
+        for _ in 0..20 {
+            if said.contains("<conference") || said.contains("<error") {
+                return said;
+            }
+            said = self.say("", "");
+        }
+        panic!("no answer: {said}");
+    }
+
+    /// Joins, until something about oneself comes back.
+    fn join(&mut self, room: &str) -> String {
+        let nick = self.jid.chars().take(8).collect::<String>();
+        let mut said = self.say(&format!("<presence xmlns='jabber:client' to='{room}@muc.meet.jitsi/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"), "");
+        for _ in 0..20 {
+            if said.contains("status code='110'")
+                || said.contains("status code=\"110\"")
+                || said.contains("<error")
+            {
+                return said;
+            }
+            said += &self.say("", "");
+        }
+        panic!("not in: {said}");
+    }
+}
+
+#[test]
+fn in_a_secure_domain_a_guest_waits_until_a_member_has_logged_in_and_opened_the_room() {
+    let at = folder("secure");
+    let state = at.join("state");
+    let whole = Whole::start(|c| {
+        c.args(["--state", state.to_str().unwrap()]);
+        c.env("ENABLE_AUTH", "1").env("ENABLE_GUESTS", "1").env("AUTH_TYPE", "internal");
+    });
+    let town = Secure { at, whole };
+    let mut add = plausch();
+    add.args(["user", "add", "anna", "--password-file", "-", "--state"]).arg(&state).env("ENABLE_AUTH", "1");
+    let (code, said) = typed(&mut add, "geheim");
+    assert!(code == Some(0) && said.lines().count() == 1, "{said}");
+    let config = crate::running::get(town.whole.http, "/config.js").unwrap();
+    for line in ["\"anonymousdomain\": \"guest.meet.jitsi\"", "\"authdomain\": \"meet.jitsi\""] {
+        assert!(config.contains(line), "{config}");
+    }
+    assert!(!config.contains("conferenceRequestUrl"), "over HTTP nobody has logged in");
+
+    let said = Person::log_in(&town, "meet.jitsi", None).err().unwrap();
+    assert!(said.contains("<invalid-mechanism/>"), "nobody comes in there without an account: {said}");
+    let mut guest = Person::log_in(&town, "guest.meet.jitsi", None).unwrap();
+    let features = guest.say("<iq xmlns='jabber:client' type='get' id='d' to='meet.jitsi'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>", "");
+    assert!(features.contains("speakerstats.meet.jitsi"), "a guest learns what there is: {features}");
+    let refused = guest.ask("rathaus", "machine-uid='b1'");
+    assert!(refused.contains("<not-authorized"), "{refused}");
+    let refused = guest.join("rathaus");
+    assert!(refused.contains("<not-allowed"), "nor by the back door: {refused}");
+    let body = r#"{"room":"rathaus@muc.meet.jitsi","properties":{}}"#;
+    assert!(crate::commands::post(town.whole.http, "/conference-request/v1", body).contains(" 403 "));
+
+    // The dialogue of the web app logs in over a second connection, and goes on with the first.
+    assert!(Person::log_in(&town, "meet.jitsi", Some(("anna", "falsch"))).is_err());
+    let mut anna = Person::log_in(&town, "meet.jitsi", Some(("anna", "geheim"))).unwrap();
+    assert!(anna.jid.starts_with("anna@meet.jitsi/"), "{}", anna.jid);
+    let opened = anna.ask("rathaus", "machine-uid='b2'");
+    assert!(opened.contains("ready=\"true\"") || opened.contains("ready='true'"), "{opened}");
+    assert!(opened.contains("session-id="), "{opened}");
+    let let_in = guest.ask("rathaus", "machine-uid='b1'");
+    assert!(let_in.contains("ready=") && !let_in.contains("<error"), "{let_in}");
+    let joined = guest.join("rathaus");
+    assert!(joined.contains("affiliation=\"none\"") && !joined.contains("<error"), "{joined}");
+}

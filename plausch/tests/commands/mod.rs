@@ -53,7 +53,7 @@ impl Found {
     }
 }
 
-fn post(to: SocketAddr, path: &str, body: &str) -> String {
+pub(crate) fn post(to: SocketAddr, path: &str, body: &str) -> String {
     let mut c = TcpStream::connect(to).unwrap();
     write!(
         c,
@@ -134,7 +134,7 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
         &env,
         format!(
             "# a town's\nPLAUSCH_HTTP={http}\nPLAUSCH_ADMIN={admin}\nPLAUSCH_XMPP={xmpp}\nPLAUSCH_MEDIA={media}\nPUBLIC_URL=http://192.0.2.7\n\
-             ENABLE_AUTH=1\nPLAUSCH_HTPP=1\nENABLE_LOBBY=off\nENABLE_RECORDING=1\nnonsense\n"
+             ENABLE_AUTH=1\nAUTH_TYPE=jwt\nPLAUSCH_HTPP=1\nENABLE_LOBBY=off\nENABLE_RECORDING=1\nnonsense\n"
         ),
     )
     .unwrap();
@@ -142,7 +142,7 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
     let (code, said) = run(plausch().args(["doctor", "--lang", "de", "--env-file", env]));
     assert_eq!(code, Some(2), "{said}");
     for word in [
-        "ENABLE_AUTH",
+        "AUTH_TYPE",
         "PLAUSCH_HTPP",
         "ENABLE_LOBBY=0",
         "ENABLE_RECORDING",
@@ -301,9 +301,9 @@ fn a_migration_reads_an_env_file_and_its_folders_and_executes_nothing() {
             "de",
         ]))
     };
-    write("ENABLE_AUTH=1\nAUTH_TYPE=internal\n");
+    write("ENABLE_AUTH=1\nAUTH_TYPE=jwt\n");
     let (code, said) = migrate(&env);
-    assert!(code == Some(2) && said.contains("ENABLE_AUTH") && !out.exists(), "{said}");
+    assert!(code == Some(2) && said.contains("AUTH_TYPE") && !out.exists(), "{said}");
 
     write("");
     let (code, said) = migrate(&folder);

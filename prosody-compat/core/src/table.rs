@@ -258,6 +258,25 @@ impl Table {
         });
     }
 
+    /// People log in on the main host with an account.
+    pub fn ask_for_accounts(&mut self) {
+        if let Some(main) = self.users.first_mut() {
+            main.login = Login::Accounts;
+        }
+    }
+
+    /// A domain where everybody may come in without one.
+    pub fn add_guests(&mut self, domain: &str) {
+        self.users.push(UsersHost {
+            domain: domain.to_owned(),
+            login: Login::Anonymous,
+            mechanisms: Vec::new(),
+            modules: vec!["smacks".to_owned()],
+            resume: RESUME,
+            public: true,
+        });
+    }
+
     /// Without the components of this module.
     pub fn remove(&mut self, module: &str) {
         self.components.retain(|c| c.module != module);

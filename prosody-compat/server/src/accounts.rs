@@ -178,6 +178,11 @@ pub(crate) struct Look {
     pub(crate) question: AccountQuestion,
 }
 
+/// Where logins wait for that.
+pub(crate) fn queue() -> (mpsc::Sender<Look>, mpsc::Receiver<Look>) {
+    mpsc::channel(limits::LOOKS)
+}
+
 /// Looks at one account after the other: disk and passwords cost time, which logins wait for and nobody else.
 pub(crate) async fn look(store: AccountStore, mut asked: mpsc::Receiver<Look>, inputs: mpsc::Sender<Input>) {
     while let Some(Look { conn, id, question }) = asked.recv().await {
@@ -343,6 +348,23 @@ mod tests {
         );
         assert_eq!(store.hosts().unwrap(), ["meet.example"]);
         assert!(store.list("nowhere.example").unwrap().is_empty());
+    }
+
+    #[test]
+    fn so_many_logins_wait_for_the_disk_and_the_next_one_is_told_to_come_again() {
+        let (looks, _asked) = queue();
+        let look = || Look {
+            conn: ConnId(1),
+            id: QuestionId(1),
+            question: AccountQuestion {
+                jid: jid("anna@meet.example"),
+                proof: Proof::Keys(jitsi_xmpp::sasl::Hash::Sha1),
+            },
+        };
+        for _ in 0..limits::LOOKS {
+            assert!(looks.try_send(look()).is_ok());
+        }
+        assert!(looks.try_send(look()).is_err());
     }
 
     #[test]

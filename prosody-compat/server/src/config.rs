@@ -39,6 +39,10 @@ pub struct Raw {
     pub polls: Option<bool>,
     /// `PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT`. Off.
     pub strict_nicks: Option<bool>,
+    /// `ENABLE_AUTH`: people log in on the main host with an account. Off.
+    pub login: Option<bool>,
+    /// `XMPP_GUEST_DOMAIN`, with `ENABLE_GUESTS`: where they come in without one; none.
+    pub guest_domain: Option<String>,
     /// `XMPP_HIDDEN_DOMAIN`, for recorders; none.
     pub hidden_domain: Option<String>,
     /// Where XMPP over TCP is listened for; absent: nowhere.
@@ -205,6 +209,13 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
             host(option, value)?;
             hosts.rename(&format!("{label}.{domain}"), &value.to_lowercase());
         }
+    }
+    if raw.login == Some(true) {
+        hosts.ask_for_accounts();
+    }
+    if let Some(guests) = &raw.guest_domain {
+        host("guest_domain", guests)?;
+        hosts.add_guests(&guests.to_lowercase());
     }
     if let Some(hidden) = &raw.hidden_domain {
         host("hidden_domain", hidden)?;

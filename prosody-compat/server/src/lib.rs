@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use service::{StartError, SystemEntropy};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use xmpp_link::ServerEnd;
 
 use crate::owner::Shared;
@@ -79,7 +79,7 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
     core.more_accounts = accounts.is_some();
     let (shared, inputs) = Shared::new(&core.limits, shutdown);
     let looks = accounts.map(|store| {
-        let (looks, asked) = mpsc::channel(limits::LOOKS);
+        let (looks, asked) = accounts::queue();
         tokio::spawn(accounts::look(store, asked, shared.inputs.clone()));
         looks
     });

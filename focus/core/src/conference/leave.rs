@@ -20,6 +20,7 @@ impl Conference {
         self.end_session(turn, id);
         self.remove_member(turn, id);
         self.somebody_left = true;
+        self.hosts.remove(id);
         if self.owner.as_ref() == Some(id) {
             self.owner = None;
         }

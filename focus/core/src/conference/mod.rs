@@ -81,6 +81,8 @@ pub(crate) struct Conference {
     pub(crate) moderation: AvModeration,
     /// The member to whom ownership was given.
     pub(crate) owner: Option<EndpointId>,
+    /// Those who were made owners because they have logged in.
+    pub(crate) hosts: BTreeSet<EndpointId>,
     /// The shared document's name, when it is not the room's.
     pub(crate) pad: Option<String>,
     pub(crate) presence: PublishedPresence,
@@ -190,6 +192,7 @@ impl Conference {
             self.elect_owner(turn);
             self.look_at_number(turn);
             for id in self.dirty_members() {
+                self.own_by_login(turn, &id);
                 self.ask_features_again(turn, &id);
                 self.invite_if_due(turn, &id);
                 self.tell_bridge_if_due(turn, &id);
@@ -260,6 +263,7 @@ impl Conference {
             start_muted: StartMuted::default(),
             moderation: AvModeration::default(),
             owner: None,
+            hosts: BTreeSet::new(),
             pad: turn.config.random_pad_names.then(|| turn.entropy.hex(16)),
             presence: PublishedPresence::default(),
             start_timer: Some(turn.now + turn.config.conference_start),

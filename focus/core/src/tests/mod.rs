@@ -5,6 +5,7 @@ mod bounds;
 mod debug;
 mod faults;
 mod hostile;
+mod logins;
 mod meeting;
 mod neighbours;
 mod policies;

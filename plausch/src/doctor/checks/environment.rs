@@ -416,11 +416,12 @@ mod tests {
 
     #[test]
     fn what_keeps_people_out_is_red_and_yellow_when_accepted() {
-        says(restrictions, &[("ENABLE_AUTH", "1"), ("XMPP_MUC_MODULES", "x")], Red, "XMPP_MUC_MODULES");
-        says(restrictions, &[("ENABLE_AUTH", "0")], Green, "");
+        says(restrictions, &[("PROSODY_MODE", "x"), ("XMPP_MUC_MODULES", "x")], Red, "XMPP_MUC_MODULES");
+        says(restrictions, &[("ENABLE_AUTH", "1"), ("AUTH_TYPE", "jwt")], Red, "AUTH_TYPE");
+        says(restrictions, &[("ENABLE_AUTH", "0"), ("AUTH_TYPE", "jwt")], Green, "");
         let mut facts = healthy();
-        facts.variables = vec![("ENABLE_AUTH".into(), "1".into())];
-        facts.accepted = vec!["ENABLE_AUTH".into()];
+        facts.variables = vec![("XMPP_MUC_MODULES".into(), "x".into())];
+        facts.accepted = vec!["XMPP_MUC_MODULES".into()];
         assert_eq!(judged(restrictions, &facts).0, Yellow);
     }
 

@@ -42,7 +42,7 @@ fn a_server_that_should_ask_for_a_login_does_not_start_open() {
         let line = e.to_string();
         assert_eq!((e.reason(), e.exit_code()), ("restriction", 78));
         assert!(
-            line.starts_with("ENABLE_AUTH: ") && line.contains("PLAUSCH_ACCEPT") && !line.contains('\n'),
+            line.starts_with("AUTH_TYPE: ") && line.contains("PLAUSCH_ACCEPT") && !line.contains('\n'),
             "{line}"
         );
     }
@@ -52,10 +52,20 @@ fn a_server_that_should_ask_for_a_login_does_not_start_open() {
             "{value}"
         );
     }
+    let jwt = [("ENABLE_AUTH", "1"), ("AUTH_TYPE", "ldap")];
     for role in [Role::Xmpp, Role::Focus] {
-        assert!(ask(role, &[("ENABLE_AUTH", "1")], false).is_err());
+        assert!(ask(role, &jwt, false).is_err());
     }
-    assert!(ask(Role::Videobridge, &[("ENABLE_AUTH", "1")], false).is_ok(), "a bridge lets nobody in");
+    assert!(ask(Role::Videobridge, &jwt, false).is_ok(), "a bridge lets nobody in");
+    let own =
+        [("ENABLE_AUTH", "1"), ("AUTH_TYPE", "internal"), ("PROSODY_GUEST_AUTH_TYPE", "jitsi-anonymous")];
+    assert!(ask(Role::AllInOne, &own, false).is_ok(), "accounts of its own it has");
+    for (name, value) in [("PROSODY_AUTH_TYPE", "token"), ("PROSODY_GUEST_AUTH_TYPE", "token")] {
+        let e = ask(Role::AllInOne, &[("ENABLE_AUTH", "1"), (name, value)], false).unwrap_err();
+        assert!(e.to_string().starts_with(name), "{e}");
+    }
+    let e = ask(Role::AllInOne, &[("JICOFO_ENABLE_AUTH", "1")], false).unwrap_err();
+    assert!(e.to_string().starts_with("JICOFO_ENABLE_AUTH"), "nobody could log in: {e}");
 }
 
 #[test]
@@ -94,8 +104,8 @@ fn the_refusal_is_in_the_admin_s_language() {
 fn a_slip_in_a_name_of_ours_stops_the_start() {
     let e = ask(Role::AllInOne, &[("PLAUSCH_HTPP", "127.0.0.1:1")], false).unwrap_err().to_string();
     assert!(e.contains("PLAUSCH_HTPP") && e.contains("PLAUSCH_HTTP"), "{e}");
-    let e = ask(Role::AllInOne, &[("PLAUSCH_ACCEPT", "ENABLE_AUHT")], false).unwrap_err().to_string();
-    assert!(e.contains("ENABLE_AUHT") && e.contains("ENABLE_AUTH"), "{e}");
+    let e = ask(Role::AllInOne, &[("PLAUSCH_ACCEPT", "AUTH_TPYE")], false).unwrap_err().to_string();
+    assert!(e.contains("AUTH_TPYE") && e.contains("AUTH_TYPE"), "{e}");
     assert!(
         ask(Role::AllInOne, &[("PLAUSCH_BIN", "x"), ("PLAUSCH_CONFIG", "x"), ("PATH", "x")], false).is_ok()
     );
@@ -169,7 +179,7 @@ fn outcome(name: &str) -> (Outcome, &'static str, &'static str) {
         return (Outcome::Honoured, "", "");
     }
     if let Some(r) = RESTRICTIONS.iter().find(|r| r.name == name) {
-        let later = ["ENABLE_AUTH", "JICOFO_ENABLE_AUTH", "PROSODY_MODE"].contains(&name);
+        let later = ["AUTH_TYPE", "PROSODY_AUTH_TYPE", "JICOFO_ENABLE_AUTH", "PROSODY_MODE"].contains(&name);
         return (if later { Outcome::Later } else { Outcome::Not }, r.english, r.german);
     }
     let entry = UPSTREAM.iter().find(|e| e.names.split_whitespace().any(|n| n == name));

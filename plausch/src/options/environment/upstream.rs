@@ -59,15 +59,26 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Later,
-        "means something only with ENABLE_AUTH, which stops the start",
-        "bedeutet nur mit ENABLE_AUTH etwas, das den Start verhindert",
-        "ENABLE_GUESTS AUTH_TYPE ENABLE_AUTH_DOMAIN PROSODY_AUTH_TYPE PROSODY_GUEST_AUTH_TYPE JICOFO_AUTH_TYPE \
-         JICOFO_AUTH_LIFETIME ENABLE_AUTO_LOGIN TOKEN_AUTH_URL JWT_APP_ID JWT_APP_SECRET JWT_ACCEPTED_ISSUERS \
+        "means something only with another AUTH_TYPE than internal, which stops the start",
+        "bedeutet nur mit einem anderen AUTH_TYPE als internal etwas, das den Start verhindert",
+        "JICOFO_AUTH_TYPE TOKEN_AUTH_URL JWT_APP_ID JWT_APP_SECRET JWT_ACCEPTED_ISSUERS \
          JWT_ACCEPTED_AUDIENCES JWT_ALLOW_EMPTY JWT_ASAP_KEYSERVER JWT_AUTH_TYPE JWT_TOKEN_AUTH_MODULE JWT_SIGN_TYPE \
-         JWT_ENABLE_DOMAIN_VERIFICATION JWT_ACCEPTED_ALLOWNER_ISSUERS XMPP_GUEST_DOMAIN LDAP_URL LDAP_BASE LDAP_BINDDN \
+         JWT_ENABLE_DOMAIN_VERIFICATION JWT_ACCEPTED_ALLOWNER_ISSUERS LDAP_URL LDAP_BASE LDAP_BINDDN \
          LDAP_BINDPW LDAP_FILTER LDAP_AUTH_METHOD LDAP_VERSION LDAP_USE_TLS LDAP_START_TLS LDAP_TLS_CIPHERS \
          LDAP_TLS_CHECK_PEER LDAP_TLS_CACERT_FILE LDAP_TLS_CACERT_DIR MATRIX_UVS_URL MATRIX_UVS_ISSUER \
          MATRIX_UVS_AUTH_TOKEN MATRIX_UVS_SYNC_POWER_LEVELS MATRIX_LOBBY_BYPASS",
+    ),
+    entry(
+        Always,
+        "clients are told the domain of accounts when people log in",
+        "Clients erfahren die Domain der Konten, wenn man sich anmeldet",
+        "ENABLE_AUTH_DOMAIN",
+    ),
+    entry(
+        Missing,
+        "a login lasts a day since it was last used",
+        "eine Anmeldung gilt einen Tag, nachdem sie zuletzt benutzt wurde",
+        "JICOFO_AUTH_LIFETIME",
     ),
     entry(
         Always,
