@@ -106,7 +106,8 @@ impl Place {
 
     /// The account that is meant, if there may be one; else why not.
     fn account(&self, name: &str) -> Result<BareJid, Words> {
-        let (node, host) = name.split_once('@').unwrap_or((name, self.config.core.domain()));
+        let main = || self.config.core.domain();
+        let (node, host) = name.split_once('@').unwrap_or_else(|| (name, main()));
         let jid = BareJid::from_parts(node, host).map_err(|_| {
             words!("`{name}` is no name of an account", "`{name}` ist kein Name eines Kontos")
         })?;
