@@ -66,7 +66,7 @@ async function web(folder, prosody, jicofo, jvb) {
 
 // Two meet through these containers. `page`: on the test-call page, which asks for the meeting over HTTP; else with a library of 2021,
 // which asks over XMPP.
-async function meet(compose, page) {
+async function meet(compose, page, room = 'schule') {
   const prosody = await compose.address('prosody');
   // Debian's Prosody says nothing about its health.
   await until('the XMPP server', () => fetch(`http://${prosody}:5280/`).then(() => true, () => false), 20000);
@@ -75,8 +75,8 @@ async function meet(compose, page) {
   try {
     const all = [];
     for (const httpConferenceRequest of [page, true]) {
-      const p = await Participant.open(browser, { base: 'http://localhost:8000' }, { path: '/schule' });
-      await p.join('schule', { resolution: 360, httpConferenceRequest });
+      const p = await Participant.open(browser, { base: 'http://localhost:8000' }, { path: `/${room}` });
+      await p.join(room, { resolution: 360, httpConferenceRequest });
       all.push(p);
     }
     await everybodySeesEverybody(all);
@@ -125,7 +125,8 @@ for (const [shape, file] of Object.entries(SHAPES)) {
       await alone.up();
       for (const s of SERVICES) assert.equal((await alone.inspect(s)).Config.Image, image(s));
       // Over XMPP, a module of Jitsi's passes requests on, which Debian's Prosody does not have.
-      await meet(alone, service !== 'prosody');
+      // Each time in a room of its own: who is gone stays in that of before until Prosody gives its session up.
+      await meet(alone, service !== 'prosody', `schule-${service}`);
     });
   });
 }
