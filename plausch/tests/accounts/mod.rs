@@ -23,13 +23,9 @@ struct Town {
 impl Town {
     fn new(name: &str) -> Self {
         let at = folder(name);
-        let sample = plausch().arg("sample-config").output().unwrap().stdout;
-        let sample = String::from_utf8(sample).unwrap();
-        let tables = sample.split_once("# [[xmpp.users]]").unwrap().1;
-        let tables = format!("# [[xmpp.users]]{tables}").replace("# ", "");
-        let tables = tables.replacen("login = \"anonymous\"", "login = \"accounts\"", 1);
         let state = at.join("state");
-        fs::write(at.join("plausch.toml"), format!("state.dir = {state:?}\n{tables}")).unwrap();
+        fs::write(at.join("plausch.toml"), format!("state.dir = {state:?}\nlogin.required = true\n"))
+            .unwrap();
         let config = at.join("plausch.toml");
         let whole = Whole::start(|c| {
             c.arg("--config").arg(&config);
@@ -211,11 +207,14 @@ impl<'a> Person<'a> {
             None => "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='ANONYMOUS'/>".to_owned(),
         };
         let said = it.say(&auth, "");
+        let said = it.until(said, &["<success", "<failure"]);
         if !said.contains("<success") {
             return Err(said);
         }
-        it.say("", &format!("to='{host}' xmpp:restart='true' xmlns:xmpp='urn:xmpp:xbosh'"));
+        let said = it.say("", &format!("to='{host}' xmpp:restart='true' xmlns:xmpp='urn:xmpp:xbosh'"));
+        it.until(said, &["<bind"]);
         let bound = it.say("<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>", "");
+        let bound = it.until(bound, &["<jid>"]);
         it.jid = bound.split("<jid>").nth(1).unwrap().split('<').next().unwrap().to_owned();
         Ok(it)
     }
@@ -231,32 +230,28 @@ impl<'a> Person<'a> {
         )
     }
 
-    /// Asks for a conference and waits for the answer.
-    fn ask(&mut self, room: &str, attributes: &str) -> String {
-        let mut said = self.say(&format!("<iq xmlns='jabber:client' type='set' id='c{}' to='focus.meet.jitsi'><conference xmlns='http://jitsi.org/protocol/focus' room='{room}@muc.meet.jitsi' {attributes}/></iq>", self.rid), "");
+    /// What was said, and what is said after it until one of these is in it: an answer may come with a later request.
+    fn until(&mut self, mut said: String, wanted: &[&str]) -> String {
         for _ in 0..20 {
-            if said.contains("<conference") || said.contains("<error") {
+            if wanted.iter().any(|w| said.contains(w)) {
                 return said;
             }
-            said = self.say("", "");
+            said += &self.say("", "");
         }
-        panic!("no answer: {said}");
+        panic!("none of {wanted:?}: {said}");
+    }
+
+    /// Asks for a conference and waits for the answer.
+    fn ask(&mut self, room: &str, attributes: &str) -> String {
+        let said = self.say(&format!("<iq xmlns='jabber:client' type='set' id='c{}' to='focus.meet.jitsi'><conference xmlns='http://jitsi.org/protocol/focus' room='{room}@muc.meet.jitsi' {attributes}/></iq>", self.rid), "");
+        self.until(said, &["<conference", "<error"])
     }
 
     /// Joins, until something about oneself comes back.
     fn join(&mut self, room: &str) -> String {
         let nick = self.jid.chars().take(8).collect::<String>();
-        let mut said = self.say(&format!("<presence xmlns='jabber:client' to='{room}@muc.meet.jitsi/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"), "");
-        for _ in 0..20 {
-            if said.contains("status code='110'")
-                || said.contains("status code=\"110\"")
-                || said.contains("<error")
-            {
-                return said;
-            }
-            said += &self.say("", "");
-        }
-        panic!("not in: {said}");
+        let said = self.say(&format!("<presence xmlns='jabber:client' to='{room}@muc.meet.jitsi/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>"), "");
+        self.until(said, &["status code='110'", "status code=\"110\"", "<error"])
     }
 }
 
@@ -283,6 +278,7 @@ fn in_a_secure_domain_a_guest_waits_until_a_member_has_logged_in_and_opened_the_
     assert!(said.contains("<invalid-mechanism/>"), "nobody comes in there without an account: {said}");
     let mut guest = Person::log_in(&town, "guest.meet.jitsi", None).unwrap();
     let features = guest.say("<iq xmlns='jabber:client' type='get' id='d' to='meet.jitsi'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>", "");
+    let features = guest.until(features, &["<query"]);
     assert!(features.contains("speakerstats.meet.jitsi"), "a guest learns what there is: {features}");
     let refused = guest.ask("rathaus", "machine-uid='b1'");
     assert!(refused.contains("<not-authorized"), "{refused}");
