@@ -86,6 +86,7 @@ pub(crate) struct Settings {
     /// Folder for what outlives a restart.
     pub(crate) state: PathBuf,
     pub(crate) turn: Option<OwnTurn>,
+    pub(crate) lobby: bool,
     pub(crate) av_moderation: bool,
     pub(crate) end_conference: bool,
     pub(crate) polls: bool,
@@ -238,6 +239,7 @@ impl Settings {
             login: login.clone(),
             state: state(e)?,
             turn,
+            lobby: e.is_on("rooms.lobby"),
             av_moderation: e.is_on("rooms.av_moderation"),
             end_conference: e.is_on("rooms.end_conference"),
             polls: !e.is_on("rooms.disable_polls"),

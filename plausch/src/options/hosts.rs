@@ -66,6 +66,7 @@ const LAYOUT: &[(&str, &str)] = &[
     ("xmpp.max_participants", "write `max_participants` in the policy of xmpp.rooms"),
     ("xmpp.modules", "write `modules` in xmpp.users"),
     ("rooms.strict_nicks", "write `strict_nicks` in the policy of xmpp.rooms"),
+    ("rooms.lobby", "leave `lobby` in xmpp.rooms out or in"),
     ("rooms.av_moderation", "leave the component out or in"),
     ("rooms.end_conference", "leave the component out or in"),
     ("rooms.disable_polls", "leave the component out or in"),

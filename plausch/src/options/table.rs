@@ -467,6 +467,13 @@ const OWN: &[Setting] = &[
         "Nicks of people without a login begin with their address, as clients make them.",
     ),
     switch(
+        "rooms.lobby",
+        "",
+        &["ENABLE_LOBBY"],
+        "true",
+        "Moderators may have strangers knock and wait until somebody lets them in.",
+    ),
+    switch(
         "rooms.av_moderation",
         "",
         &["ENABLE_AV_MODERATION"],

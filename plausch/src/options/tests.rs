@@ -195,6 +195,7 @@ const OTHER: &[(&str, &str)] = &[
     ("turn.username", "y"),
     ("turn.password", "y"),
     ("turn.ttl", "1"),
+    ("rooms.lobby", "false"),
     ("rooms.av_moderation", "false"),
     ("rooms.end_conference", "false"),
     ("rooms.disable_polls", "true"),

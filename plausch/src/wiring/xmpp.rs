@@ -40,6 +40,7 @@ pub(super) fn options(s: &Settings) -> Raw {
             max_participants: s.max_participants,
             modules: s.modules.clone(),
             strict_nicks: Some(s.strict_nicks),
+            lobby: Some(s.lobby),
             av_moderation: Some(s.av_moderation),
             end_conference: Some(s.end_conference),
             polls: Some(s.polls),

@@ -5,6 +5,7 @@ use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 use crate::config::Config;
 use crate::hosts::{Hosts, Serves};
 use crate::identity::HostId;
+use crate::modules::lobby;
 use crate::stanza::payload;
 use crate::world::{Sender, World};
 
@@ -23,6 +24,7 @@ pub(crate) fn info(
             let components: Vec<(&'static str, &str)> = hosts
                 .components()
                 .filter_map(|(domain, c)| Some((c.module.component.as_ref()?.identity?, domain)))
+                .chain(hosts.lobby_of_meetings().map(|lobby| (lobby::NODE, lobby)))
                 .collect();
             for identities in users.modules.iter().filter_map(|m| m.identities) {
                 for (category, kind, name) in identities(config, &components) {
@@ -58,7 +60,12 @@ pub(crate) fn answer(
     }
     let answer = payload(e).and_then(|(kind, p)| match (kind, p.name(), p.ns()) {
         ("get", "query", ns::DISCO_INFO) => {
-            Some(Some(info(hosts, &world.config, host, domain, p.attr("node"))))
+            let mut query = info(hosts, &world.config, host, domain, p.attr("node"));
+            let is_lobby = hosts.rooms(host).is_some_and(|def| def.is_lobby);
+            if is_lobby && p.attr("node") == Some(lobby::NODE) {
+                features(&mut query, lobby::feature(world, &sender.identity).as_slice());
+            }
+            Some(Some(query))
         }
         ("get", "query", ns::DISCO_ITEMS) => Some(Some(Element::new("query", ns::DISCO_ITEMS))),
         ("get", "ping", ns::PING) => Some(None),

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jitsi_xmpp::BareJid;
+use jitsi_xmpp::room::Tenant;
 use prosody_token::TokenRules;
 
 use crate::auth::Mechanism;
@@ -62,12 +64,21 @@ pub(crate) struct RoomsDef {
     tenants: BTreeMap<String, Arc<Policy>>,
     /// Domains of the modules about these rooms that have one, by module.
     components: Vec<(&'static str, Arc<str>)>,
+    /// The domain where strangers wait for these.
+    pub(crate) lobby: Option<String>,
+    /// Whether these are such rooms.
+    pub(crate) is_lobby: bool,
 }
 
 impl RoomsDef {
     /// What holds in the rooms of a tenant, or of nobody.
     pub(crate) fn policy(&self, tenant: Option<&str>) -> &Arc<Policy> {
         tenant.and_then(|t| self.tenants.get(t)).unwrap_or(&self.policy)
+    }
+
+    /// What holds in a room of the tenant that has this meeting.
+    pub(crate) fn policy_of(&self, config: &Config, meeting: &BareJid) -> &Arc<Policy> {
+        self.policy(tenants::of_room(config, meeting).as_ref().map(Tenant::as_str))
     }
 }
 
@@ -180,6 +191,11 @@ impl Hosts {
         all.iter().find(|(name, _)| *name == module).map(|(_, domain)| Arc::clone(domain)).unwrap_or_default()
     }
 
+    /// Where strangers wait for the meetings.
+    pub(crate) fn lobby_of_meetings(&self) -> Option<&str> {
+        self.rooms(self.meetings)?.lobby.as_deref()
+    }
+
     /// Where conference requests go. Empty: nowhere.
     pub(crate) fn proxy(&self) -> Arc<str> {
         self.component(self.meetings, modules::PROXY)
@@ -205,7 +221,11 @@ fn users(config: &Config, host: &UsersHost) -> Users {
 fn rooms_def(config: &Config, host: &RoomsHost, main: bool, rules: &[&'static Module]) -> RoomsDef {
     let table = &config.hosts;
     let elsewhere = table.users.iter().filter(|_| main).flat_map(|u| &u.modules);
-    let names: Vec<&str> = host.modules.iter().chain(elsewhere).map(String::as_str).collect();
+    let is_lobby = table.is_lobby(&host.domain);
+    let mut names: Vec<&str> = host.modules.iter().chain(elsewhere).map(String::as_str).collect();
+    if host.lobby.is_some() || is_lobby {
+        names.push(modules::LOBBY);
+    }
     let own: Vec<_> = components(table, rules).filter(|(.., about)| *about == host.domain).collect();
     let of_component = |name: &&str| own.iter().any(|(_, m, _)| m.named.contains(name));
     let wanted = |m: &&&'static Module| {
@@ -217,6 +237,8 @@ fn rooms_def(config: &Config, host: &RoomsHost, main: bool, rules: &[&'static Mo
         policy: Arc::new(host.policy.clone()),
         tenants: host.tenants.iter().map(|(name, policy)| (name.clone(), Arc::new(policy.clone()))).collect(),
         components: own.iter().map(|(domain, m, _)| (m.name, Arc::from(*domain))).collect(),
+        lobby: host.lobby.clone(),
+        is_lobby,
     }
 }
 
@@ -266,6 +288,7 @@ mod tests {
         config.hosts.rooms.push(RoomsHost {
             domain: "plain.meet.jitsi".into(),
             modules: vec!["muc_rate_limit".into()],
+            lobby: None,
             policy: Policy::default(),
             tenants: BTreeMap::new(),
         });
@@ -276,11 +299,15 @@ mod tests {
         };
         assert!(has("plain.meet.jitsi", "join rate") && has("plain.meet.jitsi", "strip"));
         for meetings_alone in
-            ["meeting_id", "metadata", "start_muted", "conference_duration", "filter_access"]
+            ["meeting_id", "lobby", "metadata", "start_muted", "conference_duration", "filter_access"]
         {
             assert!(!has("plain.meet.jitsi", meetings_alone), "{meetings_alone}");
         }
         assert!(has("muc.meet.jitsi", "start_muted"), "comes with the component");
+        assert!(
+            has("muc.meet.jitsi", "lobby") && has("lobby.meet.jitsi", "lobby"),
+            "on both sides of the door"
+        );
         assert!(has("muc.meet.jitsi", "conference_duration"), "named on the host with users");
         assert!(has("internal-muc.meet.jitsi", "filter_access") && !has("muc.meet.jitsi", "filter_access"));
     }

@@ -51,7 +51,7 @@ pub struct Limits {
     pub idle: Duration,
     /// Time to answer that. 30 s.
     pub idle_answer: Duration,
-    /// Rooms at once. 10,000, as upstream. About 2 KiB each when small.
+    /// Rooms at once. 10,000, as upstream. About 2 KiB each when small. A lobby counts, and is always made: one for each meeting.
     pub max_rooms: usize,
     /// Occupants of one room. 10,000: above what one room can carry. About 2 KiB each.
     pub max_occupants: usize,
@@ -105,6 +105,9 @@ pub struct Limits {
     pub max_speakers: usize,
     /// Facial expressions kept of one person. 20, as upstream. About 80 bytes each.
     pub max_faces: usize,
+    /// People invited by one message. 500: a school that knocks and is let in at once. Nothing is kept of it but as many
+    /// affiliations.
+    pub max_invites: usize,
     /// Bytes of a room's subject. 4 KiB.
     pub max_subject_bytes: usize,
     /// Bytes of a room's password. 1 KiB.
@@ -159,6 +162,7 @@ impl Default for Limits {
             max_votes: 10_000,
             max_speakers: 5_000,
             max_faces: 20,
+            max_invites: 500,
             max_subject_bytes: 4 * 1024,
             max_password_bytes: 1024,
         }

@@ -27,6 +27,8 @@ pub(crate) enum Verdict {
     Pass,
     /// The join is answered with this error; `by` the MUC host instead of the room if set.
     Refuse { error: StanzaError, by_host: bool },
+    /// The join is answered with this stanza, which is an error of a shape of its own.
+    Answer(Box<Element>),
     /// The join waits until somebody releases those who wait for this.
     Hold(&'static Reason),
 }
@@ -187,6 +189,8 @@ pub(crate) struct Module {
     pub(crate) form: Option<fn(&Room, &mut Element)>,
     /// A field of that form; `Some(whether it changed anything)` if it is the module's.
     pub(crate) config: Option<fn(&mut Room, &Sender, var: &str, value: &str) -> Option<bool>>,
+    /// Owners decided whether only members come in, perhaps as it was before; whether everybody must look at the configuration again.
+    pub(crate) members_only: Option<fn(&mut Room, &mut World, &Sender, on: bool) -> bool>,
     /// Adds fields to the form in the room's information.
     pub(crate) disco: Option<fn(&Room, &mut Element)>,
 
@@ -244,6 +248,7 @@ impl Module {
         owner: None,
         form: None,
         config: None,
+        members_only: None,
         disco: None,
         left: None,
         destroyed: None,

@@ -18,6 +18,10 @@ pub struct Policy {
     /// Bare JIDs and domains that come in without a token, where `token_verification` is named; recorders and transcribers always
     /// do.
     pub token_exempt: Vec<Jid>,
+    /// Bare JIDs and domains that go past the lobby (upstream's `muc_lobby_whitelist`).
+    pub lobby_exempt: Vec<Jid>,
+    /// Clients ask for a name before they knock (upstream's `muc_lobby_check_display_name_required`).
+    pub lobby_asks_name: bool,
     /// Domains whose users may talk to the rooms, where `muc_filter_access` is named.
     pub admitted: Vec<String>,
     /// Permissions given to moderators without a token (upstream's `jitsi_default_permissions`).
@@ -33,6 +37,8 @@ impl Default for Policy {
             uncounted: Vec::new(),
             password_exempt: Vec::new(),
             token_exempt: Vec::new(),
+            lobby_exempt: Vec::new(),
+            lobby_asks_name: true,
             admitted: Vec::new(),
             default_permissions: DEFAULT_PERMISSIONS.iter().map(|p| (*p).to_owned()).collect(),
         }

@@ -1,6 +1,6 @@
 //! The server as a whole: the shell's inputs in, each handed to the stream or the session it is for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -83,6 +83,7 @@ impl Server {
                 timers: Timers::default(),
                 guesses: Guesses::default(),
                 rooms: 0,
+                lobbies: HashSet::new(),
                 slots: Slots::default(),
                 effects: VecDeque::new(),
                 questions: BTreeMap::new(),

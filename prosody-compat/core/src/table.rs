@@ -62,6 +62,8 @@ pub struct RoomsHost {
     pub domain: String,
     /// Upstream's names.
     pub modules: Vec<String>,
+    /// The domain, of those with rooms, where strangers wait for these rooms. `None`: nobody can be made to wait.
+    pub lobby: Option<String>,
     /// What holds in its rooms.
     pub policy: Policy,
     /// What holds in those of a tenant instead, by its name.
@@ -120,6 +122,19 @@ pub enum TableError {
     /// Tokens are looked at where nobody has one: everybody would be kept out, or nobody.
     #[error("the rooms of `{0}` verify tokens, and no host with users has `login = \"token\"`")]
     NoTokens(String),
+    /// A lobby that cannot be one.
+    #[error("the rooms of `{rooms}` have the lobby `{lobby}`, {why}")]
+    Lobby {
+        /// Their domain.
+        rooms: String,
+        /// As written.
+        lobby: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// People would be let in who should wait.
+    #[error("`{0}` has the module `muc_lobby_rooms`, and its rooms name no `lobby`")]
+    NoLobby(String),
     /// A host that offers no way in.
     #[error("`{0}` offers no mechanism that its login has")]
     NoMechanism(String),
@@ -136,6 +151,7 @@ impl Table {
             rooms: muc.clone(),
         };
         let auth = format!("auth.{domain}");
+        let lobby = format!("lobby.{domain}");
         Self {
             users: vec![
                 UsersHost {
@@ -159,13 +175,22 @@ impl Table {
                 RoomsHost {
                     domain: muc.clone(),
                     modules: owned(MEETINGS),
+                    lobby: Some(lobby.clone()),
                     policy: Policy::default(),
                     tenants: BTreeMap::new(),
                 },
                 RoomsHost {
                     domain: format!("internal-muc.{domain}"),
                     modules: owned(&["muc_hide_all", "muc_filter_access", "muc_password_whitelist"]),
+                    lobby: None,
                     policy: Policy { admitted: vec![auth], ..Policy::default() },
+                    tenants: BTreeMap::new(),
+                },
+                RoomsHost {
+                    domain: lobby,
+                    modules: owned(&["muc_hide_all", "muc_max_occupants", "muc_rate_limit"]),
+                    lobby: None,
+                    policy: Policy::default(),
                     tenants: BTreeMap::new(),
                 },
             ],
@@ -201,6 +226,7 @@ impl Table {
                 return Err(TableError::NoTokens(host.domain.clone()));
             }
         }
+        self.check_lobbies()?;
         let mut pairs = HashSet::new();
         for c in &self.components {
             known(&c.domain, std::slice::from_ref(&c.module), &modules::components())?;
@@ -212,6 +238,37 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    fn check_lobbies(&self) -> Result<(), TableError> {
+        let mut taken = HashSet::new();
+        let named = |modules: &[String]| modules.iter().any(|m| m == modules::LOBBY);
+        for host in &self.rooms {
+            let Some(lobby) = &host.lobby else {
+                if named(&host.modules) {
+                    return Err(TableError::NoLobby(host.domain.clone()));
+                }
+                continue;
+            };
+            let why = match self.rooms.iter().find(|r| r.domain == *lobby) {
+                None => "where no rooms are",
+                Some(r) if r.lobby.is_some() || r.domain == host.domain => "which is no lobby but has one",
+                Some(_) if self.rooms.first().is_some_and(|r| r.domain == *lobby) => "where the meetings are",
+                Some(_) if !taken.insert(lobby) => "which is that of others",
+                Some(_) => continue,
+            };
+            return Err(TableError::Lobby { rooms: host.domain.clone(), lobby: lobby.clone(), why });
+        }
+        let without = self.rooms.first().is_some_and(|r| r.lobby.is_none());
+        match self.users.iter().find(|h| without && named(&h.modules)) {
+            Some(host) => Err(TableError::NoLobby(host.domain.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether these rooms are those where people wait for others.
+    pub(crate) fn is_lobby(&self, domain: &str) -> bool {
+        self.rooms.iter().any(|r| r.lobby.as_deref() == Some(domain))
     }
 
     fn domains(&self) -> impl Iterator<Item = &str> {
@@ -239,8 +296,10 @@ impl Table {
     pub fn rename(&mut self, from: &str, to: &str) {
         let users = self.users.iter_mut().map(|h| &mut h.domain);
         let components = self.components.iter_mut().flat_map(|c| [&mut c.domain, &mut c.rooms]);
-        let rooms =
-            self.rooms.iter_mut().flat_map(|h| std::iter::once(&mut h.domain).chain(&mut h.policy.admitted));
+        let rooms = self
+            .rooms
+            .iter_mut()
+            .flat_map(|h| std::iter::once(&mut h.domain).chain(&mut h.lobby).chain(&mut h.policy.admitted));
         for name in users.chain(components).chain(rooms).filter(|name| *name == from) {
             to.clone_into(name);
         }
@@ -275,6 +334,15 @@ impl Table {
             resume: RESUME,
             public: true,
         });
+    }
+
+    /// Without a lobby for the meetings.
+    pub fn remove_lobby(&mut self) {
+        let lobby = self.rooms.first_mut().and_then(|meetings| meetings.lobby.take());
+        self.rooms.retain(|r| Some(&r.domain) != lobby.as_ref());
+        for host in &mut self.users {
+            host.modules.retain(|m| m != modules::LOBBY);
+        }
     }
 
     /// Without the components of this module.
@@ -336,7 +404,15 @@ const RESUME: Duration = Duration::from_secs(70);
 const RESUME_ROLES: Duration = Duration::from_secs(15);
 
 /// What docker-jitsi-meet names on the main host, and what is ours to add.
-const MAIN: &[&str] = &["features_identity", "jiconop", "bosh", "websocket", "smacks", "conference_duration"];
+const MAIN: &[&str] = &[
+    "features_identity",
+    "jiconop",
+    "bosh",
+    "websocket",
+    "smacks",
+    "conference_duration",
+    "muc_lobby_rooms",
+];
 
 /// What it names in the meetings; those that wait for an option of the policy are always there.
 const MEETINGS: &[&str] = &[
@@ -361,6 +437,14 @@ mod tests {
     }
 
     #[test]
+    fn a_layout_without_a_lobby_can_be_served() {
+        let mut table = Table::docker("meet.jitsi");
+        table.remove_lobby();
+        assert_eq!(table.check(), Ok(()));
+        assert_eq!(table.rooms.len(), 2);
+    }
+
+    #[test]
     fn what_cannot_be_served_says_where_and_why() {
         let with = |change: &dyn Fn(&mut Table)| {
             let mut table = Table::docker("meet.jitsi");
@@ -381,6 +465,16 @@ mod tests {
             t.components.push(again);
         });
         assert!(twice.contains("two components"), "{twice}");
+        assert!(with(&|t| t.rooms[0].lobby = Some("lobby.example".into())).contains("where no rooms are"));
+        assert!(with(&|t| t.rooms[0].lobby = Some("muc.meet.jitsi".into())).contains("but has one"));
+        assert!(with(&|t| t.rooms[1].lobby = Some("lobby.meet.jitsi".into())).contains("that of others"));
+        let inverse = with(&|t| {
+            t.rooms[2].lobby = Some("muc.meet.jitsi".into());
+            t.rooms[0].lobby = None;
+        });
+        assert!(inverse.contains("where the meetings are"), "{inverse}");
+        assert!(with(&|t| t.rooms[0].lobby = None).contains("muc_lobby_rooms"), "people would be let in");
+        assert!(with(&|t| t.rooms[1].modules.push("muc_lobby_rooms".into())).contains("internal-muc"));
         let none = with(&|t| t.users[0].mechanisms = vec![Mechanism::Plain]);
         assert!(none.contains("no mechanism"), "an anonymous host has no passwords: {none}");
     }

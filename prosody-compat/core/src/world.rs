@@ -1,12 +1,12 @@
 //! Everything but the rooms: what a handler needs to look things up, and where it leaves its effects.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use budget::Bucket;
 use bytes::Bytes;
-use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, StanzaError, iq};
+use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, StanzaError, iq};
 
 use crate::auth::guesses::Guesses;
 use crate::clock::WallClock;
@@ -40,6 +40,42 @@ pub(crate) enum Effect {
         room: BareJid,
         /// What they waited for; see `room::waiting`.
         reason: &'static str,
+    },
+    /// The room where strangers wait for this meeting, which has said so, comes into being.
+    OpenLobby {
+        /// The meeting.
+        room: BareJid,
+    },
+    /// It ends.
+    CloseLobby {
+        /// The lobby itself.
+        lobby: BareJid,
+        /// Where those who wait go to.
+        next: Option<String>,
+        /// Why, as clients show it.
+        reason: &'static str,
+    },
+    /// Somebody who waits was let in, or turned away: the meeting is told.
+    Answered {
+        /// The meeting.
+        room: BareJid,
+        /// Who decided.
+        by: SessionId,
+        /// What about whom.
+        whom: Knocked,
+    },
+}
+
+/// Somebody who waited in a lobby.
+pub(crate) enum Knocked {
+    /// Is let in, and still there.
+    Granted(Jid),
+    /// Has been there, under this address and with this name.
+    Denied {
+        /// The occupant's in the lobby.
+        occupant: String,
+        /// Its display name.
+        name: Option<String>,
     },
 }
 
@@ -77,6 +113,8 @@ pub(crate) struct World {
     pub(crate) guesses: Guesses,
     /// How many rooms there are.
     pub(crate) rooms: usize,
+    /// Meetings that have a lobby now.
+    pub(crate) lobbies: HashSet<BareJid>,
     /// What modules remember beyond rooms.
     pub(crate) slots: Slots,
     /// What rules want done after the input at hand.

@@ -31,6 +31,8 @@ pub struct Raw {
     pub rooms: Vec<RawRooms>,
     /// Modules' own domains, with `users`. None.
     pub components: Vec<RawComponent>,
+    /// `ENABLE_LOBBY`. On.
+    pub lobby: Option<bool>,
     /// `ENABLE_AV_MODERATION`. On.
     pub av_moderation: Option<bool>,
     /// `ENABLE_END_CONFERENCE`. On.
@@ -223,6 +225,13 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
         core.recorders = vec![format!("recorder@{hidden}")];
         core.transcribers = vec![format!("transcriber@{hidden}")];
         hosts.add_hidden(&hidden);
+        // As upstream's containers: recorders and transcribers do not knock.
+        if let (Some(meetings), Ok(hidden)) = (hosts.meetings_mut(), hidden.parse()) {
+            meetings.policy.lobby_exempt.push(hidden);
+        }
+    }
+    if raw.lobby == Some(false) {
+        hosts.remove_lobby();
     }
     for (on, module) in [
         (raw.av_moderation, "av_moderation_component"),
@@ -242,6 +251,10 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
         if let Some(seconds) = raw.resume_seconds {
             main.resume = Duration::from_secs(seconds);
         }
+    }
+    let lobby = core.hosts.rooms.first().and_then(|meetings| meetings.lobby.clone());
+    for rooms in core.hosts.rooms.iter_mut().filter(|r| Some(&r.domain) == lobby.as_ref()) {
+        rooms.policy.max_participants = raw.max_participants;
     }
     if let Some(policy) = core.policy_mut() {
         policy.max_participants = raw.max_participants;
@@ -326,6 +339,27 @@ mod tests {
         assert_eq!(config.password(&jvb).unwrap().reveal(), "pw");
         assert!(config.core.admins.contains(&jvb));
         assert_eq!(config.core.accounts.len(), 3);
+    }
+
+    #[test]
+    fn the_lobby_is_there_unless_it_is_switched_off() {
+        let hidden = || Some("Hidden.meet.jitsi".into());
+        let on = Config::from_raw(Raw {
+            max_participants: Some(7),
+            hidden_domain: hidden(),
+            muc_domain: Some("conference.meet.jitsi".into()),
+            ..Raw::default()
+        });
+        let on = on.unwrap().core.hosts;
+        assert_eq!(on.check(), Ok(()));
+        let (meetings, lobby) = (&on.rooms[0], &on.rooms[2]);
+        assert_eq!(meetings.lobby.as_deref(), Some("lobby.meet.jitsi"));
+        assert_eq!((&*lobby.domain, lobby.policy.max_participants), ("lobby.meet.jitsi", Some(7)));
+        assert_eq!(meetings.policy.lobby_exempt[0].as_str(), "hidden.meet.jitsi");
+        let off = Config::from_raw(Raw { lobby: Some(false), hidden_domain: hidden(), ..Raw::default() });
+        let off = off.unwrap().core.hosts;
+        assert_eq!(off.check(), Ok(()));
+        assert!(off.rooms.len() == 2 && off.rooms[0].lobby.is_none(), "{off:?}");
     }
 
     #[test]

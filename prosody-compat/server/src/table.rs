@@ -97,6 +97,8 @@ pub struct RawRooms {
     /// Upstream's names.
     #[serde(default)]
     pub modules: Vec<String>,
+    /// The domain, also of a host with rooms, where strangers wait for these. None.
+    pub lobby: Option<String>,
     /// What holds in its rooms.
     #[serde(default)]
     pub policy: RawPolicy,
@@ -121,6 +123,10 @@ pub struct RawPolicy {
     pub password_exempt: Option<Vec<String>>,
     /// Accounts and domains that need no token, where `token_verification` is named.
     pub token_exempt: Option<Vec<String>>,
+    /// Accounts and domains that go past the lobby.
+    pub lobby_exempt: Option<Vec<String>>,
+    /// Whether clients ask for a name before they knock. Yes.
+    pub lobby_asks_name: Option<bool>,
     /// Domains that may come near, where `muc_filter_access` is named.
     pub admitted: Option<Vec<String>>,
     /// What moderators without a token may do.
@@ -232,6 +238,7 @@ fn rooms_host(raw: RawRooms) -> Result<RoomsHost, ConfigError> {
     Ok(RoomsHost {
         domain: domain(&raw.domain)?,
         modules: raw.modules,
+        lobby: raw.lobby.as_deref().map(self::domain).transpose()?,
         tenants: tenants
             .map(|(name, p)| Ok::<_, ConfigError>((name, p.over(policy.clone())?)))
             .collect::<Result<_, _>>()?,
@@ -255,6 +262,8 @@ impl RawPolicy {
             uncounted: addresses(self.uncounted, base.uncounted)?,
             password_exempt: addresses(self.password_exempt, base.password_exempt)?,
             token_exempt: addresses(self.token_exempt, base.token_exempt)?,
+            lobby_exempt: addresses(self.lobby_exempt, base.lobby_exempt)?,
+            lobby_asks_name: self.lobby_asks_name.unwrap_or(base.lobby_asks_name),
             admitted: admitted.transpose()?.unwrap_or(base.admitted),
             default_permissions: self.default_permissions.unwrap_or(base.default_permissions),
         })
@@ -287,6 +296,9 @@ pub fn sample(table: &Table) -> String {
     for host in &table.rooms {
         let _ = writeln!(out, "# [[xmpp.rooms]]\n# domain = {:?}", host.domain);
         let _ = writeln!(out, "# modules = {}", list(&host.modules));
+        if let Some(lobby) = &host.lobby {
+            let _ = writeln!(out, "# lobby = {lobby:?}");
+        }
         let p = &host.policy;
         let addresses = |all: &[Jid]| all.iter().map(|a| a.as_str().to_owned()).collect::<Vec<_>>();
         let _ = writeln!(out, "# [xmpp.rooms.policy]");
@@ -294,6 +306,8 @@ pub fn sample(table: &Table) -> String {
         let _ = writeln!(out, "# uncounted = {}", list(&addresses(&p.uncounted)));
         let _ = writeln!(out, "# password_exempt = {}", list(&addresses(&p.password_exempt)));
         let _ = writeln!(out, "# token_exempt = {}", list(&addresses(&p.token_exempt)));
+        let _ = writeln!(out, "# lobby_exempt = {}", list(&addresses(&p.lobby_exempt)));
+        let _ = writeln!(out, "# lobby_asks_name = {}", p.lobby_asks_name);
         let _ = writeln!(out, "# admitted = {}", list(&p.admitted));
         let _ = writeln!(out, "# default_permissions = {}\n", list(&p.default_permissions));
     }
@@ -414,5 +428,7 @@ module = "polls"
                 .contains("EXTERNAL")
         );
         assert!(error("domain = \"muc.town.example\"", "domain = \"a b\"").contains("a b"));
+        let nowhere = error("[\"muc_allowners\"]", "[]\nlobby = \"lobby.town.example\"");
+        assert!(nowhere.contains("lobby.town.example"), "{nowhere}");
     }
 }

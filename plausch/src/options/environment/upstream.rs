@@ -174,7 +174,6 @@ pub(super) const UPSTREAM: &[Entry] = &[
          DISABLE_COLIBRI_WEBSOCKET_JVB_LOOKUP ENABLE_COLIBRI_WEBSOCKET ENABLE_COLIBRI_WEBSOCKET_UNSAFE_REGEX ENABLE_SCTP \
          ENABLE_OCTO_SCTP JVB_WS_DOMAIN JVB_WS_SERVER_ID JVB_WS_TLS",
     ),
-    entry(Missing, "the lobby is not there yet", "die Lobby gibt es noch nicht", "ENABLE_LOBBY"),
     entry(
         Missing,
         "breakout rooms are not there yet",

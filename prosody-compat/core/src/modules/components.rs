@@ -3,7 +3,7 @@
 
 use jitsi_xmpp::{Element, FullJid, ns};
 
-use super::external_services;
+use super::{external_services, lobby};
 use crate::config::Config;
 use crate::module::{Information, Module, Named};
 use crate::world::World;
@@ -32,5 +32,10 @@ fn identities(config: &Config, components: &[(&'static str, &str)]) -> Vec<Named
 fn bound(world: &World, to: &FullJid, host: &Information<'_>) -> Option<Element> {
     let message = || Element::new("message", ns::CLIENT).with_attr("from", host.domain);
     let services = external_services::services(world, ns::EXTDISCO_2, None, to);
-    Some(message().with_child((host.about)(None)).with_child(services))
+    let mut about = (host.about)(None);
+    let session = world.sessions.by_jid(to.as_str()).and_then(|id| world.sessions.get(id));
+    if let Some(feature) = session.and_then(|s| lobby::feature(world, &s.identity)) {
+        about.push(Element::inherit("feature").with_attr("var", feature));
+    }
+    Some(message().with_child(about).with_child(services))
 }

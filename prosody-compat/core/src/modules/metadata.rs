@@ -23,7 +23,7 @@ pub(super) static MODULE: Module = Module {
     ..Module::NONE
 };
 
-const NAME: &str = "metadata";
+pub(super) const NAME: &str = "metadata";
 
 /// The room's object: its keys and values.
 #[derive(Default)]

@@ -15,6 +15,7 @@ mod external_services;
 mod filter_access;
 mod join_rate;
 mod json_message;
+pub(crate) mod lobby;
 mod max_occupants;
 mod meeting_id;
 mod metadata;
@@ -52,10 +53,11 @@ pub(crate) static ROOMS: &[&Module] = &[
     &resource_validate::MODULE,
     &max_occupants::MODULE,
     &meeting_id::MODULE,
-    &allowners::MODULE,
     &region::MODULE,
     &admission::CREATION,
     &reservations::MODULE,
+    // Before whoever has a token becomes more than a member.
+    &lobby::MODULE,
     &token_affiliation::MODULE,
     &admission::MEMBERS_ONLY,
     &password_whitelist::MODULE,
@@ -64,6 +66,8 @@ pub(crate) static ROOMS: &[&Module] = &[
     &admission::NICK,
     &admission::LIMITS,
     &join_rate::MODULE,
+    // Whoever is let in; before, it would go past the lobby.
+    &allowners::MODULE,
     &permissions::MODULE,
     &conference_duration::MODULE,
     &start_muted::MODULE,
@@ -114,6 +118,9 @@ const ALWAYS: &[&str] = &[
 
 /// Upstream's module that looks at tokens.
 pub(crate) const TOKEN_VERIFICATION: &str = token_verification::NAME;
+
+/// Upstream's module for lobbies.
+pub(crate) const LOBBY: &str = lobby::UPSTREAM;
 
 /// Upstream's module for conference requests.
 pub(crate) const PROXY: &str = client_proxy::NAME;

@@ -40,8 +40,7 @@ fn room_info(inside: &Inside<'_>, request: &HttpRequest) -> HttpReply {
     let info = Info {
         conference: room.jid.as_str().to_owned(),
         passcode_protected: room.config.password.is_some(),
-        // There is none yet.
-        lobby_enabled: false,
+        lobby_enabled: room.lobby.is_some(),
     };
     serde_json::to_string(&info).map_or_else(|_| HttpReply::refused(500), HttpReply::json)
 }

@@ -62,38 +62,49 @@ impl Tries {
 }
 
 fn check(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
-    let Some(password) = &room.config.password else { return Verdict::Pass };
-    let Some(tried) = &attempt.password else {
-        return Verdict::refuse(StanzaError::new(Condition::NotAuthorized));
-    };
+    match is_right(room, world, attempt) {
+        Ok(None | Some(true)) => Verdict::Pass,
+        Ok(Some(false)) => Verdict::refuse(StanzaError::new(Condition::NotAuthorized)),
+        Err(first) => first,
+    }
+}
+
+/// Whether the password that was given, if one was, is the room's; `None`: it has none. Or what comes before that is told.
+pub(super) fn is_right(
+    room: &mut Room,
+    world: &mut World,
+    attempt: &mut Attempt,
+) -> Result<Option<bool>, Verdict> {
+    let Some(password) = &room.config.password else { return Ok(None) };
+    let Some(tried) = &attempt.password else { return Ok(Some(false)) };
     let counts = !attempt.sender.identity.admin;
     if counts {
         let now = world.now;
         match attempt.turns.get(NAME) {
-            Some(at) if at > now => return Verdict::Hold(&TURN),
+            Some(at) if at > now => return Err(Verdict::Hold(&TURN)),
             Some(_) => attempt.turns.take(NAME),
             None => {
                 let tries = world.slots.entry::<Tries>();
                 let wait = tries.reserve(&room.jid, &attempt.sender, now);
                 if wait > room_passwords::LONGEST_WAIT {
                     tries.give_back(&room.jid, &attempt.sender);
-                    return Verdict::refuse(busy());
+                    return Err(Verdict::refuse(busy()));
                 }
                 if !wait.is_zero() {
                     attempt.turns.give(&TURN, now + wait);
                     world.timers.set_by(now + wait, Timer::Room(room.jid.clone(), NAME));
-                    return Verdict::Hold(&TURN);
+                    return Err(Verdict::Hold(&TURN));
                 }
             }
         }
     }
     if tried != password.reveal() {
-        return Verdict::refuse(StanzaError::new(Condition::NotAuthorized));
+        return Ok(Some(false));
     }
     if counts {
         world.slots.entry::<Tries>().give_back(&room.jid, &attempt.sender);
     }
-    Verdict::Pass
+    Ok(Some(true))
 }
 
 /// One left the line without an answer, and learned nothing.

@@ -85,10 +85,10 @@ fn get(room: &Room, world: &World, sender: &Sender, query: &Element) -> Result<E
     let item = query.child("item", ns::MUC_ADMIN).ok_or_else(bad)?;
     let mut reply = Element::new("query", ns::MUC_ADMIN);
     if let Some(wanted) = item.attr("affiliation").and_then(Affiliation::parse) {
-        for (jid, affiliation) in room.affiliations().filter(|(_, a)| *a == wanted) {
+        for jid in room.affiliations().with(wanted) {
             reply.push(
                 Element::inherit("item")
-                    .with_attr("affiliation", affiliation.as_str())
+                    .with_attr("affiliation", wanted.as_str())
                     .with_attr("jid", jid.as_str()),
             );
         }

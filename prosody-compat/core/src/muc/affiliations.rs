@@ -8,9 +8,10 @@ use super::presence::{self, Actor, Change};
 use super::turn::Turn;
 use crate::module::Affiliated;
 use crate::outbox::Outgoing;
-use crate::room::Room;
+use crate::room::beside::Kind;
 use crate::room::rank::{Affiliation, Role};
-use crate::world::{Sender, World};
+use crate::room::{Occupant, Room};
+use crate::world::{Effect, Knocked, Sender, World};
 
 fn actor(room: &Room, sender: &Sender) -> Actor {
     Actor {
@@ -32,6 +33,17 @@ pub(super) fn set_affiliation(
     reason: Option<String>,
 ) -> Result<(), StanzaError> {
     may_set(t.room, t.world, sender, target, affiliation)?;
+    give(t, Some(sender), target, affiliation, reason)
+}
+
+/// The same when nobody has to be asked; without `sender` by the server itself.
+pub(super) fn give(
+    t: &mut Turn<'_>,
+    sender: Option<&Sender>,
+    target: &BareJid,
+    affiliation: Affiliation,
+    reason: Option<String>,
+) -> Result<(), StanzaError> {
     let before = t.room.affiliation(&t.world.config, target);
     if !t.room.affiliate(target, affiliation, t.world.config.limits.max_affiliations) {
         return Err(StanzaError::new(Condition::ResourceConstraint));
@@ -42,7 +54,7 @@ pub(super) fn set_affiliation(
             hook(t.room, t.world, &set);
         }
     }
-    let actor = Some(actor(t.room, sender));
+    let actor = sender.map(|s| actor(t.room, s));
     let nicks = t.room.nicks_of(target);
     if nicks.is_empty() {
         announce_absent(t.room, t.world, target, affiliation, reason.as_deref());
@@ -92,6 +104,10 @@ fn may_set(
     target: &BareJid,
     affiliation: Affiliation,
 ) -> Result<(), StanzaError> {
+    if room.kind != Kind::Meeting {
+        // Who is what beside a meeting is decided there, where people see it.
+        return Err(not_allowed());
+    }
     let own = room.affiliation(&world.config, &sender.bare);
     let current = room.affiliation(&world.config, target);
     if world.is_admin(target) && affiliation != Affiliation::Owner {
@@ -99,7 +115,7 @@ fn may_set(
     }
     match own {
         Affiliation::Owner => {
-            let last_owner = !room.affiliations().any(|(j, a)| a == Affiliation::Owner && j != target);
+            let last_owner = !room.affiliations().has_owner_besides(target);
             if *target == sender.bare && affiliation != Affiliation::Owner && last_owner {
                 return Err(StanzaError::new(Condition::Conflict).with_type(ErrorType::Cancel));
             }
@@ -162,6 +178,13 @@ pub(super) fn set_role(
         return Err(not_allowed());
     }
     let change = Change { actor: Some(actor(t.room, sender)), reason, ..Change::default() };
+    if let (Role::None, Kind::LobbyOf(meeting)) = (role, &t.room.kind) {
+        let whom = Knocked::Denied {
+            occupant: t.room.occupant_jid(nick),
+            name: t.room.occupant(nick).and_then(Occupant::display_name),
+        };
+        t.world.effects.push_back(Effect::Answered { room: meeting.clone(), by: sender.id, whom });
+    }
     if role == Role::None {
         kick(t, sender, nick, &target_bare, change);
         return Ok(());

@@ -2,7 +2,6 @@
 //! others get, in upstream's order (xmpp-server §3.3), out.
 
 use bytes::Bytes;
-use jitsi_xmpp::room::Tenant;
 use jitsi_xmpp::{BareJid, Condition, Element, StanzaError, ns};
 
 use super::presence::{self, Change};
@@ -12,13 +11,13 @@ use crate::identity::HostId;
 use crate::limits::pace;
 use crate::module::{Attempt, Verdict};
 use crate::outbox::Outgoing;
+use crate::room::beside::Kind;
 use crate::room::history::Wanted;
 use crate::room::rank::Affiliation;
 use crate::room::said::{Said, display_name};
 use crate::room::waiting::Turns;
 use crate::room::{Occupant, OccupantSession, Room, waiting};
 use crate::stanza::NOT_IN;
-use crate::tenants;
 use crate::world::{Sender, World};
 
 /// Available presence of somebody who is not in the room.
@@ -73,18 +72,11 @@ fn create(muc: &mut Muc<'_>, host: HostId, room_jid: &BareJid, attempt: &Attempt
         muc.world.refuse(&attempt.sender, &attempt.presence, &error, Some(room_jid.domain()));
         return false;
     }
-    let tenant = tenants::of_room(&muc.world.config, room_jid);
-    let policy = def.policy(tenant.as_ref().map(Tenant::as_str)).clone();
+    let policy = def.policy_of(&muc.world.config, room_jid).clone();
     let mut room = Room::new(&muc.world.config, room_jid.clone(), host, policy);
     room.affiliate(&attempt.sender.bare, Affiliation::Owner, muc.world.config.limits.max_affiliations);
     muc.rooms.insert(muc.world, room);
-    if let Some(t) = muc.turn(room_jid) {
-        for m in t.modules {
-            if let Some(created) = m.created {
-                created(t.room, t.world);
-            }
-        }
-    }
+    muc.created(room_jid);
     true
 }
 
@@ -103,6 +95,12 @@ fn try_join(t: &mut Turn<'_>, mut attempt: Attempt, created: bool) {
         match rule(t.room, t.world, &mut attempt) {
             Verdict::Pass => {}
             Verdict::Hold(reason) => return waiting::hold(t.room, t.world, attempt, reason),
+            Verdict::Answer(answer) => {
+                t.world.counters.add(Counter::JoinsRefused);
+                t.world.counters.add(Counter::StanzaErrors);
+                t.world.send(attempt.sender.id, *answer);
+                return waiting::refused(t.room, t.world, attempt);
+            }
             Verdict::Refuse { error, by_host } => {
                 t.world.counters.add(Counter::JoinsRefused);
                 let by = if by_host { t.room.jid.domain() } else { t.room.shown() };
@@ -120,9 +118,7 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
     let wanted = Wanted::read(said.child("x", ns::MUC), t.world.clock.unix(t.world.now));
     let cleaned = presence::clean(t, &sender, said, true);
     let (said, name) = (Said::new(&cleaned), display_name(&cleaned));
-    for o in t.room.occupants().filter(|o| o.nick != nick) {
-        t.world.deliver(sender.id, &o.seen);
-    }
+    show_others(t, &sender, &nick);
     for m in t.modules {
         if let Some(welcome) = m.welcome {
             welcome(t.room, t.world, &sender);
@@ -159,15 +155,25 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
 /// A join of somebody who already is in: the client lost track, it gets everything again.
 pub(super) fn again(t: &mut Turn<'_>, sender: &Sender, nick: &str, e: Element, bytes: usize) {
     let wanted = Wanted::read(e.child("x", ns::MUC), t.world.clock.unix(t.world.now));
-    for o in t.room.occupants().filter(|o| *o.nick != *nick) {
-        t.world.deliver(sender.id, &o.seen);
-    }
+    show_others(t, sender, nick);
     presence::update(t, sender, nick, e, bytes);
     replay(t.room, t.world, sender, wanted);
 }
 
-/// History, then the subject, which ends the join (XEP-0045 §7.2.15).
+fn show_others(t: &mut Turn<'_>, to: &Sender, nick: &str) {
+    for o in t.room.occupants().filter(|o| *o.nick != *nick) {
+        if t.room.shows(&t.world.config, &to.bare, &o.bare) {
+            t.world.deliver(to.id, &o.seen);
+        }
+    }
+}
+
+/// History, then the subject, which ends the join (XEP-0045 §7.2.15). compat: in a lobby there is neither (test:
+/// compat_who_knocks_sees_itself_and_moderators_see_it).
 fn replay(room: &Room, world: &mut World, sender: &Sender, wanted: Wanted) {
+    if room.kind != Kind::Meeting {
+        return;
+    }
     for message in room.history.replay(world.now, wanted) {
         world.deliver(sender.id, &message);
     }

@@ -3,7 +3,7 @@
 use jitsi_xmpp::{BareJid, Element};
 
 use super::turn::Muc;
-use super::{join, leave};
+use super::{join, leave, lobby};
 use crate::counters::Counter;
 use crate::module::Module;
 use crate::output::{Answer, QuestionId};
@@ -18,6 +18,9 @@ pub(crate) fn carry_out(muc: &mut Muc<'_>) {
                 leave::destroy(muc, &room, Element::inherit("destroy").with_child(why));
             }
             Effect::Release { room, reason } => join::release(muc, &room, reason),
+            Effect::OpenLobby { room } => lobby::open(muc, &room),
+            Effect::CloseLobby { lobby, next, reason } => lobby::close(muc, &lobby, next, reason),
+            Effect::Answered { room, by, whom } => lobby::answered(muc, &room, by, &whom),
         }
     }
 }

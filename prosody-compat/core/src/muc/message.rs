@@ -2,10 +2,12 @@
 
 use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError, ns};
 
+use super::invite;
 use super::turn::{Muc, Turn};
 use crate::counters::Counter;
 use crate::module::Relay;
 use crate::outbox::Outgoing;
+use crate::room::beside::Kind;
 use crate::room::rank::Role;
 use crate::room::{Room, Subject};
 use crate::stanza::not_in;
@@ -20,7 +22,8 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nic
         (_, Some("error")) => Ok(()),
         (Some(nick), _) => private(&mut t, sender, nick, e.clone()),
         (None, Some("groupchat")) => group(&mut t, sender, e.clone()),
-        // Invitations and voice requests: not offered.
+        (None, None | Some("normal")) if invite::is_one(&e) => invite::handle(&mut t, sender, &e),
+        // Voice requests: not offered.
         (None, _) => Err(StanzaError::new(Condition::ServiceUnavailable)),
     };
     if let Err(error) = outcome {
@@ -53,9 +56,11 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
     e.remove_attr("to");
     e.set_attr("from", t.room.occupant_jid(&nick));
     if is_subject {
-        return subject(t.room, t.world, role, e);
+        return subject(t.room, t.world, sender, role, e);
     }
-    if e.child_named("body").is_some() || e.child("store", ns::HINTS).is_some() {
+    let lasts = e.child_named("body").is_some() || e.child("store", ns::HINTS).is_some();
+    // What is said to those who wait is for those who are there.
+    if lasts && t.room.kind == Kind::Meeting {
         let mut kept = e.clone();
         // Latecomers cannot look up the name of somebody who has left.
         let vouched = sender
@@ -72,11 +77,17 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
         let most = (&t.world.config.limits).into();
         t.room.history.keep(t.world.now, kept, most, |bytes| t.world.keeps(sender, bytes));
     }
-    t.room.broadcast(t.world, &Outgoing::new(e));
+    t.room.say(t.world, &sender.bare, &Outgoing::new(e));
     Ok(())
 }
 
-fn subject(room: &mut Room, world: &mut World, role: Role, e: Element) -> Result<(), StanzaError> {
+fn subject(
+    room: &mut Room,
+    world: &mut World,
+    sender: &Sender,
+    role: Role,
+    e: Element,
+) -> Result<(), StanzaError> {
     if !role.is_moderator() && !room.config.anybody_changes_subject {
         return Err(StanzaError::new(Condition::Forbidden));
     }
@@ -90,7 +101,7 @@ fn subject(room: &mut Room, world: &mut World, role: Role, e: Element) -> Result
         .with_child(Element::inherit("subject").with_text(text));
     replayed.push(delay(room, world));
     let live = Outgoing::new(e);
-    room.broadcast(world, &live);
+    room.say(world, &sender.bare, &live);
     room.subject = Some(Subject { replayed: Outgoing::new(replayed) });
     Ok(())
 }
@@ -111,6 +122,7 @@ fn private(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) -> Res
     let Some(target) = t.room.occupant(nick) else {
         return Err(StanzaError::new(Condition::ItemNotFound).with_text("Recipient not in room"));
     };
+    let heard = t.room.carries(&t.world.config, &target.bare, &sender.bare);
     let targets: Vec<_> = target.sessions.iter().map(|s| s.id).collect();
     if let Some(target) = targets.last() {
         t.world.reaches(sender, *target);
@@ -120,6 +132,10 @@ fn private(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) -> Res
             t.world.counters.add(Counter::RuleDropped);
             return Ok(());
         }
+    }
+    if !heard {
+        t.world.counters.add(Counter::RuleDropped);
+        return Ok(());
     }
     e.set_attr("from", from);
     e.push(Element::new("x", ns::MUC_USER));

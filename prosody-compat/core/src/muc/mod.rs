@@ -4,10 +4,12 @@
 mod admin;
 mod affiliations;
 mod disco;
+mod invite;
 mod iq_relay;
 mod join;
 pub(crate) mod later;
 pub(crate) mod leave;
+mod lobby;
 mod message;
 mod owner;
 mod presence;

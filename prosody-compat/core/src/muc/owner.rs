@@ -7,6 +7,7 @@ use super::leave;
 use super::presence::Change;
 use super::turn::{Muc, Turn};
 use crate::outbox::Outgoing;
+use crate::room::beside::Kind;
 use crate::room::form::field;
 use crate::room::rank::Affiliation;
 use crate::stanza::payload;
@@ -22,6 +23,12 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
     if kind == "get" {
         let form = form(&t);
         t.world.answer(sender, e, Some(Element::new("query", ns::MUC_OWNER).with_child(form)));
+        return;
+    }
+    if t.room.kind != Kind::Meeting {
+        // It is as its meeting wants it.
+        let error = StanzaError::new(Condition::NotAllowed).with_type(ErrorType::Cancel);
+        t.world.refuse(sender, e, &error, Some(t.room.shown()));
         return;
     }
     if let Some(error) = t.modules.iter().filter_map(|m| m.owner).find_map(|may| may(t.world, sender).err()) {
@@ -80,7 +87,7 @@ fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<Vec<u16>, 
         }
     }
     let on = |v: &str| matches!(v, "1" | "true");
-    let (mut codes, mut changed) = (Vec::new(), false);
+    let (mut codes, mut changed, mut members_only) = (Vec::new(), false, None);
     for (var, value) in fields {
         let c = &mut t.room.config;
         changed |= match var {
@@ -93,13 +100,18 @@ fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<Vec<u16>, 
                 differs
             }
             SECRET => replace(&mut c.password, (!value.is_empty()).then(|| Sensitive::new(value))),
-            MEMBERS_ONLY => replace(&mut c.members_only, on(&value)),
+            MEMBERS_ONLY => replace(&mut c.members_only, *members_only.insert(on(&value))),
             NAME => replace(&mut c.name, Sensitive::new(value)),
             DESCRIPTION => replace(&mut c.description, Sensitive::new(value)),
             CHANGE_SUBJECT => replace(&mut c.anybody_changes_subject, on(&value)),
             MEMBER_INVITES => replace(&mut c.members_invite, on(&value)),
             _ => t.modules.iter().find_map(|m| m.config?(t.room, sender, var, &value)).unwrap_or(false),
         };
+    }
+    if let Some(on) = members_only {
+        for rule in t.modules.iter().filter_map(|m| m.members_only) {
+            changed |= rule(t.room, t.world, sender, on);
+        }
     }
     if changed {
         codes.insert(0, 104);

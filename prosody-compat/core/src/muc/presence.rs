@@ -152,7 +152,7 @@ pub(crate) fn announce_gone(
         Outgoing::new(e)
     };
     let told = build(Reader::Others);
-    room.broadcast(world, &told);
+    room.tell_of_going(world, &told);
     let own = build(Reader::Itself);
     for s in &gone.sessions {
         world.deliver(s.id, &own);

@@ -5,6 +5,7 @@ use jitsi_xmpp::BareJid;
 use crate::hosts::Hosts;
 use crate::module::Module;
 use crate::room::Room;
+use crate::room::beside::Kind;
 use crate::rooms::Rooms;
 use crate::timers::Timer;
 use crate::world::World;
@@ -34,8 +35,23 @@ impl Muc<'_> {
 
     /// A room ends with its last occupant, unless others wait to come in.
     pub(super) fn sweep(&mut self, jid: &BareJid) {
-        if self.rooms.get(jid).is_some_and(|r| r.len() == 0 && r.held.is_empty()) {
-            self.take(jid);
+        let Some(room) = self.rooms.get(jid).filter(|r| r.len() == 0 && r.held.is_empty()) else { return };
+        match &room.kind {
+            Kind::Meeting => {
+                self.take(jid);
+            }
+            // It ends with its meeting.
+            Kind::LobbyOf(_) => {}
+        }
+    }
+
+    /// Tells the modules of a room that it is there now.
+    pub(super) fn created(&mut self, jid: &BareJid) {
+        let Some(t) = self.turn(jid) else { return };
+        for m in t.modules {
+            if let Some(created) = m.created {
+                created(t.room, t.world);
+            }
         }
     }
 

@@ -1,13 +1,14 @@
 //! One room: who is in it, who may do what, and what latecomers are told. Only state: the engine (`muc/`) changes it,
 //! modules ask it and keep theirs in its slots.
 
+pub(crate) mod beside;
 pub(crate) mod form;
 pub(crate) mod history;
 pub(crate) mod rank;
 pub(crate) mod said;
 pub(crate) mod waiting;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use budget::Bucket;
@@ -22,8 +23,9 @@ use crate::session::{IdMap, SessionId};
 use crate::slots::Slots;
 use crate::tenants;
 use crate::world::World;
+use beside::{Kind, Lobby};
 use history::History;
-use rank::{Affiliation, Role};
+use rank::{Affiliation, Affiliations, Role};
 use said::Said;
 use waiting::Held;
 
@@ -87,13 +89,16 @@ pub(crate) struct Room {
     shown: String,
     /// Decides which modules it has.
     pub(crate) host: HostId,
+    pub(crate) kind: Kind,
+    /// Where strangers wait. `None`: there is none. Boxed: few have one.
+    pub(crate) lobby: Option<Box<Lobby>>,
     pub(crate) policy: Arc<Policy>,
     /// Boxed: a map of one has places for eleven.
     occupants: BTreeMap<Box<str>, Box<Occupant>>,
     by_session: IdMap<SessionId, Box<str>>,
     /// All sessions in the order they came: who speaks to all reads this and nothing else of the others.
     listeners: Vec<SessionId>,
-    affiliations: HashMap<BareJid, Affiliation>,
+    affiliations: Affiliations,
     pub(crate) config: RoomConfig,
     pub(crate) subject: Option<Subject>,
     pub(crate) history: History,
@@ -111,11 +116,13 @@ impl Room {
             shown: tenants::shown(config, &jid),
             jid,
             host,
+            kind: Kind::Meeting,
+            lobby: None,
             policy,
             occupants: BTreeMap::new(),
             by_session: IdMap::default(),
             listeners: Vec::new(),
-            affiliations: HashMap::new(),
+            affiliations: Affiliations::default(),
             config: RoomConfig::default(),
             subject: None,
             history: History::default(),
@@ -206,25 +213,17 @@ impl Room {
         if config.admins.contains(bare) {
             return Affiliation::Owner;
         }
-        self.affiliations.get(bare).copied().unwrap_or(Affiliation::None)
+        self.affiliations.of(bare)
     }
 
     /// Sets an affiliation; `false` if no more can be kept.
     pub(crate) fn affiliate(&mut self, bare: &BareJid, affiliation: Affiliation, most: usize) -> bool {
-        if affiliation == Affiliation::None {
-            self.affiliations.remove(bare);
-            return true;
-        }
-        if self.affiliations.len() >= most && !self.affiliations.contains_key(bare) {
-            return false;
-        }
-        self.affiliations.insert(bare.clone(), affiliation);
-        true
+        self.affiliations.set(bare, affiliation, most)
     }
 
-    /// Accounts with an affiliation that was set.
-    pub(crate) fn affiliations(&self) -> impl Iterator<Item = (&BareJid, Affiliation)> {
-        self.affiliations.iter().map(|(j, a)| (j, *a))
+    /// The affiliations that were set.
+    pub(crate) fn affiliations(&self) -> &Affiliations {
+        &self.affiliations
     }
 
     /// Whether this session is here and moderates.
@@ -239,10 +238,30 @@ impl Room {
         }
     }
 
-    /// The same, to everybody but this occupant.
+    /// The same, to everybody but this occupant, of whom it is.
     pub(crate) fn tell_others(&self, world: &mut World, occupant: &Occupant, stanza: &Outgoing) {
         for id in &self.listeners {
-            if occupant.sessions.iter().all(|s| s.id != *id) {
+            if occupant.sessions.iter().all(|s| s.id != *id)
+                && self.reaches(*id, |reader| self.shows(&world.config, reader, &occupant.bare))
+            {
+                world.deliver(*id, stanza);
+            }
+        }
+    }
+
+    /// Sends to everybody what this account says.
+    pub(crate) fn say(&self, world: &mut World, from: &BareJid, stanza: &Outgoing) {
+        for id in &self.listeners {
+            if self.reaches(*id, |reader| self.carries(&world.config, reader, from)) {
+                world.deliver(*id, stanza);
+            }
+        }
+    }
+
+    /// Tells those who may have seen somebody that it is gone.
+    pub(crate) fn tell_of_going(&self, world: &mut World, stanza: &Outgoing) {
+        for id in &self.listeners {
+            if self.reaches(*id, |reader| self.shows_going(&world.config, reader)) {
                 world.deliver(*id, stanza);
             }
         }

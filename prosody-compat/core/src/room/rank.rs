@@ -1,4 +1,9 @@
-//! Ranks of XEP-0045: words in, ordered values and what follows from them out.
+//! Ranks of XEP-0045: words in, ordered values and what follows from them out; and who has which in a meeting.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jitsi_xmpp::BareJid;
 
 /// Long-lived right of an account in a room (XEP-0045 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +39,45 @@ impl Affiliation {
             Self::Member | Self::None => Role::Participant,
             Self::Outcast => Role::None,
         }
+    }
+}
+
+/// Who has which affiliation. A meeting shares it with the rooms beside it: what is changed in one counts in all at once.
+#[derive(Clone, Default)]
+pub(crate) struct Affiliations(Arc<Mutex<HashMap<BareJid, Affiliation>>>);
+
+impl Affiliations {
+    fn all(&self) -> MutexGuard<'_, HashMap<BareJid, Affiliation>> {
+        // An operation on the map leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn of(&self, bare: &BareJid) -> Affiliation {
+        self.all().get(bare).copied().unwrap_or(Affiliation::None)
+    }
+
+    /// Sets one; `false` if no more can be kept.
+    pub(crate) fn set(&self, bare: &BareJid, affiliation: Affiliation, most: usize) -> bool {
+        let mut all = self.all();
+        if affiliation == Affiliation::None {
+            all.remove(bare);
+            return true;
+        }
+        if all.len() >= most && !all.contains_key(bare) {
+            return false;
+        }
+        all.insert(bare.clone(), affiliation);
+        true
+    }
+
+    /// Accounts to which this one was given.
+    pub(crate) fn with(&self, affiliation: Affiliation) -> Vec<BareJid> {
+        self.all().iter().filter(|(_, a)| **a == affiliation).map(|(bare, _)| bare.clone()).collect()
+    }
+
+    /// Whether somebody but this one was made an owner.
+    pub(crate) fn has_owner_besides(&self, bare: &BareJid) -> bool {
+        self.all().iter().any(|(other, a)| *a == Affiliation::Owner && other != bare)
     }
 }
 

@@ -548,6 +548,7 @@ fn what_is_switched_off_is_neither_advertised_nor_there() {
         for module in ["polls_component", "av_moderation_component", "end_conference"] {
             c.hosts.remove(module);
         }
+        c.hosts.remove_lobby();
     });
     let (focus, clients) = moderated(&mut rig, 1);
     let anna = &clients[0];

@@ -8,6 +8,7 @@ mod components;
 mod hostile;
 mod inside;
 mod limits;
+mod lobby;
 mod login;
 mod replay;
 mod reservations;
