@@ -151,7 +151,7 @@ fn prosody_s_accounts_are_taken_over_once_and_what_is_left_is_said() {
         ("meet%2ejitsi/accounts/emil.dat", "return { password = \"geheim\" };".to_owned()),
         ("meet%2ejitsi/accounts/there.dat", prosody_s(Hash::Sha1)),
         ("auth%2emeet%2ejitsi/accounts/focus.dat", prosody_s(Hash::Sha1)),
-        ("auth%2emeet%2ejitsi/accounts/jibri.dat", prosody_s(Hash::Sha1)),
+        ("auth%2emeet%2ejitsi/accounts/jibri.dat", "return { password = \"geheim\" };".to_owned()),
     ] {
         fs::create_dir_all(data.join(file).parent().unwrap()).unwrap();
         fs::write(data.join(file), text).unwrap();

@@ -78,7 +78,7 @@ impl When {
 
 const SIGNALLING: &[Role] = &[Role::AllInOne, Role::Xmpp, Role::Focus];
 const XMPP: &[Role] = &[Role::AllInOne, Role::Xmpp];
-const ALL_IN_ONE: &[Role] = &[Role::AllInOne];
+const FOCUS: &[Role] = &[Role::AllInOne, Role::Focus];
 const BRIDGE: &[Role] = &[Role::AllInOne, Role::Videobridge];
 
 const fn restricts(
@@ -129,7 +129,7 @@ const RESTRICTIONS: &[Restriction] = &[
     restricts(
         "JICOFO_ENABLE_AUTH",
         When::On,
-        ALL_IN_ONE,
+        FOCUS,
         "only with ENABLE_AUTH does anybody log in, so that everybody could open a meeting",
         "nur mit ENABLE_AUTH meldet sich jemand an, so dass alle eine Besprechung öffnen könnten",
     ),
@@ -309,8 +309,6 @@ pub(crate) fn seen_by(role: Role, env: &dyn Fn(&str) -> Option<String>) -> impl 
     let own_server = role == Role::Videobridge && set("ENABLE_JVB_XMPP_SERVER").is_some_and(|v| is_yes(&v));
     move |name| match name {
         "HOSTNAME" => set(name).filter(|_| role == Role::Videobridge),
-        // A focus of its own may be told otherwise than the XMPP server.
-        "ENABLE_AUTH" if role == Role::Focus => set("JICOFO_ENABLE_AUTH").or_else(|| env(name)),
         "PROSODY_HTTP_PORT" => set(name).filter(|_| role == Role::Xmpp),
         _ => match BRIDGES_OWN.iter().find(|(n, _)| *n == name) {
             Some((_, usual)) => own_server.then(|| set(name).unwrap_or_else(|| (*usual).to_owned())),

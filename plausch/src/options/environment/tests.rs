@@ -75,13 +75,18 @@ fn whatever_keeps_people_out_and_is_missing_stops_the_start() {
             When::On => (&["1", "true", "nonsense"], &["0", "false", ""]),
             When::Set => (&["x", "0"], &[""]),
             When::Not("client") => (&["visitors", "nonsense"], &["client", ""]),
-            When::Not(_) => unreachable!(),
+            When::Not(usual) => (
+                &["jwt", "ldap"],
+                if usual == "internal" { &["internal", ""] } else { &["jitsi-anonymous", ""] },
+            ),
             When::Beyond(_) => (&["x", "muc_size,x"], &["muc_size", "muc_census, muc_size,", ""]),
         };
+        // How people log in matters where they do.
+        let login = ("ENABLE_AUTH", if r.name.ends_with("AUTH_TYPE") { "1" } else { "" });
         for role in r.roles {
-            assert!(stops.iter().all(|v| ask(*role, &[(r.name, v)], false).is_err()), "{}", r.name);
-            assert!(goes.iter().all(|v| ask(*role, &[(r.name, v)], false).is_ok()), "{}", r.name);
-            let accepted = [(r.name, stops[0]), ("PLAUSCH_ACCEPT", r.name)];
+            assert!(stops.iter().all(|v| ask(*role, &[login, (r.name, v)], false).is_err()), "{}", r.name);
+            assert!(goes.iter().all(|v| ask(*role, &[login, (r.name, v)], false).is_ok()), "{}", r.name);
+            let accepted = [login, (r.name, stops[0]), ("PLAUSCH_ACCEPT", r.name)];
             assert!(ask(*role, &accepted, false).is_ok(), "{}", r.name);
         }
     }
