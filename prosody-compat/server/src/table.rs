@@ -238,7 +238,7 @@ fn rooms_host(raw: RawRooms) -> Result<RoomsHost, ConfigError> {
     Ok(RoomsHost {
         domain: domain(&raw.domain)?,
         modules: raw.modules,
-        lobby: raw.lobby.as_deref().map(self::domain).transpose()?,
+        lobby: raw.lobby.as_deref().map(domain).transpose()?,
         tenants: tenants
             .map(|(name, p)| Ok::<_, ConfigError>((name, p.over(policy.clone())?)))
             .collect::<Result<_, _>>()?,

@@ -8,7 +8,7 @@ use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError, iq, ns};
 use serde_json::{Value, json};
 
 use super::admission::CREATION_IS_RESTRICTED;
-use super::{metadata, room_password};
+use super::{metadata, push, room_password};
 use crate::identity::Identity;
 use crate::module::{Attempt, Module, Relay, Verdict};
 use crate::outbox::Outgoing;
@@ -168,7 +168,7 @@ fn note(room: &mut Room, world: &mut World, on: bool) {
 fn notify(room: &Room, world: &mut World, by: SessionId, what: &Value) {
     let Some(actor) = room.occupant_of(by) else { return };
     let mut what = what.clone();
-    what["type"] = "lobby-notify".into();
+    push::add(&mut what, "type", "lobby-notify");
     let json = Element::new("json-message", ns::JITMEET).with_text(what.to_string());
     let message = Element::new("message", ns::CLIENT)
         .with_attr("type", "groupchat")
@@ -189,7 +189,7 @@ pub(crate) fn tell_answer(
     let event = if granted { GRANTED } else { DENIED };
     let mut what = json!({ "event": event, "value": occupant });
     if let Some(name) = name {
-        what["name"] = name.into();
+        push::add(&mut what, "name", name);
     }
     notify(room, world, by, &what);
 }
