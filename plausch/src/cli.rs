@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -95,7 +95,7 @@ pub(crate) fn read(
         },
         None => (Role::AllInOne, &matches),
     };
-    let layers = layers(matches, file, env, None, role)?;
+    let layers = layers(matches, file, env, None, role, None)?;
     let (effective, env) = (layers.effective, env.clone().under(&layers.custom));
     let value = &|name: &str| env.value(name);
     let accepted = effective.list("start.accept");
@@ -117,13 +117,15 @@ pub(crate) struct Layers {
     pub(crate) custom: Custom,
 }
 
-/// Reads them. `usual`: a file to read when none is named.
+/// Reads them. `usual`: a file to read when none is named. `beside`: the folder that compose lays into the container, when this is
+/// about one that would be started.
 pub(crate) fn layers(
     matches: &ArgMatches,
     file: Option<ConfigFile>,
     env: &Environment,
     usual: Option<PathBuf>,
     role: Role,
+    beside: Option<&Path>,
 ) -> Result<Layers, StartError> {
     let flags: BTreeMap<_, _> = SETTINGS
         .iter()
@@ -145,7 +147,12 @@ pub(crate) fn layers(
         let whole = &|name: &str| env.value(name);
         let env = &environment::seen_by(role, whole);
         let sources = Sources { defaults: defaults.as_ref(), file: file.as_ref(), env, flags: flags.clone() };
-        Effective::load(SETTINGS, &sources)
+        let mut effective = Effective::load(SETTINGS, &sources)?;
+        if let Some(beside) = beside.map(Path::to_string_lossy) {
+            effective.assume("start.jitsi_config", vec![beside.clone().into_owned()]);
+            effective.assume("https.former", vec![format!("{beside}/web"), format!("{beside}/storage/web")]);
+        }
+        Ok(effective)
     };
     let mut effective = load(env)?;
     let mut custom = Custom::default();

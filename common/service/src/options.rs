@@ -272,6 +272,13 @@ impl Effective {
         self.values.get(key).map_or(&Origin::Default, |(_, o)| o)
     }
 
+    /// Takes these in place of the default of a list; what somebody has set stays.
+    pub fn assume(&mut self, key: &'static str, items: Vec<String>) {
+        if *self.origin(key) == Origin::Default {
+            self.values.insert(key, (Value::Many(items), Origin::Default));
+        }
+    }
+
     /// Names places for variables whose values came from a file.
     pub fn locate(&mut self, place: &dyn Fn(&str) -> Option<String>) {
         for (_, origin) in self.values.values_mut() {

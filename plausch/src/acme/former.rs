@@ -5,7 +5,7 @@
 //! (deployment §3.3; test: compat_the_certificate_of_the_old_server_is_served_until_ours_is_there).
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -22,7 +22,14 @@ pub(crate) type Former = (Arc<CertifiedKey>, CertificateFiles);
 /// The first that can be used. One that cannot is said so in one line.
 pub(crate) fn find(folders: &[PathBuf], name: &str, now: SystemTime) -> Option<Former> {
     for (chain, key) in folders.iter().flat_map(|folder| places(folder, name)) {
-        let (Some(pem), Some(secret)) = (read(&chain), read(&key)) else { continue };
+        let (pem, secret) = match (read(&chain), read(&key)) {
+            (Ok(Some(pem)), Ok(Some(secret))) => (pem, secret),
+            (Err(why), _) | (_, Err(why)) => {
+                tracing::warn!("the certificate in {} is not used: {why}", chain.display());
+                continue;
+            }
+            _ => continue,
+        };
         match usable(&pem, &secret, name, now) {
             Ok(found) => {
                 tracing::info!("the certificate in {} is used", chain.display());
@@ -49,11 +56,20 @@ fn usable(chain: &str, key: &str, name: &str, now: SystemTime) -> Result<Arc<Cer
     }
 }
 
-/// `None`: it is not there, not for us, or no text.
-fn read(path: &Path) -> Option<String> {
+/// `None`: it is not there. An error is one line: the key is often its owner's alone, and that is another user than ours.
+fn read(path: &Path) -> Result<Option<String>, String> {
+    let why = |e: io::Error| format!("cannot read {}: {e}", path.display());
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(e) => return Err(why(e)),
+    };
     let mut text = String::new();
-    let read = File::open(path).ok()?.take(limits::FILE_BYTES + 1).read_to_string(&mut text).ok()?;
-    (read as u64 <= limits::FILE_BYTES).then_some(text)
+    let read = file.take(limits::FILE_BYTES + 1).read_to_string(&mut text).map_err(why)?;
+    if read as u64 > limits::FILE_BYTES {
+        return Err(format!("{} is larger than {} bytes", path.display(), limits::FILE_BYTES));
+    }
+    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -123,6 +139,21 @@ mod tests {
         assert_eq!(town.found(), None);
         town.has(0, NAME, 2028);
         assert_eq!(town.found(), Some(town.pem(0)));
+    }
+
+    /// A key of root's alone was left out without a word, and browsers warned of one of our own.
+    #[test]
+    fn a_key_that_cannot_be_read_is_said_and_left_out() {
+        let town = Town::new("unreadable");
+        town.has(1, NAME, 2100);
+        let key = &places(&town.0, NAME)[1].1;
+        assert!(read(key).is_ok_and(|text| text.is_some()));
+        std::fs::remove_file(key).unwrap();
+        assert_eq!(read(key), Ok(None));
+        // Whoever tests may be root, who reads everything but this.
+        std::fs::create_dir(key).unwrap();
+        assert!(read(key).unwrap_err().contains("cert.key"));
+        assert_eq!(town.found(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use super::env_file::Odd;
 use crate::foreign::custom::Custom;
 use crate::options::{CertificateOrigin, Role, Settings};
 
@@ -21,8 +22,8 @@ pub(crate) struct Facts {
     pub(crate) accepted: Vec<String>,
     /// What files of a Jitsi's admin say.
     pub(crate) custom: Custom,
-    /// Lines of an `.env` file that mean nothing: number.
-    pub(crate) odd_lines: Vec<usize>,
+    /// What is said of the `.env` file, if it is one.
+    pub(crate) odd: Odd,
     pub(crate) now: SystemTime,
     /// Addresses of the interfaces that are up.
     pub(crate) machine: Vec<IpAddr>,
@@ -138,11 +139,7 @@ pub(crate) struct Server {
 
 impl Facts {
     /// Of an environment alone, on no machine.
-    pub(crate) fn of_environment(
-        role: Role,
-        variables: Vec<(String, String)>,
-        odd_lines: Vec<usize>,
-    ) -> Self {
+    pub(crate) fn of_environment(role: Role, variables: Vec<(String, String)>, odd: Odd) -> Self {
         Self {
             role,
             file: None,
@@ -150,7 +147,7 @@ impl Facts {
             accepted: accepted_in(&variables),
             variables,
             custom: Custom::default(),
-            odd_lines,
+            odd,
             now: SystemTime::UNIX_EPOCH,
             machine: Vec::new(),
             name: None,
@@ -311,7 +308,7 @@ pub(crate) mod tests {
             variables: Vec::new(),
             accepted: Vec::new(),
             custom: Custom::default(),
-            odd_lines: Vec::new(),
+            odd: Odd::default(),
             now,
             machine: vec![[127, 0, 0, 1].into(), [203, 0, 113, 20].into()],
             name: Some(Ok(vec![[203, 0, 113, 20].into()])),

@@ -14,25 +14,30 @@ use rustls::server::ParsedCertificate;
 use service::Effective;
 use service::certificate::{self, Validity};
 
+use super::env_file::Odd;
 use super::facts::{Certificate, Clock, Facts, Folder, Plan, Port, PortState, PublicUrl, Server};
-use crate::acme::Acme;
+use crate::acme::{Acme, former};
 use crate::commands::limits::NAME_LOOKUP;
 use crate::commands::{Given, ask};
-use crate::options::{self, CertificateOrigin, Role, Settings};
+use crate::options::{self, CertificateOrigin, Https, Role, Settings};
 
-/// Looks around. `odd_lines`: of the `.env` file.
-pub(crate) fn facts(given: &Given, odd_lines: Vec<usize>) -> Facts {
+/// Looks around. `odd`: of the `.env` file.
+pub(crate) fn facts(given: &Given, odd: Odd) -> Facts {
     let settings = given
         .effective
         .as_ref()
         .map_err(options::line)
         .and_then(|e| Settings::look(e).map_err(|e| options::line(&e)));
-    let plan = settings.as_ref().map(|s| Plan::of(given.role, s)).map_err(Clone::clone);
+    let mut plan = settings.as_ref().map(|s| Plan::of(given.role, s)).map_err(Clone::clone);
     let name = plan.as_ref().ok().and_then(|p| p.public.as_ref()?.name().map(look_up));
     let text = |key| given.effective.as_ref().map_or("", |e: &Effective| e.text(key));
-    let certificate = settings.as_ref().ok().and_then(|s| {
-        read(&s.https.as_ref()?.certificate, plan.as_ref().ok().and_then(|p| p.public.as_ref()))
-    });
+    let certificate = settings
+        .as_ref()
+        .ok()
+        .and_then(|s| read(s.https.as_ref()?, plan.as_ref().ok().and_then(|p| p.public.as_ref())));
+    if let (Ok(plan), Some(_)) = (&mut plan, &certificate) {
+        plan.own_certificate = false;
+    }
     Facts {
         role: given.role,
         file: given.file.clone(),
@@ -43,7 +48,7 @@ pub(crate) fn facts(given: &Given, odd_lines: Vec<usize>) -> Facts {
         variables: given.variables.clone(),
         accepted: given.effective.as_ref().map_or_else(|_| Vec::new(), |e| e.list("start.accept").to_vec()),
         custom: given.custom.clone(),
-        odd_lines,
+        odd,
         now: SystemTime::now(),
         machine: videobridge_udp::interface_addresses().unwrap_or_default(),
         name,
@@ -113,11 +118,16 @@ fn ports(plan: &Plan) -> Vec<Port> {
         .collect()
 }
 
-fn read(origin: &CertificateOrigin, public: Option<&PublicUrl>) -> Option<Certificate> {
-    let key = match origin {
+/// What a start would serve, unless it would have to make one of its own.
+fn read(https: &Https, public: Option<&PublicUrl>) -> Option<Certificate> {
+    let left = |name: &str| Some(former::find(&https.former, name, SystemTime::now())?.0);
+    let key = match &https.certificate {
         CertificateOrigin::Files(files) => certificate::read(files).ok()?,
-        CertificateOrigin::Acme(wish) => Acme::new(wish.clone()).kept()?.0,
-        CertificateOrigin::Own => return None,
+        CertificateOrigin::Acme(wish) => match Acme::new(wish.clone()).kept() {
+            Some((kept, _)) => kept,
+            None => left(wish.names.first()?)?,
+        },
+        CertificateOrigin::Own => left(&public?.host)?,
     };
     let first = key.cert.first()?;
     let names_us = public.filter(|p| !p.is_local()).map(|p| {

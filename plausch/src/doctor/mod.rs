@@ -18,14 +18,14 @@ use crate::words::Language;
 #[derive(Debug)]
 pub(crate) struct Doctor {
     pub(crate) given: Given,
-    pub(crate) odd_lines: Vec<usize>,
+    pub(crate) odd: env_file::Odd,
     pub(crate) json: bool,
     pub(crate) language: Language,
 }
 
 /// Looks, prints, and says how bad it is: 0, 1 or 2.
 pub(crate) fn run(asked: Doctor) -> u8 {
-    let facts = gather::facts(&asked.given, asked.odd_lines);
+    let facts = gather::facts(&asked.given, asked.odd);
     let report = Report::of(&facts);
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     service::output::say(if asked.json {

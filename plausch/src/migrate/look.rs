@@ -10,6 +10,7 @@ use super::tree::Tree;
 use crate::accounts::prosody::{self, Host};
 use crate::commands::env_file;
 use crate::doctor::checks::Finding;
+use crate::doctor::env_file::{Odd, config_folder};
 use crate::foreign::custom::{self, Custom, Program};
 use crate::options::Role;
 use crate::words::{Words, words};
@@ -18,7 +19,7 @@ use crate::words::{Words, words};
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) variables: Vec<(String, String)>,
-    pub(super) odd_lines: Vec<usize>,
+    pub(super) odd: Odd,
     pub(super) certificate: Option<(PathBuf, PathBuf)>,
     /// The folder with the admin's additions to config.js.
     pub(super) custom_web: Option<PathBuf>,
@@ -74,20 +75,11 @@ pub(super) fn at(path: &Path) -> Result<Seen, StartError> {
 }
 
 fn docker(env: &Path) -> Result<Seen, StartError> {
-    let (variables, odd_lines) = env_file(env)?;
-    let variables = variables.into_variables();
-    let value = |name: &str| {
-        variables.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str()).filter(|v| !v.is_empty())
-    };
-    let beside = env.parent().unwrap_or_else(|| Path::new("."));
-    let config = match value("CONFIG").unwrap_or("~/.jitsi-meet-cfg") {
-        own if own.starts_with("~/") => {
-            PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(own.trim_start_matches("~/"))
-        }
-        other => beside.join(other),
-    };
+    let read = env_file(env)?;
+    let value = |name: &str| read.value(name);
+    let config = config_folder(env, value("CONFIG").unwrap_or("~/.jitsi-meet-cfg"));
     let tree = Tree::of(std::slice::from_ref(&config));
-    let mut seen = Seen { odd_lines, ..Seen::default() };
+    let mut seen = Seen { odd: read.odd.clone(), ..Seen::default() };
     let name = value("LETSENCRYPT_DOMAIN").unwrap_or_default().split(',').next().unwrap_or_default();
     // The folder of today's images, then that of older ones.
     let issued = ["storage/web", "web"].map(|at| config.join(at).join(super::ISSUED).join(name));
@@ -132,7 +124,7 @@ fn docker(env: &Path) -> Result<Seen, StartError> {
         }
     }
     seen.unread.extend(tree.refused());
-    seen.variables = variables;
+    seen.variables = read.variables;
     Ok(seen)
 }
 

@@ -121,7 +121,7 @@ fn judge(seen: &Seen) -> (Values, Found) {
         variables.retain(|(name, _)| name != s.name);
         variables.push((s.name.to_owned(), s.value.clone()));
     }
-    let mut facts = Facts::of_environment(Role::AllInOne, variables, seen.odd_lines.clone());
+    let mut facts = Facts::of_environment(Role::AllInOne, variables, seen.odd.clone());
     facts.custom = seen.custom.clone();
     for (name, check) in [
         ("names", environment::names as fn(&Facts) -> Vec<Finding>),

@@ -97,6 +97,9 @@ pub(super) fn compose(folder: &Path, seen: &Seen, values: &Values) -> io::Result
         let _ = writeln!(env, "{name}={}", quoted(value));
     }
     let text = COMPOSE.replacen(MOUNTED, &format!("./config:{INSIDE}:ro"), 1);
+    // What the other folders say stands in the .env now.
+    let text: String =
+        text.split_inclusive('\n').filter(|l| !l.contains(OTHERS) && !l.contains(OTHERS_SAID)).collect();
     let web = values.get("http.web").map_or(crate::options::DEBIAN_WEB, String::as_str);
     let text = if seen.debian.is_some() { text.replacen("./web:", &format!("{web}:"), 1) } else { text };
     write::secret_file(&folder.join(".env"), &env)?;
@@ -125,6 +128,9 @@ pub(super) fn report(folder: &Path, english: &str, german: &str) -> io::Result<(
 const INSIDE: &str = "/config";
 /// What of the compose file is replaced by it: the folder of somebody who has not moved.
 const MOUNTED: &str = "${CONFIG:-./config}/web:/config:ro";
+/// Further folders of theirs, and the comment above.
+const OTHERS: &str = "${CONFIG:-./config}/";
+const OTHERS_SAID: &str = "# custom-jvb.conf, ";
 
 const COMPOSE: &str = include_str!("../../../docker/compose.yml");
 
@@ -144,5 +150,6 @@ mod tests {
             assert_eq!(quoted(value), written);
         }
         assert!(COMPOSE.contains(MOUNTED) && COMPOSE.contains("./web:/usr/share/jitsi-meet"));
+        assert!(COMPOSE.contains(OTHERS_SAID) && MOUNTED.contains(OTHERS));
     }
 }

@@ -13,6 +13,7 @@ use service::options::ConfigFile;
 use self::plan::{Plan, Source};
 use crate::commands::{CONFIG, Given, bad};
 use crate::doctor::checks::Level;
+use crate::doctor::env_file::Odd;
 use crate::doctor::gather;
 use crate::doctor::report::Report;
 use crate::options::Role;
@@ -127,7 +128,7 @@ fn finish(plan: &Plan, out: &Path, asked: &Setup, talk: &mut Talk<impl BufRead>)
 fn judge(out: &Path, text: &str) -> Report {
     let file = ConfigFile { path: out.to_owned(), text: text.to_owned() };
     let given = Given::of_file(Role::AllInOne, file);
-    Report::of(&gather::facts(&given, Vec::new()))
+    Report::of(&gather::facts(&given, Odd::default()))
 }
 
 /// Questions and answers.

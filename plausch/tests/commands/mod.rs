@@ -164,6 +164,55 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
     );
 }
 
+/// A doctor said yes to an `.env` with which the start said no: it did not look into the folder that `CONFIG` names.
+#[test]
+fn a_doctor_looks_where_the_env_file_leads() {
+    let folder = folder("doctor-config");
+    for (file, text) in [
+        ("cfg/jvb/custom-jvb.conf", "videobridge { ice.udp.port = 10003, cc.odd = 1 }"),
+        ("cfg/jicofo/custom-jicofo.conf", "jicofo.sneaky.allow-list = [a]"),
+        ("cfg/prosody/config/conf.d/own.cfg.lua", "VirtualHost \"meet.jitsi\"\n authentication = \"token\""),
+    ] {
+        let file = folder.join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
+    let [http, admin, xmpp, media] = free().map(|a| a.to_string());
+    let [https, ..] = free().map(|a| a.to_string());
+    let env = folder.join(".env");
+    let look = |config: &str, more: &str| {
+        let ports = format!(
+            "PLAUSCH_HTTP={http}\nPLAUSCH_HTTPS={https}\nPLAUSCH_ADMIN={admin}\nPLAUSCH_XMPP={xmpp}\nPLAUSCH_MEDIA={media}\n"
+        );
+        fs::write(&env, format!("{ports}{config}PUBLIC_URL=https://meet.localhost\n{more}")).unwrap();
+        run(plausch().args(["doctor", "--env-file", env.to_str().unwrap()]))
+    };
+    let (code, said) = look("CONFIG=./cfg\n", "JVB_AUTH_PASSWORD=a$b\n");
+    assert_eq!(code, Some(2), "{said}");
+    for word in [
+        "jicofo.sneaky.allow-list",
+        "own.cfg.lua",
+        "heeded, as JVB_PORT",
+        "videobridge.cc.odd",
+        "JVB_AUTH_PASSWORD='…'",
+        "makes its own certificate",
+    ] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    assert!(!look("", "").1.contains("allow-list"), "another folder is nobody's");
+    fs::rename(folder.join("cfg"), folder.join("config")).unwrap();
+    let (_, said) = look("", "");
+    assert!(said.contains("jicofo.sneaky.allow-list"), "where compose looks without CONFIG: {said}");
+
+    let keys = folder.join("config/web/keys");
+    fs::create_dir_all(&keys).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["meet.localhost".to_owned()]).unwrap();
+    fs::write(keys.join("cert.crt"), made.cert.pem()).unwrap();
+    fs::write(keys.join("cert.key"), made.signing_key.serialize_pem()).unwrap();
+    let (_, said) = look("", "");
+    assert!(!said.contains("makes its own certificate"), "{said}");
+}
+
 /// What contradicts itself was found out by those who heard nothing.
 #[test]
 fn a_start_says_what_contradicts_itself() {
@@ -180,6 +229,49 @@ fn a_start_says_what_contradicts_itself() {
     let out = plausch().args(["--advertise", "0.0.0.0"]).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(out.status.code() == Some(78) && said.contains("media.advertise"), "{said}");
+}
+
+/// What the pages say to type beside `plausch`, taken from them and typed.
+#[test]
+fn commands_of_other_programs_on_the_pages_do_what_is_said() {
+    let page = |name: &str| fs::read_to_string(format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let line = |page: &str, begins: &str| {
+        page.lines().find(|l| l.starts_with(begins)).unwrap_or_else(|| panic!("{begins}")).to_owned()
+    };
+    let shell = |command: &str, at: &std::path::Path| {
+        let out = Command::new("sh").args(["-ec", command]).current_dir(at).output().unwrap();
+        assert!(out.status.success(), "{command}: {out:?}");
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    let server = Found::new("typed");
+    let typed = line(&page("docs/admin/monitoring.md"), "curl -X POST")
+        .replace("/var/lib/plausch/token", server.folder.join("token").to_str().unwrap())
+        .replace("127.0.0.1:8888", &server.whole.admin.to_string());
+    assert!(typed.contains(&server.whole.admin.to_string()));
+    shell(&format!("{typed} --silent --show-error --fail"), &server.folder);
+    assert!(get(server.whole.admin, "/drain").unwrap().contains("\"drain\":true"));
+
+    let web = server.folder.join("web/libs");
+    fs::create_dir_all(&web).unwrap();
+    for (name, text) in [("app.js", "x".repeat(10_000)), ("page.html", "y".repeat(10_000))] {
+        fs::write(web.join(name), text).unwrap();
+    }
+    shell(&line(&page("jitsi-web-patches/get-web.md"), "find web"), &server.folder);
+    let there = |name: &str| web.join(name).exists();
+    assert!(there("app.js") && there("app.js.gz") && !there("page.html.gz"));
+    let [http, admin, xmpp, media] = free();
+    let mut c = plausch();
+    for (flag, address) in [("--http", http), ("--admin", admin), ("--xmpp", xmpp), ("--media", media)] {
+        c.args([flag, &address.to_string()]);
+    }
+    fs::write(server.folder.join("web/index.html"), "<html></html>").unwrap();
+    c.args(["--web", server.folder.join("web").to_str().unwrap()]);
+    let _front = crate::running::Running::healthy(&mut c, admin);
+    let fetch = format!("curl -s -o got -D - -H 'Accept-Encoding: gzip' http://{http}/libs/app.js");
+    let head = shell(&fetch, &server.folder).to_ascii_lowercase();
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    let neighbour = fs::read(web.join("app.js.gz")).unwrap();
+    assert_eq!(fs::read(server.folder.join("got")).unwrap(), neighbour, "the neighbour is what is served");
 }
 
 fn answer(command: &mut Command, input: &str) -> (Option<i32>, String) {

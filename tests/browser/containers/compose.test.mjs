@@ -21,6 +21,10 @@ for (const image of images) describe(`one container of ${image}`, () => {
     // Where people reach the media port: in this namespace there is only loopback.
     compose = new Compose(['docker/compose.yml'], ['PUBLIC_URL=https://localhost', 'JVB_ADVERTISE_IPS=127.0.0.1'],
       image === 'plausch/plausch' ? undefined : `services: { plausch: { image: ${image} } }\n`);
+    // As an admin of docker-jitsi-meet wrote it, in the folders that it makes.
+    compose.write('config/jvb/custom-jvb.conf', 'videobridge.cc.odd = 1\n');
+    compose.write('config/jicofo/custom-jicofo.conf', 'jicofo.conference.max-audio-senders = 30\n');
+    compose.write('config/prosody/config/conf.d/own.cfg.lua', 'muc_max_occupants = 50\n');
     const from = performance.now();
     await compose.do('up', '-d', '--pull', 'never');
     for (;;) {
@@ -77,9 +81,14 @@ for (const image of images) describe(`one container of ${image}`, () => {
 
     const log = await compose.do('logs', 'plausch');
     assert.doesNotMatch(log, /rathaus/, 'no room name in the log');
+    for (const line of [/custom-jvb\.conf has no effect/, /JICOFO_CONF_MAX_AUDIO_SENDERS/, /MAX_PARTICIPANTS/]) assert.match(log, line);
     await compose.do('stop');
     const { State: state } = await compose.inspect('plausch');
     assert.deepEqual([state.ExitCode, state.OOMKilled], [0, false], log);
+
+    // What kept people out there, and would not here, ends the start.
+    compose.write('config/prosody/config/conf.d/own.cfg.lua', 'VirtualHost "meet.jitsi"\n authentication = "token"\n');
+    await assert.rejects(compose.do('run', '--rm', 'plausch'), /own\.cfg\.lua/);
   });
 });
 

@@ -26,6 +26,13 @@ export class Compose {
     fs.writeFileSync(path.join(this.dir, '.env'), env.map((l) => `${l}\n`).join(''));
   }
 
+  // A file beside the .env.
+  write(name, text) {
+    const to = path.join(this.dir, name);
+    fs.mkdirSync(path.dirname(to), { recursive: true });
+    fs.writeFileSync(to, text);
+  }
+
   // `docker compose …`; what it printed.
   async do(...words) {
     const files = this.files.length > 1 || this.files[0] !== 'compose.yml' ? this.files.flatMap((f) => ['-f', f]) : [];

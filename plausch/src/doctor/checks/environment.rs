@@ -57,8 +57,8 @@ pub(crate) fn names(facts: &Facts) -> Vec<Finding> {
             Finding::red(words!("nobody knows {name}", "{name} kennt niemand"), todo)
         })
         .collect();
-    if !facts.odd_lines.is_empty() {
-        let lines: Vec<String> = facts.odd_lines.iter().map(usize::to_string).collect();
+    if !facts.odd.lines.is_empty() {
+        let lines: Vec<String> = facts.odd.lines.iter().map(usize::to_string).collect();
         let lines = listed(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         found.push(Finding::yellow(
             words!(
@@ -66,6 +66,18 @@ pub(crate) fn names(facts: &Facts) -> Vec<Finding> {
                 "Zeilen der .env-Datei, die nichts bedeuten: {lines}"
             ),
             words!("write NAME=value", "NAME=Wert schreiben"),
+        ));
+    }
+    for name in &facts.odd.references {
+        found.push(Finding::yellow(
+            words!(
+                "{name}: docker compose puts another variable, or nothing, in place of what begins with `$`; here it stands as written",
+                "{name}: docker compose setzt eine andere Variable, oder nichts, an die Stelle dessen, was mit `$` beginnt; hier gilt es, wie es dasteht"
+            ),
+            words!(
+                "if the `$` belongs to the value, write {name}='…'; otherwise write the value itself",
+                "gehört das `$` zum Wert, {name}='…' schreiben, sonst den Wert selbst"
+            ),
         ));
     }
     if found.is_empty() {
@@ -409,9 +421,13 @@ mod tests {
         );
         says(names, &[("PLAUSCH_HTTP", "8000"), ("OTHER", "x")], Green, "");
         let mut facts = healthy();
-        facts.odd_lines = vec![3, 7];
+        facts.odd.lines = vec![3, 7];
         let (level, said) = judged(names, &facts);
         assert!(level == Yellow && said.contains("3, 7"), "{said}");
+        let mut facts = healthy();
+        facts.odd.references = vec!["JVB_AUTH_PASSWORD".into()];
+        let (level, said) = judged(names, &facts);
+        assert!(level == Yellow && said.contains("JVB_AUTH_PASSWORD='…'"), "{said}");
     }
 
     #[test]

@@ -139,6 +139,35 @@ fn what_the_compose_file_is_said_to_read_stands_in_it() {
     }
 }
 
+/// What an admin of docker-jitsi-meet wrote restricts in the container with everything, too.
+#[test]
+fn the_compose_file_lays_jitsi_s_own_files_where_the_image_looks() {
+    let compose = include_str!("../../../../docker/compose.yml");
+    let defaults = include_str!("../../../../docker/defaults/plausch.toml");
+    let looks: toml::Table = defaults.parse().unwrap();
+    let at = looks["start"]["jitsi_config"].as_array().unwrap();
+    assert!(at.iter().any(|folder| folder.as_str() == Some("/jitsi")), "{at:?}");
+    let root = std::env::temp_dir().join(format!("plausch-laid-{}", std::process::id()));
+    for (folder, file, text) in [
+        ("jvb", "custom-jvb.conf", "videobridge.ice.udp.port = 10001"),
+        ("jicofo", "custom-jicofo.conf", "jicofo.conference.enable-auto-owner = no"),
+        ("prosody/config/conf.d", "own.cfg.lua", "muc_max_occupants = 50"),
+        ("prosody/prosody-plugins-custom", "mod_x.lua", "x"),
+    ] {
+        let line = format!("- ${{CONFIG:-./config}}/{folder}:/jitsi/{folder}:ro");
+        assert!(compose.contains(&line), "{line}");
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+        std::fs::write(root.join(folder).join(file), text).unwrap();
+    }
+    let folders = [root.display().to_string()];
+    let custom =
+        crate::foreign::custom::look(Role::AllInOne, &folders, true, "meet.jitsi", &|_| None).unwrap();
+    let said: Vec<&str> = custom.said.iter().map(|s| s.name).collect();
+    assert_eq!(said, ["JVB_PORT", "ENABLE_AUTO_OWNER", "MAX_PARTICIPANTS"]);
+    assert!(custom.useless.len() == 1 && custom.useless[0].ends_with("mod_x.lua"), "{custom:?}");
+    std::fs::remove_dir_all(root).unwrap();
+}
+
 /// Containers of one compose file share an environment.
 #[test]
 fn compat_variables_of_one_container_are_nothing_to_the_others() {

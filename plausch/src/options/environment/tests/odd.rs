@@ -142,11 +142,11 @@ fn a_file_with_every_variable_odd_is_looked_at_to_its_end() {
             file.push(b'\n');
         }
         std::fs::write(&path, &file).unwrap();
-        let (env, odd_lines) = env_file(&path).unwrap();
-        let variables = env.into_variables();
-        assert!(variables.len() + odd_lines.len() >= names().len());
+        let read = env_file(&path).unwrap();
+        assert!(read.variables.len() + read.odd.lines.len() >= names().len());
+        let variables = read.variables;
         for role in ROLES {
-            let facts = Facts::of_environment(role, variables.clone(), odd_lines.clone());
+            let facts = Facts::of_environment(role, variables.clone(), read.odd.clone());
             let judges =
                 [checks::names, checks::restrictions, checks::values, checks::ignored, checks::wiring];
             let found: Vec<_> = judges.iter().flat_map(|judge| judge(&facts)).collect();
