@@ -47,6 +47,7 @@ fn below(text: &str, heading: &str, wanted: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::below;
+    use crate::bench::options::Options;
 
     #[test]
     fn commands_are_those_of_shell_blocks_below_the_heading() {
@@ -55,5 +56,93 @@ mod tests {
         assert_eq!(below(page, "## B", "text"), ["no"]);
         assert_eq!(below(page, "### C", "sh"), ["two"]);
         assert!(below(page, "## E", "sh").is_empty());
+    }
+
+    /// Beginnings of commands on pages, and which test types or reads them.
+    const CHECKED: &[(&str, &str)] = &[
+        ("plausch ", "every_command_on_a_page_is_one"),
+        ("cargo xtask ", "below"),
+        ("cargo run --profile ship -p loadgen -- ", "commands_on_the_admin_s_pages_are_understood"),
+        ("/usr/lib/plausch/take-over", "machine"),
+        ("apt-get install -y ./plausch_", "machine"),
+        ("systemctl status --no-pager plausch", "machine"),
+        ("docker compose up -d --wait", "containers, compose.test.mjs"),
+        ("docker compose exec plausch /usr/bin/plausch healthcheck", "containers, compose.test.mjs"),
+        ("docker compose stop", "containers, compose.test.mjs"),
+        ("docker compose down", "containers, compose.test.mjs"),
+        ("docker compose logs", "containers, compose.test.mjs"),
+        ("docker compose -f docker-compose.yml -f plausch.yml up -d --wait", "containers, upstream.test.mjs"),
+        ("curl -X POST -H", "commands_of_other_programs_on_the_pages_do_what_is_said"),
+        ("find web -name", "commands_of_other_programs_on_the_pages_do_what_is_said"),
+    ];
+
+    /// Those that no test types, and why.
+    const NOT_TYPED: &[(&str, &str)] = &[
+        ("cargo run --release", "an optimised build; the program it starts is every test's"),
+        ("rustup target add ", "fetches a toolchain"),
+        ("cargo install ", "fetches a program"),
+        ("cargo +nightly ", "needs another compiler, and takes minutes"),
+        ("cargo deny check advisories", "fetches a database"),
+        ("cd tests/fuzz", "before the former"),
+        ("apt install ./plausch_", "asks questions; apt-get -y of the same file is typed"),
+        ("callgrind_annotate ", "shows what a run has left"),
+        (
+            "docker compose exec prosody prosodyctl ",
+            "needs the container it is typed in; its words are read by a test",
+        ),
+        ("docker save ", "needs another machine"),
+        ("ENABLE_AUTH=1", "a line of an .env"),
+        ("ENABLE_GUESTS=1", "a line of an .env"),
+        ("qemu-aarch64-static ", "needs an emulator"),
+        ("go mod ", "fetches a program"),
+        ("sed -n ", "with the former"),
+        ("PATH=$PWD/bin:", "with the former"),
+        ("prosodyctl register ", "upstream's; the accounts are typed where Prosody is installed"),
+    ];
+
+    /// A new command on a page belongs to a test, or has its reason here.
+    #[test]
+    fn every_command_on_a_page_is_checked_or_has_a_reason() {
+        let root = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        let mut folders = vec![root.join("docs"), root.join("jitsi-web-patches")];
+        let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|e| e == "md") {
+                    pages.push(path);
+                }
+            }
+        }
+        let mut used = std::collections::BTreeSet::new();
+        for page in pages {
+            let text = std::fs::read_to_string(&page).unwrap().replace("\\\n", " ");
+            let all = below(&format!("# all\n{}", text.replace("\n#", "\n##")), "# all");
+            for line in all {
+                let place = page.display();
+                // A variable before the command.
+                let bare = match line.split_once("cargo xtask ") {
+                    Some((before, _)) if before.ends_with(' ') => &line[before.len()..],
+                    _ => &line,
+                };
+                let row = CHECKED.iter().chain(NOT_TYPED).find(|(begins, _)| bare.starts_with(begins));
+                let (begins, _) = row.unwrap_or_else(|| panic!("{place}: who checks `{line}`?"));
+                used.insert(*begins);
+                let Some(words) = bare.strip_prefix("cargo xtask ") else { continue };
+                let words: Vec<&str> = words.split_whitespace().collect();
+                match words.as_slice() {
+                    ["bench", rest @ ..] => {
+                        drop(Options::parse(rest).unwrap_or_else(|e| panic!("{place}: {line}: {e:#}")))
+                    }
+                    [what, ..] => assert!(crate::USAGE.contains(&format!("\n  {what} ")), "{place}: {line}"),
+                    [] => panic!("{place}: {line}"),
+                }
+            }
+        }
+        let all = CHECKED.iter().chain(NOT_TYPED).map(|(begins, _)| *begins);
+        let idle: Vec<&str> = all.filter(|begins| !used.contains(begins)).collect();
+        assert!(idle.is_empty(), "on no page any more: {idle:?}");
     }
 }

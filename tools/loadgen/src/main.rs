@@ -37,3 +37,31 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pages tell how to measure one's own machine.
+    #[test]
+    fn commands_on_the_admin_s_pages_are_understood() {
+        let pages = [
+            include_str!("../../../docs/admin/operation.md"),
+            include_str!("../../../docs/admin/betrieb.md"),
+        ];
+        for page in pages {
+            let lines = page.lines().filter_map(|line| line.trim().split_once("-p loadgen -- "));
+            let mut read = 0;
+            for (_, words) in lines {
+                let words: Vec<&str> =
+                    words.split("  #").next().unwrap_or(words).split_whitespace().collect();
+                let arguments = std::iter::once("loadgen").chain(words.iter().copied());
+                if let Err(e) = Arguments::try_parse_from(arguments) {
+                    panic!("{words:?}: {e}");
+                }
+                read += 1;
+            }
+            assert!(read > 1);
+        }
+    }
+}

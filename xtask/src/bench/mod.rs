@@ -8,7 +8,7 @@ mod idle;
 mod join;
 mod machine;
 mod media;
-mod options;
+pub(crate) mod options;
 mod plan;
 mod progress;
 mod server;
