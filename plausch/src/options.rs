@@ -2,6 +2,7 @@
 
 mod acme;
 pub(crate) mod environment;
+mod focus;
 mod hosts;
 mod names;
 mod table;
@@ -20,6 +21,7 @@ use service::listen::Address;
 use service::logging::{Format, To};
 use service::{Effective, Proxies, StartError};
 
+pub(crate) use self::focus::Focus;
 pub(crate) use self::hosts::HostTables;
 pub(crate) use self::names::{line, named};
 pub(crate) use self::table::SETTINGS;
@@ -124,17 +126,6 @@ pub(crate) struct Admin {
     pub(crate) hosts: Vec<String>,
     /// Without one, nothing is changed over HTTP.
     pub(crate) token: Option<Sensitive<String>>,
-}
-
-/// What the focus is told.
-#[derive(Debug, Clone)]
-pub(crate) struct Focus {
-    pub(crate) password: Option<Sensitive<String>>,
-    pub(crate) auto_owner: bool,
-    pub(crate) max_audio_senders: usize,
-    pub(crate) max_video_senders: usize,
-    pub(crate) opus_red: bool,
-    pub(crate) random_pad_names: bool,
 }
 
 /// How this process' bridge, or bridges outside, appear.
@@ -244,14 +235,7 @@ impl Settings {
             end_conference: e.is_on("rooms.end_conference"),
             polls: !e.is_on("rooms.disable_polls"),
             reservations: reservations(e)?,
-            focus: Focus {
-                password: secret(e, "focus.password"),
-                auto_owner: e.is_on("focus.auto_owner"),
-                max_audio_senders: e.parse("focus.max_audio_senders")?,
-                max_video_senders: e.parse("focus.max_video_senders")?,
-                opus_red: e.is_on("focus.opus_red"),
-                random_pad_names: e.is_on("focus.random_pad_names"),
-            },
+            focus: focus::focus(e)?,
             bridge: Bridge {
                 user: account(e, "bridge.user")?,
                 password: secret(e, "bridge.password"),

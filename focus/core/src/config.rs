@@ -43,8 +43,9 @@ pub struct Config {
     pub single_participant: Duration,
     /// Give up on a conference that nobody joins after this.
     pub conference_start: Duration,
-    /// Changes of sources are collected for this long before receivers hear of them.
-    pub source_signaling_delay: Duration,
+    /// From how many members on changes of sources are collected for how long before receivers hear of them; ascending
+    /// (`source-signaling-delays`).
+    pub source_signaling_delays: Vec<(usize, Duration)>,
     /// Shared documents have names that nobody can guess (`shared-document.use-random-name`).
     pub random_pad_names: bool,
     /// Published as the version of component `focus`.
@@ -74,10 +75,16 @@ impl Config {
             max_video_senders: 999_999,
             single_participant: limits::SINGLE_PARTICIPANT,
             conference_start: limits::CONFERENCE_START,
-            source_signaling_delay: Duration::ZERO,
+            source_signaling_delays: Vec::new(),
             random_pad_names: false,
             version: concat!("Plausch ", env!("CARGO_PKG_VERSION")).into(),
         })
+    }
+
+    /// How long changes are collected in a conference of so many.
+    pub(crate) fn source_signaling_delay(&self, members: usize) -> Duration {
+        let reached = self.source_signaling_delays.iter().take_while(|(from, _)| *from <= members);
+        reached.last().map_or(Duration::ZERO, |(_, delay)| *delay)
     }
 }
 

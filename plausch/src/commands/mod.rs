@@ -228,7 +228,7 @@ pub(crate) fn read(
         }
         "user" => Ok(Command::User(User {
             what: action(verb, matches),
-            given: given(env, Role::AllInOne),
+            given: given(env, Role::AllInOne, None),
             language: language(matches, env)?,
         })),
         "drain" => {

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use focus_server::{FocusHandle, LoginConfig, RawConfig, Stats};
+use focus_server::{FocusConfig, FocusHandle, LoginConfig, RawConfig, Stats};
 use service::{Exposition, StartError, State};
 use xmpp_link::Link;
 
 use super::{Process, Routes, part};
+use crate::options::Settings;
 
 /// Whether this process is only a focus; its routes then have upstream's addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,28 +24,8 @@ pub(super) fn start(
     link: Link,
     alone: Alone,
 ) -> Result<(Routes, FocusHandle), StartError> {
-    let s = p.settings;
-    let config = RawConfig {
-        domain: s.domains.main.clone(),
-        auth_domain: Some(s.domains.auth.clone()),
-        muc_domain: Some(s.domains.muc.clone()),
-        bridge_brewery: Some(format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)),
-        auto_owner: s.focus.auto_owner,
-        opus_red: s.focus.opus_red,
-        ..RawConfig::default()
-    }
-    .check()
-    .map_err(|e| part("the focus", e))?;
-    let mut engine = config.engine;
-    engine.login = s.login.as_ref().map(|login| LoginConfig {
-        domain: s.domains.main.clone(),
-        lifetime: LOGIN_LIFETIME,
-        automatic: login.automatic,
-    });
-    engine.max_audio_senders = s.focus.max_audio_senders;
-    engine.max_video_senders = s.focus.max_video_senders;
-    engine.random_pad_names = s.focus.random_pad_names;
-    let (handle, task) = focus_server::focus(engine, link, p.shutdown.watch());
+    let config = config(p.settings)?;
+    let (handle, task) = focus_server::focus(config.engine, link, p.shutdown.watch());
     p.shutdown.spawn("focus", task);
 
     let seen = Arc::new(Seen::default());
@@ -60,6 +41,47 @@ pub(super) fn start(
         Alone::No => Router::new().nest("/focus", routers.admin),
     };
     Ok((Routes { public: routers.public, admin }, handle))
+}
+
+/// What the focus is told of the settings.
+fn config(s: &Settings) -> Result<FocusConfig, StartError> {
+    let mut config = RawConfig {
+        domain: s.domains.main.clone(),
+        auth_domain: Some(s.domains.auth.clone()),
+        muc_domain: Some(s.domains.muc.clone()),
+        bridge_brewery: Some(format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)),
+        auto_owner: s.focus.auto_owner,
+        opus_red: s.focus.opus_red,
+        ssrc_rewriting: s.focus.ssrc_rewriting,
+        ..RawConfig::default()
+    }
+    .check()
+    .map_err(|e| part("the focus", e))?;
+    let engine = &mut config.engine;
+    engine.login = s.login.as_ref().map(|login| LoginConfig {
+        domain: s.domains.main.clone(),
+        lifetime: LOGIN_LIFETIME,
+        automatic: login.automatic,
+    });
+    engine.max_audio_senders = s.focus.max_audio_senders;
+    engine.max_video_senders = s.focus.max_video_senders;
+    engine.random_pad_names = s.focus.random_pad_names;
+    engine.conference_start = s.focus.initial_timeout;
+    engine.single_participant = s.focus.single_participant_timeout;
+    engine.source_signaling_delays.clone_from(&s.focus.source_signaling_delays);
+    engine.strip_simulcast = s.focus.strip_simulcast;
+    let (offer, on) = (&mut engine.offer, s.focus.codecs);
+    for (codec, on) in [
+        (&mut offer.vp8, on.vp8),
+        (&mut offer.vp9, on.vp9),
+        (&mut offer.av1, on.av1),
+        (&mut offer.h264, on.h264),
+    ] {
+        if !on {
+            codec.pt = 0;
+        }
+    }
+    Ok(config)
 }
 
 /// The focus' latest numbers. Health and metrics read them without waiting for its task.
@@ -120,6 +142,13 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         s.in_shutdown_bridge_count as f64,
     );
     out.gauge(
+        "jitsi_jicofo_bridge_selector_bridge_version_count",
+        "Versions of bridges.",
+        s.bridge_version_count as f64,
+    );
+    let healthy = s.connected && s.operational_bridge_count > 0;
+    out.gauge("jitsi_jicofo_healthy", "Whether meetings can begin.", f64::from(u8::from(healthy)));
+    out.gauge(
         "plausch_focus_pending_requests",
         "Requests to others that wait for an answer.",
         s.pending_requests as f64,
@@ -127,6 +156,12 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
     let c = &s.counters;
     out.counter("jitsi_jicofo_conferences_created", "Conferences created.", c.conferences_created);
     out.counter("jitsi_jicofo_conference_requests", "Conference requests.", c.conference_requests);
+    out.counter(
+        "jitsi_jicofo_conference_requests_new",
+        "Those for a conference that there was not yet.",
+        c.conference_requests_new,
+    );
+    out.counter("jitsi_jicofo_bridges_removed", "Bridges taken out of conferences.", c.bridges_removed);
     out.counter("jitsi_jicofo_participants", "Participants that joined.", c.participants);
     out.counter(
         "jitsi_jicofo_participants_moved",
@@ -143,7 +178,6 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
     let rows = [
         ("requests_rate_limited", c.requests_rate_limited),
         ("restarts_delayed", c.restarts_delayed),
-        ("bridges_removed", c.bridges_removed),
         ("bridge_not_available", c.bridge_not_available),
         ("sessions_initiated", c.sessions_initiated),
         ("sessions_accepted", c.sessions_accepted),
@@ -164,3 +198,50 @@ const LOGIN_LIFETIME: Duration = Duration::from_secs(86_400);
 /// How often the numbers are read while something is missing, and otherwise.
 const STARTING: Duration = Duration::from_millis(10);
 const STEADY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use service::{Effective, Sources};
+
+    use super::*;
+    use crate::options::SETTINGS;
+
+    #[test]
+    fn compat_variables_of_the_focus_reach_it() {
+        let of = |set: &[(&str, &str)]| {
+            let env = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            let sources = Sources { defaults: None, file: None, env: &env, flags: BTreeMap::new() };
+            let effective = Effective::load(SETTINGS, &sources).unwrap();
+            Settings::look(&effective).and_then(|s| config(&s)).map(|c| c.engine)
+        };
+        let usual = of(&[]).unwrap();
+        assert_eq!((usual.conference_start.as_secs(), usual.single_participant.as_secs()), (15, 20));
+        assert!(usual.ssrc_rewriting && usual.strip_simulcast && usual.source_signaling_delays.is_empty());
+        let codecs = |c: &focus_server::Config| {
+            [c.offer.vp8, c.offer.vp9, c.offer.av1, c.offer.h264].map(|c| c.pt > 0)
+        };
+        assert_eq!(codecs(&usual), [true; 4]);
+        let other = of(&[
+            ("ENABLE_CODEC_VP8", "0"),
+            ("ENABLE_CODEC_H264", "false"),
+            ("JICOFO_CONF_INITIAL_PARTICIPANT_WAIT_TIMEOUT", "30 seconds"),
+            ("JICOFO_CONF_SINGLE_PARTICIPANT_TIMEOUT", "5000"),
+            ("JICOFO_CONF_SOURCE_SIGNALING_DELAYS", "{ 50: 500 }"),
+            ("JICOFO_CONF_STRIP_SIMULCAST", "0"),
+            ("JICOFO_CONF_SSRC_REWRITING", "0"),
+        ])
+        .unwrap();
+        assert_eq!(codecs(&other), [false, true, true, false]);
+        assert_eq!((other.conference_start.as_secs(), other.single_participant.as_secs()), (30, 5));
+        assert_eq!(other.source_signaling_delays, [(50, Duration::from_millis(500))]);
+        assert!(!other.ssrc_rewriting && !other.strip_simulcast);
+        let none = ["VP8", "VP9", "AV1", "H264"].map(|c| format!("ENABLE_CODEC_{c}"));
+        let none: Vec<_> = none.iter().map(|n| (n.as_str(), "0")).collect();
+        assert!(
+            of(&none).unwrap_err().to_string().contains("focus.vp8"),
+            "a meeting without pictures is nobody's wish"
+        );
+    }
+}

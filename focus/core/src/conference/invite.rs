@@ -283,7 +283,7 @@ impl Conference {
 
     /// Everybody without SSRC rewriting but `owner` hears of the change, soon.
     pub(crate) fn sources_changed(&mut self, turn: &Turn<'_>, owner: &EndpointId) {
-        let at = turn.now + turn.config.source_signaling_delay;
+        let at = turn.now + turn.config.source_signaling_delay(self.members.len());
         for m in self.members.values_mut().filter(|m| m.id != *owner) {
             if m.session().is_some_and(|s| !s.rewriting) {
                 m.signaling.changed(at);

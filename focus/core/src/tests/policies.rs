@@ -252,6 +252,42 @@ fn compat_a_bridge_is_asked_by_get() {
     assert!(w.bridges["jvb1"].requests.iter().any(|r| r.create));
 }
 
+/// A codec that is off was still offered to be repeated.
+#[test]
+fn a_codec_that_is_off_is_in_no_offer() {
+    let offered = |off: bool| {
+        let mut config = Config::for_domain("meet.jitsi").unwrap();
+        if off {
+            config.offer.vp9.pt = 0;
+        }
+        let mut w = World::with(config);
+        w.add_bridge("jvb1");
+        w.conference_request(ROOM);
+        w.join("anna0001", NEW);
+        w.join("ben00002", NEW);
+        let offers: Vec<String> = w.clients["ben00002"].received.iter().map(|j| j.to_xml()).collect();
+        offers.concat()
+    };
+    let (with, without) = (offered(false), offered(true));
+    assert!(with.contains("name=\"VP9\"") && with.contains("value=\"101\""), "{with}");
+    assert!(
+        without.contains("name=\"VP8\"") && !without.contains("VP9") && !without.contains("value=\"101\""),
+        "{without}"
+    );
+}
+
+#[test]
+fn changes_of_sources_are_collected_the_longer_the_more_people_there_are() {
+    let ms = std::time::Duration::from_millis;
+    let config = Config {
+        source_signaling_delays: vec![(50, ms(500)), (100, ms(2000))],
+        ..Config::for_domain("meet.jitsi").unwrap()
+    };
+    for (members, delay) in [(0, 0), (49, 0), (50, 500), (99, 500), (100, 2000), (1000, 2000)] {
+        assert_eq!(config.source_signaling_delay(members), ms(delay), "{members}");
+    }
+}
+
 #[test]
 fn compat_h264_is_offered_with_one_parameter() {
     let mut w = World::meeting();
