@@ -20,7 +20,8 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
         "xmpp",
         move || if health.is_running() { State::Healthy } else { State::Hard("stopped".into()) },
     );
-    p.metrics.add(move |out| expose(&numbers, out));
+    let (host, rooms) = (s.domains.main.clone(), s.domains.muc.clone());
+    p.metrics.add(move |out| expose(&numbers, &host, &rooms, out));
     p.shutdown.spawn("xmpp server", async move { ended.ended().await });
     let routes =
         Routes { public: server.router(), admin: server.health_router().merge(server.inside_router()) };
@@ -72,7 +73,8 @@ pub(super) async fn attach(server: &ServerHandle, jid: &FullJid) -> Result<Link,
     link.ok_or_else(|| part(PART, "has no place for a role of its own process"))
 }
 
-fn expose(server: &ServerHandle, out: &mut Exposition) {
+/// `host`, `rooms`: the domains of people and of meetings.
+fn expose(server: &ServerHandle, host: &str, rooms: &str, out: &mut Exposition) {
     let s = server.stats();
     out.gauge("plausch_xmpp_connections", "Open XMPP connections.", s.now.connections as f64);
     out.gauge(
@@ -91,6 +93,34 @@ fn expose(server: &ServerHandle, out: &mut Exposition) {
         "What happened on connections.",
         "event",
         s.shell.entries(),
+    );
+    let count = |c| s.counters.count(c);
+    // compat: what the dashboards of docker-jitsi-meet show of Prosody, by its names
+    // (test: compat_dashboards_and_exporters_find_what_they_read).
+    out.gauges(
+        "prosody_mod_c2s__connections",
+        "Open connections.",
+        "host",
+        [(host, s.now.connections as f64)],
+    );
+    out.gauge("prosody_mod_bosh__active_sessions", "BOSH sessions.", s.bosh_sessions as f64);
+    out.counter("prosody_mod_bosh__new_sid", "BOSH sessions opened.", s.shell.bosh_opened);
+    out.counter("prosody_mod_bosh__bad_sid", "Requests for no BOSH session.", s.shell.bosh_unknown_sid);
+    out.gauges("prosody_mod_muc__live_room", "Meetings.", "host", [(rooms, s.now.meetings as f64)]);
+    out.counter("prosody_mod_smacks__sessions_started", "Sessions with XEP-0198.", count(Counter::Managed));
+    out.counter("prosody_mod_smacks__tx_queued_stanzas", "Stanzas kept for these.", count(Counter::Queued));
+    out.counter(
+        "prosody_mod_smacks__session_resumption_expired",
+        "Those whose time to resume ran out.",
+        count(Counter::HibernationExpired),
+    );
+    let kinds =
+        [("message", Counter::MessagesIn), ("presence", Counter::PresencesIn), ("iq", Counter::IqsIn)];
+    out.counters(
+        "prosody_mod_measure_stanza_counts__received",
+        "Stanzas received.",
+        "stanza_kind",
+        kinds.map(|(kind, c)| (kind, count(c))),
     );
 }
 

@@ -25,6 +25,12 @@ counters! {
     TooManyConnections = "connections_refused",
     /// Stanzas received.
     StanzasIn = "stanzas_received",
+    /// Messages among them.
+    MessagesIn = "messages_received",
+    /// Presences among them.
+    PresencesIn = "presences_received",
+    /// Requests and answers among them.
+    IqsIn = "iqs_received",
     /// Stanzas sent, one per recipient.
     StanzasOut = "stanzas_sent",
     /// Frames that are not an XML element; dropped.
@@ -47,6 +53,10 @@ counters! {
     StreamErrors = "stream_errors",
     /// Stanza errors sent.
     StanzaErrors = "stanza_errors",
+    /// Sessions whose stanzas are kept until they are acknowledged.
+    Managed = "sessions_managed",
+    /// Stanzas that were kept for that.
+    Queued = "stanzas_queued",
     /// Sessions resumed.
     Resumed = "sessions_resumed",
     /// Resumptions refused.
@@ -78,8 +88,14 @@ counters! {
 }
 
 /// One number per [`Counter`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::ALL.len()])
+    }
+}
 
 impl Counters {
     pub(crate) fn add(&mut self, counter: Counter) {

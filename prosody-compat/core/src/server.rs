@@ -40,6 +40,8 @@ pub struct Stats {
     pub hibernating: usize,
     /// Rooms, breweries included.
     pub rooms: usize,
+    /// Meetings among them.
+    pub meetings: usize,
     /// Occupants in all rooms.
     pub occupants: usize,
 }
@@ -283,6 +285,7 @@ impl Server {
             sessions: self.world.sessions.len(),
             hibernating: self.world.sessions.hibernating(),
             rooms: self.rooms.len(),
+            meetings: self.rooms.iter().filter(|r| r.jid.domain() == self.world.config.muc_domain).count(),
             occupants: self.rooms.occupants(),
         }
     }

@@ -135,6 +135,7 @@ impl World {
         self.counters.add(Counter::StanzasOut);
         let mut weigh = false;
         if let Some(sm) = &mut s.sm {
+            self.counters.add(Counter::Queued);
             if sm.push(stanza, &self.config.limits) {
                 self.counters.add(Counter::UnackedOverflow);
                 if s.conn.is_none() {

@@ -34,6 +34,9 @@ pub struct ShardStats {
     /// Sum and number of the round-trip times known.
     pub rtt_sum: Duration,
     pub rtt_count: u64,
+    /// The same of the jitter of streams that come in.
+    pub jitter_sum: Duration,
+    pub jitter_count: u64,
     /// How many conferences have 0, 1, … 19, and 20 or more endpoints.
     pub conferences_by_size: [u64; 21],
 }
@@ -86,6 +89,9 @@ pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
                 }
             }
         }
+        let (jitter, streams) = conference.media.jitter(now);
+        stats.jitter_sum += jitter;
+        stats.jitter_count += streams;
         stats.media.add(conference.media.counters());
         stats.conferences += 1;
         stats.endpoints += size;
@@ -115,7 +121,7 @@ impl ShardStats {
             ($($field:ident)*) => {$(self.$field += other.$field;)*};
         }
         sum!(conferences inactive_conferences p2p_conferences endpoints inactive_endpoints receive_only_endpoints
-            endpoints_sending_audio endpoints_sending_video visitors conference_milliseconds rtt_sum rtt_count);
+            endpoints_sending_audio endpoints_sending_video visitors conference_milliseconds rtt_sum rtt_count jitter_sum jitter_count);
         self.totals.add(&other.totals);
         self.media.add(&other.media);
         self.largest_conference = self.largest_conference.max(other.largest_conference);

@@ -156,7 +156,12 @@ impl Reporter {
     /// What is asked for over HTTP: the same, and what the bridge of today says no more while dashboards still show it.
     pub(crate) async fn json_for_dashboards(&self) -> Map<String, Value> {
         let mut keys = self.json().await;
-        let sizes = self.latest().now.conferences_by_size;
+        let (sizes, jitter) = {
+            let latest = self.latest();
+            let jitter = latest.now.jitter_sum.as_secs_f64() * 1000.0 / latest.now.jitter_count.max(1) as f64;
+            (latest.now.conferences_by_size, jitter)
+        };
+        keys.insert("jitter_aggregate".to_owned(), jitter.into());
         let copies = [
             ("loss_rate_download", "incoming_loss"),
             ("loss_rate_upload", "outgoing_loss"),

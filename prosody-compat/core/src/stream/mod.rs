@@ -101,6 +101,11 @@ impl Server {
                 let id = *id;
                 if e.is_stanza() {
                     self.world.counters.add(Counter::StanzasIn);
+                    self.world.counters.add(match e.name() {
+                        "message" => Counter::MessagesIn,
+                        "presence" => Counter::PresencesIn,
+                        _ => Counter::IqsIn,
+                    });
                     if let Some(sm) = self.world.sessions.get_mut(id).and_then(|s| s.sm.as_mut()) {
                         sm.count_received();
                     }

@@ -59,6 +59,7 @@ impl Server {
             r#"<enabled xmlns="urn:xmpp:sm:3"/>"#.to_owned()
         };
         self.world.sessions.manage(id, StreamManagement::new(token, resumable));
+        self.world.counters.add(Counter::Managed);
         self.world.send_raw(conn, enabled);
     }
 

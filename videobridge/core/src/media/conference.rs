@@ -286,6 +286,14 @@ impl MediaConference {
         (sends(MediaType::Audio), sends(MediaType::Video))
     }
 
+    /// The jitter of all that came within the last second: sum, and of how many.
+    pub(crate) fn jitter(&self, now: Instant) -> (Duration, u64) {
+        let recent = self.sources.iter().map(|(_, source)| source);
+        let recent = recent.filter(|s| s.last_packet.is_some_and(|at| now.duration_since(at) < RECENTLY));
+        let all = recent.flat_map(|s| &s.encodings).filter_map(|e| e.received.jitter());
+        all.fold((Duration::ZERO, 0), |(sum, n), one| (sum + Duration::from_secs_f64(one), n + 1))
+    }
+
     /// What an endpoint wants and gets, as JSON.
     pub(crate) fn debug(&self, key: EndpointKey) -> serde_json::Map<String, serde_json::Value> {
         let Some(member) = self.members.by_key(key) else { return serde_json::Map::new() };

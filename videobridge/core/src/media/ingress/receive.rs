@@ -28,6 +28,7 @@ pub(crate) struct ReceiveStats {
     expected_prior: u64,
     received_prior: u64,
     jitter: f64,
+    clock_rate: u32,
     transit: Option<f64>,
     last_sr: Option<(NtpMiddle, Instant)>,
     heard: bool,
@@ -43,6 +44,7 @@ impl ReceiveStats {
             expected_prior: 0,
             received_prior: 0,
             jitter: 0.0,
+            clock_rate: 0,
             transit: None,
             last_sr: None,
             heard: false,
@@ -54,6 +56,7 @@ impl ReceiveStats {
         self.base.get_or_insert(highest);
         self.highest = highest;
         self.received += 1;
+        self.clock_rate = clock_rate;
         self.heard = true;
         let arrival = now.duration_since(self.start).as_secs_f64() * f64::from(clock_rate);
         let transit = arrival - f64::from(timestamp.0);
@@ -70,6 +73,11 @@ impl ReceiveStats {
     /// A sender report came; its NTP time.
     pub(crate) fn sender_report(&mut self, now: Instant, ntp_middle: NtpMiddle) {
         self.last_sr = Some((ntp_middle, now));
+    }
+
+    /// By how much packets come early or late, in seconds; `None` before the first.
+    pub(crate) fn jitter(&self) -> Option<f64> {
+        (self.clock_rate > 0).then(|| self.jitter / f64::from(self.clock_rate))
     }
 
     /// The report of the time since the last one, `None` when nothing was received.
@@ -112,10 +120,17 @@ mod tests {
             stats.packet(at, ExtSeq(65_536 + u64::from(n)), Timestamp(n * 960), 48_000);
         }
         stats.sender_report(t0 + Duration::from_secs(2), NtpMiddle(77));
+        assert!(ReceiveStats::new(t0).jitter().is_none() && stats.jitter().is_some_and(|s| s < 1e-6));
         let r = stats.report(t0 + Duration::from_millis(2_500)).unwrap();
         assert_eq!((r.fraction_lost, r.cumulative_lost), (64, 25));
         assert_eq!((r.jitter, r.last_sr, r.delay_since_last_sr), (0, NtpMiddle(77), 32_768));
         assert_eq!(r.highest, 65_635);
         assert!(stats.report(t0 + Duration::from_secs(3)).is_none(), "nothing received, nothing to report");
+        // Every second packet 10 ms late: RFC 3550's mean goes there.
+        for n in 100..400u32 {
+            let at = t0 + Duration::from_millis(u64::from(n) * 20 + u64::from(n % 2) * 10);
+            stats.packet(at, ExtSeq(65_536 + u64::from(n)), Timestamp(n * 960), 48_000);
+        }
+        assert!((stats.jitter().unwrap() - 0.010).abs() < 0.001, "{:?}", stats.jitter());
     }
 }
