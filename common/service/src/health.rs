@@ -1,4 +1,5 @@
-//! The states of all parts in, one health answer out, with upstream's status codes: 200, 503 (soft), 500 (hard).
+//! The states of all parts in, one health answer out, with upstream's status codes: 200, 503 (soft), 500 (hard). What will become
+//! a fault if nobody looks stands behind the `OK` of a 200.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub enum State {
     /// It does its work.
     Healthy,
+    /// It does, and somebody should see to this: no restart and no other server would help.
+    Worried(String),
     /// It cannot do its work now but may recover by itself: starting, link lost, overloaded.
     Soft(String),
     /// It needs a restart.
@@ -41,10 +44,11 @@ impl Health {
     /// The HTTP status and a line of text: `OK`, or each part that is not, by name.
     pub fn report(&self) -> (u16, String) {
         let mut status = 200;
-        let mut lines = Vec::new();
+        let (mut lines, mut worries) = (Vec::new(), Vec::new());
         for (part, check) in self.lock().iter() {
             match check() {
                 State::Healthy => {}
+                State::Worried(why) => worries.push(format!("{part}: {why}")),
                 State::Soft(why) => {
                     if status == 200 {
                         status = 503;
@@ -57,7 +61,11 @@ impl Health {
                 }
             }
         }
-        if lines.is_empty() { (200, "OK".into()) } else { (status, lines.join("; ")) }
+        match (lines.is_empty(), worries.is_empty()) {
+            (true, true) => (200, "OK".into()),
+            (true, false) => (200, format!("OK; {}", worries.join("; "))),
+            (false, _) => (status, lines.join("; ")),
+        }
     }
 
     /// Whether a part is in such a state.
@@ -82,6 +90,8 @@ mod tests {
         assert_eq!(health.report(), (200, "OK".into()));
         health.add("xmpp", || State::Healthy);
         assert_eq!(health.report().0, 200);
+        health.add("certificate", || State::Worried("over in 5 days".into()));
+        assert_eq!(health.report(), (200, "OK; certificate: over in 5 days".into()), "nothing to restart");
         health.add("focus", soft);
         assert_eq!(health.report(), (503, "focus: no focus".into()));
         health.add("bridge", hard);

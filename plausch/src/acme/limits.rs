@@ -36,6 +36,9 @@ pub(crate) const BETWEEN: Duration = Duration::from_secs(10);
 /// over asks thirty times an hour at most; then the directory refuses, and that is kept in full.
 pub(crate) const AFTER_START: Duration = Duration::from_secs(2 * 60);
 
+/// Bytes written to see whether a certificate could be. Not a bound: as much as key and chain have.
+pub(crate) const PROBE: usize = 8 * 1024;
+
 /// The longest sleep. Not a bound: a clock that was set, or a machine that slept, is noticed after it.
 pub(crate) const LOOK: Duration = Duration::from_secs(3600);
 

@@ -67,6 +67,8 @@ pub(crate) struct Acme {
     figures: Figures,
     /// What could not be written yet.
     unwritten: Mutex<Option<String>>,
+    /// Why nothing can be written, as of the last look.
+    unwritable: Mutex<Option<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +83,14 @@ impl Acme {
     pub(crate) fn new(wish: Wish) -> Arc<Self> {
         let store = Store::new(&wish.state, &wish.directory);
         let challenges = Arc::default();
-        Arc::new(Self { wish, store, challenges, figures: Figures::default(), unwritten: Mutex::default() })
+        Arc::new(Self {
+            wish,
+            store,
+            challenges,
+            figures: Figures::default(),
+            unwritten: Mutex::default(),
+            unwritable: Mutex::default(),
+        })
     }
 
     /// The names, the first of which is the main one.
@@ -113,10 +122,40 @@ impl Acme {
             Blame::ALL.iter().zip(&f.failures).map(|(blame, n)| (blame.name(), get(n))),
         );
         out.gauge(
+            "plausch_acme_state_writable",
+            "Whether a certificate could be kept in state.dir; 0: the one that there is will not be renewed.",
+            f64::from(u8::from(self.unwritable().is_none())),
+        );
+        out.gauge(
             "plausch_acme_last_failure_timestamp_seconds",
             "When the last attempt without a certificate ended; 0 when none has since the start or the last success.",
             get(&f.last_failure) as f64,
         );
+    }
+
+    /// Why a certificate could not be kept, if it is so: then none is ordered, and the one that there is runs out.
+    pub(crate) fn unwritable(&self) -> Option<String> {
+        self.unwritable.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks whether one could be kept, long before there is one to keep. `quiet`: somebody else says it.
+    async fn look(&self, quiet: bool) {
+        let store = self.store.clone();
+        let checked = blocking(move || store.check()).await;
+        let now = checked
+            .err()
+            .map(|e| format!("cannot write to {} (state.dir): {e}", self.store.folder().display()));
+        let before = std::mem::replace(
+            &mut *self.unwritable.lock().unwrap_or_else(PoisonError::into_inner),
+            now.clone(),
+        );
+        match (before, now) {
+            (None, Some(why)) if !quiet => {
+                tracing::warn!("the certificate will not be renewed: {}", named(&why));
+            }
+            (Some(_), None) => tracing::info!("{} can be written again", self.store.folder().display()),
+            _ => {}
+        }
     }
 
     /// Gets certificates, one after the other, until the end. `served` is used already; `replace` takes new ones into use.
@@ -141,6 +180,10 @@ impl Acme {
             let proofs = match plan.poll(SystemTime::now()) {
                 Next::Order(proofs) => proofs,
                 Next::Wait(until) => {
+                    // What the disk did to an attempt has been said.
+                    let lost = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+                    let told = said.as_ref().is_some_and(|(blame, _)| *blame == Blame::Disk);
+                    self.look(told || lost).await;
                     let mut sleep = until.duration_since(SystemTime::now()).unwrap_or_default();
                     if self.write_again().await {
                         sleep = sleep.min(limits::WRITE_AGAIN);
@@ -190,8 +233,10 @@ impl Acme {
                     let new = (failure.blame, failure.reason);
                     let secs = wait.as_secs();
                     // One line for what goes on; whoever watches it has the figures.
-                    if said.as_ref() == Some(&new) {
+                    let told = failure.blame == Blame::Disk && self.unwritable().is_some();
+                    if told || said.as_ref() == Some(&new) {
                         tracing::debug!("no certificate for {names}: {}; next try in {secs} s", new.1);
+                        said = Some(new);
                     } else {
                         let why = named(&new.1);
                         tracing::warn!("no certificate for {names}: {why}; next try in {secs} s");

@@ -58,6 +58,20 @@ impl Store {
         (read as u64 <= limits::FILE_BYTES).then_some(text)
     }
 
+    /// Whether something could be written now, tried out: rights, file systems and disks say no in many ways.
+    pub(super) fn check(&self) -> io::Result<()> {
+        self.prepare()?;
+        let probe = self.folder.join("probe.new");
+        let written = (|| {
+            let mut file =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
+            file.write_all(&[b'\n'; limits::PROBE])?;
+            file.sync_all()
+        })();
+        let _ = std::fs::remove_file(&probe);
+        written
+    }
+
     /// Replaces the file: whoever reads it finds the old one or the new one, also after a crash.
     pub(super) fn write(&self, kept: Kept, text: &str) -> io::Result<()> {
         self.prepare()?;
@@ -139,6 +153,7 @@ mod tests {
         let files: Vec<PathBuf> =
             std::fs::read_dir(store.folder()).unwrap().map(|f| f.unwrap().path()).collect();
         assert_eq!(files.len(), 1, "{files:?}");
+        assert!(store.check().is_ok() && std::fs::read_dir(store.folder()).unwrap().count() == 1);
         assert_eq!(mode(&files[0]), 0o600);
         let other = Store::new(&state, "https://b.example/directory");
         assert_eq!(other.read(Kept::Certificate), None, "another directory's");
@@ -165,6 +180,7 @@ mod tests {
         std::fs::write(&state, "a file where the folder should be").unwrap();
         let store = Store::new(&state, "d");
         assert!(store.write(Kept::Wait, "x").is_err() && store.read(Kept::Wait).is_none());
+        assert!(store.check().is_err());
         std::fs::remove_file(state).unwrap();
     }
 

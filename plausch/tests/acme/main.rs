@@ -352,6 +352,49 @@ fn a_disk_that_becomes_read_only_is_one_line_and_nobody_notices() {
     assert!(kept.is_alive());
 }
 
+/// A folder that became read-only with an upgrade was noticed when the certificate was over, a month after the last line about it.
+#[test]
+fn a_certificate_that_cannot_be_renewed_is_said_long_before_its_end() {
+    let folder = Folder::new("in-vain");
+    let [http, https, ..] = free();
+    let pebble = Pebble::start(Options { http: http.port(), tls: https.port(), ..Options::default() });
+    let start = |command| {
+        Server::start_as(command, &folder, http, https, |c| {
+            pebble.name(c);
+            c.args(["--acme-domains", HOST]);
+        })
+    };
+    let server = start(Command::new(env!("CARGO_BIN_EXE_plausch")));
+    pebble.wait_for_trust(https, HOST);
+    let ask = |server: &Server| {
+        (get(server.admin, "/about/health").unwrap(), get(server.admin, "/metrics").unwrap())
+    };
+    let (health, metrics) = ask(&server);
+    assert!(health.ends_with("\r\n\r\nOK"), "{health}");
+    assert!(metrics.contains("\nplausch_acme_state_writable 1\n"), "{metrics}");
+    drop(server);
+
+    let state = folder.state();
+    let mount = format!(
+        "mount --bind {0} {0} && mount -o remount,bind,ro {0} && exec \"$0\" \"$@\"",
+        state.display()
+    );
+    let mut read_only = Command::new("unshare");
+    read_only.args([if am_root() { "-m" } else { "-rm" }, "sh", "-c", &mount, env!("CARGO_BIN_EXE_plausch")]);
+    let server = start(read_only);
+    let line = server.wait_for_warning();
+    assert!(line.contains("will not be renewed") && line.contains("state.dir"), "{line}");
+    assert!(trusts(https, HOST, &pebble.root()));
+    let (health, metrics) = ask(&server);
+    assert!(
+        health.starts_with("HTTP/1.1 200") && health.contains("OK; certificate: will not be renewed"),
+        "{health}"
+    );
+    assert!(metrics.contains("\nplausch_acme_state_writable 0\n"), "{metrics}");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!((server.warnings().len(), pebble.orders()), (1, 1), "{:?}", server.log());
+}
+
 /// A disk that has room for the account and not for the certificate: that is used, and said to be lost with a restart.
 #[test]
 fn a_full_disk_costs_no_certificate() {

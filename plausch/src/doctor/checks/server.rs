@@ -23,7 +23,14 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     let (status, said) = (server.status, server.said.trim());
     match status {
-        200 => {}
+        200 => {
+            if let Some(worry) = said.strip_prefix("OK; ") {
+                found.push(Finding::yellow(
+                    words!("it is well, and worried: {worry}", "er ist gesund und in Sorge: {worry}"),
+                    words!("see to it; its log says more", "sich darum kümmern; im Log steht mehr"),
+                ));
+            }
+        }
         // It may recover by itself.
         503 => found.push(Finding::yellow(
             words!("it runs, but something is missing: {said}", "er läuft, aber etwas fehlt: {said}"),
