@@ -29,7 +29,7 @@ use crate::front::limits;
 use crate::http2::{self, Budgets};
 use crate::patience::Patient;
 use crate::shares::{Held, Pool};
-use crate::tls::{HTTP2, Tls};
+use crate::tls::{HTTP2, TURN, Tls};
 
 /// What happens to a request before it is routed.
 pub(crate) type Before = fn(Request<Body>) -> Request<Body>;
@@ -178,19 +178,21 @@ async fn connection(stream: Connection, visit: Visit, end: watch::Receiver<bool>
         Ok(Err(e)) => return debug!(error = %e, "no TLS"),
         Err(_) => return debug!("a TLS handshake took too long"),
     };
-    match stream.get_ref().1.alpn_protocol() {
+    let said_turn = match stream.get_ref().1.alpn_protocol() {
         // A directory that looks for a proof has seen it (RFC 8737 §3).
         Some(ALPN) => return,
         Some(HTTP2) => {
             http2::serve(stream, visit, end).await;
             return drop(place);
         }
-        _ => drop(place),
-    }
+        other => other == Some(TURN),
+    };
+    drop(place);
     let Some(turn) = visit.serving.turn.clone() else {
         return requests(stream, visit, end).await;
     };
     match tokio::time::timeout(head, first::look(stream)).await {
+        Ok(Ok(First::Http(_))) if said_turn => debug!("said TURN and spoke something else"),
         Ok(Ok(First::Http(stream))) => requests(stream, visit, end).await,
         Ok(Ok(First::Turn(stream, begun))) => turn.serve(stream, &begun, visit.peer, end).await,
         Ok(Err(e)) => debug!(error = %e, "nothing was asked"),
@@ -386,7 +388,7 @@ mod tests {
     async fn encrypted(head: Duration) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let tls = crate::tls::Certificate::own("localhost").unwrap().config().unwrap();
+        let tls = crate::tls::Certificate::own("localhost").unwrap().config(false).unwrap();
         let serving = Serving { head, tls: Some(tls), ..Serving::new(|r| r, Proxies::default()) };
         tokio::spawn(async move {
             let (_tell, end) = watch::channel(false);

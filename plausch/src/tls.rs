@@ -7,9 +7,8 @@ use std::time::SystemTime;
 use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use service::Exposition;
-use service::StartError;
 use service::certificate::{self, CertificateFiles, Validity};
+use service::{Exposition, StartError, State};
 use tokio::sync::watch;
 
 use crate::acme::challenges::ALPN;
@@ -23,6 +22,9 @@ pub(crate) struct Tls {
     pub(crate) both: Arc<ServerConfig>,
     pub(crate) http1: Arc<ServerConfig>,
 }
+
+/// How clients of TURN may say that they are (RFC 7443 §3); most say nothing.
+pub(crate) const TURN: &[u8] = b"stun.turn";
 
 /// What HTTP/2 is called in the handshake (RFC 9113 §3.2).
 pub(crate) const HTTP2: &[u8] = b"h2";
@@ -85,8 +87,8 @@ impl Certificate {
         Ok(Arc::new(Self { now, source: Source::Own }))
     }
 
-    /// What connections are offered.
-    pub(crate) fn config(self: &Arc<Self>) -> Result<Tls, StartError> {
+    /// What connections are offered. `turn`: whether TURN is spoken here, too.
+    pub(crate) fn config(self: &Arc<Self>, turn: bool) -> Result<Tls, StartError> {
         let part = |e: rustls::Error| StartError::Part { part: "TLS", reason: e.to_string() };
         let resolver: Arc<dyn ResolvesServerCert> = Arc::<Self>::clone(self);
         let mut config = ServerConfig::builder_with_provider(Arc::new(certificate::provider()))
@@ -97,6 +99,9 @@ impl Certificate {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         if self.directory().is_some() {
             config.alpn_protocols.push(ALPN.to_vec());
+        }
+        if turn {
+            config.alpn_protocols.push(TURN.to_vec());
         }
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(part)?;
         let mut both = config.clone();
@@ -122,6 +127,21 @@ impl Certificate {
         );
         if let Some(acme) = self.directory() {
             acme.write_metrics(out);
+        }
+    }
+
+    /// What will cost people their meetings if nobody sees to it.
+    pub(crate) fn state(&self) -> State {
+        let now = SystemTime::now();
+        if let Some(validity) = self.validity().filter(|v| v.ends_soon(now)) {
+            return State::Worried(match validity.until.duration_since(now) {
+                Ok(left) => format!("over in {} hours", left.as_secs() / 3600),
+                Err(_) => "over: browsers refuse it".to_owned(),
+            });
+        }
+        match self.directory().and_then(|acme| acme.unwritable()) {
+            Some(why) => State::Worried(format!("will not be renewed: {why}")),
+            None => State::Healthy,
         }
     }
 

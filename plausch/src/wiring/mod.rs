@@ -166,7 +166,9 @@ pub(crate) async fn run(
         }
         let reported = Arc::clone(&certificate);
         metrics.add(move |out| reported.write_metrics(out));
-        let serving = Serving { tls: Some(certificate.config()?), turn, ..front.clone() };
+        let worried = Arc::clone(&certificate);
+        process.health.add("certificate", move || worried.state());
+        let serving = Serving { tls: Some(certificate.config(turn.is_some())?), turn, ..front.clone() };
         let budgets = serving.http2.clone();
         metrics.add(move |out| budgets.write_metrics(out));
         shutdown.spawn("web front over TLS", serve::http(listener, encrypted, serving, shutdown.watch()));

@@ -320,6 +320,33 @@ async fn turn_and_http_are_told_apart_behind_the_same_tls_and_silence_is_neither
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
 }
 
+/// RFC 7443: a client that says so had no TLS at all.
+#[tokio::test]
+async fn a_client_that_says_turn_gets_turn_and_nothing_else() {
+    let [https, turn, other, _] = free();
+    let _program = start(https, |c| {
+        c.args(["--turn", &turn.to_string()]);
+    });
+    for offered in [&["stun.turn"][..], &["stun.turn", "stun.nat-discovery"]] {
+        let mut stream = agree(https, Trust::Everybody, offered).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"stun.turn"[..]));
+        stream.write_all(&allocate()).await.unwrap();
+        let mut answer = vec![0; 60];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(peer::turn::read(&answer).code, 401);
+    }
+    let mut stream = agree(https, Trust::Everybody, &["stun.turn"]).await.unwrap();
+    stream.write_all(format!("GET / HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await.unwrap();
+    assert!(answer.is_empty(), "{}", String::from_utf8_lossy(&answer));
+    // Browsers are not disturbed by it, and where there is no TURN nobody is told that there is.
+    let both = agree(https, Trust::Everybody, &["h2", "http/1.1"]).await.unwrap();
+    assert_eq!(both.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let _without = start(other, |_| {});
+    assert!(agree(other, Trust::Everybody, &["stun.turn"]).await.is_err());
+}
+
 #[test]
 fn a_certificate_needs_its_key_and_both_are_read() {
     let issued = Issued::new("mistakes");
