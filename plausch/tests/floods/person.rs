@@ -24,6 +24,8 @@ pub(crate) struct Heard {
     pub(crate) voices: usize,
     /// The longest silence of one of them.
     pub(crate) worst: Duration,
+    /// The longest time in which nobody at all was heard.
+    pub(crate) silence: Duration,
     /// How much too late this program itself once was.
     pub(crate) lag: Duration,
 }
@@ -34,6 +36,9 @@ struct State {
     begun: bool,
     /// By SSRC: the last packet and the longest gap.
     voices: HashMap<u32, (Instant, Duration)>,
+    /// The same of all together, whatever their SSRC is now.
+    any: Option<(Instant, Duration)>,
+    leaves: bool,
     lag: Duration,
 }
 
@@ -53,8 +58,13 @@ impl Drop for Person {
 impl Person {
     /// Begins to join [`ROOM`].
     pub(crate) fn join(number: u8, name: &str, http: SocketAddr) -> Self {
+        Self::join_in(ROOM, number, name, http)
+    }
+
+    /// The same in another room.
+    pub(crate) fn join_in(room: &str, number: u8, name: &str, http: SocketAddr) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let client = Client::new(number, name, &format!("{ROOM}@muc.meet.jitsi"));
+        let client = Client::new(number, name, &format!("{room}@muc.meet.jitsi"));
         let (shared, begun) = (Arc::clone(&state), Instant::now());
         let task = tokio::spawn(async move {
             if let Err(e) = live(client, http, &shared).await {
@@ -75,19 +85,27 @@ impl Person {
         None
     }
 
+    /// Hangs up as the app does, and waits until that is said.
+    pub(crate) async fn leave(mut self) {
+        self.state.lock().unwrap().leaves = true;
+        let _ = (&mut self.task).await;
+    }
+
     /// From now on gaps count.
     pub(crate) fn begin(&self) {
         let mut state = self.state.lock().unwrap();
         state.begun = true;
         state.lag = Duration::ZERO;
         state.voices.values_mut().for_each(|v| v.1 = Duration::ZERO);
+        state.any = Some((Instant::now(), Duration::ZERO));
     }
 
     pub(crate) fn heard(&self) -> Heard {
         let state = self.state.lock().unwrap();
         // The two who were there from the beginning never stop; somebody new counts as long as it speaks.
         let worst = state.voices.values().map(|(last, worst)| (*worst).max(last.elapsed())).max();
-        Heard { voices: state.voices.len(), worst: worst.unwrap_or(Duration::MAX), lag: state.lag }
+        let silence = state.any.map_or(Duration::MAX, |(last, worst)| worst.max(last.elapsed()));
+        Heard { voices: state.voices.len(), worst: worst.unwrap_or(Duration::MAX), silence, lag: state.lag }
     }
 }
 
@@ -102,6 +120,7 @@ async fn live(mut client: Client, http: SocketAddr, state: &Mutex<State>) -> Res
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut due = Instant::now() + TICK;
     let mut datagram = vec![0; 2048];
+    let mut leaves = false;
     loop {
         tokio::select! {
             _ = ticks.tick() => {
@@ -109,6 +128,7 @@ async fn live(mut client: Client, http: SocketAddr, state: &Mutex<State>) -> Res
                 let mut state = state.lock().unwrap();
                 state.lag = state.lag.max(now.saturating_duration_since(due));
                 due = now + TICK;
+                leaves = state.leaves;
                 if client.ask_at.is_some_and(|at| at <= now) {
                     client.ask();
                 }
@@ -130,6 +150,11 @@ async fn live(mut client: Client, http: SocketAddr, state: &Mutex<State>) -> Res
                 }
             }
         }
+        if leaves {
+            client.leave();
+            flush(&mut client, &mut socket).await?;
+            return say(&mut socket, r#"<close xmlns="urn:ietf:params:xml:ns:xmpp-framing"/>"#).await;
+        }
         flush(&mut client, &mut socket).await?;
         if let Some(media) = &mut client.media {
             for datagram in std::mem::take(&mut media.peer.sent) {
@@ -142,6 +167,10 @@ async fn live(mut client: Client, http: SocketAddr, state: &Mutex<State>) -> Res
 fn listen(state: &mut State, packets: Vec<Vec<u8>>) {
     let now = Instant::now();
     for packet in packets.iter().filter(|p| p.len() > 12 && p[1] & 0x7f == OPUS) {
+        if let Some((last, worst)) = &mut state.any {
+            *worst = (*worst).max(now - *last);
+            *last = now;
+        }
         let ssrc = u32::from_be_bytes([packet[8], packet[9], packet[10], packet[11]]);
         let voice = state.voices.entry(ssrc).or_insert((now, Duration::ZERO));
         if state.begun {
