@@ -47,9 +47,4 @@ impl Identity {
     pub(crate) fn features(&self) -> Option<&Features> {
         self.token.as_ref()?.features.as_ref()
     }
-
-    /// Whether a feature is allowed: by the token, or without one to moderators (xmpp-server §4.11).
-    pub(crate) fn may(&self, feature: &str, moderator: bool) -> bool {
-        self.features().map_or(moderator, |f| f.get(feature).copied().unwrap_or(false))
-    }
 }

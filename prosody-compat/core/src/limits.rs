@@ -100,6 +100,13 @@ pub struct Limits {
     pub max_poll_bytes: usize,
     /// Votes in one room, all polls together. 10,000: 100 people in 100 polls. About 300 bytes each, and 240 to a newcomer.
     pub max_votes: usize,
+    /// Files that are known to be shared in one room. 100; a few are usual.
+    pub max_files: usize,
+    /// Bytes of what is said of one. 4 KiB; clients say 300.
+    pub max_file_bytes: usize,
+    /// People that one listens to in another language. 100: one's whole page of pictures. About 60 bytes each, with its share of
+    /// what the focus is told.
+    pub max_translations: usize,
     /// People whose speaking time is kept in one room. 5,000: everybody who ever came into a large one. About 300 bytes
     /// each; those who left without a word make room for others.
     pub max_speakers: usize,
@@ -160,6 +167,9 @@ impl Default for Limits {
             max_polls: 128,
             max_poll_bytes: 1_024,
             max_votes: 10_000,
+            max_files: 100,
+            max_file_bytes: 4 * 1024,
+            max_translations: 100,
             max_speakers: 5_000,
             max_faces: 20,
             max_invites: 500,

@@ -60,7 +60,10 @@ pub(crate) enum Conference {
 /// An account's new affiliation.
 pub(crate) struct Affiliated<'a> {
     pub(crate) account: &'a BareJid,
+    pub(crate) before: Affiliation,
     pub(crate) affiliation: Affiliation,
+    /// Who set it; `None`: the server itself.
+    pub(crate) by: Option<SessionId>,
 }
 
 /// A command to a component from somebody who is in a room of its host.
@@ -143,6 +146,8 @@ pub(crate) struct Module {
     // ---- a host with users
     /// What somebody who has logged in is told before it hears its address.
     pub(crate) bound: Option<fn(&World, &FullJid, &Information<'_>) -> Option<Element>>,
+    /// A message to somebody's account, or a session of it, past all rooms.
+    pub(crate) direct: Option<fn(&Sender) -> Result<(), StanzaError>>,
     /// A request to the host itself, or to the sender's own account. `None`: another module's.
     pub(crate) request: Option<fn(&World, &Request<'_>) -> Option<Reply>>,
     /// What its information names, besides the server itself; `components` are those there are, with their domains.
@@ -167,16 +172,25 @@ pub(crate) struct Module {
     // ---- while it is in
     /// A presence before it is kept and relayed.
     pub(crate) presence: Option<fn(&World, &Sender, &mut Element, joining: bool)>,
+    /// Takes out of a presence what only moderators see, where the policy hides it.
+    pub(crate) mask: Option<fn(&mut Element)>,
     /// An occupant's presence, in which `presence` was, was relayed.
     pub(crate) relayed: Option<fn(&mut Room, &mut World, nick: &str, presence: &Element)>,
     /// What is added to the presence that an occupant gets of itself.
-    pub(crate) own: Option<fn(&mut Room, &World, nick: &str) -> Option<Element>>,
+    pub(crate) own: Option<fn(&mut Room, &mut World, nick: &str) -> Option<Element>>,
     /// A message to all, before it is kept and relayed.
     pub(crate) message: Option<MessageHook>,
     /// A message to one.
     pub(crate) private: Option<MessageHook>,
+    /// A message to all, or to one, that all of these let through.
+    pub(crate) last: Option<fn(&mut Room, &mut World, &Sender, &mut Element) -> Result<Relay, StanzaError>>,
     /// An IQ to another occupant.
     pub(crate) iq: Option<MessageHook>,
+    /// A request to the room itself that is a module's. `None`: another module's.
+    pub(crate) asked:
+        Option<fn(&mut Room, &mut World, &Sender, kind: &str, payload: &Element) -> Option<Reply>>,
+    /// Affiliations and roles are about to be changed, all that stand in this query. An error is answered, and none is.
+    pub(crate) change: Option<fn(&Room, &World, &Sender, query: &Element) -> Result<(), StanzaError>>,
     /// An affiliation was set and nobody knows yet.
     pub(crate) affiliation: Option<fn(&mut Room, &mut World, &Affiliated<'_>)>,
     /// An affiliation was set, and everybody was told.
@@ -185,6 +199,8 @@ pub(crate) struct Module {
     // ---- configuration and discovery
     /// May an owner change what owners can change, or end the room?
     pub(crate) owner: Option<fn(&World, &Sender) -> Result<(), StanzaError>>,
+    /// May this one ask what the room is like?
+    pub(crate) look: Option<fn(&Room, &Sender) -> bool>,
     /// Adds fields to the form that owners fill in.
     pub(crate) form: Option<fn(&Room, &mut Element)>,
     /// A field of that form; `Some(whether it changed anything)` if it is the module's.
@@ -228,6 +244,7 @@ impl Module {
         command: None,
         session_ended: None,
         bound: None,
+        direct: None,
         request: None,
         identities: None,
         features: &[],
@@ -238,14 +255,19 @@ impl Module {
         welcome: None,
         joined: None,
         presence: None,
+        mask: None,
         relayed: None,
         own: None,
         message: None,
         private: None,
+        last: None,
         iq: None,
+        asked: None,
+        change: None,
         affiliation: None,
         affiliated: None,
         owner: None,
+        look: None,
         form: None,
         config: None,
         members_only: None,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jitsi_xmpp::xml::{Element, escape_attr};
+use jitsi_xmpp::ns;
+use jitsi_xmpp::xml::{Element, XmlLimits, escape_attr, parse_with};
 
 use crate::output::Frame;
 
@@ -43,6 +44,20 @@ impl Outgoing {
         &self.tail
     }
 
+    /// The stanza again. `None`: never, as the bytes are an element's.
+    pub(crate) fn read(&self) -> Option<Element> {
+        let bytes = [self.head.as_bytes(), &self.tail].concat();
+        let most = XmlLimits {
+            max_bytes: bytes.len(),
+            max_elements: bytes.len(),
+            max_attrs: bytes.len(),
+            ..XmlLimits::default()
+        };
+        let mut stanza = parse_with(&bytes, ns::CLIENT, &most).ok()?;
+        stanza.remove_attr("to");
+        Some(stanza)
+    }
+
     /// Bytes, without those of the recipient.
     pub(crate) const fn len(&self) -> usize {
         self.head.len() + self.tail.len()
@@ -64,7 +79,6 @@ pub(crate) fn address(jid: &str) -> Arc<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jitsi_xmpp::ns;
 
     #[test]
     fn a_broadcast_shares_everything_but_the_address() {

@@ -1,5 +1,7 @@
 //! What an admin decides about rooms: one value per host, and another for a tenant that has its own.
 
+use std::num::NonZeroU32;
+
 use jitsi_xmpp::{BareJid, Jid};
 
 /// The options of Jitsi's modules for rooms.
@@ -26,6 +28,24 @@ pub struct Policy {
     pub admitted: Vec<String>,
     /// Permissions given to moderators without a token (upstream's `jitsi_default_permissions`).
     pub default_permissions: Vec<String>,
+    /// Only moderators see names, where `muc_displayname` is named (upstream's room data `hideDisplayNameForGuests`).
+    pub hide_names: bool,
+    /// Keys of the metadata that clients do not set (upstream's `room_metadata_blocked_keys`).
+    pub blocked_metadata: Vec<String>,
+    /// Rooms in which only those with a token become owners, although all do elsewhere (`allowners_moderated_rooms`).
+    pub moderated_rooms: Vec<String>,
+    /// The same of tenants (`allowners_moderated_subdomains`).
+    pub moderated_tenants: Vec<String>,
+    /// Owners may take that from each other although all are (`allowners_disable_revoke_owners`).
+    pub owners_revoke: bool,
+    /// Most messages of a meeting, where `muc_limit_messages` is named (`muc_limit_messages_count`).
+    pub max_messages: Option<usize>,
+    /// Somebody with a token who writes ends that (`muc_limit_messages_check_token`).
+    pub tokens_lift_max_messages: bool,
+    /// Joins a second of a room, where `muc_rate_limit` is named (`muc_rate_joins`). `None`: the server's.
+    pub joins_per_second: Option<NonZeroU32>,
+    /// Most people that one listens to in another language (`audio_translation_max_subscriptions`). `None`: the server's.
+    pub max_translations: Option<usize>,
 }
 
 impl Default for Policy {
@@ -40,9 +60,22 @@ impl Default for Policy {
             lobby_exempt: Vec::new(),
             lobby_asks_name: true,
             admitted: Vec::new(),
-            default_permissions: DEFAULT_PERMISSIONS.iter().map(|p| (*p).to_owned()).collect(),
+            default_permissions: owned(DEFAULT_PERMISSIONS),
+            hide_names: false,
+            blocked_metadata: owned(BLOCKED_METADATA),
+            moderated_rooms: Vec::new(),
+            moderated_tenants: Vec::new(),
+            owners_revoke: false,
+            max_messages: None,
+            tokens_lift_max_messages: false,
+            joins_per_second: None,
+            max_translations: None,
         }
     }
+}
+
+fn owned(list: &[&str]) -> Vec<String> {
+    list.iter().map(|p| (*p).to_owned()).collect()
 }
 
 /// Whether a list of bare JIDs and domains contains an account.
@@ -61,4 +94,20 @@ const DEFAULT_PERMISSIONS: &[&str] = &[
     "create-polls",
     "send-groupchat",
     "flip",
+];
+
+/// What only the server and the focus set.
+const BLOCKED_METADATA: &[&str] = &[
+    "allownersEnabled",
+    "asyncTranscription",
+    "audioTranslationRequests",
+    "conferencePresetsServiceEnabled",
+    "dialinEnabled",
+    "moderators",
+    "participants",
+    "participantsSoftLimit",
+    "services",
+    "transcriberType",
+    "transcription",
+    "visitorsEnabled",
 ];

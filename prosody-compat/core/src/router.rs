@@ -98,6 +98,16 @@ impl Server {
 
     /// To somebody's account or session.
     fn account_stanza(&mut self, sender: &Sender, to: &Jid, e: Element) {
+        if e.name() == "message" && e.attr("to").is_some() {
+            let hosts = Arc::clone(&self.hosts);
+            let modules =
+                hosts.users(sender.identity.host).into_iter().flat_map(|users| users.modules.iter());
+            if let Some(Err(error)) =
+                modules.filter_map(|m| m.direct).map(|rule| rule(sender)).find(Result::is_err)
+            {
+                return self.world.refuse(sender, &e, &error, None);
+            }
+        }
         let own = to.bare_str() == sender.bare.as_str();
         if to.resource().is_none() && e.name() == "iq" && own {
             return self.host_stanza(sender, sender.identity.host, to.domain(), &e);

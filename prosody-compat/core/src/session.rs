@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use budget::{Bucket, Network, Shares};
 use jitsi_xmpp::{BareJid, FullJid};
+use prosody_token::Features;
 
 use crate::asked::Asked;
 use crate::identity::Identity;
@@ -29,6 +30,8 @@ pub(crate) struct Session {
     pub(crate) conn: Option<ConnId>,
     pub(crate) sm: Option<StreamManagement>,
     pub(crate) identity: Arc<Identity>,
+    /// What it may do since it moderates, in place of what its token says.
+    pub(crate) granted: Option<Features>,
     /// The rooms it is in, with its nick there.
     pub(crate) rooms: Vec<(BareJid, Box<str>)>,
     /// The rooms where its join waits.
@@ -99,6 +102,7 @@ impl Sessions {
             conn: Some(conn),
             sm: None,
             identity: Arc::new(identity),
+            granted: None,
             rooms: Vec::new(),
             waits_in: Vec::new(),
             pace: Bucket::full(),

@@ -412,6 +412,7 @@ const MAIN: &[&str] = &[
     "smacks",
     "conference_duration",
     "muc_lobby_rooms",
+    "filter_direct_messages",
 ];
 
 /// What it names in the meetings; those that wait for an option of the policy are always there.
@@ -424,6 +425,7 @@ const MEETINGS: &[&str] = &[
     "muc_max_occupants",
     "muc_rate_limit",
     "muc_allowners",
+    "filter_messages",
     "reservations",
 ];
 

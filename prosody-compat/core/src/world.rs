@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use budget::Bucket;
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, StanzaError, iq};
+use prosody_token::Features;
 
 use crate::auth::guesses::Guesses;
 use crate::clock::WallClock;
@@ -324,6 +325,17 @@ impl World {
     pub(crate) fn sender(&self, id: SessionId) -> Option<Sender> {
         let s = self.sessions.get(id)?;
         Some(Sender { id, jid: s.jid.clone(), bare: s.bare.clone(), identity: s.identity.clone() })
+    }
+
+    /// What a session may do, as far as that is known: since it moderates, or as its token says.
+    pub(crate) fn features(&self, id: SessionId) -> Option<&Features> {
+        let s = self.sessions.get(id)?;
+        s.granted.as_ref().or(s.identity.features())
+    }
+
+    /// Whether a feature is allowed; where nothing is known, to those for whom `otherwise` holds (xmpp-server §4.11).
+    pub(crate) fn may(&self, id: SessionId, feature: &str, otherwise: bool) -> bool {
+        self.features(id).map_or(otherwise, |f| f.get(feature).copied().unwrap_or(false))
     }
 
     /// The domain of a module about the rooms of a host, from which it speaks.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -131,6 +132,24 @@ pub struct RawPolicy {
     pub admitted: Option<Vec<String>>,
     /// What moderators without a token may do.
     pub default_permissions: Option<Vec<String>>,
+    /// Only moderators see names, where `muc_displayname` is named.
+    pub hide_names: Option<bool>,
+    /// Keys of the metadata that clients do not set.
+    pub blocked_metadata: Option<Vec<String>>,
+    /// Rooms in which only those with a token become owners although all do elsewhere.
+    pub moderated_rooms: Option<Vec<String>>,
+    /// The same of tenants.
+    pub moderated_tenants: Option<Vec<String>>,
+    /// Owners may take that from each other although all are.
+    pub owners_revoke: Option<bool>,
+    /// Most messages of a meeting, where `muc_limit_messages` is named.
+    pub max_messages: Option<usize>,
+    /// Somebody with a token who writes ends that.
+    pub tokens_lift_max_messages: Option<bool>,
+    /// Joins a second of a room, where `muc_rate_limit` is named; at least one.
+    pub joins_per_second: Option<NonZeroU32>,
+    /// Most people that one listens to in another language.
+    pub max_translations: Option<usize>,
 }
 
 /// A module's own domain as written.
@@ -266,6 +285,15 @@ impl RawPolicy {
             lobby_asks_name: self.lobby_asks_name.unwrap_or(base.lobby_asks_name),
             admitted: admitted.transpose()?.unwrap_or(base.admitted),
             default_permissions: self.default_permissions.unwrap_or(base.default_permissions),
+            hide_names: self.hide_names.unwrap_or(base.hide_names),
+            blocked_metadata: self.blocked_metadata.unwrap_or(base.blocked_metadata),
+            moderated_rooms: self.moderated_rooms.unwrap_or(base.moderated_rooms),
+            moderated_tenants: self.moderated_tenants.unwrap_or(base.moderated_tenants),
+            owners_revoke: self.owners_revoke.unwrap_or(base.owners_revoke),
+            max_messages: self.max_messages.or(base.max_messages),
+            tokens_lift_max_messages: self.tokens_lift_max_messages.unwrap_or(base.tokens_lift_max_messages),
+            joins_per_second: self.joins_per_second.or(base.joins_per_second),
+            max_translations: self.max_translations.or(base.max_translations),
         })
     }
 }
@@ -309,7 +337,13 @@ pub fn sample(table: &Table) -> String {
         let _ = writeln!(out, "# lobby_exempt = {}", list(&addresses(&p.lobby_exempt)));
         let _ = writeln!(out, "# lobby_asks_name = {}", p.lobby_asks_name);
         let _ = writeln!(out, "# admitted = {}", list(&p.admitted));
-        let _ = writeln!(out, "# default_permissions = {}\n", list(&p.default_permissions));
+        let _ = writeln!(out, "# default_permissions = {}", list(&p.default_permissions));
+        let _ = writeln!(out, "# hide_names = {}", p.hide_names);
+        let _ = writeln!(out, "# blocked_metadata = {}", list(&p.blocked_metadata));
+        let _ = writeln!(out, "# moderated_rooms = {}", list(&p.moderated_rooms));
+        let _ = writeln!(out, "# moderated_tenants = {}", list(&p.moderated_tenants));
+        let _ = writeln!(out, "# owners_revoke = {}", p.owners_revoke);
+        let _ = writeln!(out, "# tokens_lift_max_messages = {}\n", p.tokens_lift_max_messages);
     }
     for c in &table.components {
         let _ = writeln!(out, "# [[xmpp.components]]\n# domain = {:?}\n# module = {:?}", c.domain, c.module);
@@ -354,8 +388,8 @@ login = "anonymous"
 [[xmpp.rooms]]
 domain = "muc.town.example"
 modules = ["muc_allowners"]
-policy = { max_participants = 10 }
-tenants.council = { max_participants = 5, all_owners = false }
+policy = { max_participants = 10, joins_per_second = 3, moderated_rooms = ["ratssaal"] }
+tenants.council = { max_participants = 5, all_owners = false, max_messages = 9, joins_per_second = 1 }
 
 [[xmpp.components]]
 domain = "polls.town.example"
@@ -373,6 +407,12 @@ module = "polls"
         let council = &rooms.tenants["council"];
         assert!(!council.all_owners && council.max_participants == Some(5));
         assert_eq!(council.default_permissions, rooms.policy.default_permissions);
+        assert_eq!((rooms.policy.max_messages, council.max_messages), (None, Some(9)));
+        assert_eq!(
+            (rooms.policy.joins_per_second, council.joins_per_second),
+            (NonZeroU32::new(3), NonZeroU32::new(1))
+        );
+        assert_eq!(council.moderated_rooms, ["ratssaal"]);
     }
 
     #[test]

@@ -121,8 +121,8 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Always,
-        "nobody outside a room can write into it, always",
-        "von außen schreibt nie jemand in einen Raum",
+        "when moderators restrict the chat, it is so, always",
+        "schränken Moderierende den Chat ein, gilt das immer",
         "PROSODY_ENABLE_FILTER_MESSAGES",
     ),
     entry(

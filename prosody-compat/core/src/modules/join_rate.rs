@@ -28,8 +28,11 @@ static TURN: Reason = Reason {
 #[derive(Default)]
 struct Joins(Bucket);
 
-const fn rate(limits: &Limits) -> Rate {
-    Rate::per_second(limits.joins_at_once, limits.joins_per_second)
+fn rate(room: &Room, limits: &Limits) -> Rate {
+    match room.policy.joins_per_second {
+        Some(joins) => Rate::per_second(joins.get(), joins.get()),
+        None => Rate::per_second(limits.joins_at_once, limits.joins_per_second),
+    }
 }
 
 fn check(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
@@ -37,6 +40,7 @@ fn check(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
         return Verdict::Pass;
     }
     let (now, limits) = (world.now, &world.config.limits);
+    let rate = rate(room, limits);
     match attempt.turns.get(NAME) {
         Some(at) if at > now => return Verdict::Hold(&TURN),
         Some(_) => {
@@ -49,7 +53,7 @@ fn check(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     if room.held.len() >= limits.max_held_joins {
         return Verdict::Pass;
     }
-    let wait = room.slots.entry::<Joins>().0.reserve(&rate(limits), now, 1);
+    let wait = room.slots.entry::<Joins>().0.reserve(&rate, now, 1);
     if wait.is_zero() {
         return Verdict::Pass;
     }
@@ -59,7 +63,8 @@ fn check(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
 }
 
 fn freed(room: &mut Room, world: &mut World, _: &Sender) {
-    room.slots.entry::<Joins>().0.give_back(&rate(&world.config.limits), 1);
+    let rate = rate(room, &world.config.limits);
+    room.slots.entry::<Joins>().0.give_back(&rate, 1);
 }
 
 fn turn(room: &mut Room, world: &mut World) {

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::audio_translation;
 use crate::external_services;
 use crate::kept::{Kept, Share};
 use crate::module::{Command, Component, Module};
@@ -36,21 +37,9 @@ struct Entry {
     _share: Share,
 }
 
-/// Keys that only the server and the focus set.
-const BLOCKED: &[&str] = &[
-    "allownersEnabled",
-    "asyncTranscription",
-    "audioTranslationRequests",
-    "conferencePresetsServiceEnabled",
-    "dialinEnabled",
-    "moderators",
-    "participants",
-    "participantsSoftLimit",
-    "services",
-    "transcriberType",
-    "transcription",
-    "visitorsEnabled",
-];
+/// What only roles are told, by key, as JSON.
+#[derive(Default)]
+struct ForRoles(BTreeMap<&'static str, Box<str>>);
 
 fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), StanzaError> {
     // compat: what upstream's handler takes as handled is not answered, all else is nobody's
@@ -64,10 +53,72 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     let Some(json) = jitsi_xmpp::json::parse(&text) else { return refuse() };
     let Some(key) = json.get("key").and_then(Value::as_str) else { return Ok(()) };
     let Some(data) = json.get("data").filter(|d| !d.is_null()) else { return refuse() };
-    if !room.is_moderator(c.sender.id) || BLOCKED.contains(&key) {
+    let data = match allowed(room, world, c.sender, key, data) {
+        Allowed::As(data) => data,
+        Allowed::ToModerators if room.is_moderator(c.sender.id) => data.clone(),
+        Allowed::ToModerators | Allowed::No => return refuse(),
+    };
+    if room.policy.blocked_metadata.iter().any(|blocked| blocked == key) {
         return refuse();
     }
-    set(room, world, Some(c.sender), key, data.clone())
+    set(room, world, Some(c.sender), key, data)?;
+    if key == audio_translation::KEY {
+        audio_translation::changed(room, world);
+    }
+    Ok(())
+}
+
+/// Who may set a key.
+pub(super) enum Allowed {
+    /// Moderators may.
+    ToModerators,
+    /// This one may not.
+    No,
+    /// This one may set it to this.
+    As(Value),
+}
+
+fn allowed(room: &Room, world: &World, sender: &Sender, key: &str, data: &Value) -> Allowed {
+    match key {
+        RECORDING => recording(world, sender, data),
+        audio_translation::KEY => audio_translation::allowed(room, world, sender, data),
+        _ => Allowed::ToModerators,
+    }
+}
+
+/// compat: who is known to be allowed transcription switches it on, moderator or not, and nothing else with it; who is known not
+/// to be does not (test: compat_the_recording_key_is_theirs_who_may_transcribe).
+fn recording(world: &World, sender: &Sender, data: &Value) -> Allowed {
+    let switches = ["isTranscribingEnabled", "isRecordingRequested"];
+    let given = switches.iter().filter_map(|s| Some(((*s).to_owned(), data.get(s)?.clone())));
+    let given: Map<String, Value> = given.collect();
+    match world.features(sender.id) {
+        Some(_) if !given.is_empty() => {
+            if world.may(sender.id, "transcription", false) {
+                Allowed::As(Value::Object(given))
+            } else {
+                Allowed::No
+            }
+        }
+        _ => Allowed::ToModerators,
+    }
+}
+
+const RECORDING: &str = "recording";
+
+/// Whether moderators have switched this on, among the permissions.
+pub(super) fn permits(room: &Room, restriction: &str) -> bool {
+    get(room, "permissions").is_some_and(|p| p.get(restriction).and_then(Value::as_bool) == Some(true))
+}
+
+/// Sets what only roles are told, or takes it away; everybody is told what it knows already, as by upstream.
+pub(super) fn for_roles(room: &mut Room, world: &mut World, key: &'static str, value: Option<&Value>) {
+    let known = &mut room.slots.entry::<ForRoles>().0;
+    match value {
+        Some(value) => known.insert(key, value.to_string().into()),
+        None => known.remove(key),
+    };
+    tell(room, world);
 }
 
 /// A key's value.
@@ -83,9 +134,14 @@ pub(super) fn set(
     key: &str,
     data: Value,
 ) -> Result<(), StanzaError> {
-    if !set_silently(room, world, by, key, data)? {
-        return Ok(());
+    if set_silently(room, world, by, key, data)? {
+        tell(room, world);
     }
+    Ok(())
+}
+
+/// Everybody is told all of it.
+fn tell(room: &Room, world: &mut World) {
     let (ordinary, admin) = (push(world, room, None, false), push(world, room, None, true));
     let recipients: Vec<(SessionId, bool)> = room
         .occupants()
@@ -97,7 +153,6 @@ pub(super) fn set(
     for (id, is_admin) in recipients {
         world.deliver(id, if is_admin { &admin } else { &ordinary });
     }
-    Ok(())
 }
 
 /// Sets one key, which newcomers learn; whether it was a change.
@@ -157,6 +212,9 @@ fn push(world: &World, room: &Room, services: Option<Value>, admin: bool) -> Out
     }
     members.extend(services.as_deref().map(|s| ("services", s)));
     members.extend(moderators.map(|m| ("moderators", m)));
+    if let Some(known) = room.slots.get::<ForRoles>().filter(|_| admin) {
+        members.extend(known.0.iter().map(|(key, json)| (*key, &**json)));
+    }
     let members: Vec<String> = members.iter().map(|(key, json)| format!("{}:{json}", quoted(key))).collect();
     let text = format!(r#"{{"metadata":{{{}}},"type":"room_metadata"}}"#, members.join(","));
     let json = Element::new("json-message", ns::JITMEET).with_attr("room", room.shown()).with_text(text);

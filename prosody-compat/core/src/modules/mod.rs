@@ -5,19 +5,27 @@
 
 mod admission;
 mod allowners;
+mod audio_translation;
 mod av_moderation;
 mod basics;
 mod client_proxy;
 mod components;
 mod conference_duration;
+mod displayname;
 mod end_conference;
 mod external_services;
+mod filesharing;
 mod filter_access;
+mod filter_direct_messages;
+mod filter_messages;
+mod hide_all;
 mod join_rate;
 mod json_message;
+mod limit_messages;
 pub(crate) mod lobby;
 mod max_occupants;
 mod meeting_id;
+mod message_moderation;
 mod metadata;
 mod muc_census;
 mod muc_password_check;
@@ -32,6 +40,7 @@ mod reservations;
 mod resource_validate;
 mod retract;
 mod room_password;
+mod shadow_ban;
 mod speakerstats;
 mod start_muted;
 mod strip;
@@ -45,11 +54,17 @@ use crate::module::Module;
 pub(crate) static ROOMS: &[&Module] = &[
     &waiting::MODULE,
     &filter_access::MODULE,
+    &hide_all::MODULE,
+    &shadow_ban::MODULE,
     &strip::MODULE,
     &presence_identity::MODULE,
     &token_verification::MODULE,
+    &displayname::MODULE,
+    &filter_messages::MODULE,
     &json_message::MODULE,
     &retract::MODULE,
+    &limit_messages::MODULE,
+    &message_moderation::MODULE,
     &resource_validate::MODULE,
     &max_occupants::MODULE,
     &meeting_id::MODULE,
@@ -77,6 +92,8 @@ pub(crate) static ROOMS: &[&Module] = &[
     &av_moderation::MODULE,
     &metadata::MODULE,
     &polls::MODULE,
+    &filesharing::MODULE,
+    &audio_translation::MODULE,
 ];
 
 /// What hosts with users answer, in the order in which they are asked.
@@ -89,6 +106,7 @@ pub(crate) static USERS: &[&Module] = &[
     &basics::ROSTER,
     &basics::SESSION,
     &external_services::MODULE,
+    &filter_direct_messages::MODULE,
     &muc_size::MODULE,
     &muc_census::MODULE,
     &muc_password_check::MODULE,
@@ -103,7 +121,6 @@ const ALWAYS: &[&str] = &[
     "limits",
     "limits_exception",
     "muc_domain_mapper",
-    "muc_hide_all",
     "ping",
     "posix",
     "room_destroy",

@@ -1,13 +1,17 @@
 //! Upstream's `jitsi_permissions` (xmpp-server §4.11): a moderator without a token is told what it may do, in the
-//! first presence of its own after its affiliation was set.
+//! first presence of its own after its affiliation was set, and may do it from then on.
+//!
+//! Whoever is made a moderator by somebody of whom it is known what that one may do may do the same. It ends with the
+//! affiliation, or with leaving: what a token says counts again.
 
 use std::collections::HashSet;
 
 use jitsi_xmpp::{BareJid, Element, ns};
 
 use crate::module::{Affiliated, Module};
-use crate::room::Room;
 use crate::room::rank::Affiliation;
+use crate::room::{Occupant, Room};
+use crate::session::SessionId;
 use crate::world::World;
 
 pub(super) static MODULE: Module = Module {
@@ -15,6 +19,7 @@ pub(super) static MODULE: Module = Module {
     named: &["muc_meeting_id", "jitsi_permissions"],
     affiliation: Some(affiliation),
     own: Some(own),
+    left: Some(left),
     ..Module::NONE
 };
 
@@ -29,23 +34,60 @@ pub(super) fn affiliation(room: &mut Room, world: &mut World, set: &Affiliated<'
     } else if due.len() < world.config.limits.max_affiliations {
         due.insert(set.account.clone());
     }
+    if world.is_admin(set.account) {
+        return;
+    }
+    let owner = |a| a == Affiliation::Owner;
+    let granted = match (owner(set.before), owner(set.affiliation)) {
+        (false, true) => match set.by.and_then(|by| world.features(by)) {
+            Some(features) => Some(features.clone()),
+            // Known once it is told.
+            None => return,
+        },
+        (true, false) => None,
+        _ => return,
+    };
+    let sessions: Vec<SessionId> = sessions(room.occupants().filter(|o| o.bare == *set.account)).collect();
+    for id in sessions {
+        if let Some(s) = world.sessions.get_mut(id) {
+            s.granted.clone_from(&granted);
+        }
+    }
 }
 
-fn own(room: &mut Room, world: &World, nick: &str) -> Option<Element> {
+fn sessions<'a>(occupants: impl Iterator<Item = &'a Occupant>) -> impl Iterator<Item = SessionId> {
+    occupants.flat_map(|o| o.sessions.iter().map(|s| s.id))
+}
+
+fn own(room: &mut Room, world: &mut World, nick: &str) -> Option<Element> {
     let o = room.occupant(nick)?;
     let (moderator, bare) = (o.role.is_moderator(), o.bare.clone());
     if !moderator || world.is_admin(&bare) || !room.slots.get_mut::<Due>()?.0.remove(&bare) {
         return None;
     }
-    // Whoever has a token with features knows them already.
-    let session = room.occupant(nick)?.primary()?.id;
-    if world.sessions.get(session).is_some_and(|s| s.identity.features().is_some()) {
-        return None;
+    let o = room.occupant(nick)?;
+    let session = world.sessions.get(o.primary()?.id)?;
+    let features = match &session.granted {
+        Some(granted) => granted.clone(),
+        // Whoever has a token with features knows them already.
+        None if session.identity.features().is_some() => return None,
+        None => room.policy.default_permissions.iter().map(|p| (p.clone(), true)).collect(),
+    };
+    for id in sessions(std::iter::once(o)) {
+        if let Some(s) = world.sessions.get_mut(id) {
+            s.granted = Some(features.clone());
+        }
     }
-    let granted = room
-        .policy
-        .default_permissions
-        .iter()
-        .map(|p| Element::inherit("p").with_attr("name", p.as_str()).with_attr("val", "true"));
-    Some(Element::new("permissions", ns::JITMEET).with_children(granted))
+    let told = features.iter().map(|(name, on)| {
+        Element::inherit("p").with_attr("name", name.as_str()).with_attr("val", on.to_string())
+    });
+    Some(Element::new("permissions", ns::JITMEET).with_children(told))
+}
+
+fn left(_: &mut Room, world: &mut World, gone: &Occupant) {
+    for id in sessions(std::iter::once(gone)) {
+        if let Some(s) = world.sessions.get_mut(id) {
+            s.granted = None;
+        }
+    }
 }

@@ -119,10 +119,8 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
 fn create(room: &mut Room, world: &World, sender: &Sender, poll: Poll) -> Result<Value, StanzaError> {
     let refuse = |text| Err(StanzaError::new(Condition::NotAllowed).with_text(text));
     let most = world.config.limits.max_polls;
-    let restricted = metadata::get(room, "permissions")
-        .and_then(|p| p.get("pollCreationRestricted")?.as_bool())
-        .unwrap_or(false);
-    let may = sender.identity.may("create-polls", room.is_moderator(sender.id));
+    let restricted = metadata::permits(room, "pollCreationRestricted");
+    let may = world.may(sender.id, "create-polls", room.is_moderator(sender.id));
     let polls = room.slots.entry::<Polls>();
     if polls.all.len() >= most {
         return Err(StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Wait));

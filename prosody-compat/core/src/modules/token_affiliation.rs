@@ -26,7 +26,8 @@ fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     }
     let most = world.config.limits.max_affiliations;
     if room.affiliate(&sender.bare, wanted, most) {
-        permissions::affiliation(room, world, &Affiliated { account: &sender.bare, affiliation: wanted });
+        let set = Affiliated { account: &sender.bare, before, affiliation: wanted, by: None };
+        permissions::affiliation(room, world, &set);
     }
     Verdict::Pass
 }

@@ -29,6 +29,9 @@ fn set(t: &mut Turn<'_>, sender: &Sender, query: &Element) -> Result<(), StanzaE
     if items.is_empty() {
         return Err(bad());
     }
+    for change in t.modules.iter().filter_map(|m| m.change) {
+        change(t.room, t.world, sender, query)?;
+    }
     for item in items {
         let reason = item.child_named("reason").map(Element::text);
         let nick = item.attr("nick");

@@ -48,7 +48,7 @@ pub(super) fn give(
     if !t.room.affiliate(target, affiliation, t.world.config.limits.max_affiliations) {
         return Err(StanzaError::new(Condition::ResourceConstraint));
     }
-    let set = Affiliated { account: target, affiliation };
+    let set = Affiliated { account: target, before, affiliation, by: Some(sender.id) };
     for m in t.modules {
         if let Some(hook) = m.affiliation {
             hook(t.room, t.world, &set);
@@ -202,7 +202,7 @@ fn kick(t: &mut Turn<'_>, sender: &Sender, nick: &str, bare: &BareJid, change: C
     if may_set(t.room, t.world, sender, bare, Affiliation::None).is_ok() {
         let before = t.room.affiliation(&t.world.config, bare);
         t.room.affiliate(bare, Affiliation::None, t.world.config.limits.max_affiliations);
-        let set = Affiliated { account: bare, affiliation: Affiliation::None };
+        let set = Affiliated { account: bare, before, affiliation: Affiliation::None, by: Some(sender.id) };
         for m in t.modules {
             if let Some(hook) = m.affiliation {
                 hook(t.room, t.world, &set);

@@ -1,4 +1,4 @@
-//! `disco#info` of a room (xmpp-server §3.8): for occupants only; features and a form that clients read.
+//! `disco#info` of a room (xmpp-server §3.8): features and a form that clients read.
 
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 
@@ -8,11 +8,11 @@ use crate::world::Sender;
 
 pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, e: &Element) {
     let (room, world) = (&*t.room, &mut *t.world);
-    // Upstream's `muc_hide_all`: to everybody else the room tells nothing.
-    if room.occupant_of(sender.id).is_none() {
+    if t.modules.iter().filter_map(|m| m.look).any(|look| !look(room, sender)) {
         world.refuse(sender, e, &StanzaError::new(Condition::Forbidden), Some(room.shown()));
         return;
     }
+    let hidden = t.modules.iter().any(|m| m.look.is_some());
     let c = &room.config;
     let mut query = Element::new("query", ns::DISCO_INFO);
     query.push(Element::inherit("identity").with_attr("category", "conference").with_attr("type", "text"));
@@ -20,7 +20,7 @@ pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, e: &Element) {
         ns::MUC,
         "http://jabber.org/protocol/muc#stable_id",
         "http://jabber.org/protocol/muc#self-ping-optimization",
-        "muc_hidden",
+        if hidden { "muc_hidden" } else { "muc_public" },
         "muc_temporary",
         if c.members_only { "muc_membersonly" } else { "muc_open" },
         "muc_unmoderated",
@@ -29,6 +29,9 @@ pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, e: &Element) {
     ];
     for var in features {
         query.push(Element::inherit("feature").with_attr("var", var));
+    }
+    for var in t.modules.iter().flat_map(|m| m.features) {
+        query.push(Element::inherit("feature").with_attr("var", *var));
     }
     let flag = |on: bool| if on { "1" } else { "0" };
     let invites = flag(!c.members_only || c.members_invite);

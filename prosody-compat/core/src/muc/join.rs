@@ -135,7 +135,7 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
         // What newcomers see of it is made below, before there can be one.
         let seen = Outgoing::presence(Bytes::new());
         let (nick, bare, sessions) = (nick.clone(), sender.bare.clone(), vec![session]);
-        t.room.insert(Occupant { nick, bare, role, sessions, name, said, share, seen });
+        t.room.insert(Occupant { nick, bare, role, sessions, name, said, share, seen, masked: None });
     }
     if let Some(s) = t.world.sessions.get_mut(sender.id) {
         s.rooms.push((t.room.jid.clone(), nick.clone()));
@@ -161,9 +161,10 @@ pub(super) fn again(t: &mut Turn<'_>, sender: &Sender, nick: &str, e: Element, b
 }
 
 fn show_others(t: &mut Turn<'_>, to: &Sender, nick: &str) {
+    let moderator = t.room.affiliation(&t.world.config, &to.bare).role().is_moderator();
     for o in t.room.occupants().filter(|o| *o.nick != *nick) {
         if t.room.shows(&t.world.config, &to.bare, &o.bare) {
-            t.world.deliver(to.id, &o.seen);
+            t.world.deliver(to.id, o.seen_by(moderator));
         }
     }
 }

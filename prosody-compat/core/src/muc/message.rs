@@ -5,6 +5,7 @@ use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError, ns};
 use super::invite;
 use super::turn::{Muc, Turn};
 use crate::counters::Counter;
+use crate::kept::Kept;
 use crate::module::Relay;
 use crate::outbox::Outgoing;
 use crate::room::beside::Kind;
@@ -53,6 +54,9 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
             return Ok(());
         }
     }
+    if last_word(t, sender, &mut e)? == Relay::Drop {
+        return Ok(());
+    }
     e.remove_attr("to");
     e.set_attr("from", t.room.occupant_jid(&nick));
     if is_subject {
@@ -60,7 +64,7 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
     }
     let lasts = e.child_named("body").is_some() || e.child("store", ns::HINTS).is_some();
     // What is said to those who wait is for those who are there.
-    if lasts && t.room.kind == Kind::Meeting {
+    if lasts && e.child("no-store", ns::HINTS).is_none() && t.room.kind == Kind::Meeting {
         let mut kept = e.clone();
         // Latecomers cannot look up the name of somebody who has left.
         let vouched = sender
@@ -75,10 +79,35 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
         }
         kept.push(delay(t.room, t.world));
         let most = (&t.world.config.limits).into();
-        t.room.history.keep(t.world.now, kept, most, |bytes| t.world.keeps(sender, bytes));
+        let author = Some(&sender.bare);
+        t.room.history.keep(t.world.now, author, kept, most, |bytes| t.world.keeps(sender, bytes));
     }
     t.room.say(t.world, &sender.bare, &Outgoing::new(e));
     Ok(())
+}
+
+/// The rules that count what the others let through.
+fn last_word(t: &mut Turn<'_>, sender: &Sender, e: &mut Element) -> Result<Relay, StanzaError> {
+    for rule in t.modules.iter().filter_map(|m| m.last) {
+        if rule(t.room, t.world, sender, e)? == Relay::Drop {
+            t.world.counters.add(Counter::RuleDropped);
+            return Ok(Relay::Drop);
+        }
+    }
+    Ok(Relay::Pass)
+}
+
+/// The room itself says something to all, which latecomers hear, too.
+pub(crate) fn by_room(room: &mut Room, world: &mut World, text: &str) {
+    let said = Element::new("message", ns::CLIENT)
+        .with_attr("type", "groupchat")
+        .with_attr("from", room.shown())
+        .with_attr("id", world.entropy.hex(12))
+        .with_child(Element::inherit("body").with_text(text));
+    let kept = said.clone().with_child(delay(room, world));
+    let most = (&world.config.limits).into();
+    room.history.keep(world.now, None, kept, most, |_| Ok(Kept::ours()));
+    room.broadcast(world, &Outgoing::new(said));
 }
 
 fn subject(
@@ -135,6 +164,9 @@ fn private(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) -> Res
     }
     if !heard {
         t.world.counters.add(Counter::RuleDropped);
+        return Ok(());
+    }
+    if last_word(t, sender, &mut e)? == Relay::Drop {
         return Ok(());
     }
     e.set_attr("from", from);

@@ -10,7 +10,7 @@ mod join;
 pub(crate) mod later;
 pub(crate) mod leave;
 mod lobby;
-mod message;
+pub(crate) mod message;
 mod owner;
 mod presence;
 mod turn;
@@ -25,6 +25,7 @@ use crate::limits::pace;
 use crate::stanza::payload;
 use crate::world::Sender;
 pub(crate) use turn::Muc;
+use turn::Turn;
 
 /// A stanza to a MUC host, a room or an occupant.
 pub(crate) fn handle(muc: &mut Muc<'_>, sender: &Sender, host: HostId, def: &RoomsDef, to: &Jid, e: Element) {
@@ -78,7 +79,9 @@ fn to_presence(muc: &mut Muc<'_>, sender: &Sender, host: HostId, to: &Jid, room_
             match current.as_deref() {
                 None => join::presence(muc, sender, host, room_jid, nick, e, bytes),
                 Some(current) if current != nick => {
-                    let error = StanzaError::new(Condition::NotAllowed).with_type(ErrorType::Cancel);
+                    let error = StanzaError::new(Condition::NotAllowed)
+                        .with_type(ErrorType::Cancel)
+                        .with_text("Nick changes are not allowed");
                     muc.world.refuse(sender, &e, &error, Some(room_jid.as_str()));
                 }
                 Some(current) => {
@@ -134,7 +137,20 @@ fn to_iq(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nick: Option<&s
         ("get", "ping", ns::PING) if t.room.occupant_of(sender.id).is_some() => {
             t.world.answer(sender, &e, None);
         }
-        _ => t.world.refuse(sender, &e, &StanzaError::new(Condition::ServiceUnavailable), None),
+        _ => asked(&mut t, sender, &e, kind, p),
+    }
+}
+
+/// A request that is a module's, or nobody's.
+fn asked(t: &mut Turn<'_>, sender: &Sender, e: &Element, kind: &str, payload: &Element) {
+    let rules = t.modules.iter().filter_map(|m| m.asked);
+    let mut replies = rules.filter_map(|rule| rule(t.room, t.world, sender, kind, payload));
+    let reply = replies.next();
+    drop(replies);
+    match reply {
+        Some(Ok(payload)) => t.world.answer(sender, e, payload),
+        Some(Err(error)) => t.world.refuse(sender, e, &error, Some(t.room.shown())),
+        None => t.world.refuse(sender, e, &StanzaError::new(Condition::ServiceUnavailable), None),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::outbox::Outgoing;
 use crate::room::rank::{Affiliation, Role};
 use crate::room::said::{Said, display_name};
-use crate::room::{Occupant, Room};
+use crate::room::{FOCUS_NICK, Occupant, Room};
 use crate::session::SessionId;
 use crate::world::{Sender, World};
 
@@ -98,26 +98,40 @@ fn seen(room: &Room, world: &World, occupant: &Occupant, change: &Change) -> (Ou
     occupant.said.with(&room.occupant_jid(&occupant.nick), &[x])
 }
 
+/// The same without what only moderators see. `None`: everybody sees everything.
+fn masked(t: &Turn<'_>, occupant: &Occupant, change: &Change) -> Option<Outgoing> {
+    let mut masks = t.modules.iter().filter_map(|m| m.mask).filter(|_| t.room.policy.hide_names).peekable();
+    masks.peek()?;
+    // The focus, by which everybody finds it, is nobody's secret.
+    let mut said = occupant.said.read().filter(|_| &*occupant.nick != FOCUS_NICK)?;
+    masks.for_each(|mask| mask(&mut said));
+    let affiliation = t.room.affiliation(&t.world.config, &occupant.bare);
+    let x = x(items(occupant, affiliation, occupant.role), change, Reader::Others);
+    Some(Said::new(&said).with(&t.room.occupant_jid(&occupant.nick), &[x]).0)
+}
+
 /// Refreshes what newcomers see of an occupant and tells everybody; its own sessions last.
 pub(crate) fn announce(t: &mut Turn<'_>, nick: &str, change: &Change) {
     let Some(o) = t.room.occupant(nick) else { return };
     let (told, said) = seen(t.room, t.world, o, change);
+    let masked = masked(t, o, change);
     let (kept, said) = if change.actor.is_none() && change.reason.is_none() && change.codes.is_empty() {
         (told.clone(), said)
     } else {
         seen(t.room, t.world, o, &Change::default())
     };
-    t.room.tell_others(t.world, o, &told);
+    t.room.tell_others(t.world, o, &told, masked.as_ref());
+    let masked = masked.and_then(|_| self::masked(t, t.room.occupant(nick)?, &Change::default()));
     if let Some(o) = t.room.occupant_mut(nick) {
-        (o.seen, o.said) = (kept, said);
+        (o.seen, o.said, o.masked) = (kept, said, masked);
     }
     tell_itself(t, nick, change);
 }
 
 /// Tells the occupant how it is seen, with 110 and what modules add.
 fn tell_itself(t: &mut Turn<'_>, nick: &str, change: &Change) {
-    let mut added: Vec<Element> =
-        t.modules.iter().filter_map(|m| m.own).filter_map(|own| own(t.room, t.world, nick)).collect();
+    let own = t.modules.iter().filter_map(|m| m.own);
+    let mut added: Vec<Element> = own.filter_map(|own| own(t.room, t.world, nick)).collect();
     let Some(o) = t.room.occupant(nick) else { return };
     let affiliation = t.room.affiliation(&t.world.config, &o.bare);
     added.push(x(items(o, affiliation, o.role), change, Reader::Itself));

@@ -3,19 +3,36 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::{Element, ns};
+use jitsi_xmpp::{BareJid, Element, ns};
 
 use crate::clock;
 use crate::kept::{Share, TooMuch};
 use crate::limits::Limits;
 use crate::outbox::Outgoing;
 
-struct Entry {
+/// A message that is kept.
+pub(crate) struct Entry {
     message: Outgoing,
+    id: Option<Box<str>>,
+    /// `None`: the room itself.
+    author: Option<BareJid>,
+    moderated: bool,
     bytes: usize,
-    /// Held, not looked at.
-    _share: Share,
+    /// What it counts for the author's address.
+    share: Share,
     at: Instant,
+}
+
+impl Entry {
+    /// Whether this account wrote it.
+    pub(crate) fn is_of(&self, account: &BareJid) -> bool {
+        self.author.as_ref() == Some(account)
+    }
+
+    /// Whether a moderator took its words away.
+    pub(crate) const fn is_moderated(&self) -> bool {
+        self.moderated
+    }
 }
 
 /// Bounded in number and bytes; the oldest goes first.
@@ -63,10 +80,12 @@ impl History {
     pub(crate) fn keep(
         &mut self,
         now: Instant,
+        author: Option<&BareJid>,
         message: Element,
         most: Most,
         share: impl FnOnce(usize) -> Result<Share, TooMuch>,
     ) {
+        let (id, author) = (message.attr("id").map(Into::into), author.cloned());
         let message = Outgoing::new(message);
         let bytes = message.len();
         if bytes > most.bytes || most.messages == 0 {
@@ -78,8 +97,53 @@ impl History {
             self.bytes -= old.bytes;
         }
         if let Ok(share) = share(bytes) {
-            self.entries.push_back(Entry { message, bytes, _share: share, at: now });
+            self.entries.push_back(Entry { message, id, author, moderated: false, bytes, share, at: now });
             self.bytes += bytes;
+        }
+    }
+
+    fn place(&self, id: &str) -> Option<usize> {
+        self.entries.iter().rposition(|e| e.id.as_deref() == Some(id))
+    }
+
+    /// The newest message with this id.
+    pub(crate) fn find(&self, id: &str) -> Option<&Entry> {
+        self.entries.get(self.place(id)?)
+    }
+
+    /// Takes a message away.
+    pub(crate) fn remove(&mut self, id: &str) {
+        if let Some(gone) = self.place(id).and_then(|at| self.entries.remove(at)) {
+            self.bytes -= gone.bytes;
+        }
+    }
+
+    /// Takes a message's words away.
+    pub(crate) fn moderate(&mut self, id: &str, most: Most, change: impl FnOnce(&mut Element)) {
+        if let Some(entry) = self.place(id).and_then(|at| self.entries.get_mut(at)) {
+            entry.moderated = true;
+        }
+        self.rewrite(id, most, change);
+    }
+
+    /// Changes a message. What does not fit any more is not kept any more.
+    pub(crate) fn rewrite(&mut self, id: &str, most: Most, change: impl FnOnce(&mut Element)) {
+        let Some(entry) = self.place(id).and_then(|at| self.entries.get_mut(at)) else { return };
+        let changed = entry.message.read().map(|mut message| {
+            change(&mut message);
+            Outgoing::new(message)
+        });
+        let fits = |m: &Outgoing, share: &mut Share| m.len() <= most.bytes && share.becomes(m.len()).is_ok();
+        match changed.filter(|m| fits(m, &mut entry.share)) {
+            Some(message) => {
+                self.bytes = self.bytes - entry.bytes + message.len();
+                (entry.bytes, entry.message) = (message.len(), message);
+            }
+            None => self.remove(id),
+        }
+        while self.bytes > most.bytes {
+            let Some(old) = self.entries.pop_front() else { break };
+            self.bytes -= old.bytes;
         }
     }
 
@@ -128,10 +192,34 @@ mod tests {
         ] {
             let mut h = History::default();
             for text in ["1", "2", "3"] {
-                h.keep(now, message(text), (&limits).into(), |_| Ok(Kept::ours()));
+                h.keep(now, None, message(text), (&limits).into(), |_| Ok(Kept::ours()));
             }
             assert_eq!(h.replay(now, Wanted::default()).len(), kept);
         }
+    }
+
+    #[test]
+    fn a_message_is_changed_or_goes_and_the_bytes_are_counted() {
+        let (now, most) = (Instant::now(), Most::from(&Limits::default()));
+        let mut h = History::default();
+        for id in ["1", "2"] {
+            h.keep(now, None, message("words").with_attr("id", id), most, |_| Ok(Kept::ours()));
+        }
+        let put = |m: &mut Element| {
+            m.retain_children(|_| false);
+            m.push(Element::inherit("body").with_text("other words"));
+        };
+        let counted = |h: &History| h.entries.iter().map(|e| e.message.len()).sum::<usize>();
+        h.rewrite("1", most, put);
+        h.rewrite("3", most, put);
+        assert_eq!((h.entries.len(), h.bytes), (2, counted(&h)));
+        let told = h.replay(now, Wanted::default())[0].read().unwrap();
+        assert_eq!(told, message("other words").with_attr("id", "1"));
+        let two = counted(&h);
+        h.rewrite("2", Most { bytes: two, ..most }, put);
+        assert_eq!((h.entries.len(), h.bytes), (1, counted(&h)), "the oldest makes room");
+        h.rewrite("2", Most { bytes: h.bytes - 1, ..most }, put);
+        assert_eq!((h.entries.len(), h.bytes), (0, 0), "too large to be kept at all");
     }
 
     #[test]
@@ -139,7 +227,7 @@ mod tests {
         let now = Instant::now();
         let mut h = History::default();
         for text in ["1", "2", "3"] {
-            h.keep(now, message(text), (&Limits::default()).into(), |_| Ok(Kept::ours()));
+            h.keep(now, None, message(text), (&Limits::default()).into(), |_| Ok(Kept::ours()));
         }
         let ask = |name: &'static str, value: &str| {
             let x = Element::new("x", ns::MUC).with_child(Element::inherit("history").with_attr(name, value));

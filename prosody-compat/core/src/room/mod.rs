@@ -51,12 +51,19 @@ pub(crate) struct Occupant {
     pub(crate) share: Share,
     /// The same as others see it: what a newcomer gets.
     pub(crate) seen: Outgoing,
+    /// The same as those see it who do not moderate, where that is less.
+    pub(crate) masked: Option<Outgoing>,
 }
 
 impl Occupant {
     /// The name that it shows.
     pub(crate) fn display_name(&self) -> Option<String> {
         self.name.as_deref().map(str::to_owned)
+    }
+
+    /// Its presence as a newcomer gets it.
+    pub(crate) fn seen_by(&self, moderator: bool) -> &Outgoing {
+        self.masked.as_ref().filter(|_| !moderator).unwrap_or(&self.seen)
     }
 
     /// The session that is spoken to.
@@ -238,13 +245,20 @@ impl Room {
         }
     }
 
-    /// The same, to everybody but this occupant, of whom it is.
-    pub(crate) fn tell_others(&self, world: &mut World, occupant: &Occupant, stanza: &Outgoing) {
+    /// The same, to everybody but this occupant, of whom it is; `masked` to those who do not moderate, if there is one.
+    pub(crate) fn tell_others(
+        &self,
+        world: &mut World,
+        occupant: &Occupant,
+        stanza: &Outgoing,
+        masked: Option<&Outgoing>,
+    ) {
         for id in &self.listeners {
             if occupant.sessions.iter().all(|s| s.id != *id)
                 && self.reaches(*id, |reader| self.shows(&world.config, reader, &occupant.bare))
             {
-                world.deliver(*id, stanza);
+                let masked = masked.filter(|_| !self.is_moderator(*id));
+                world.deliver(*id, masked.unwrap_or(stanza));
             }
         }
     }

@@ -146,9 +146,8 @@ fn ownership_brings_the_role_and_the_permissions() {
             && own[0].contains(r#"<actor nick="focus"/>"#)
     );
     assert!(
-        own[0].contains(
-            r#"<permissions xmlns="http://jitsi.org/jitmeet"><p name="livestreaming" val="true"/>"#
-        )
+        own[0]
+            .contains(r#"<permissions xmlns="http://jitsi.org/jitmeet"><p name="create-polls" val="true"/>"#)
     );
     assert!(own[0].find("<permissions").unwrap() < own[0].find("muc#user").unwrap());
     let seen = rig.take(ben);

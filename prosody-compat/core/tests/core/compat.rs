@@ -5,7 +5,7 @@ use std::time::Duration;
 use jitsi_xmpp::ns;
 use prosody_core::{SessionQuery, Transport};
 
-use crate::rig::{Client, ROOM, Rig, parse};
+use crate::rig::{Client, ROOM, Rig, parse, with_direct_messages};
 
 fn admin(rig: &mut Rig, who: &Client, items: &str) -> Vec<String> {
     rig.ask(who, &format!(r#"<iq type="set" id="a" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin">{items}</query></iq>"#))
@@ -29,7 +29,7 @@ fn jvb(rig: &mut Rig, resource: &str, nick: &str) -> Client {
 
 #[test]
 fn compat_a_message_without_an_address_is_for_the_own_account() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(with_direct_messages);
     let c = rig.client();
     let poll =
         r#"<message type="chat"><json-message xmlns="http://jitsi.org/jitmeet">{}</json-message></message>"#;

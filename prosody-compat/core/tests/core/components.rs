@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::rig::{Client, ROOM, Rig, parse};
 
 /// Sends a command and returns what comes back to the sender.
-fn command(rig: &mut Rig, who: &Client, component: &str, payload: &str) -> Vec<String> {
+pub fn command(rig: &mut Rig, who: &Client, component: &str, payload: &str) -> Vec<String> {
     rig.ask(who, &format!(r#"<message to="{component}.meet.jitsi">{payload}</message>"#))
 }
 
@@ -99,7 +99,7 @@ fn a_tenant_has_its_own_policy() {
 }
 
 /// The JSON that a component sent in a frame.
-fn json_of(frame: &str, component: &str) -> serde_json::Value {
+pub fn json_of(frame: &str, component: &str) -> serde_json::Value {
     let e = parse(frame);
     assert_eq!(e.attr("from"), Some(format!("{component}.meet.jitsi").as_str()), "{frame}");
     assert!(e.attr("type").is_none() && e.attr("id").is_none(), "compat: no type, no id");
@@ -107,18 +107,18 @@ fn json_of(frame: &str, component: &str) -> serde_json::Value {
 }
 
 /// What a component has told somebody.
-fn told(rig: &mut Rig, who: &Client, component: &str) -> Vec<serde_json::Value> {
+pub fn told(rig: &mut Rig, who: &Client, component: &str) -> Vec<serde_json::Value> {
     let from = format!("from=\"{component}.meet.jitsi\"");
     let frames = rig.take(who).into_iter().filter(|f| f.contains(&from) && !f.contains("<error "));
     frames.map(|f| json_of(&f, component)).collect()
 }
 
-fn at(who: &Client) -> String {
+pub fn at(who: &Client) -> String {
     format!("{ROOM}/{}", who.nick)
 }
 
 /// A meeting whose first client moderates.
-fn moderated(rig: &mut Rig, n: usize) -> (Client, Vec<Client>) {
+pub fn moderated(rig: &mut Rig, n: usize) -> (Client, Vec<Client>) {
     let (focus, clients) = rig.meeting(n);
     rig.grant(&focus, &clients[0]);
     for c in clients.iter().chain([&focus]) {

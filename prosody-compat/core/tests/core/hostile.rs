@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::rig::{Client, ROOM, Rig, parse};
+use crate::rig::{Client, ROOM, Rig, parse, with_direct_messages};
 
 /// Pieces that frames are made of; some are nearly right.
 const PIECES: &[&str] = &[
@@ -148,7 +148,7 @@ fn a_name_that_breaks_browsers_is_not_relayed() {
 
 #[test]
 fn the_senders_address_cannot_be_forged() {
-    let mut rig = Rig::new();
+    let mut rig = Rig::with(with_direct_messages);
     let (focus, clients) = rig.meeting(1);
     let mallory = rig.client();
     rig.send(&mallory, &format!(r#"<message from="metadata.meet.jitsi" to="{}"><json-message xmlns="http://jitsi.org/jitmeet">{{}}</json-message></message>"#, clients[0].jid));

@@ -3,8 +3,11 @@
 
 mod accounts;
 mod behaviour;
+mod chat;
 mod compat;
 mod components;
+mod corrections;
+mod features;
 mod hostile;
 mod inside;
 mod limits;
@@ -14,5 +17,6 @@ mod replay;
 mod reservations;
 mod rig;
 mod rooms;
+mod sharing;
 mod streams;
 mod tokens;

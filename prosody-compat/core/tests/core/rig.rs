@@ -39,6 +39,11 @@ pub fn name(config: &mut Config, modules: &[&str]) {
     config.hosts.users[0].modules.extend(modules.iter().map(|m| (*m).to_owned()));
 }
 
+/// Accounts are written to, past all rooms.
+pub fn with_direct_messages(config: &mut Config) {
+    config.hosts.users[0].modules.retain(|m| m != "filter_direct_messages");
+}
+
 /// Clients ask for what there is.
 pub fn without_push(config: &mut Config) {
     config.hosts.users[0].modules.retain(|m| m != "jiconop");

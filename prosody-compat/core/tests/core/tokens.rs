@@ -24,9 +24,15 @@ fn rules(change: impl FnOnce(&mut Settings)) -> Login {
 }
 
 fn with(change: impl FnOnce(&mut Settings)) -> Rig {
+    with_both(change, |_| {})
+}
+
+/// People log in by these rules, on a server that is like this.
+pub fn with_both(rules_are: impl FnOnce(&mut Settings), change: impl FnOnce(&mut Config)) -> Rig {
     Rig::with(|c| {
-        c.hosts.users[0].login = rules(change);
+        c.hosts.users[0].login = rules(rules_are);
         verify(c);
+        change(c);
     })
 }
 
@@ -35,7 +41,7 @@ fn verify(config: &mut Config) {
     config.hosts.rooms[0].modules.extend(modules.map(str::to_owned));
 }
 
-fn token_with(change: &Value) -> SessionQuery {
+pub fn token_with(change: &Value) -> SessionQuery {
     let mut claims: Map<String, Value> = Map::new();
     for (name, value) in [("iss", "town"), ("aud", "jitsi"), ("sub", "meet.jitsi"), ("room", "rathaus")] {
         claims.insert(name.into(), value.into());
@@ -60,7 +66,7 @@ fn login(rig: &mut Rig, query: SessionQuery) -> String {
     rig.take_raw(conn).concat()
 }
 
-fn meeting(rig: &mut Rig) -> Client {
+pub fn meeting(rig: &mut Rig) -> Client {
     let focus = rig.focus();
     rig.join(&focus);
     focus
