@@ -5,6 +5,7 @@
 //! flood ends by itself after [`town::FLOOD`].
 
 mod attacks;
+#[allow(dead_code, reason = "what the meetings ask of a person")]
 mod person;
 #[path = "../running/mod.rs"]
 mod running;

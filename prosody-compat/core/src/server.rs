@@ -285,7 +285,7 @@ impl Server {
             sessions: self.world.sessions.len(),
             hibernating: self.world.sessions.hibernating(),
             rooms: self.rooms.len(),
-            meetings: self.rooms.iter().filter(|r| r.jid.domain() == self.world.config.muc_domain).count(),
+            meetings: self.rooms.iter().filter(|r| r.jid.domain() == self.world.config.muc_domain()).count(),
             occupants: self.rooms.occupants(),
         }
     }

@@ -330,7 +330,7 @@ impl World {
     /// What a session may do, as far as that is known: since it moderates, or as its token says.
     pub(crate) fn features(&self, id: SessionId) -> Option<&Features> {
         let s = self.sessions.get(id)?;
-        s.granted.as_ref().or(s.identity.features())
+        s.granted.as_ref().or_else(|| s.identity.features())
     }
 
     /// Whether a feature is allowed; where nothing is known, to those for whom `otherwise` holds (xmpp-server §4.11).

@@ -278,7 +278,7 @@ fn a_codec_that_is_off_is_in_no_offer() {
 
 #[test]
 fn changes_of_sources_are_collected_the_longer_the_more_people_there_are() {
-    let ms = std::time::Duration::from_millis;
+    let ms = Duration::from_millis;
     let config = Config {
         source_signaling_delays: vec![(50, ms(500)), (100, ms(2000))],
         ..Config::for_domain("meet.jitsi").unwrap()

@@ -48,7 +48,7 @@ pub(super) fn give(
     if !t.room.affiliate(target, affiliation, t.world.config.limits.max_affiliations) {
         return Err(StanzaError::new(Condition::ResourceConstraint));
     }
-    let set = Affiliated { account: target, before, affiliation, by: Some(sender.id) };
+    let set = Affiliated { account: target, before, affiliation, by: sender.map(|s| s.id) };
     for m in t.modules {
         if let Some(hook) = m.affiliation {
             hook(t.room, t.world, &set);
