@@ -202,6 +202,10 @@ const OTHER: &[(&str, &str)] = &[
     ("rooms.reservations", "true"),
     ("rooms.reservations_url", "http://booking"),
     ("focus.password", "x"),
+    ("login.required", "true"),
+    ("login.guests", "true"),
+    ("login.guest_domain", "visitors.meet.jitsi"),
+    ("login.automatic", "false"),
     ("focus.auto_owner", "false"),
     ("focus.max_audio_senders", "7"),
     ("focus.max_video_senders", "7"),
@@ -378,6 +382,8 @@ fn every_option_reaches_the_settings() {
             "https.redirect" | "https.hsts" | "https.disabled" | "https.former" => {
                 &[("https.listen", "127.0.0.1:1")]
             }
+            "login.guests" | "login.automatic" => &[("login.required", "true")],
+            "login.guest_domain" => &[("login.required", "true"), ("login.guests", "true")],
             "media.disable_stun" => &[("media.stun_servers", "stun.example:3478")],
             "turn.stun_port" => &[("turn.stun_host", "a")],
             "turn.username" => &[("turn.hosts", "a"), ("turn.password", "x")],

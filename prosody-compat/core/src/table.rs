@@ -358,7 +358,10 @@ impl UsersHost {
             Mechanism::Scram(hash) => Some((m, hash)),
             _ => None,
         };
-        let (mechanism, hash) = self.mechanisms().find_map(exchange)?;
+        // Where nobody is asked yet, what will be offered once people are.
+        let open = matches!(self.login, Login::Anonymous);
+        let later = Mechanism::FOR_PEOPLE.iter().copied().filter(|_| open);
+        let (mechanism, hash) = self.mechanisms().chain(later).find_map(exchange)?;
         (!record.has(hash)).then_some(mechanism)
     }
 
