@@ -19,13 +19,14 @@ const SECRETS: &[(&str, &str)] = &[
     ("TURN_USERNAME", "turn.username"),
     ("TURN_PASSWORD", "turn.password"),
 ];
-/// Variables that keep people out when they are on, and whose meaning is not there yet.
-const KEEPS_OUT: &[&str] = &["ENABLE_AUTH", "JICOFO_ENABLE_AUTH", "WAIT_FOR_HOST_DISABLE_AUTO_OWNERS"];
+/// Variables that keep people out when they are on, and whose meaning is not there yet. `JICOFO_ENABLE_AUTH` follows `ENABLE_AUTH`.
+const KEEPS_OUT: &[&str] = &["WAIT_FOR_HOST_DISABLE_AUTO_OWNERS"];
 /// The same of those that are there, with their option.
 const OWN: &[(&str, &str)] = &[
     ("PROSODY_C2S_REQUIRE_ENCRYPTION", "xmpp.require_encryption"),
     ("PROSODY_MUC_RESOURCE_VALIDATE_ANONYMOUS_STRICT", "rooms.strict_nicks"),
     ("PROSODY_RESERVATION_ENABLED", "rooms.reservations"),
+    ("ENABLE_AUTH", "login.required"),
     ("DISABLE_POLLS", "rooms.disable_polls"),
     ("ENABLE_AUTO_OWNER", "focus.auto_owner"),
     ("ENABLE_P2P", "client.p2p"),

@@ -48,14 +48,6 @@ pub(super) const ROWS: &[Setting] = &[
         "",
         "Where it is asked, `http://host/path`; not yet over https.",
     ),
-    of(
-        Kind::Secret,
-        "focus.password",
-        "",
-        &["JICOFO_AUTH_PASSWORD"],
-        "",
-        "Password of the account focus. Without it nobody logs in as focus over TCP.",
-    ),
     switch(
         "login.required",
         "login",
@@ -83,6 +75,14 @@ pub(super) const ROWS: &[Setting] = &[
         &["ENABLE_AUTO_LOGIN"],
         "true",
         "A browser that has logged in opens further meetings without being asked again, for a day. Otherwise until its meeting ends.",
+    ),
+    of(
+        Kind::Secret,
+        "focus.password",
+        "",
+        &["JICOFO_AUTH_PASSWORD"],
+        "",
+        "Password of the account focus. Without it nobody logs in as focus over TCP.",
     ),
     switch(
         "focus.auto_owner",
