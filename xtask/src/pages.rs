@@ -119,7 +119,7 @@ mod tests {
         let mut used = std::collections::BTreeSet::new();
         for page in pages {
             let text = std::fs::read_to_string(&page).unwrap().replace("\\\n", " ");
-            let all = below(&format!("# all\n{}", text.replace("\n#", "\n##")), "# all", "sh");
+            let all = below(&format!("# all{}", format!("\n{text}").replace("\n#", "\n##")), "# all", "sh");
             for line in all {
                 let place = page.display();
                 // A variable before the command.
