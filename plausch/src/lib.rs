@@ -34,6 +34,7 @@ use crate::cli::{Asked, Environment};
 use crate::doctor::checks::addresses::contradictions;
 use crate::doctor::facts::Plan;
 use crate::options::environment::Findings;
+use crate::options::families::machine_has_ipv6;
 use crate::options::{Role, SETTINGS, Settings, useless};
 
 /// The program: reads what it was asked for and does it until it is told to end.
@@ -106,7 +107,8 @@ pub enum Checked {
 }
 
 fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, StartError> {
-    let settings = Settings::check(effective)?;
+    let mut settings = Settings::check(effective)?;
+    let no_ipv6 = settings.on_a_machine(machine_has_ipv6());
     let program = match role {
         Role::AllInOne | Role::Focus => logging::Program::Jicofo,
         Role::Videobridge => logging::Program::Jvb,
@@ -114,7 +116,7 @@ fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, S
     };
     logging::init(effective.text("log.filter"), settings.log.0, settings.log.1, program);
     findings.log();
-    for line in useless::lines(role, effective) {
+    for line in no_ipv6.map(str::to_owned).into_iter().chain(useless::lines(role, effective)) {
         tracing::warn!("{line}");
     }
     let machine = videobridge_udp::interface_addresses().unwrap_or_default();

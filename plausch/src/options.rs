@@ -2,6 +2,7 @@
 
 mod acme;
 pub(crate) mod environment;
+pub(crate) mod families;
 mod focus;
 mod hosts;
 mod names;

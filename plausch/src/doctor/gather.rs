@@ -19,15 +19,19 @@ use super::facts::{Certificate, Clock, Facts, Folder, Plan, Port, PortState, Pub
 use crate::acme::{Acme, former};
 use crate::commands::limits::NAME_LOOKUP;
 use crate::commands::{Given, ask};
+use crate::options::families::machine_has_ipv6;
 use crate::options::{self, CertificateOrigin, Https, Role, Settings};
 
 /// Looks around. `odd`: of the `.env` file.
 pub(crate) fn facts(given: &Given, odd: Odd) -> Facts {
-    let settings = given
+    let mut settings = given
         .effective
         .as_ref()
         .map_err(options::line)
         .and_then(|e| Settings::look(e).map_err(|e| options::line(&e)));
+    if let Ok(settings) = &mut settings {
+        settings.on_a_machine(machine_has_ipv6());
+    }
     let mut plan = settings.as_ref().map(|s| Plan::of(given.role, s)).map_err(Clone::clone);
     let name = plan.as_ref().ok().and_then(|p| p.public.as_ref()?.name().map(look_up));
     let text = |key| given.effective.as_ref().map_or("", |e: &Effective| e.text(key));

@@ -8,7 +8,7 @@ use crate::wiring::limits::{MEDIA_ADDRESSES, STUN_SERVERS};
 
 mod client;
 
-fn load(env: &[(&str, &str)]) -> Result<Settings, StartError> {
+pub(super) fn load(env: &[(&str, &str)]) -> Result<Settings, StartError> {
     let env = |n: &str| env.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());
     Settings::check(&Effective::load(
         SETTINGS,

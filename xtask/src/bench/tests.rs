@@ -50,7 +50,8 @@ fn what_several_benches_need_is_measured_once() {
 fn ours_the_ceiling_and_the_peer_take_turns() {
     let parts = parts(&options("xmpp --with-prosody --scenario presence --rounds 2")).unwrap();
     let order: Vec<&str> = interleave(&parts).iter().map(|t| t.step.key.as_str()).collect();
-    let round = ["ours", "ours over TLS", "ours one at a time", "ceiling", "peer"];
+    let round =
+        ["ours", "ours over TLS", "ours one at a time", "ours over TLS one at a time", "ceiling", "peer"];
     assert_eq!(order, [round, round].concat());
 }
 

@@ -28,11 +28,12 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
         // ceiling program does not.
         let mut words = occupants(MIDDLE, seconds);
         words.extend(["--window", "1"].map(str::to_owned));
-        steps.insert(1, load(ONE.into(), Subject::Ours, "presence", words, seconds + 4));
+        steps.insert(1, load(ONE.into(), Subject::Ours, "presence", words.clone(), seconds + 4));
         // In the same round, so that both meet the same machine.
+        steps.insert(2, load(TLS_ONE.into(), Subject::OursOverTls, "presence", words, seconds + 5));
         let words = occupants(MIDDLE, seconds);
         steps.insert(1, load(TLS.into(), Subject::OursOverTls, "presence", words, seconds + 5));
-        steps.insert(3, broadcast("ceiling".into(), MIDDLE, seconds));
+        steps.insert(4, broadcast("ceiling".into(), MIDDLE, seconds));
         parts.push(Part { name: "presence", rounds: options.rounds, steps });
     }
     if wanted("sizes") {
@@ -75,14 +76,19 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
                 .ceiling(of("ceiling", cost))
                 .limited(m.limited("presence", ONE)),
         );
-        let added = of(TLS, cost)
-            .zip(of("ours", cost))
-            .and_then(|(tls, plain)| tls.zip(&plain, |tls, plain| tls / plain - 1.0));
-        all.push(
-            Figure::new("xmpp.tls_share", "… what TLS adds to it", Unit::Share, added)
-                .target(Target::AtMost(0.15))
-                .limited(m.limited("presence", TLS)),
-        );
+        for (key, what, tls, plain) in [
+            ("xmpp.tls_share", "… what TLS adds to it", TLS, "ours"),
+            ("xmpp.tls_share_one_at_a_time", "… what TLS adds, one change at a time", TLS_ONE, ONE),
+        ] {
+            let added = of(tls, cost)
+                .zip(of(plain, cost))
+                .and_then(|(tls, plain)| tls.zip(&plain, |tls, plain| tls / plain - 1.0));
+            all.push(
+                Figure::new(key, what, Unit::Share, added)
+                    .target(Target::AtMost(0.15))
+                    .limited(m.limited("presence", tls)),
+            );
+        }
         all.push(
             Figure::new("xmpp.deliveries", "presences delivered", Unit::PerSecond, of("ours", rate))
                 .higher_is_better()
@@ -216,6 +222,8 @@ fn growth(few: Option<Samples>, many: Option<Samples>) -> Option<Samples> {
 
 /// Key of the step over TLS.
 const TLS: &str = "ours over TLS";
+/// … without anything to gather.
+const TLS_ONE: &str = "ours over TLS one at a time";
 /// Sizes of a room.
 const SIZES: &[u16] = &[50, 125, 500, 2000];
 /// The one that all are compared at.

@@ -11,6 +11,8 @@ fn measured(with_peer: bool) -> Measured {
     };
     m.add("presence", "ours", report(2000.0));
     m.add("presence", "ours over TLS", report(2310.0));
+    m.add("presence", "ours one at a time", report(8000.0));
+    m.add("presence", "ours over TLS one at a time", report(9200.0));
     m.add("presence", "ceiling", report(1500.0));
     for (size, cost) in [(50, 2000.0), (125, 2000.0), (2000, 2301.0)] {
         m.add("sizes", &format!("ours {size}"), report(cost));
@@ -34,6 +36,8 @@ fn presence_is_compared_with_the_ceiling_and_the_peer() {
     assert_eq!(rate.ratio_to_peer().unwrap().of_medians, 10.0);
     let tls = find(&measured(false), "xmpp.tls_share");
     assert!((tls.ours.as_ref().unwrap().median() - 0.155).abs() < 1e-9 && tls.met() == Some(false));
+    let tls = find(&measured(false), "xmpp.tls_share_one_at_a_time");
+    assert!((tls.ours.as_ref().unwrap().median() - 0.15).abs() < 1e-9);
     let growth = find(&measured(true), "xmpp.occupant_growth");
     assert_eq!((growth.ours.as_ref().unwrap().median(), growth.met()), (1.1505, Some(false)));
 }
@@ -63,6 +67,17 @@ fn the_room_of_500_is_measured_once_and_a_peer_is_spared_the_largest() {
     ];
     assert_eq!(
         keys,
-        [&["ours", "ours over TLS", "ours one at a time", "ceiling", "peer"], &sizes[..]].concat()
+        [
+            &[
+                "ours",
+                "ours over TLS",
+                "ours one at a time",
+                "ours over TLS one at a time",
+                "ceiling",
+                "peer"
+            ],
+            &sizes[..]
+        ]
+        .concat()
     );
 }
