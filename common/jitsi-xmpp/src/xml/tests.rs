@@ -125,3 +125,36 @@ fn the_first_tag_ends_at_the_first_bracket_that_no_quote_holds() {
     assert_eq!(first_tag_end(b"<a/><b>"), Some(3));
     assert_eq!(first_tag_end(b"<a b='>"), None);
 }
+
+#[test]
+fn what_is_escaped_does_not_depend_on_what_stands_around_it() {
+    let naive = |text: &str, attr: bool| -> String {
+        text.chars()
+            .map(|c| match c {
+                '&' => "&amp;".to_owned(),
+                '<' => "&lt;".to_owned(),
+                '>' => "&gt;".to_owned(),
+                '\r' => "&#13;".to_owned(),
+                '"' if attr => "&quot;".to_owned(),
+                '\'' if attr => "&apos;".to_owned(),
+                '\n' if attr => "&#10;".to_owned(),
+                '\t' if attr => "&#9;".to_owned(),
+                c if chars::is_char(c) => c.to_string(),
+                _ => String::new(),
+            })
+            .collect()
+    };
+    let mut all: Vec<char> = (0..=0x200u32).filter_map(char::from_u32).collect();
+    all.extend(['\u{fffd}', '\u{fffe}', '\u{ffff}', '\u{10000}', '🎹', 'ß', '\u{7f}', '\u{85}']);
+    for c in all {
+        for text in
+            [c.to_string(), format!("a{c}b"), format!("{c}ab{c}"), format!("ü{c}{c}&"), format!("<{c}")]
+        {
+            let (mut attr, mut inside) = (String::new(), String::new());
+            escape_attr(&text, &mut attr);
+            escape_text(&text, &mut inside);
+            assert_eq!(attr, naive(&text, true), "{text:?}");
+            assert_eq!(inside, naive(&text, false), "{text:?}");
+        }
+    }
+}

@@ -41,32 +41,51 @@ pub(super) fn nodes(e: &Element, out: &mut String) {
 
 /// Appends `text` escaped for a double- or single-quoted attribute; characters XML 1.0 forbids are dropped.
 pub fn escape_attr(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            '\n' => out.push_str("&#10;"),
-            '\r' => out.push_str("&#13;"),
-            '\t' => out.push_str("&#9;"),
-            c if is_char(c) => out.push(c),
-            _ => {}
-        }
-    }
+    runs(text, out, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '"' => Some("&quot;"),
+        '\'' => Some("&apos;"),
+        '\n' => Some("&#10;"),
+        '\r' => Some("&#13;"),
+        '\t' => Some("&#9;"),
+        _ => None,
+    });
 }
 
 /// Appends `text` escaped for element content; characters XML 1.0 forbids are dropped.
 pub fn escape_text(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\r' => out.push_str("&#13;"),
-            c if is_char(c) => out.push(c),
-            _ => {}
+    runs(text, out, |c| match c {
+        '&' => Some("&amp;"),
+        '<' => Some("&lt;"),
+        '>' => Some("&gt;"),
+        '\r' => Some("&#13;"),
+        _ => None,
+    });
+}
+
+/// Appends what needs no look at a time, as most of what is written is so, and the rest character by character.
+fn runs(text: &str, out: &mut String, escaped: fn(char) -> Option<&'static str>) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let plain = rest.bytes().position(|b| !is_plain(b)).unwrap_or(rest.len());
+        let Some((run, other)) = rest.split_at_checked(plain) else { return };
+        out.push_str(run);
+        let mut chars = other.chars();
+        match chars.next() {
+            Some(c) => match escaped(c) {
+                Some(text) => out.push_str(text),
+                None if is_char(c) => out.push(c),
+                None => {}
+            },
+            None => return,
         }
+        rest = chars.as_str();
     }
+}
+
+/// Whether a byte stands for itself everywhere: printable ASCII without the characters of markup.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'')
 }
