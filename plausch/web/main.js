@@ -1,7 +1,9 @@
 // Starts the page: configuration and clicks in; language, preview, check, one meeting at a time and the way back into it out. `window.plausch` is that meeting.
 import { check } from './check.js';
 import { $ } from './dom.js';
+import { Doorstep } from './doorstep.js';
 import { choose, other, t } from './i18n.js';
+import { Knocks } from './knocks.js';
 import { LocalMedia } from './media.js';
 import { Meeting, normaliseRoom } from './meeting.js';
 import { Panels } from './panels.js';
@@ -33,6 +35,7 @@ let media = null;
 const ear = new Ear((level) => { $('level').value = level; });
 const stage = new Stage(meeting);
 const panels = new Panels(meeting);
+const [doorstep, knocks] = [new Doorstep(meeting), new Knocks(meeting)];
 const active = () => (meeting.state === 'joined' ? meeting.media : media);
 
 // One question for camera and microphone at a time; whoever needs the answer waits for it.
@@ -60,14 +63,18 @@ function draw() {
   const inCall = meeting.state === 'joined';
   $('lobby').hidden = inCall;
   $('call').hidden = !inCall;
-  $('join').disabled = meeting.state === 'joining';
-  $('join').textContent = t(meeting.state === 'joining' ? 'joining' : 'join');
+  const { asked } = meeting;
+  const busy = meeting.state === 'joining' && (!asked || asked.what === 'wait');
+  $('join').disabled = busy;
+  $('join').textContent = t(busy ? (asked ? 'waits' : 'joining') : 'join');
+  doorstep.draw();
   deviceButtons(active());
   if (!inCall) { stage.clear(); return; }
   $('call-room').textContent = meeting.roomName;
   $('call-note').textContent = meeting.connection === 'reconnecting' ? t('reconnecting') : meeting.bridgeMissing ? t('noBridge')
     : meeting.forced.has('audio') ? t('mutedByModerator') : '';
   stage.draw();
+  knocks.draw();
   drawMessages(meeting.messages);
 }
 function drawSoon() {
@@ -89,7 +96,7 @@ meeting.addEventListener('change', (e) => {
     if (media && media !== meeting.media) media.stop();
   }
   if (['left', 'kicked', 'failed'].includes(state)) {
-    say(state === 'failed' ? failure() : t(state === 'kicked' ? 'kicked' : meeting.endedBy ? 'ended' : 'left'), state === 'failed');
+    say(state === 'failed' ? failure : () => t(state === 'kicked' ? 'kicked' : meeting.endedBy ? 'ended' : meeting.gaveUp ? 'gaveUp' : 'left'), state === 'failed' && !meeting.refused);
     media = null;
     $('preview').srcObject = null;
     // Somebody who was in comes back by itself; somebody who never came in is told why.
@@ -97,14 +104,17 @@ meeting.addEventListener('change', (e) => {
   }
 });
 
-// Only what went wrong is red.
+// Only what went wrong is red. `text`: what gives the words, in the language that is then the page's.
+let said = () => '';
 function say(text, wrong = false) {
-  $('lobby-note').textContent = text;
+  said = text;
+  $('lobby-note').textContent = said();
   $('lobby-note').classList.toggle('note', wrong);
 }
 
 // Why it did not work, and what to do, as far as it is one of the two things that happen.
 function failure() {
+  if (meeting.refused) return t(meeting.refused === 'over' ? 'ended' : 'turnedAway');
   const why = meeting.failures.at(-1)?.[1] ?? '';
   const known = /\(503\)/.test(why) ? 'Busy' : /fetch|network/i.test(why) ? 'Unreached' : null;
   if (!known) return t('failed', { why });
@@ -113,7 +123,7 @@ function failure() {
 
 async function rejoin(room, muted) {
   for (let left = REJOINS; left > 0; left--) {
-    say(t('rejoining'));
+    say(() => t('rejoining'));
     await new Promise((r) => { setTimeout(r, REJOIN_EVERY_MS); });
     // Somebody has done something in the meantime.
     if (meeting.state !== 'failed' || media) return;
@@ -123,16 +133,17 @@ async function rejoin(room, muted) {
     if (meeting.state !== 'failed' || media) { fresh.stop(); return; }
     if (await meeting.join(room, { ...meeting.options, media: fresh }).then(() => true, () => false)) return;
   }
-  say(failure(), true);
+  say(failure, true);
 }
 
 $('join-form').addEventListener('submit', async (e) => {
   e.preventDefault();
+  if (doorstep.answers()) return;
   const room = normaliseRoom($('room').value.trim());
   $('room').ariaInvalid = String(!room);
   $('room-error').textContent = room ? '' : t('roomMissing');
   if (!room) { $('room').focus(); return; }
-  say('');
+  say(() => '');
   if (!media) await openPreview();
   rememberRoom(room);
   const chosen = { media, name: $('name').value.trim() };
@@ -204,7 +215,7 @@ navigator.mediaDevices?.addEventListener?.('devicechange', showDevices);
 $('test-sound').addEventListener('click', () => playTones(stage.speaker));
 
 for (const button of document.querySelectorAll('.language')) {
-  button.addEventListener('click', () => { choose([other()]); translate(); stage.clear(); draw(); if (media) preview(media); panels.report(); });
+  button.addEventListener('click', () => { choose([other()]); translate(); $('lobby-note').textContent = said(); stage.clear(); draw(); if (media) preview(media); panels.report(); });
 }
 addEventListener('pagehide', () => { if (meeting.state === 'joined') meeting.leave(); });
 

@@ -1,4 +1,6 @@
 // A whole meeting: name and room in; who is there, what they send and what one can do about it out.
+import { Knock, TurnedAway, askedBy } from './admission.js';
+import { Entry } from './entry.js';
 import { readOffer, readReason, terminateXml } from './jingle.js';
 import { LocalMedia } from './media.js';
 import { CAPS_VERSION } from './presence.js';
@@ -6,7 +8,7 @@ import { hex } from './random.js';
 import { report } from './report.js';
 import { Room } from './room.js';
 import { BridgeSession } from './session.js';
-import { StanzaError, Xmpp } from './xmpp.js';
+import { Xmpp } from './xmpp.js';
 import { attr, child, el } from './xml.js';
 
 const FOCUS = 'http://jitsi.org/protocol/focus';
@@ -36,7 +38,7 @@ export class Meeting extends EventTarget {
   reset() {
     Object.assign(this, {
       id: null, state: 'new', connection: 'offline', events: [], failures: [], roles: {}, members: {}, messages: [], dominant: null,
-      channelOpen: false, p2p: false, bridgeMissing: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null, lost: null,
+      channelOpen: false, p2p: false, bridgeMissing: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null, lost: null, asked: null, refused: null, entry: null, gaveUp: false,
     });
   }
 
@@ -55,6 +57,9 @@ export class Meeting extends EventTarget {
       await this.#connect();
       await this.#enterRoom();
     } catch (e) {
+      // Somebody has thought better of it.
+      if (this.state === 'left') throw e;
+      if (e instanceof TurnedAway) this.refused = e.why;
       this.#failed('join', e);
       this.#close();
       this.#enter('failed');
@@ -67,11 +72,17 @@ export class Meeting extends EventTarget {
 
   async leave() {
     if (this.state !== 'joined' && this.state !== 'joining') return;
+    this.gaveUp = this.state === 'joining';
     this.#endSession();
+    this.entry?.close();
     await this.room?.leave();
     this.#close();
     this.#enter('left');
+    this.answered?.reject(new Error('left'));
   }
+
+  // What the room asked for: a password, or a name.
+  answer(value) { this.answered?.resolve(value); }
 
   mute(kind) { this.media.mute(kind); }
 
@@ -86,6 +97,11 @@ export class Meeting extends EventTarget {
   chat(text) { this.room.chat(text); }
   kick(id) { return this.room.kick(id).then(() => true); }
   grant(id) { return this.room.grant(id).then(() => true); }
+  setPassword(password) { return this.entry.setPassword(password).then(() => true); }
+  setLobby(on) { return this.entry.setLobby(on).then(() => true); }
+  admit(...ids) { this.entry.admit(...ids); }
+  deny(id) { return this.entry.deny(id).then(() => true); }
+  knocking() { return [...(this.entry?.waiting.values() ?? [])].map(({ id, name }) => ({ id, name })); }
   muteOther(id, kind) { return this.room.muteOther(id, kind).then(() => true); }
   role() { return this.room?.role ?? null; }
   localMuted(kind) { return this.media.muted[kind]; }
@@ -195,17 +211,46 @@ export class Meeting extends EventTarget {
     on('ended', (why) => { this.endedBy = why; this.#endSession(); this.#close(); this.#enter(why.why === 'kicked' ? 'kicked' : 'left'); });
     on('focus-left', () => this.#lost('focus', new Error('the focus left')));
     on('bridge-missing', () => { this.bridgeMissing = true; this.#failed('bridge', 'no bridge is available'); });
-    for (let left = JOIN_RETRIES; ; left--) {
-      try {
-        await room.join();
-        break;
-      } catch (e) {
-        const again = e instanceof StanzaError && e.condition === 'not-allowed' && left > 0;
-        if (!again) throw e;
-        await this.#request(() => (this.config.conferenceRequestUrl && this.options.httpConferenceRequest !== false ? this.#askOverHttp() : this.#askOverXmpp()));
-      }
-    }
+    this.entry = new Entry({ xmpp: this.xmpp, domain: this.config.hosts.domain, room, name: () => this.name });
+    this.entry.addEventListener('change', () => this.#changed('entry'));
+    await this.#come(room);
     for (const kind of ['audio', 'video']) if (room.metadata.startMuted?.[kind]) this.media.mute(kind);
+  }
+
+  // Until the room lets us in, and we have given what it asks for.
+  async #come(room) {
+    let { password = null } = this.options;
+    let requests = JOIN_RETRIES;
+    let knock = null;
+    try {
+      for (;;) {
+        const error = await room.join(password).then(() => null, (e) => e);
+        if (!error) break;
+        const asked = askedBy(error);
+        if (asked?.what === 'request' && requests-- > 0) {
+          await this.#request(() => (this.config.conferenceRequestUrl && this.options.httpConferenceRequest !== false ? this.#askOverHttp() : this.#askOverXmpp()));
+        } else if (asked?.what === 'password') {
+          password = await this.#ask({ ...asked, wrong: password !== null });
+        } else if (asked?.what === 'name') {
+          this.name = await this.#ask(asked);
+        } else if (asked?.what === 'wait' && !knock?.inside) {
+          knock?.leave();
+          knock = new Knock({ xmpp: this.xmpp, lobby: asked.lobby, room: room.jid, nick: this.id, name: this.name });
+          const answer = knock.answer();
+          password = await Promise.race([answer, this.#ask(asked)]) ?? password;
+        } else throw error;
+      }
+      this.options = { ...this.options, password, name: this.name };
+    } finally {
+      knock?.leave();
+      [this.asked, this.answered] = [null, null];
+    }
+  }
+
+  // Somebody has to do something, or to wait.
+  #ask(asked) {
+    this.asked = asked;
+    return new Promise((resolve, reject) => { this.answered = { resolve, reject }; this.#changed('asked'); });
   }
 
   #sourceInfo() {

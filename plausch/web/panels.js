@@ -1,9 +1,9 @@
-// The two panels beside the stage, chat and network report: clicks in; one of them open, what people write and the newest figures out.
+// The panels beside the stage, chat, network report and who may come in: clicks in; one of them open, what people write and the newest figures out.
 import { $ } from './dom.js';
 import { drawReport } from './ui.js';
 
 const REPORT_EVERY_MS = 2000;
-const PANELS = ['chat', 'report'];
+const PANELS = ['chat', 'report', 'entry'];
 
 export class Panels {
   constructor(meeting) {

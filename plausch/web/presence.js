@@ -48,7 +48,7 @@ export function readPresence(presence) {
     sources: readSourceInfo(text(presence, 'SourceInfo')),
     reason: text(child(item, 'reason')) || text(child(destroy, 'reason')),
     actor: attr(child(item, 'actor'), 'nick'),
-    destroyed: !!destroy,
+    destroyed: destroy && { next: attr(destroy, 'jid') },
     bridgeMissing: !!child(presence, 'bridgeNotAvailable'),
   };
 }

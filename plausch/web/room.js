@@ -2,9 +2,10 @@
 import { discoInfo, presenceContent, readPresence } from './presence.js';
 import { uuid } from './random.js';
 import { StanzaError } from './xmpp.js';
-import { attr, bare, child, el, resource, text } from './xml.js';
+import { attr, bare, child, children, el, resource, text } from './xml.js';
 
 const MUC = 'http://jabber.org/protocol/muc';
+const MUC_USER = 'http://jabber.org/protocol/muc#user';
 const MUC_ADMIN = 'http://jabber.org/protocol/muc#admin';
 const MUTE = 'http://jitsi.org/jitmeet/';
 const LEAVE_MS = 5000;
@@ -26,10 +27,10 @@ export class Room extends EventTarget {
     xmpp.iqHandlers.push((iq) => this.#iq(iq));
   }
 
-  join() {
+  join(password) {
     return new Promise((resolve, reject) => {
       this.entering = { resolve, reject };
-      this.#presence(el('x', { xmlns: MUC }));
+      this.#presence(el('x', { xmlns: MUC }, password ? el('password', {}, password) : null));
     });
   }
 
@@ -137,6 +138,7 @@ export class Room extends EventTarget {
       if (data?.type === 'room_metadata' && from?.startsWith('metadata.')) this.metadata = data.metadata ?? {};
       return;
     }
+    if (from === this.jid && children(child(s, 'x', MUC_USER), 'status').some((c) => attr(c, 'code') === '104')) this.#emit('configured');
     const body = text(s, 'body');
     if (bare(from) !== this.jid || !body || attr(s, 'type') === 'error' || child(s, 'delay')) return;
     const id = resource(from);

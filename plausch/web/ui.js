@@ -8,7 +8,7 @@ export function translate() {
   document.title = t('title');
   for (const node of document.querySelectorAll('[data-text]')) node.textContent = t(node.dataset.text);
   for (const node of document.querySelectorAll('.language')) { node.textContent = t('language'); node.lang = other(); }
-  for (const [id, key, word] of [['open-chat', 'chat', 'chat'], ['open-report', 'report', 'report'], ['copy', 'copy', 'wordCopy'], ['leave', 'leave', 'wordLeave']]) name($(id), t(key), t(word));
+  for (const [id, key, word] of [['open-chat', 'chat', 'chat'], ['open-report', 'report', 'report'], ['open-entry', 'entry', 'entry'], ['copy', 'copy', 'wordCopy'], ['leave', 'leave', 'wordLeave']]) name($(id), t(key), t(word));
   for (const node of document.querySelectorAll('[data-label]')) node.ariaLabel = t(node.dataset.label);
   $('chat-text').placeholder = t('message');
   $('chat-text').ariaLabel = t('message');

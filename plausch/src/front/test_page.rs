@@ -48,12 +48,16 @@ pub(super) fn asset(name: &str) -> Option<Asset> {
             });
         }
         "main.js" => include_str!("../../web/main.js"),
+        "admission.js" => include_str!("../../web/admission.js"),
         "bosh.js" => include_str!("../../web/bosh.js"),
         "check.js" => include_str!("../../web/check.js"),
         "channel.js" => include_str!("../../web/channel.js"),
         "dom.js" => include_str!("../../web/dom.js"),
+        "doorstep.js" => include_str!("../../web/doorstep.js"),
+        "entry.js" => include_str!("../../web/entry.js"),
         "i18n.js" => include_str!("../../web/i18n.js"),
         "jingle.js" => include_str!("../../web/jingle.js"),
+        "knocks.js" => include_str!("../../web/knocks.js"),
         "media.js" => include_str!("../../web/media.js"),
         "meeting.js" => include_str!("../../web/meeting.js"),
         "panels.js" => include_str!("../../web/panels.js"),

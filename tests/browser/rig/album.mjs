@@ -82,7 +82,7 @@ export class Album {
   // What was wrong since the last time.
   complaints() {
     const all = this.faults.splice(0);
-    return all.length ? [...all, 'When this is meant: RENEW_PICTURES=1 cargo xtask test browser page'] : [];
+    return all.length ? [...all, 'When this is meant: RENEW_PICTURES=1 cargo xtask test browser pictures'] : [];
   }
 
   // Kept pictures that nobody looks at any more.
