@@ -1,5 +1,5 @@
 // A participant made of a Jitsi client library, old or new, with the same few verbs for the test as the test-call page.
-window.client = { id: null, state: 'new', events: [], failures: [], roles: {}, dominant: null, channelOpen: false, p2p: false, messages: [], members: {} };
+window.client = { id: null, state: 'new', events: [], failures: [], roles: {}, dominant: null, channelOpen: false, p2p: false, messages: [], members: {}, asked: null, refused: null, lobby: {} };
 const attach = (track) => {
   if (track.isLocal()) return;
   const el = document.createElement(track.getType());
@@ -25,17 +25,18 @@ client.join = async (room, options = {}) => {
   client.options = options;
   const devices = options.devices ?? ['audio', 'video'];
   client.tracks = await J.createLocalTracks({ devices, resolution: options.resolution ?? 360 });
-  const base = `${location.host}`;
+  // The town, where the address names one, belongs to all addresses.
+  const base = `${location.host}${location.pathname.replace(/\/[^/]*$/, '')}`;
   const s = location.protocol === 'https:' ? 's' : '';
   const service = options.transport === 'bosh' ? `http${s}://${base}/http-bind?room=${room}` : `ws${s}://${base}/xmpp-websocket?room=${room}`;
   const settings = {
-    hosts: { domain: config.hosts.domain, muc: config.hosts.muc, focus: config.hosts.focus }, serviceUrl: service, bosh: options.transport === 'bosh' ? service : undefined,
+    hosts: config.hosts, serviceUrl: service, bosh: options.transport === 'bosh' ? service : undefined,
     deploymentInfo: {}, enableWebsocketResume: true, p2pStunServers: [],
     conferenceRequestUrl: options.httpConferenceRequest ? `http${s}://${base}/conference-request/v1` : undefined,
     flags: { ssrcRewritingEnabled: options.rewriting !== false }, bridgeChannel: { preferSctp: options.channel !== 'websocket' },
     websocketKeepAlive: 60000,
   };
-  client.connection = new J.JitsiConnection(null, null, settings);
+  client.connection = new J.JitsiConnection(null, options.jwt ?? null, settings);
   await new Promise((resolve, reject) => {
     client.connection.addEventListener(J.events.connection.CONNECTION_ESTABLISHED, resolve);
     client.connection.addEventListener(J.events.connection.CONNECTION_FAILED, (...a) => { client.failures.push(['connection', ...a.map(String)]); reject(new Error(a.join(' '))); });
@@ -52,29 +53,58 @@ client.join = async (room, options = {}) => {
   conf.on(E.TRACK_ADDED, attach);
   conf.on(E.TRACK_REMOVED, (t) => t.__el?.remove());
   conf.on(E.USER_JOINED, (id, user) => { client.members[id] = user?.getDisplayName?.() ?? ''; });
+  conf.on(E.DISPLAY_NAME_CHANGED, (id, called) => { if (id in client.members) client.members[id] = called; });
   conf.on(E.USER_LEFT, (id) => { delete client.members[id]; });
   conf.on(E.USER_ROLE_CHANGED, (id, role) => { client.roles[id] = role; });
   conf.on(E.DOMINANT_SPEAKER_CHANGED, (id) => { client.dominant = id; });
   conf.on(E.DATA_CHANNEL_OPENED, () => { client.channelOpen = true; });
   conf.on(E.P2P_STATUS, (_, on) => { client.p2p = on; });
   conf.on(E.MESSAGE_RECEIVED, (id, text) => client.messages.push({ from: id, text }));
-  conf.on(E.CONFERENCE_FAILED, (...a) => client.failures.push(['conference', ...a.map(String)]));
+  conf.on(E.LOBBY_USER_JOINED, (id, name) => { client.lobby[id] = name; });
+  conf.on(E.LOBBY_USER_LEFT, (id) => { delete client.lobby[id]; });
   conf.on(E.KICKED, () => { client.state = 'kicked'; });
   conf.on(E.CONFERENCE_LEFT, () => { if (client.state === 'joined') client.state = 'left'; });
-  await new Promise((resolve, reject) => {
-    conf.on(E.CONFERENCE_JOINED, resolve);
-    conf.on(E.CONFERENCE_FAILED, (...a) => reject(new Error(`conference failed: ${a.join(' ')}`)));
+  conf.on(E.CONFERENCE_FAILED, (...a) => client.atTheDoor(...a));
+  await client.comes(() => {
     Promise.all(client.tracks.map((t) => conf.addTrack(t))).then(() => {
       if (options.name) conf.setDisplayName(options.name);
       conf.join();
     });
   });
+  return client.entered();
+};
+client.entered = () => {
   client.joinedAt = performance.now();
-  client.state = 'joined';
-  client.id = conf.myUserId();
+  client.id = client.conference.myUserId();
   client.select();
   return client.id;
 };
+// Waits until we are in, or know that we are not let in.
+client.comes = (begin) => new Promise((resolve, reject) => {
+  client.refused = null;
+  client.refuse = (why) => { [client.refused, client.asked] = [why, null]; reject(new Error(`not let in: ${why}`)); };
+  client.conference.on(JitsiMeetJS.events.conference.CONFERENCE_JOINED, () => { [client.state, client.asked] = ['joined', null]; resolve(); });
+  begin();
+});
+// What an app does when a meeting is not simply open: asks for the password, knocks, or tries until the host is there.
+client.atTheDoor = (error, ...more) => {
+  const { conference: conf, options } = client;
+  const X = JitsiMeetJS.errors.conference;
+  if (error === X.PASSWORD_REQUIRED) client.asked = { what: 'password', wrong: client.asked?.what === 'password' };
+  else if (error === X.MEMBERS_ONLY_ERROR) client.knock();
+  else if (error === X.CONFERENCE_ACCESS_DENIED) client.refuse('denied');
+  else if (error === X.AUTHENTICATION_REQUIRED) { client.asked = { what: 'wait', forHost: true }; setTimeout(() => { if (client.state !== 'joined' && !options.account) conf.join(); }, 1000); }
+  else { client.failures.push(['conference', error, ...more].map(String)); client.refuse([error, ...more].join(' ')); }
+};
+client.knock = () => client.conference.joinLobby(client.options.name).then(() => { client.asked = { what: 'wait', forHost: false }; }, (e) => client.refuse(String(e)));
+// Once more, after having been turned away.
+client.again = () => client.comes(client.knock).then(client.entered);
+client.answer = (password) => client.conference.join(password);
+client.setPassword = (password) => (password ? client.conference.lock(password) : client.conference.unlock());
+client.setLobby = (on) => (on ? client.conference.enableLobby() : client.conference.disableLobby());
+client.knocking = () => Object.entries(client.lobby).map(([id, name]) => ({ id, name }));
+client.admit = (id) => client.conference.lobbyApproveAccess(id);
+client.deny = (id) => client.conference.lobbyDenyAccess(id);
 // What an app's layout would ask for: everybody's video at the given height.
 client.select = (height = 360) => {
   try {

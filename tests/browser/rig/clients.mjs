@@ -21,9 +21,9 @@ const LIBRARY_2021 = path.join(ROOT, '.cache/lib-jitsi-meet-2021.js');
 
 // The client of 2021 and our own test-call page always; a current build where NEWEST_LIB_JITSI_MEET names one.
 // `old`: one video source per participant, and no word of it in presence. `noPeer`: never talks to a peer directly.
-// `dataChannelOnly`: has no bridge channel over WebSocket. `tenants`: takes the town from the address and the rest from its config.js, as the web app does.
+// `dataChannelOnly`: has no bridge channel over WebSocket.
 export const clients = {
-  'test-call page': { web: () => 'none', page: (room) => `/${room}`, noPeer: true, tenants: true, dataChannelOnly: true },
+  'test-call page': { web: () => 'none', page: (room) => `/${room}`, noPeer: true, dataChannelOnly: true },
   'library of 2021': { web: () => webFolder(LIBRARY_2021), page: (room) => `/${room}`, old: true },
   ...(process.env.NEWEST_LIB_JITSI_MEET ? { 'newest library': { web: () => webFolder(process.env.NEWEST_LIB_JITSI_MEET), page: (room) => `/${room}` } } : {}),
 };
