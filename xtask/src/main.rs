@@ -105,6 +105,7 @@ fn rust() -> Result<()> {
     run::step("formatting", run::cargo(&["fmt", "--all", "--check"]))?;
     run::step("lints", run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     setup::install_pebble()?;
+    setup::install_prosody()?;
     run::step("tests", run::cargo(&["test", "--workspace"]))?;
     run::step("page scripts", run::node_test("plausch/web/tests"))?;
     instructions::run(&[])

@@ -27,7 +27,7 @@ fn set(t: &mut Turn<'_>, sender: &Sender, query: &Element) -> Result<(), StanzaE
     let bad = || StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify);
     let items: Vec<&Element> = query.children_of("item", ns::MUC_ADMIN).collect();
     if items.is_empty() {
-        return Err(bad());
+        return Err(bad().with_type(ErrorType::Cancel));
     }
     for change in t.modules.iter().filter_map(|m| m.change) {
         change(t.room, t.world, sender, query)?;
@@ -36,7 +36,8 @@ fn set(t: &mut Turn<'_>, sender: &Sender, query: &Element) -> Result<(), StanzaE
         let reason = item.child_named("reason").map(Element::text);
         let nick = item.attr("nick");
         if let Some(affiliation) = item.attr("affiliation") {
-            let affiliation = Affiliation::parse(affiliation).ok_or_else(bad)?;
+            let affiliation = Affiliation::parse(affiliation)
+                .ok_or_else(|| StanzaError::new(Condition::NotAcceptable).with_type(ErrorType::Modify))?;
             let target = target_account(t.room, item, nick)?;
             set_affiliation(t, sender, &target, affiliation, reason)?;
         } else {

@@ -147,9 +147,7 @@ fn announce_absent(
     x.push(item);
     let message = Element::new("message", ns::CLIENT).with_attr("from", room.shown()).with_child(x);
     let message = Outgoing::new(message);
-    // Where addresses are shown to moderators only, nobody else learns of this one.
-    let may_know = |role: Role| role.is_moderator() || !room.config.semi_anonymous;
-    for o in room.occupants().filter(|o| o.bare != *target && may_know(o.role)) {
+    for o in room.occupants().filter(|o| o.bare != *target) {
         for s in &o.sessions {
             world.deliver(s.id, &message);
         }

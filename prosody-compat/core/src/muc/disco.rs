@@ -12,7 +12,6 @@ pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, e: &Element) {
         world.refuse(sender, e, &StanzaError::new(Condition::Forbidden), Some(room.shown()));
         return;
     }
-    let hidden = t.modules.iter().any(|m| m.look.is_some());
     let c = &room.config;
     let mut query = Element::new("query", ns::DISCO_INFO);
     query.push(Element::inherit("identity").with_attr("category", "conference").with_attr("type", "text"));
@@ -20,12 +19,13 @@ pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, e: &Element) {
         ns::MUC,
         "http://jabber.org/protocol/muc#stable_id",
         "http://jabber.org/protocol/muc#self-ping-optimization",
-        if hidden { "muc_hidden" } else { "muc_public" },
+        // As everywhere where only roles make rooms.
+        "muc_hidden",
         "muc_temporary",
         if c.members_only { "muc_membersonly" } else { "muc_open" },
         "muc_unmoderated",
         if c.password.is_some() { "muc_passwordprotected" } else { "muc_unsecured" },
-        if c.semi_anonymous { "muc_semianonymous" } else { "muc_nonanonymous" },
+        "muc_nonanonymous",
     ];
     for var in features {
         query.push(Element::inherit("feature").with_attr("var", var));

@@ -37,7 +37,8 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
     let own = t.room.occupant_of(sender.id).ok_or_else(not_in)?;
     let (nick, role) = (own.nick.clone(), own.role);
     if role < Role::Participant {
-        return Err(StanzaError::new(Condition::Forbidden));
+        let text = "You do not currently have permission to speak in this chat";
+        return Err(StanzaError::new(Condition::Forbidden).with_text(text));
     }
     let name = own.display_name();
     t.world.reaches_all(&mut t.room.pace, sender, 1);
@@ -118,7 +119,8 @@ fn subject(
     e: Element,
 ) -> Result<(), StanzaError> {
     if !role.is_moderator() && !room.config.anybody_changes_subject {
-        return Err(StanzaError::new(Condition::Forbidden));
+        let text = "You are not allowed to change the subject";
+        return Err(StanzaError::new(Condition::Forbidden).with_text(text));
     }
     let text = e.child_named("subject").map(Element::text).unwrap_or_default();
     if text.len() > world.config.limits.max_subject_bytes {

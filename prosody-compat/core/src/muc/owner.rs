@@ -48,9 +48,11 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
     match query.child("x", ns::DATA_FORMS) {
         Some(form) if form.attr("type") == Some("cancel") => t.world.answer(sender, e, None),
         Some(form) if form.attr("type") == Some("submit") => match apply(&mut t, sender, form) {
-            Ok(codes) => {
+            Ok(changed) => {
                 t.world.answer(sender, e, None);
-                announce(&mut t, &codes);
+                if changed {
+                    announce(&mut t);
+                }
                 muc.sweep(room_jid);
             }
             Err(error) => t.world.refuse(sender, e, &error, Some(t.room.shown())),
@@ -62,8 +64,8 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
     }
 }
 
-/// What the fields change. Fields that are not there keep their value, unknown ones are ignored.
-fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<Vec<u16>, StanzaError> {
+/// Whether the fields change anything. Fields that are not there keep their value, unknown ones are ignored.
+fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<bool, StanzaError> {
     let bad =
         |text: &str| StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify).with_text(text);
     let fields: Vec<(&str, String)> = form
@@ -73,6 +75,11 @@ fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<Vec<u16>, 
         .collect();
     if fields.iter().any(|(var, v)| *var == "FORM_TYPE" && v != ROOM_CONFIG) {
         return Err(bad("Form is not of type room configuration"));
+    }
+    // Clients know each other by their addresses: nobody is to think that they are hidden.
+    if fields.iter().any(|(var, v)| *var == WHOIS && v != "anyone") {
+        let error = StanzaError::new(Condition::NotAcceptable).with_type(ErrorType::Modify);
+        return Err(error.with_text("Everybody sees the others' addresses"));
     }
     // Checked before anything is changed, so that a refused form changes nothing.
     let limits = &t.world.config.limits;
@@ -87,18 +94,10 @@ fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<Vec<u16>, 
         }
     }
     let on = |v: &str| matches!(v, "1" | "true");
-    let (mut codes, mut changed, mut members_only) = (Vec::new(), false, None);
+    let (mut changed, mut members_only) = (false, None);
     for (var, value) in fields {
         let c = &mut t.room.config;
         changed |= match var {
-            WHOIS => {
-                let code = if value == "moderators" { 173 } else { 172 };
-                let differs = replace(&mut c.semi_anonymous, value == "moderators");
-                if differs {
-                    codes.push(code);
-                }
-                differs
-            }
             SECRET => replace(&mut c.password, (!value.is_empty()).then(|| Sensitive::new(value))),
             MEMBERS_ONLY => replace(&mut c.members_only, *members_only.insert(on(&value))),
             NAME => replace(&mut c.name, Sensitive::new(value)),
@@ -113,10 +112,7 @@ fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<Vec<u16>, 
             changed |= rule(t.room, t.world, sender, on);
         }
     }
-    if changed {
-        codes.insert(0, 104);
-    }
-    Ok(codes)
+    Ok(changed)
 }
 
 fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
@@ -126,10 +122,7 @@ fn replace<T: PartialEq>(old: &mut T, new: T) -> bool {
 }
 
 /// Tells everybody that the configuration changed, after those who lost their right to be here are gone.
-fn announce(t: &mut Turn<'_>, codes: &[u16]) {
-    if codes.is_empty() {
-        return;
-    }
+fn announce(t: &mut Turn<'_>) {
     if t.room.config.members_only {
         let strangers: Vec<Box<str>> = t
             .room
@@ -141,10 +134,7 @@ fn announce(t: &mut Turn<'_>, codes: &[u16]) {
             leave::remove(t, &nick, None, None, &Change { codes: vec![322], ..Change::default() });
         }
     }
-    let mut x = Element::new("x", ns::MUC_USER);
-    for code in codes {
-        x.push(Element::inherit("status").with_attr("code", code.to_string()));
-    }
+    let x = Element::new("x", ns::MUC_USER).with_child(Element::inherit("status").with_attr("code", "104"));
     let message = Element::new("message", ns::CLIENT)
         .with_attr("type", "groupchat")
         .with_attr("from", t.room.shown())
@@ -156,11 +146,9 @@ fn form(t: &Turn<'_>) -> Element {
     let room = &*t.room;
     let c = &room.config;
     let flag = |on: bool| if on { "1" } else { "0" };
-    let mut whois = field("list-single", WHOIS, if c.semi_anonymous { "moderators" } else { "anyone" });
-    for option in ["moderators", "anyone"] {
-        let value = Element::inherit("value").with_text(option);
-        whois.push(Element::inherit("option").with_attr("label", option).with_child(value));
-    }
+    let anyone = Element::inherit("value").with_text("anyone");
+    let anyone = Element::inherit("option").with_attr("label", "anyone").with_child(anyone);
+    let whois = field("list-single", WHOIS, "anyone").with_child(anyone);
     let secret = c.password.as_ref().map_or("", |p| p.reveal().as_str());
     let mut form = Element::new("x", ns::DATA_FORMS)
         .with_attr("type", "form")

@@ -77,8 +77,6 @@ impl Occupant {
 pub(crate) struct RoomConfig {
     pub(crate) password: Option<Sensitive<String>>,
     pub(crate) members_only: bool,
-    /// Real addresses are shown to moderators only. Clients do not work with this.
-    pub(crate) semi_anonymous: bool,
     pub(crate) name: Sensitive<String>,
     pub(crate) description: Sensitive<String>,
     pub(crate) anybody_changes_subject: bool,
