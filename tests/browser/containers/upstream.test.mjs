@@ -58,7 +58,8 @@ async function web(folder, prosody, jicofo, jvb) {
       onward.write(head);
       socket.pipe(onward).pipe(socket);
     });
-    for (const s of [socket, onward]) s.on('error', () => { socket.destroy(); onward.destroy(); });
+    // Also when one side is through: nobody reads what is left of the other, and the server would wait for its end.
+    for (const s of [socket, onward]) for (const over of ['error', 'close']) s.on(over, () => { socket.destroy(); onward.destroy(); });
   });
   await new Promise((resolve) => server.listen(8000, '127.0.0.1', resolve));
   return server;
