@@ -8,6 +8,7 @@ mod compat;
 mod components;
 mod corrections;
 mod features;
+mod foreign;
 mod hostile;
 mod inside;
 mod limits;

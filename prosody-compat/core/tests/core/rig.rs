@@ -9,6 +9,8 @@ use prosody_core::{
     AccountAnswer, Answer, CloseReason, Config, ConnId, Output, QuestionId, Server, SessionQuery, Transport,
 };
 
+use crate::foreign;
+
 pub const ROOM: &str = "rathaus@muc.meet.jitsi";
 
 /// A logged-in client.
@@ -123,6 +125,7 @@ impl Rig {
                 Output::Send { conn, frame } => {
                     let text = String::from_utf8(frame.to_bytes().to_vec()).unwrap();
                     assert!(!self.closed.contains_key(&conn), "sent after close");
+                    foreign::read(&text);
                     self.inbox.entry(conn).or_default().push(text);
                 }
                 Output::Close { conn, reason } => {
