@@ -64,7 +64,7 @@ function draw() {
   $('lobby').hidden = inCall;
   $('call').hidden = !inCall;
   const { asked } = meeting;
-  const busy = meeting.state === 'joining' && (!asked || asked.what === 'wait');
+  const busy = meeting.state === 'joining' && !['password', 'name'].includes(asked?.what);
   $('join').disabled = busy;
   $('join').textContent = t(busy ? (asked ? 'waits' : 'joining') : 'join');
   doorstep.draw();
@@ -147,7 +147,7 @@ $('join-form').addEventListener('submit', async (e) => {
   if (!media) await openPreview();
   rememberRoom(room);
   const chosen = { media, name: $('name').value.trim() };
-  for (const key of ['transport', 'channel']) if (options.get(key)) chosen[key] = options.get(key);
+  for (const key of ['transport', 'channel', 'jwt']) if (options.get(key)) chosen[key] = options.get(key);
   await meeting.join(room, chosen).catch(() => {});
 });
 

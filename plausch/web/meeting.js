@@ -1,6 +1,7 @@
 // A whole meeting: name and room in; who is there, what they send and what one can do about it out.
 import { Knock, TurnedAway, askedBy } from './admission.js';
 import { Entry } from './entry.js';
+import { Focus } from './focus.js';
 import { readOffer, readReason, terminateXml } from './jingle.js';
 import { LocalMedia } from './media.js';
 import { CAPS_VERSION } from './presence.js';
@@ -9,11 +10,11 @@ import { report } from './report.js';
 import { Room } from './room.js';
 import { BridgeSession } from './session.js';
 import { Xmpp } from './xmpp.js';
-import { attr, child, el } from './xml.js';
+import { attr, el } from './xml.js';
 
-const FOCUS = 'http://jitsi.org/protocol/focus';
 const JINGLE = 'urn:xmpp:jingle:1';
 const REQUEST_WAIT_LAST_MS = 120000;
+const HOST_EVERY_MS = 5000;
 const JOIN_RETRIES = 3;
 const RESTARTS = 3;
 const REACH_MS = 65000;
@@ -57,6 +58,7 @@ export class Meeting extends EventTarget {
       await this.#connect();
       await this.#enterRoom();
     } catch (e) {
+      this.asked = null;
       // Somebody has thought better of it.
       if (this.state === 'left') throw e;
       if (e instanceof TurnedAway) this.refused = e.why;
@@ -149,47 +151,54 @@ export class Meeting extends EventTarget {
 
   async #connect() {
     const { config, options } = this;
-    const bosh = options.transport === 'bosh' || !config.websocket;
-    const overHttp = options.httpConferenceRequest !== false && config.conferenceRequestUrl;
-    if (overHttp) await this.#request(() => this.#askOverHttp());
-    const url = new URL(bosh ? config.bosh : config.websocket, location.href);
-    url.searchParams.set('room', this.roomName);
-    this.xmpp = new Xmpp({ url, domain: config.hosts.domain, transport: bosh ? 'bosh' : 'websocket' });
+    this.focus = new Focus({ config, room: this.roomName, jid: this.#roomJid, token: options.jwt });
+    if (this.#overHttp) await this.#request();
+    // Guests may have a host of their own.
+    this.xmpp = this.#session(config.hosts.anonymousdomain ?? config.hosts.domain);
     this.xmpp.addEventListener('state', (e) => { this.connection = e.detail; this.#changed('connection'); });
     this.xmpp.addEventListener('gone', (e) => this.#lost('connection', e.detail));
     this.xmpp.iqHandlers.push((iq) => this.#jingle(iq));
     await this.xmpp.connect();
-    if (!overHttp) await this.#request(() => this.#askOverXmpp());
+    if (!this.#overHttp) await this.#request();
   }
 
+  #session(domain, account) {
+    const { config, options } = this;
+    const bosh = options.transport === 'bosh' || !config.websocket;
+    const url = new URL(bosh ? config.bosh : config.websocket, location.href);
+    url.searchParams.set('room', this.roomName);
+    if (options.jwt) url.searchParams.set('token', options.jwt);
+    return new Xmpp({ url, domain, account, transport: bosh ? 'bosh' : 'websocket' });
+  }
+
+  get #overHttp() { return this.options.httpConferenceRequest !== false && this.config.conferenceRequestUrl; }
+
   // The focus must have opened the room before anybody joins it.
-  async #request(ask) {
+  async #request() {
+    let waiting = null;
     for (let wait = 1000; ; wait = Math.min(wait * 2, REQUEST_WAIT_LAST_MS)) {
-      const answer = await ask();
-      if (answer.ready) { this.focusJid = answer.focusJid ?? this.config.focusUserJid; return; }
-      await pause(wait);
+      const answer = await (this.#overHttp ? this.focus.overHttp() : this.focus.overXmpp(this.xmpp));
+      if (answer.ready) {
+        this.focusJid = answer.focusJid ?? this.config.focusUserJid;
+        [this.asked, this.answered] = [null, null];
+        return;
+      }
+      if (!answer.closed) { await pause(wait); continue; }
+      // Somebody has to come first who may open it, or to log in here.
+      waiting ??= this.#ask({ what: 'host' });
+      await Promise.race([pause(HOST_EVERY_MS), waiting.then(() => { waiting = null; })]);
     }
   }
 
-  async #askOverHttp() {
-    const url = new URL(this.config.conferenceRequestUrl, location.href);
-    url.searchParams.set('room', this.roomName);
-    const body = { room: this.#roomJid, machineUid: this.#machine(), properties: { rtcstatsEnabled: false, 'visitors-version': 1 } };
-    const response = await fetch(url, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
-    if (!response.ok) throw new Error(`conference request refused (${response.status})`);
-    return response.json();
+  // Opens the meeting in the name of an account; throws when it is not let.
+  async login(name, password) {
+    const session = this.#session(this.config.hosts.authdomain, { name, password });
+    try {
+      await session.connect();
+      await this.focus.overXmpp(session);
+    } finally { session.close(); }
+    this.answer();
   }
-
-  async #askOverXmpp() {
-    const answer = await this.xmpp.iq('set', this.config.hosts.focus ?? `focus.${this.config.hosts.domain}`,
-      el('conference', { xmlns: FOCUS, room: this.#roomJid, 'machine-uid': this.#machine() },
-        el('property', { name: 'rtcstatsEnabled', value: 'false' }), el('property', { name: 'visitors-version', value: '1' })), 60000);
-    const conference = child(answer, 'conference', FOCUS);
-    return { ready: attr(conference, 'ready') === 'true', focusJid: attr(conference, 'focusjid') };
-  }
-
-  // Required by the protocol; new for every visit, so that it recognises nobody.
-  #machine() { return this.machine ??= hex(32); }
 
   async #enterRoom() {
     const node = this.xmpp.jid.slice(0, 8);
@@ -228,7 +237,7 @@ export class Meeting extends EventTarget {
         if (!error) break;
         const asked = askedBy(error);
         if (asked?.what === 'request' && requests-- > 0) {
-          await this.#request(() => (this.config.conferenceRequestUrl && this.options.httpConferenceRequest !== false ? this.#askOverHttp() : this.#askOverXmpp()));
+          await this.#request();
         } else if (asked?.what === 'password') {
           password = await this.#ask({ ...asked, wrong: password !== null });
         } else if (asked?.what === 'name') {

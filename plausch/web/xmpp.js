@@ -1,4 +1,4 @@
-// One XMPP session of a guest: connects over WebSocket (RFC 7395) or BOSH, keeps count (XEP-0198), resumes after a drop.
+// One XMPP session of a guest, or of an account: connects over WebSocket (RFC 7395) or BOSH, keeps count (XEP-0198), resumes after a drop.
 import { BoshTransport } from './bosh.js';
 import { attr, child, children, el, parse, text } from './xml.js';
 
@@ -55,6 +55,8 @@ class WebSocketTransport {
   }
 }
 
+const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+
 // The error a server answers with: `condition` is the element's name.
 export class StanzaError extends Error {
   constructor(stanza) {
@@ -67,8 +69,10 @@ export class StanzaError extends Error {
 }
 
 export class Xmpp extends EventTarget {
-  constructor({ url, domain, transport = 'websocket' }) {
+  // `account`: { name, password }; without it nobody asks who we are.
+  constructor({ url, domain, account, transport = 'websocket' }) {
     super();
+    this.account = account;
     this.url = url;
     this.domain = domain;
     this.kind = transport;
@@ -165,7 +169,8 @@ export class Xmpp extends EventTarget {
     try {
       await Promise.race([transport.open(), new Promise((_, no) => { setTimeout(() => no(new Error('no connection')), LOGIN_MS); })]);
       await next('features');
-      transport.send(el('auth', { xmlns: SASL, mechanism: 'ANONYMOUS' }));
+      const { account } = this;
+      transport.send(el('auth', { xmlns: SASL, mechanism: account ? 'PLAIN' : 'ANONYMOUS' }, account && base64(`\0${account.name}\0${account.password}`)));
       const auth = await next('success', 'failure');
       if (auth.localName === 'failure') throw new Error(text(auth, 'text') || children(auth)[0]?.localName || 'login refused');
       await transport.restart();

@@ -55,6 +55,7 @@ pub(super) fn asset(name: &str) -> Option<Asset> {
         "dom.js" => include_str!("../../web/dom.js"),
         "doorstep.js" => include_str!("../../web/doorstep.js"),
         "entry.js" => include_str!("../../web/entry.js"),
+        "focus.js" => include_str!("../../web/focus.js"),
         "i18n.js" => include_str!("../../web/i18n.js"),
         "jingle.js" => include_str!("../../web/jingle.js"),
         "knocks.js" => include_str!("../../web/knocks.js"),

@@ -1,5 +1,8 @@
 // All states of the test-call page, in both languages, on a telephone and on a screen, light and dark: as the pictures that are kept.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Album, fonts, seen } from '../rig/album.mjs';
 import { Participant, launch } from '../rig/browser.mjs';
@@ -35,20 +38,31 @@ const SLOW_WHEN_TOLD = `{ const ask = navigator.mediaDevices.getUserMedia.bind(n
   const told = new Promise((resolve) => { window.go = resolve; });
   navigator.mediaDevices.getUserMedia = async (wish) => { if (window.slow) await told; return ask(wish); }; }`;
 
+const [letters, album] = [fonts(), new Album()];
+after(() => letters.end());
+
+// Two of a page, small and large, and the same state of each in both languages, between which it is switched.
+const pair = (open, where, options) => Promise.all([[SMALL, 'small'], [LARGE, 'large']].map(async ([viewport, size]) => Object.assign(await open(where, { viewport, ...options }), { size })));
+const each = async (state, ...pages) => {
+  for (const page of pages) {
+    await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+    assert.deepEqual(await faults(page), [], `${state}, ${page.size}`);
+    for (const language of ['de', 'en']) {
+      await album.look(page, `${state}-${page.size}-${language}`);
+      await page.click('.language:visible');
+    }
+  }
+};
+
 describe('the test-call page looks as it did', () => {
   let server, browser;
-  const [letters, album] = [fonts(), new Album()];
   const open = (where, options) => openPage(browser, server, where, options);
   before(async () => { server = await Server.start({ web: 'none' }); browser = await launch({ letters }); });
-  after(async () => { await browser?.close(); await server?.stop(); letters.end(); });
+  after(async () => { await browser?.close(); await server?.stop(); });
 
   for (const [language, colorScheme] of [['de-DE', 'light'], ['en-US', 'dark']]) {
     const short = language.slice(0, 2);
-    const both = (where, options) => Promise.all([[SMALL, 'small'], [LARGE, 'large']].map(async ([viewport, size]) => {
-      const page = await open(where, { locale: language, viewport, ...options });
-      page.size = size;
-      return page;
-    }));
+    const both = (where, options) => pair(open, where, { locale: language, ...options });
     const at = async (state, ...pages) => {
       for (const page of pages) {
         await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
@@ -137,18 +151,7 @@ describe('the test-call page looks as it did', () => {
     });
   }
 
-  // Two of a page, small and large, and the same state of each in both languages, between which it is switched.
-  const two = (where, options) => Promise.all([[SMALL, 'small'], [LARGE, 'large']].map(async ([viewport, size]) => Object.assign(await open(where, { viewport, ...options }), { size })));
-  const each = async (state, ...pages) => {
-    for (const page of pages) {
-      await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
-      assert.deepEqual(await faults(page), [], `${state}, ${page.size}`);
-      for (const language of ['de', 'en']) {
-        await album.look(page, `${state}-${page.size}-${language}`);
-        await page.click('.language:visible');
-      }
-    }
-  };
+  const two = (where, options) => pair(open, where, options);
 
   test('what comes between somebody and a meeting', async () => {
     const wire = new Wire();
@@ -243,8 +246,6 @@ describe('the test-call page looks as it did', () => {
     assert.deepEqual(album.complaints(), []);
   });
 
-  test('every picture that is kept is looked at', () => assert.deepEqual(album.left(), []));
-
   test('the comparison of pictures sees what people see, and no more', async () => {
     const page = await open('page-de', { viewport: SMALL });
     await page.waitForFunction(() => document.getElementById('preview').videoWidth > 0);
@@ -276,3 +277,41 @@ describe('the test-call page looks as it did', () => {
     await page.context().close();
   });
 });
+
+describe('where people log in, the test-call page looks as it did', () => {
+  let server, browser;
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'plausch-pictures-'));
+  before(async () => {
+    const [state, logins] = [['--state', path.join(folder, 'state')], { ENABLE_AUTH: '1', ENABLE_GUESTS: '1' }];
+    server = await Server.start({ web: 'none', tls: true, args: state, env: logins });
+    browser = await launch({ letters });
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+    fs.rmSync(folder, { recursive: true });
+  });
+
+  test('a guest waits for a host, who may log in', async () => {
+    const pages = await pair((where, options) => openPage(browser, server, where, options), 'host');
+    for (const page of pages) {
+      await page.fill('#name', 'Eva');
+      await page.click('#join');
+      await page.waitForFunction(() => window.plausch.asked?.what === 'host');
+    }
+    await each('waiting-host', ...pages);
+    for (const page of pages) {
+      await page.click('#host summary');
+      await page.fill('#account', 'anna');
+      await page.fill('#account-password', 'falsch');
+      await page.press('#account-password', 'Enter');
+      await page.waitForSelector('#host-note:not(:empty)');
+    }
+    await each('login-failed', ...pages);
+    for (const page of pages) assert.deepEqual([page.errors, (await page.evaluate(() => window.plausch.state))], [[], 'joining']);
+    await Promise.all(pages.map((page) => page.context().close()));
+    assert.deepEqual(album.complaints(), []);
+  });
+});
+
+test('every picture that is kept is looked at', () => assert.deepEqual(album.left(), []));

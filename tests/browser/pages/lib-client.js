@@ -65,6 +65,10 @@ client.join = async (room, options = {}) => {
   conf.on(E.KICKED, () => { client.state = 'kicked'; });
   conf.on(E.CONFERENCE_LEFT, () => { if (client.state === 'joined') client.state = 'left'; });
   conf.on(E.CONFERENCE_FAILED, (...a) => client.atTheDoor(...a));
+  // The build of 2021 has no name for the event that somebody with an account is needed, and then fails at those who wait for other nameless ones.
+  const { eventEmitter = {} } = conf.room.moderator ?? {};
+  const { emit } = eventEmitter;
+  eventEmitter.emit = (event, ...a) => (event === undefined ? client.atTheDoor(J.errors.conference.AUTHENTICATION_REQUIRED) : emit.call(eventEmitter, event, ...a));
   await client.comes(() => {
     Promise.all(client.tracks.map((t) => conf.addTrack(t))).then(() => {
       if (options.name) conf.setDisplayName(options.name);
@@ -93,12 +97,17 @@ client.atTheDoor = (error, ...more) => {
   if (error === X.PASSWORD_REQUIRED) client.asked = { what: 'password', wrong: client.asked?.what === 'password' };
   else if (error === X.MEMBERS_ONLY_ERROR) client.knock();
   else if (error === X.CONFERENCE_ACCESS_DENIED) client.refuse('denied');
-  else if (error === X.AUTHENTICATION_REQUIRED) { client.asked = { what: 'wait', forHost: true }; setTimeout(() => { if (client.state !== 'joined' && !options.account) conf.join(); }, 1000); }
+  else if (error === X.AUTHENTICATION_REQUIRED) { client.asked = { what: 'host' }; setTimeout(() => { if (client.state !== 'joined' && !client.loggingIn) conf.join(); }, 1000); }
   else { client.failures.push(['conference', error, ...more].map(String)); client.refuse([error, ...more].join(' ')); }
 };
 client.knock = () => client.conference.joinLobby(client.options.name).then(() => { client.asked = { what: 'wait', forHost: false }; }, (e) => client.refuse(String(e)));
 // Once more, after having been turned away.
 client.again = () => client.comes(client.knock).then(client.entered);
+// In the name of an account, whatever the first connection is.
+client.login = async (name, password) => {
+  client.loggingIn = true;
+  await client.conference.authenticateAndUpgradeRole({ id: `${name}@${config.hosts.authdomain}`, password }).catch((e) => { throw new Error(JSON.stringify(e)); });
+};
 client.answer = (password) => client.conference.join(password);
 client.setPassword = (password) => (password ? client.conference.lock(password) : client.conference.unlock());
 client.setLobby = (on) => (on ? client.conference.enableLobby() : client.conference.disableLobby());
