@@ -20,15 +20,17 @@ use service::{Health, Metrics, metrics};
 
 use crate::options::Admin;
 
-/// Metrics, and the routes of the roles, which bring their own `/about/health` when they run alone.
-pub(crate) fn router(settings: &Admin, metrics: Metrics, roles: Router) -> Router {
+/// Metrics, and the routes of the roles, which bring their own `/about/health` when they run alone. `keyed` are those that look
+/// themselves at who may change something.
+pub(crate) fn router(settings: &Admin, metrics: Metrics, roles: Router, keyed: Router) -> Router {
     let door = Arc::new(Door { hosts: settings.hosts.clone(), token: settings.token.clone() });
     Router::new()
         .route("/metrics", get(scrape))
         .with_state(metrics)
         .merge(roles)
         .fallback(|| async { (StatusCode::NOT_FOUND, "nothing here\n") })
-        .layer(middleware::from_fn_with_state(door, guard))
+        .layer(middleware::from_fn_with_state(Arc::clone(&door), guard))
+        .merge(keyed.layer(middleware::from_fn_with_state(door, guard_place)))
 }
 
 /// Figures on an address that others reach, too: for these peers, and for nobody behind a web server.
@@ -71,6 +73,13 @@ async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> R
     }
 }
 
+async fn guard_place(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    match door.check_place(request.uri().host(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
 struct Door {
     hosts: Vec<String>,
     token: Option<Sensitive<String>>,
@@ -80,6 +89,14 @@ type Refusal = (StatusCode, &'static str);
 
 impl Door {
     fn check(&self, method: &Method, target: Option<&str>, headers: &HeaderMap) -> Result<(), Refusal> {
+        self.check_place(target, headers)?;
+        if matches!(*method, Method::GET | Method::HEAD) {
+            return Ok(());
+        }
+        self.check_change(headers)
+    }
+
+    fn check_place(&self, target: Option<&str>, headers: &HeaderMap) -> Result<(), Refusal> {
         // No host at all: HTTP/1.0 of a health check, and never a browser.
         let host = headers.get(HOST).map(|h| h.to_str().unwrap_or_default());
         if !host.into_iter().chain(target).all(|h| self.knows(h)) {
@@ -95,10 +112,7 @@ impl Door {
                 return Err((StatusCode::FORBIDDEN, "Pages of other sites have no business here.\n"));
             }
         }
-        if matches!(*method, Method::GET | Method::HEAD) {
-            return Ok(());
-        }
-        self.check_change(headers)
+        Ok(())
     }
 
     fn check_change(&self, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -162,8 +176,11 @@ mod tests {
             token: token.map(|t| Sensitive::new(t.to_owned())),
         };
         let roles = Router::new().route("/drain", post(|| async { "on" }).get(|| async { "off" }));
-        let router = router(&settings, Metrics::new(), roles);
-        let mut request = Request::builder().method(method).uri("/drain");
+        let keyed = Router::new().route("/end-meeting", post(|| async { "ended" }));
+        let router = router(&settings, Metrics::new(), roles, keyed);
+        let path = if method == "KEYED" { "/end-meeting" } else { "/drain" };
+        let method = if method == "KEYED" { "POST" } else { method };
+        let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -224,6 +241,15 @@ mod tests {
         }
         let own = [("host", "127.0.0.1:8888"), ("origin", "http://127.0.0.1:8888"), bearer];
         assert_eq!(ask("POST", Some(TOKEN), &own).await, 200);
+    }
+
+    #[tokio::test]
+    async fn who_looks_at_keys_itself_is_asked_by_who_may_stand_here() {
+        let host = ("host", "localhost");
+        assert_eq!(ask("KEYED", None, &[host]).await, 200);
+        assert_eq!(ask("KEYED", Some(TOKEN), &[host, ("authorization", "Bearer another")]).await, 200);
+        assert_eq!(ask("KEYED", None, &[("host", "evil.example")]).await, 421);
+        assert_eq!(ask("KEYED", None, &[host, ("origin", "https://evil.example")]).await, 403);
     }
 
     #[tokio::test]

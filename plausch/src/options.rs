@@ -18,6 +18,8 @@ use std::path::PathBuf;
 
 use http::HeaderValue;
 use jitsi_xmpp::Sensitive;
+use prosody_server::programs::RawPrograms;
+use prosody_server::short_lived::RawShortLived;
 use service::listen::Address;
 use service::logging::{Format, To};
 use service::{Effective, Proxies, StartError};
@@ -77,6 +79,9 @@ pub(crate) struct Settings {
     pub(crate) domains: Domains,
     /// In place of the layout that other options describe.
     pub(crate) hosts: Option<HostTables>,
+    /// Whose tokens change meetings over HTTP.
+    pub(crate) programs: Vec<RawPrograms>,
+    pub(crate) short_lived_tokens: Vec<RawShortLived>,
     /// Whom the role `xmpp` shows its figures on the public address.
     pub(crate) metrics_for: Option<Proxies>,
     pub(crate) require_encryption: bool,
@@ -226,6 +231,8 @@ impl Settings {
             require_encryption: e.is_on("xmpp.require_encryption"),
             max_participants: e.parse_optional("xmpp.max_participants")?,
             modules: modules(e)?,
+            programs: hosts::programs(e)?,
+            short_lived_tokens: hosts::short_lived_tokens(e)?,
             strict_nicks: e.is_on("rooms.strict_nicks"),
             external_services,
             login: login.clone(),

@@ -1,6 +1,8 @@
 //! `[[xmpp.users]]`, `[[xmpp.rooms]]` and `[[xmpp.components]]`, or the options that describe docker-jitsi-meet's layout, in; the
 //! names of the domains out. Whoever writes the tables writes all of it there: an option that the tables do not heed stops the start.
 
+use prosody_server::programs::RawPrograms;
+use prosody_server::short_lived::RawShortLived;
 use prosody_server::table::{RawComponent, RawLogin, RawRooms, RawUsers};
 use service::{Effective, Origin, StartError};
 
@@ -12,6 +14,16 @@ pub(crate) struct HostTables {
     pub(crate) users: Vec<RawUsers>,
     pub(crate) rooms: Vec<RawRooms>,
     pub(crate) components: Vec<RawComponent>,
+}
+
+/// Programs that change meetings over HTTP, beside tables of hosts and beside the layout.
+pub(super) fn programs(e: &Effective) -> Result<Vec<RawPrograms>, StartError> {
+    e.tables("xmpp.programs")
+}
+
+/// Tokens of our own for services that people of a meeting use.
+pub(super) fn short_lived_tokens(e: &Effective) -> Result<Vec<RawShortLived>, StartError> {
+    e.tables("xmpp.short_lived_tokens")
 }
 
 pub(super) fn read(e: &Effective) -> Result<(Domains, Option<HostTables>), StartError> {

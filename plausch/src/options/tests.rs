@@ -338,6 +338,8 @@ fn every_option_reaches_the_settings() {
         "xmpp.users",
         "xmpp.rooms",
         "xmpp.components",
+        "xmpp.programs",
+        "xmpp.short_lived_tokens",
     ];
     let with = |flags: BTreeMap<&'static str, String>| {
         let e = Effective::load(SETTINGS, &Sources { defaults: None, file: None, env: &|_| None, flags })

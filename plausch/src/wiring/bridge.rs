@@ -55,7 +55,8 @@ pub(super) async fn start(
     let (health, numbers) = (handle.clone(), handle.clone());
     p.health.add("videobridge", move || health.health());
     p.metrics.add(move |out| numbers.expose(out));
-    Ok((Routes { public: handle.public_router(), admin: handle.colibri_router() }, handle))
+    let (public, admin) = (handle.public_router(), handle.colibri_router());
+    Ok((Routes { public, admin, keyed: axum::Router::new() }, handle))
 }
 
 /// Where clients reach the bridge channel as WebSocket.

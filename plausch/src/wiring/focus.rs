@@ -40,7 +40,7 @@ pub(super) fn start(
         // `/about/health` and `/stats` of this address are the whole process' and the bridge's.
         Alone::No => Router::new().nest("/focus", routers.admin),
     };
-    Ok((Routes { public: routers.public, admin }, handle))
+    Ok((Routes { public: routers.public, admin, keyed: Router::new() }, handle))
 }
 
 /// What the focus is told of the settings.

@@ -50,11 +50,17 @@ struct Process<'a> {
 struct Routes {
     public: Router,
     admin: Router,
+    /// The admin's, too, and with keys of their own.
+    keyed: Router,
 }
 
 impl Routes {
     fn with(self, other: Self) -> Self {
-        Self { public: self.public.merge(other.public), admin: self.admin.merge(other.admin) }
+        Self {
+            public: self.public.merge(other.public),
+            admin: self.admin.merge(other.admin),
+            keyed: self.keyed.merge(other.keyed),
+        }
     }
 }
 
@@ -174,7 +180,7 @@ pub(crate) async fn run(
         shutdown.spawn("web front over TLS", serve::http(listener, encrypted, serving, shutdown.watch()));
         shutdown.spawn("certificate", certificate.watch(shutdown.watch()));
     }
-    let admin = admin::router(&settings.admin, metrics, routes.admin);
+    let admin = admin::router(&settings.admin, metrics, routes.admin, routes.keyed);
     match private {
         Some(private) => {
             let private_too = Serving::new(as_it_is, Proxies::default());

@@ -23,8 +23,8 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
     let (host, rooms) = (s.domains.main.clone(), s.domains.muc.clone());
     p.metrics.add(move |out| expose(&numbers, &host, &rooms, out));
     p.shutdown.spawn("xmpp server", async move { ended.ended().await });
-    let routes =
-        Routes { public: server.router(), admin: server.health_router().merge(server.inside_router()) };
+    let (public, admin) = (server.router(), server.health_router());
+    let routes = Routes { public, admin, keyed: server.inside_router() };
     Ok((server, routes))
 }
 
@@ -57,6 +57,8 @@ pub(super) fn options(s: &Settings) -> Raw {
         jvb_user: Some(s.bridge.user.clone()),
         jvb_password: secret(&s.bridge.password),
         reservations: s.reservations.clone(),
+        programs: s.programs.clone(),
+        short_lived_tokens: s.short_lived_tokens.clone(),
         state: Some(s.state.clone()),
         ..layout
     }

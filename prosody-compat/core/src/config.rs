@@ -1,9 +1,11 @@
 //! What the server serves: hosts, accounts, and the options of Jitsi's modules, with the defaults of upstream's
 //! containers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jitsi_xmpp::{BareJid, Jid, Sensitive};
+use prosody_token::{Signer, TokenRules};
 
 use crate::identity::Unseen;
 use crate::limits::Limits;
@@ -35,6 +37,19 @@ pub enum Credentials {
     Secret(Sensitive<String>),
     /// The same for the TURN server of this process, which counts by name: each session has its own, that tells nobody who it is.
     Own(Sensitive<String>),
+}
+
+/// What tokens of our own say, for services that people of a meeting use.
+#[derive(Debug)]
+pub struct ShortLivedTokens {
+    /// `iss`.
+    pub issuer: String,
+    /// Services that they are for: `aud`.
+    pub audiences: Vec<String>,
+    /// What signs them.
+    pub signer: Signer,
+    /// How long they count.
+    pub lasts: Duration,
 }
 
 /// A STUN or TURN server offered to clients (XEP-0215).
@@ -80,6 +95,11 @@ pub struct Config {
     /// Where the booking system is that says which meetings there may be (upstream's `reservations_api_prefix`), without a slash at
     /// the end. `None`: everybody may open one.
     pub reservations: Option<Sensitive<String>>,
+    /// What tokens of programs have to be like that change meetings over HTTP (upstream's `prosody_password_public_key_repo_url`).
+    /// Each with its key; none: no program may.
+    pub programs: Vec<Arc<TokenRules>>,
+    /// Tokens of our own for people in a meeting (upstream's `short_lived_token`). `None`: nobody gets one.
+    pub short_lived_tokens: Option<Arc<ShortLivedTokens>>,
     /// Serve tenants: `room@muc.<tenant>.meet.jitsi`.
     pub tenants: bool,
     /// STUN and TURN servers; may be empty.
@@ -114,6 +134,8 @@ impl Config {
             require_encryption: true,
             offer_tls: true,
             reservations: None,
+            programs: Vec::new(),
+            short_lived_tokens: None,
             tenants: true,
             external_services: Vec::new(),
             shard: None,

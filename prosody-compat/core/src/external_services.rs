@@ -22,20 +22,31 @@ pub(crate) fn attributes(
         ("port", s.port.to_string()),
         ("transport", s.transport.clone()),
     ];
+    if let Some((username, password, expires)) = credentials(s, unix, asker) {
+        all.push(("username", username));
+        all.push(("password", password));
+        all.push(("expires", iso(expires)));
+        all.push(("restricted", "1".to_owned()));
+    }
+    all
+}
+
+/// With what `asker` authenticates there, and until when since 1970; `None`: with nothing.
+pub(crate) fn credentials(
+    s: &ExternalService,
+    unix: Duration,
+    asker: &FullJid,
+) -> Option<(String, String, Duration)> {
     let expires = unix + s.ttl;
     let (username, password) = match &s.credentials {
-        Credentials::None => return all,
+        Credentials::None => return None,
         Credentials::Static { username, password } => (username.reveal().clone(), password.reveal().clone()),
         Credentials::Secret(secret) => signed(expires.as_secs().to_string(), secret.reveal()),
         Credentials::Own(secret) => {
             signed(format!("{}:{}", expires.as_secs(), alias(asker, secret.reveal())), secret.reveal())
         }
     };
-    all.push(("username", username));
-    all.push(("password", password));
-    all.push(("expires", iso(expires)));
-    all.push(("restricted", "1".to_owned()));
-    all
+    Some((username, password, expires))
 }
 
 /// A name with the password that belongs to it (`draft-uberti-behave-turn-rest-00`).

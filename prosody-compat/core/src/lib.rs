@@ -16,7 +16,7 @@
 //! | [`Server::handle_closed`] | the transport is gone or the shell dropped it (slow reader) | – |
 //! | [`Server::handle_answer`] | a question of [`Output::Ask`] was answered, or nobody was there | – |
 //! | [`Server::handle_account`] | an account of [`Output::Account`] was looked at | – |
-//! | [`Server::handle_http`] | the admin asks over HTTP for one of [`Server::http_paths`] | answered by [`Output::Reply`] |
+//! | [`Server::handle_http`] | the admin asks over HTTP for one of [`Server::http_routes`] | answered by [`Output::Reply`] |
 //! | [`Server::handle_shutdown`] | the server stops | – |
 //!
 //! What a *frame* is, by [`Transport`]:
@@ -56,6 +56,7 @@ pub mod limits;
 mod outbox;
 mod output;
 mod policy;
+mod request;
 mod room;
 mod rooms;
 mod session;
@@ -85,14 +86,15 @@ mod vhost;
 
 pub use auth::Mechanism;
 pub use auth::record::{AccountRecord, NotUnderstood};
-pub use config::{Account, Config, ConfigError, Credentials, ExternalService};
+pub use config::{Account, Config, ConfigError, Credentials, ExternalService, ShortLivedTokens};
 pub use counters::{Counter, Counters};
 pub use limits::Limits;
 pub use output::{
-    AccountAnswer, AccountQuestion, Answer, CloseReason, ConnId, Frame, FramingError, HttpReply, HttpRequest,
-    Output, Proof, Question, QuestionId, RequestId, SessionQuery, Transport,
+    AccountAnswer, AccountQuestion, Answer, CloseReason, ConnId, Frame, FramingError, HttpReply, Output,
+    Proof, Question, QuestionId, RequestId, SessionQuery, Transport,
 };
 pub use policy::Policy;
 pub use prosody_token as token;
+pub use request::{HttpMethod, HttpRequest};
 pub use server::{Server, Stats};
 pub use table::{ComponentHost, Login, RoomsHost, Table, TableError, UsersHost};

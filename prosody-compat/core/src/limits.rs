@@ -261,6 +261,31 @@ pub mod room_passwords {
     pub const MOST_KEYS: usize = 10_000;
 }
 
+/// How often a room's password is tried over HTTP (`modules/muc_password_check.rs`), by a gateway that has a token. Upstream has no limit.
+/// 60 at once: a town that dials in; then one a second.
+pub const PASSCODES: budget::Rate = budget::Rate::per_second(60, 1);
+
+/// How often recordings and streams are begun and ended, where `filter_iq_jibri` is named. Upstream's figures.
+pub mod recordings {
+    use budget::Rate;
+
+    /// From one address. 9 a minute.
+    pub const BY_ADDRESS: Rate = Rate::per_minute(9, 9);
+
+    /// In one room. 3 a minute.
+    pub const IN_ROOM: Rate = Rate::per_minute(3, 3);
+
+    /// Addresses that are told apart. 10,000, as upstream. About 64 bytes each.
+    pub const MOST_KEYS: usize = 10_000;
+}
+
+/// What is kept of calls to telephones, where the policy bounds them (`modules/filter_iq_rayo.rs`).
+pub mod calls {
+    /// People who call from one room. 100: as many as moderate a large meeting. About 200 bytes each; nicks of those who say that they
+    /// are a leg are no more than occupants.
+    pub const CALLERS: usize = 100;
+}
+
 /// What a booking system is asked, and what is kept of it (`modules/reservations`). Upstream has times, and no bounds.
 pub mod reservations {
     use std::time::Duration;

@@ -10,7 +10,9 @@ use jitsi_xmpp::{BareJid, Element, FullJid, Jid, StanzaError};
 
 use crate::config::Config;
 use crate::hosts::RoomsDef;
-use crate::output::{Answer, HttpReply, HttpRequest, QuestionId};
+use crate::muc::Muc;
+use crate::output::{Answer, HttpReply, QuestionId};
+use crate::request::{HttpMethod, HttpRequest};
 use crate::room::rank::Affiliation;
 pub(crate) use crate::room::waiting::{Attempt, Reason};
 use crate::room::{Occupant, Room};
@@ -80,6 +82,7 @@ pub(crate) struct Request<'a> {
     pub(crate) kind: &'a str,
     pub(crate) payload: &'a Element,
     pub(crate) host: Information<'a>,
+    pub(crate) rooms: &'a Rooms,
 }
 
 /// A host with users, as service discovery shows it.
@@ -111,9 +114,41 @@ pub(crate) struct Inside<'a> {
 
 /// An address that the module answers over HTTP: on the admin's listener, never on the public front.
 pub(crate) struct Route {
+    pub(crate) method: HttpMethod,
     /// `/room-size`
     pub(crate) path: &'static str,
-    pub(crate) answer: fn(&Inside<'_>, &HttpRequest) -> HttpReply,
+    pub(crate) whom: Whom,
+    pub(crate) does: Does,
+}
+
+/// Who is answered. Others get the status.
+#[derive(Clone, Copy)]
+pub(crate) enum Whom {
+    /// Whoever reaches the listener.
+    Anybody,
+    /// Programs with a token of their own ([`Config::programs`]); nobody where no key for these is configured.
+    Programs(u16),
+    /// Who has a token with which people log in on the main host; nobody where they have none.
+    TokenHolders(u16),
+    /// The same; where people have none, everybody.
+    TokenHoldersIfAny(u16),
+}
+
+/// What a route does with a request.
+pub(crate) enum Does {
+    Reads(fn(&Inside<'_>, &HttpRequest) -> HttpReply),
+    Changes(fn(&mut Muc<'_>, &HttpRequest) -> HttpReply),
+}
+
+impl Route {
+    /// One that only reads.
+    pub(crate) const fn reads(
+        path: &'static str,
+        whom: Whom,
+        answer: fn(&Inside<'_>, &HttpRequest) -> HttpReply,
+    ) -> Self {
+        Self { method: HttpMethod::Get, path, whom, does: Does::Reads(answer) }
+    }
 }
 
 /// A domain of the module's own, beside the host that has it.
@@ -185,7 +220,7 @@ pub(crate) struct Module {
     /// A message to all, or to one, that all of these let through.
     pub(crate) last: Option<fn(&mut Room, &mut World, &Sender, &mut Element) -> Result<Relay, StanzaError>>,
     /// An IQ to another occupant.
-    pub(crate) iq: Option<MessageHook>,
+    pub(crate) iq: Option<fn(&mut Room, &mut World, &Sender, &mut Element) -> Result<Relay, StanzaError>>,
     /// A request to the room itself that is a module's. `None`: another module's.
     pub(crate) asked:
         Option<fn(&mut Room, &mut World, &Sender, kind: &str, payload: &Element) -> Option<Reply>>,

@@ -188,27 +188,23 @@ pub enum AccountAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub u64);
 
-/// A reading request of the admin, or of a service of the admin's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpRequest {
-    /// `/room-size`; one of those that [`Server::http_paths`](crate::Server::http_paths) names.
-    pub path: String,
-    /// What stands behind the question mark, as it came. `None`: there is none.
-    pub query: Option<Sensitive<String>>,
-}
-
 /// What it is answered with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpReply {
     /// HTTP's.
     pub status: u16,
-    /// JSON; nothing with an error.
+    /// JSON, or nothing.
     pub json: Sensitive<String>,
 }
 
 impl HttpReply {
     pub(crate) fn json(text: String) -> Self {
         Self { status: 200, json: Sensitive::new(text) }
+    }
+
+    /// It was done, and there is nothing to say.
+    pub(crate) fn done() -> Self {
+        Self { status: 200, json: Sensitive::default() }
     }
 
     pub(crate) fn refused(status: u16) -> Self {

@@ -46,6 +46,9 @@ pub struct Policy {
     pub joins_per_second: Option<NonZeroU32>,
     /// Most people that one listens to in another language (`audio_translation_max_subscriptions`). `None`: the server's.
     pub max_translations: Option<usize>,
+    /// Most calls to telephones, at once of one person and within a minute of one session, where `filter_iq_rayo` is named
+    /// (`max_number_outgoing_calls`). `None`: any number.
+    pub max_outgoing_calls: Option<NonZeroU32>,
 }
 
 impl Default for Policy {
@@ -70,6 +73,7 @@ impl Default for Policy {
             tokens_lift_max_messages: false,
             joins_per_second: None,
             max_translations: None,
+            max_outgoing_calls: None,
         }
     }
 }

@@ -66,7 +66,7 @@ impl Server {
     }
 
     fn host_stanza(&mut self, sender: &Sender, host: HostId, domain: &str, e: &Element) {
-        vhost::handle(&self.hosts, &mut self.world, sender, host, domain, e);
+        vhost::handle(&self.hosts, &self.rooms, &mut self.world, sender, host, domain, e);
     }
 
     /// Without an address: presence is about the session itself, everything else is for the own account.

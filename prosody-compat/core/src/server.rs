@@ -15,12 +15,12 @@ use crate::counters::{Counter, Counters};
 use crate::hosts::Hosts;
 use crate::inside;
 use crate::kept::Kept;
-use crate::module::Inside;
 use crate::muc::{self, Muc, later};
 use crate::output::{
-    AccountAnswer, Answer, CloseReason, ConnId, FramingError, HttpRequest, Output, QuestionId, RequestId,
-    SessionQuery, Transport,
+    AccountAnswer, Answer, CloseReason, ConnId, FramingError, Output, QuestionId, RequestId, SessionQuery,
+    Transport,
 };
+use crate::request::{HttpMethod, HttpRequest};
 use crate::rooms::Rooms;
 use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
@@ -217,14 +217,14 @@ impl Server {
     /// Somebody inside asks over HTTP; answered by [`Output::Reply`].
     pub fn handle_http(&mut self, now: Instant, id: RequestId, request: &HttpRequest) {
         self.world.now = now;
-        let inside = Inside { rooms: &self.rooms, world: &self.world };
-        let reply = inside::answer(&self.hosts, &inside, request);
+        let reply = inside::answer(&mut self.muc(), request);
         self.world.out.push_back(Output::Reply { id, reply });
+        self.settle();
     }
 
     /// What [`Server::handle_http`] answers; the same as long as the server lives.
-    pub fn http_paths(&self) -> Vec<&'static str> {
-        inside::paths(&self.hosts)
+    pub fn http_routes(&self) -> Vec<(HttpMethod, &'static str)> {
+        inside::all(&self.hosts)
     }
 
     /// Time passed.

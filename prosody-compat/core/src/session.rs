@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) identity: Arc<Identity>,
     /// What it may do since it moderates, in place of what its token says.
     pub(crate) granted: Option<Features>,
+    /// Who made it a moderator, if it is known what that one may do.
+    pub(crate) granted_by: Option<Arc<Identity>>,
     /// The rooms it is in, with its nick there.
     pub(crate) rooms: Vec<(BareJid, Box<str>)>,
     /// The rooms where its join waits.
@@ -42,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) own: Bucket,
     /// What others have said to it alone, beyond what is their own.
     pub(crate) heard: Bucket,
+    /// How often it has called somebody by telephone.
+    pub(crate) dialled: Bucket,
     /// What it has asked other occupants.
     pub(crate) asked: Asked,
     /// What it last said of itself without an address: whether it is there for what comes to its account. Browsers say nothing.
@@ -103,11 +107,13 @@ impl Sessions {
             sm: None,
             identity: Arc::new(identity),
             granted: None,
+            granted_by: None,
             rooms: Vec::new(),
             waits_in: Vec::new(),
             pace: Bucket::full(),
             own: Bucket::full(),
             heard: Bucket::full(),
+            dialled: Bucket::full(),
             asked: Asked::default(),
             available: None,
             resumable_until: None,

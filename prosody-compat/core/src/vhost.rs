@@ -7,11 +7,13 @@ use crate::disco;
 use crate::hosts::Hosts;
 use crate::identity::HostId;
 use crate::module::{Information, Request};
+use crate::rooms::Rooms;
 use crate::stanza;
 use crate::world::{Sender, World};
 
 pub(crate) fn handle(
     hosts: &Hosts,
+    rooms: &Rooms,
     world: &mut World,
     sender: &Sender,
     host: HostId,
@@ -31,8 +33,8 @@ pub(crate) fn handle(
     let rules = hosts.users(host).into_iter().flat_map(|users| users.modules.iter());
     let reply = {
         let about = |node: Option<&str>| disco::info(hosts, &world.config, host, domain, node);
-        let request =
-            Request { from: &sender.jid, kind, payload, host: Information { domain, about: &about } };
+        let host = Information { domain, about: &about };
+        let request = Request { from: &sender.jid, kind, payload, host, rooms };
         rules.filter_map(|m| m.request).find_map(|rule| rule(world, &request))
     };
     match reply {

@@ -11,6 +11,8 @@ use service::SystemEntropy;
 use service::certificate::CertificateFiles;
 
 use crate::accounts::AccountStore;
+use crate::programs::{self, RawPrograms};
+use crate::short_lived::{self, RawShortLived};
 use crate::table::{RawComponent, RawRooms, RawUsers, table};
 
 /// Options as written; what is absent takes the default of docker-jitsi-meet.
@@ -77,6 +79,10 @@ pub struct Raw {
     pub modules: Vec<String>,
     /// `PROSODY_RESERVATION_REST_BASE_URL`, with `PROSODY_RESERVATION_ENABLED`: the booking system, see [`booking_system`]. None.
     pub reservations: Option<String>,
+    /// Programs that change meetings over HTTP. None.
+    pub programs: Vec<RawPrograms>,
+    /// Tokens for services that people of a meeting use; at most one. None.
+    pub short_lived_tokens: Vec<RawShortLived>,
     /// Region of this server, told to clients.
     pub region: Option<String>,
 }
@@ -137,6 +143,12 @@ pub enum ConfigError {
     /// No booking system can be asked there.
     #[error("the booking system {0}")]
     Reservations(&'static str),
+    /// Tokens for services that cannot be made.
+    #[error("xmpp.short_lived_tokens {0}")]
+    ShortLived(&'static str),
+    /// The key of a program cannot be read.
+    #[error("the key_file of xmpp.programs must be a file of text that can be read")]
+    ProgramKey,
     /// One of the two files is missing.
     #[error("certificate and key are needed together")]
     Certificate,
@@ -179,6 +191,9 @@ impl Config {
         if let Some(url) = raw.reservations {
             core.reservations = Some(booking_system(&url).map_err(ConfigError::Reservations)?);
         }
+        core.programs = programs::rules(raw.programs)?;
+        let named = core.hosts.users.iter().any(|h| h.modules.iter().any(|m| m == "short_lived_token"));
+        core.short_lived_tokens = short_lived::tokens(raw.short_lived_tokens, named)?;
         core.region = raw.region;
         let certificate = match (raw.certificate, raw.key) {
             (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
@@ -252,6 +267,11 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
             main.resume = Duration::from_secs(seconds);
         }
     }
+    if raw.modules.iter().any(|m| m == "jibri_session") {
+        // It looks at what the focus asks recorders, too, which are where the bridges are.
+        let inner = core.hosts.rooms.iter_mut().filter(|r| !r.policy.admitted.is_empty());
+        inner.for_each(|rooms| rooms.modules.push("jibri_session".to_owned()));
+    }
     let lobby = core.hosts.rooms.first().and_then(|meetings| meetings.lobby.clone());
     for rooms in core.hosts.rooms.iter_mut().filter(|r| Some(&r.domain) == lobby.as_ref()) {
         rooms.policy.max_participants = raw.max_participants;
@@ -297,7 +317,20 @@ pub fn booking_system(url: &str) -> Result<Sensitive<String>, &'static str> {
 const NO_ADDRESS: &str = "must be named as `http://host`, with a port and a path if needed, and nothing else";
 
 /// Modules that are off unless they are named.
-pub const MODULES: &[&str] = &["muc_size", "muc_census", "muc_password_check"];
+pub const MODULES: &[&str] = &[
+    "muc_size",
+    "muc_census",
+    "muc_password_check",
+    "muc_end_meeting",
+    "muc_kick_participant",
+    "muc_jigasi_invite",
+    "system_chat_message",
+    "turncredentials_http",
+    "short_lived_token",
+    "filter_iq_jibri",
+    "filter_iq_rayo",
+    "jibri_session",
+];
 
 const DOMAIN: &str = "meet.jitsi";
 

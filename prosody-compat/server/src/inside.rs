@@ -1,39 +1,71 @@
 //! Requests of the admin, or of services of the admin's, in; what the server's modules answer out. Only for a listener that
-//! strangers do not reach: the answers name rooms and people.
+//! strangers do not reach: the answers name rooms and people. What changes something needs a token, which the server looks at.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use http::{StatusCode, Uri, header};
+use axum::routing::{MethodFilter, on};
+use http::request::Parts;
+use http::{HeaderName, Method, StatusCode, header};
 use jitsi_xmpp::Sensitive;
-use prosody_core::HttpRequest;
+use prosody_core::{HttpMethod, HttpRequest};
+use service::body;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::limits;
 use crate::owner::{Input, Shared};
 
-/// The paths that the modules in use answer.
-pub(crate) fn router(shared: &Arc<Shared>, paths: &[&'static str]) -> Router {
-    let routes = paths.iter().fold(Router::new(), |routes, path| routes.route(path, get(answer)));
-    routes.with_state(Arc::clone(shared))
+/// What the modules in use answer.
+pub(crate) fn router(shared: &Arc<Shared>, routes: &[(HttpMethod, &'static str)]) -> Router {
+    let add = |router: Router<Arc<Shared>>, (method, path): &(HttpMethod, &'static str)| {
+        let method = match method {
+            HttpMethod::Get => MethodFilter::GET,
+            HttpMethod::Put => MethodFilter::PUT,
+            HttpMethod::Post => MethodFilter::POST,
+        };
+        router.route(path, on(method, answer))
+    };
+    routes.iter().fold(Router::new(), add).with_state(Arc::clone(shared))
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, uri: Uri) -> Response {
-    let path = uri.path().to_owned();
-    let query = uri.query().map(|q| Sensitive::new(q.to_owned()));
-    let Ok(reply) = timeout(limits::INSIDE, ask(&shared, HttpRequest { path, query })).await else {
+async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Response {
+    let (parts, body) = match body::read(request, limits::INSIDE_BYTES).await {
+        Ok(whole) => whole,
+        Err(refused) => return refused.into_response(),
+    };
+    let request = asked(&parts, &body);
+    drop(body);
+    let Ok(reply) = timeout(limits::INSIDE, ask(&shared, request)).await else {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     };
     let Some(reply) = reply else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    if !status.is_success() {
+    let json = reply.json.reveal();
+    if json.is_empty() {
         return status.into_response();
     }
-    (status, [(header::CONTENT_TYPE, "application/json")], reply.json.reveal().clone()).into_response()
+    (status, [(header::CONTENT_TYPE, "application/json")], json.clone()).into_response()
+}
+
+fn asked(parts: &Parts, body: &[u8]) -> HttpRequest {
+    let text = |name: HeaderName| parts.headers.get(name)?.to_str().ok().map(str::to_owned);
+    HttpRequest {
+        // Others have no route.
+        method: match parts.method {
+            Method::PUT => HttpMethod::Put,
+            Method::POST => HttpMethod::Post,
+            _ => HttpMethod::Get,
+        },
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(|q| Sensitive::new(q.to_owned())),
+        authorization: text(header::AUTHORIZATION).map(Sensitive::new),
+        content_type: text(header::CONTENT_TYPE),
+        body: Sensitive::new(body.to_vec()),
+    }
 }
 
 /// `None`: the server has stopped, or the question was a bug.
@@ -56,7 +88,8 @@ mod tests {
         let (_stop, stopped) = watch::channel(false);
         let (shared, _inputs) = Shared::new(&prosody_core::Limits::default(), stopped);
         let start = tokio::time::Instant::now();
-        let response = answer(State(shared), Uri::from_static("/room-size")).await;
+        let request = Request::builder().uri("/room-size").body(Body::empty()).unwrap();
+        let response = answer(State(shared), request).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(start.elapsed().as_secs(), limits::INSIDE.as_secs());
     }

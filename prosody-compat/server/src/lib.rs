@@ -19,7 +19,9 @@ mod outlet;
 mod outside;
 mod owner;
 mod peers;
+pub mod programs;
 mod rate;
+pub mod short_lived;
 pub mod table;
 mod tls;
 
@@ -42,7 +44,7 @@ pub use counters::ShellCounters;
 pub struct ServerHandle {
     shared: Arc<Shared>,
     bosh: Arc<listen::bosh::Sessions>,
-    inside: Arc<[&'static str]>,
+    inside: Arc<[(prosody_core::HttpMethod, &'static str)]>,
     tcp: Option<SocketAddr>,
 }
 
@@ -84,7 +86,7 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
         looks
     });
     let server = prosody_core::Server::new(core, Box::new(SystemEntropy), std::time::Instant::now());
-    let inside = server.http_paths().into();
+    let inside = server.http_routes().into();
     tokio::spawn(owner::run(server, inputs, Arc::clone(&shared), looks));
     let mut tcp = None;
     if let Some(listener) = listener {
@@ -107,7 +109,8 @@ impl ServerHandle {
         http::health_router(self)
     }
 
-    /// What modules answer to who asks from inside: rooms and who is in them, if the configuration wants it. Never for strangers.
+    /// What modules answer to who asks from inside: rooms and who is in them, if the configuration wants it, and what programs with a
+    /// token change there. Never for strangers.
     pub fn inside_router(&self) -> Router {
         inside::router(&self.shared, &self.inside)
     }

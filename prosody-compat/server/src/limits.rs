@@ -125,6 +125,12 @@ pub const ANSWER_BYTES: usize = 64 * 1024;
 /// for 10,000. Reason: a program that asks gives up by then, and asks again.
 pub const INSIDE: Duration = Duration::from_secs(10);
 
+/// Bytes of such a request's body: a message to a thousand people of a meeting. `service::body` counts all together.
+pub const INSIDE_BYTES: usize = 64 * 1024;
+
+/// Bytes of a file with a key of programs: an RSA key of 8,192 bits as PEM has 1,500. Read at the start, one after the other.
+pub const PROGRAM_KEY_BYTES: usize = 16 * 1024;
+
 /// Logins that wait until their account was looked at; those beyond are told to come again. Reason: a town that comes back at
 /// once, with 5 ms for each password; about 1 KiB each.
 pub const LOOKS: usize = 4_096;

@@ -150,6 +150,8 @@ pub struct RawPolicy {
     pub joins_per_second: Option<NonZeroU32>,
     /// Most people that one listens to in another language.
     pub max_translations: Option<usize>,
+    /// Most calls to telephones, at once of one person and within a minute of one session, where `filter_iq_rayo` is named.
+    pub max_outgoing_calls: Option<NonZeroU32>,
 }
 
 /// A module's own domain as written.
@@ -294,6 +296,7 @@ impl RawPolicy {
             tokens_lift_max_messages: self.tokens_lift_max_messages.unwrap_or(base.tokens_lift_max_messages),
             joins_per_second: self.joins_per_second.or(base.joins_per_second),
             max_translations: self.max_translations.or(base.max_translations),
+            max_outgoing_calls: self.max_outgoing_calls.or(base.max_outgoing_calls),
         })
     }
 }

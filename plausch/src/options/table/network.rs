@@ -164,7 +164,7 @@ pub(super) const ROWS: &[Setting] = &[
         "",
         &["XMPP_MODULES"],
         "",
-        "Modules that are off unless they are named: `muc_size`, `muc_census`, `muc_password_check`, which answer on admin.listen.",
+        "Modules that are off unless they are named, such as `muc_size`; the section on modules has them all.",
     ),
     of(
         Kind::Tables,
@@ -176,6 +176,22 @@ pub(super) const ROWS: &[Setting] = &[
     ),
     of(Kind::Tables, "xmpp.rooms", "", &[], "", "Hosts with rooms; the first has the meetings."),
     of(Kind::Tables, "xmpp.components", "", &[], "", "Domains of modules, each about the rooms of a host."),
+    of(
+        Kind::Tables,
+        "xmpp.programs",
+        "",
+        &[],
+        "",
+        "Programs that may change meetings over HTTP on admin.listen, by whose tokens they are.",
+    ),
+    of(
+        Kind::Tables,
+        "xmpp.short_lived_tokens",
+        "",
+        &[],
+        "",
+        "What signs the tokens that `short_lived_token` makes for people in a meeting; at most one.",
+    ),
     text(
         "turn.listen",
         "turn",

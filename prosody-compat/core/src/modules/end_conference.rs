@@ -26,4 +26,4 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
 }
 
 /// compat: clients show it (test: compat_a_moderator_ends_the_conference_for_all).
-const REASON: &str = "The meeting has been terminated";
+pub(super) const REASON: &str = "The meeting has been terminated";

@@ -76,8 +76,13 @@ fn config(room: &mut Room, sender: &Sender, var: &str, value: &str) -> Option<bo
     Some(changes)
 }
 
+/// The meeting's id. Empty: it has none.
+pub(super) fn of(room: &Room) -> &str {
+    room.slots.get::<Meeting>().map_or("", |m| &m.id)
+}
+
 fn field(room: &Room) -> Element {
-    form::field("text-single", MEETING_ID, room.slots.get::<Meeting>().map_or("", |m| &m.id))
+    form::field("text-single", MEETING_ID, of(room))
 }
 
 fn unavailable() -> StanzaError {

@@ -17,8 +17,11 @@ mod external_services;
 mod filesharing;
 mod filter_access;
 mod filter_direct_messages;
+mod filter_iq_jibri;
+mod filter_iq_rayo;
 mod filter_messages;
 mod hide_all;
+mod jibri_session;
 mod join_rate;
 mod json_message;
 mod limit_messages;
@@ -28,6 +31,9 @@ mod meeting_id;
 mod message_moderation;
 mod metadata;
 mod muc_census;
+mod muc_end_meeting;
+mod muc_jigasi_invite;
+mod muc_kick_participant;
 mod muc_password_check;
 mod muc_size;
 mod password_whitelist;
@@ -41,11 +47,14 @@ mod resource_validate;
 mod retract;
 mod room_password;
 mod shadow_ban;
+mod short_lived_token;
 mod speakerstats;
 mod start_muted;
 mod strip;
+mod system_chat_message;
 mod token_affiliation;
 mod token_verification;
+mod turncredentials_http;
 mod waiting;
 
 use crate::module::Module;
@@ -65,6 +74,9 @@ pub(crate) static ROOMS: &[&Module] = &[
     &retract::MODULE,
     &limit_messages::MODULE,
     &message_moderation::MODULE,
+    &filter_iq_rayo::MODULE,
+    &filter_iq_jibri::MODULE,
+    &jibri_session::MODULE,
     &resource_validate::MODULE,
     &max_occupants::MODULE,
     &meeting_id::MODULE,
@@ -105,11 +117,17 @@ pub(crate) static USERS: &[&Module] = &[
     &basics::VERSION,
     &basics::ROSTER,
     &basics::SESSION,
+    &short_lived_token::MODULE,
     &external_services::MODULE,
     &filter_direct_messages::MODULE,
     &muc_size::MODULE,
     &muc_census::MODULE,
     &muc_password_check::MODULE,
+    &muc_end_meeting::MODULE,
+    &muc_kick_participant::MODULE,
+    &muc_jigasi_invite::MODULE,
+    &system_chat_message::MODULE,
+    &turncredentials_http::MODULE,
 ];
 
 /// Upstream's modules whose work the server does anyway: naming them changes nothing.

@@ -3,13 +3,14 @@
 use serde::Serialize;
 
 use super::conference_duration;
-use crate::module::{Inside, Module, Route};
-use crate::output::{HttpReply, HttpRequest};
+use crate::module::{Inside, Module, Route, Whom};
+use crate::output::HttpReply;
+use crate::request::HttpRequest;
 
 pub(super) static MODULE: Module = Module {
     name: "muc_census",
     named: &["muc_census"],
-    http: &[Route { path: "/room-census", answer: census }],
+    http: &[Route::reads("/room-census", Whom::Anybody, census)],
     ..Module::NONE
 };
 

@@ -1,16 +1,30 @@
-//! The reading half of upstream's `muc_password_check` (xmpp-server §4.16): whether a meeting has a password, to who asks from inside.
-//! Off unless it is named. Trying a password over HTTP (`PUT`) is not there: it would tell more often than a join does.
+//! Upstream's `muc_password_check` (xmpp-server §4.16): whether a meeting has a password, and whether this is it, to who asks from
+//! inside: a gateway for telephones. Off unless it is named.
 
-use jitsi_xmpp::{BareJid, Sensitive};
+use jitsi_xmpp::Sensitive;
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::module::{Inside, Module, Route};
-use crate::output::{HttpReply, HttpRequest};
+use crate::limits::PASSCODES;
+use crate::module::{Does, Inside, Module, Route, Whom};
+use crate::muc::Muc;
+use crate::output::HttpReply;
+use crate::request::{HttpMethod, HttpRequest};
+use crate::room::Room;
 
 pub(super) static MODULE: Module = Module {
     name: "muc_password_check",
     named: &["muc_password_check"],
-    http: &[Route { path: "/room-info", answer: room_info }],
+    http: &[
+        Route::reads("/room-info", Whom::TokenHoldersIfAny(403), room_info),
+        // Nobody tries passwords without a token.
+        Route {
+            method: HttpMethod::Put,
+            path: "/room-info",
+            whom: Whom::TokenHolders(403),
+            does: Does::Changes(check),
+        },
+    ],
     ..Module::NONE
 };
 
@@ -23,24 +37,41 @@ struct Info {
 }
 
 fn room_info(inside: &Inside<'_>, request: &HttpRequest) -> HttpReply {
-    let query = request.query.as_ref().map(Sensitive::reveal);
-    // As muc_size takes them: rooms of web clients are named with percent signs.
-    let value = |name: &str| {
-        let mut pairs = query?.split('&').filter_map(|p| p.split_once('='));
-        pairs.rfind(|(n, _)| *n == name).map(|(_, v)| v).filter(|v| !v.is_empty())
+    let room = match named(request) {
+        Ok(()) => request.room(&inside.world.config).and_then(|jid| inside.rooms.get(&jid)),
+        Err(status) => return HttpReply::refused(status),
     };
-    let Some(name) = value("room") else { return HttpReply::refused(400) };
-    let node = match value("prefix") {
-        Some(tenant) => format!("[{tenant}]{name}"),
-        None => name.to_owned(),
-    };
-    let domain = inside.world.config.muc_domain();
-    let found = BareJid::from_parts(&node, domain).ok().and_then(|room| inside.rooms.get(&room));
-    let Some(room) = found else { return HttpReply::refused(404) };
+    let Some(room) = room else { return HttpReply::refused(404) };
     let info = Info {
         conference: room.jid.as_str().to_owned(),
         passcode_protected: room.config.password.is_some(),
         lobby_enabled: room.lobby.is_some(),
     };
     serde_json::to_string(&info).map_or_else(|_| HttpReply::refused(500), HttpReply::json)
+}
+
+/// How often passwords were tried here.
+#[derive(Default)]
+struct Tried(budget::Bucket);
+
+fn check(muc: &mut Muc<'_>, request: &HttpRequest) -> HttpReply {
+    let Some(said) = request.object() else { return HttpReply::refused(400) };
+    let passcode = said.get("passcode").filter(|p| !matches!(p, Value::Null | Value::Bool(false)));
+    let (Some(passcode), Ok(())) = (passcode, named(request)) else { return HttpReply::refused(400) };
+    let room = request.room(&muc.world.config).and_then(|jid| muc.rooms.get_mut(&jid));
+    let Some(room) = room else { return HttpReply::refused(404) };
+    if !room.slots.entry::<Tried>().0.take(&PASSCODES, muc.world.now, 1) {
+        return HttpReply::refused(429);
+    }
+    let valid = is_it(room, passcode);
+    HttpReply::json(format!("{{\"valid\":{valid}}}"))
+}
+
+fn is_it(room: &Room, passcode: &Value) -> bool {
+    let password = room.config.password.as_ref().map(Sensitive::reveal);
+    password.zip(passcode.as_str()).is_some_and(|(password, passcode)| password == passcode)
+}
+
+fn named(request: &HttpRequest) -> Result<(), u16> {
+    request.parameter("room").map(drop).ok_or(400)
 }

@@ -4,20 +4,20 @@
 use jitsi_xmpp::{BareJid, ns};
 use serde::Serialize;
 
-use crate::module::{Inside, Module, Route};
-use crate::output::{HttpReply, HttpRequest};
+use crate::module::{Inside, Module, Route, Whom};
+use crate::output::HttpReply;
+use crate::request::HttpRequest;
 use crate::room::{FOCUS_NICK, Occupant, Room};
 
 pub(super) static MODULE: Module = Module {
     name: "muc_size",
     named: &["muc_size"],
     http: &[
-        Route { path: "/room-size", answer: room_size },
-        Route { path: "/room", answer: room },
-        Route {
-            path: "/sessions",
-            answer: |inside, _| HttpReply::json(inside.world.sessions.len().to_string()),
-        },
+        Route::reads("/room-size", Whom::Anybody, room_size),
+        Route::reads("/room", Whom::Anybody, room),
+        Route::reads("/sessions", Whom::Anybody, |inside, _| {
+            HttpReply::json(inside.world.sessions.len().to_string())
+        }),
     ],
     ..Module::NONE
 };
@@ -70,13 +70,9 @@ fn shown(room: &Room, occupant: &Occupant) -> Shown {
 
 /// The room that is asked for, or the status that says why there is none.
 fn find<'a>(inside: &Inside<'a>, request: &HttpRequest) -> Result<&'a Room, u16> {
-    let query = request.query.as_ref().ok_or(400_u16)?.reveal();
-    // compat: taken as it stands there, because the rooms of web clients are named with percent signs; the last one counts
-    // (test: compat_a_rooms_name_is_taken_as_it_stands_in_the_question).
-    let value = |name: &str| {
-        let mut pairs = query.split('&').filter_map(|p| p.split_once('='));
-        pairs.rfind(|(n, _)| *n == name).map(|(_, v)| v).filter(|v| !v.is_empty())
-    };
+    // compat: taken as they stand there, because the rooms of web clients are named with percent signs (test:
+    // compat_a_rooms_name_is_taken_as_it_stands_in_the_question).
+    let value = |name: &str| request.parameter(name);
     let config = &inside.world.config;
     let (label, _) = config.muc_domain().split_once('.').ok_or(404_u16)?;
     let meetings = format!("{label}.{}", value("domain").ok_or(400_u16)?.to_ascii_lowercase());

@@ -38,19 +38,22 @@ pub(super) fn affiliation(room: &mut Room, world: &mut World, set: &Affiliated<'
         return;
     }
     let owner = |a| a == Affiliation::Owner;
-    let granted = match (owner(set.before), owner(set.affiliation)) {
-        (false, true) => match set.by.and_then(|by| world.features(by)) {
-            Some(features) => Some(features.clone()),
+    let (granted, by) = match (owner(set.before), owner(set.affiliation)) {
+        (false, true) => match set.by.and_then(|by| Some((world.features(by)?, world.sessions.get(by)?))) {
+            Some((features, by)) => {
+                (Some(features.clone()), Some(by.granted_by.as_ref().unwrap_or(&by.identity).clone()))
+            }
             // Known once it is told.
             None => return,
         },
-        (true, false) => None,
+        (true, false) => (None, None),
         _ => return,
     };
     let sessions: Vec<SessionId> = sessions(room.occupants().filter(|o| o.bare == *set.account)).collect();
     for id in sessions {
         if let Some(s) = world.sessions.get_mut(id) {
             s.granted.clone_from(&granted);
+            s.granted_by.clone_from(&by);
         }
     }
 }
@@ -87,7 +90,7 @@ fn own(room: &mut Room, world: &mut World, nick: &str) -> Option<Element> {
 fn left(_: &mut Room, world: &mut World, gone: &Occupant) {
     for id in sessions(std::iter::once(gone)) {
         if let Some(s) = world.sessions.get_mut(id) {
-            s.granted = None;
+            (s.granted, s.granted_by) = (None, None);
         }
     }
 }

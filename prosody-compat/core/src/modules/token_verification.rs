@@ -39,6 +39,11 @@ fn owner(world: &World, sender: &Sender) -> Result<(), StanzaError> {
     rules.check_moderation(sender.identity.token.as_deref()).map_err(refusal)
 }
 
+/// Whether somebody's token, if it has one, is for this room.
+pub(super) fn is_for(world: &World, room: &Room, sender: &Sender) -> bool {
+    sender.identity.token.is_none() || check(world, &room.jid, sender, Some(room)).is_ok()
+}
+
 fn exempt(sender: &Sender) -> bool {
     sender.identity.admin || sender.identity.unseen.is_some()
 }

@@ -88,6 +88,13 @@ fn forget(world: &mut World, id: SessionId, room: &BareJid) {
     }
 }
 
+/// The server itself removes somebody, who may come again.
+pub(crate) fn kick(muc: &mut Muc<'_>, room_jid: &BareJid, nick: &str) {
+    let Some(mut t) = muc.turn(room_jid) else { return };
+    remove(&mut t, nick, None, None, &Change { codes: vec![307], ..Change::default() });
+    muc.sweep(room_jid);
+}
+
 /// Ends a room: everybody gets its own unavailable presence with the reason.
 pub(crate) fn destroy(muc: &mut Muc<'_>, room_jid: &BareJid, destroy: Element) {
     let Some(mut room) = muc.take(room_jid) else { return };

@@ -1,19 +1,19 @@
 //! What modules answer over HTTP to who asks from inside.
 
 use jitsi_xmpp::Sensitive;
-use prosody_core::{HttpRequest, Output, RequestId};
+use prosody_core::{HttpMethod, HttpRequest};
 
 use crate::rig::{Client, ROOM, Rig, name};
 
+/// A question about this.
+pub fn request(path: &str) -> HttpRequest {
+    let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q.to_owned())));
+    HttpRequest::get(path.to_owned(), query.map(Sensitive::new))
+}
+
 /// What is answered to who asks for this from inside.
 fn get(rig: &mut Rig, path: &str) -> (u16, String) {
-    let (path, query) = path.split_once('?').map_or((path, None), |(p, q)| (p, Some(q.to_owned())));
-    let request = HttpRequest { path: path.to_owned(), query: query.map(Sensitive::new) };
-    rig.server.handle_http(rig.now, RequestId(7), &request);
-    let Some(Output::Reply { id: RequestId(7), reply }) = rig.server.poll_output() else {
-        panic!("no reply")
-    };
-    (reply.status, reply.json.reveal().clone())
+    rig.http(&request(path))
 }
 
 fn counting() -> Rig {
@@ -149,7 +149,7 @@ fn compat_whether_a_room_has_a_password_is_told_and_what_it_is_is_not() {
 fn nobody_learns_of_rooms_from_a_server_whose_admin_did_not_name_the_modules() {
     let mut rig = Rig::new();
     let (focus, clients) = rig.meeting(1);
-    assert!(rig.server.http_paths().is_empty());
+    assert!(rig.server.http_routes().is_empty());
     for path in [
         "/room-size?room=rathaus&domain=meet.jitsi",
         "/room?room=rathaus&domain=meet.jitsi",
@@ -159,5 +159,6 @@ fn nobody_learns_of_rooms_from_a_server_whose_admin_did_not_name_the_modules() {
         assert_eq!(get(&mut rig, path), (404, String::new()), "{path}");
     }
     rig.end(&[&focus, &clients[0]]);
-    assert_eq!(counting().server.http_paths(), ["/room", "/room-census", "/room-size", "/sessions"]);
+    let expected = ["/room", "/room-census", "/room-size", "/sessions"].map(|path| (HttpMethod::Get, path));
+    assert_eq!(counting().server.http_routes(), expected);
 }

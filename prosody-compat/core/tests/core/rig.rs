@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::{Element, Sensitive, ns, xml};
 use prosody_core::{
-    AccountAnswer, Answer, CloseReason, Config, ConnId, Output, QuestionId, Server, SessionQuery, Transport,
+    AccountAnswer, Answer, CloseReason, Config, ConnId, HttpRequest, Output, QuestionId, RequestId, Server,
+    SessionQuery, Transport,
 };
 
 use crate::foreign;
@@ -101,6 +102,17 @@ impl Rig {
     pub fn hear(&mut self, id: QuestionId, answer: &Answer) {
         self.server.handle_answer(self.now, id, answer);
         self.drain();
+    }
+
+    /// What is answered to a request from inside.
+    pub fn http(&mut self, request: &HttpRequest) -> (u16, String) {
+        self.server.handle_http(self.now, RequestId(7), request);
+        self.drain();
+        let at = self.other.iter().position(|o| matches!(o, Output::Reply { id: RequestId(7), .. }));
+        let Some(Output::Reply { reply, .. }) = at.map(|at| self.other.remove(at)) else {
+            panic!("no reply")
+        };
+        (reply.status, reply.json.reveal().clone())
     }
 
     /// What came of a look at an account.
