@@ -3,6 +3,7 @@
 mod accounts;
 mod commands;
 mod dashboards;
+mod keyed;
 mod moving;
 mod proxies;
 mod running;
