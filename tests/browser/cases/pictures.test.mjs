@@ -41,8 +41,12 @@ const SLOW_WHEN_TOLD = `{ const ask = navigator.mediaDevices.getUserMedia.bind(n
 const [letters, album] = [fonts(), new Album()];
 after(() => letters.end());
 
+// What the camera shows is in no picture: a small one leaves the machine to those.
+const LITTLE = `{ const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = (wish) => ask({ ...wish, video: wish.video && { width: 160, height: 90, frameRate: 5 } }); }`;
+
 // Two of a page, small and large, and the same state of each in both languages, between which it is switched.
-const pair = (open, where, options) => Promise.all([[SMALL, 'small'], [LARGE, 'large']].map(async ([viewport, size]) => Object.assign(await open(where, { viewport, ...options }), { size })));
+const pair = (open, where, options) => Promise.all([[SMALL, 'small'], [LARGE, 'large']].map(async ([viewport, size]) => Object.assign(await open(where, { viewport, ...options, script: `${LITTLE}\n${options?.script ?? ''}` }), { size })));
 const each = async (state, ...pages) => {
   for (const page of pages) {
     await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
