@@ -131,7 +131,9 @@ async function rejoin(room, muted) {
     await fresh.start();
     for (const kind of ['audio', 'video']) if (muted[kind]) fresh.mute(kind);
     if (meeting.state !== 'failed' || media) { fresh.stop(); return; }
-    if (await meeting.join(room, { ...meeting.options, media: fresh }).then(() => true, () => false)) return;
+    const back = await meeting.join(room, { ...meeting.options, media: fresh }).then(() => true, () => false);
+    // Whoever was turned away does not knock by itself.
+    if (back || meeting.refused) return;
   }
   say(failure, true);
 }

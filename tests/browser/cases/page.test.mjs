@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Participant, launch } from '../rig/browser.mjs';
 import { Behind } from '../rig/network.mjs';
-import { INSECURE, enter, faults, open as openPage } from '../rig/page.mjs';
-import { Server, until } from '../rig/server.mjs';
+import { INSECURE, Wire, enter, faults, open as openPage } from '../rig/page.mjs';
+import { Server, sleep, until } from '../rig/server.mjs';
 
 const SLOW_DEVICES = `{ const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = async (wish) => { await new Promise((r) => setTimeout(r, 1500)); return ask(wish); }; }`;
@@ -54,6 +54,22 @@ describe('the test-call page', () => {
     assert.deepEqual(page.errors, []);
     await page.context().close();
     await speaker.close();
+  });
+
+  test('who comes back by itself waits in the lobby like everybody, and once turned away does not knock again', async () => {
+    const [where, wire] = [room(), new Wire()];
+    const [host, guest] = [await open(where), await open(where, { before: wire.before })];
+    await enter(host, 'Anna');
+    await enter(guest, 'Ben');
+    await host.evaluate(() => window.plausch.setLobby(true));
+    await wire.cut();
+    wire.mend({ forgotten: true });
+    await host.waitForFunction(() => window.plausch.knocking().some((k) => k.name === 'Ben'), null, { timeout: 30000 });
+    await host.click('#knocking .secondary');
+    await guest.waitForFunction(() => /nicht eingelassen/.test(document.getElementById('lobby-note').textContent));
+    await sleep(5000);
+    assert.deepEqual(await host.evaluate(() => window.plausch.knocking()), []);
+    for (const page of [host, guest]) await page.context().close();
   });
 
   test('after a restart of the server people are back in the meeting by themselves, muted if they were', async () => {
