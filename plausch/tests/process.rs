@@ -219,6 +219,18 @@ fn the_all_in_one_does_not_show_the_public_what_is_the_admin_s() {
 }
 
 /// What reads Jicofo's log reads standard output, and nothing but lines of the log.
+/// What black-box suites see and change of the XMPP server is built with a feature of cargo, and into nothing that is shipped.
+#[cfg(not(feature = "test-observer"))]
+#[test]
+fn nothing_of_the_observer_of_suites_is_in_the_program() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_plausch")).unwrap();
+    for word in ["test-observer", "test_observer", "muc-occupant-pre-join"] {
+        assert!(!program.windows(word.len()).any(|w| w == word.as_bytes()), "{word}");
+    }
+    let there = "/room-size";
+    assert!(program.windows(there.len()).any(|w| w == there.as_bytes()), "paths are found this way");
+}
+
 #[test]
 fn the_log_of_a_role_is_upstream_s_when_it_is_asked_for() {
     let [http, admin, xmpp, _] = free();

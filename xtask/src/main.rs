@@ -107,6 +107,9 @@ fn rust() -> Result<()> {
     setup::install_pebble()?;
     setup::install_prosody()?;
     run::step("tests", run::cargo(&["test", "--workspace"]))?;
+    let observer =
+        ["test", "--workspace", "--features", "prosody-server/test-observer", "--test", "observer"];
+    run::step("the observer of suites", run::cargo(&observer))?;
     run::step("page scripts", run::node_test("plausch/web/tests"))?;
     instructions::run(&[])
 }

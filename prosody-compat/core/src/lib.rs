@@ -53,6 +53,8 @@ mod external_services;
 mod identity;
 mod kept;
 pub mod limits;
+#[cfg(feature = "test-observer")]
+mod observer;
 mod outbox;
 mod output;
 mod policy;
@@ -89,6 +91,8 @@ pub use auth::record::{AccountRecord, NotUnderstood};
 pub use config::{Account, Config, ConfigError, Credentials, ExternalService, ShortLivedTokens};
 pub use counters::{Counter, Counters};
 pub use limits::Limits;
+#[cfg(feature = "test-observer")]
+pub use observer::{Observe, Observed};
 pub use output::{
     AccountAnswer, AccountQuestion, Answer, CloseReason, ConnId, Frame, FramingError, HttpReply, Output,
     Proof, Question, QuestionId, RequestId, SessionQuery, Transport,

@@ -328,7 +328,7 @@ impl Server {
 
     /// Does what rules left to be done and ends what the last input doomed, which may leave and doom more; then asks
     /// who has much unacknowledged.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         loop {
             later::carry_out(&mut self.muc());
             let Some(id) = self.world.doomed.pop() else { break };

@@ -15,6 +15,8 @@ mod http;
 mod inside;
 pub mod limits;
 mod listen;
+#[cfg(feature = "test-observer")]
+mod observer;
 mod outlet;
 mod outside;
 mod owner;
@@ -112,7 +114,10 @@ impl ServerHandle {
     /// What modules answer to who asks from inside: rooms and who is in them, if the configuration wants it, and what programs with a
     /// token change there. Never for strangers.
     pub fn inside_router(&self) -> Router {
-        inside::router(&self.shared, &self.inside)
+        let inside = inside::router(&self.shared, &self.inside);
+        #[cfg(feature = "test-observer")]
+        let inside = inside.merge(observer::router(&self.shared));
+        inside
     }
 
     /// Serves a role of the same process, authenticated as the address the link was made with.

@@ -61,6 +61,12 @@ pub(crate) enum Input {
         id: QuestionId,
         answer: AccountAnswer,
     },
+    /// A suite looks or changes something.
+    #[cfg(feature = "test-observer")]
+    Observe {
+        request: prosody_core::Observe,
+        reply: oneshot::Sender<prosody_core::Observed>,
+    },
     /// Somebody inside asks over HTTP.
     Http {
         request: HttpRequest,
@@ -260,6 +266,10 @@ impl Owner {
             Input::Account { conn, id, answer } => {
                 self.step(Some(conn), |server, now| server.handle_account(now, conn, id, answer));
             }
+            #[cfg(feature = "test-observer")]
+            Input::Observe { request, reply } => self.step(None, |server, now| {
+                let _ = reply.send(server.handle_observe(now, &request));
+            }),
             Input::Http { request, reply } => {
                 self.next_request += 1;
                 let id = RequestId(self.next_request);

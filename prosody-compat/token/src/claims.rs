@@ -117,6 +117,11 @@ impl User {
         Ok(Self(shown.filter_map(|(name, v)| Some((name.into(), Member::new(v)?))).collect()))
     }
 
+    /// Somebody of whom nothing else is known.
+    pub fn with_id(id: &str) -> Self {
+        Self(BTreeMap::from([("id".into(), Member::Text(id.to_owned().into()))]))
+    }
+
     /// `id`.
     pub fn id(&self) -> Option<Cow<'_, str>> {
         self.text("id")

@@ -190,3 +190,9 @@ const SOON: Duration = Duration::from_millis(500);
 const PLACE_BYTES: usize = 100;
 /// Upstream's.
 const MAX_LANGUAGE_BYTES: usize = 20;
+
+/// What the focus is told, for a suite.
+#[cfg(feature = "test-observer")]
+pub(crate) fn observed(room: &Room) -> Option<Value> {
+    metadata::observed_of_roles(room, REQUESTS)
+}

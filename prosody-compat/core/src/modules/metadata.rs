@@ -224,3 +224,18 @@ fn push(world: &World, room: &Room, services: Option<Value>, admin: bool) -> Out
             .with_child(json),
     )
 }
+
+/// All of it, for a suite.
+#[cfg(feature = "test-observer")]
+pub(crate) fn observed(room: &Room) -> Value {
+    let all = room.slots.get::<Metadata>().map(|m| &m.0);
+    let read = |e: &Entry| serde_json::from_str(&e.json).ok();
+    let all = all.into_iter().flatten();
+    Value::Object(all.filter_map(|(key, e)| Some((key.to_string(), read(e)?))).collect())
+}
+
+/// What only roles are told, for a suite.
+#[cfg(feature = "test-observer")]
+pub(super) fn observed_of_roles(room: &Room, key: &str) -> Option<Value> {
+    serde_json::from_str(room.slots.get::<ForRoles>()?.0.get(key)?).ok()
+}

@@ -52,12 +52,20 @@ mod speakerstats;
 mod start_muted;
 mod strip;
 mod system_chat_message;
+#[cfg(feature = "test-observer")]
+pub(crate) mod test_observer;
 mod token_affiliation;
 mod token_verification;
 mod turncredentials_http;
 mod waiting;
 
 use crate::module::Module;
+#[cfg(feature = "test-observer")]
+pub(crate) use audio_translation::observed as observed_translations;
+#[cfg(feature = "test-observer")]
+pub(crate) use lobby::observed as observed_lobby;
+#[cfg(feature = "test-observer")]
+pub(crate) use metadata::observed as observed_metadata;
 
 /// Rules of rooms, in the order in which they are asked.
 pub(crate) static ROOMS: &[&Module] = &[
@@ -106,6 +114,9 @@ pub(crate) static ROOMS: &[&Module] = &[
     &polls::MODULE,
     &filesharing::MODULE,
     &audio_translation::MODULE,
+    // Sees what all of them let through.
+    #[cfg(feature = "test-observer")]
+    &test_observer::MODULE,
 ];
 
 /// What hosts with users answer, in the order in which they are asked.

@@ -11,6 +11,8 @@ pub(crate) mod later;
 pub(crate) mod leave;
 mod lobby;
 pub(crate) mod message;
+#[cfg(feature = "test-observer")]
+mod observed;
 mod owner;
 mod presence;
 mod turn;
@@ -24,6 +26,8 @@ use crate::identity::HostId;
 use crate::limits::pace;
 use crate::stanza::payload;
 use crate::world::Sender;
+#[cfg(feature = "test-observer")]
+pub(crate) use observed::give;
 pub(crate) use turn::Muc;
 use turn::Turn;
 

@@ -50,7 +50,7 @@ fn known(e: Element) -> Result<(), String> {
         };
     }
     let stanza = matches!(e.name(), "iq" | "message" | "presence") && e.ns() == ns::JABBER_CLIENT;
-    for child in e.children().cloned().filter(|_| stanza) {
+    for child in e.children().filter(|_| stanza).cloned() {
         match (child.name(), child.ns().as_str()) {
             ("x", ns::MUC_USER) => as_a!(MucUser, child)?,
             ("x", ns::DATA_FORMS) => as_a!(DataForm, child)?,

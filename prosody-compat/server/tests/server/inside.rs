@@ -111,3 +111,14 @@ async fn a_program_with_a_token_removes_somebody_and_ends_the_meeting() {
     server.stop.send(true).unwrap();
     server.handle.ended().await;
 }
+
+/// What black-box suites see and change is in no program that is shipped.
+#[cfg(not(feature = "test-observer"))]
+#[tokio::test]
+async fn nobody_observes_a_server_as_it_is_shipped() {
+    let (mut server, inside) = counting().await;
+    server.http = inside;
+    for path in ["/test-observer/events", "/test-observer/rooms?jid=a", "/test-observer"] {
+        assert_eq!(server.http(&format!("GET {path} HTTP/1.1"), "").await.0, 404, "{path}");
+    }
+}
