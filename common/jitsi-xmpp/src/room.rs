@@ -138,6 +138,11 @@ impl<'a> RoomDomains<'a> {
         Self { domain, muc, tenants }
     }
 
+    /// The domain of those rooms that are no tenant's.
+    pub const fn muc(&self) -> &'a str {
+        self.muc
+    }
+
     /// The label in `<prefix>.<label>.<domain>`, where a tenant stands.
     pub fn label<'d>(&self, domain: &'d str) -> Option<&'d str> {
         if !self.tenants {

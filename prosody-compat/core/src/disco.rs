@@ -21,10 +21,12 @@ pub(crate) fn info(
     let Some(def) = hosts.get(host).filter(|_| node.is_none()) else { return query };
     match &def.serves {
         Serves::Users(users) => {
+            let (name, viewers) = (def.domain.as_str(), hosts.is_of_viewers(&def.domain));
             let components: Vec<(&'static str, &str)> = hosts
                 .components()
+                .filter(|(_, c)| hosts.shows(name, c.rooms))
                 .filter_map(|(domain, c)| Some((c.module.component.as_ref()?.identity?, domain)))
-                .chain(hosts.lobby_of_meetings().map(|lobby| (lobby::NODE, lobby)))
+                .chain(hosts.lobby_of_meetings().filter(|_| !viewers).map(|lobby| (lobby::NODE, lobby)))
                 .collect();
             for identities in users.modules.iter().filter_map(|m| m.identities) {
                 for (category, kind, name) in identities(config, &components) {

@@ -15,6 +15,7 @@ use crate::identity::HostId;
 use crate::module::{Module, Modules};
 use crate::modules::{self, ROOMS, USERS};
 use crate::policy::Policy;
+use crate::room::audience;
 use crate::table::{Login, RoomsHost, Table, UsersHost};
 use crate::tenants;
 
@@ -68,6 +69,8 @@ pub(crate) struct RoomsDef {
     pub(crate) lobby: Option<String>,
     /// Whether these are such rooms.
     pub(crate) is_lobby: bool,
+    /// The domain of the rooms that are watched from here.
+    pub(crate) watches: Option<String>,
 }
 
 impl RoomsDef {
@@ -136,7 +139,10 @@ impl Hosts {
     /// The host that serves `domain`; exact names win over the pattern for tenants.
     pub(crate) fn of(&self, config: &Config, domain: &str) -> Option<HostId> {
         let exact = self.by_domain.get(domain).copied();
-        exact.or_else(|| tenants::domains(config).contains(domain).then_some(self.meetings))
+        exact.or_else(|| {
+            let muc = tenants::all_domains(config).find(|d| d.contains(domain))?.muc();
+            self.by_domain.get(muc).copied()
+        })
     }
 
     pub(crate) fn get(&self, id: HostId) -> Option<&HostDef> {
@@ -182,6 +188,21 @@ impl Hosts {
         self.all.iter().filter_map(|host| match &host.serves {
             Serves::Component(c) => Some((host.domain.as_str(), c)),
             _ => None,
+        })
+    }
+
+    /// Whether somebody who has logged in to `users` is shown what is about these rooms: viewers what is for them, all others the rest.
+    pub(crate) fn shows(&self, users: &str, rooms: HostId) -> bool {
+        let audience = |def: &RoomsDef| def.watches.is_some();
+        let of = self.get(rooms).map_or("", |h| audience::of_viewers(&h.domain));
+        if self.rooms(rooms).is_some_and(audience) { of == users } else { !self.is_of_viewers(users) }
+    }
+
+    /// Whether viewers log in there.
+    pub(crate) fn is_of_viewers(&self, users: &str) -> bool {
+        self.all.iter().any(|host| match &host.serves {
+            Serves::Rooms(r) => r.watches.is_some() && audience::of_viewers(&host.domain) == users,
+            _ => false,
         })
     }
 
@@ -239,6 +260,7 @@ fn rooms_def(config: &Config, host: &RoomsHost, main: bool, rules: &[&'static Mo
         components: own.iter().map(|(domain, m, _)| (m.name, Arc::from(*domain))).collect(),
         lobby: host.lobby.clone(),
         is_lobby,
+        watches: table.watched_from(&host.domain).map(|r| r.domain.clone()),
     }
 }
 
@@ -289,6 +311,7 @@ mod tests {
             domain: "plain.meet.jitsi".into(),
             modules: vec!["muc_rate_limit".into()],
             lobby: None,
+            audience: None,
             policy: Policy::default(),
             tenants: BTreeMap::new(),
         });

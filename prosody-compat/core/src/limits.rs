@@ -342,6 +342,24 @@ pub mod reservations {
     pub const TEXT_CHARS: usize = 1_000;
 }
 
+/// Viewers who want to come in (`modules/visitors.rs`).
+pub mod visitors {
+    use std::time::Duration;
+
+    /// Raised hands of one meeting. 1,000: more than anybody can look through; the next are heard when some are down. About 200 bytes
+    /// each, and 300 to each new moderator.
+    pub const HANDS: usize = 1_000;
+
+    /// Viewers that were let in to one meeting. 5,000: all of a large audience. About 60 bytes each.
+    pub const ALLOWED: usize = 5_000;
+
+    /// Names of all meetings that wait for their viewers to log in. 10,000: two large audiences at once. About 80 bytes each.
+    pub const PROMISED: usize = 10_000;
+
+    /// How long they are kept. 60 s: a page that reconnects takes two.
+    pub const PROMISE: Duration = Duration::from_secs(60);
+}
+
 /// What is kept of an account (`auth/record.rs`).
 pub mod record {
     /// Bytes of its file. 4 KiB: ours have 400; one is read at a time.

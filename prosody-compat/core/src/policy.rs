@@ -44,6 +44,9 @@ pub struct Policy {
     pub tokens_lift_max_messages: bool,
     /// Joins a second of a room, where `muc_rate_limit` is named (`muc_rate_joins`). `None`: the server's.
     pub joins_per_second: Option<NonZeroU32>,
+    /// Who watches and raises a hand comes in, and everybody may come by the door while others watch
+    /// (`auto_allow_visitor_promotion`). Off: a moderator says who.
+    pub viewers_come_in: bool,
     /// Most people that one listens to in another language (`audio_translation_max_subscriptions`). `None`: the server's.
     pub max_translations: Option<usize>,
     /// Most calls to telephones, at once of one person and within a minute of one session, where `filter_iq_rayo` is named
@@ -72,6 +75,7 @@ impl Default for Policy {
             max_messages: None,
             tokens_lift_max_messages: false,
             joins_per_second: None,
+            viewers_come_in: true,
             max_translations: None,
             max_outgoing_calls: None,
         }

@@ -13,6 +13,7 @@ use crate::auth::Mechanism;
 use crate::auth::record::AccountRecord;
 use crate::modules;
 use crate::policy::Policy;
+use crate::room::audience;
 
 /// All local domains.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +65,9 @@ pub struct RoomsHost {
     pub modules: Vec<String>,
     /// The domain, of those with rooms, where strangers wait for these rooms. `None`: nobody can be made to wait.
     pub lobby: Option<String>,
+    /// The domain, of those with rooms, where people watch these rooms: `muc.v0.meet.jitsi`, to whose viewers what stands behind its
+    /// first label is the domain where they log in. `None`: nobody only watches.
+    pub audience: Option<String>,
     /// What holds in its rooms.
     pub policy: Policy,
     /// What holds in those of a tenant instead, by its name.
@@ -132,6 +136,16 @@ pub enum TableError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// An audience that cannot be one.
+    #[error("the rooms of `{rooms}` have the audience `{audience}`, {why}")]
+    Audience {
+        /// Their domain.
+        rooms: String,
+        /// As written.
+        audience: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// People would be let in who should wait.
     #[error("`{0}` has the module `muc_lobby_rooms`, and its rooms name no `lobby`")]
     NoLobby(String),
@@ -143,7 +157,6 @@ pub enum TableError {
 impl Table {
     /// docker-jitsi-meet's layout below `domain`, with its defaults.
     pub fn docker(domain: &str) -> Self {
-        let owned = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
         let muc = format!("muc.{domain}");
         let component = |label: &str, module: &str| ComponentHost {
             domain: format!("{label}.{domain}"),
@@ -176,6 +189,7 @@ impl Table {
                     domain: muc.clone(),
                     modules: owned(MEETINGS),
                     lobby: Some(lobby.clone()),
+                    audience: None,
                     policy: Policy::default(),
                     tenants: BTreeMap::new(),
                 },
@@ -183,6 +197,7 @@ impl Table {
                     domain: format!("internal-muc.{domain}"),
                     modules: owned(&["muc_hide_all", "muc_filter_access", "muc_password_whitelist"]),
                     lobby: None,
+                    audience: None,
                     policy: Policy { admitted: vec![auth], ..Policy::default() },
                     tenants: BTreeMap::new(),
                 },
@@ -190,6 +205,7 @@ impl Table {
                     domain: lobby,
                     modules: owned(&["muc_hide_all", "muc_max_occupants", "muc_rate_limit"]),
                     lobby: None,
+                    audience: None,
                     policy: Policy::default(),
                     tenants: BTreeMap::new(),
                 },
@@ -227,6 +243,7 @@ impl Table {
             }
         }
         self.check_lobbies()?;
+        self.check_audiences()?;
         let mut pairs = HashSet::new();
         for c in &self.components {
             known(&c.domain, std::slice::from_ref(&c.module), &modules::components())?;
@@ -266,6 +283,36 @@ impl Table {
         }
     }
 
+    fn check_audiences(&self) -> Result<(), TableError> {
+        let mut taken = HashSet::new();
+        for host in &self.rooms {
+            let Some(audience) = &host.audience else { continue };
+            let users = audience::of_viewers(audience);
+            let why = match self.rooms.iter().find(|r| r.domain == *audience) {
+                None => "where no rooms are",
+                Some(r) if r.audience.is_some() || r.lobby.is_some() => {
+                    "which is watched itself, or has a lobby"
+                }
+                Some(_) if self.is_lobby(audience) => "which is a lobby",
+                Some(_) if self.rooms.first().is_some_and(|r| r.domain == *audience) => {
+                    "where the meetings are"
+                }
+                Some(_) if !taken.insert(audience) => "which is that of others",
+                Some(_) if !self.users.iter().any(|u| u.domain == users && u.public) => {
+                    "and no host with users has the name behind its first label, where viewers log in"
+                }
+                Some(_) => continue,
+            };
+            return Err(TableError::Audience { rooms: host.domain.clone(), audience: audience.clone(), why });
+        }
+        Ok(())
+    }
+
+    /// The rooms of which this domain has the audience.
+    pub(crate) fn watched_from(&self, domain: &str) -> Option<&RoomsHost> {
+        self.rooms.iter().find(|r| r.audience.as_deref() == Some(domain))
+    }
+
     /// Whether these rooms are those where people wait for others.
     pub(crate) fn is_lobby(&self, domain: &str) -> bool {
         self.rooms.iter().any(|r| r.lobby.as_deref() == Some(domain))
@@ -296,10 +343,10 @@ impl Table {
     pub fn rename(&mut self, from: &str, to: &str) {
         let users = self.users.iter_mut().map(|h| &mut h.domain);
         let components = self.components.iter_mut().flat_map(|c| [&mut c.domain, &mut c.rooms]);
-        let rooms = self
-            .rooms
-            .iter_mut()
-            .flat_map(|h| std::iter::once(&mut h.domain).chain(&mut h.lobby).chain(&mut h.policy.admitted));
+        let rooms = self.rooms.iter_mut().flat_map(|h| {
+            let others = (&mut h.lobby).into_iter().chain(&mut h.audience).chain(&mut h.policy.admitted);
+            std::iter::once(&mut h.domain).chain(others)
+        });
         for name in users.chain(components).chain(rooms).filter(|name| *name == from) {
             to.clone_into(name);
         }
@@ -334,6 +381,51 @@ impl Table {
             resume: RESUME,
             public: true,
         });
+    }
+
+    /// With an audience for the meetings: at most `most` people watch one of them. `domain`: where they log in, `v0.meet.jitsi`.
+    pub fn add_audience(&mut self, domain: &str, prefix: &str, most: Option<usize>) {
+        let (Some(main), Some(meetings)) = (self.users.first(), self.rooms.first_mut()) else { return };
+        let rooms = format!("{prefix}.{domain}");
+        let base = main.domain.clone();
+        meetings.audience = Some(rooms.clone());
+        let mut named = owned(AUDIENCE);
+        let login = match &main.login {
+            // Viewers have no accounts of their own.
+            Login::Anonymous | Login::Accounts => Login::Anonymous,
+            Login::Token(rules) => {
+                named.push(modules::TOKEN_VERIFICATION.to_owned());
+                Login::Token(Arc::clone(rules))
+            }
+        };
+        let policy = Policy { max_participants: most, ..meetings.policy.clone() };
+        let (of_meetings, resume) = (meetings.domain.clone(), main.resume);
+        self.users.push(UsersHost {
+            domain: domain.to_owned(),
+            login,
+            mechanisms: Vec::new(),
+            modules: owned(OF_VIEWERS),
+            resume,
+            public: true,
+        });
+        self.rooms.push(RoomsHost {
+            domain: rooms.clone(),
+            modules: named,
+            lobby: None,
+            audience: None,
+            policy,
+            tenants: BTreeMap::new(),
+        });
+        for (domain, module, rooms) in [
+            (format!("visitors.{base}"), "visitors_component", of_meetings),
+            (format!("metadata.{domain}"), "room_metadata_component", rooms.clone()),
+            (format!("polls.{domain}"), "polls_component", rooms),
+        ] {
+            let wanted = module == "visitors_component" || self.components.iter().any(|c| c.module == module);
+            if wanted {
+                self.components.push(ComponentHost { domain, module: module.to_owned(), rooms });
+            }
+        }
     }
 
     /// Without a lobby for the meetings.
@@ -392,6 +484,10 @@ impl Login {
     }
 }
 
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|n| (*n).to_owned()).collect()
+}
+
 fn known(host: &str, named: &[String], known: &[&str]) -> Result<(), TableError> {
     match named.iter().find(|m| !known.contains(&m.as_str())) {
         Some(module) => {
@@ -416,6 +512,22 @@ const MAIN: &[&str] = &[
     "conference_duration",
     "muc_lobby_rooms",
     "filter_direct_messages",
+];
+
+/// What the host has where viewers log in.
+const OF_VIEWERS: &[&str] =
+    &["features_identity", "jiconop", "bosh", "websocket", "smacks", "filter_direct_messages"];
+
+/// What the rooms have from where people watch; as in the meetings, and upstream's `fmuc`, which makes it an audience.
+const AUDIENCE: &[&str] = &[
+    "fmuc",
+    "muc_hide_all",
+    "muc_meeting_id",
+    "muc_domain_mapper",
+    "muc_resource_validate",
+    "muc_max_occupants",
+    "muc_rate_limit",
+    "filter_messages",
 ];
 
 /// What it names in the meetings; those that wait for an option of the policy are always there.

@@ -1,28 +1,46 @@
 //! Upstream's `muc_domain_mapper` (xmpp-server §4.13): addresses as clients write them in, as rooms are stored
 //! out, and back. `room@muc.<tenant>.meet.jitsi` is stored as `[tenant]room@muc.meet.jitsi`.
 
-use jitsi_xmpp::room::{self, RoomDomains, RoomError, Tenant};
+use jitsi_xmpp::room::{self, RoomAddress, RoomDomains, RoomError, Tenant};
 use jitsi_xmpp::{BareJid, Jid};
 
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::room::audience;
 
 /// Where the meetings are.
 pub(crate) fn domains(config: &Config) -> RoomDomains<'_> {
     RoomDomains::new(config.domain(), config.muc_domain(), config.tenants)
 }
 
+/// The same of those from where people watch.
+fn watched_from(config: &Config) -> Option<RoomDomains<'_>> {
+    let muc = config.hosts.rooms.first()?.audience.as_deref()?;
+    Some(RoomDomains::new(audience::of_viewers(muc), muc, config.tenants))
+}
+
+/// Both.
+pub(crate) fn all_domains(config: &Config) -> impl Iterator<Item = RoomDomains<'_>> {
+    std::iter::once(domains(config)).chain(watched_from(config))
+}
+
+/// Those in which a stored room is.
+fn domains_of<'a>(config: &'a Config, stored: &BareJid) -> RoomDomains<'a> {
+    all_domains(config).find(|d| d.muc() == stored.domain()).unwrap_or_else(|| domains(config))
+}
+
 /// The address under which things are stored. An address that comes from outside in the stored spelling is refused:
 /// a room has one address.
 pub(crate) fn stored(config: &Config, jid: Jid) -> Result<Jid, RoomError> {
-    let domains = domains(config);
     // Exact local names win over the pattern.
-    if domains.label(jid.domain()).is_none() || config.hosts.has(jid.domain()) {
-        let stored = jid.node().is_some_and(room::is_stored_spelling) && jid.domain() == config.muc_domain();
+    let found = all_domains(config).find(|d| d.label(jid.domain()).is_some());
+    let Some(domains) = found.filter(|_| !config.hosts.has(jid.domain())) else {
+        let meeting = all_domains(config).any(|d| d.muc() == jid.domain());
+        let stored = meeting && jid.node().is_some_and(room::is_stored_spelling);
         return if stored { Err(RoomError::StoredSpelling) } else { Ok(jid) };
-    }
+    };
     if jid.node().is_none() {
-        return Ok(Jid::new(None, config.muc_domain(), jid.resource())?);
+        return Ok(Jid::new(None, domains.muc(), jid.resource())?);
     }
     let room = domains.stored(&domains.read(&jid)?)?;
     match jid.resource() {
@@ -46,14 +64,19 @@ pub(crate) fn meant(config: &Config, identity: &Identity) -> Option<BareJid> {
     Some(stored(config, Jid::new(Some(room), &domain, None).ok()?).ok()?.to_bare())
 }
 
+/// The address of a stored room.
+pub(crate) fn address(config: &Config, room: &BareJid) -> Option<RoomAddress> {
+    domains_of(config, room).from_stored(room).ok()
+}
+
 /// The tenant of a stored room.
 pub(crate) fn of_room(config: &Config, room: &BareJid) -> Option<Tenant> {
-    domains(config).from_stored(room).ok()?.tenant().cloned()
+    address(config, room)?.tenant().cloned()
 }
 
 /// The address of a stored room as clients see it.
 pub(crate) fn shown(config: &Config, room: &BareJid) -> String {
-    let domains = domains(config);
+    let domains = domains_of(config, room);
     let shown = domains.from_stored(room).and_then(|r| domains.shown(&r));
     shown.map_or_else(|_| room.as_str().to_owned(), |r| r.as_str().to_owned())
 }

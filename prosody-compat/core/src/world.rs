@@ -20,6 +20,7 @@ use crate::kept::{Kept, Share, TooMuch};
 use crate::limits::pace;
 use crate::outbox::Outgoing;
 use crate::output::{AccountQuestion, Answer, ConnId, Frame, Output, Question, QuestionId};
+use crate::room::Room;
 use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
 use crate::stream::sm::Ask;
@@ -56,6 +57,33 @@ pub(crate) enum Effect {
         /// Why, as clients show it.
         reason: &'static str,
     },
+    /// Something is done in another room, if it is there.
+    Elsewhere {
+        /// Where.
+        room: BareJid,
+        /// What.
+        act: Act,
+    },
+    /// Somebody who watches said something to all: those who meet hear it first.
+    Heard {
+        /// From where.
+        audience: BareJid,
+        /// Who.
+        by: Sender,
+        /// What, as it was sent.
+        said: Box<Element>,
+    },
+    /// The same, to one who meets.
+    Whispered {
+        /// From where.
+        audience: BareJid,
+        /// Who.
+        by: Sender,
+        /// To whom.
+        nick: Box<str>,
+        /// What, as it was sent.
+        said: Box<Element>,
+    },
     /// Somebody who waits was let in, or turned away: the meeting is told.
     Answered {
         /// The meeting.
@@ -66,6 +94,9 @@ pub(crate) enum Effect {
         whom: Knocked,
     },
 }
+
+/// What is done in a room that is not at hand.
+pub(crate) type Act = Box<dyn FnOnce(&mut Room, &mut World) + Send>;
 
 /// Somebody who waited in a lobby.
 pub(crate) enum Knocked {
@@ -130,6 +161,15 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// Does something in another room, once the stanza or timer at hand is done with.
+    pub(crate) fn elsewhere(
+        &mut self,
+        room: &BareJid,
+        act: impl FnOnce(&mut Room, &mut Self) + Send + 'static,
+    ) {
+        self.effects.push_back(Effect::Elsewhere { room: room.clone(), act: Box::new(act) });
+    }
+
     /// Sends a stanza to one session; kept for it while it waits to be resumed.
     pub(crate) fn deliver(&mut self, to: SessionId, stanza: &Outgoing) {
         let Some(s) = self.sessions.get_mut(to) else { return };

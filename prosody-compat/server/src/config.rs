@@ -47,6 +47,12 @@ pub struct Raw {
     pub login: Option<bool>,
     /// `XMPP_GUEST_DOMAIN`, with `ENABLE_GUESTS`: where they come in without one; none.
     pub guest_domain: Option<String>,
+    /// With `ENABLE_VISITORS`, `v0.` and `VISITORS_XMPP_DOMAIN`: where people log in who only watch; none.
+    pub viewers_domain: Option<String>,
+    /// `VISITORS_MAX_VISITORS_PER_NODE`: so many watch one meeting; absent: no bound but the server's.
+    pub max_viewers: Option<usize>,
+    /// Who watches and raises a hand comes in. On.
+    pub viewers_come_in: Option<bool>,
     /// `XMPP_HIDDEN_DOMAIN`, for recorders; none.
     pub hidden_domain: Option<String>,
     /// Where XMPP over TCP is listened for; absent: nowhere.
@@ -279,6 +285,13 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
     if let Some(policy) = core.policy_mut() {
         policy.max_participants = raw.max_participants;
         policy.strict_nicks = raw.strict_nicks.unwrap_or_default();
+        policy.viewers_come_in = raw.viewers_come_in.unwrap_or(true);
+    }
+    // Last: what holds in the meetings holds there.
+    if let Some(viewers) = &raw.viewers_domain {
+        host("viewers_domain", viewers)?;
+        let prefix = core.muc_domain().split('.').next().unwrap_or_default().to_owned();
+        core.hosts.add_audience(&viewers.to_lowercase(), &prefix, raw.max_viewers);
     }
     Ok(core)
 }

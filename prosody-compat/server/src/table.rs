@@ -100,6 +100,8 @@ pub struct RawRooms {
     pub modules: Vec<String>,
     /// The domain, also of a host with rooms, where strangers wait for these. None.
     pub lobby: Option<String>,
+    /// The same, from where people watch these. None.
+    pub audience: Option<String>,
     /// What holds in its rooms.
     #[serde(default)]
     pub policy: RawPolicy,
@@ -148,6 +150,8 @@ pub struct RawPolicy {
     pub tokens_lift_max_messages: Option<bool>,
     /// Joins a second of a room, where `muc_rate_limit` is named; at least one.
     pub joins_per_second: Option<NonZeroU32>,
+    /// Who watches and raises a hand comes in. Yes.
+    pub viewers_come_in: Option<bool>,
     /// Most people that one listens to in another language.
     pub max_translations: Option<usize>,
     /// Most calls to telephones, at once of one person and within a minute of one session, where `filter_iq_rayo` is named.
@@ -260,6 +264,7 @@ fn rooms_host(raw: RawRooms) -> Result<RoomsHost, ConfigError> {
         domain: domain(&raw.domain)?,
         modules: raw.modules,
         lobby: raw.lobby.as_deref().map(domain).transpose()?,
+        audience: raw.audience.as_deref().map(domain).transpose()?,
         tenants: tenants
             .map(|(name, p)| Ok::<_, ConfigError>((name, p.over(policy.clone())?)))
             .collect::<Result<_, _>>()?,
@@ -295,6 +300,7 @@ impl RawPolicy {
             max_messages: self.max_messages.or(base.max_messages),
             tokens_lift_max_messages: self.tokens_lift_max_messages.unwrap_or(base.tokens_lift_max_messages),
             joins_per_second: self.joins_per_second.or(base.joins_per_second),
+            viewers_come_in: self.viewers_come_in.unwrap_or(base.viewers_come_in),
             max_translations: self.max_translations.or(base.max_translations),
             max_outgoing_calls: self.max_outgoing_calls.or(base.max_outgoing_calls),
         })
@@ -329,6 +335,9 @@ pub fn sample(table: &Table) -> String {
         let _ = writeln!(out, "# modules = {}", list(&host.modules));
         if let Some(lobby) = &host.lobby {
             let _ = writeln!(out, "# lobby = {lobby:?}");
+        }
+        if let Some(audience) = &host.audience {
+            let _ = writeln!(out, "# audience = {audience:?}");
         }
         let p = &host.policy;
         let addresses = |all: &[Jid]| all.iter().map(|a| a.as_str().to_owned()).collect::<Vec<_>>();

@@ -21,6 +21,13 @@ fn joined(room: &mut Room, world: &mut World, _: &Sender, _: &str) {
     }
 }
 
+/// It began for who watches it when it did for who meets.
+pub(super) fn share(meeting: &Room, audience: &mut Room) {
+    if let Some(Began(at)) = meeting.slots.get::<Began>() {
+        audience.slots.put(Began(*at));
+    }
+}
+
 /// When that was.
 pub(super) fn began(room: &Room) -> Option<String> {
     room.slots.get::<Began>().map(|b| b.0.to_string())

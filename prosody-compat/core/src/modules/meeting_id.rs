@@ -40,7 +40,16 @@ fn create(_: &World, room: &BareJid, attempt: &Attempt) -> Verdict {
 }
 
 fn created(room: &mut Room, world: &mut World) {
-    room.slots.put(Meeting { id: world.entropy.uuid(), focus_was_in: false });
+    if room.slots.get::<Meeting>().is_none() {
+        room.slots.put(Meeting { id: world.entropy.uuid(), focus_was_in: false });
+    }
+}
+
+/// Whoever watches a meeting is in that meeting.
+pub(super) fn share(meeting: &Room, audience: &mut Room) {
+    if let Some(m) = meeting.slots.get::<Meeting>() {
+        audience.slots.put(Meeting { id: m.id.clone(), focus_was_in: false });
+    }
 }
 
 fn join(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {

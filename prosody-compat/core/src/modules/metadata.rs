@@ -45,6 +45,10 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     // compat: what upstream's handler takes as handled is not answered, all else is nobody's
     // (test: compat_metadata_is_silent_where_upstream_is).
     let refuse = || Err(StanzaError::new(Condition::ServiceUnavailable));
+    if room.watches().is_some() {
+        // Of the meeting, and set there.
+        return refuse();
+    }
     let Some(payload) = c.message.child("room_metadata", ns::JITMEET) else { return Ok(()) };
     let text = payload.text();
     if text.is_empty() || payload.attr("room").is_none() {
@@ -152,6 +156,26 @@ fn tell(room: &Room, world: &mut World) {
         .collect();
     for (id, is_admin) in recipients {
         world.deliver(id, if is_admin { &admin } else { &ordinary });
+    }
+    if let (Some(audience), Some(known)) = (&room.audience, room.slots.get::<Metadata>()) {
+        let known: Vec<(Box<str>, Box<str>)> =
+            known.0.iter().map(|(key, e)| (key.clone(), e.json.clone())).collect();
+        world.elsewhere(&audience.jid, move |audience, world| {
+            let copy = known.into_iter().map(|(key, json)| (key, Entry { json, _share: Kept::ours() }));
+            audience.slots.put(Metadata(copy.collect()));
+            tell(audience, world);
+        });
+    }
+}
+
+/// Whoever watches is told what those are told who meet.
+pub(super) fn share(meeting: &Room, audience: &mut Room) {
+    if let Some(known) = meeting.slots.get::<Metadata>() {
+        let copy = known
+            .0
+            .iter()
+            .map(|(key, e)| (key.clone(), Entry { json: e.json.clone(), _share: Kept::ours() }));
+        audience.slots.put(Metadata(copy.collect()));
     }
 }
 

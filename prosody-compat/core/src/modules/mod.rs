@@ -5,6 +5,7 @@
 
 mod admission;
 mod allowners;
+mod audience;
 mod audio_translation;
 mod av_moderation;
 mod basics;
@@ -57,9 +58,11 @@ pub(crate) mod test_observer;
 mod token_affiliation;
 mod token_verification;
 mod turncredentials_http;
+pub(crate) mod visitors;
 mod waiting;
 
 use crate::module::Module;
+use crate::room::Room;
 #[cfg(feature = "test-observer")]
 pub(crate) use audio_translation::observed as observed_translations;
 #[cfg(feature = "test-observer")]
@@ -90,6 +93,9 @@ pub(crate) static ROOMS: &[&Module] = &[
     &meeting_id::MODULE,
     &region::MODULE,
     &admission::CREATION,
+    &audience::MODULE,
+    &audience::LANGUAGES,
+    &visitors::MODULE,
     &reservations::MODULE,
     // Before whoever has a token becomes more than a member.
     &lobby::MODULE,
@@ -140,6 +146,13 @@ pub(crate) static USERS: &[&Module] = &[
     &system_chat_message::MODULE,
     &turncredentials_http::MODULE,
 ];
+
+/// A meeting is watched from now on: what its modules know that those of the audience's room have to know.
+pub(crate) fn share(meeting: &Room, audience: &mut Room) {
+    meeting_id::share(meeting, audience);
+    conference_duration::share(meeting, audience);
+    metadata::share(meeting, audience);
+}
 
 /// Upstream's modules whose work the server does anyway: naming them changes nothing.
 const ALWAYS: &[&str] = &[

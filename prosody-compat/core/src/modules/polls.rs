@@ -83,6 +83,8 @@ struct Polls {
     votes: usize,
     /// All of it as a newcomer gets it; `None` after a change.
     told: Option<Outgoing>,
+    /// The same as from where it is watched.
+    told_there: Option<Outgoing>,
 }
 
 fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), StanzaError> {
@@ -95,6 +97,9 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     }
     let bad = || StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify);
     let said: Said = serde_json::from_str(&json).map_err(|_| bad())?;
+    if let Some(meeting) = room.watches().cloned() {
+        return vote_from_audience(room, world, c, said, &meeting);
+    }
     let by = Person { nick: c.nick.to_owned(), name: room.occupant(c.nick).and_then(|o| o.display_name()) };
     let told = match said {
         Said::NewPoll { r#type: Kind::Polls, poll_id, question, answers } if !answers.is_empty() => {
@@ -111,8 +116,45 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
         }
         Said::NewPoll { .. } => return Err(bad()),
     };
+    tell(room, world, told);
+    Ok(())
+}
+
+/// Everybody hears it, also who watches.
+fn tell(room: &Room, world: &mut World, told: Value) {
     let from = world.component(room.host, NAME);
     push::to_all(room, world, &from, &told);
+    if let Some(audience) = &room.audience {
+        world.elsewhere(&audience.jid, move |audience, world| {
+            let from = world.component(audience.host, NAME);
+            push::to_all(audience, world, &from, &told);
+        });
+    }
+}
+
+/// Who watches votes with those who meet, and asks nothing.
+fn vote_from_audience(
+    audience: &Room,
+    world: &mut World,
+    c: &Command<'_>,
+    said: Said,
+    meeting: &BareJid,
+) -> Result<(), StanzaError> {
+    let Said::AnswerPoll { r#type: Kind::Polls, poll_id, answers } = said else {
+        // compat: upstream's text (test: compat_who_watches_votes_and_asks_nothing).
+        let text = "Poll cannot be created by visitor node";
+        return Err(StanzaError::new(Condition::NotAllowed).with_text(text));
+    };
+    let name = audience.occupant(c.nick).and_then(|o| o.display_name());
+    let by = Person { nick: c.nick.to_owned(), name };
+    let (sender, message) = (c.sender.clone(), c.message.clone());
+    world.elsewhere(meeting, move |meeting, world| {
+        match answer(meeting, world, &sender, &poll_id, answers, by) {
+            Ok(Some(told)) => tell(meeting, world, told),
+            Ok(None) => {}
+            Err(error) => world.refuse(&sender, &message, &error, None),
+        }
+    });
     Ok(())
 }
 
@@ -136,7 +178,7 @@ fn create(room: &mut Room, world: &World, sender: &Sender, poll: Poll) -> Result
         "type": "polls", "command": "new-poll", "pollId": poll.id, "question": poll.question,
         "answers": answers, "senderId": poll.by.nick,
     });
-    polls.told = None;
+    (polls.told, polls.told_there) = (None, None);
     polls.all.push(poll);
     Ok(told)
 }
@@ -176,19 +218,38 @@ fn answer(
         push::add(&mut told, "senderName", name.clone());
     }
     poll.votes.insert(sender.bare.clone(), Vote { by, answers, _share: share });
-    polls.told = None;
+    (polls.told, polls.told_there) = (None, None);
     Ok(Some(told))
 }
 
 /// A newcomer gets all polls with all votes.
 fn joined(room: &mut Room, world: &mut World, sender: &Sender, _: &str) {
     let from = world.component(room.host, NAME);
+    if let Some(meeting) = room.watches() {
+        let viewer = sender.id;
+        return world.elsewhere(meeting, move |meeting, world| {
+            let Some(polls) = meeting.slots.get_mut::<Polls>().filter(|p| !p.all.is_empty()) else { return };
+            if polls.told_there.is_none() {
+                polls.told_there = Some(all(polls, &from));
+            }
+            if let Some(told) = &polls.told_there {
+                world.deliver(viewer, told);
+            }
+        });
+    }
     let Some(polls) = room.slots.get_mut::<Polls>().filter(|p| !p.all.is_empty()) else { return };
-    let told = polls.told.get_or_insert_with(|| {
-        let all: Vec<Value> = polls.all.iter().map(shown).collect();
-        push::message(&from, &json!({"type": "polls", "command": "old-polls", "polls": all}))
-    });
-    world.deliver(sender.id, told);
+    if polls.told.is_none() {
+        polls.told = Some(all(polls, &from));
+    }
+    if let Some(told) = &polls.told {
+        world.deliver(sender.id, told);
+    }
+}
+
+/// All polls as a newcomer gets them.
+fn all(polls: &Polls, from: &str) -> Outgoing {
+    let all: Vec<Value> = polls.all.iter().map(shown).collect();
+    push::message(from, &json!({"type": "polls", "command": "old-polls", "polls": all}))
 }
 
 fn shown(poll: &Poll) -> Value {

@@ -56,7 +56,7 @@ fn check(world: &World, address: &BareJid, sender: &Sender, room: Option<&Room>)
     let Some(rules) = world.hosts.token_rules(sender.identity.host) else {
         return Err(RoomRefusal::AuthenticationRequired);
     };
-    let address = tenants::domains(&world.config).from_stored(address).ok();
+    let address = tenants::address(&world.config, address);
     let open = room.and_then(|r| metadata::get(r, "allowUnauthenticatedAccess"));
     let place = Place {
         address: address.as_ref(),

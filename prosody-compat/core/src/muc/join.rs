@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, Condition, Element, StanzaError, ns};
 
+use super::audience;
 use super::presence::{self, Change};
 use super::turn::{Muc, Turn};
 use crate::counters::Counter;
@@ -16,7 +17,7 @@ use crate::room::history::Wanted;
 use crate::room::rank::Affiliation;
 use crate::room::said::{Said, display_name};
 use crate::room::waiting::Turns;
-use crate::room::{Occupant, OccupantSession, Room, waiting};
+use crate::room::{FOCUS_NICK, Occupant, OccupantSession, Room, waiting};
 use crate::stanza::NOT_IN;
 use crate::world::{Sender, World};
 
@@ -73,6 +74,9 @@ fn create(muc: &mut Muc<'_>, host: HostId, room_jid: &BareJid, attempt: &Attempt
         return false;
     }
     let policy = def.policy_of(&muc.world.config, room_jid).clone();
+    if let Some(meetings) = &def.watches {
+        return audience::open(muc, host, room_jid, meetings, policy, attempt);
+    }
     let mut room = Room::new(&muc.world.config, room_jid.clone(), host, policy);
     room.affiliate(&attempt.sender.bare, Affiliation::Owner, muc.world.config.limits.max_affiliations);
     muc.rooms.insert(muc.world, room);
@@ -131,7 +135,7 @@ fn admit(t: &mut Turn<'_>, attempt: Attempt, created: bool) {
             (o.said, o.share, o.name) = (said, share, name);
         }
     } else {
-        let role = t.room.affiliation(&t.world.config, &sender.bare).role();
+        let role = t.room.role_of(&t.world.config, &sender.bare);
         // What newcomers see of it is made below, before there can be one.
         let seen = Outgoing::presence(Bytes::new());
         let (nick, bare, sessions) = (nick.clone(), sender.bare.clone(), vec![session]);
@@ -161,7 +165,17 @@ pub(super) fn again(t: &mut Turn<'_>, sender: &Sender, nick: &str, e: Element, b
 }
 
 fn show_others(t: &mut Turn<'_>, to: &Sender, nick: &str) {
-    let moderator = t.room.affiliation(&t.world.config, &to.bare).role().is_moderator();
+    let moderator = t.room.role_of(&t.world.config, &to.bare).is_moderator();
+    if t.room.watches().is_some() && !moderator {
+        // Nobody else who watches.
+        if let Some(focus) = t.room.occupant(FOCUS_NICK) {
+            t.world.deliver(to.id, &focus.seen);
+        }
+        for presence in t.room.on_stage() {
+            t.world.deliver(to.id, presence);
+        }
+        return;
+    }
     for o in t.room.occupants().filter(|o| *o.nick != *nick) {
         if t.room.shows(&t.world.config, &to.bare, &o.bare) {
             t.world.deliver(to.id, o.seen_by(moderator));
@@ -172,7 +186,7 @@ fn show_others(t: &mut Turn<'_>, to: &Sender, nick: &str) {
 /// History, then the subject, which ends the join (XEP-0045 §7.2.15). compat: in a lobby there is neither (test:
 /// compat_who_knocks_sees_itself_and_moderators_see_it).
 fn replay(room: &Room, world: &mut World, sender: &Sender, wanted: Wanted) {
-    if room.kind != Kind::Meeting {
+    if matches!(room.kind, Kind::LobbyOf(_)) {
         return;
     }
     for message in room.history.replay(world.now, wanted) {

@@ -3,7 +3,7 @@
 use jitsi_xmpp::{BareJid, Element};
 
 use super::turn::Muc;
-use super::{join, leave, lobby};
+use super::{audience, join, leave, lobby};
 use crate::counters::Counter;
 use crate::module::Module;
 use crate::output::{Answer, QuestionId};
@@ -20,6 +20,15 @@ pub(crate) fn carry_out(muc: &mut Muc<'_>) {
             Effect::Release { room, reason } => join::release(muc, &room, reason),
             Effect::OpenLobby { room } => lobby::open(muc, &room),
             Effect::CloseLobby { lobby, next, reason } => lobby::close(muc, &lobby, next, reason),
+            Effect::Elsewhere { room, act } => {
+                if let Some(room) = muc.rooms.get_mut(&room) {
+                    act(room, muc.world);
+                }
+            }
+            Effect::Heard { audience, by, said } => audience::heard(muc, &audience, &by, *said),
+            Effect::Whispered { audience, by, nick, said } => {
+                audience::whispered(muc, &audience, &by, &nick, *said);
+            }
             Effect::Answered { room, by, whom } => lobby::answered(muc, &room, by, &whom),
         }
     }

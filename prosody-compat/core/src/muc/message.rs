@@ -2,8 +2,8 @@
 
 use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError, ns};
 
-use super::invite;
 use super::turn::{Muc, Turn};
+use super::{audience, invite};
 use crate::counters::Counter;
 use crate::kept::Kept;
 use crate::module::Relay;
@@ -36,7 +36,8 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nic
 fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), StanzaError> {
     let own = t.room.occupant_of(sender.id).ok_or_else(not_in)?;
     let (nick, role) = (own.nick.clone(), own.role);
-    if role < Role::Participant {
+    let watches = t.room.watches().is_some();
+    if role < Role::Participant && !watches {
         let text = "You do not currently have permission to speak in this chat";
         return Err(StanzaError::new(Condition::Forbidden).with_text(text));
     }
@@ -57,6 +58,9 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
     }
     if last_word(t, sender, &mut e)? == Relay::Drop {
         return Ok(());
+    }
+    if watches {
+        return audience::said(t, sender, e);
     }
     e.remove_attr("to");
     e.set_attr("from", t.room.occupant_jid(&nick));
@@ -79,16 +83,18 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
             );
         }
         kept.push(delay(t.room, t.world));
+        audience::keep(t.room, t.world, sender, &nick, &kept);
         let most = (&t.world.config.limits).into();
         let author = Some(&sender.bare);
         t.room.history.keep(t.world.now, author, kept, most, |bytes| t.world.keeps(sender, bytes));
     }
+    audience::repeat(t.room, t.world, &nick, &e);
     t.room.say(t.world, &sender.bare, &Outgoing::new(e));
     Ok(())
 }
 
 /// The rules that count what the others let through.
-fn last_word(t: &mut Turn<'_>, sender: &Sender, e: &mut Element) -> Result<Relay, StanzaError> {
+pub(super) fn last_word(t: &mut Turn<'_>, sender: &Sender, e: &mut Element) -> Result<Relay, StanzaError> {
     for rule in t.modules.iter().filter_map(|m| m.last) {
         if rule(t.room, t.world, sender, e)? == Relay::Drop {
             t.world.counters.add(Counter::RuleDropped);
@@ -131,13 +137,14 @@ fn subject(
         .with_opt_attr("from", e.attr("from"))
         .with_child(Element::inherit("subject").with_text(text));
     replayed.push(delay(room, world));
+    audience::subject(room, world, &e, &replayed);
     let live = Outgoing::new(e);
     room.say(world, &sender.bare, &live);
     room.subject = Some(Subject { replayed: Outgoing::new(replayed) });
     Ok(())
 }
 
-fn delay(room: &Room, world: &World) -> Element {
+pub(super) fn delay(room: &Room, world: &World) -> Element {
     Element::new("delay", ns::DELAY)
         .with_attr("from", room.shown())
         .with_attr("stamp", world.clock.stamp(world.now))
@@ -145,6 +152,11 @@ fn delay(room: &Room, world: &World) -> Element {
 
 /// To one occupant.
 fn private(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) -> Result<(), StanzaError> {
+    if t.room.watches().is_some()
+        && let Some(told) = audience::private(t, sender, nick, &e)
+    {
+        return told;
+    }
     let own = t.room.occupant_of(sender.id).ok_or_else(not_in)?;
     if e.attr("type") == Some("groupchat") {
         return Err(StanzaError::new(Condition::BadRequest).with_type(ErrorType::Modify));

@@ -3,6 +3,7 @@
 
 mod admin;
 mod affiliations;
+mod audience;
 mod disco;
 mod invite;
 mod iq_relay;

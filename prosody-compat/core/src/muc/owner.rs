@@ -3,9 +3,9 @@
 
 use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, Sensitive, StanzaError, ns};
 
-use super::leave;
 use super::presence::Change;
 use super::turn::{Muc, Turn};
+use super::{audience, leave};
 use crate::outbox::Outgoing;
 use crate::room::beside::Kind;
 use crate::room::form::field;
@@ -25,7 +25,9 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
         t.world.answer(sender, e, Some(Element::new("query", ns::MUC_OWNER).with_child(form)));
         return;
     }
-    if t.room.kind != Kind::Meeting {
+    // Of a room from where people watch the focus fills in the form, as of each that it makes.
+    let by_role = t.room.watches().is_some() && sender.identity.admin;
+    if t.room.kind != Kind::Meeting && !by_role {
         // It is as its meeting wants it.
         let error = StanzaError::new(Condition::NotAllowed).with_type(ErrorType::Cancel);
         t.world.refuse(sender, e, &error, Some(t.room.shown()));
@@ -53,6 +55,7 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
                 if changed {
                     announce(&mut t);
                 }
+                audience::settings(t.room, t.world);
                 muc.sweep(room_jid);
             }
             Err(error) => t.world.refuse(sender, e, &error, Some(t.room.shown())),

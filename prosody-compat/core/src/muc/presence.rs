@@ -6,6 +6,7 @@
 use jitsi_xmpp::xml::Node;
 use jitsi_xmpp::{Element, ns};
 
+use super::audience;
 use super::turn::Turn;
 use crate::counters::Counter;
 use crate::limits::Limits;
@@ -110,6 +111,20 @@ fn masked(t: &Turn<'_>, occupant: &Occupant, change: &Change) -> Option<Outgoing
     Some(Said::new(&said).with(&t.room.occupant_jid(&occupant.nick), &[x]).0)
 }
 
+/// The occupant's presence as from another address, as those see it who do not moderate.
+pub(super) fn seen_as(t: &Turn<'_>, occupant: &Occupant, from: &str) -> Outgoing {
+    let masks = t.modules.iter().filter_map(|m| m.mask).filter(|_| t.room.policy.hide_names);
+    let masks: Vec<fn(&mut Element)> = masks.collect();
+    let masked = Some(&masks).filter(|m| !m.is_empty()).and_then(|masks| {
+        let mut said = occupant.said.read()?;
+        masks.iter().for_each(|mask| mask(&mut said));
+        Some(Said::new(&said))
+    });
+    let affiliation = t.room.affiliation(&t.world.config, &occupant.bare);
+    let x = x(items(occupant, affiliation, occupant.role), &Change::default(), Reader::Others);
+    masked.as_ref().unwrap_or(&occupant.said).with(from, &[x]).0
+}
+
 /// Refreshes what newcomers see of an occupant and tells everybody; its own sessions last.
 pub(crate) fn announce(t: &mut Turn<'_>, nick: &str, change: &Change) {
     let Some(o) = t.room.occupant(nick) else { return };
@@ -125,6 +140,7 @@ pub(crate) fn announce(t: &mut Turn<'_>, nick: &str, change: &Change) {
     if let Some(o) = t.room.occupant_mut(nick) {
         (o.seen, o.said, o.masked) = (kept, said, masked);
     }
+    audience::show(t, nick);
     tell_itself(t, nick, change);
 }
 
@@ -166,11 +182,19 @@ pub(crate) fn announce_gone(
         Outgoing::new(e)
     };
     let told = build(Reader::Others);
-    room.tell_of_going(world, &told);
+    room.tell_of_going(world, &gone.bare, &told);
+    audience::hide(room, world, gone);
     let own = build(Reader::Itself);
     for s in &gone.sessions {
         world.deliver(s.id, &own);
     }
+}
+
+/// How those are told of it who watch: without what it said last, which may name it.
+pub(super) fn gone_from(gone: &Occupant, from: &str) -> Outgoing {
+    let x = x(items(gone, Affiliation::None, Role::None), &Change::default(), Reader::Others);
+    let presence = Element::new("presence", ns::CLIENT).with_attr("type", "unavailable");
+    Outgoing::new(presence.with_attr("from", from).with_child(x))
 }
 
 /// A presence is kept as long as its sender is in and goes to everybody who comes, so it is held to less than a stanza. What it

@@ -2,6 +2,7 @@
 
 use jitsi_xmpp::BareJid;
 
+use super::audience;
 use crate::hosts::Hosts;
 use crate::module::Module;
 use crate::room::Room;
@@ -37,7 +38,7 @@ impl Muc<'_> {
     pub(super) fn sweep(&mut self, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid).filter(|r| r.len() == 0 && r.held.is_empty()) else { return };
         match &room.kind {
-            Kind::Meeting => {
+            Kind::Meeting | Kind::AudienceOf(_) => {
                 self.take(jid);
             }
             // It ends with its meeting.
@@ -58,6 +59,7 @@ impl Muc<'_> {
     /// Takes a room out, and tells its modules.
     pub(super) fn take(&mut self, jid: &BareJid) -> Option<Room> {
         let room = self.rooms.take(self.world, jid)?;
+        audience::over(self.rooms, self.world, &room);
         for m in self.hosts.rooms(room.host).iter().flat_map(|def| def.modules.iter()) {
             if let Some(destroyed) = m.destroyed {
                 destroyed(&room, self.world);

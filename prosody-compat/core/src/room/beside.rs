@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Meeting,
     /// Where strangers wait for this meeting. It is there as long as that wants it, also when nobody is in.
     LobbyOf(BareJid),
+    /// From where people watch this meeting.
+    AudienceOf(BareJid),
 }
 
 /// A meeting's lobby.
@@ -52,7 +54,7 @@ impl Room {
     /// Whether a session of this room is one that may be told.
     pub(super) fn reaches(&self, id: SessionId, may: impl FnOnce(&BareJid) -> bool) -> bool {
         // Everywhere else everybody is told everything.
-        matches!(self.kind, Kind::Meeting) || self.occupant_of(id).is_some_and(|o| may(&o.bare))
+        !matches!(self.kind, Kind::LobbyOf(_)) || self.occupant_of(id).is_some_and(|o| may(&o.bare))
     }
 
     fn is_owned_by(&self, config: &Config, bare: &BareJid) -> bool {
@@ -62,7 +64,7 @@ impl Room {
     /// Whether `reader` sees that `of` is here, who is somebody else.
     pub(crate) fn shows(&self, config: &Config, reader: &BareJid, of: &BareJid) -> bool {
         match self.kind {
-            Kind::Meeting => true,
+            Kind::Meeting | Kind::AudienceOf(_) => true,
             Kind::LobbyOf(_) => self.is_owned_by(config, reader) && !self.is_owned_by(config, of),
         }
     }
@@ -70,7 +72,7 @@ impl Room {
     /// Whether `reader` is told when somebody goes: also of one who has become an owner since it came.
     pub(crate) fn shows_going(&self, config: &Config, reader: &BareJid) -> bool {
         match self.kind {
-            Kind::Meeting => true,
+            Kind::Meeting | Kind::AudienceOf(_) => true,
             Kind::LobbyOf(_) => self.is_owned_by(config, reader),
         }
     }
@@ -79,7 +81,7 @@ impl Room {
     /// compat_in_the_lobby_moderators_hear_and_are_heard).
     pub(crate) fn carries(&self, config: &Config, reader: &BareJid, from: &BareJid) -> bool {
         match self.kind {
-            Kind::Meeting => true,
+            Kind::Meeting | Kind::AudienceOf(_) => true,
             Kind::LobbyOf(_) => self.is_owned_by(config, reader) || self.is_owned_by(config, from),
         }
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::{BareJid, Element, ns};
 
 use crate::clock;
-use crate::kept::{Share, TooMuch};
+use crate::kept::{Kept, Share, TooMuch};
 use crate::limits::Limits;
 use crate::outbox::Outgoing;
 
@@ -102,6 +102,22 @@ impl History {
         }
     }
 
+    /// The same messages as somebody else sees them; what cannot be seen from there is left out.
+    pub(crate) fn seen_as(&self, change: impl Fn(&mut Element) -> bool) -> Self {
+        let mut copy = Self::default();
+        for entry in &self.entries {
+            let Some(mut message) = entry.message.read() else { continue };
+            if change(&mut message) {
+                let message = Outgoing::new(message);
+                let (id, author, bytes) = (entry.id.clone(), entry.author.clone(), message.len());
+                let (moderated, share, at) = (entry.moderated, Kept::ours(), entry.at);
+                copy.entries.push_back(Entry { message, id, author, moderated, bytes, share, at });
+                copy.bytes += bytes;
+            }
+        }
+        copy
+    }
+
     fn place(&self, id: &str) -> Option<usize> {
         self.entries.iter().rposition(|e| e.id.as_deref() == Some(id))
     }
@@ -173,7 +189,6 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kept::Kept;
 
     fn message(text: &str) -> Element {
         Element::new("message", ns::CLIENT).with_child(Element::inherit("body").with_text(text))

@@ -1,6 +1,7 @@
 //! One room: who is in it, who may do what, and what latecomers are told. Only state: the engine (`muc/`) changes it,
 //! modules ask it and keep theirs in its slots.
 
+pub(crate) mod audience;
 pub(crate) mod beside;
 pub(crate) mod form;
 pub(crate) mod history;
@@ -23,6 +24,7 @@ use crate::session::{IdMap, SessionId};
 use crate::slots::Slots;
 use crate::tenants;
 use crate::world::World;
+use audience::{Audience, Stage};
 use beside::{Kind, Lobby};
 use history::History;
 use rank::{Affiliation, Affiliations, Role};
@@ -97,6 +99,10 @@ pub(crate) struct Room {
     pub(crate) kind: Kind,
     /// Where strangers wait. `None`: there is none. Boxed: few have one.
     pub(crate) lobby: Option<Box<Lobby>>,
+    /// From where it is watched. `None`: nobody does.
+    pub(crate) audience: Option<Box<Audience>>,
+    /// What is seen from here, if it is an audience.
+    stage: Option<Box<Stage>>,
     pub(crate) policy: Arc<Policy>,
     /// Boxed: a map of one has places for eleven.
     occupants: BTreeMap<Box<str>, Box<Occupant>>,
@@ -123,6 +129,8 @@ impl Room {
             host,
             kind: Kind::Meeting,
             lobby: None,
+            audience: None,
+            stage: None,
             policy,
             occupants: BTreeMap::new(),
             by_session: IdMap::default(),
@@ -251,12 +259,12 @@ impl Room {
         stanza: &Outgoing,
         masked: Option<&Outgoing>,
     ) {
-        for id in &self.listeners {
-            if occupant.sessions.iter().all(|s| s.id != *id)
-                && self.reaches(*id, |reader| self.shows(&world.config, reader, &occupant.bare))
+        for id in self.told(self.is_unseen(&world.config, &occupant.bare)) {
+            if occupant.sessions.iter().all(|s| s.id != id)
+                && self.reaches(id, |reader| self.shows(&world.config, reader, &occupant.bare))
             {
-                let masked = masked.filter(|_| !self.is_moderator(*id));
-                world.deliver(*id, masked.unwrap_or(stanza));
+                let masked = masked.filter(|_| !self.is_moderator(id));
+                world.deliver(id, masked.unwrap_or(stanza));
             }
         }
     }
@@ -271,10 +279,10 @@ impl Room {
     }
 
     /// Tells those who may have seen somebody that it is gone.
-    pub(crate) fn tell_of_going(&self, world: &mut World, stanza: &Outgoing) {
-        for id in &self.listeners {
-            if self.reaches(*id, |reader| self.shows_going(&world.config, reader)) {
-                world.deliver(*id, stanza);
+    pub(crate) fn tell_of_going(&self, world: &mut World, gone: &BareJid, stanza: &Outgoing) {
+        for id in self.told(self.is_unseen(&world.config, gone)) {
+            if self.reaches(id, |reader| self.shows_going(&world.config, reader)) {
+                world.deliver(id, stanza);
             }
         }
     }

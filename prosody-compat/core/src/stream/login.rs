@@ -17,6 +17,7 @@ use crate::auth::Mechanism;
 use crate::auth::guesses::Attempt;
 use crate::connection::{Exchange, Framing, Looking, Scram, Stage, User, Waiting};
 use crate::counters::Counter;
+use crate::modules::visitors;
 use crate::output::{AccountAnswer, AccountQuestion, ConnId, Output, Proof, QuestionId};
 use crate::server::Server;
 use crate::timers::Timer;
@@ -331,7 +332,8 @@ impl Server {
         Ok(Step::Done { node: scram.node, data: Some(data), token: None })
     }
 
-    /// A fresh UUID, or the node of the session that this client is about to resume (xmpp-server §2.8).
+    /// A fresh UUID, or the node of the session that this client is about to resume (xmpp-server §2.8), or the one that was promised to
+    /// a viewer.
     fn anonymous_node(&mut self, conn: ConnId, domain: &str) -> String {
         let resumed = self
             .world
@@ -342,7 +344,11 @@ impl Server {
             .and_then(|id| self.world.sessions.get(id))
             .filter(|s| s.bare.domain() == domain)
             .and_then(|s| s.bare.node().map(str::to_owned));
-        resumed.unwrap_or_else(|| self.world.entropy.uuid())
+        let promised = self.world.conns.get(&conn).and_then(|c| c.query.custom_username.as_ref());
+        let promised = promised.map(|name| name.reveal().clone());
+        resumed
+            .or_else(|| promised.filter(|name| visitors::redeem(&self.world, name, domain)))
+            .unwrap_or_else(|| self.world.entropy.uuid())
     }
 
     fn logged_in(&mut self, conn: ConnId, node: String, data: Option<Vec<u8>>, token: Option<Arc<Claims>>) {

@@ -24,3 +24,4 @@ mod services;
 mod sharing;
 mod streams;
 mod tokens;
+mod visitors;
