@@ -48,6 +48,8 @@ pub struct Config {
     pub source_signaling_delays: Vec<(usize, Duration)>,
     /// Shared documents have names that nobody can guess (`shared-document.use-random-name`).
     pub random_pad_names: bool,
+    /// How meetings are watched. `None`: they are not.
+    pub visitors: Option<VisitorsConfig>,
     /// Published as the version of component `focus`.
     pub version: String,
 }
@@ -77,6 +79,7 @@ impl Config {
             conference_start: limits::CONFERENCE_START,
             source_signaling_delays: Vec::new(),
             random_pad_names: false,
+            visitors: None,
             version: concat!("Plausch ", env!("CARGO_PKG_VERSION")).into(),
         })
     }
@@ -85,6 +88,53 @@ impl Config {
     pub(crate) fn source_signaling_delay(&self, members: usize) -> Duration {
         let reached = self.source_signaling_delays.iter().take_while(|(from, _)| *from <= members);
         reached.last().map_or(Duration::ZERO, |(_, delay)| *delay)
+    }
+}
+
+/// How meetings are watched (focus §3.11): viewers log in at a domain of their own and are in rooms of their own.
+#[derive(Debug, Clone)]
+pub struct VisitorsConfig {
+    /// What the domain is to clients: `v0`.
+    pub vnode: String,
+    /// `v0.meet.jitsi`
+    pub domain: String,
+    /// So many meet; who comes then watches (`visitors.max-participants`).
+    pub max_participants: usize,
+    /// So many watch one meeting (`max-visitors-per-node`).
+    pub max_viewers: usize,
+    /// How often everybody is told how many do (`notification-interval`).
+    pub interval: Duration,
+    /// Who asks to watch waits until the meeting is shown (`enable-live-room`).
+    pub only_live: bool,
+}
+
+impl VisitorsConfig {
+    /// Upstream's defaults, but for the number of viewers: here the server that serves them is the meeting's own.
+    pub fn for_domain(vnode: &str, domain: &str) -> Self {
+        Self {
+            vnode: vnode.to_owned(),
+            domain: domain.to_owned(),
+            max_participants: limits::MAX_PARTICIPANTS,
+            max_viewers: limits::MAX_VIEWERS,
+            interval: limits::VISITOR_COUNT,
+            only_live: false,
+        }
+    }
+
+    /// From where a room is watched. compat: its domain with that of the viewers in place of the main one, as clients make it (test:
+    /// compat_the_room_of_viewers_is_where_clients_look_for_it).
+    pub(crate) fn room_of(&self, main: &str, meeting: &BareJid) -> Option<BareJid> {
+        Self::moved(meeting, main, &self.domain)
+    }
+
+    /// The room that is watched from another.
+    pub(crate) fn meeting_of(&self, main: &str, room: &BareJid) -> Option<BareJid> {
+        Self::moved(room, &self.domain, main)
+    }
+
+    fn moved(room: &BareJid, from: &str, to: &str) -> Option<BareJid> {
+        let prefix = room.domain().strip_suffix(from)?.strip_suffix('.')?;
+        BareJid::from_parts(room.node()?, &format!("{prefix}.{to}")).ok()
     }
 }
 

@@ -49,6 +49,7 @@ pub(crate) struct Engine {
 pub(crate) struct Components {
     pub(crate) room_metadata: Option<Jid>,
     pub(crate) av_moderation: Option<Jid>,
+    visitors: Option<Jid>,
     breakout_rooms: Option<String>,
 }
 
@@ -92,6 +93,7 @@ impl Engine {
             iqs: &mut self.iqs,
             timers: &mut self.timers,
             logins: &self.logins,
+            visitors: self.components.visitors.as_ref(),
             out: &mut self.out,
             orphans: &mut self.orphans,
         })
@@ -168,12 +170,18 @@ impl Engine {
         ));
     }
 
+    /// The meeting that is watched from this room. `None`: it is none for that.
+    pub(crate) fn meeting_of(&self, room: &BareJid) -> Option<BareJid> {
+        self.config.visitors.as_ref()?.meeting_of(&self.config.domain, room)
+    }
+
     /// Whether this can be a conference's room.
     pub(crate) fn is_room(&self, room: &BareJid) -> bool {
         let ours = RoomDomains::new(&self.config.domain, &self.config.muc_domain, true);
         let breakout = self.components.breakout_rooms.as_deref() == Some(room.domain());
         let name = room.node().unwrap_or_default();
         (ours.read(room.as_jid()).is_ok() || breakout && !is_stored_spelling(name))
+            && self.meeting_of(room).is_none()
             && !name.starts_with(HEALTH_PREFIX)
     }
 
@@ -187,6 +195,7 @@ impl Engine {
             match identity.attr("type") {
                 Some("room_metadata") => self.components.room_metadata = name.parse().ok(),
                 Some("av_moderation") => self.components.av_moderation = name.parse().ok(),
+                Some("visitors") => self.components.visitors = name.parse().ok(),
                 Some("breakout_rooms") => self.components.breakout_rooms = Some(name.to_owned()),
                 _ => {}
             }

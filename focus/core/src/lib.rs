@@ -46,7 +46,7 @@ use std::time::Instant;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid};
 
 pub use budget::Network;
-pub use config::{Config, LoginConfig, OfferConfig, VideoCodec};
+pub use config::{Config, LoginConfig, OfferConfig, VideoCodec, VisitorsConfig};
 pub use jitsi_xmpp::conference_request::HttpAnswer;
 pub use stats::{Counters, Stats};
 
@@ -177,6 +177,8 @@ impl Focus {
             participants: sizes.iter().sum(),
             largest_conference: sizes.iter().copied().max().unwrap_or(0),
             endpoint_pairs: sizes.iter().map(|n| n * n).sum(),
+            visitors: self.rooms.values().map(Conference::viewer_count).sum(),
+            conferences_with_visitors: self.rooms.values().filter(|c| c.viewer_count() > 0).count(),
             ..self.engine.stats()
         }
     }

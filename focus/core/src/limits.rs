@@ -18,6 +18,16 @@ pub const ROOMS_PER_NETWORK: usize = 500;
 /// Members followed in one room; further ones are ignored. Reason: the largest room upstream supports has 500
 /// senders and some hundred listeners. About 8 KiB each with a session.
 pub const MEMBERS_PER_CONFERENCE: usize = 2_000;
+/// Viewers of one room. Reason: above what a bridge carries. About 8 KiB each with a session.
+pub const VIEWERS_PER_CONFERENCE: usize = 10_000;
+/// People of one room after whom who comes watches. Upstream's `visitors.max-participants`.
+pub const MAX_PARTICIPANTS: usize = 50;
+/// Viewers of one room, where nobody says how many. Upstream: 500, because a server of theirs takes no more.
+pub const MAX_VIEWERS: usize = 2_000;
+/// How often everybody is told how many watch. As upstream.
+pub const VISITOR_COUNT: Duration = Duration::from_secs(15);
+/// How long somebody who was told to watch takes a place before it is there. As upstream.
+pub const VIEWER_JOIN: Duration = Duration::from_secs(60);
 /// Requests that wait for one room to be joined. Reason: a class clicks at once. About 300 bytes each.
 pub const WAITING_REQUESTS: usize = 500;
 /// Bridges in the registry. About 500 bytes each.

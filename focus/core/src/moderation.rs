@@ -95,6 +95,8 @@ impl Conference {
             || !turn.config.auto_owner
             || self.breakout_of.is_some()
             || self.owner.is_some()
+            // However many watch.
+            || self.member_count() == 0
         {
             return;
         }
@@ -114,7 +116,9 @@ impl Conference {
 
     /// Where people log in, who has owns the room (focus §2.4).
     pub(crate) fn own_by_login(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
-        let Some(m) = self.members.get(id).filter(|m| m.kind == Kind::Person && m.rank != Rank::Owner) else {
+        let Some(m) =
+            self.members.get(id).filter(|m| m.kind == Kind::Person && m.rank != Rank::Owner && !m.watches)
+        else {
             return;
         };
         if m.real.as_ref().is_some_and(|real| turn.logins.holds(real)) && self.hosts.insert(id.clone()) {
@@ -124,7 +128,7 @@ impl Conference {
 
     /// The same of somebody who is in the room already.
     pub(crate) fn logged_in(&mut self, turn: &mut Turn<'_>, jid: &Jid) {
-        let member = self.members.iter().find(|(_, m)| m.real.as_ref() == Some(jid));
+        let member = self.members.iter().find(|(_, m)| !m.watches && m.real.as_ref() == Some(jid));
         if let Some(id) = member.map(|(id, _)| id.clone()) {
             self.own_by_login(turn, &id);
         }
@@ -246,6 +250,7 @@ impl Conference {
             let flag = |name| policy.get(name).and_then(Value::as_bool).unwrap_or(false);
             self.start_muted = StartMuted { audio: flag("audio"), video: flag("video") };
         }
+        self.audience_policy(metadata);
         self.metadata_arrived(turn);
     }
 }

@@ -29,18 +29,38 @@ pub(crate) enum Requester {
         request: Element,
         room: BareJid,
         login: Option<Shown>,
+        wishes: Wishes,
     },
     Http {
         request: HttpRequestId,
         room: BareJid,
         login: Option<Shown>,
+        wishes: Wishes,
     },
+}
+
+/// What a client can and wants.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wishes {
+    /// Whether it wants to watch only. `None`: it cannot.
+    pub(crate) watch: Option<bool>,
+}
+
+impl Wishes {
+    fn of(request: &ConferenceRequest) -> Self {
+        let can = request.property("visitors-version").is_some();
+        Self { watch: can.then(|| request.property("visitor") == Some("true")) }
+    }
 }
 
 /// How joining the room went.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum JoinOutcome {
     Ready,
+    /// At the visitor node.
+    Watch,
+    /// To be watched, and not yet.
+    NotLive,
     /// Something passing: the client asks again after a pause.
     TryAgain,
     /// The room does not let us in.
@@ -48,23 +68,26 @@ pub(crate) enum JoinOutcome {
 }
 
 impl Requester {
+    pub(crate) const fn wishes(&self) -> Wishes {
+        match self {
+            Self::Iq { wishes, .. } | Self::Http { wishes, .. } => *wishes,
+        }
+    }
+
     /// Answers. To the unmodified sender: the proxy turns the address back (focus §1.4).
     pub(crate) fn answer(self, turn: &mut Turn<'_>, outcome: JoinOutcome) {
         match self {
-            Self::Iq { request, room, login } => {
+            Self::Iq { request, room, login, .. } => {
                 let answer = match outcome {
                     JoinOutcome::Refused(e) => iq::error(&request, &e),
-                    o => iq::result(
-                        &request,
-                        Some(reply(turn, room, login, o == JoinOutcome::Ready).to_element()),
-                    ),
+                    o => iq::result(&request, Some(reply(turn, room, login, &o).to_element())),
                 };
                 turn.send(answer);
             }
-            Self::Http { request, room, login } => {
+            Self::Http { request, room, login, .. } => {
                 let answer = match outcome {
                     JoinOutcome::Refused(e) => refusal(&e).to_http(),
-                    o => reply(turn, room, login, o == JoinOutcome::Ready).to_http(),
+                    o => reply(turn, room, login, &o).to_http(),
                 };
                 turn.http(request, answer);
             }
@@ -72,14 +95,22 @@ impl Requester {
     }
 }
 
-/// Nothing of gateways and visitors here.
-fn reply(turn: &Turn<'_>, room: BareJid, login: Option<Shown>, ready: bool) -> ConferenceReply {
+/// Nothing of gateways here.
+fn reply(turn: &Turn<'_>, room: BareJid, login: Option<Shown>, outcome: &JoinOutcome) -> ConferenceReply {
+    let ready = matches!(outcome, JoinOutcome::Ready | JoinOutcome::Watch);
     let logins = turn.config.login.is_some();
     let mut reply = ConferenceReply::new(room, ready).with_property("authentication", logins);
     if logins {
         reply = reply.with_property("externalAuth", false);
     }
-    reply = reply.with_property("visitors-supported", false);
+    let visitors = turn.config.visitors.as_ref().filter(|_| turn.visitors.is_some());
+    reply = reply.with_property("visitors-supported", visitors.is_some());
+    if *outcome == JoinOutcome::NotLive {
+        reply = reply.with_property("live", false);
+    }
+    if let (JoinOutcome::Watch, Some(visitors)) = (outcome, visitors) {
+        reply.vnode = Some(visitors.vnode.clone());
+    }
     if let Some(Shown { id, identity }) = login {
         (reply.session_id, reply.identity) = (Some(id), Some(identity));
     }
@@ -182,9 +213,10 @@ impl Focus {
             None
         };
         let room = request.room.clone();
+        let wishes = Wishes::of(request);
         let requester = match by {
-            By::Iq(request) => Requester::Iq { request, room, login },
-            By::Http(request) => Requester::Http { request, room, login },
+            By::Iq(request) => Requester::Iq { request, room, login, wishes },
+            By::Http(request) => Requester::Http { request, room, login, wishes },
         };
         let Some(mut turn) = self.engine.turn(now) else { return };
         if let Some(outcome) = refused {
@@ -241,7 +273,10 @@ impl Conference {
             self.start_timer = Some(turn.now + turn.config.conference_start);
         }
         match self.phase {
-            Phase::Running => requester.answer(turn, JoinOutcome::Ready),
+            Phase::Running if self.is_not_live(turn, &requester) => {
+                requester.answer(turn, JoinOutcome::NotLive);
+            }
+            Phase::Running => self.welcome(turn, requester),
             Phase::Joining { .. } if self.waiting.len() < limits::WAITING_REQUESTS => {
                 self.waiting.push(requester)
             }

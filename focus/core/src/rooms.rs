@@ -21,6 +21,8 @@ impl Focus {
         room: &BareJid,
         handle: impl FnOnce(&mut Conference, &mut Turn<'_>) -> R,
     ) -> Option<R> {
+        let meeting = self.engine.meeting_of(room);
+        let room = meeting.as_ref().unwrap_or(room);
         let conference = self.rooms.get_mut(room)?;
         let mut turn = self.engine.turn(now)?;
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -45,7 +47,7 @@ impl Focus {
             conference.breakout_noted = true;
             *self.breakouts.entry(main.clone()).or_insert(0) += 1;
         }
-        if conference.phase == Phase::Ended || (conference.deserted && conference.members.is_empty()) {
+        if conference.phase == Phase::Ended || conference.is_deserted() {
             self.over.push(room.clone());
         }
         Some(result)
@@ -78,10 +80,7 @@ impl Focus {
                 if let Some(mut conference) = self.rooms.remove(&room) {
                     self.forget(&mut conference);
                 }
-            } else if conference.deserted
-                && conference.members.is_empty()
-                && !self.breakouts.contains_key(&room)
-            {
+            } else if conference.is_deserted() && !self.breakouts.contains_key(&room) {
                 self.with_room(now, &room, |c, turn| c.end(turn, Leave::Politely));
             }
         }

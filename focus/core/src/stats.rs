@@ -39,6 +39,8 @@ pub struct Stats {
     pub participants: usize,
     pub largest_conference: usize,
     pub endpoint_pairs: usize,
+    pub visitors: usize,
+    pub conferences_with_visitors: usize,
     pub bridge_count: usize,
     pub operational_bridge_count: usize,
     pub in_shutdown_bridge_count: usize,

@@ -65,6 +65,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) timers: &'a mut Timers,
     /// Who has logged in.
     pub(crate) logins: &'a Logins,
+    /// The component that lets people watch.
+    pub(crate) visitors: Option<&'a Jid>,
     pub(crate) out: &'a mut VecDeque<Output>,
     /// Conferences left behind on bridges that could not be told.
     pub(crate) orphans: &'a mut Vec<(FullJid, MeetingId)>,

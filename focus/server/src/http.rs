@@ -78,10 +78,10 @@ fn stats_json(s: &Stats) -> Value {
         "total_participants": c.participants,
         "total_conferences_created": c.conferences_created,
         "conferences": s.conferences,
-        "conferences_with_visitors": 0,
+        "conferences_with_visitors": s.conferences_with_visitors,
         "largest_conference": s.largest_conference,
         "participants": s.participants,
-        "visitors": 0,
+        "visitors": s.visitors,
         "endpoint_pairs": s.endpoint_pairs,
         "version": env!("CARGO_PKG_VERSION"),
         "bridge_failures": {

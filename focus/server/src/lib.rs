@@ -14,6 +14,6 @@ mod run;
 mod unsent;
 
 pub use config::{ConfigError, FocusConfig, RawConfig};
-pub use focus_core::{Config, HttpAnswer as HttpConferenceReply, LoginConfig, Stats};
+pub use focus_core::{Config, HttpAnswer as HttpConferenceReply, LoginConfig, Stats, VisitorsConfig};
 pub use http::router;
 pub use run::{FocusHandle, HttpConferenceRequest, focus};

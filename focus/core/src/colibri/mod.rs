@@ -89,6 +89,7 @@ impl Conference {
         let (Some(bridge), Some(member)) = (&mut self.bridge, self.members.get(id)) else { return false };
         let mut endpoint = Endpoint::new(id.clone());
         endpoint.create = true;
+        endpoint.muc_role = member.watches.then(|| "visitor".to_owned());
         endpoint.stats_id = member.stats_id.clone().map(Sensitive::new);
         endpoint.media = offer.media();
         endpoint.transport = Some(Transport {

@@ -86,7 +86,7 @@ impl Conference {
     /// Invites a member whose time has come.
     pub(super) fn invite_if_due(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
         let due = self.members.get(id).is_some_and(|m| {
-            m.counts()
+            m.is_served()
                 && m.known_features().is_some()
                 && match m.media {
                     Media::Wanted => self.is_enough(),
@@ -97,7 +97,8 @@ impl Conference {
         if due {
             // compat: whoever only waits has not taken part (test: compat_who_only_waits_is_no_participant).
             let first = self.members.get(id).is_some_and(|m| matches!(m.media, Media::Wanted));
-            turn.counters.participants += u64::from(first);
+            let watches = self.members.get(id).is_some_and(|m| m.watches);
+            turn.counters.participants += u64::from(first && !watches);
             self.invite(turn, id);
         }
     }
@@ -317,6 +318,9 @@ impl Conference {
     /// Start-muted policy for a new participant: of the room, or because many came before (focus §3.6). Upstream applies the
     /// second part at every invitation: a bridge that moves then switches off cameras that were on.
     fn start_muted_of(&self, turn: &Turn<'_>, id: &EndpointId) -> presence::StartMuted {
+        if self.members.get(id).is_some_and(|m| m.watches) {
+            return presence::StartMuted::default();
+        }
         let forced = self.force_mute_of(id);
         if !self.members.get(id).is_some_and(|m| m.just_joined) {
             return presence::StartMuted { audio: forced.audio, video: forced.video };

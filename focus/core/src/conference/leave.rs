@@ -14,9 +14,7 @@ use crate::turn::Turn;
 impl Conference {
     /// Left or kicked. Its client is gone, so nothing is sent to it.
     pub(super) fn member_left(&mut self, turn: &mut Turn<'_>, id: &EndpointId, presence: &Element) {
-        if !self.members.contains_key(id) {
-            return;
-        }
+        let Some(watched) = self.members.get(id).map(|m| m.watches) else { return };
         self.end_session(turn, id);
         self.remove_member(turn, id);
         self.somebody_left = true;
@@ -24,7 +22,7 @@ impl Conference {
         if self.owner.as_ref() == Some(id) {
             self.owner = None;
         }
-        if self.members.is_empty() {
+        if !watched && self.is_without_people() {
             // Moving to a breakout room, and probably back: wait a while (focus §3.7).
             let switching = presence.child_named("status").is_some_and(|s| s.text() == "switch_room");
             if switching {
@@ -57,7 +55,7 @@ impl Conference {
     pub(super) fn watch_single_participant(&mut self, turn: &mut Turn<'_>) {
         let joined = std::mem::take(&mut self.somebody_joined) && self.is_enough();
         let left = std::mem::take(&mut self.somebody_left);
-        if self.participant_count() != 1 || joined {
+        if self.participant_count() != 1 || self.viewer_count() > 0 || joined {
             self.single_timer = None;
             return;
         }

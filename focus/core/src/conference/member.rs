@@ -100,6 +100,10 @@ pub(crate) struct Member {
     pub(crate) seq: u64,
     pub(crate) real: Option<Jid>,
     pub(crate) rank: Rank,
+    /// It is in the room from where people watch.
+    pub(crate) watches: bool,
+    /// What it can show, as it said first, if it watches; best first.
+    pub(crate) codecs: Vec<String>,
     pub(crate) kind: Kind,
     pub(crate) features: Lookup,
     pub(crate) stats_id: Option<String>,
@@ -132,6 +136,7 @@ pub(crate) struct Counted {
     pub(crate) participant: bool,
     pub(crate) audio: bool,
     pub(crate) video: bool,
+    pub(crate) viewer: bool,
 }
 
 impl Member {
@@ -142,6 +147,8 @@ impl Member {
             seq,
             real: None,
             rank: Rank::Participant,
+            watches: false,
+            codecs: Vec::new(),
             kind: Kind::Person,
             features: Lookup::Asking { caps: None, again: None },
             stats_id: None,
@@ -168,12 +175,7 @@ impl Member {
         };
         if let Some(item) = presence.child("x", ns::MUC_USER).and_then(|x| x.child_named("item")) {
             self.real = item.attr("jid").and_then(|j| j.parse().ok()).or_else(|| self.real.take());
-            self.rank = match (item.attr("affiliation"), item.attr("role")) {
-                (Some("owner"), _) => Rank::Owner,
-                (Some("admin"), _) | (_, Some("moderator")) => Rank::Moderator,
-                (_, Some("participant")) => Rank::Participant,
-                _ => Rank::Visitor,
-            };
+            self.rank = if self.watches { Rank::Visitor } else { rank(item) };
         }
         self.region = text("jitsi_participant_region").or_else(|| self.region.take());
         self.stats_id = text("stats-id").or_else(|| self.stats_id.take());
@@ -192,6 +194,23 @@ impl Member {
             }
         }
         self.read_mute_state(presence);
+    }
+
+    /// The codecs that a client says it can show.
+    pub(crate) fn codecs_of(presence: &Element) -> Vec<String> {
+        let list = presence.child_named("jitsi_participant_codecList").map(Element::text).unwrap_or_default();
+        let mut all: Vec<String> = Vec::new();
+        for name in list.split(',').map(str::trim).filter(|n| CODECS.contains(n)) {
+            if !all.iter().any(|n| n == name) {
+                all.push(name.to_owned());
+            }
+        }
+        all
+    }
+
+    /// What a presence says that somebody is.
+    pub(crate) fn rank_of(presence: &Element) -> Option<Rank> {
+        presence.child("x", ns::MUC_USER).and_then(|x| x.child_named("item")).map(rank)
     }
 
     fn read_mute_state(&mut self, presence: &Element) {
@@ -236,9 +255,14 @@ impl Member {
         self.rank >= Rank::Moderator
     }
 
-    /// Whether it counts: visitors are not served yet, so they are not counted either.
+    /// Whether it counts as one who meets.
     pub(crate) fn counts(&self) -> bool {
         self.rank != Rank::Visitor
+    }
+
+    /// Whether it gets media: who meets, and who watches from where one does.
+    pub(crate) fn is_served(&self) -> bool {
+        self.watches || self.counts()
     }
 
     /// Whether a media session exists or is on its way.
@@ -253,9 +277,10 @@ impl Member {
     pub(crate) fn counts_as(&self) -> Counted {
         Counted {
             member: self.counts(),
-            participant: self.is_participant(),
-            audio: self.sends_audio,
-            video: self.sends_video,
+            participant: !self.watches && self.is_participant(),
+            audio: !self.watches && self.sends_audio,
+            video: !self.watches && self.sends_video,
+            viewer: self.watches,
         }
     }
 
@@ -308,6 +333,17 @@ impl Member {
             Lookup::Known(_) => None,
         };
         [due, flush, ask, self.news.due()].into_iter().flatten().min()
+    }
+}
+
+/// From affiliation and role.
+fn rank(item: &Element) -> Rank {
+    match (item.attr("affiliation"), item.attr("role")) {
+        (_, Some("visitor")) => Rank::Visitor,
+        (Some("owner"), _) => Rank::Owner,
+        (Some("admin"), _) | (_, Some("moderator")) => Rank::Moderator,
+        (_, Some("participant")) => Rank::Participant,
+        _ => Rank::Visitor,
     }
 }
 
@@ -366,6 +402,9 @@ impl RestartBudget {
         at
     }
 }
+
+/// Those that clients name.
+const CODECS: &[&str] = &["av1", "h264", "vp8", "vp9"];
 
 /// Ended sessions whose ids are remembered per member.
 const PAST_SESSIONS: usize = 5;

@@ -6,6 +6,7 @@
 //! no repair of its own: it changes the state back, and the next `settle` tries again. `settle` looks only at members
 //! that something happened to, so a stanza costs the same in a room of two and in one of five hundred.
 
+mod audience;
 mod invite;
 mod leave;
 pub(crate) mod member;
@@ -29,7 +30,8 @@ use crate::moderation::{AvModeration, StartMuted};
 use crate::request::{Requester, RoomProperties};
 use crate::sources::SourceMap;
 use crate::turn::{ConferenceId, Turn, Verdict, Waiting};
-use member::{Lookup, Media, Member};
+use audience::Audience;
+use member::{Lookup, Media, Member, Rank};
 use order::Numbers;
 
 /// What a conference waits for.
@@ -77,6 +79,8 @@ pub(crate) struct Conference {
     trap: bool,
     pub(crate) sources: SourceMap,
     pub(crate) bridge: Option<BridgeSession>,
+    /// Who only watches.
+    pub(crate) audience: Audience,
     pub(crate) start_muted: StartMuted,
     pub(crate) moderation: AvModeration,
     /// The member to whom ownership was given.
@@ -100,10 +104,8 @@ pub(crate) struct Conference {
 impl Conference {
     /// The member behind an occupant JID of this room.
     pub(crate) fn member_at(&self, occupant: &Jid) -> Option<&Member> {
-        if occupant.bare_str() != self.room.as_str() {
-            return None;
-        }
-        self.members.get(occupant.resource()?)
+        let member = self.members.get(occupant.resource()?)?;
+        (member.occupant.as_jid().bare_str() == occupant.bare_str()).then_some(member)
     }
 
     pub(crate) fn waits(&self, what: Wait) -> Waiting {
@@ -113,6 +115,15 @@ impl Conference {
     /// A presence from the room or one of its occupants.
     pub(crate) fn handle_presence(&mut self, turn: &mut Turn<'_>, from: &Jid, presence: &Element) {
         let kind = presence.attr("type");
+        let watches = self.is_watched_from(from.bare_str());
+        if watches && (from.resource() == Some(NICK) || (from.resource().is_none() && kind == Some("error")))
+        {
+            return self.own_presence_in_audience(turn, kind);
+        }
+        if !watches && from.bare_str() != self.room.as_str() {
+            // Of a room that was left.
+            return;
+        }
         // A refused join comes from our nick, from some servers from the room itself.
         if from.resource() == Some(NICK) || (from.resource().is_none() && kind == Some("error")) {
             self.handle_own_presence(turn, kind, presence);
@@ -121,16 +132,37 @@ impl Conference {
         let Some(occupant) = from.to_full() else { return };
         match kind {
             None => self.member_presence(turn, occupant, presence),
-            Some("unavailable") => self.member_left(turn, &EndpointId::new(occupant.resource()), presence),
+            Some("unavailable") => {
+                let id = EndpointId::new(occupant.resource());
+                if self.members.get(&id).is_some_and(|m| m.occupant == occupant) {
+                    self.member_left(turn, &id, presence);
+                }
+            }
             Some(_) => turn.counters.stanzas_ignored += 1,
         }
     }
 
     fn member_presence(&mut self, turn: &mut Turn<'_>, occupant: FullJid, presence: &Element) {
         let id = EndpointId::new(occupant.resource());
+        let watches = occupant.as_jid().bare_str() != self.room.as_str();
+        if watches && Member::rank_of(presence) != Some(Rank::Visitor) {
+            // Those who meet, as they are seen from there.
+            return;
+        }
+        if self.members.get(&id).is_some_and(|m| m.watches != watches) {
+            if watches {
+                turn.counters.stanzas_ignored += 1;
+                return;
+            }
+            // Nobody keeps another out by taking its name among the viewers.
+            self.end_session(turn, &id);
+            self.remove_member(turn, &id);
+        }
         let is_new = !self.members.contains_key(&id);
         if is_new {
-            if self.members.len() >= limits::MEMBERS_PER_CONFERENCE {
+            let most = if watches { limits::VIEWERS_PER_CONFERENCE } else { limits::MEMBERS_PER_CONFERENCE };
+            let count = if watches { self.viewer_count() } else { self.members.len() - self.viewer_count() };
+            if count >= most {
                 turn.counters.stanzas_ignored += 1;
                 return;
             }
@@ -140,17 +172,24 @@ impl Conference {
         }
         let Some(m) = self.member_mut(&id) else { return };
         let was_visitor = !is_new && !m.counts();
+        m.watches = watches;
         m.read(presence, &turn.config.trusted_domains);
         if is_new {
             if let Lookup::Asking { caps, .. } = &mut m.features {
                 *caps = Member::caps_of(presence);
             }
-            self.deserted = false;
-            self.start_timer = None;
+            if watches {
+                m.codecs = Member::codecs_of(presence);
+                let codecs = m.codecs.clone();
+                self.viewer_came(&codecs);
+            } else {
+                self.deserted = false;
+                self.start_timer = None;
+            }
         }
         // compat: a visitor that becomes a participant is invited like one that joins
         // (test: compat_a_visitor_who_becomes_a_participant_is_invited).
-        if (is_new || was_visitor) && self.members.get(&id).is_some_and(Member::counts) {
+        if (is_new || was_visitor && !watches) && self.members.get(&id).is_some_and(Member::is_served) {
             self.member_joined(turn, &id);
         }
     }
@@ -201,6 +240,7 @@ impl Conference {
             self.count_dirty();
             self.watch_single_participant(turn);
             self.count_dirty();
+            self.count_viewers(turn);
             self.publish(turn);
         }
         (self.somebody_joined, self.somebody_left) = (false, false);
@@ -260,6 +300,7 @@ impl Conference {
             trap: false,
             sources: SourceMap::default(),
             bridge: None,
+            audience: Audience::default(),
             start_muted: StartMuted::default(),
             moderation: AvModeration::default(),
             owner: None,

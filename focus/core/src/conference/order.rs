@@ -15,6 +15,7 @@ pub(super) struct Numbers {
     participants: usize,
     audio: usize,
     video: usize,
+    pub(super) viewers: usize,
 }
 
 impl Numbers {
@@ -23,6 +24,7 @@ impl Numbers {
         self.participants += usize::from(c.participant);
         self.audio += usize::from(c.audio);
         self.video += usize::from(c.video);
+        self.viewers += usize::from(c.viewer);
     }
 
     fn subtract(&mut self, c: Counted) {
@@ -30,6 +32,7 @@ impl Numbers {
         self.participants -= usize::from(c.participant);
         self.audio -= usize::from(c.audio);
         self.video -= usize::from(c.video);
+        self.viewers -= usize::from(c.viewer);
     }
 }
 
@@ -66,6 +69,9 @@ impl Conference {
         self.dirty.remove(&m.seq);
         self.numbers.subtract(m.counted);
         turn.timers.arm(&mut m.armed, None, || Timer::Member(self.room.clone(), id.clone()));
+        if m.watches {
+            self.viewer_left(&m.codecs);
+        }
     }
 
     /// Takes all members out.
@@ -123,7 +129,9 @@ impl Conference {
 
     /// When there are enough members for media for the first time (again), all of them are looked at.
     pub(super) fn look_at_number(&mut self, turn: &Turn<'_>) {
-        let enough = self.member_count() >= turn.config.min_participants;
+        // Who watches wants to see also one who speaks alone.
+        let all = self.member_count() + self.viewer_count();
+        let enough = self.member_count() > 0 && all >= turn.config.min_participants;
         if enough && !self.was_enough {
             self.touch_all();
         }

@@ -48,6 +48,13 @@ pub(crate) struct PublishedPresence {
     sent: Option<(Properties, bool)>,
 }
 
+impl PublishedPresence {
+    /// Says it again: somebody has not heard it.
+    pub(super) fn renew(&mut self) {
+        self.sent = None;
+    }
+}
+
 impl Conference {
     fn occupant(&self) -> Option<FullJid> {
         self.room.with_resource(NICK).ok()
@@ -167,14 +174,14 @@ impl Conference {
         tracing::info!(conference = self.id.0, "conference started");
         self.presence.properties.insert("support-terminate-restart", "true".into());
         for requester in std::mem::take(&mut self.waiting) {
-            requester.answer(turn, JoinOutcome::Ready);
+            self.welcome(turn, requester);
         }
         // Members that were there before us, or came while we joined.
         for id in self.by_arrival() {
             if self
                 .members
                 .get(&id)
-                .is_some_and(|m| m.counts() && matches!(m.features, Lookup::Asking { .. }))
+                .is_some_and(|m| m.is_served() && matches!(m.features, Lookup::Asking { .. }))
             {
                 self.ask_features(turn, &id);
             }
@@ -214,6 +221,7 @@ impl Conference {
         }
         if leave != Leave::Silently {
             self.expire_bridge(turn);
+            self.leave_audience(turn);
         }
         self.remove_all(turn);
         self.sources = crate::sources::SourceMap::default();
@@ -257,6 +265,7 @@ impl Conference {
         if now.1 {
             presence.push(Element::new("bridgeNotAvailable", ns::FOCUS));
         }
+        self.show_to_audience(turn, &presence);
         turn.send(presence);
         self.presence.sent = Some(now);
     }

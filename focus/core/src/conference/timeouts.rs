@@ -17,7 +17,7 @@ impl Conference {
             Phase::Running => None,
             Phase::Ended => return None,
         };
-        [join, self.start_timer, self.single_timer].into_iter().flatten().min()
+        [join, self.start_timer, self.single_timer, self.audience_deadline()].into_iter().flatten().min()
     }
 
     /// Does what is due; [`Conference::settle`] follows.
@@ -36,8 +36,9 @@ impl Conference {
         }
         if self.start_timer.is_some_and(|t| t <= turn.now) {
             self.start_timer = None;
-            self.deserted |= self.members.is_empty();
+            self.deserted |= self.is_without_people();
         }
+        self.audience_due(turn);
     }
 
     /// A member's deadline has come: `settle` looks at it. An invitation that nobody accepted is repeated once.

@@ -24,6 +24,14 @@ impl Conference {
         }
         let sources = read_sources(&jingle.contents)
             .and_then(|add| check_add(&self.sources, id, &add).map(|whole| (whole, !add.is_empty())));
+        // compat: upstream's texts (test: compat_who_watches_sends_nothing).
+        let sources = match sources {
+            Ok((_, true)) if self.members.get(id).is_some_and(|m| m.watches) => {
+                self.end_session(turn, id);
+                return forbidden("sources not allowed for visitors");
+            }
+            other => other,
+        };
         let (sources, any) = match sources {
             Ok(checked) => checked,
             Err(e) => {
@@ -67,6 +75,9 @@ impl Conference {
     }
 
     pub(super) fn source_add(&mut self, turn: &mut Turn<'_>, id: &EndpointId, jingle: &Jingle) -> Verdict {
+        if self.members.get(id).is_some_and(|m| m.watches) {
+            return forbidden("add-source not allowed for visitors");
+        }
         let add = match read_sources(&jingle.contents) {
             Ok(add) if add.is_empty() => return Verdict::Result(None),
             Ok(add) => add,
@@ -114,6 +125,10 @@ impl Conference {
                 .with_text(format!("Sender count exceeded for: {}", exceeded.join(" ")))
         })
     }
+}
+
+fn forbidden(text: &str) -> Verdict {
+    StanzaError::new(Condition::Forbidden).with_text(text).into()
 }
 
 fn refuse(turn: &mut Turn<'_>, e: &SourceError) -> Verdict {

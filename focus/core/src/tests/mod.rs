@@ -11,5 +11,6 @@ mod neighbours;
 mod policies;
 mod requests;
 mod sources;
+mod visitors;
 mod work;
 mod world;

@@ -21,6 +21,7 @@ use jitsi_xmpp::conference_request::HttpAnswer;
 use crate::{Config, Focus, HttpRequestId, Network, Output, Stats};
 
 pub(super) const ROOM: &str = "demo@muc.meet.jitsi";
+pub(super) const AUDIENCE: &str = "demo@muc.v0.meet.jitsi";
 pub(super) const ME: &str = "focus@auth.meet.jitsi/focus";
 pub(super) const MEETING: &str = "11111111-2222-4333-8444-555555555555";
 const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
@@ -51,6 +52,7 @@ pub(super) struct Bridge {
 #[derive(Debug)]
 pub(super) struct Client {
     pub(super) nick: String,
+    room: &'static str,
     features: Vec<&'static str>,
     answers_disco: bool,
     pub(super) accepts: bool,
@@ -267,6 +269,7 @@ impl World {
         let sources = camera(nick, 1000 * (self.clients.len() as u32 + 1));
         let client = Client {
             nick: nick.into(),
+            room: ROOM,
             features: features.to_vec(),
             answers_disco,
             accepts: true,
@@ -277,6 +280,37 @@ impl World {
         };
         self.clients.insert(nick.into(), client);
         self.presence(nick, "");
+    }
+
+    /// Somebody watches.
+    pub(super) fn watch(&mut self, nick: &str) {
+        self.watch_with(nick, "");
+    }
+
+    pub(super) fn watch_with(&mut self, nick: &str, said: &str) {
+        let client = Client {
+            nick: nick.into(),
+            room: AUDIENCE,
+            features: NEW.to_vec(),
+            answers_disco: true,
+            accepts: true,
+            received: Vec::new(),
+            sid: String::new(),
+            bridge_session: String::new(),
+            sources: String::new(),
+        };
+        self.clients.insert(nick.into(), client);
+        self.receive(&format!(
+            "<presence from='{AUDIENCE}/{nick}' to='{ME}'>\
+             <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://jitsi.org/jitsi-meet' ver='{nick}'/>{said}\
+             <x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='none' role='visitor' jid='{nick}-0@v0.meet.jitsi/r1'/></x></presence>"
+        ));
+    }
+
+    pub(super) fn stop_watching(&mut self, nick: &str) {
+        self.clients.remove(nick);
+        self.receive(&format!("<presence type='unavailable' from='{AUDIENCE}/{nick}' to='{ME}'/>"));
     }
 
     pub(super) fn presence(&mut self, nick: &str, extra: &str) {
@@ -304,7 +338,8 @@ impl World {
     pub(super) fn request(&mut self, nick: &str, payload: &str) -> Element {
         self.next_id += 1;
         let id = format!("t{}", self.next_id);
-        self.receive(&format!("<iq type='set' id='{id}' from='{ROOM}/{nick}' to='{ME}'>{payload}</iq>"));
+        let room = self.clients.get(nick).map_or(ROOM, |c| c.room);
+        self.receive(&format!("<iq type='set' id='{id}' from='{room}/{nick}' to='{ME}'>{payload}</iq>"));
         self.replies.remove(&id).expect("every request gets a reply")
     }
 
@@ -533,10 +568,11 @@ impl World {
                     Element::new("query", ns::DISCO_INFO)
                         .with_child(component("room_metadata", "metadata.meet.jitsi"))
                         .with_child(component("av_moderation", "avmoderation.meet.jitsi"))
-                        .with_child(component("breakout_rooms", "breakout.meet.jitsi")),
+                        .with_child(component("breakout_rooms", "breakout.meet.jitsi"))
+                        .with_child(component("visitors", "visitors.meet.jitsi")),
                 )
             }
-            (Some("set"), ns::MUC_OWNER) => None,
+            (Some("set"), ns::MUC_OWNER) | (Some("get"), ns::VISITORS) => None,
             (Some("set"), ns::MUC_ADMIN) => {
                 let jid = payload.first_child().unwrap().attr("jid").unwrap();
                 let nick = jid.split('-').next().unwrap().to_owned();
@@ -568,6 +604,7 @@ impl World {
         assert_eq!(self.duplicates, 0);
         assert_eq!((s.conferences, s.participants, s.pending_requests), (0, 0, 0));
         assert!(!self.focus_in.contains_key(ROOM), "the focus is still in the room");
+        assert!(!self.focus_in.contains_key(AUDIENCE), "the focus still lets people watch");
         for (nick, b) in &self.bridges {
             assert!(b.conferences.is_empty(), "{nick} still has a conference");
         }
@@ -577,10 +614,10 @@ impl World {
 impl Client {
     pub(super) fn accept(&self) -> Element {
         let xml = format!(
-            "<iq xmlns='jabber:client' type='set' id='accept-{0}-{1}' from='{ROOM}/{0}'>\
+            "<iq xmlns='jabber:client' type='set' id='accept-{0}-{1}' from='{3}/{0}'>\
              <jingle xmlns='urn:xmpp:jingle:1' action='session-accept' sid='{1}'>\
              {2}<content creator='responder' name='data'>{TRANSPORT}</content></jingle></iq>",
-            self.nick, self.sid, self.sources
+            self.nick, self.sid, self.sources, self.room
         );
         parse(xml.as_bytes()).unwrap()
     }
