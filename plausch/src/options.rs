@@ -95,6 +95,7 @@ pub(crate) struct Settings {
     pub(crate) state: PathBuf,
     pub(crate) turn: Option<OwnTurn>,
     pub(crate) lobby: bool,
+    pub(crate) visitors: Visitors,
     pub(crate) av_moderation: bool,
     pub(crate) end_conference: bool,
     pub(crate) polls: bool,
@@ -113,6 +114,19 @@ pub(crate) struct Domains {
     pub(crate) auth: String,
     pub(crate) muc: String,
     pub(crate) internal_muc: String,
+    /// Where people log in who only watch. `None`: nobody does.
+    pub(crate) viewers: Option<String>,
+}
+
+/// How meetings are watched, where they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Visitors {
+    /// So many meet; who comes then watches.
+    pub(crate) max_participants: usize,
+    /// So many watch one meeting.
+    pub(crate) max_viewers: usize,
+    /// Who raises a hand comes in.
+    pub(crate) come_in: bool,
 }
 
 /// How people log in.
@@ -182,6 +196,22 @@ pub(crate) struct Client {
 /// Where Debian's package puts the web app.
 pub(crate) const DEBIAN_WEB: &str = "/usr/share/jitsi-meet";
 
+fn visitors(e: &Effective, login: Option<&Login>) -> Result<Visitors, StartError> {
+    if e.is_on("visitors.enabled") && login.is_some_and(|l| l.guests.is_none()) {
+        let why = "needs login.guests: who watches has no account, and would come in where only accounts do";
+        return Err(e.bad("visitors.enabled", why));
+    }
+    let count = |key: &str| match e.parse::<usize>(key)? {
+        0 => Err(e.bad(key, "must be at least 1")),
+        n => Ok(n),
+    };
+    Ok(Visitors {
+        max_participants: count("visitors.max_participants")?,
+        max_viewers: count("visitors.max_viewers")?,
+        come_in: e.is_on("visitors.come_in"),
+    })
+}
+
 impl Settings {
     /// Reads meaning into the values; the first that has none is an error naming it. The admin's token is made if it has to be.
     pub(crate) fn check(e: &Effective) -> Result<Self, StartError> {
@@ -201,6 +231,7 @@ impl Settings {
         }
         let (domains, hosts) = hosts::read(e)?;
         let login = hosts::login(e, &domains, hosts.as_ref())?;
+        let visitors = visitors(e, login.as_ref())?;
         let public_url = public_url(e)?;
         let https = tls::https(e, public_url.as_deref())?;
         let (external_services, turn) = turn::services(e, public_url.as_deref(), https.as_ref())?;
@@ -239,6 +270,7 @@ impl Settings {
             state: state(e)?,
             turn,
             lobby: e.is_on("rooms.lobby"),
+            visitors,
             av_moderation: e.is_on("rooms.av_moderation"),
             end_conference: e.is_on("rooms.end_conference"),
             polls: !e.is_on("rooms.disable_polls"),

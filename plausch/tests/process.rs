@@ -8,6 +8,7 @@ mod moving;
 mod proxies;
 mod running;
 mod tls;
+mod visitors;
 
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;

@@ -125,6 +125,7 @@ mod tests {
             auth: "auth.meet.jitsi".into(),
             muc: "muc.meet.jitsi".into(),
             internal_muc: "internal-muc.meet.jitsi".into(),
+            viewers: None,
         }
     }
 

@@ -57,6 +57,7 @@ impl Site {
             auth: "auth.meet.jitsi".into(),
             muc: "muc.meet.jitsi".into(),
             internal_muc: "i.meet.jitsi".into(),
+            viewers: None,
         };
         let client = Client {
             websocket: true,

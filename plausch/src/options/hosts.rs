@@ -38,6 +38,11 @@ pub(super) fn read(e: &Effective) -> Result<(Domains, Option<HostTables>), Start
             auth: domain(e, "xmpp.auth_domain", &format!("auth.{main}"))?,
             muc: domain(e, "xmpp.muc_domain", &format!("muc.{main}"))?,
             internal_muc: domain(e, "xmpp.internal_muc_domain", &format!("internal-muc.{main}"))?,
+            viewers: e
+                .is_on("visitors.enabled")
+                .then(|| domain(e, "visitors.domain", VIEWERS))
+                .transpose()?
+                .map(|d| format!("v0.{d}")),
             main,
         };
         return Ok((domains, None));
@@ -79,10 +84,17 @@ const LAYOUT: &[(&str, &str)] = &[
     ("xmpp.modules", "write `modules` in xmpp.users"),
     ("rooms.strict_nicks", "write `strict_nicks` in the policy of xmpp.rooms"),
     ("rooms.lobby", "leave `lobby` in xmpp.rooms out or in"),
+    ("visitors.enabled", "leave `audience` in xmpp.rooms out or in"),
+    ("visitors.domain", "write `audience` in xmpp.rooms"),
+    ("visitors.max_viewers", "write `max_participants` in the policy of the audience"),
+    ("visitors.come_in", "write `viewers_come_in` in the policy of xmpp.rooms"),
     ("rooms.av_moderation", "leave the component out or in"),
     ("rooms.end_conference", "leave the component out or in"),
     ("rooms.disable_polls", "leave the component out or in"),
 ];
+
+/// What the web client takes as the domain above those of viewers, whatever the server's is.
+const VIEWERS: &str = "meet.jitsi";
 
 fn domains(e: &Effective, t: &HostTables) -> Result<Domains, StartError> {
     let lower = |name: &String| name.to_lowercase();
@@ -90,7 +102,9 @@ fn domains(e: &Effective, t: &HostTables) -> Result<Domains, StartError> {
     let inner = t.users.iter().find(|h| !h.public);
     let auth = inner.or_else(|| t.users.iter().find(|h| h.login == RawLogin::Accounts));
     let breweries = t.rooms.iter().skip(1).find(|h| h.modules.iter().any(|m| m == "muc_filter_access"));
+    let audience = t.rooms.first().and_then(|h| h.audience.as_ref()).map(lower);
     Ok(Domains {
+        viewers: audience.and_then(|a| a.split_once('.').map(|(_, users)| users.to_owned())),
         main: t.users.first().map(|h| lower(&h.domain)).ok_or_else(|| missing("xmpp.users", "host"))?,
         auth: auth
             .map(|h| lower(&h.domain))

@@ -196,6 +196,11 @@ const OTHER: &[(&str, &str)] = &[
     ("turn.password", "y"),
     ("turn.ttl", "1"),
     ("rooms.lobby", "false"),
+    ("visitors.enabled", "true"),
+    ("visitors.max_participants", "7"),
+    ("visitors.max_viewers", "7"),
+    ("visitors.domain", "other.example"),
+    ("visitors.come_in", "false"),
     ("rooms.av_moderation", "false"),
     ("rooms.end_conference", "false"),
     ("rooms.disable_polls", "true"),
@@ -324,6 +329,21 @@ fn advertised_addresses_that_can_be_nobody_s_stop_the_start() {
     assert_eq!(two.advertise, ["203.0.113.20:10001".parse().unwrap(), "[2001:db8::1]:443".parse().unwrap()]);
 }
 
+/// Who watches has no account: where only accounts come in, nobody came in this way.
+#[test]
+fn viewers_need_guests_where_people_log_in_and_places() {
+    let line = load(&[("ENABLE_VISITORS", "1"), ("ENABLE_AUTH", "1")]).unwrap_err().to_string();
+    assert!(line.contains("ENABLE_VISITORS") && line.contains("login.guests"), "{line}");
+    let s = load(&[("ENABLE_VISITORS", "1"), ("ENABLE_AUTH", "1"), ("ENABLE_GUESTS", "1")]).unwrap();
+    assert_eq!(s.domains.viewers.as_deref(), Some("v0.meet.jitsi"));
+    assert_eq!((s.visitors.max_participants, s.visitors.max_viewers, s.visitors.come_in), (50, 2000, true));
+    for name in ["VISITORS_MAX_PARTICIPANTS", "VISITORS_MAX_VISITORS_PER_NODE"] {
+        let line = load(&[(name, "0")]).unwrap_err().to_string();
+        assert!(line.contains(name) && line.contains("at least 1"), "{line}");
+    }
+    assert_eq!(load(&[]).unwrap().domains.viewers, None);
+}
+
 #[test]
 fn every_option_reaches_the_settings() {
     // Read by the process itself, by the environment's check, or files (`a_certificate_needs_its_key_and_both_are_read`).
@@ -385,6 +405,7 @@ fn every_option_reaches_the_settings() {
                 &[("https.listen", "127.0.0.1:1")]
             }
             "login.guests" | "login.automatic" => &[("login.required", "true")],
+            "visitors.domain" => &[("visitors.enabled", "true")],
             "login.guest_domain" => &[("login.required", "true"), ("login.guests", "true")],
             "media.disable_stun" => &[("media.stun_servers", "stun.example:3478")],
             "turn.stun_port" => &[("turn.stun_host", "a")],

@@ -52,6 +52,13 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
     } else {
         useless("rooms.reservations_url", "rooms.reservations is off");
     }
+    if !e.is_on("visitors.enabled") && *e.origin("xmpp.rooms") == Origin::Default {
+        for s in SETTINGS.iter().filter(|s| s.key.starts_with("visitors.")) {
+            if s.key != "visitors.enabled" {
+                useless(s.key, "visitors.enabled is off");
+            }
+        }
+    }
     if e.is_on("https.disabled") {
         let https = SETTINGS.iter().map(|s| s.key).filter(|k| k.starts_with("https."));
         for key in https.filter(|k| *k != "https.disabled") {
@@ -139,6 +146,7 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
             "admin" | "log" | "start" | "xmpp" => &[AllInOne, Xmpp, Focus, Videobridge],
             "rooms" | "turn" => &[AllInOne, Xmpp],
             "media" | "bridge" => &[AllInOne, Videobridge],
+            "visitors" => &[AllInOne, Xmpp, Focus],
             "focus" => &[AllInOne, Focus],
             _ => &[AllInOne],
         },

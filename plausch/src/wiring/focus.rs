@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use focus_server::{FocusConfig, FocusHandle, LoginConfig, RawConfig, Stats};
+use focus_server::{FocusConfig, FocusHandle, LoginConfig, RawConfig, Stats, VisitorsConfig};
 use service::{Exposition, StartError, State};
 use xmpp_link::Link;
 
@@ -62,6 +62,13 @@ fn config(s: &Settings) -> Result<FocusConfig, StartError> {
         domain: s.domains.main.clone(),
         lifetime: LOGIN_LIFETIME,
         automatic: login.automatic,
+    });
+    engine.visitors = s.domains.viewers.as_ref().map(|domain| {
+        let vnode = domain.split('.').next().unwrap_or_default();
+        let mut visitors = VisitorsConfig::for_domain(vnode, domain);
+        (visitors.max_participants, visitors.max_viewers) =
+            (s.visitors.max_participants, s.visitors.max_viewers);
+        visitors
     });
     engine.max_audio_senders = s.focus.max_audio_senders;
     engine.max_video_senders = s.focus.max_video_senders;
@@ -129,6 +136,12 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         "jitsi_jicofo_participants_pairs",
         "Pairs of participants in the same conference.",
         s.endpoint_pairs as f64,
+    );
+    out.gauge("jitsi_jicofo_visitors_current", "Who only watches.", s.visitors as f64);
+    out.gauge(
+        "jitsi_jicofo_conferences_with_visitors",
+        "Conferences that somebody watches.",
+        s.conferences_with_visitors as f64,
     );
     out.gauge("jitsi_jicofo_bridge_selector_bridge_count", "Bridges.", s.bridge_count as f64);
     out.gauge(

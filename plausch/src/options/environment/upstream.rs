@@ -179,13 +179,17 @@ pub(super) const UPSTREAM: &[Entry] = &[
         "ENABLE_BREAKOUT_ROOMS",
     ),
     entry(
+        Always,
+        "viewers are served by this server itself; there are no others for them",
+        "Zuschauende bedient dieser Server selbst; andere gibt es dafür nicht",
+        "VISITORS_XMPP_SERVER VISITORS_XMPP_PORT VISITORS_XMPP_AUTH_DOMAIN PROSODY_VISITOR_INDEX \
+         PROSODY_VISITORS_MUC_PREFIX PROSODY_VISITORS_S2S_VHOSTS",
+    ),
+    entry(
         Missing,
-        "visitors are not there yet",
-        "Zuschauende gibt es noch nicht",
-        "ENABLE_VISITORS VISITORS_MAX_PARTICIPANTS VISITORS_MAX_VISITORS_PER_NODE VISITORS_XMPP_SERVER VISITORS_XMPP_PORT \
-         VISITORS_XMPP_DOMAIN VISITORS_XMPP_AUTH_DOMAIN PROSODY_VISITOR_INDEX PROSODY_VISITORS_MUC_PREFIX \
-         PROSODY_VISITORS_S2S_VHOSTS JICOFO_VISITORS_REQUIRE_MUC_CONFIG PROSODY_LIMIT_MESSAGES_CHECK_TOKEN \
-         PROSODY_REGION_NAME SHARD RELEASE_NUMBER",
+        "of servers for viewers, which do not stand alone",
+        "von Servern für Zuschauende, die nicht für sich stehen",
+        "JICOFO_VISITORS_REQUIRE_MUC_CONFIG PROSODY_LIMIT_MESSAGES_CHECK_TOKEN PROSODY_REGION_NAME SHARD RELEASE_NUMBER",
     ),
     entry(
         Missing,
