@@ -65,10 +65,10 @@ client.join = async (room, options = {}) => {
   conf.on(E.KICKED, () => { client.state = 'kicked'; });
   conf.on(E.CONFERENCE_LEFT, () => { if (client.state === 'joined') client.state = 'left'; });
   conf.on(E.CONFERENCE_FAILED, (...a) => client.atTheDoor(...a));
-  // The build of 2021 has no name for the event that somebody with an account is needed, and then fails at those who wait for other nameless ones.
-  const { eventEmitter = {} } = conf.room.moderator ?? {};
-  const { emit } = eventEmitter;
-  eventEmitter.emit = (event, ...a) => (event === undefined ? client.atTheDoor(J.errors.conference.AUTHENTICATION_REQUIRED) : emit.call(eventEmitter, event, ...a));
+  // The build of 2021 has no name for the event that somebody with an account is needed, so it tells nobody.
+  const { moderator } = conf.room;
+  const failed = moderator?._allocateConferenceFocusError;
+  if (failed) moderator._allocateConferenceFocusError = (answer, ...a) => (answer?.querySelector('error > not-authorized') ? client.atTheDoor(J.errors.conference.AUTHENTICATION_REQUIRED) : failed.call(moderator, answer, ...a));
   await client.comes(() => {
     Promise.all(client.tracks.map((t) => conf.addTrack(t))).then(() => {
       if (options.name) conf.setDisplayName(options.name);
