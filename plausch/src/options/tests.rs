@@ -7,6 +7,7 @@ use super::*;
 use crate::wiring::limits::{MEDIA_ADDRESSES, STUN_SERVERS};
 
 mod client;
+mod policy_page;
 
 pub(super) fn load(env: &[(&str, &str)]) -> Result<Settings, StartError> {
     let env = |n: &str| env.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());

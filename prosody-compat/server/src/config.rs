@@ -11,6 +11,7 @@ use service::SystemEntropy;
 use service::certificate::CertificateFiles;
 
 use crate::accounts::AccountStore;
+use crate::needs::Unkept;
 use crate::programs::{self, RawPrograms};
 use crate::short_lived::{self, RawShortLived};
 use crate::table::{RawComponent, RawRooms, RawUsers, table};
@@ -140,6 +141,9 @@ pub enum ConfigError {
     /// Options of tokens that are missing, or not there yet.
     #[error("`{0}` {1}")]
     Token(String, &'static str),
+    /// A rule that nobody would keep.
+    #[error("the rooms of `{0}` have `{option}` in a policy, which {modules} keeps: name it in their modules", option = .1.option, modules = .1.modules.join(" or "))]
+    Unkept(String, Unkept),
     /// The table of hosts cannot be served.
     #[error(transparent)]
     Table(#[from] prosody_core::TableError),

@@ -15,6 +15,7 @@ mod http;
 mod inside;
 pub mod limits;
 mod listen;
+pub mod needs;
 #[cfg(feature = "test-observer")]
 mod observer;
 mod outlet;

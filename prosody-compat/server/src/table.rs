@@ -14,6 +14,7 @@ use prosody_core::{ComponentHost, Login, Mechanism, Policy, RoomsHost, Table, Us
 use serde::{Deserialize, Deserializer};
 
 use crate::config::ConfigError;
+use crate::needs::unkept;
 
 /// A host with users as written.
 #[derive(Debug, Clone, Deserialize)]
@@ -180,6 +181,7 @@ pub(crate) fn table(
     rooms: Vec<RawRooms>,
     components: Vec<RawComponent>,
 ) -> Result<Table, ConfigError> {
+    kept(&users, &rooms)?;
     let meetings = rooms.first().map(|r| r.domain.to_lowercase()).unwrap_or_default();
     let table = Table {
         users: users.into_iter().map(users_host).collect::<Result<_, _>>()?,
@@ -197,6 +199,20 @@ pub(crate) fn table(
     };
     table.check()?;
     Ok(table)
+}
+
+/// Whether every rule has a module that keeps it. What is named on a host with users acts in the meetings.
+fn kept(users: &[RawUsers], rooms: &[RawRooms]) -> Result<(), ConfigError> {
+    for (i, host) in rooms.iter().enumerate() {
+        let of_users = users.iter().filter(|_| i == 0).flat_map(|h| &h.modules);
+        let named: Vec<&str> = of_users.chain(&host.modules).map(String::as_str).collect();
+        for policy in std::iter::once(&host.policy).chain(host.tenants.values()) {
+            if let Some(unkept) = unkept(policy, |module| named.contains(&module)) {
+                return Err(ConfigError::Unkept(host.domain.clone(), unkept));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn users_host(raw: RawUsers) -> Result<UsersHost, ConfigError> {
@@ -399,7 +415,7 @@ login = "anonymous"
 
 [[xmpp.rooms]]
 domain = "muc.town.example"
-modules = ["muc_allowners"]
+modules = ["muc_allowners", "muc_max_occupants", "muc_rate_limit", "muc_limit_messages"]
 policy = { max_participants = 10, joins_per_second = 3, moderated_rooms = ["ratssaal"] }
 tenants.council = { max_participants = 5, all_owners = false, max_messages = 9, joins_per_second = 1 }
 
@@ -446,7 +462,7 @@ module = "polls"
             &SMALL.replace("login = \"anonymous\"", &format!("login = \"anonymous\"\n{}", rules(secret))),
         );
         assert!(unused.unwrap_err().to_string().contains("does not log in with tokens"));
-        let open = SMALL.replace("modules = [\"muc_allowners\"]", "modules = [\"token_verification\"]");
+        let open = SMALL.replace("modules = [\"muc_allowners\"", "modules = [\"muc_allowners\", \"token_verification\"");
         assert!(read(&open).unwrap_err().to_string().contains("verify tokens"));
         assert!(
             !format!(
@@ -473,14 +489,16 @@ module = "polls"
     #[test]
     fn what_is_not_understood_is_refused_with_its_name() {
         let error = |from: &str, to: &str| read(&SMALL.replace(from, to)).unwrap_err().to_string();
-        assert!(error("muc_allowners", "muc_alowners").contains("muc_alowners"));
+        assert!(error("\"muc_allowners\"", "\"muc_allowners\", \"muc_alowners\"").contains("`muc_alowners`"));
+        let unkept = error("\"muc_max_occupants\", ", "");
+        assert!(unkept.contains("max_participants") && unkept.contains("muc_max_occupants"), "{unkept}");
         assert!(error("module = \"polls\"", "module = \"poles\"").contains("poles"));
         assert!(
             error("login = \"anonymous\"", "login = \"accounts\"\nmechanisms = [\"EXTERNAL\"]")
                 .contains("EXTERNAL")
         );
         assert!(error("domain = \"muc.town.example\"", "domain = \"a b\"").contains("a b"));
-        let nowhere = error("[\"muc_allowners\"]", "[]\nlobby = \"lobby.town.example\"");
+        let nowhere = error("policy =", "lobby = \"lobby.town.example\"\npolicy =");
         assert!(nowhere.contains("lobby.town.example"), "{nowhere}");
     }
 }
