@@ -5,7 +5,9 @@ pub(crate) mod environment;
 pub(crate) mod families;
 mod focus;
 mod hosts;
+mod login;
 mod names;
+mod services;
 mod table;
 mod tls;
 mod turn;
@@ -26,7 +28,9 @@ use service::{Effective, Proxies, StartError};
 
 pub(crate) use self::focus::Focus;
 pub(crate) use self::hosts::HostTables;
+pub(crate) use self::login::{Login, Proof, option_of, option_of_directory};
 pub(crate) use self::names::{line, named};
+pub(crate) use self::services::Services;
 pub(crate) use self::table::SETTINGS;
 pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
 pub(crate) use self::turn::OwnTurn;
@@ -88,8 +92,10 @@ pub(crate) struct Settings {
     pub(crate) max_participants: Option<usize>,
     pub(crate) modules: Vec<String>,
     pub(crate) strict_nicks: bool,
-    /// Only people with an account log in on the main host. `None`: everybody may.
+    /// Only those come in on the main host who have proved who they are. `None`: everybody may.
     pub(crate) login: Option<Login>,
+    /// Accounts that no person has.
+    pub(crate) services: Services,
     pub(crate) external_services: Vec<prosody_core::ExternalService>,
     /// Folder for what outlives a restart.
     pub(crate) state: PathBuf,
@@ -127,15 +133,6 @@ pub(crate) struct Visitors {
     pub(crate) max_viewers: usize,
     /// Who raises a hand comes in.
     pub(crate) come_in: bool,
-}
-
-/// How people log in.
-#[derive(Debug, Clone)]
-pub(crate) struct Login {
-    /// Where others come in without an account, if they may.
-    pub(crate) guests: Option<String>,
-    /// What a browser has proved counts for its next meeting, too.
-    pub(crate) automatic: bool,
 }
 
 /// The admin's own listener.
@@ -187,6 +184,8 @@ pub(crate) struct Client {
     pub(crate) welcome_page: bool,
     pub(crate) relative_bosh: bool,
     pub(crate) polls: bool,
+    /// Whose people they do not show.
+    pub(crate) hidden_domain: Option<String>,
     /// They are told where to log in, and where without.
     pub(crate) login: Option<Login>,
     /// `(dotted key below config, value)`.
@@ -230,8 +229,9 @@ impl Settings {
             media.set_port(port);
         }
         let (domains, hosts) = hosts::read(e)?;
-        let login = hosts::login(e, &domains, hosts.as_ref())?;
+        let login = login::read(e, &domains, hosts.as_ref())?;
         let visitors = visitors(e, login.as_ref())?;
+        let services = services::read(e, &domains, hosts.is_some())?;
         let public_url = public_url(e)?;
         let https = tls::https(e, public_url.as_deref())?;
         let (external_services, turn) = turn::services(e, public_url.as_deref(), https.as_ref())?;
@@ -265,6 +265,7 @@ impl Settings {
             programs: hosts::programs(e)?,
             short_lived_tokens: hosts::short_lived_tokens(e)?,
             strict_nicks: e.is_on("rooms.strict_nicks"),
+            services: services.clone(),
             external_services,
             login: login.clone(),
             state: state(e)?,
@@ -306,6 +307,7 @@ impl Settings {
                 welcome_page: e.is_on("client.welcome_page"),
                 relative_bosh: e.is_on("client.relative_bosh"),
                 polls: !e.is_on("rooms.disable_polls"),
+                hidden_domain: services.hidden_domain,
                 login,
                 more: web::keys(e)?,
             },

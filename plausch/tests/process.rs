@@ -4,6 +4,7 @@ mod accounts;
 mod commands;
 mod dashboards;
 mod keyed;
+mod logins;
 mod moving;
 mod proxies;
 mod running;

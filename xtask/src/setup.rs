@@ -23,16 +23,21 @@ const NEEDED: &[(&str, &str)] = &[
     ("python3", "python3"),
 ];
 
-/// Web servers that stand in front of us in tests. Debian has no Traefik.
-const WEB_SERVERS: &[(&str, &str)] =
-    &[("nginx", "nginx-light"), ("apache2", "apache2"), ("haproxy", "haproxy"), ("caddy", "caddy")];
+/// Servers beside us in tests: web servers in front, of which Debian has no Traefik, and a directory of accounts.
+const SERVERS: &[(&str, &str)] = &[
+    ("nginx", "nginx-light"),
+    ("apache2", "apache2"),
+    ("haproxy", "haproxy"),
+    ("caddy", "caddy"),
+    ("slapd", "slapd"),
+];
 
 /// Installs what is missing; needs root and Debian for that.
 pub(crate) fn install() -> Result<()> {
     need(NEEDED)?;
-    if !WEB_SERVERS.iter().all(|(program, _)| found(program)) && is_root() {
+    if !SERVERS.iter().all(|(program, _)| found(program)) && is_root() {
         let _quiet = NoServices::new()?;
-        need(WEB_SERVERS)?;
+        need(SERVERS)?;
     }
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir("tests/browser");

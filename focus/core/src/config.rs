@@ -147,6 +147,8 @@ pub struct LoginConfig {
     pub lifetime: Duration,
     /// Sessions outlive their meeting (`enable-auto-login`).
     pub automatic: bool,
+    /// Clients are told that they log in elsewhere, with a token (`type = JWT`).
+    pub external: bool,
 }
 
 /// Codecs, payload types and header extensions to offer (focus §4.3 to §4.5). A payload type of 0 switches it off.

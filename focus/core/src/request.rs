@@ -98,10 +98,10 @@ impl Requester {
 /// Nothing of gateways here.
 fn reply(turn: &Turn<'_>, room: BareJid, login: Option<Shown>, outcome: &JoinOutcome) -> ConferenceReply {
     let ready = matches!(outcome, JoinOutcome::Ready | JoinOutcome::Watch);
-    let logins = turn.config.login.is_some();
-    let mut reply = ConferenceReply::new(room, ready).with_property("authentication", logins);
-    if logins {
-        reply = reply.with_property("externalAuth", false);
+    let logins = turn.config.login.as_ref();
+    let mut reply = ConferenceReply::new(room, ready).with_property("authentication", logins.is_some());
+    if let Some(logins) = logins {
+        reply = reply.with_property("externalAuth", logins.external);
     }
     let visitors = turn.config.visitors.as_ref().filter(|_| turn.visitors.is_some());
     reply = reply.with_property("visitors-supported", visitors.is_some());

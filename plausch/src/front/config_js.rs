@@ -43,6 +43,9 @@ fn object(domains: &Domains, client: &Client, asker: Asker<'_>) -> Value {
         }
     }
     set("hosts", hosts);
+    if let Some(hidden) = &client.hidden_domain {
+        set("hiddenDomain", json!(hidden));
+    }
     set("focusUserJid", json!(format!("focus@{}", domains.auth)));
     let bosh = if client.relative_bosh { "" } else { base };
     set("bosh", json!(format!("{bosh}{path}/http-bind")));
@@ -117,7 +120,7 @@ fn private() -> [(&'static str, Value); 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Login;
+    use crate::options::{Login, Proof};
 
     fn domains() -> Domains {
         Domains {
@@ -140,6 +143,7 @@ mod tests {
             welcome_page: true,
             relative_bosh: false,
             polls: true,
+            hidden_domain: None,
             login: None,
             more: vec![],
         }
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn who_has_an_account_is_told_where_to_log_in_and_others_where_to_come_in() {
         let login = |guests: Option<&str>| Client {
-            login: Some(Login { guests: guests.map(str::to_owned), automatic: true }),
+            login: Some(Login { guests: guests.map(str::to_owned), proof: Proof::Account, opens: None }),
             ..client()
         };
         let c = made(&login(Some("guest.meet.jitsi")), "", "https://meet.example");

@@ -69,6 +69,7 @@ impl Site {
             welcome_page: true,
             relative_bosh: false,
             polls: true,
+            hidden_domain: None,
             login: None,
             more: vec![],
         };

@@ -58,7 +58,7 @@ fn nothing_that_keeps_people_out_is_lost_on_the_way() {
     for env in [("JICOFO_ENABLE_AUTH", "1"), ("XMPP_MUC_MODULES", "x"), ("PLAUSCH_HTPP", "1")] {
         assert_eq!(worst(&judged(&seen(&[env])).1), Level::Red, "{env:?}");
     }
-    let jwt = judged(&seen(&[("ENABLE_AUTH", "1"), ("AUTH_TYPE", "jwt")]));
+    let jwt = judged(&seen(&[("ENABLE_AUTH", "1"), ("AUTH_TYPE", "matrix")]));
     assert_eq!(worst(&jwt.1), Level::Red);
     let (read, found) = judged(&seen(&[("ENABLE_AUTH", "1"), ("ENABLE_GUESTS", "1")]));
     let login = read.unwrap()["login"].clone();

@@ -112,13 +112,29 @@ const fn lua(name: &'static str) -> Restriction {
 }
 
 const LOGIN: (&str, &str) = (
-    "people log in with accounts of this server (internal) alone for now; another way in would be missing",
-    "anmelden kann man sich vorerst nur mit Konten dieses Servers (internal); ein anderer Weg hinein fehlte",
+    "people log in with accounts of this server (internal) or a directory (ldap), or with tokens (jwt); another way in would be missing",
+    "anmelden kann man sich mit Konten dieses Servers (internal) oder eines Verzeichnisses (ldap), oder mit Token (jwt); ein anderer Weg hinein fehlte",
 );
+const LOGINS: &[&str] = &["internal", "ldap", "jwt"];
+
+/// What is one thing more about tokens that only Lua could do.
+const fn tokens(name: &'static str, usual: &'static str) -> Restriction {
+    restricts(
+        name,
+        When::Not(usual),
+        XMPP,
+        "tokens are checked by this server's own rules, not by Lua modules",
+        "Token prüft dieser Server nach eigenen Regeln, nicht mit Lua-Modulen",
+    )
+}
 
 const RESTRICTIONS: &[Restriction] = &[
-    restricts("AUTH_TYPE", When::Not("internal"), SIGNALLING, LOGIN.0, LOGIN.1),
-    restricts("PROSODY_AUTH_TYPE", When::Not("internal"), XMPP, LOGIN.0, LOGIN.1),
+    restricts("AUTH_TYPE", When::Beyond(LOGINS), SIGNALLING, LOGIN.0, LOGIN.1),
+    restricts("PROSODY_AUTH_TYPE", When::Beyond(LOGINS), XMPP, LOGIN.0, LOGIN.1),
+    tokens("JWT_AUTH_TYPE", "token"),
+    tokens("JWT_TOKEN_AUTH_MODULE", "token_verification"),
+    directory("LDAP_AUTH_METHOD", "bind"),
+    directory("LDAP_VERSION", "3"),
     restricts(
         "PROSODY_GUEST_AUTH_TYPE",
         When::Not("jitsi-anonymous"),
@@ -165,6 +181,17 @@ const RESTRICTIONS: &[Restriction] = &[
         "die Bridge würde trotzdem über XMPP geführt",
     ),
 ];
+
+/// What of a directory is done in one way alone.
+const fn directory(name: &'static str, usual: &'static str) -> Restriction {
+    restricts(
+        name,
+        When::Not(usual),
+        XMPP,
+        "a directory is asked by a bind and a search, in version 3 of LDAP",
+        "ein Verzeichnis wird mit Bind und Suche gefragt, in Version 3 von LDAP",
+    )
+}
 
 /// What the environment holds that has no effect.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -235,10 +262,14 @@ pub(crate) fn survey<'a>(
     }
     let set = |name: &str| value(name).filter(|v| !v.is_empty());
     let login = set("ENABLE_AUTH").is_some_and(|v| When::On.holds(&v));
+    let kind = set("PROSODY_AUTH_TYPE").or_else(|| set("AUTH_TYPE"));
+    let by = |wanted: &str| login && kind.as_deref() == Some(wanted);
     // What says how people log in means nothing where nobody does.
     let applies = |r: &Restriction| match r.name {
         "AUTH_TYPE" | "PROSODY_AUTH_TYPE" | "PROSODY_GUEST_AUTH_TYPE" => login,
         "JICOFO_ENABLE_AUTH" => !login,
+        name if name.starts_with("JWT_") => by("jwt"),
+        name if name.starts_with("LDAP_") => by("ldap"),
         _ => true,
     };
     for r in RESTRICTIONS.iter().filter(|r| r.roles.contains(&role) && applies(r)) {

@@ -6,7 +6,7 @@ use prosody_server::short_lived::RawShortLived;
 use prosody_server::table::{RawComponent, RawLogin, RawRooms, RawUsers};
 use service::{Effective, Origin, StartError};
 
-use super::{Domains, Login, domain};
+use super::{Domains, domain};
 
 /// Tables of hosts as written.
 #[derive(Debug, Clone)]
@@ -53,24 +53,6 @@ pub(super) fn read(e: &Effective) -> Result<(Domains, Option<HostTables>), Start
     domains(e, &tables).map(|domains| (domains, Some(tables)))
 }
 
-/// Whether people log in, and where those come in who do not.
-pub(super) fn login(
-    e: &Effective,
-    domains: &Domains,
-    tables: Option<&HostTables>,
-) -> Result<Option<Login>, StartError> {
-    let automatic = e.is_on("login.automatic");
-    if let Some(t) = tables {
-        let open = |h: &&RawUsers| h.public && h.login == RawLogin::Anonymous;
-        let asks = t.users.first().is_some_and(|h| h.login == RawLogin::Accounts);
-        let guests = t.users.iter().find(open).map(|h| h.domain.to_lowercase());
-        return Ok(asks.then_some(Login { guests, automatic }));
-    }
-    let guest_domain = domain(e, "login.guest_domain", &format!("guest.{}", domains.main))?;
-    let guests = e.is_on("login.guests").then_some(guest_domain);
-    Ok(e.is_on("login.required").then_some(Login { guests, automatic }))
-}
-
 /// Options that describe the layout, and where the tables say the same.
 const LAYOUT: &[(&str, &str)] = &[
     ("xmpp.domain", "the first of xmpp.users is the main one"),
@@ -78,8 +60,13 @@ const LAYOUT: &[(&str, &str)] = &[
     ("xmpp.muc_domain", "the first of xmpp.rooms has the meetings"),
     ("xmpp.internal_muc_domain", "the one of xmpp.rooms with the module `muc_filter_access` has the bridges"),
     ("login.required", "write `login = \"accounts\"` in the first of xmpp.users"),
+    ("login.type", "write `login` in the first of xmpp.users"),
+    ("login.token.app_id", "write `token` in xmpp.users"),
+    ("login.token.key_server", "write `key_server` in `token` of xmpp.users"),
+    ("login.ldap.url", "write `ldap` in xmpp.users"),
     ("login.guests", "a second one of xmpp.users with `login = \"anonymous\"` is for them"),
     ("login.guest_domain", "a second one of xmpp.users with `login = \"anonymous\"` is for them"),
+    ("services.hidden_domain", "write a host with `login = \"accounts\"` in xmpp.users"),
     ("xmpp.max_participants", "write `max_participants` in the policy of xmpp.rooms"),
     ("xmpp.modules", "write `modules` in xmpp.users"),
     ("rooms.strict_nicks", "write `strict_nicks` in the policy of xmpp.rooms"),

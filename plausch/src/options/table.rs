@@ -2,8 +2,10 @@
 //! that has one.
 
 mod front;
+mod login;
 mod meetings;
 mod network;
+mod services;
 
 use service::{Kind, Setting};
 
@@ -42,14 +44,18 @@ const fn switch(
 pub(crate) const SETTINGS: &[Setting] = &super::web::behind::<{ OWN.len() + super::web::ROWS.len() }>(OWN);
 
 /// All but those that only the web client heeds.
-const OWN: &[Setting] = &together::<{ front::ROWS.len() + network::ROWS.len() + meetings::ROWS.len() }>([
-    front::ROWS,
-    network::ROWS,
-    meetings::ROWS,
-]);
+const OWN: &[Setting] = &together::<
+    {
+        front::ROWS.len()
+            + network::ROWS.len()
+            + login::ROWS.len()
+            + services::ROWS.len()
+            + meetings::ROWS.len()
+    },
+>([front::ROWS, network::ROWS, login::ROWS, services::ROWS, meetings::ROWS]);
 
 /// Tables behind each other.
-const fn together<const N: usize>(tables: [&[Setting]; 3]) -> [Setting; N] {
+const fn together<const N: usize>(tables: [&[Setting]; 5]) -> [Setting; N] {
     let mut all = [front::ROWS[0]; N];
     let (mut i, mut table, mut row) = (0, 0, 0);
     while i < N {

@@ -212,6 +212,37 @@ const OTHER: &[(&str, &str)] = &[
     ("login.guests", "true"),
     ("login.guest_domain", "visitors.meet.jitsi"),
     ("login.automatic", "false"),
+    ("login.type", "jwt"),
+    ("login.opens", "false"),
+    ("login.opens_by", "jwt"),
+    ("login.token.app_id", "town"),
+    ("login.token.app_secret", "x"),
+    ("login.token.key_server", "https://keys.example"),
+    ("login.token.keys_url", "https://keys.example"),
+    ("login.token.require_room", "false"),
+    ("login.token.algorithm", "HS512"),
+    ("login.token.issuers", "town"),
+    ("login.token.audiences", "town"),
+    ("login.token.allow_empty", "true"),
+    ("login.token.verify_domain", "true"),
+    ("login.ldap.url", "ldaps://directory.example"),
+    ("login.ldap.base", "dc=example"),
+    ("login.ldap.filter", "mail=%u"),
+    ("login.ldap.bind_dn", "cn=x"),
+    ("login.ldap.bind_password", "x"),
+    ("login.ldap.start_tls", "true"),
+    ("login.ldap.check_peer", "false"),
+    ("login.ldap.roots", "/x"),
+    ("services.hidden_domain", "unseen.meet.jitsi"),
+    ("services.jibri_user", "other"),
+    ("services.jibri_password", "x"),
+    ("services.recorder_user", "other"),
+    ("services.recorder_password", "x"),
+    ("services.jigasi_user", "other"),
+    ("services.jigasi_password", "x"),
+    ("services.transcriber_user", "other"),
+    ("services.transcriber_password", "x"),
+    ("services.admins", "chief@meet.jitsi"),
     ("focus.auto_owner", "false"),
     ("focus.max_audio_senders", "7"),
     ("focus.max_video_senders", "7"),
@@ -259,7 +290,7 @@ fn other(s: &Setting) -> &'static str {
 fn a_booking_system_that_cannot_be_asked_stops_the_start() {
     let with =
         |url: &str| load(&[("PROSODY_RESERVATION_ENABLED", "1"), ("PROSODY_RESERVATION_REST_BASE_URL", url)]);
-    for (url, words) in [("", "http://host"), ("https://booking", "https:// yet"), ("booking", "http://host")]
+    for (url, words) in [("", "https://host"), ("ftp://booking", "https://host"), ("booking", "http://host")]
     {
         let line = with(url).unwrap_err().to_string();
         assert!(line.contains("rooms.reservations_url") && line.contains(words), "{line}");
@@ -267,7 +298,8 @@ fn a_booking_system_that_cannot_be_asked_stops_the_start() {
     let s = with("http://booking/api").unwrap();
     assert_eq!(s.reservations.as_deref(), Some("http://booking/api"));
     assert!(!s.client.http_conference_request, "over HTTP nobody knows who asks");
-    let off = load(&[("PROSODY_RESERVATION_REST_BASE_URL", "https://booking")]).unwrap();
+    assert!(with("https://booking/api").is_ok());
+    let off = load(&[("PROSODY_RESERVATION_REST_BASE_URL", "booking")]).unwrap();
     assert!(off.reservations.is_none() && off.client.http_conference_request);
 }
 
@@ -356,6 +388,7 @@ fn every_option_reaches_the_settings() {
         "https.key",
         "https.acme.roots",
         "xmpp.bridge_server",
+        "login.ldap.tls",
         "xmpp.users",
         "xmpp.rooms",
         "xmpp.components",
@@ -405,8 +438,15 @@ fn every_option_reaches_the_settings() {
             "https.redirect" | "https.hsts" | "https.disabled" | "https.former" => {
                 &[("https.listen", "127.0.0.1:1")]
             }
-            "login.guests" | "login.automatic" => &[("login.required", "true")],
             "visitors.domain" => &[("visitors.enabled", "true")],
+            "services.hidden_domain" | "services.recorder_user" => &[("services.recorder_password", "y")],
+            "services.jibri_user" => &[("services.jibri_password", "y")],
+            "services.jigasi_user" => &[("services.jigasi_password", "y")],
+            k if k.starts_with("login.ldap.") => &[("login.required", "true"), ("login.type", "ldap")],
+            k if k.starts_with("login.token.") => &[("login.required", "true"), ("login.type", "jwt")],
+            "login.guests" | "login.automatic" | "login.type" | "login.opens" | "login.opens_by" => {
+                &[("login.required", "true")]
+            }
             "login.guest_domain" => &[("login.required", "true"), ("login.guests", "true")],
             "media.disable_stun" => &[("media.stun_servers", "stun.example:3478")],
             "turn.stun_port" => &[("turn.stun_host", "a")],

@@ -42,6 +42,22 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
             useless("client.branding_by_room_url", "client.branding_url is asked");
         }
     }
+    if !e.is_on("login.required") {
+        useless("login.type", "login.required is off, and everybody comes in");
+    }
+    if !e.is_on("login.required") || e.text("login.type") != "jwt" {
+        for s in SETTINGS.iter().filter(|s| s.key.starts_with("login.token.")) {
+            useless(
+                s.key,
+                "people do not log in with tokens, which takes login.required and login.type `jwt`",
+            );
+        }
+    }
+    if !e.is_on("login.required") || e.text("login.type") != "ldap" {
+        for s in SETTINGS.iter().filter(|s| s.key.starts_with("login.ldap.")) {
+            useless(s.key, "no directory is asked, which takes login.required and login.type `ldap`");
+        }
+    }
     if e.is_on("rooms.reservations") {
         if e.is_on("client.http_conference_request") {
             useless(
@@ -144,7 +160,8 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
         "bridge.brewery" => &[AllInOne, Focus, Videobridge],
         _ => match key.split('.').next().unwrap_or_default() {
             "admin" | "log" | "start" | "xmpp" => &[AllInOne, Xmpp, Focus, Videobridge],
-            "rooms" | "turn" => &[AllInOne, Xmpp],
+            "login" => &[AllInOne, Xmpp, Focus],
+            "rooms" | "turn" | "services" => &[AllInOne, Xmpp],
             "media" | "bridge" => &[AllInOne, Videobridge],
             "visitors" => &[AllInOne, Xmpp, Focus],
             "focus" => &[AllInOne, Focus],

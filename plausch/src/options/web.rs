@@ -591,6 +591,12 @@ pub(super) const ROWS: &[Row] = &[
         &["etherpad_base"],
         "Where documents of an Etherpad are, such as `https://pad.example/p/`; without it there are none.",
     ),
+    text(
+        "client.token_auth_url",
+        &["TOKEN_AUTH_URL"],
+        &["tokenAuthUrl"],
+        "Where the app sends people to fetch a token, with `{room}` or `{state}` in it; for login.type `jwt`.",
+    ),
     text("client.invite_url", &["INVITE_SERVICE_URL"], &["inviteServiceUrl"], "Service that invites people."),
     text(
         "client.people_url",

@@ -58,10 +58,11 @@ fn config(s: &Settings) -> Result<FocusConfig, StartError> {
     .check()
     .map_err(|e| part("the focus", e))?;
     let engine = &mut config.engine;
-    engine.login = s.login.as_ref().map(|login| LoginConfig {
+    engine.login = s.login.as_ref().and_then(|login| login.opens).map(|opens| LoginConfig {
         domain: s.domains.main.clone(),
-        lifetime: LOGIN_LIFETIME,
-        automatic: login.automatic,
+        lifetime: if opens.each { LOGIN_LIFETIME_EACH } else { LOGIN_LIFETIME },
+        automatic: opens.automatic,
+        external: opens.each,
     });
     engine.visitors = s.domains.viewers.as_ref().map(|domain| {
         let vnode = domain.split('.').next().unwrap_or_default();
@@ -207,6 +208,7 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
 
 /// Upstream's.
 const LOGIN_LIFETIME: Duration = Duration::from_secs(86_400);
+const LOGIN_LIFETIME_EACH: Duration = Duration::from_secs(60);
 
 /// How often the numbers are read while something is missing, and otherwise.
 const STARTING: Duration = Duration::from_millis(10);

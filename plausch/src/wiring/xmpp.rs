@@ -2,17 +2,18 @@
 
 use jitsi_xmpp::FullJid;
 use prosody_core::Counter;
+use prosody_server::config::{ConfigError, RawAccount};
 use prosody_server::{Config, Raw, ServerHandle};
 use service::{Exposition, StartError, State};
 use xmpp_link::{Attach, Link};
 
 use super::{Process, Routes, part};
-use crate::options::{HostTables, Settings};
+use crate::options::{HostTables, Proof, Settings, option_of, option_of_directory};
 
 /// Starts the server with its TCP listener.
 pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes), StartError> {
     let s = p.settings;
-    let mut config = Config::from_raw(options(s)).map_err(|e| part(PART, e))?;
+    let mut config = Config::from_raw(options(s)).map_err(|e| why(s, &e))?;
     config.core.external_services.clone_from(&s.external_services);
     let server = prosody_server::start(config, p.shutdown.watch()).await?;
     let (health, numbers, ended) = (server.clone(), server.clone(), server.clone());
@@ -26,6 +27,19 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
     let (public, admin) = (server.router(), server.health_router());
     let routes = Routes { public, admin, keyed: server.inside_router() };
     Ok((server, routes))
+}
+
+/// Why the server does not start, with the option that has to be changed.
+fn why(s: &Settings, error: &ConfigError) -> StartError {
+    match error {
+        ConfigError::Tokens(_, wrong) if s.hosts.is_none() => {
+            part(PART, format!("`{}`: {wrong}", option_of(*wrong)))
+        }
+        ConfigError::Directory(_, wrong) if s.hosts.is_none() => {
+            part(PART, format!("`{}`: {wrong}", option_of_directory(wrong)))
+        }
+        other => part(PART, other),
+    }
 }
 
 /// What the settings say to the server.
@@ -48,8 +62,19 @@ pub(super) fn options(s: &Settings) -> Raw {
             av_moderation: Some(s.av_moderation),
             end_conference: Some(s.end_conference),
             polls: Some(s.polls),
-            login: Some(s.login.is_some()),
+            login: Some(s.login.as_ref().is_some_and(|l| matches!(l.proof, Proof::Account))),
+            token: s.login.as_ref().and_then(|l| match &l.proof {
+                Proof::Token(token) => Some(token.as_ref().clone()),
+                Proof::Account | Proof::Directory(_) => None,
+            }),
+            directory: s.login.as_ref().and_then(|l| match &l.proof {
+                Proof::Directory(directory) => Some(directory.as_ref().clone()),
+                Proof::Account | Proof::Token(_) => None,
+            }),
             guest_domain: s.login.as_ref().and_then(|l| l.guests.clone()),
+            hidden_domain: s.services.hidden_domain.clone(),
+            recorder: Some(s.services.recorder.clone()),
+            transcriber: Some(s.services.transcriber.clone()),
             ..Raw::default()
         },
     };
@@ -59,6 +84,13 @@ pub(super) fn options(s: &Settings) -> Raw {
         require_encryption: Some(s.require_encryption),
         jvb_user: Some(s.bridge.user.clone()),
         jvb_password: secret(&s.bridge.password),
+        accounts: s
+            .services
+            .accounts
+            .iter()
+            .map(|(jid, password)| RawAccount { jid: jid.clone(), password: password.reveal().clone() })
+            .collect(),
+        admins: s.services.admins.clone(),
         reservations: s.reservations.clone(),
         programs: s.programs.clone(),
         short_lived_tokens: s.short_lived_tokens.clone(),

@@ -134,7 +134,7 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
         &env,
         format!(
             "# a town's\nPLAUSCH_HTTP={http}\nPLAUSCH_ADMIN={admin}\nPLAUSCH_XMPP={xmpp}\nPLAUSCH_MEDIA={media}\nPUBLIC_URL=http://192.0.2.7\n\
-             ENABLE_AUTH=1\nAUTH_TYPE=jwt\nPLAUSCH_HTPP=1\nENABLE_BREAKOUT_ROOMS=off\nENABLE_RECORDING=1\nnonsense\n"
+             ENABLE_AUTH=1\nAUTH_TYPE=matrix\nPLAUSCH_HTPP=1\nENABLE_BREAKOUT_ROOMS=off\nENABLE_RECORDING=1\nnonsense\n"
         ),
     )
     .unwrap();
@@ -393,7 +393,7 @@ fn a_migration_reads_an_env_file_and_its_folders_and_executes_nothing() {
             "de",
         ]))
     };
-    write("ENABLE_AUTH=1\nAUTH_TYPE=jwt\n");
+    write("ENABLE_AUTH=1\nAUTH_TYPE=matrix\n");
     let (code, said) = migrate(&env);
     assert!(code == Some(2) && said.contains("AUTH_TYPE") && !out.exists(), "{said}");
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use jitsi_xmpp::Element;
 use jitsi_xmpp::sasl::{ScramFirst, ScramServer};
-use prosody_token::Claims;
+use prosody_token::{Claims, Unverified};
 
 use crate::auth::guesses::Attempt;
 use crate::identity::HostId;
@@ -53,6 +53,8 @@ pub(crate) enum Exchange {
     None,
     /// A password that has to wait for its turn.
     Waiting(Box<Waiting>),
+    /// The key of this token is being asked for.
+    Key(Box<Unverified>),
     /// The account is being looked at.
     Looking(Box<Looking>),
     /// SCRAM: the challenge is out.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jitsi_xmpp::BareJid;
 use jitsi_xmpp::room::Tenant;
-use prosody_token::TokenRules;
+use prosody_token::{Servers, TokenRules};
 
 use crate::auth::Mechanism;
 use crate::config::Config;
@@ -41,6 +41,8 @@ pub(crate) struct Users {
     pub(crate) anonymous: bool,
     /// What tokens have to be like, if that is how one logs in.
     pub(crate) token: Option<Arc<TokenRules>>,
+    /// Whether all its accounts are a directory's.
+    pub(crate) directory: bool,
     /// Offered in this order.
     mechanisms: Vec<Mechanism>,
     /// How long a lost session waits to be resumed.
@@ -157,6 +159,14 @@ impl Hosts {
         }
     }
 
+    /// Hosts whose tokens are signed with keys of others, and where those are asked for.
+    pub(crate) fn key_servers(&self) -> impl Iterator<Item = (HostId, &Servers)> {
+        self.all.iter().enumerate().filter_map(|(i, host)| match &host.serves {
+            Serves::Users(users) => Some((HostId(i), users.token.as_ref()?.servers()?)),
+            _ => None,
+        })
+    }
+
     /// What tokens have to be like for somebody who is logged in there: its host's rules, or those of the first that has any.
     pub(crate) fn token_rules(&self, id: HostId) -> Option<&Arc<TokenRules>> {
         let mut all = self.all.iter().filter_map(|host| match &host.serves {
@@ -232,6 +242,7 @@ fn users(config: &Config, host: &UsersHost) -> Users {
             Login::Token(rules) => Some(Arc::clone(rules)),
             _ => None,
         },
+        directory: matches!(host.login, Login::Directory),
         mechanisms: host.mechanisms().collect(),
         resume: host.resume,
         modules: USERS.iter().filter(named).filter(|m| (m.enabled)(config)).copied().collect(),

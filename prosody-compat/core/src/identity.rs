@@ -6,6 +6,8 @@ use budget::Network;
 use jitsi_xmpp::Sensitive;
 use prosody_token::{Claims, Features};
 
+use crate::hosts::Hosts;
+
 /// A local domain, by its place in the table of hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct HostId(pub(crate) usize);
@@ -43,6 +45,29 @@ pub(crate) enum Unseen {
 }
 
 impl Identity {
+    /// The same person, for whom another token vouches.
+    pub(crate) fn with_token(&self, token: Arc<Claims>) -> Self {
+        Self {
+            host: self.host,
+            anonymous: self.anonymous,
+            admin: self.admin,
+            unseen: self.unseen,
+            room: self.room.clone(),
+            tenant: self.tenant.clone(),
+            region: self.region.clone(),
+            peer: self.peer,
+            token: Some(token),
+        }
+    }
+
+    /// The token, where it is one of the tenant whose page somebody came from: only there it makes moderators.
+    pub(crate) fn own_token<'a>(&'a self, hosts: &Hosts) -> Option<&'a Claims> {
+        let token = self.token.as_deref()?;
+        let prefix = self.tenant.as_ref().map(|t| t.reveal().as_str());
+        let foreign = hosts.token_rules(self.host).is_some_and(|rules| rules.is_foreign(token, prefix));
+        (!foreign).then_some(token)
+    }
+
     /// What it may do, if a token says so.
     pub(crate) fn features(&self) -> Option<&Features> {
         self.token.as_ref()?.features.as_ref()

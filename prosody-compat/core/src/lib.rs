@@ -75,6 +75,7 @@ mod modules;
 mod asked;
 mod auth;
 mod hosts;
+mod keys;
 // What carries a stanza out.
 mod component;
 mod disco;
@@ -94,8 +95,8 @@ pub use limits::Limits;
 #[cfg(feature = "test-observer")]
 pub use observer::{Observe, Observed};
 pub use output::{
-    AccountAnswer, AccountQuestion, Answer, CloseReason, ConnId, Frame, FramingError, HttpReply, Output,
-    Proof, Question, QuestionId, RequestId, SessionQuery, Transport,
+    AccountAnswer, AccountQuestion, Answer, CloseReason, ConnId, Frame, FramingError, HttpReply, KeyFetchId,
+    Output, Proof, Question, QuestionId, RequestId, SessionQuery, Transport,
 };
 pub use policy::Policy;
 pub use prosody_token as token;

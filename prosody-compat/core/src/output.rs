@@ -151,6 +151,10 @@ pub enum Answer {
     Late,
 }
 
+/// A question for a key of tokens, numbered by the core; never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyFetchId(pub u64);
+
 /// Somebody logs in with an account that the configuration does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountQuestion {
@@ -246,6 +250,13 @@ pub enum Output {
         id: QuestionId,
         /// What to ask. Boxed: it is rare, and larger than what is sent all the time.
         question: Box<Question>,
+    },
+    /// Ask this for keys of tokens, and report with `handle_key` in any case.
+    FetchKey {
+        /// Goes back with the answer.
+        id: KeyFetchId,
+        /// What to ask.
+        fetch: Box<prosody_token::Fetch>,
     },
     /// Look at this account, and report with `handle_account` in any case.
     Account {

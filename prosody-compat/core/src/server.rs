@@ -15,10 +15,11 @@ use crate::counters::{Counter, Counters};
 use crate::hosts::Hosts;
 use crate::inside;
 use crate::kept::Kept;
+use crate::keys::{self, KeyRings};
 use crate::muc::{self, Muc, later};
 use crate::output::{
-    AccountAnswer, Answer, CloseReason, ConnId, FramingError, Output, QuestionId, RequestId, SessionQuery,
-    Transport,
+    AccountAnswer, Answer, CloseReason, ConnId, FramingError, KeyFetchId, Output, QuestionId, RequestId,
+    SessionQuery, Transport,
 };
 use crate::request::{HttpMethod, HttpRequest};
 use crate::rooms::Rooms;
@@ -65,8 +66,9 @@ impl Server {
     pub(crate) fn with_hosts(config: Config, hosts: Hosts, entropy: Box<dyn Entropy>, now: Instant) -> Self {
         let accounts = Accounts::new(&config);
         let (sessions, kept) = (Sessions::new(&config.limits), Kept::new(&config.limits));
+        let keys = KeyRings::new(&hosts, now);
         let hosts = Arc::new(hosts);
-        Self {
+        let mut server = Self {
             accounts,
             hosts: Arc::clone(&hosts),
             rooms: Rooms::default(),
@@ -84,6 +86,7 @@ impl Server {
                 entropy,
                 timers: Timers::default(),
                 guesses: Guesses::default(),
+                keys,
                 rooms: 0,
                 lobbies: HashSet::new(),
                 slots: Slots::default(),
@@ -93,7 +96,10 @@ impl Server {
                 asks: Vec::new(),
                 doomed: Vec::new(),
             },
-        }
+        };
+        // Documents of keys are asked for before anybody comes.
+        keys::carry_out(&mut server.world);
+        server
     }
 
     /// Tells the wall clock: at `now` it is `unix` since 1970.
@@ -207,6 +213,14 @@ impl Server {
         self.settle();
     }
 
+    /// What came of [`Output::FetchKey`].
+    pub fn handle_key(&mut self, now: Instant, id: KeyFetchId, answer: prosody_token::Answer) {
+        self.world.now = now;
+        let ready = keys::answer(&mut self.world, id, answer);
+        self.with_keys(ready);
+        self.settle();
+    }
+
     /// What came of [`Output::Account`].
     pub fn handle_account(&mut self, now: Instant, conn: ConnId, id: QuestionId, answer: AccountAnswer) {
         self.world.now = now;
@@ -240,6 +254,10 @@ impl Server {
                     }
                 }
                 Timer::Turn(conn) => self.turn(conn),
+                Timer::Keys => {
+                    let ready = keys::timeout(&mut self.world);
+                    self.with_keys(ready);
+                }
                 Timer::Idle(conn) => self.check_idle(conn),
                 Timer::Hibernation(id) => {
                     let over =

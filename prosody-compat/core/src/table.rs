@@ -52,6 +52,8 @@ pub enum Login {
     Anonymous,
     /// Accounts with a password.
     Accounts,
+    /// The same of a directory, which only hears passwords and says yes or no: it has no keys to give.
+    Directory,
     /// Who has a token, under a name that is given out; and who has none, if the rules let it.
     Token(Arc<TokenRules>),
 }
@@ -371,6 +373,23 @@ impl Table {
         }
     }
 
+    /// People log in on the main host with an account of a directory.
+    pub fn ask_the_directory(&mut self) {
+        if let Some(main) = self.users.first_mut() {
+            main.login = Login::Directory;
+        }
+    }
+
+    /// People come in on the main host with a token, which says which of the meetings are theirs.
+    pub fn ask_for_tokens(&mut self, rules: Arc<TokenRules>) {
+        if let Some(main) = self.users.first_mut() {
+            main.login = Login::Token(rules);
+        }
+        if let Some(meetings) = self.rooms.first_mut() {
+            meetings.modules.push(modules::TOKEN_VERIFICATION.to_owned());
+        }
+    }
+
     /// A domain where everybody may come in without one.
     pub fn add_guests(&mut self, domain: &str) {
         self.users.push(UsersHost {
@@ -472,7 +491,7 @@ impl UsersHost {
 impl Login {
     /// Whether a name and a password are asked for.
     pub const fn is_with_password(&self) -> bool {
-        matches!(self, Self::Accounts)
+        matches!(self, Self::Accounts | Self::Directory)
     }
 
     const fn mechanisms(&self) -> &'static [Mechanism] {
@@ -480,6 +499,7 @@ impl Login {
             // compat: a token comes in the URL, and SASL has nothing to say (test: compat_a_token_in_the_url_logs_in).
             Self::Anonymous | Self::Token(_) => &[Mechanism::Anonymous],
             Self::Accounts => Mechanism::WITH_PASSWORD,
+            Self::Directory => &[Mechanism::Plain],
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     Hibernation(SessionId),
     /// A question for an acknowledgement is due.
     Ask(SessionId),
+    /// Keys of tokens are to be asked for, or given up.
+    Keys,
     /// A question to outside is asked once more.
     Question(QuestionId),
     /// A module wanted to be woken in this room; gone with the room.

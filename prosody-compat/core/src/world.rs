@@ -17,6 +17,7 @@ use crate::counters::{Counter, Counters};
 use crate::hosts::Hosts;
 use crate::identity::{HostId, Identity};
 use crate::kept::{Kept, Share, TooMuch};
+use crate::keys::KeyRings;
 use crate::limits::pace;
 use crate::outbox::Outgoing;
 use crate::output::{AccountQuestion, Answer, ConnId, Frame, Output, Question, QuestionId};
@@ -143,6 +144,8 @@ pub(crate) struct World {
     pub(crate) entropy: Box<dyn Entropy>,
     pub(crate) timers: Timers,
     pub(crate) guesses: Guesses,
+    /// Keys of tokens that are signed by others.
+    pub(crate) keys: KeyRings,
     /// How many rooms there are.
     pub(crate) rooms: usize,
     /// Meetings that have a lobby now.

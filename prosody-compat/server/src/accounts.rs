@@ -170,6 +170,24 @@ impl AccountStore {
     }
 }
 
+/// Where accounts are looked at.
+#[derive(Debug, Default)]
+pub(crate) struct Looks {
+    /// In files, if there are any but those of the configuration.
+    pub(crate) files: Option<mpsc::Sender<Look>>,
+    /// In directories, each for the accounts of a host.
+    pub(crate) directories: Vec<(String, mpsc::Sender<Look>)>,
+}
+
+impl Looks {
+    /// Has somebody look; `false`: nobody can now.
+    pub(crate) fn look(&self, look: Look) -> bool {
+        let directory = self.directories.iter().find(|(domain, _)| *domain == look.question.jid.domain());
+        let there = directory.map(|(_, hears)| hears).or(self.files.as_ref());
+        there.is_some_and(|hears| hears.try_send(look).is_ok())
+    }
+}
+
 /// A login that waits for what its account's file says.
 #[derive(Debug)]
 pub(crate) struct Look {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -11,10 +12,11 @@ use service::SystemEntropy;
 use service::certificate::CertificateFiles;
 
 use crate::accounts::AccountStore;
+use crate::ldap::{Directory, DirectoryError};
 use crate::needs::Unkept;
 use crate::programs::{self, RawPrograms};
 use crate::short_lived::{self, RawShortLived};
-use crate::table::{RawComponent, RawRooms, RawUsers, table};
+use crate::table::{RawComponent, RawDirectory, RawRooms, RawToken, RawUsers, directory, rules, table};
 
 /// Options as written; what is absent takes the default of docker-jitsi-meet.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -46,6 +48,10 @@ pub struct Raw {
     pub strict_nicks: Option<bool>,
     /// `ENABLE_AUTH`: people log in on the main host with an account. Off.
     pub login: Option<bool>,
+    /// `AUTH_TYPE=jwt`, in place of that: people come in on the main host with a token that is like this; none.
+    pub token: Option<RawToken>,
+    /// `AUTH_TYPE=ldap`, in place of that: with an account of this directory; none.
+    pub directory: Option<RawDirectory>,
     /// `XMPP_GUEST_DOMAIN`, with `ENABLE_GUESTS`: where they come in without one; none.
     pub guest_domain: Option<String>,
     /// With `ENABLE_VISITORS`, `v0.` and `VISITORS_XMPP_DOMAIN`: where people log in who only watch; none.
@@ -72,6 +78,12 @@ pub struct Raw {
     pub jvb_password: Option<String>,
     /// Further accounts.
     pub accounts: Vec<RawAccount>,
+    /// Those of them that own every room, as focus and bridges do: Jibri's and Jigasi's, and `PROSODY_ADMINS`.
+    pub admins: Vec<String>,
+    /// `JIBRI_RECORDER_USER`, on the hidden domain. `recorder`.
+    pub recorder: Option<String>,
+    /// `JIGASI_TRANSCRIBER_USER`, the same. `transcriber`.
+    pub transcriber: Option<String>,
     /// Folder for what outlives a restart, where more accounts are kept; absent: there are none.
     pub state: Option<PathBuf>,
     /// `MAX_PARTICIPANTS` of one meeting; absent: no bound but the server's.
@@ -115,6 +127,8 @@ pub struct Config {
     pub certificate: Option<CertificateFiles>,
     /// Accounts beside those of the configuration.
     pub accounts: Option<AccountStore>,
+    /// Hosts whose accounts are a directory's.
+    pub directories: Vec<(String, Arc<Directory>)>,
 }
 
 /// Why options cannot be served. Blame: the admin. Consequence: no start.
@@ -126,6 +140,9 @@ pub enum ConfigError {
     /// Not `name@host`.
     #[error("account {0} is not a `name@host`")]
     Account(usize),
+    /// Not `name@host`.
+    #[error("administrator {0} is not a `name@host`")]
+    Admin(usize),
     /// Not a host name, in a table of hosts.
     #[error("`{0}` is not a valid host name")]
     Host(String),
@@ -144,6 +161,9 @@ pub enum ConfigError {
     /// A rule that nobody would keep.
     #[error("the rooms of `{0}` have `{option}` in a policy, which {modules} keeps: name it in their modules", option = .1.option, modules = .1.modules.join(" or "))]
     Unkept(String, Unkept),
+    /// A directory that could not be asked.
+    #[error("`{0}`: {1}")]
+    Directory(String, DirectoryError),
     /// The table of hosts cannot be served.
     #[error(transparent)]
     Table(#[from] prosody_core::TableError),
@@ -167,6 +187,13 @@ pub enum ConfigError {
 impl Config {
     /// Checks options and fills in the defaults.
     pub fn from_raw(raw: Raw) -> Result<Self, ConfigError> {
+        let mut directories = Vec::new();
+        let domain = raw.domain.clone().unwrap_or_else(|| DOMAIN.to_owned());
+        let layouts = raw.directory.iter().map(|ldap| (&domain, ldap));
+        let tables = raw.users.iter().filter_map(|host| Some((&host.domain, host.ldap.as_ref()?)));
+        for (host, ldap) in layouts.chain(tables) {
+            directories.push((host.to_lowercase(), Arc::new(directory(host, ldap.clone())?)));
+        }
         let mut core = if raw.users.is_empty() && raw.rooms.is_empty() && raw.components.is_empty() {
             layout(&raw)?
         } else {
@@ -183,6 +210,10 @@ impl Config {
         let (focus, jvb) = (account("focus")?, account(raw.jvb_user.as_deref().unwrap_or("jvb"))?);
         core.admins = vec![focus.clone(), jvb.clone()];
         core.unlimited = core.admins.clone();
+        for (i, jid) in raw.admins.iter().enumerate() {
+            let (node, host) = jid.split_once('@').ok_or(ConfigError::Admin(i + 1))?;
+            core.admins.push(BareJid::from_parts(node, host).map_err(|_| ConfigError::Admin(i + 1))?);
+        }
         core.exempt(&focus);
         core.focus = focus.clone();
         let mut core = core
@@ -211,7 +242,7 @@ impl Config {
             _ => return Err(ConfigError::Certificate),
         };
         let accounts = raw.state.as_deref().map(AccountStore::new);
-        Ok(Self { core, listen: raw.listen, certificate, accounts })
+        Ok(Self { core, listen: raw.listen, certificate, accounts, directories })
     }
 
     /// The password of an account, for the roles wired in the same configuration.
@@ -240,6 +271,12 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
     if raw.login == Some(true) {
         hosts.ask_for_accounts();
     }
+    if raw.directory.is_some() {
+        hosts.ask_the_directory();
+    }
+    if let Some(token) = &raw.token {
+        hosts.ask_for_tokens(Arc::new(rules(&domain, token.clone())?));
+    }
     if let Some(guests) = &raw.guest_domain {
         host("guest_domain", guests)?;
         hosts.add_guests(&guests.to_lowercase());
@@ -247,8 +284,8 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
     if let Some(hidden) = &raw.hidden_domain {
         host("hidden_domain", hidden)?;
         let hidden = hidden.to_lowercase();
-        core.recorders = vec![format!("recorder@{hidden}")];
-        core.transcribers = vec![format!("transcriber@{hidden}")];
+        core.recorders = vec![format!("{}@{hidden}", raw.recorder.as_deref().unwrap_or("recorder"))];
+        core.transcribers = vec![format!("{}@{hidden}", raw.transcriber.as_deref().unwrap_or("transcriber"))];
         hosts.add_hidden(&hidden);
         // As upstream's containers: recorders and transcribers do not knock.
         if let (Some(meetings), Ok(hidden)) = (hosts.meetings_mut(), hidden.parse()) {
@@ -318,20 +355,17 @@ fn random_password() -> String {
 
 /// The address of a booking system as it is asked, or why it cannot be.
 pub fn booking_system(url: &str) -> Result<Sensitive<String>, &'static str> {
-    if url.starts_with("https://") {
-        return Err(
-            "cannot be asked over https:// yet, only over http:// on this machine or an inner network",
-        );
-    }
     let uri: Uri = url.parse().map_err(|_| NO_ADDRESS)?;
-    let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http")).ok_or(NO_ADDRESS)?;
+    let known = matches!(uri.scheme_str(), Some("http" | "https"));
+    let authority = uri.authority().filter(|_| known).ok_or(NO_ADDRESS)?;
     if uri.query().is_some() || url.contains('#') || authority.as_str().contains('@') {
         return Err(NO_ADDRESS);
     }
     Ok(Sensitive::new(url.trim_end_matches('/').to_owned()))
 }
 
-const NO_ADDRESS: &str = "must be named as `http://host`, with a port and a path if needed, and nothing else";
+const NO_ADDRESS: &str =
+    "must be named as `https://host` or `http://host`, with a port and a path if needed, and nothing else";
 
 /// Modules that are off unless they are named.
 pub const MODULES: &[&str] = &[
@@ -430,13 +464,14 @@ mod tests {
             "http://a@booking",
             "http://booking/?x=y",
             "http://booking/#x",
-            "https://booking",
-            "HTTPS://booking",
+            "https://booking/?x=y",
         ] {
             let raw = Raw { reservations: Some(url.to_owned()), ..Raw::default() };
             assert!(matches!(Config::from_raw(raw), Err(ConfigError::Reservations(_))), "{url}");
         }
-        assert!(booking_system("https://booking").unwrap_err().contains("https:// yet"));
+        assert!(
+            ["https://booking", "HTTPS://booking:8443/api"].iter().all(|url| booking_system(url).is_ok())
+        );
     }
 
     #[test]

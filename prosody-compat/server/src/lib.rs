@@ -13,6 +13,7 @@ mod connection;
 mod counters;
 mod http;
 mod inside;
+pub mod ldap;
 pub mod limits;
 mod listen;
 pub mod needs;
@@ -36,6 +37,7 @@ use service::{StartError, SystemEntropy};
 use tokio::sync::watch;
 use xmpp_link::ServerEnd;
 
+use crate::accounts::Looks;
 use crate::owner::Shared;
 
 pub use accounts::AccountStore;
@@ -72,7 +74,7 @@ pub struct TooManyConnections;
 /// Starts the server and, where configured, its TCP listener. When `shutdown` becomes true all streams end with
 /// `system-shutdown`.
 pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<ServerHandle, StartError> {
-    let Config { mut core, listen, certificate, accounts } = config;
+    let Config { mut core, listen, certificate, accounts, directories } = config;
     let mut listener = None;
     let mut acceptor = None;
     if let Some(address) = listen {
@@ -83,11 +85,22 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
     core.offer_tls = acceptor.is_some();
     core.more_accounts = accounts.is_some();
     let (shared, inputs) = Shared::new(&core.limits, shutdown);
-    let looks = accounts.map(|store| {
-        let (looks, asked) = accounts::queue();
+    let mut looks = Looks::default();
+    looks.files = accounts.map(|store| {
+        let (files, asked) = accounts::queue();
         tokio::spawn(accounts::look(store, asked, shared.inputs.clone()));
-        looks
+        files
     });
+    for (domain, directory) in directories {
+        if directory.is_plain() {
+            tracing::warn!(
+                "passwords go to the directory of accounts without TLS, as everybody on the way can read them"
+            );
+        }
+        let (hears, asked) = accounts::queue();
+        tokio::spawn(ldap::look(directory, asked, shared.inputs.clone()));
+        looks.directories.push((domain, hears));
+    }
     let server = prosody_core::Server::new(core, Box::new(SystemEntropy), std::time::Instant::now());
     let inside = server.http_routes().into();
     tokio::spawn(owner::run(server, inputs, Arc::clone(&shared), looks));

@@ -121,6 +121,18 @@ pub const BOSH_QUEUE: usize = 8;
 /// Bytes of an answer. With `prosody_core::Limits::max_questions` 64 MiB at most; a reservation is 1 KiB.
 pub const ANSWER_BYTES: usize = 64 * 1024;
 
+/// One login with a directory, all its questions together. 10 s: half of the time that people wait before they try again.
+pub const DIRECTORY: Duration = Duration::from_secs(10);
+
+/// Connecting to one of its servers, TLS included. 3 s: then the next one is asked, within the time above.
+pub const DIRECTORY_CONNECT: Duration = Duration::from_secs(3);
+
+/// Logins that ask it at a time; others wait in [`LOOKS`]. 32: a login takes some 5 ms, and directories have hundreds of places.
+pub const DIRECTORY_CONNECTIONS: usize = 32;
+
+/// Bytes of all its answers to one login. 64 KiB: one is some 200. With the places above 2 MiB.
+pub const DIRECTORY_BYTES: usize = 64 * 1024;
+
 /// One request from inside, its turn included: they are answered one after the other, because one may be a walk over all rooms, 10 ms
 /// for 10,000. Reason: a program that asks gives up by then, and asks again.
 pub const INSIDE: Duration = Duration::from_secs(10);

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use budget::Network;
 use bytes::Bytes;
 use prosody_core::{
-    AccountAnswer, Answer, ConnId, Counters, FramingError, HttpReply, HttpRequest, Output, QuestionId,
-    RequestId, Server, SessionQuery, Stats, Transport,
+    AccountAnswer, Answer, ConnId, Counters, FramingError, HttpReply, HttpRequest, KeyFetchId, Output,
+    QuestionId, RequestId, Server, SessionQuery, Stats, Transport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::{task, time};
 
-use crate::accounts::Look;
+use crate::accounts::{Look, Looks};
 use crate::connection::{Order, Sink};
 use crate::counters::{Tally, bump};
 use crate::limits;
@@ -54,6 +54,11 @@ pub(crate) enum Input {
     Answer {
         id: QuestionId,
         answer: Answer,
+    },
+    /// What became of a question for keys.
+    Key {
+        id: KeyFetchId,
+        answer: prosody_core::token::Answer,
     },
     /// What became of a look at an account.
     Account {
@@ -148,7 +153,7 @@ pub(crate) async fn run(
     server: Server,
     mut inputs: mpsc::Receiver<Input>,
     shared: Arc<Shared>,
-    looks: Option<mpsc::Sender<Look>>,
+    looks: Looks,
 ) {
     let mut owner = Owner {
         server,
@@ -221,8 +226,8 @@ async fn at(instant: Option<Instant>) {
 
 struct Owner {
     server: Server,
-    /// Where accounts are looked at, if there are any but those of the configuration.
-    looks: Option<mpsc::Sender<Look>>,
+    /// Where accounts are looked at that the configuration does not know.
+    looks: Looks,
     /// Logins whose account cannot be looked at now.
     unlooked: Vec<(ConnId, QuestionId)>,
     /// By a number that we gave out: nobody can choose keys that collide.
@@ -262,6 +267,9 @@ impl Owner {
             }
             Input::Answer { id, answer } => {
                 self.step(None, |server, now| server.handle_answer(now, id, &answer));
+            }
+            Input::Key { id, answer } => {
+                self.step(None, |server, now| server.handle_key(now, id, answer));
             }
             Input::Account { conn, id, answer } => {
                 self.step(Some(conn), |server, now| server.handle_account(now, conn, id, answer));
@@ -320,9 +328,13 @@ impl Owner {
                         outside::ask(self.shared.inputs.clone(), id, *question);
                         continue;
                     }
+                    Output::FetchKey { id, fetch } => {
+                        outside::fetch_key(self.shared.inputs.clone(), id, *fetch);
+                        continue;
+                    }
                     Output::Account { conn, id, question } => {
                         let look = Look { conn, id, question: *question };
-                        if self.looks.as_ref().is_none_or(|looks| looks.try_send(look).is_err()) {
+                        if !self.looks.look(look) {
                             self.unlooked.push((conn, id));
                         }
                         continue;

@@ -14,6 +14,7 @@ use prosody_core::{ComponentHost, Login, Mechanism, Policy, RoomsHost, Table, Us
 use serde::{Deserialize, Deserializer};
 
 use crate::config::ConfigError;
+use crate::ldap::{Directory, DirectorySettings};
 use crate::needs::unkept;
 
 /// A host with users as written.
@@ -26,6 +27,8 @@ pub struct RawUsers {
     pub login: RawLogin,
     /// With `login = "token"`: what they have to be like.
     pub token: Option<RawToken>,
+    /// With `login = "ldap"`: which directory.
+    pub ldap: Option<RawDirectory>,
     /// Only these mechanisms; all that the login has when absent.
     #[serde(default)]
     pub mechanisms: Vec<String>,
@@ -49,6 +52,8 @@ pub enum RawLogin {
     Accounts,
     /// With a JSON Web Token.
     Token,
+    /// With a password that a directory knows.
+    Ldap,
 }
 
 /// What tokens have to be like, as written. Names in brackets: docker-jitsi-meet's variables.
@@ -62,11 +67,11 @@ pub struct RawToken {
     pub app_secret: Option<Sensitive<String>>,
     /// A file with it.
     pub app_secret_file: Option<PathBuf>,
-    /// (`JWT_ASAP_KEYSERVER`) Not there yet: it ends the start.
+    /// Where public keys are, `<address>/<SHA-256 of the key's name>.pem` (`JWT_ASAP_KEYSERVER`), in place of a secret.
     pub key_server: Option<String>,
-    /// The same.
+    /// Where they are in one document, a JWKS or `{name: PEM}`; also beside a key server.
     pub keys_url: Option<String>,
-    /// (`JWT_SIGN_TYPE`) HS256.
+    /// (`JWT_SIGN_TYPE`) HS256, and RS256 with keys of others.
     pub algorithm: Option<String>,
     /// Whether people without a token get in (`JWT_ALLOW_EMPTY`). No.
     #[serde(default)]
@@ -84,6 +89,38 @@ pub struct RawToken {
     /// Whether settings of rooms are refused to owners without a token. No.
     #[serde(default)]
     pub token_for_moderation: bool,
+}
+
+/// A directory of accounts, as written. Names in brackets: docker-jitsi-meet's variables.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawDirectory {
+    /// `ldaps://host`, the next one when it is not there (`LDAP_URL`).
+    pub urls: Vec<String>,
+    /// Below which entry people are (`LDAP_BASE`).
+    pub base: String,
+    /// How one is found, `%u` is the name (`LDAP_FILTER`). `uid=%u`.
+    #[serde(default = "uid")]
+    pub filter: String,
+    /// Who looks (`LDAP_BINDDN`). Nobody.
+    pub bind_dn: Option<String>,
+    /// Its password (`LDAP_BINDPW`).
+    #[serde(default, deserialize_with = "secret")]
+    pub bind_password: Option<Sensitive<String>>,
+    /// A file with it.
+    pub bind_password_file: Option<PathBuf>,
+    /// TLS on `ldap://`, before anything is said (`LDAP_START_TLS`). No.
+    #[serde(default)]
+    pub start_tls: bool,
+    /// Certificates have to be right (`LDAP_TLS_CHECK_PEER`). Yes.
+    #[serde(default = "yes")]
+    pub check_peer: bool,
+    /// Roots in place of the machine's, as PEM (`LDAP_TLS_CACERT_FILE`).
+    pub roots: Option<PathBuf>,
+}
+
+fn uid() -> String {
+    "uid=%u".to_owned()
 }
 
 fn secret<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Sensitive<String>>, D::Error> {
@@ -217,6 +254,11 @@ fn kept(users: &[RawUsers], rooms: &[RawRooms]) -> Result<(), ConfigError> {
 
 fn users_host(raw: RawUsers) -> Result<UsersHost, ConfigError> {
     let without = |why| ConfigError::Token(raw.domain.clone(), why);
+    if raw.ldap.is_some() != (raw.login == RawLogin::Ldap) {
+        return Err(without(
+            "needs a table `ldap` that says which directory, with `login = \"ldap\"` and only there",
+        ));
+    }
     if raw.token.is_some() && raw.login != RawLogin::Token {
         return Err(without("has a table `token` and does not log in with tokens"));
     }
@@ -226,6 +268,7 @@ fn users_host(raw: RawUsers) -> Result<UsersHost, ConfigError> {
         login: match raw.login {
             RawLogin::Anonymous => Login::Anonymous,
             RawLogin::Accounts => Login::Accounts,
+            RawLogin::Ldap => Login::Directory,
             RawLogin::Token => {
                 let token =
                     raw.token.ok_or_else(|| without("has no table `token` that says whose tokens count"))?;
@@ -239,13 +282,9 @@ fn users_host(raw: RawUsers) -> Result<UsersHost, ConfigError> {
     })
 }
 
-fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError> {
+/// What tokens of a host have to be like, checked.
+pub(crate) fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError> {
     let wrong = |why| ConfigError::Token(host.to_owned(), why);
-    if raw.key_server.is_some() || raw.keys_url.is_some() {
-        return Err(wrong(
-            "wants keys of a server, which cannot be asked for yet: write a secret or a public key",
-        ));
-    }
     let app_secret = match (raw.app_secret, raw.app_secret_file) {
         (Some(_), Some(_)) => {
             return Err(wrong("has both `app_secret` and `app_secret_file`: remove one of the two"));
@@ -260,6 +299,8 @@ fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError> {
     TokenRules::new(Settings {
         app_id: Some(raw.app_id),
         app_secret,
+        key_server: raw.key_server,
+        keys_url: raw.keys_url,
         algorithm: raw.algorithm,
         allow_empty: raw.allow_empty,
         issuers: raw.issuers,
@@ -270,6 +311,32 @@ fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError> {
         ..Settings::default()
     })
     .map_err(|error| ConfigError::Tokens(host.to_owned(), error))
+}
+
+/// A directory that can be asked.
+pub(crate) fn directory(host: &str, raw: RawDirectory) -> Result<Directory, ConfigError> {
+    let wrong = |why| ConfigError::Token(host.to_owned(), why);
+    let password = match (raw.bind_password, raw.bind_password_file) {
+        (Some(_), Some(_)) => {
+            return Err(wrong("has both `bind_password` and `bind_password_file`: remove one of the two"));
+        }
+        (None, Some(file)) => {
+            let text = service::options::secret::read(&file)
+                .map_err(|_| wrong("has a `bind_password_file` that cannot be read"))?;
+            Sensitive::new(text)
+        }
+        (password, None) => password.unwrap_or_default(),
+    };
+    Directory::new(DirectorySettings {
+        urls: raw.urls,
+        base: raw.base,
+        filter: raw.filter,
+        bind: raw.bind_dn.map(|dn| (dn, password)),
+        start_tls: raw.start_tls,
+        check_peer: raw.check_peer,
+        roots: raw.roots,
+    })
+    .map_err(|error| ConfigError::Directory(host.to_owned(), error))
 }
 
 fn rooms_host(raw: RawRooms) -> Result<RoomsHost, ConfigError> {
@@ -341,6 +408,7 @@ pub fn sample(table: &Table) -> String {
             Login::Anonymous => "anonymous",
             Login::Accounts => "accounts",
             Login::Token(_) => "token",
+            Login::Directory => "ldap",
         };
         let _ = writeln!(out, "# [[xmpp.users]]\n# domain = {:?}\n# login = {login:?}", host.domain);
         let _ = writeln!(out, "# modules = {}", list(&host.modules));
@@ -455,7 +523,12 @@ module = "polls"
         assert!(error("").contains("no table `token`"));
         assert!(error(&rules("algorithm = \"HS256\"")).contains("secret"));
         assert!(error(&rules(&format!("{secret}, algorithm = \"none\""))).contains("not an algorithm"));
-        assert!(error(&rules("key_server = \"https://keys.example\"")).contains("cannot be asked for yet"));
+        for (key, url) in
+            [("key_server", "https://keys.example"), ("keys_url", "https://a.example/certs?x=1")]
+        {
+            assert!(login(&rules(&format!("{key} = {url:?}"))).is_ok(), "{key}");
+            assert!(error(&rules(&format!("{key} = \"keys.example\""))).contains("https://"), "{key}");
+        }
         assert!(error(&rules(&format!("{secret}, app_secret_file = \"/x\""))).contains("remove one"));
         assert!(error(&rules("app_secret_file = \"/nonexistent\"")).contains("cannot be read"));
         let unused = read(

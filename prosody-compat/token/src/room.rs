@@ -143,8 +143,7 @@ impl TokenRules {
             }
             (name, false) => lower(name) == room.room(),
         };
-        let foreign =
-            claims.tenant.as_ref().is_some_and(|t| Some(tenant(t.reveal())) != place.prefix.map(tenant));
+        let foreign = self.is_foreign(claims, place.prefix);
         if foreign && place.authenticated_only {
             return Err(RoomRefusal::TokenMismatch);
         }
@@ -155,6 +154,12 @@ impl TokenRules {
         } else {
             Err(RoomRefusal::TokenMismatch)
         }
+    }
+
+    /// Whether a token is another tenant's than that of the page that somebody came from: then it makes nobody moderator.
+    pub fn is_foreign(&self, claims: &Claims, prefix: Option<&str>) -> bool {
+        let other = |t: &Sensitive<String>| Some(tenant(t.reveal())) != prefix.map(tenant);
+        self.verify_domain && claims.room.is_some() && claims.tenant.as_ref().is_some_and(other)
     }
 
     /// Whether somebody may change a room's settings as far as its token is concerned.

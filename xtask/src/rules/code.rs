@@ -23,7 +23,7 @@ const PRINTS: &[&str] = &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg
 /// What is shipped. The rest are tests and tools.
 const PRODUCT: &[&str] = &["common/", "focus/", "prosody-compat/", "videobridge/", "turn/", "plausch/"];
 /// Calls that reach out of the machine, each with the files that may: the link of a role to the XMPP server that the admin
-/// has named, questions of modules to services that the admin has named, commands' questions to the server on the same machine,
+/// has named, questions to services, key servers and directories of accounts that the admin has named, commands' questions to the server on the same machine,
 /// the look-up of the public name that the admin has named, and the directory that certificates are asked of.
 const OUTWARD: &[(&str, &[&str])] = &[
     (
@@ -31,6 +31,7 @@ const OUTWARD: &[(&str, &[&str])] = &[
         &[
             "common/xmpp-link/src/handshake.rs",
             "prosody-compat/server/src/outside.rs",
+            "prosody-compat/server/src/ldap/mod.rs",
             "plausch/src/commands/ask.rs",
             "plausch/src/acme/directory.rs",
         ],

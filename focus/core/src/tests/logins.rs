@@ -11,7 +11,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 fn town(automatic: bool) -> World {
     let mut config = Config::for_domain("meet.jitsi").unwrap();
-    config.login = Some(LoginConfig { domain: "meet.jitsi".into(), lifetime: DAY, automatic });
+    config.login =
+        Some(LoginConfig { domain: "meet.jitsi".into(), lifetime: DAY, automatic, external: false });
     let mut w = World::with(config);
     w.add_bridge("jvb1");
     w
@@ -167,7 +168,7 @@ fn an_account_has_so_many_sessions_and_the_next_one_ends_its_oldest() {
 fn sessions_of_all_are_bounded_and_who_has_been_away_for_longest_logs_in_again() {
     use jitsi_xmpp::conference_request::ConferenceRequest;
     use jitsi_xmpp::entropy::SeededEntropy;
-    let config = LoginConfig { domain: "meet.jitsi".into(), lifetime: DAY, automatic: true };
+    let config = LoginConfig { domain: "meet.jitsi".into(), lifetime: DAY, automatic: true, external: false };
     let mut logins = crate::logins::Logins::default();
     let mut entropy = SeededEntropy::new(1);
     let start = std::time::Instant::now();

@@ -433,8 +433,8 @@ mod tests {
     #[test]
     fn what_keeps_people_out_is_red_and_yellow_when_accepted() {
         says(restrictions, &[("PROSODY_MODE", "x"), ("XMPP_MUC_MODULES", "x")], Red, "XMPP_MUC_MODULES");
-        says(restrictions, &[("ENABLE_AUTH", "1"), ("AUTH_TYPE", "jwt")], Red, "AUTH_TYPE");
-        says(restrictions, &[("ENABLE_AUTH", "0"), ("AUTH_TYPE", "jwt")], Green, "");
+        says(restrictions, &[("ENABLE_AUTH", "1"), ("AUTH_TYPE", "matrix")], Red, "AUTH_TYPE");
+        says(restrictions, &[("ENABLE_AUTH", "0"), ("AUTH_TYPE", "matrix")], Green, "");
         let mut facts = healthy();
         facts.variables = vec![("XMPP_MUC_MODULES".into(), "x".into())];
         facts.accepted = vec!["XMPP_MUC_MODULES".into()];

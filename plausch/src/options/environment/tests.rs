@@ -26,7 +26,7 @@ fn every_variable_of_upstream_s_has_exactly_one_meaning() {
     let named = ours.iter().filter(|n| !OURS.iter().any(|o| n.starts_with(o)));
     let ignored = UPSTREAM.iter().flat_map(|e| e.names.split_whitespace());
     // What is honoured in part is an option, too.
-    let restricting = RESTRICTIONS.iter().filter(|r| !matches!(r.when, When::Beyond(_))).map(|r| r.name);
+    let restricting = RESTRICTIONS.iter().map(|r| r.name).filter(|name| !ours.contains(name));
     for name in named.copied().chain(ignored).chain(restricting) {
         assert!(seen.insert(name), "{name} twice");
     }
@@ -38,7 +38,7 @@ fn every_variable_of_upstream_s_has_exactly_one_meaning() {
 #[test]
 fn a_server_that_should_ask_for_a_login_does_not_start_open() {
     for value in ["1", "true", "yes", "on", "no", "flase", "\"1\""] {
-        let e = ask(Role::AllInOne, &[("ENABLE_AUTH", value), ("AUTH_TYPE", "jwt")], false).unwrap_err();
+        let e = ask(Role::AllInOne, &[("ENABLE_AUTH", value), ("AUTH_TYPE", "matrix")], false).unwrap_err();
         let line = e.to_string();
         assert_eq!((e.reason(), e.exit_code()), ("restriction", 78));
         assert!(
@@ -48,18 +48,19 @@ fn a_server_that_should_ask_for_a_login_does_not_start_open() {
     }
     for value in ["0", "false", "", "'F'"] {
         assert!(
-            ask(Role::AllInOne, &[("ENABLE_AUTH", value), ("AUTH_TYPE", "jwt")], false).is_ok(),
+            ask(Role::AllInOne, &[("ENABLE_AUTH", value), ("AUTH_TYPE", "matrix")], false).is_ok(),
             "{value}"
         );
     }
-    let jwt = [("ENABLE_AUTH", "1"), ("AUTH_TYPE", "ldap")];
+    let matrix = [("ENABLE_AUTH", "1"), ("AUTH_TYPE", "matrix")];
     for role in [Role::Xmpp, Role::Focus] {
-        assert!(ask(role, &jwt, false).is_err());
+        assert!(ask(role, &matrix, false).is_err());
     }
-    assert!(ask(Role::Videobridge, &jwt, false).is_ok(), "a bridge lets nobody in");
-    let own =
-        [("ENABLE_AUTH", "1"), ("AUTH_TYPE", "internal"), ("PROSODY_GUEST_AUTH_TYPE", "jitsi-anonymous")];
-    assert!(ask(Role::AllInOne, &own, false).is_ok(), "accounts of its own it has");
+    assert!(ask(Role::Videobridge, &matrix, false).is_ok(), "a bridge lets nobody in");
+    for kind in ["internal", "ldap", "jwt"] {
+        let own = [("ENABLE_AUTH", "1"), ("AUTH_TYPE", kind), ("PROSODY_GUEST_AUTH_TYPE", "jitsi-anonymous")];
+        assert!(ask(Role::AllInOne, &own, false).is_ok(), "{kind} there is");
+    }
     for (name, value) in [("PROSODY_AUTH_TYPE", "token"), ("PROSODY_GUEST_AUTH_TYPE", "token")] {
         let e = ask(Role::AllInOne, &[("ENABLE_AUTH", "1"), (name, value)], false).unwrap_err();
         assert!(e.to_string().starts_with(name), "{e}");
@@ -71,22 +72,34 @@ fn a_server_that_should_ask_for_a_login_does_not_start_open() {
 #[test]
 fn whatever_keeps_people_out_and_is_missing_stops_the_start() {
     for r in RESTRICTIONS {
-        let (stops, goes): (&[&str], &[&str]) = match r.when {
-            When::On => (&["1", "true", "nonsense"], &["0", "false", ""]),
-            When::Set => (&["x", "0"], &[""]),
-            When::Not("client") => (&["visitors", "nonsense"], &["client", ""]),
-            When::Not(usual) => (
-                &["jwt", "ldap"],
-                if usual == "internal" { &["internal", ""] } else { &["jitsi-anonymous", ""] },
-            ),
-            When::Beyond(_) => (&["x", "muc_size,x"], &["muc_size", "muc_census, muc_size,", ""]),
+        let (stops, goes): (Vec<String>, Vec<String>) = match r.when {
+            When::On => {
+                (vec!["1".into(), "true".into(), "nonsense".into()], vec!["0".into(), "false".into()])
+            }
+            When::Set => (vec!["x".into(), "0".into()], vec![]),
+            When::Not(usual) => (vec!["x".into(), format!("{usual}s")], vec![usual.into()]),
+            When::Beyond(known) => {
+                let all = known.join(",");
+                (vec!["x".into(), format!("{all},x")], vec![known[0].into(), format!("{all},")])
+            }
         };
-        // How people log in matters where they do.
-        let login = ("ENABLE_AUTH", if r.name.ends_with("AUTH_TYPE") { "1" } else { "" });
+        let goes: Vec<String> = goes.into_iter().chain([String::new()]).collect();
+        // How people log in matters where they do, and what tokens are like where they have some.
+        let login = ("ENABLE_AUTH", if r.name == "JICOFO_ENABLE_AUTH" { "" } else { "1" });
+        let kind = r.name.split('_').next().unwrap();
+        let tokens = (
+            "AUTH_TYPE",
+            match kind {
+                "JWT" => "jwt",
+                "LDAP" => "ldap",
+                _ => "",
+            },
+        );
         for role in r.roles {
-            assert!(stops.iter().all(|v| ask(*role, &[login, (r.name, v)], false).is_err()), "{}", r.name);
-            assert!(goes.iter().all(|v| ask(*role, &[login, (r.name, v)], false).is_ok()), "{}", r.name);
-            let accepted = [login, (r.name, stops[0]), ("PLAUSCH_ACCEPT", r.name)];
+            let asked = |v: &String| ask(*role, &[tokens, login, (r.name, v)], false).is_ok();
+            assert!(!stops.iter().any(asked), "{}", r.name);
+            assert!(goes.iter().all(asked), "{}", r.name);
+            let accepted = [tokens, login, (r.name, &stops[0]), ("PLAUSCH_ACCEPT", r.name)];
             assert!(ask(*role, &accepted, false).is_ok(), "{}", r.name);
         }
     }
@@ -213,7 +226,7 @@ fn outcome(name: &str) -> (Outcome, &'static str, &'static str) {
         return (Outcome::Honoured, "", "");
     }
     if let Some(r) = RESTRICTIONS.iter().find(|r| r.name == name) {
-        let later = ["AUTH_TYPE", "PROSODY_AUTH_TYPE", "JICOFO_ENABLE_AUTH", "PROSODY_MODE"].contains(&name);
+        let later = name == "PROSODY_MODE";
         return (if later { Outcome::Later } else { Outcome::Not }, r.english, r.german);
     }
     let entry = UPSTREAM.iter().find(|e| e.names.split_whitespace().any(|n| n == name));
@@ -274,13 +287,17 @@ fn the_admin_s_page_is_the_table() {
     let page = include_str!("../../../../docs/admin/environment.md");
     let tables = tables();
     let all: usize = tables.iter().map(|(_, rows)| rows.len()).sum();
-    assert_eq!(page.lines().filter(|l| l.starts_with("| `")).count(), all, "rows that are in no table");
+    let mut anew = String::new();
     for (heading, rows) in tables {
         let section = page.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_default();
         let section = section.split("\n## ").next().unwrap_or_default();
         let found: Vec<&str> = section.lines().filter(|l| l.starts_with("| `")).collect();
-        assert!(found == rows, "write this table anew:\n## {heading}\n{}", rows.join("\n"));
+        if found != rows {
+            anew += &format!("## {heading}\n{}\n", rows.join("\n"));
+        }
     }
+    assert!(anew.is_empty(), "write these tables anew:\n{anew}");
+    assert_eq!(page.lines().filter(|l| l.starts_with("| `")).count(), all, "rows that are in no table");
 }
 
 /// Headings, and the rows below them.

@@ -59,14 +59,27 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Later,
-        "means something only with another AUTH_TYPE than internal, which stops the start",
-        "bedeutet nur mit einem anderen AUTH_TYPE als internal etwas, das den Start verhindert",
-        "JICOFO_AUTH_TYPE TOKEN_AUTH_URL JWT_APP_ID JWT_APP_SECRET JWT_ACCEPTED_ISSUERS \
-         JWT_ACCEPTED_AUDIENCES JWT_ALLOW_EMPTY JWT_ASAP_KEYSERVER JWT_AUTH_TYPE JWT_TOKEN_AUTH_MODULE JWT_SIGN_TYPE \
-         JWT_ENABLE_DOMAIN_VERIFICATION JWT_ACCEPTED_ALLOWNER_ISSUERS LDAP_URL LDAP_BASE LDAP_BINDDN \
-         LDAP_BINDPW LDAP_FILTER LDAP_AUTH_METHOD LDAP_VERSION LDAP_USE_TLS LDAP_START_TLS LDAP_TLS_CIPHERS \
-         LDAP_TLS_CHECK_PEER LDAP_TLS_CACERT_FILE LDAP_TLS_CACERT_DIR MATRIX_UVS_URL MATRIX_UVS_ISSUER \
-         MATRIX_UVS_AUTH_TOKEN MATRIX_UVS_SYNC_POWER_LEVELS MATRIX_LOBBY_BYPASS",
+        "means something only with AUTH_TYPE matrix or hybrid_matrix_token, which stops the start",
+        "bedeutet nur mit AUTH_TYPE matrix oder hybrid_matrix_token etwas, das den Start verhindert",
+        "MATRIX_UVS_URL MATRIX_UVS_ISSUER MATRIX_UVS_AUTH_TOKEN MATRIX_UVS_SYNC_POWER_LEVELS MATRIX_LOBBY_BYPASS",
+    ),
+    entry(
+        Always,
+        "TLS to a directory is 1.2 or 1.3 with today's ciphers",
+        "TLS zu einem Verzeichnis ist 1.2 oder 1.3 mit heutigen Verfahren",
+        "LDAP_TLS_CIPHERS",
+    ),
+    entry(
+        Nothing,
+        "roots are those of the machine, or of LDAP_TLS_CACERT_FILE",
+        "Wurzelzertifikate sind die des Rechners, oder die in LDAP_TLS_CACERT_FILE",
+        "LDAP_TLS_CACERT_DIR",
+    ),
+    entry(
+        Nothing,
+        "upstream's compose file does not pass it on",
+        "die Compose-Datei des Originals gibt es nicht weiter",
+        "JWT_ACCEPTED_ALLOWNER_ISSUERS",
     ),
     entry(
         Always,
@@ -100,12 +113,6 @@ pub(super) const UPSTREAM: &[Entry] = &[
         "there is no connection to other XMPP servers",
         "Verbindungen zu anderen XMPP-Servern gibt es nicht",
         "PROSODY_S2S_PORT XMPP_SERVER_S2S_PORT PROSODY_ENABLE_S2S PROSODY_S2S_LIMIT PROSODY_DISABLE_S2S_LIMIT",
-    ),
-    entry(
-        Nothing,
-        "there are no administrators over XMPP",
-        "Verwaltung über XMPP gibt es nicht",
-        "PROSODY_ADMINS",
     ),
     entry(
         Always,
@@ -196,15 +203,13 @@ pub(super) const UPSTREAM: &[Entry] = &[
         "recording is not there yet",
         "Aufzeichnung gibt es noch nicht",
         "ENABLE_RECORDING JIBRI_BREWERY_MUC JIBRI_SIP_BREWERY_MUC JIBRI_PENDING_TIMEOUT JIBRI_REQUEST_RETRIES \
-         JIBRI_XMPP_USER JIBRI_XMPP_PASSWORD JIBRI_RECORDER_USER JIBRI_RECORDER_PASSWORD XMPP_HIDDEN_DOMAIN \
-         XMPP_RECORDER_DOMAIN PROSODY_ENABLE_RECORDING_METADATA",
+         PROSODY_ENABLE_RECORDING_METADATA",
     ),
     entry(
         Missing,
         "telephone and transcription are not there yet",
         "Telefon und Mitschrift gibt es noch nicht",
-        "ENABLE_TRANSCRIPTIONS JIGASI_BREWERY_MUC JIGASI_XMPP_USER JIGASI_XMPP_PASSWORD JIGASI_TRANSCRIBER_USER \
-         JIGASI_TRANSCRIBER_PASSWORD JIGASI_SIP_URI JICOFO_TRUSTED_DOMAINS",
+        "ENABLE_TRANSCRIPTIONS JIGASI_BREWERY_MUC JIGASI_SIP_URI JICOFO_TRUSTED_DOMAINS",
     ),
     entry(
         Missing,

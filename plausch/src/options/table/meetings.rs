@@ -1,4 +1,4 @@
-//! Options of meetings, login, focus, bridge, log, start and what clients are told first, as rows of the table.
+//! Options of meetings, focus, bridge, log, start and what clients are told first, as rows of the table.
 
 use service::{Kind, Setting};
 
@@ -81,35 +81,7 @@ pub(super) const ROWS: &[Setting] = &[
         "",
         &["PROSODY_RESERVATION_REST_BASE_URL"],
         "",
-        "Where it is asked, `http://host/path`; not yet over https.",
-    ),
-    switch(
-        "login.required",
-        "login",
-        &["ENABLE_AUTH"],
-        "false",
-        "People log in on the main host with an account, and only who has logged in opens a meeting.",
-    ),
-    switch(
-        "login.guests",
-        "guests",
-        &["ENABLE_GUESTS"],
-        "false",
-        "With login.required: others join meetings that are open, without an account.",
-    ),
-    text(
-        "login.guest_domain",
-        "",
-        &["XMPP_GUEST_DOMAIN"],
-        "",
-        "Domain on which they do; without it, guest.<domain>.",
-    ),
-    switch(
-        "login.automatic",
-        "",
-        &["ENABLE_AUTO_LOGIN"],
-        "true",
-        "A browser that has logged in opens further meetings without being asked again, for a day. Otherwise until its meeting ends.",
+        "Where it is asked: `https://host/path`, or http.",
     ),
     of(
         Kind::Secret,

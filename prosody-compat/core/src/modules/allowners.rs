@@ -30,8 +30,8 @@ fn is_moderated(room: &Room, world: &World) -> bool {
 /// Makes a newcomer an owner before it is admitted, so that nobody sees it as a participant first.
 fn promote(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     let sender = &attempt.sender;
-    let by_default =
-        room.policy.all_owners && (sender.identity.token.is_some() || !is_moderated(room, world));
+    let has_token = || sender.identity.own_token(&world.hosts).is_some();
+    let by_default = room.policy.all_owners && (!is_moderated(room, world) || has_token());
     let before = room.affiliation(&world.config, &sender.bare);
     if by_default && !sender.identity.admin && !room.is_health_check() && before != Affiliation::Outcast {
         let most = world.config.limits.max_affiliations;

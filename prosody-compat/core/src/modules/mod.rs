@@ -56,7 +56,7 @@ mod system_chat_message;
 #[cfg(feature = "test-observer")]
 pub(crate) mod test_observer;
 mod token_affiliation;
-mod token_verification;
+pub(crate) mod token_verification;
 mod turncredentials_http;
 pub(crate) mod visitors;
 mod waiting;

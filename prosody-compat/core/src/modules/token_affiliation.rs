@@ -1,6 +1,8 @@
 //! Upstream's `token_affiliation` (xmpp-server §4.37): who owns the room by its token, or is a member by having one. Before the
 //! rules for members, so that nobody sees it as a participant first.
 
+use prosody_token::Claims;
+
 use super::permissions;
 use crate::module::{Affiliated, Attempt, Module, Verdict};
 use crate::room::Room;
@@ -12,11 +14,13 @@ pub(super) static MODULE: Module =
 
 fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     let sender = &attempt.sender;
-    let Some(token) = sender.identity.token.as_deref().filter(|_| !sender.identity.admin) else {
+    if sender.identity.token.is_none() || sender.identity.admin {
         return Verdict::Pass;
-    };
+    }
     let before = room.affiliation(&world.config, &sender.bare);
-    let wanted = if token.owns() { Affiliation::Owner } else { Affiliation::Member };
+    // compat: a token of another tenant makes members alone (test: compat_a_token_of_another_tenant_makes_no_moderator).
+    let owns = sender.identity.own_token(&world.hosts).is_some_and(Claims::owns);
+    let wanted = if owns { Affiliation::Owner } else { Affiliation::Member };
     // A token opens no door that is shut: of a room for members it makes nobody a member.
     let knows = attempt.password.is_some()
         && attempt.password.as_deref() == room.config.password.as_ref().map(|p| p.reveal().as_str());

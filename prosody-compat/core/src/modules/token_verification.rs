@@ -6,6 +6,7 @@ use prosody_token::{Place, RoomRefusal};
 use serde_json::Value;
 
 use super::metadata;
+use crate::identity::Identity;
 use crate::module::{Attempt, Module, Verdict};
 use crate::policy::lists;
 use crate::room::Room;
@@ -15,7 +16,7 @@ use crate::world::{Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &[NAME],
-    create: Some(|world, room, attempt| verdict(check(world, room, &attempt.sender, None))),
+    create: Some(|world, room, attempt| verdict(check(world, room, &attempt.sender.identity, None))),
     join: Some(join),
     owner: Some(owner),
     ..Module::NONE
@@ -27,13 +28,14 @@ fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     if lists(&room.policy.token_exempt, &attempt.sender.bare) {
         return Verdict::Pass;
     }
-    verdict(check(world, &room.jid, &attempt.sender, Some(room)))
+    verdict(check(world, &room.jid, &attempt.sender.identity, Some(room)))
 }
 
 /// compat: a form of somebody without a token is refused only where the rules say so (test:
 /// compat_settings_of_a_room_need_a_token_where_the_rules_say_so).
 fn owner(world: &World, sender: &Sender) -> Result<(), StanzaError> {
-    let Some(rules) = world.hosts.token_rules(sender.identity.host).filter(|_| !exempt(sender)) else {
+    let Some(rules) = world.hosts.token_rules(sender.identity.host).filter(|_| !exempt(&sender.identity))
+    else {
         return Ok(());
     };
     rules.check_moderation(sender.identity.token.as_deref()).map_err(refusal)
@@ -41,19 +43,32 @@ fn owner(world: &World, sender: &Sender) -> Result<(), StanzaError> {
 
 /// Whether somebody's token, if it has one, is for this room.
 pub(super) fn is_for(world: &World, room: &Room, sender: &Sender) -> bool {
-    sender.identity.token.is_none() || check(world, &room.jid, sender, Some(room)).is_ok()
+    let identity = &sender.identity;
+    identity.token.is_none() || check(world, &room.jid, identity, Some(room)).is_ok()
 }
 
-fn exempt(sender: &Sender) -> bool {
-    sender.identity.admin || sender.identity.unseen.is_some()
+/// Whether somebody with this token could be in a room that it is in already.
+pub(crate) fn still_opens(world: &World, room: &Room, identity: &Identity) -> bool {
+    let named = world.hosts.of(&world.config, room.jid.domain()).and_then(|id| world.hosts.rooms(id));
+    let looks = named.is_some_and(|rooms| rooms.modules.iter().any(|m| m.name == NAME));
+    !looks || check(world, &room.jid, identity, Some(room)).is_ok()
 }
 
-fn check(world: &World, address: &BareJid, sender: &Sender, room: Option<&Room>) -> Result<(), RoomRefusal> {
-    if exempt(sender) {
+fn exempt(identity: &Identity) -> bool {
+    identity.admin || identity.unseen.is_some()
+}
+
+fn check(
+    world: &World,
+    address: &BareJid,
+    identity: &Identity,
+    room: Option<&Room>,
+) -> Result<(), RoomRefusal> {
+    if exempt(identity) {
         return Ok(());
     }
     // Without rules the table is refused at the start.
-    let Some(rules) = world.hosts.token_rules(sender.identity.host) else {
+    let Some(rules) = world.hosts.token_rules(identity.host) else {
         return Err(RoomRefusal::AuthenticationRequired);
     };
     let address = tenants::address(&world.config, address);
@@ -63,9 +78,9 @@ fn check(world: &World, address: &BareJid, sender: &Sender, room: Option<&Room>)
         domain: world.config.domain(),
         exists: room.is_some(),
         authenticated_only: open == Some(Value::Bool(false)),
-        prefix: sender.identity.tenant.as_ref().map(|t| t.reveal().as_str()),
+        prefix: identity.tenant.as_ref().map(|t| t.reveal().as_str()),
     };
-    rules.check_room(sender.identity.token.as_deref(), &place).map(drop)
+    rules.check_room(identity.token.as_deref(), &place).map(drop)
 }
 
 fn verdict(checked: Result<(), RoomRefusal>) -> Verdict {

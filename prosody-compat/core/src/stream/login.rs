@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jitsi_xmpp::sasl::{Credentials, Plain, SaslError, ScramFirst};
 use jitsi_xmpp::xml::escape_text;
-use jitsi_xmpp::{BareJid, Element, Sensitive, ns};
-use prosody_token::{Claims, Refusal, TokenRules, Unverified};
+use jitsi_xmpp::{BareJid, Element, ns};
+use prosody_token::{Claims, Need, Refusal, TokenRules, Unverified};
 
 use super::error::StreamError;
 use super::features;
@@ -17,6 +17,7 @@ use crate::auth::Mechanism;
 use crate::auth::guesses::Attempt;
 use crate::connection::{Exchange, Framing, Looking, Scram, Stage, User, Waiting};
 use crate::counters::Counter;
+use crate::keys;
 use crate::modules::visitors;
 use crate::output::{AccountAnswer, AccountQuestion, ConnId, Output, Proof, QuestionId};
 use crate::server::Server;
@@ -111,8 +112,8 @@ impl Server {
                 Exchange::None
             }
             // What was asked is looked at all the same, so that nothing is given back.
-            (Exchange::Looking(_), "abort", ns::SASL) => Exchange::None,
-            (waiting @ (Exchange::Waiting(_) | Exchange::Looking(_)), ..) => {
+            (Exchange::Looking(_) | Exchange::Key(_), "abort", ns::SASL) => Exchange::None,
+            (waiting @ (Exchange::Waiting(_) | Exchange::Looking(_) | Exchange::Key(_)), ..) => {
                 *exchange = waiting;
                 return self.fail(conn, StreamError::NotAuthorized);
             }
@@ -173,14 +174,10 @@ impl Server {
             None => return Err(LoginError::InvalidMechanism),
         };
         match mechanism {
-            Mechanism::Anonymous => {
-                let domain = domain.clone();
-                let token = match users.token.as_deref() {
-                    Some(rules) => self.token(rules, c.query.token.as_ref())?,
-                    None => None,
-                };
-                Ok(Step::Done { node: self.anonymous_node(conn, &domain), data: None, token })
-            }
+            Mechanism::Anonymous => match users.token.clone() {
+                Some(rules) => self.token(conn, &rules),
+                None => Ok(self.anonymous(conn, None)),
+            },
             Mechanism::Plain => {
                 let said = Plain::parse(&decode(e)?)?;
                 let jid = account(said.username.reveal(), &said.authzid, domain)?;
@@ -213,23 +210,66 @@ impl Server {
         }
     }
 
-    /// What somebody's token says, if it has to be believed.
-    fn token(
-        &self,
-        rules: &TokenRules,
-        token: Option<&Sensitive<String>>,
-    ) -> Result<Option<Arc<Claims>>, LoginError> {
-        let Some(token) = token else {
-            return rules.without_token().map(|()| None).map_err(LoginError::Token);
+    /// Whoever has a name given out comes in.
+    fn anonymous(&mut self, conn: ConnId, token: Option<Arc<Claims>>) -> Step {
+        Step::Done { node: self.anonymous_node(conn), data: None, token }
+    }
+
+    /// Somebody comes with a token, or without.
+    fn token(&mut self, conn: ConnId, rules: &TokenRules) -> Result<Step, LoginError> {
+        let Some(token) = self.world.conns.get(&conn).and_then(|c| c.query.token.as_ref()) else {
+            return rules.without_token().map(|()| self.anonymous(conn, None)).map_err(LoginError::Token);
+        };
+        let token = Unverified::parse(rules, token.reveal()).map_err(LoginError::Token)?;
+        self.verify(conn, rules, token)
+    }
+
+    /// What the token says, once its key is there.
+    fn verify(&mut self, conn: ConnId, rules: &TokenRules, token: Unverified) -> Result<Step, LoginError> {
+        let Some(c) = self.world.conns.get(&conn) else { return Ok(Step::Wait) };
+        let Stage::Login { host, .. } = &c.stage else { return Ok(Step::Wait) };
+        let (host, peer) = (*host, c.query.peer);
+        let key = match token.key_id() {
+            None => None,
+            Some(id) => match keys::need(&mut self.world, host, conn, peer, id) {
+                Some(Need::Have(key)) => Some(key),
+                Some(Need::Wait) => {
+                    self.exchange(conn, Exchange::Key(Box::new(token)));
+                    return Ok(Step::Wait);
+                }
+                Some(Need::Refused(refusal)) => return Err(LoginError::Token(refusal)),
+                None => return Err(LoginError::Token(Refusal::NoKey)),
+            },
         };
         let unix = self.world.clock.unix(self.world.now);
-        let read = Unverified::parse(rules, token.reveal()).and_then(|t| t.verify(rules, None, unix));
-        read.map(|claims| Some(Arc::new(claims))).map_err(LoginError::Token)
+        let claims = token.verify(rules, key.as_ref(), unix).map_err(LoginError::Token)?;
+        Ok(self.anonymous(conn, Some(Arc::new(claims))))
+    }
+
+    /// Keys that these waited for are there, or are not to be had.
+    pub(crate) fn with_keys(&mut self, conns: Vec<ConnId>) {
+        for conn in conns {
+            let Some(c) = self.world.conns.get_mut(&conn) else { continue };
+            let Stage::Login { host, exchange, .. } = &mut c.stage else { continue };
+            let Some(rules) = self.hosts.users(*host).and_then(|users| users.token.clone()) else { continue };
+            let token = match std::mem::take(exchange) {
+                Exchange::Key(token) => *token,
+                // Given up; what the client does now is about something else.
+                other => {
+                    *exchange = other;
+                    continue;
+                }
+            };
+            let step = self.verify(conn, &rules, token);
+            self.went(conn, step);
+        }
     }
 
     /// Whether only the shell knows this account, if anybody does.
     fn is_elsewhere(&self, jid: &BareJid) -> bool {
-        self.world.config.more_accounts && !self.accounts.has(jid)
+        let config = &self.world.config;
+        let directory = || self.hosts.of(config, jid.domain()).and_then(|id| self.hosts.users(id));
+        !self.accounts.has(jid) && (config.more_accounts || directory().is_some_and(|host| host.directory))
     }
 
     /// Has the shell look at the account. Until it has, the client has nothing to say.
@@ -334,21 +374,21 @@ impl Server {
 
     /// A fresh UUID, or the node of the session that this client is about to resume (xmpp-server §2.8), or the one that was promised to
     /// a viewer.
-    fn anonymous_node(&mut self, conn: ConnId, domain: &str) -> String {
-        let resumed = self
-            .world
-            .conns
-            .get(&conn)
-            .and_then(|c| c.query.previd.as_ref())
-            .and_then(|id| self.world.sessions.by_resumption(id.reveal()))
-            .and_then(|id| self.world.sessions.get(id))
-            .filter(|s| s.bare.domain() == domain)
-            .and_then(|s| s.bare.node().map(str::to_owned));
-        let promised = self.world.conns.get(&conn).and_then(|c| c.query.custom_username.as_ref());
-        let promised = promised.map(|name| name.reveal().clone());
-        resumed
-            .or_else(|| promised.filter(|name| visitors::redeem(&self.world, name, domain)))
-            .unwrap_or_else(|| self.world.entropy.uuid())
+    fn anonymous_node(&mut self, conn: ConnId) -> String {
+        let kept = self.world.conns.get(&conn).and_then(|c| {
+            let Stage::Login { domain, .. } = &c.stage else { return None };
+            let resumed = || {
+                let id = self.world.sessions.by_resumption(c.query.previd.as_ref()?.reveal())?;
+                let before = self.world.sessions.get(id).filter(|s| s.bare.domain() == domain)?;
+                before.bare.node().map(str::to_owned)
+            };
+            let promised = || {
+                let name = c.query.custom_username.as_ref()?.reveal();
+                visitors::redeem(&self.world, name, domain).then(|| name.clone())
+            };
+            resumed().or_else(promised)
+        });
+        kept.unwrap_or_else(|| self.world.entropy.uuid())
     }
 
     fn logged_in(&mut self, conn: ConnId, node: String, data: Option<Vec<u8>>, token: Option<Arc<Claims>>) {

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use jitsi_xmpp::{Element, ns};
+use prosody_token::Claims;
 
 use super::error::StreamError;
 use super::sm::StreamManagement;
 use crate::connection::{Stage, User};
 use crate::counters::Counter;
+use crate::identity::Identity;
+use crate::modules::token_verification;
 use crate::output::{CloseReason, ConnId, Frame, Output};
+use crate::room::Room;
 use crate::server::Server;
 use crate::session::SessionId;
 use crate::timers::Timer;
@@ -63,6 +67,15 @@ impl Server {
         self.world.send_raw(conn, enabled);
     }
 
+    /// Who the session is once this token vouches for it.
+    fn with_other_token(&self, id: SessionId, token: Arc<Claims>) -> Result<Arc<Identity>, NotForItsRooms> {
+        let s = self.world.sessions.get(id).ok_or(NotForItsRooms)?;
+        let identity = Arc::new(s.identity.with_token(token));
+        let opens = |room: &Room| token_verification::still_opens(&self.world, room, &identity);
+        let all = s.rooms.iter().all(|(room, _)| self.rooms.get(room).is_none_or(opens));
+        all.then_some(identity).ok_or(NotForItsRooms)
+    }
+
     /// `<resume/>` instead of bind: the session goes on here, if it is the same user's.
     pub(super) fn resume_element(&mut self, conn: ConnId, user: &User, e: &Element) {
         let previd = e.attr("previd").unwrap_or_default().to_owned();
@@ -81,6 +94,16 @@ impl Server {
             self.world.send_raw(conn, failed("item-not-found"));
             return;
         };
+        // Somebody comes back with another token: it has to open the rooms that the session is in.
+        let token = user.token.clone();
+        let vouched = match token.map(|token| self.with_other_token(id, token)).transpose() {
+            Ok(vouched) => vouched,
+            Err(NotForItsRooms) => {
+                self.world.counters.add(Counter::ResumeFailed);
+                self.world.send_raw(conn, failed("item-not-found"));
+                return;
+            }
+        };
         let stamp = self.world.clock.stamp(self.world.now);
         let Some(s) = self.world.sessions.get_mut(id) else { return };
         let bare = s.bare.as_str().to_owned();
@@ -92,6 +115,9 @@ impl Server {
         if let Err(error) = sm.acknowledge(h) {
             self.fail(conn, StreamError::AckedTooMuch { h: error.h, sent: error.sent });
             return;
+        }
+        if let Some(identity) = vouched {
+            s.identity = identity;
         }
         let (received, to) = (sm.received(), Arc::clone(&s.to));
         let frames: Vec<_> = sm.unacked().iter().map(|stanza| stanza.addressed(&to)).collect();
@@ -118,6 +144,9 @@ impl Server {
         self.world.send_raw(conn, REQUEST);
     }
 }
+
+/// A token that does not open a room that its bearer is in. Blame: the client. Consequence: it joins anew, if it may.
+struct NotForItsRooms;
 
 /// The same stanza with `<delay/>` as last child; IQs stay as they are.
 fn delayed(frame: &Frame, bare: &str, stamp: &str) -> Frame {

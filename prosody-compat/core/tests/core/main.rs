@@ -11,6 +11,7 @@ mod features;
 mod foreign;
 mod hostile;
 mod inside;
+mod keys;
 mod limits;
 mod lobby;
 mod login;

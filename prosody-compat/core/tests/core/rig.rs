@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::{Element, Sensitive, ns, xml};
 use prosody_core::{
-    AccountAnswer, Answer, CloseReason, Config, ConnId, HttpRequest, Output, QuestionId, RequestId, Server,
-    SessionQuery, Transport,
+    AccountAnswer, Answer, CloseReason, Config, ConnId, HttpRequest, KeyFetchId, Output, QuestionId,
+    RequestId, Server, SessionQuery, Transport,
 };
 
 use crate::foreign;
@@ -113,6 +113,12 @@ impl Rig {
             panic!("no reply")
         };
         (reply.status, reply.json.reveal().clone())
+    }
+
+    /// What came of a question for a key.
+    pub fn hear_key(&mut self, id: KeyFetchId, answer: prosody_core::token::Answer) {
+        self.server.handle_key(self.now, id, answer);
+        self.drain();
     }
 
     /// What came of a look at an account.

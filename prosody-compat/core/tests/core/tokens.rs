@@ -260,3 +260,48 @@ fn features_of_a_token_are_what_a_person_may() {
     rig.grant(&focus, &bert);
     assert!(rig.take(&bert).concat().contains("code=\"110\""));
 }
+
+#[test]
+fn compat_a_token_of_another_tenant_makes_no_moderator() {
+    let mut rig = with(|s| s.verify_domain = true);
+    let focus = rig.focus();
+    let join = |nick: &str| {
+        format!(
+            r#"<presence to="rathaus@muc.a.meet.jitsi/{nick}"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#
+        )
+    };
+    rig.send(&focus, &join("focus"));
+    let mut affiliation = |of: &str| {
+        let context = json!({"user": {"moderator": true}, "tenant": of});
+        let query = token_with(&json!({"sub": "a", "context": context}));
+        let anna = rig.client_with(SessionQuery { prefix: Some(Sensitive::new("a".into())), ..query });
+        let own = rig.ask(&anna, &join(&anna.nick)).concat();
+        let own = own.split("code=\"110\"").next().unwrap().to_owned();
+        own.rsplit_once("affiliation=\"").unwrap().1.split('"').next().unwrap().to_owned()
+    };
+    assert_eq!(affiliation("a"), "owner");
+    assert_eq!(affiliation("b"), "member");
+}
+
+#[test]
+fn whoever_comes_back_with_another_token_has_one_for_the_rooms_that_it_is_in() {
+    let mut rig = with(|_| {});
+    let focus = meeting(&mut rig);
+    let anna = rig.client_with(token_with(&json!({})));
+    rig.join(&anna);
+    let id = rig.enable(&anna);
+    rig.lose(anna.conn);
+    let mut resume = |change: Value| {
+        let query = SessionQuery { previd: Some(Sensitive::new(id.clone())), ..token_with(&change) };
+        let conn = rig.authenticated(query);
+        rig.raw(conn, format!(r#"<resume xmlns="urn:xmpp:sm:3" h="0" previd="{id}"/>"#).as_bytes());
+        rig.take_raw(conn).concat()
+    };
+    let refused = resume(json!({"room": "bauhof"}));
+    assert!(refused.starts_with("<failed") && refused.contains("<item-not-found"), "{refused}");
+    let expired = resume(json!({"exp": NOW - 1}));
+    assert!(expired.contains("<not-authorized"), "nobody who is not logged in resumes: {expired}");
+    let back = resume(json!({"context": {"user": {"name": "Anna"}, "features": {"recording": true}}}));
+    assert!(back.starts_with("<resumed"), "{back}");
+    drop(focus);
+}

@@ -1,0 +1,102 @@
+//! The settings of `services` in; the accounts of recorders, gateways and administrators, and the domain that clients hide, out.
+
+use jitsi_xmpp::Sensitive;
+use service::{Effective, StartError};
+
+use super::values::account;
+use super::{Domains, domain, secret};
+
+/// Accounts that no person has.
+#[derive(Debug, Clone)]
+pub(crate) struct Services {
+    /// Whose people are not shown; `None`: nobody's.
+    pub(crate) hidden_domain: Option<String>,
+    /// `name@host` and its password.
+    pub(crate) accounts: Vec<(String, Sensitive<String>)>,
+    /// Those of them, and others, that own every room.
+    pub(crate) admins: Vec<String>,
+    pub(crate) recorder: String,
+    pub(crate) transcriber: String,
+}
+
+pub(super) fn read(e: &Effective, domains: &Domains, tables: bool) -> Result<Services, StartError> {
+    let hidden = domain(e, "services.hidden_domain", &format!("hidden.{}", domains.main))?;
+    let mut it = Services {
+        hidden_domain: None,
+        accounts: Vec::new(),
+        admins: e.list("services.admins").to_vec(),
+        recorder: account(e, "services.recorder_user")?,
+        transcriber: account(e, "services.transcriber_user")?,
+    };
+    for (name, on_hidden) in [("jibri", false), ("jigasi", false), ("recorder", true), ("transcriber", true)]
+    {
+        let user = account(e, &format!("services.{name}_user"))?;
+        let key = format!("services.{name}_password");
+        let Some(password) = secret(e, &key) else { continue };
+        // compat: upstream's template has it where none is set, and everybody knows it (test: compat_a_password_that_is_none_stops_the_start).
+        if password.reveal() == "replaceme" {
+            return Err(e.bad(&key, "must be a password of your own, not the `replaceme` of the template"));
+        }
+        let host = if on_hidden { &hidden } else { &domains.auth };
+        let jid = format!("{user}@{host}");
+        if on_hidden {
+            it.hidden_domain = Some(hidden.clone()).filter(|_| !tables);
+        } else {
+            it.admins.push(jid.clone());
+        }
+        it.accounts.push((jid, password));
+    }
+    Ok(it)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use service::Sources;
+
+    use super::*;
+    use crate::options::{SETTINGS, Settings};
+
+    fn services(env: &[(&str, &str)]) -> Result<Services, String> {
+        let env = |n: &str| env.iter().find(|(k, _)| *k == n).map(|(_, v)| (*v).to_owned());
+        let sources = Sources { defaults: None, file: None, env: &env, flags: BTreeMap::new() };
+        let settings = Settings::look(&Effective::load(SETTINGS, &sources).unwrap());
+        settings.map(|s| s.services).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn who_has_a_password_has_an_account_and_nobody_else() {
+        let none = services(&[]).unwrap();
+        assert!(none.accounts.is_empty() && none.admins.is_empty() && none.hidden_domain.is_none());
+        let all = services(&[
+            ("JIBRI_XMPP_PASSWORD", "a"),
+            ("JIBRI_RECORDER_PASSWORD", "b"),
+            ("JIBRI_RECORDER_USER", "kamera"),
+            ("JIGASI_XMPP_PASSWORD", "c"),
+            ("JIGASI_TRANSCRIBER_PASSWORD", "d"),
+            ("XMPP_RECORDER_DOMAIN", "recorder.meet.jitsi"),
+            ("PROSODY_ADMINS", "chief@meet.jitsi"),
+        ])
+        .unwrap();
+        let jids: Vec<&str> = all.accounts.iter().map(|(jid, _)| jid.as_str()).collect();
+        assert_eq!(
+            jids,
+            [
+                "jibri@auth.meet.jitsi",
+                "jigasi@auth.meet.jitsi",
+                "kamera@recorder.meet.jitsi",
+                "transcriber@recorder.meet.jitsi"
+            ]
+        );
+        assert_eq!(all.admins, ["chief@meet.jitsi", "jibri@auth.meet.jitsi", "jigasi@auth.meet.jitsi"]);
+        assert_eq!(all.hidden_domain.as_deref(), Some("recorder.meet.jitsi"));
+        assert_eq!(all.recorder, "kamera");
+    }
+
+    #[test]
+    fn compat_a_password_that_is_none_stops_the_start() {
+        let error = services(&[("JIGASI_XMPP_PASSWORD", "replaceme")]).unwrap_err();
+        assert!(error.contains("services.jigasi_password") && error.contains("template"), "{error}");
+    }
+}

@@ -1,0 +1,111 @@
+//! A token whose key is somebody else's, and what is heard of keys, in; the key, or a login that waits for it, out.
+//!
+//! Each host that has tokens of others has its own [`Keys`], which bounds what is asked and by whom. A login that waits costs its
+//! connection alone: whoever does not need that key is not held up.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use budget::Network;
+use prosody_token::{Answer, FetchId, KeyId, Keys, Need, Output as Done, Settled};
+
+use crate::hosts::Hosts;
+use crate::identity::HostId;
+use crate::output::{ConnId, KeyFetchId, Output};
+use crate::timers::Timer;
+use crate::world::World;
+
+/// The keys of all hosts.
+#[derive(Default)]
+pub(crate) struct KeyRings {
+    rings: Vec<Ring>,
+    /// Questions that are out: whose, and which of its.
+    open: BTreeMap<KeyFetchId, (usize, FetchId)>,
+    next: u64,
+}
+
+struct Ring {
+    host: HostId,
+    keys: Keys,
+    waiting: Vec<(ConnId, KeyId)>,
+}
+
+impl KeyRings {
+    /// Of those hosts that need any.
+    pub(crate) fn new(hosts: &Hosts, now: Instant) -> Self {
+        let rings = hosts.key_servers().map(|(host, servers)| Ring {
+            host,
+            keys: Keys::new(servers, now),
+            waiting: Vec::new(),
+        });
+        Self { rings: rings.collect(), ..Self::default() }
+    }
+}
+
+/// Somebody who logs in there needs this key; if it has to wait, a later call of [`carry_out`] names its connection.
+pub(crate) fn need(
+    world: &mut World,
+    host: HostId,
+    conn: ConnId,
+    peer: Option<Network>,
+    id: &KeyId,
+) -> Option<Need> {
+    let now = world.now;
+    let ring = world.keys.rings.iter_mut().find(|r| r.host == host)?;
+    let need = ring.keys.need(now, peer, id);
+    if need == Need::Wait {
+        ring.waiting.push((conn, *id));
+    }
+    // What is asked now goes out at once; nobody is waiting who could be told something.
+    let _ = carry_out(world);
+    Some(need)
+}
+
+/// What came of a question; the connections whose logins go on.
+pub(crate) fn answer(world: &mut World, id: KeyFetchId, answer: Answer) -> Vec<ConnId> {
+    let now = world.now;
+    if let Some((ring, fetch)) = world.keys.open.remove(&id)
+        && let Some(ring) = world.keys.rings.get_mut(ring)
+    {
+        ring.keys.handle_answer(now, fetch, answer);
+    }
+    carry_out(world)
+}
+
+/// It is time to ask, or to give up; the connections whose logins go on.
+pub(crate) fn timeout(world: &mut World) -> Vec<ConnId> {
+    let now = world.now;
+    for ring in &mut world.keys.rings {
+        ring.keys.handle_timeout(now);
+    }
+    carry_out(world)
+}
+
+/// Asks what is to be asked, and sets the time of the next look.
+pub(crate) fn carry_out(world: &mut World) -> Vec<ConnId> {
+    let World { keys: KeyRings { rings, open, next }, out, timers, .. } = world;
+    let mut ready = Vec::new();
+    for (index, ring) in rings.iter_mut().enumerate() {
+        while let Some(output) = ring.keys.poll_output() {
+            match output {
+                Done::Fetch(fetch) => {
+                    *next += 1;
+                    let id = KeyFetchId(*next);
+                    open.insert(id, (index, fetch.id));
+                    out.push_back(Output::FetchKey { id, fetch: Box::new(fetch) });
+                }
+                Done::Settled(settled) => {
+                    let those = ring.waiting.extract_if(.., |(_, key)| match settled {
+                        Settled::All => true,
+                        Settled::Key(id) => *key == id,
+                    });
+                    ready.extend(those.map(|(conn, _)| conn));
+                }
+            }
+        }
+    }
+    if let Some(at) = rings.iter().filter_map(|r| r.keys.poll_timeout()).min() {
+        timers.set(at, Timer::Keys);
+    }
+    ready
+}

@@ -1,0 +1,365 @@
+//! A name and a password in; whether a directory (LDAP) knows somebody with both, out: the entry is looked for with an account of
+//! the server's own, or with none, and then the password is tried on it.
+//!
+//! As saslauthd does it for Prosody in docker-jitsi-meet. Each login has a connection of its own, and so many are open at a time:
+//! a directory that is slow delays those alone who log in with it.
+
+mod ber;
+mod filter;
+mod message;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jitsi_xmpp::Sensitive;
+use prosody_core::{AccountAnswer, Proof};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time;
+use tokio_rustls::TlsConnector;
+use xmpp_link::AnyCertificate;
+
+use self::ber::NotBer;
+use self::filter::{Filter, Who};
+use self::message::Said;
+use crate::accounts::Look;
+use crate::limits;
+use crate::owner::Input;
+
+pub use self::filter::FilterError;
+
+/// A directory as an admin has written it. Names in brackets: docker-jitsi-meet's variables.
+#[derive(Debug, Clone)]
+pub struct DirectorySettings {
+    /// `ldap://host`, `ldaps://host`, each asked when those before are not there (`LDAP_URL`).
+    pub urls: Vec<String>,
+    /// Below which entry people are (`LDAP_BASE`).
+    pub base: String,
+    /// How one is found; `%u` is the name (`LDAP_FILTER`).
+    pub filter: String,
+    /// Who looks, and its password; nobody when absent (`LDAP_BINDDN`, `LDAP_BINDPW`).
+    pub bind: Option<(String, Sensitive<String>)>,
+    /// TLS on `ldap://`, before anything is said (`LDAP_START_TLS`).
+    pub start_tls: bool,
+    /// Certificates have to be right (`LDAP_TLS_CHECK_PEER`).
+    pub check_peer: bool,
+    /// Roots in place of the machine's (`LDAP_TLS_CACERT_FILE`).
+    pub roots: Option<PathBuf>,
+}
+
+/// What of the settings is wrong. Blame: the admin. Consequence: the server does not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DirectoryError {
+    /// No address, or one that is none.
+    #[error("the directory's address has to be ldap://host or ldaps://host, with a port if needed")]
+    Url,
+    /// TLS twice.
+    #[error("TLS is begun on ldap:// alone; ldaps:// has it from the start")]
+    StartTls,
+    /// Not a filter that finds one person.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Somebody without a password, which directories take for nobody.
+    #[error("the account that looks for people needs a password")]
+    Password,
+    /// Certificates to trust that are not there.
+    #[error("the certificates to trust cannot be read")]
+    Roots,
+}
+
+/// A directory that can be asked.
+#[derive(Clone)]
+pub struct Directory {
+    places: Vec<Place>,
+    base: String,
+    filter: Filter,
+    bind: Option<(String, Sensitive<String>)>,
+    tls: TlsConnector,
+}
+
+/// One of its servers.
+#[derive(Debug, Clone)]
+struct Place {
+    host: String,
+    port: u16,
+    tls: Tls,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tls {
+    No,
+    /// From the start.
+    First,
+    /// Asked for.
+    Begun,
+}
+
+/// Why nothing is known. Blame: the directory, or whoever named it. Consequence: the person may try again.
+#[derive(Debug, thiserror::Error)]
+enum NoAnswer {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    NotUnderstood(#[from] NotBer),
+    #[error("the directory refuses with result {0}")]
+    Refused(u32),
+    #[error("not in time")]
+    Late,
+}
+
+impl Directory {
+    /// Checks settings.
+    pub fn new(settings: DirectorySettings) -> Result<Self, DirectoryError> {
+        let places = settings.urls.iter().map(|url| place(url, settings.start_tls));
+        let places = places.collect::<Result<Vec<_>, _>>()?;
+        if places.is_empty() {
+            return Err(DirectoryError::Url);
+        }
+        let bind = settings.bind.filter(|(dn, _)| !dn.is_empty());
+        if bind.as_ref().is_some_and(|(_, password)| password.reveal().is_empty()) {
+            return Err(DirectoryError::Password);
+        }
+        let filter = Filter::parse(&settings.filter)?;
+        let needed = places.iter().any(|p| p.tls != Tls::No);
+        let tls = connector(needed && settings.check_peer, settings.roots.as_deref())?;
+        Ok(Self { places, base: settings.base, filter, bind, tls })
+    }
+
+    /// Whether passwords go over the network as they are.
+    pub fn is_plain(&self) -> bool {
+        let here = |host: &str| {
+            host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        };
+        self.places.iter().any(|p| p.tls == Tls::No && !here(&p.host))
+    }
+
+    /// Whether somebody has this name and this password.
+    async fn knows(&self, who: Who<'_>, password: &str) -> Result<bool, NoAnswer> {
+        // RFC 4513 §5.1.2: with an empty one every name is welcome, as nobody.
+        if password.is_empty() || who.user.is_empty() {
+            return Ok(false);
+        }
+        let mut last = NoAnswer::Late;
+        for place in &self.places {
+            let connect = time::timeout(limits::DIRECTORY_CONNECT, self.connect(place));
+            match connect.await.unwrap_or(Err(NoAnswer::Late)) {
+                Ok(line) => return self.ask(line, who, password).await,
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    async fn connect(&self, place: &Place) -> Result<Line, NoAnswer> {
+        let tcp = TcpStream::connect((place.host.as_str(), place.port)).await?;
+        if place.tls == Tls::No {
+            return Ok(Line::new(tcp));
+        }
+        let tcp = if place.tls == Tls::Begun {
+            let mut line = Line::new(tcp);
+            line.send(&message::start_tls(line.id + 1)).await?;
+            match line.answer().await? {
+                Said::Result(0) => {}
+                Said::Result(code) => return Err(NoAnswer::Refused(code)),
+                _ => return Err(NotBer.into()),
+            }
+            // What came in before TLS is nobody's.
+            if line.read.len() > line.taken {
+                return Err(NotBer.into());
+            }
+            line.io
+        } else {
+            Box::new(tcp)
+        };
+        let name = ServerName::try_from(place.host.clone()).map_err(std::io::Error::other)?;
+        Ok(Line::new(self.tls.connect(name, tcp).await?))
+    }
+
+    async fn ask(&self, mut line: Line, who: Who<'_>, password: &str) -> Result<bool, NoAnswer> {
+        if let Some((dn, password)) = &self.bind {
+            match line.bind(dn.as_bytes(), password.reveal()).await? {
+                0 => {}
+                code => return Err(NoAnswer::Refused(code)),
+            }
+        }
+        let seconds = u32::try_from(limits::DIRECTORY.as_secs()).unwrap_or(u32::MAX);
+        line.send(&message::search(line.id + 1, &self.base, &self.filter, who, seconds)).await?;
+        let mut found: Option<Vec<u8>> = None;
+        let mut many = false;
+        let code = loop {
+            match line.answer().await? {
+                Said::Entry(name) => {
+                    many |= found.is_some();
+                    found = Some(name.to_vec());
+                }
+                Said::Elsewhere => {}
+                Said::Result(code) => break code,
+            }
+        };
+        // 4: there would be more; 32: the base is not there, and then nobody is.
+        let right = match (code, found.filter(|dn| !many && !dn.is_empty())) {
+            (0, Some(dn)) => line.bind(&dn, password).await? == 0,
+            (0 | 4 | 32, _) => false,
+            (code, _) => return Err(NoAnswer::Refused(code)),
+        };
+        // Out of politeness; whoever logs in does not wait for it.
+        let _ = line.send(&message::unbind(line.id + 1)).await;
+        Ok(right)
+    }
+}
+
+/// Secrets do not show.
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Directory").field("places", &self.places).finish_non_exhaustive()
+    }
+}
+
+fn place(url: &str, start_tls: bool) -> Result<Place, DirectoryError> {
+    let (tls, port, rest) = match (url.strip_prefix("ldap://"), url.strip_prefix("ldaps://")) {
+        (Some(rest), _) => (if start_tls { Tls::Begun } else { Tls::No }, 389, rest),
+        (_, Some(_)) if start_tls => return Err(DirectoryError::StartTls),
+        (_, Some(rest)) => (Tls::First, 636, rest),
+        _ => return Err(DirectoryError::Url),
+    };
+    let authority: http::uri::Authority =
+        rest.trim_end_matches('/').parse().map_err(|_| DirectoryError::Url)?;
+    let host = authority.host().trim_matches(['[', ']']).to_owned();
+    if host.is_empty() || authority.as_str().contains('@') || ServerName::try_from(host.as_str()).is_err() {
+        return Err(DirectoryError::Url);
+    }
+    Ok(Place { host, port: authority.port_u16().unwrap_or(port), tls })
+}
+
+fn connector(check: bool, roots: Option<&Path>) -> Result<TlsConnector, DirectoryError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| DirectoryError::Roots)?;
+    let config = if check {
+        let trusted = match roots {
+            None => xmpp_link::system_roots().map_err(|_| DirectoryError::Roots)?,
+            Some(file) => {
+                let mut trusted = RootCertStore::empty();
+                let all = CertificateDer::pem_file_iter(file).map_err(|_| DirectoryError::Roots)?;
+                trusted.add_parsable_certificates(all.filter_map(Result::ok));
+                trusted
+            }
+        };
+        if trusted.is_empty() {
+            return Err(DirectoryError::Roots);
+        }
+        builder.with_root_certificates(trusted).with_no_client_auth()
+    } else {
+        let any = Arc::new(AnyCertificate::new(provider));
+        builder.dangerous().with_custom_certificate_verifier(any).with_no_client_auth()
+    };
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Something that carries bytes.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+/// A connection to a directory, and what has come of its next answer.
+struct Line {
+    io: Box<dyn Wire>,
+    /// The number of the last message.
+    id: u32,
+    read: Vec<u8>,
+    /// What of that was the last answer.
+    taken: usize,
+    /// All that it has said.
+    heard: usize,
+}
+
+impl Line {
+    fn new(io: impl Wire + 'static) -> Self {
+        Self { io: Box::new(io), id: 0, read: Vec::new(), taken: 0, heard: 0 }
+    }
+
+    async fn send(&mut self, message: &[u8]) -> Result<(), NoAnswer> {
+        self.id += 1;
+        self.io.write_all(message).await?;
+        Ok(self.io.flush().await?)
+    }
+
+    /// The next answer to the last message.
+    async fn answer(&mut self) -> Result<Said<'_>, NoAnswer> {
+        self.read.drain(..self.taken);
+        self.taken = 0;
+        let len = loop {
+            let whole = ber::whole(&self.read)?;
+            if whole.is_some_and(|len| len > limits::DIRECTORY_BYTES) || self.heard > limits::DIRECTORY_BYTES
+            {
+                return Err(NotBer.into());
+            }
+            match whole {
+                Some(len) if len <= self.read.len() => break len,
+                _ => {}
+            }
+            let mut buffer = [0; 2_048];
+            let n = self.io.read(&mut buffer).await?;
+            if n == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+            self.heard += n;
+            self.read.extend_from_slice(buffer.get(..n).unwrap_or_default());
+        };
+        self.taken = len;
+        Ok(message::read(self.read.get(..len).unwrap_or_default(), self.id)?)
+    }
+
+    /// Says who one is; 0 when that is believed.
+    async fn bind(&mut self, dn: &[u8], password: &str) -> Result<u32, NoAnswer> {
+        self.send(&message::bind(self.id + 1, dn, password)).await?;
+        match self.answer().await? {
+            Said::Result(code) => Ok(code),
+            _ => Err(NotBer.into()),
+        }
+    }
+}
+
+/// Asks the directory about those who log in, so many at a time.
+pub(crate) async fn look(
+    directory: Arc<Directory>,
+    mut asked: mpsc::Receiver<Look>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let places = Arc::new(Semaphore::new(limits::DIRECTORY_CONNECTIONS));
+    while let Some(Look { conn, id, question }) = asked.recv().await {
+        // Fails only when it is closed, which nobody does.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let (directory, inputs) = (Arc::clone(&directory), inputs.clone());
+        tokio::spawn(async move {
+            let answer = match &question.proof {
+                Proof::Password(password) => {
+                    let who =
+                        Who { user: question.jid.node().unwrap_or_default(), domain: question.jid.domain() };
+                    let known = directory.knows(who, password.reveal());
+                    match time::timeout(limits::DIRECTORY, known).await.unwrap_or(Err(NoAnswer::Late)) {
+                        Ok(true) => AccountAnswer::Right,
+                        Ok(false) => AccountAnswer::Wrong,
+                        Err(error) => {
+                            tracing::warn!(%error, "the directory of accounts did not answer");
+                            AccountAnswer::Unavailable
+                        }
+                    }
+                }
+                // A directory keeps them for itself.
+                Proof::Keys(_) => AccountAnswer::Wrong,
+            };
+            drop(place);
+            // Fails only when the server has stopped.
+            let _ = inputs.send(Input::Account { conn, id, answer }).await;
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

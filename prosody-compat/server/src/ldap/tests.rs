@@ -1,0 +1,236 @@
+//! A directory of the tests, which says what each needs, on a socket.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::Mutex;
+use std::thread;
+
+use super::ber::{Reader, Writer};
+use super::*;
+
+/// What a directory does with one message: its number and its tag in, what it says.
+type Answers = fn(u32, u8, &[u8]) -> Vec<u8>;
+
+/// Answers each message of each connection; what it heard.
+fn serve(answers: Answers) -> (String, Arc<Mutex<Vec<u8>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ldap://{}", listener.local_addr().unwrap());
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let all = Arc::clone(&heard);
+    thread::spawn(move || {
+        for socket in listener.incoming() {
+            let (mut socket, all) = (socket.unwrap(), Arc::clone(&all));
+            thread::spawn(move || {
+                let mut bytes = Vec::new();
+                let mut buffer = [0; 512];
+                while let Ok(n @ 1..) = socket.read(&mut buffer) {
+                    all.lock().unwrap().extend_from_slice(&buffer[..n]);
+                    bytes.extend_from_slice(&buffer[..n]);
+                    while let Ok(Some(len)) = ber::whole(&bytes) {
+                        if len > bytes.len() {
+                            break;
+                        }
+                        let one: Vec<u8> = bytes.drain(..len).collect();
+                        let mut message = Reader(Reader(&one).tagged(0x30).unwrap());
+                        let id = message.number(2).unwrap();
+                        let (tag, inner) = message.next().unwrap();
+                        let _ = socket.write_all(&answers(id, tag, inner));
+                    }
+                }
+            });
+        }
+    });
+    (url, heard)
+}
+
+fn say(id: u32, tag: u8, fill: impl FnOnce(&mut Writer)) -> Vec<u8> {
+    let mut out = Writer::default();
+    out.inner(0x30, |m| {
+        m.number(2, id).inner(tag, fill);
+    });
+    out.done()
+}
+
+fn result(id: u32, tag: u8, code: u32) -> Vec<u8> {
+    say(id, tag, |r| {
+        r.number(0x0a, code).bytes(4, b"").bytes(4, b"");
+    })
+}
+
+fn entry(id: u32, name: &str) -> Vec<u8> {
+    say(id, 0x64, |e| {
+        e.bytes(4, name.as_bytes()).inner(0x30, |_| {});
+    })
+}
+
+/// Anna is there, and her password is `geheim`.
+fn town(id: u32, tag: u8, inner: &[u8]) -> Vec<u8> {
+    let has = |words: &[u8]| inner.windows(words.len()).any(|w| w == words);
+    match tag {
+        0x60 if has(b"uid=anna,dc=town") => result(id, 0x61, if has(b"\x80\x06geheim") { 0 } else { 49 }),
+        0x60 => result(id, 0x61, if has(b"cn=reader") && has(b"\x80\x05lesen") { 0 } else { 49 }),
+        0x63 if has(b"uid\x04\x04anna") => [
+            say(id, 0x73, |r| {
+                r.bytes(4, b"ldap://other.example");
+            }),
+            entry(id, "uid=anna,dc=town"),
+            result(id, 0x65, 0),
+        ]
+        .concat(),
+        0x63 if has(b"uid\x04\x04emil") => {
+            [entry(id, "uid=anna,dc=town"), entry(id, "uid=emil,dc=town"), result(id, 0x65, 4)].concat()
+        }
+        0x63 => result(id, 0x65, 0),
+        _ => Vec::new(),
+    }
+}
+
+fn settings(url: &str) -> DirectorySettings {
+    DirectorySettings {
+        urls: vec![url.to_owned()],
+        base: "dc=town".into(),
+        filter: "uid=%u".into(),
+        bind: Some(("cn=reader".into(), "lesen".to_owned().into())),
+        start_tls: false,
+        check_peer: true,
+        roots: None,
+    }
+}
+
+async fn knows(directory: &Directory, user: &str, password: &str) -> Result<bool, String> {
+    let known = directory.knows(Who { user, domain: "town.example" }, password).await;
+    known.map_err(|e| e.to_string())
+}
+
+#[tokio::test]
+async fn only_who_has_this_name_and_this_password_is_known() {
+    let (url, heard) = serve(town);
+    let directory = Directory::new(settings(&url)).unwrap();
+    assert_eq!(knows(&directory, "anna", "geheim").await, Ok(true));
+    assert_eq!(knows(&directory, "anna", "falsch").await, Ok(false));
+    assert_eq!(knows(&directory, "karl", "geheim").await, Ok(false));
+    assert_eq!(knows(&directory, "emil", "geheim").await, Ok(false), "two are not one");
+    assert_eq!(knows(&directory, "*", "geheim").await, Ok(false));
+    // RFC 4513 §5.1.2: whoever asks with an empty password is welcome as nobody.
+    heard.lock().unwrap().clear();
+    assert_eq!(knows(&directory, "anna", "").await, Ok(false));
+    assert_eq!(knows(&directory, "", "geheim").await, Ok(false));
+    assert!(heard.lock().unwrap().is_empty(), "nobody is asked");
+}
+
+#[tokio::test]
+async fn a_directory_that_refuses_us_says_nothing_of_a_person() {
+    let (url, _) = serve(town);
+    let bind = Some(("cn=reader".into(), "falsch".to_owned().into()));
+    let directory = Directory::new(DirectorySettings { bind, ..settings(&url) }).unwrap();
+    assert!(knows(&directory, "anna", "geheim").await.unwrap_err().contains("49"));
+    let (url, _) = serve(|id, tag, _| {
+        result(id, if tag == 0x60 { 0x61 } else { 0x65 }, if tag == 0x60 { 0 } else { 51 })
+    });
+    let busy = Directory::new(settings(&url)).unwrap();
+    assert!(knows(&busy, "anna", "geheim").await.unwrap_err().contains("51"));
+}
+
+/// One that says well to everything, or too much.
+#[tokio::test]
+async fn a_lying_directory_lets_nobody_in_and_fills_no_memory() {
+    for lies in [
+        |id: u32, _: u8, _: &[u8]| result(id + 1, 0x61, 0),
+        |_: u32, _: u8, _: &[u8]| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        |_: u32, _: u8, _: &[u8]| vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff],
+        |id: u32, tag: u8, _: &[u8]| {
+            if tag == 0x60 { result(id, 0x61, 0) } else { entry(id, &"x".repeat(40_000)).repeat(4) }
+        },
+        |id: u32, tag: u8, _: &[u8]| if tag == 0x60 { result(id, 0x61, 0) } else { result(id, 0x61, 0) },
+    ] as [Answers; 5]
+    {
+        let (url, _) = serve(lies);
+        let directory = Directory::new(settings(&url)).unwrap();
+        assert_ne!(knows(&directory, "anna", "geheim").await, Ok(true));
+    }
+}
+
+#[tokio::test]
+async fn the_next_server_is_asked_when_one_is_not_there_and_not_when_it_says_no() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (url, _) = serve(town);
+    let mut both = settings(&format!("ldap://{gone}"));
+    both.urls.push(url);
+    assert_eq!(knows(&Directory::new(both).unwrap(), "anna", "geheim").await, Ok(true));
+    let alone = Directory::new(settings(&format!("ldap://{gone}"))).unwrap();
+    assert!(knows(&alone, "anna", "geheim").await.is_err());
+}
+
+/// Others took what was said before TLS for said after it.
+#[tokio::test]
+async fn nothing_is_said_before_tls_begins_and_nothing_that_came_before_counts() {
+    let (url, heard) = serve(|id, tag, _| match tag {
+        0x77 => [result(id, 0x78, 0), result(1, 0x61, 0)].concat(),
+        _ => Vec::new(),
+    });
+    let directory = Directory::new(DirectorySettings { start_tls: true, ..settings(&url) }).unwrap();
+    assert!(knows(&directory, "anna", "geheim").await.is_err());
+    let (refuses, heard_too) = serve(|id, _, _| result(id, 0x78, 2));
+    let directory = Directory::new(DirectorySettings { start_tls: true, ..settings(&refuses) }).unwrap();
+    assert!(knows(&directory, "anna", "geheim").await.unwrap_err().contains('2'));
+    for heard in [heard, heard_too] {
+        let heard = heard.lock().unwrap();
+        let said = |words: &[u8]| heard.windows(words.len()).any(|w| w == words);
+        assert!(!said(b"geheim") && !said(b"lesen") && !said(b"anna"));
+    }
+}
+
+#[test]
+fn what_no_directory_can_be_asked_by_stops_the_start() {
+    let error = |change: &dyn Fn(&mut DirectorySettings)| {
+        let mut s = settings("ldap://directory.example");
+        change(&mut s);
+        Directory::new(s).unwrap_err()
+    };
+    for url in ["", "directory.example", "http://a", "ldap://", "ldap://a@b", "ldap://a/dc=x", "ldapi:///x"] {
+        assert_eq!(error(&|s| s.urls = vec![url.to_owned()]), DirectoryError::Url, "{url}");
+    }
+    assert_eq!(error(&|s| s.urls.clear()), DirectoryError::Url);
+    assert_eq!(error(&|s| (s.urls[0], s.start_tls) = ("ldaps://a".into(), true)), DirectoryError::StartTls);
+    assert_eq!(error(&|s| s.filter = "uid=*".into()), FilterError::Everybody.into());
+    assert_eq!(error(&|s| s.bind = Some(("cn=x".into(), Sensitive::default()))), DirectoryError::Password);
+    assert_eq!(
+        error(&|s| (s.start_tls, s.roots) = (true, Some("/nonexistent".into()))),
+        DirectoryError::Roots
+    );
+    let of = |url: &str| Directory::new(settings(url)).unwrap();
+    assert!(of("ldap://directory.example").is_plain());
+    assert!(!of("ldap://127.0.0.1:389").is_plain() && !of("ldap://[::1]/").is_plain());
+    assert!(!format!("{:?}", of("ldap://a")).contains("lesen"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_ask_at_a_time_and_who_gets_no_answer_may_come_again() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ldap://{}", listener.local_addr().unwrap());
+    let (hears, asked) = crate::accounts::queue();
+    let (inputs, mut received) = mpsc::channel(64);
+    let directory = Arc::new(Directory::new(settings(&url)).unwrap());
+    tokio::spawn(look(directory, asked, inputs));
+    for n in 0..=limits::DIRECTORY_CONNECTIONS as u64 {
+        let question = prosody_core::AccountQuestion {
+            jid: "anna@town.example".parse().unwrap(),
+            proof: Proof::Password("geheim".to_owned().into()),
+        };
+        let look = Look { conn: prosody_core::ConnId(n), id: prosody_core::QuestionId(n), question };
+        hears.send(look).await.unwrap();
+    }
+    // Nobody says anything: all places are taken, and the last login waits for one.
+    let start = time::Instant::now();
+    let mut answers = Vec::new();
+    while answers.len() <= limits::DIRECTORY_CONNECTIONS {
+        match received.recv().await.unwrap() {
+            Input::Account { answer, .. } => answers.push((answer, start.elapsed())),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(answers.iter().all(|(a, _)| *a == AccountAnswer::Unavailable));
+    let first = answers[0].1;
+    let late = answers.iter().filter(|(_, at)| *at >= 2 * first).count();
+    assert_eq!(late, 1, "{answers:?}");
+}
