@@ -37,7 +37,7 @@ pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
     account, admin_hosts, admin_token, file, folder, header, label, log_filter, media_addresses, modules,
-    p2p_stun_servers, reservations, stun_servers, web_folder, xmpp_server,
+    muc_modules, p2p_stun_servers, reservations, stun_servers, web_folder, xmpp_server,
 };
 
 /// What the process was asked to be.
@@ -91,6 +91,9 @@ pub(crate) struct Settings {
     pub(crate) require_encryption: bool,
     pub(crate) max_participants: Option<usize>,
     pub(crate) modules: Vec<String>,
+    pub(crate) muc_modules: Vec<String>,
+    /// Who opens a meeting for guests owns it.
+    pub(crate) hosts_own: bool,
     pub(crate) strict_nicks: bool,
     /// Only those come in on the main host who have proved who they are. `None`: everybody may.
     pub(crate) login: Option<Login>,
@@ -102,6 +105,7 @@ pub(crate) struct Settings {
     pub(crate) turn: Option<OwnTurn>,
     pub(crate) lobby: bool,
     pub(crate) visitors: Visitors,
+    pub(crate) breakout_rooms: bool,
     pub(crate) av_moderation: bool,
     pub(crate) end_conference: bool,
     pub(crate) polls: bool,
@@ -186,6 +190,7 @@ pub(crate) struct Client {
     pub(crate) polls: bool,
     /// Whose people they do not show.
     pub(crate) hidden_domain: Option<String>,
+    pub(crate) breakout_rooms: bool,
     /// They are told where to log in, and where without.
     pub(crate) login: Option<Login>,
     /// `(dotted key below config, value)`.
@@ -196,7 +201,9 @@ pub(crate) struct Client {
 pub(crate) const DEBIAN_WEB: &str = "/usr/share/jitsi-meet";
 
 fn visitors(e: &Effective, login: Option<&Login>) -> Result<Visitors, StartError> {
-    if e.is_on("visitors.enabled") && login.is_some_and(|l| l.guests.is_none()) {
+    // With tokens, who watches has one.
+    let accounts_only = |l: &Login| l.guests.is_none() && !matches!(l.proof, Proof::Token(_));
+    if e.is_on("visitors.enabled") && login.is_some_and(accounts_only) {
         let why = "needs login.guests: who watches has no account, and would come in where only accounts do";
         return Err(e.bad("visitors.enabled", why));
     }
@@ -264,6 +271,8 @@ impl Settings {
             modules: modules(e)?,
             programs: hosts::programs(e)?,
             short_lived_tokens: hosts::short_lived_tokens(e)?,
+            muc_modules: muc_modules(e)?,
+            hosts_own: !e.is_on("rooms.wait_for_host_disable_auto_owners"),
             strict_nicks: e.is_on("rooms.strict_nicks"),
             services: services.clone(),
             external_services,
@@ -272,6 +281,7 @@ impl Settings {
             turn,
             lobby: e.is_on("rooms.lobby"),
             visitors,
+            breakout_rooms: e.is_on("rooms.breakout_rooms"),
             av_moderation: e.is_on("rooms.av_moderation"),
             end_conference: e.is_on("rooms.end_conference"),
             polls: !e.is_on("rooms.disable_polls"),
@@ -308,6 +318,7 @@ impl Settings {
                 relative_bosh: e.is_on("client.relative_bosh"),
                 polls: !e.is_on("rooms.disable_polls"),
                 hidden_domain: services.hidden_domain,
+                breakout_rooms: e.is_on("rooms.breakout_rooms"),
                 login,
                 more: web::keys(e)?,
             },

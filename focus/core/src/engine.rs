@@ -178,11 +178,16 @@ impl Engine {
     /// Whether this can be a conference's room.
     pub(crate) fn is_room(&self, room: &BareJid) -> bool {
         let ours = RoomDomains::new(&self.config.domain, &self.config.muc_domain, true);
-        let breakout = self.components.breakout_rooms.as_deref() == Some(room.domain());
+        let breakout = self.is_breakout(room);
         let name = room.node().unwrap_or_default();
         (ours.read(room.as_jid()).is_ok() || breakout && !is_stored_spelling(name))
             && self.meeting_of(room).is_none()
             && !name.starts_with(HEALTH_PREFIX)
+    }
+
+    /// Whether this is among the breakout rooms.
+    pub(crate) fn is_breakout(&self, room: &BareJid) -> bool {
+        self.components.breakout_rooms.as_deref() == Some(room.domain())
     }
 
     pub(crate) fn discovered(&mut self, answer: &Answer) {

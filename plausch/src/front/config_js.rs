@@ -70,6 +70,9 @@ fn object(domains: &Domains, client: &Client, asker: Asker<'_>) -> Value {
     set("welcomePage", json!({ "disabled": !client.welcome_page }));
     set("prejoinConfig", json!({ "enabled": client.prejoin }));
     set("disablePolls", json!(!client.polls));
+    // One for older clients, one for today's.
+    set("hideAddRoomButton", json!(!client.breakout_rooms));
+    set("breakoutRooms", json!({ "hideAddRoomButton": !client.breakout_rooms }));
     set("channelLastN", json!(-1));
     set("testing", json!({ "enableCodecSelectionAPI": true }));
     for (key, value) in private().into_iter().chain(missing()) {
@@ -95,9 +98,8 @@ fn put(map: &mut Map<String, Value>, key: &str, value: Value) {
 }
 
 /// What clients would offer and there is not: no button that leads nowhere.
-fn missing() -> [(&'static str, Value); 3] {
+fn missing() -> [(&'static str, Value); 2] {
     [
-        ("hideAddRoomButton", json!(true)),
         ("transcription", json!({ "enabled": false, "disableClosedCaptions": true })),
         ("audioTranslation", json!({ "enabled": false })),
     ]
@@ -144,6 +146,7 @@ mod tests {
             relative_bosh: false,
             polls: true,
             hidden_domain: None,
+            breakout_rooms: true,
             login: None,
             more: vec![],
         }

@@ -70,6 +70,7 @@ impl Site {
             relative_bosh: false,
             polls: true,
             hidden_domain: None,
+            breakout_rooms: true,
             login: None,
             more: vec![],
         };

@@ -202,6 +202,9 @@ const OTHER: &[(&str, &str)] = &[
     ("visitors.max_viewers", "7"),
     ("visitors.domain", "other.example"),
     ("visitors.come_in", "false"),
+    ("rooms.modules", "muc_flip"),
+    ("rooms.wait_for_host_disable_auto_owners", "true"),
+    ("rooms.breakout_rooms", "false"),
     ("rooms.av_moderation", "false"),
     ("rooms.end_conference", "false"),
     ("rooms.disable_polls", "true"),
@@ -312,6 +315,20 @@ fn modules_that_are_not_there_stop_the_start_unless_they_are_accepted() {
     let accepted = load(&[("XMPP_MODULES", all), ("PLAUSCH_ACCEPT", "XMPP_MODULES")]).unwrap();
     assert_eq!(accepted.modules, ["muc_census", "muc_size"]);
     assert!(load(&[]).unwrap().modules.is_empty());
+}
+
+#[test]
+fn modules_of_meetings_are_named_and_guests_wait_only_where_somebody_is_a_host() {
+    for more in [&[][..], &[("ENABLE_AUTH", "1")]] {
+        let waits = [&[("XMPP_MUC_MODULES", "muc_flip,muc_wait_for_host")][..], more].concat();
+        let line = load(&waits).unwrap_err().to_string();
+        assert!(line.contains("rooms.modules") && line.contains("tokens"), "{line}");
+    }
+    assert!(!load(&[("WAIT_FOR_HOST_DISABLE_AUTO_OWNERS", "1")]).unwrap().hosts_own);
+    let line = load(&[("XMPP_MUC_MODULES", "token_owner_party")]).unwrap_err().to_string();
+    assert!(line.contains("XMPP_MUC_MODULES") && line.contains("token_owner_party"), "{line}");
+    let accepted = [("XMPP_MUC_MODULES", "muc_flip,x"), ("PLAUSCH_ACCEPT", "XMPP_MUC_MODULES")];
+    assert_eq!(load(&accepted).unwrap().muc_modules, ["muc_flip"]);
 }
 
 /// Clients were told addresses that nobody can have.

@@ -109,12 +109,27 @@ pub(super) fn admin_hosts(e: &Effective) -> Result<Vec<String>, StartError> {
 
 /// Named modules that there are. Others end the start, unless the admin said that they may be missing.
 pub(super) fn modules(e: &Effective) -> Result<Vec<String>, StartError> {
-    let key = "xmpp.modules";
+    named(e, "xmpp.modules", "XMPP_MODULES", prosody_server::config::MODULES)
+}
+
+/// The same of the meetings.
+pub(super) fn muc_modules(e: &Effective) -> Result<Vec<String>, StartError> {
+    let key = "rooms.modules";
+    let named = named(e, key, "XMPP_MUC_MODULES", prosody_server::config::MUC_MODULES)?;
+    if named.iter().any(|m| m == prosody_server::config::WAIT_FOR_HOST) {
+        let why =
+            "names `muc_wait_for_host`: hosts have tokens; with accounts guests wait anyway, by login.guests";
+        return Err(e.bad(key, why));
+    }
+    Ok(named)
+}
+
+fn named(e: &Effective, key: &str, variable: &str, all: &[&str]) -> Result<Vec<String>, StartError> {
     let (known, unknown): (Vec<String>, Vec<String>) =
-        e.list(key).iter().cloned().partition(|m| prosody_server::config::MODULES.contains(&m.as_str()));
+        e.list(key).iter().cloned().partition(|m| all.contains(&m.as_str()));
     match unknown.first() {
-        Some(name) if !e.list("start.accept").iter().any(|a| a == "XMPP_MODULES") => {
-            let there = prosody_server::config::MODULES.join(", ");
+        Some(name) if !e.list("start.accept").iter().any(|a| a == variable) => {
+            let there = all.join(", ");
             let name = shown(name);
             Err(e.bad(key, format!("there is no `{name}`; there are {there}")))
         }

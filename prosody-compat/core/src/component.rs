@@ -44,7 +44,7 @@ pub(crate) fn handle(
     if e.attr("type") == Some("error") {
         return;
     }
-    let outcome = place(muc, sender, def.rooms, &e)
+    let outcome = place(muc, sender, def, &e)
         .and_then(|(room, nick)| {
             let t = muc.turn(&room)?;
             // What comes of it, most of them tell everybody.
@@ -68,9 +68,14 @@ fn wanted(muc: &Muc<'_>, host: HostId, e: &Element) -> Option<BareJid> {
 }
 
 /// The room that the sender is in and means, with its nick there: the one it names, or the one its connection is for, or the only one.
-fn place(muc: &Muc<'_>, sender: &Sender, host: HostId, e: &Element) -> Option<(BareJid, Box<str>)> {
+fn place(muc: &Muc<'_>, sender: &Sender, def: &ComponentDef, e: &Element) -> Option<(BareJid, Box<str>)> {
     let session = muc.world.sessions.get(sender.id)?;
-    let here = |(r, _): &&(BareJid, Box<str>)| muc.rooms.get(r).is_some_and(|r| r.host == host);
+    let in_breakouts = def.module.component.as_ref().is_some_and(|c| c.in_breakouts);
+    let host_of = |r: &BareJid| muc.rooms.get(r).map(|r| r.host);
+    let here = |(r, _): &&(BareJid, Box<str>)| {
+        let meeting = muc.world.breakouts.meeting_of(r).filter(|_| in_breakouts);
+        host_of(meeting.unwrap_or(r)) == Some(def.rooms)
+    };
     let mut joined = session.rooms.iter().filter(here);
     if let Some(named) = e.children().find_map(|c| c.attr("room")) {
         let named = tenants::stored(&muc.world.config, named.parse().ok()?).ok()?.to_bare();

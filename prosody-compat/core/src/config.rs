@@ -149,7 +149,9 @@ impl Config {
 
     /// An account that no room's password and no limit of people stops.
     pub fn exempt(&mut self, account: &BareJid) {
-        for rooms in &mut self.hosts.rooms {
+        let parts: Vec<String> = self.hosts.rooms.iter().filter_map(|r| r.breakouts.clone()).collect();
+        // What holds in a meeting holds in its breakout rooms.
+        for rooms in self.hosts.rooms.iter_mut().filter(|r| !parts.contains(&r.domain)) {
             rooms.policy.password_exempt.push(account.as_jid().clone());
             rooms.policy.uncounted.push(account.as_jid().clone());
         }

@@ -5,7 +5,7 @@ use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 use crate::config::Config;
 use crate::hosts::{Hosts, Serves};
 use crate::identity::HostId;
-use crate::modules::lobby;
+use crate::modules::{breakout_rooms, lobby};
 use crate::stanza::payload;
 use crate::world::{Sender, World};
 
@@ -27,6 +27,7 @@ pub(crate) fn info(
                 .filter(|(_, c)| hosts.shows(name, c.rooms))
                 .filter_map(|(domain, c)| Some((c.module.component.as_ref()?.identity?, domain)))
                 .chain(hosts.lobby_of_meetings().filter(|_| !viewers).map(|lobby| (lobby::NODE, lobby)))
+                .chain(hosts.breakouts_of_meetings().filter(|_| !viewers).map(|d| (breakout_rooms::NAME, d)))
                 .collect();
             for identities in users.modules.iter().filter_map(|m| m.identities) {
                 for (category, kind, name) in identities(config, &components) {
@@ -66,6 +67,11 @@ pub(crate) fn answer(
             let is_lobby = hosts.rooms(host).is_some_and(|def| def.is_lobby);
             if is_lobby && p.attr("node") == Some(lobby::NODE) {
                 features(&mut query, lobby::feature(world, &sender.identity).as_slice());
+            }
+            let is_breakouts = hosts.rooms(host).is_some_and(|def| def.is_breakouts);
+            if is_breakouts && p.attr("node") == Some(breakout_rooms::NAME) && sender.identity.room.is_some()
+            {
+                features(&mut query, &[breakout_rooms::RENAME]);
             }
             Some(Some(query))
         }

@@ -73,6 +73,10 @@ pub(crate) struct RoomsDef {
     pub(crate) is_lobby: bool,
     /// The domain of the rooms that are watched from here.
     pub(crate) watches: Option<String>,
+    /// The domain of their breakout rooms.
+    pub(crate) breakouts: Option<String>,
+    /// Whether these are breakout rooms.
+    pub(crate) is_breakouts: bool,
 }
 
 impl RoomsDef {
@@ -167,6 +171,14 @@ impl Hosts {
         })
     }
 
+    /// Where people log in first of all.
+    pub(crate) fn main_users(&self) -> Option<(HostId, &Users)> {
+        self.all.iter().enumerate().find_map(|(i, host)| match &host.serves {
+            Serves::Users(users) => Some((HostId(i), users)),
+            _ => None,
+        })
+    }
+
     /// What tokens have to be like for somebody who is logged in there: its host's rules, or those of the first that has any.
     pub(crate) fn token_rules(&self, id: HostId) -> Option<&Arc<TokenRules>> {
         let mut all = self.all.iter().filter_map(|host| match &host.serves {
@@ -227,6 +239,11 @@ impl Hosts {
         self.rooms(self.meetings)?.lobby.as_deref()
     }
 
+    /// Where their breakout rooms are.
+    pub(crate) fn breakouts_of_meetings(&self) -> Option<&str> {
+        self.rooms(self.meetings)?.breakouts.as_deref()
+    }
+
     /// Where conference requests go. Empty: nowhere.
     pub(crate) fn proxy(&self) -> Arc<str> {
         self.component(self.meetings, modules::PROXY)
@@ -252,13 +269,28 @@ fn users(config: &Config, host: &UsersHost) -> Users {
 
 fn rooms_def(config: &Config, host: &RoomsHost, main: bool, rules: &[&'static Module]) -> RoomsDef {
     let table = &config.hosts;
-    let elsewhere = table.users.iter().filter(|_| main).flat_map(|u| &u.modules);
     let is_lobby = table.is_lobby(&host.domain);
-    let mut names: Vec<&str> = host.modules.iter().chain(elsewhere).map(String::as_str).collect();
+    let whole = table.rooms.iter().find(|r| r.breakouts.as_ref() == Some(&host.domain));
+    let of_main = whole.is_some_and(|w| table.rooms.first().is_some_and(|r| r.domain == w.domain));
+    let elsewhere = table.users.iter().flat_map(|u| &u.modules).map(String::as_str);
+    let lobby_of_main = table.rooms.first().is_some_and(|r| r.lobby.as_ref() == Some(&host.domain));
+    let elsewhere = elsewhere.filter(|m| {
+        main || (of_main && modules::IN_BREAKOUTS.contains(m))
+            || (lobby_of_main && modules::IN_LOBBIES.contains(m))
+    });
+    let mut names: Vec<&str> = host.modules.iter().map(String::as_str).chain(elsewhere).collect();
     if host.lobby.is_some() || is_lobby {
         names.push(modules::LOBBY);
     }
-    let own: Vec<_> = components(table, rules).filter(|(.., about)| *about == host.domain).collect();
+    if host.breakouts.is_some() || whole.is_some() {
+        names.push(modules::BREAKOUTS);
+    }
+    let parts = |m: &Module| m.component.as_ref().is_some_and(|c| c.in_breakouts);
+    let own: Vec<_> = components(table, rules)
+        .filter(|(_, m, about)| {
+            *about == host.domain || whole.is_some_and(|w| w.domain == *about && parts(m))
+        })
+        .collect();
     let of_component = |name: &&str| own.iter().any(|(_, m, _)| m.named.contains(name));
     let wanted = |m: &&&'static Module| {
         m.named.is_empty()
@@ -272,6 +304,8 @@ fn rooms_def(config: &Config, host: &RoomsHost, main: bool, rules: &[&'static Mo
         lobby: host.lobby.clone(),
         is_lobby,
         watches: table.watched_from(&host.domain).map(|r| r.domain.clone()),
+        breakouts: host.breakouts.clone(),
+        is_breakouts: whole.is_some(),
     }
 }
 
@@ -323,6 +357,7 @@ mod tests {
             modules: vec!["muc_rate_limit".into()],
             lobby: None,
             audience: None,
+            breakouts: None,
             policy: Policy::default(),
             tenants: BTreeMap::new(),
         });

@@ -179,6 +179,9 @@ impl Default for Limits {
     }
 }
 
+/// How long recorders and transcribers stay alone. 20 s, as upstream: somebody may only have reloaded the page.
+pub(crate) const SERVICES_ALONE: Duration = Duration::from_secs(20);
+
 /// How often passwords are tried (`auth/guesses.rs`). Upstream has no limit. What is beyond these waits; what succeeds
 /// costs nothing. Worst-case memory: 200 bytes for each of three times [`guesses::MOST_KEYS`], 6 MB.
 pub(crate) mod guesses {
@@ -358,6 +361,31 @@ pub mod visitors {
 
     /// How long they are kept. 60 s: a page that reconnects takes two.
     pub const PROMISE: Duration = Duration::from_secs(60);
+}
+
+/// Breakout rooms (`muc/breakout.rs`). Upstream has the times, and no bounds.
+pub mod breakouts {
+    use std::time::Duration;
+
+    /// Rooms of one meeting. 100: a school's assembly in groups of ten. About 200 bytes each, and a room for each in which somebody
+    /// is.
+    pub const PER_MEETING: usize = 100;
+
+    /// Bytes of a room's name. 256: it is a button's text.
+    pub const NAME_BYTES: usize = 256;
+
+    /// What a room takes beyond its name.
+    pub(crate) const PLACE_BYTES: usize = 200;
+
+    /// Time in which changes are collected until everybody is told who is where. 0.3 s, as upstream.
+    pub const SHORTEST: Duration = Duration::from_millis(300);
+
+    /// The same for each person: what one is told names everybody. 5 ms, so that 500 people hear of it every 2.5 s, and a server
+    /// sends 25 MB a second for them at most; up to 10 s.
+    pub const PER_PERSON: Duration = Duration::from_millis(5);
+
+    /// How long a meeting waits for people when nobody is in it or its breakout rooms. 5 s, as upstream.
+    pub const DESERTED: Duration = Duration::from_secs(5);
 }
 
 /// What is kept of an account (`auth/record.rs`).

@@ -155,6 +155,8 @@ impl Route {
 pub(crate) struct Component {
     /// `type` of its identity in discovery; clients switch their user interface on by it. `None`: not advertised.
     pub(crate) identity: Option<&'static str>,
+    /// Whether it is also about the breakout rooms of its meetings, each by itself.
+    pub(crate) in_breakouts: bool,
 }
 
 /// One module: its name and the places where it has a say.

@@ -1,5 +1,6 @@
 //! What an admin decides about rooms: one value per host, and another for a tenant that has its own.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use jitsi_xmpp::{BareJid, Jid};
@@ -13,6 +14,13 @@ pub struct Policy {
     pub strict_nicks: bool,
     /// Most participants of a meeting (`MAX_PARTICIPANTS`).
     pub max_participants: Option<usize>,
+    /// The same of single rooms, by name (`max_occupants_for_rooms`).
+    pub max_participants_of_rooms: BTreeMap<String, usize>,
+    /// Minutes after which a meeting ends, where `time_restricted` or `per_room_time_restricted` is named
+    /// (`conference_max_minutes`). `None`: ten.
+    pub max_minutes: Option<u32>,
+    /// The same of single rooms, by name (`max_minutes_for_rooms`).
+    pub max_minutes_of_rooms: BTreeMap<String, u32>,
     /// Bare JIDs and domains that `max_participants` neither counts nor stops.
     pub uncounted: Vec<Jid>,
     /// Bare JIDs and domains that join without the room's password.
@@ -36,6 +44,9 @@ pub struct Policy {
     pub moderated_rooms: Vec<String>,
     /// The same of tenants (`allowners_moderated_subdomains`).
     pub moderated_tenants: Vec<String>,
+    /// Who has logged in or has a token owns the room, where `muc_wait_for_host` is named
+    /// (`WAIT_FOR_HOST_DISABLE_AUTO_OWNERS`, the other way round).
+    pub hosts_own: bool,
     /// Owners may take that from each other although all are (`allowners_disable_revoke_owners`).
     pub owners_revoke: bool,
     /// Most messages of a meeting, where `muc_limit_messages` is named (`muc_limit_messages_count`).
@@ -60,6 +71,9 @@ impl Default for Policy {
             all_owners: false,
             strict_nicks: false,
             max_participants: None,
+            max_participants_of_rooms: BTreeMap::new(),
+            max_minutes: None,
+            max_minutes_of_rooms: BTreeMap::new(),
             uncounted: Vec::new(),
             password_exempt: Vec::new(),
             token_exempt: Vec::new(),
@@ -71,6 +85,7 @@ impl Default for Policy {
             blocked_metadata: owned(BLOCKED_METADATA),
             moderated_rooms: Vec::new(),
             moderated_tenants: Vec::new(),
+            hosts_own: true,
             owners_revoke: false,
             max_messages: None,
             tokens_lift_max_messages: false,
@@ -79,6 +94,18 @@ impl Default for Policy {
             max_translations: None,
             max_outgoing_calls: None,
         }
+    }
+}
+
+impl Policy {
+    /// Most participants of a room with this name.
+    pub(crate) fn participants_of(&self, room: &str) -> Option<usize> {
+        self.max_participants_of_rooms.get(room).copied().or(self.max_participants)
+    }
+
+    /// Minutes of one.
+    pub(crate) fn minutes_of(&self, room: &str) -> Option<u32> {
+        self.max_minutes_of_rooms.get(room).copied().or(self.max_minutes)
     }
 }
 

@@ -22,6 +22,7 @@ use crate::output::{
     SessionQuery, Transport,
 };
 use crate::request::{HttpMethod, HttpRequest};
+use crate::room::breakouts::Breakouts;
 use crate::rooms::Rooms;
 use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
@@ -89,6 +90,7 @@ impl Server {
                 keys,
                 rooms: 0,
                 lobbies: HashSet::new(),
+                breakouts: Breakouts::default(),
                 slots: Slots::default(),
                 effects: VecDeque::new(),
                 questions: BTreeMap::new(),

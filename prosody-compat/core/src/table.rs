@@ -70,6 +70,8 @@ pub struct RoomsHost {
     /// The domain, of those with rooms, where people watch these rooms: `muc.v0.meet.jitsi`, to whose viewers what stands behind its
     /// first label is the domain where they log in. `None`: nobody only watches.
     pub audience: Option<String>,
+    /// The domain, of those with rooms, where the breakout rooms of these are. `None`: there are none.
+    pub breakouts: Option<String>,
     /// What holds in its rooms.
     pub policy: Policy,
     /// What holds in those of a tenant instead, by its name.
@@ -148,9 +150,27 @@ pub enum TableError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Breakout rooms that cannot be such.
+    #[error("the rooms of `{rooms}` have the breakout rooms `{breakouts}`, {why}")]
+    Breakouts {
+        /// Their domain.
+        rooms: String,
+        /// As written.
+        breakouts: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Moderators would look for them.
+    #[error("`{0}` has the module `muc_breakout_rooms`, and its rooms name no `breakouts`")]
+    NoBreakouts(String),
     /// People would be let in who should wait.
-    #[error("`{0}` has the module `muc_lobby_rooms`, and its rooms name no `lobby`")]
-    NoLobby(String),
+    #[error("`{0}` has the module `{1}`, and its rooms name no `lobby`")]
+    NoLobby(String, String),
+    /// People would wait for ever.
+    #[error(
+        "in the rooms of `{0}` guests wait for a host, and nobody is one: no host with users has `login = \"token\"`"
+    )]
+    NoHosts(String),
     /// A host that offers no way in.
     #[error("`{0}` offers no mechanism that its login has")]
     NoMechanism(String),
@@ -167,6 +187,7 @@ impl Table {
         };
         let auth = format!("auth.{domain}");
         let lobby = format!("lobby.{domain}");
+        let breakouts = format!("breakout.{domain}");
         Self {
             users: vec![
                 UsersHost {
@@ -192,6 +213,7 @@ impl Table {
                     modules: owned(MEETINGS),
                     lobby: Some(lobby.clone()),
                     audience: None,
+                    breakouts: Some(breakouts.clone()),
                     policy: Policy::default(),
                     tenants: BTreeMap::new(),
                 },
@@ -200,6 +222,7 @@ impl Table {
                     modules: owned(&["muc_hide_all", "muc_filter_access", "muc_password_whitelist"]),
                     lobby: None,
                     audience: None,
+                    breakouts: None,
                     policy: Policy { admitted: vec![auth], ..Policy::default() },
                     tenants: BTreeMap::new(),
                 },
@@ -208,6 +231,16 @@ impl Table {
                     modules: owned(&["muc_hide_all", "muc_max_occupants", "muc_rate_limit"]),
                     lobby: None,
                     audience: None,
+                    breakouts: None,
+                    policy: Policy::default(),
+                    tenants: BTreeMap::new(),
+                },
+                RoomsHost {
+                    domain: breakouts,
+                    modules: owned(BREAKOUTS),
+                    lobby: None,
+                    audience: None,
+                    breakouts: None,
                     policy: Policy::default(),
                     tenants: BTreeMap::new(),
                 },
@@ -246,6 +279,7 @@ impl Table {
         }
         self.check_lobbies()?;
         self.check_audiences()?;
+        self.check_breakouts()?;
         let mut pairs = HashSet::new();
         for c in &self.components {
             known(&c.domain, std::slice::from_ref(&c.module), &modules::components())?;
@@ -261,11 +295,13 @@ impl Table {
 
     fn check_lobbies(&self) -> Result<(), TableError> {
         let mut taken = HashSet::new();
-        let named = |modules: &[String]| modules.iter().any(|m| m == modules::LOBBY);
+        let named = |modules: &[String]| {
+            modules.iter().map(String::as_str).find(|m| modules::NEED_LOBBY.contains(m)).map(str::to_owned)
+        };
         for host in &self.rooms {
             let Some(lobby) = &host.lobby else {
-                if named(&host.modules) {
-                    return Err(TableError::NoLobby(host.domain.clone()));
+                if let Some(module) = named(&host.modules) {
+                    return Err(TableError::NoLobby(host.domain.clone(), module));
                 }
                 continue;
             };
@@ -279,8 +315,52 @@ impl Table {
             return Err(TableError::Lobby { rooms: host.domain.clone(), lobby: lobby.clone(), why });
         }
         let without = self.rooms.first().is_some_and(|r| r.lobby.is_none());
+        match self.users.iter().filter(|_| without).find_map(|h| Some((h, named(&h.modules)?))) {
+            Some((host, module)) => Err(TableError::NoLobby(host.domain.clone(), module)),
+            None => self.check_hosts_of_meetings(),
+        }
+    }
+
+    /// Where guests wait for a host, somebody is one. Who logs in with an account in the web app is asked by the focus, and a guest
+    /// to the room all the same.
+    fn check_hosts_of_meetings(&self) -> Result<(), TableError> {
+        if self.users.iter().any(|h| matches!(h.login, Login::Token(_))) {
+            return Ok(());
+        }
+        let waits = |modules: &[String]| modules.iter().any(|m| m == modules::WAIT_FOR_HOST);
+        let users = self.users.iter().filter(|h| waits(&h.modules)).map(|h| &h.domain);
+        let mut all = self.rooms.iter().filter(|h| waits(&h.modules)).map(|h| &h.domain).chain(users);
+        all.next().map_or(Ok(()), |domain| Err(TableError::NoHosts(domain.clone())))
+    }
+
+    fn check_breakouts(&self) -> Result<(), TableError> {
+        let mut taken = HashSet::new();
+        let named = |modules: &[String]| modules.iter().any(|m| m == modules::BREAKOUTS);
+        for host in &self.rooms {
+            let Some(breakouts) = &host.breakouts else {
+                if named(&host.modules) && !self.is_breakouts(&host.domain) {
+                    return Err(TableError::NoBreakouts(host.domain.clone()));
+                }
+                continue;
+            };
+            let why = match self.rooms.iter().find(|r| r.domain == *breakouts) {
+                None => "where no rooms are",
+                Some(r) if r.lobby.is_some() || r.breakouts.is_some() => {
+                    "which have some themselves, or a lobby"
+                }
+                Some(r) if self.is_lobby(&r.domain) => "where people wait for others",
+                Some(_) if self.rooms.first().is_some_and(|r| r.domain == *breakouts) => {
+                    "where the meetings are"
+                }
+                Some(_) if !taken.insert(breakouts) => "which are those of others",
+                Some(_) => continue,
+            };
+            let (rooms, breakouts) = (host.domain.clone(), breakouts.clone());
+            return Err(TableError::Breakouts { rooms, breakouts, why });
+        }
+        let without = self.rooms.first().is_some_and(|r| r.breakouts.is_none());
         match self.users.iter().find(|h| without && named(&h.modules)) {
-            Some(host) => Err(TableError::NoLobby(host.domain.clone())),
+            Some(host) => Err(TableError::NoBreakouts(host.domain.clone())),
             None => Ok(()),
         }
     }
@@ -315,6 +395,11 @@ impl Table {
         self.rooms.iter().find(|r| r.audience.as_deref() == Some(domain))
     }
 
+    /// Whether these rooms are breakout rooms of others.
+    pub fn is_breakouts(&self, domain: &str) -> bool {
+        self.rooms.iter().any(|r| r.breakouts.as_deref() == Some(domain))
+    }
+
     /// Whether these rooms are those where people wait for others.
     pub(crate) fn is_lobby(&self, domain: &str) -> bool {
         self.rooms.iter().any(|r| r.lobby.as_deref() == Some(domain))
@@ -346,8 +431,8 @@ impl Table {
         let users = self.users.iter_mut().map(|h| &mut h.domain);
         let components = self.components.iter_mut().flat_map(|c| [&mut c.domain, &mut c.rooms]);
         let rooms = self.rooms.iter_mut().flat_map(|h| {
-            let others = (&mut h.lobby).into_iter().chain(&mut h.audience).chain(&mut h.policy.admitted);
-            std::iter::once(&mut h.domain).chain(others)
+            let beside = h.lobby.iter_mut().chain(&mut h.breakouts).chain(&mut h.audience);
+            std::iter::once(&mut h.domain).chain(beside).chain(&mut h.policy.admitted)
         });
         for name in users.chain(components).chain(rooms).filter(|name| *name == from) {
             to.clone_into(name);
@@ -411,7 +496,7 @@ impl Table {
         let mut named = owned(AUDIENCE);
         let login = match &main.login {
             // Viewers have no accounts of their own.
-            Login::Anonymous | Login::Accounts => Login::Anonymous,
+            Login::Anonymous | Login::Accounts | Login::Directory => Login::Anonymous,
             Login::Token(rules) => {
                 named.push(modules::TOKEN_VERIFICATION.to_owned());
                 Login::Token(Arc::clone(rules))
@@ -432,6 +517,7 @@ impl Table {
             modules: named,
             lobby: None,
             audience: None,
+            breakouts: None,
             policy,
             tenants: BTreeMap::new(),
         });
@@ -453,6 +539,15 @@ impl Table {
         self.rooms.retain(|r| Some(&r.domain) != lobby.as_ref());
         for host in &mut self.users {
             host.modules.retain(|m| m != modules::LOBBY);
+        }
+    }
+
+    /// Without breakout rooms of the meetings.
+    pub fn remove_breakouts(&mut self) {
+        let breakouts = self.rooms.first_mut().and_then(|meetings| meetings.breakouts.take());
+        self.rooms.retain(|r| Some(&r.domain) != breakouts.as_ref());
+        for host in &mut self.users {
+            host.modules.retain(|m| m != modules::BREAKOUTS);
         }
     }
 
@@ -531,6 +626,7 @@ const MAIN: &[&str] = &[
     "smacks",
     "conference_duration",
     "muc_lobby_rooms",
+    "muc_breakout_rooms",
     "filter_direct_messages",
 ];
 
@@ -564,6 +660,10 @@ const MEETINGS: &[&str] = &[
     "reservations",
 ];
 
+/// What it names in breakout rooms.
+const BREAKOUTS: &[&str] =
+    &["muc_hide_all", "muc_meeting_id", "muc_resource_validate", "muc_rate_limit", "filter_messages"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -577,6 +677,9 @@ mod tests {
     fn a_layout_without_a_lobby_can_be_served() {
         let mut table = Table::docker("meet.jitsi");
         table.remove_lobby();
+        assert_eq!(table.check(), Ok(()));
+        assert_eq!(table.rooms.len(), 3);
+        table.remove_breakouts();
         assert_eq!(table.check(), Ok(()));
         assert_eq!(table.rooms.len(), 2);
     }
@@ -612,6 +715,21 @@ mod tests {
         assert!(inverse.contains("where the meetings are"), "{inverse}");
         assert!(with(&|t| t.rooms[0].lobby = None).contains("muc_lobby_rooms"), "people would be let in");
         assert!(with(&|t| t.rooms[1].modules.push("muc_lobby_rooms".into())).contains("internal-muc"));
+        let beside = |to: &str| with(&|t| t.rooms[0].breakouts = Some(to.into()));
+        assert!(beside("breakout.example").contains("where no rooms are"));
+        assert!(beside("muc.meet.jitsi").contains("have some themselves"));
+        assert!(beside("lobby.meet.jitsi").contains("where people wait"));
+        let others = with(&|t| t.rooms[1].breakouts = Some("breakout.meet.jitsi".into()));
+        assert!(others.contains("those of others"), "{others}");
+        assert!(with(&|t| t.rooms[0].breakouts = None).contains("muc_breakout_rooms"));
+        assert!(with(&|t| t.rooms[1].modules.push("muc_breakout_rooms".into())).contains("internal-muc"));
+        let waits = |t: &mut Table| t.rooms[0].modules.push("muc_wait_for_host".into());
+        assert!(with(&waits).contains("nobody is one"), "people would wait for ever");
+        let nowhere = with(&|t| {
+            waits(t);
+            t.remove_lobby();
+        });
+        assert!(nowhere.contains("muc_wait_for_host") && nowhere.contains("no `lobby`"), "{nowhere}");
         let none = with(&|t| t.users[0].mechanisms = vec![Mechanism::Plain]);
         assert!(none.contains("no mechanism"), "an anonymous host has no passwords: {none}");
     }

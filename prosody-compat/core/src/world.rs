@@ -22,6 +22,7 @@ use crate::limits::pace;
 use crate::outbox::Outgoing;
 use crate::output::{AccountQuestion, Answer, ConnId, Frame, Output, Question, QuestionId};
 use crate::room::Room;
+use crate::room::breakouts::Breakouts;
 use crate::session::{IdMap, SessionId, Sessions};
 use crate::slots::Slots;
 use crate::stream::sm::Ask;
@@ -43,6 +44,15 @@ pub(crate) enum Effect {
         room: BareJid,
         /// What they waited for; see `room::waiting`.
         reason: &'static str,
+    },
+    /// An occupant goes, from the meeting and its lobby, with this in what everybody is told.
+    TurnOut {
+        /// From where.
+        room: BareJid,
+        /// Who.
+        nick: Box<str>,
+        /// Why, for clients.
+        said: Element,
     },
     /// The room where strangers wait for this meeting, which has said so, comes into being.
     OpenLobby {
@@ -85,6 +95,13 @@ pub(crate) enum Effect {
         /// What, as it was sent.
         said: Box<Element>,
     },
+    /// Something about a meeting and all its breakout rooms.
+    Breakouts {
+        /// The meeting.
+        meeting: BareJid,
+        /// What it is time for.
+        what: Breakout,
+    },
     /// Somebody who waits was let in, or turned away: the meeting is told.
     Answered {
         /// The meeting.
@@ -98,6 +115,17 @@ pub(crate) enum Effect {
 
 /// What is done in a room that is not at hand.
 pub(crate) type Act = Box<dyn FnOnce(&mut Room, &mut World) + Send>;
+
+/// What is due about the breakout rooms of a meeting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Breakout {
+    /// Everybody is told who is where.
+    Tell,
+    /// Somebody left: perhaps nobody is anywhere any more.
+    Left,
+    /// Nobody has come back.
+    Over,
+}
 
 /// Somebody who waited in a lobby.
 pub(crate) enum Knocked {
@@ -150,6 +178,8 @@ pub(crate) struct World {
     pub(crate) rooms: usize,
     /// Meetings that have a lobby now.
     pub(crate) lobbies: HashSet<BareJid>,
+    /// The breakout rooms of meetings.
+    pub(crate) breakouts: Breakouts,
     /// What modules remember beyond rooms.
     pub(crate) slots: Slots,
     /// What rules want done after the input at hand.

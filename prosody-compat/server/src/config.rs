@@ -38,6 +38,8 @@ pub struct Raw {
     pub components: Vec<RawComponent>,
     /// `ENABLE_LOBBY`. On.
     pub lobby: Option<bool>,
+    /// `ENABLE_BREAKOUT_ROOMS`. On.
+    pub breakout_rooms: Option<bool>,
     /// `ENABLE_AV_MODERATION`. On.
     pub av_moderation: Option<bool>,
     /// `ENABLE_END_CONFERENCE`. On.
@@ -96,6 +98,10 @@ pub struct Raw {
     pub push_components: Option<bool>,
     /// Modules of upstream's that have to be named, as in `XMPP_MODULES`; those of [`MODULES`]. None.
     pub modules: Vec<String>,
+    /// The same of the meetings, as in `XMPP_MUC_MODULES`; those of [`MUC_MODULES`]. None.
+    pub muc_modules: Vec<String>,
+    /// `WAIT_FOR_HOST_DISABLE_AUTO_OWNERS`, the other way round. On.
+    pub hosts_own: Option<bool>,
     /// `PROSODY_RESERVATION_REST_BASE_URL`, with `PROSODY_RESERVATION_ENABLED`: the booking system, see [`booking_system`]. None.
     pub reservations: Option<String>,
     /// Programs that change meetings over HTTP. None.
@@ -167,9 +173,15 @@ pub enum ConfigError {
     /// The table of hosts cannot be served.
     #[error(transparent)]
     Table(#[from] prosody_core::TableError),
+    /// It would not be heeded.
+    #[error("`{0}` are breakout rooms, in which holds what holds in their meeting: write no policy for them")]
+    BreakoutPolicy(String),
     /// Not in [`MODULES`].
     #[error("there is no module `{0}`; there are {known}", known = MODULES.join(", "))]
     Module(String),
+    /// Not in [`MUC_MODULES`].
+    #[error("there is no module `{0}` of meetings; there are {known}", known = MUC_MODULES.join(", "))]
+    MucModule(String),
     /// No booking system can be asked there.
     #[error("the booking system {0}")]
     Reservations(&'static str),
@@ -295,6 +307,9 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
     if raw.lobby == Some(false) {
         hosts.remove_lobby();
     }
+    if raw.breakout_rooms == Some(false) {
+        hosts.remove_breakouts();
+    }
     for (on, module) in [
         (raw.av_moderation, "av_moderation_component"),
         (raw.end_conference, "end_conference"),
@@ -306,6 +321,12 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
     }
     if let Some(unknown) = raw.modules.iter().find(|m| !MODULES.contains(&m.as_str())) {
         return Err(ConfigError::Module(unknown.clone()));
+    }
+    if let Some(unknown) = raw.muc_modules.iter().find(|m| !MUC_MODULES.contains(&m.as_str())) {
+        return Err(ConfigError::MucModule(unknown.clone()));
+    }
+    if let Some(meetings) = hosts.meetings_mut() {
+        meetings.modules.extend(raw.muc_modules.iter().cloned());
     }
     if let Some(main) = hosts.users.first_mut() {
         main.modules.extend(raw.modules.iter().cloned());
@@ -327,6 +348,8 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
         policy.max_participants = raw.max_participants;
         policy.strict_nicks = raw.strict_nicks.unwrap_or_default();
         policy.viewers_come_in = raw.viewers_come_in.unwrap_or(true);
+        policy.hosts_own = raw.hosts_own.unwrap_or(true);
+        policy.all_owners = raw.muc_modules.iter().any(|m| m == "muc_allowners");
     }
     // Last: what holds in the meetings holds there.
     if let Some(viewers) = &raw.viewers_domain {
@@ -334,6 +357,7 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
         let prefix = core.muc_domain().split('.').next().unwrap_or_default().to_owned();
         core.hosts.add_audience(&viewers.to_lowercase(), &prefix, raw.max_viewers);
     }
+    core.hosts.check()?;
     Ok(core)
 }
 
@@ -381,7 +405,28 @@ pub const MODULES: &[&str] = &[
     "filter_iq_jibri",
     "filter_iq_rayo",
     "jibri_session",
+    // Always there, and named with others upstream.
+    "persistent_lobby",
+    "frozen_nick",
+    "presence_identity",
 ];
+
+/// The same of the meetings.
+pub const MUC_MODULES: &[&str] = &[
+    "lobby_autostart",
+    "lobby_autostart_on_owner",
+    "lobby_deactivate",
+    "muc_allowners",
+    "muc_cleanup_backend_services",
+    "muc_flip",
+    "muc_wait_for_host",
+    "time_restricted",
+    "token_affiliation",
+    "token_lobby_bypass",
+];
+
+/// The one for which somebody has to log in.
+pub const WAIT_FOR_HOST: &str = "muc_wait_for_host";
 
 const DOMAIN: &str = "meet.jitsi";
 
@@ -443,7 +488,10 @@ mod tests {
         let off = Config::from_raw(Raw { lobby: Some(false), hidden_domain: hidden(), ..Raw::default() });
         let off = off.unwrap().core.hosts;
         assert_eq!(off.check(), Ok(()));
-        assert!(off.rooms.len() == 2 && off.rooms[0].lobby.is_none(), "{off:?}");
+        assert!(off.rooms.len() == 3 && off.rooms[0].lobby.is_none(), "{off:?}");
+        let off = Config::from_raw(Raw { breakout_rooms: Some(false), ..Raw::default() }).unwrap().core.hosts;
+        assert_eq!(off.check(), Ok(()));
+        assert!(off.rooms.len() == 3 && off.rooms[0].breakouts.is_none(), "{off:?}");
     }
 
     #[test]

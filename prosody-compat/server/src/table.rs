@@ -140,6 +140,8 @@ pub struct RawRooms {
     pub lobby: Option<String>,
     /// The same, from where people watch these. None.
     pub audience: Option<String>,
+    /// The domain, also of a host with rooms, where the breakout rooms of these are. None.
+    pub breakouts: Option<String>,
     /// What holds in its rooms.
     #[serde(default)]
     pub policy: RawPolicy,
@@ -149,7 +151,7 @@ pub struct RawRooms {
 }
 
 /// What holds in rooms, as written; what is absent takes the default, and of a tenant that of its host.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawPolicy {
     /// Everybody who joins becomes an owner. Yes where `muc_allowners` is named.
@@ -158,6 +160,12 @@ pub struct RawPolicy {
     pub strict_nicks: Option<bool>,
     /// Most people in one meeting.
     pub max_participants: Option<usize>,
+    /// The same of single rooms, by name.
+    pub max_participants_of_rooms: Option<BTreeMap<String, usize>>,
+    /// Minutes after which a meeting ends, where `time_restricted` is named. 10.
+    pub max_minutes: Option<u32>,
+    /// The same of single rooms, by name.
+    pub max_minutes_of_rooms: Option<BTreeMap<String, u32>>,
     /// Accounts and domains that are not counted.
     pub uncounted: Option<Vec<String>>,
     /// Accounts and domains that need no room's password.
@@ -180,6 +188,8 @@ pub struct RawPolicy {
     pub moderated_rooms: Option<Vec<String>>,
     /// The same of tenants.
     pub moderated_tenants: Option<Vec<String>>,
+    /// Who has logged in or has a token owns the room, where `muc_wait_for_host` is named. Yes.
+    pub hosts_own: Option<bool>,
     /// Owners may take that from each other although all are.
     pub owners_revoke: Option<bool>,
     /// Most messages of a meeting, where `muc_limit_messages` is named.
@@ -220,6 +230,11 @@ pub(crate) fn table(
 ) -> Result<Table, ConfigError> {
     kept(&users, &rooms)?;
     let meetings = rooms.first().map(|r| r.domain.to_lowercase()).unwrap_or_default();
+    let own_policy: Vec<String> = rooms
+        .iter()
+        .filter(|r| r.policy != RawPolicy::default() || !r.tenants.is_empty())
+        .map(|r| r.domain.to_lowercase())
+        .collect();
     let table = Table {
         users: users.into_iter().map(users_host).collect::<Result<_, _>>()?,
         rooms: rooms.into_iter().map(rooms_host).collect::<Result<_, _>>()?,
@@ -235,6 +250,9 @@ pub(crate) fn table(
             .collect::<Result<_, _>>()?,
     };
     table.check()?;
+    if let Some(host) = own_policy.iter().find(|domain| table.is_breakouts(domain)) {
+        return Err(ConfigError::BreakoutPolicy(host.clone()));
+    }
     Ok(table)
 }
 
@@ -348,6 +366,7 @@ fn rooms_host(raw: RawRooms) -> Result<RoomsHost, ConfigError> {
         modules: raw.modules,
         lobby: raw.lobby.as_deref().map(domain).transpose()?,
         audience: raw.audience.as_deref().map(domain).transpose()?,
+        breakouts: raw.breakouts.as_deref().map(domain).transpose()?,
         tenants: tenants
             .map(|(name, p)| Ok::<_, ConfigError>((name, p.over(policy.clone())?)))
             .collect::<Result<_, _>>()?,
@@ -368,6 +387,11 @@ impl RawPolicy {
             all_owners: self.all_owners.unwrap_or(base.all_owners),
             strict_nicks: self.strict_nicks.unwrap_or(base.strict_nicks),
             max_participants: self.max_participants.or(base.max_participants),
+            max_participants_of_rooms: self
+                .max_participants_of_rooms
+                .unwrap_or(base.max_participants_of_rooms),
+            max_minutes: self.max_minutes.or(base.max_minutes),
+            max_minutes_of_rooms: self.max_minutes_of_rooms.unwrap_or(base.max_minutes_of_rooms),
             uncounted: addresses(self.uncounted, base.uncounted)?,
             password_exempt: addresses(self.password_exempt, base.password_exempt)?,
             token_exempt: addresses(self.token_exempt, base.token_exempt)?,
@@ -379,6 +403,7 @@ impl RawPolicy {
             blocked_metadata: self.blocked_metadata.unwrap_or(base.blocked_metadata),
             moderated_rooms: self.moderated_rooms.unwrap_or(base.moderated_rooms),
             moderated_tenants: self.moderated_tenants.unwrap_or(base.moderated_tenants),
+            hosts_own: self.hosts_own.unwrap_or(base.hosts_own),
             owners_revoke: self.owners_revoke.unwrap_or(base.owners_revoke),
             max_messages: self.max_messages.or(base.max_messages),
             tokens_lift_max_messages: self.tokens_lift_max_messages.unwrap_or(base.tokens_lift_max_messages),
@@ -423,6 +448,14 @@ pub fn sample(table: &Table) -> String {
         if let Some(audience) = &host.audience {
             let _ = writeln!(out, "# audience = {audience:?}");
         }
+        if let Some(breakouts) = &host.breakouts {
+            let _ = writeln!(out, "# breakouts = {breakouts:?}");
+        }
+        if table.is_breakouts(&host.domain) {
+            // What holds in a meeting holds in its breakout rooms.
+            out.push('\n');
+            continue;
+        }
         let p = &host.policy;
         let addresses = |all: &[Jid]| all.iter().map(|a| a.as_str().to_owned()).collect::<Vec<_>>();
         let _ = writeln!(out, "# [xmpp.rooms.policy]");
@@ -438,6 +471,7 @@ pub fn sample(table: &Table) -> String {
         let _ = writeln!(out, "# blocked_metadata = {}", list(&p.blocked_metadata));
         let _ = writeln!(out, "# moderated_rooms = {}", list(&p.moderated_rooms));
         let _ = writeln!(out, "# moderated_tenants = {}", list(&p.moderated_tenants));
+        let _ = writeln!(out, "# hosts_own = {}", p.hosts_own);
         let _ = writeln!(out, "# owners_revoke = {}", p.owners_revoke);
         let _ = writeln!(out, "# tokens_lift_max_messages = {}\n", p.tokens_lift_max_messages);
     }
@@ -571,6 +605,14 @@ module = "polls"
                 .contains("EXTERNAL")
         );
         assert!(error("domain = \"muc.town.example\"", "domain = \"a b\"").contains("a b"));
+        let breakouts = r#"policy = {}
+breakouts = "parts.town.example"
+[[xmpp.rooms]]
+domain = "parts.town.example"
+modules = ["muc_max_occupants", "muc_rate_limit", "muc_limit_messages", "muc_allowners"]
+policy ="#;
+        let own = error("policy =", breakouts);
+        assert!(own.contains("parts.town.example") && own.contains("policy"), "{own}");
         let nowhere = error("policy =", "lobby = \"lobby.town.example\"\npolicy =");
         assert!(nowhere.contains("lobby.town.example"), "{nowhere}");
     }

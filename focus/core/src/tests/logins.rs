@@ -185,3 +185,12 @@ fn sessions_of_all_are_bounded_and_who_has_been_away_for_longest_logs_in_again()
     assert_eq!(logins.sizes(), (limits::LOGINS, limits::LOGINS));
     assert!(logins.end(first.unwrap().reveal()).is_err(), "the oldest is over");
 }
+
+#[test]
+fn compat_nobody_logs_in_for_a_breakout_room() {
+    let mut w = town(true);
+    let guest = ask(&mut w, GUEST, "b1@breakout.meet.jitsi", "machine-uid='b1'").to_xml();
+    assert!(guest.contains("ready=\"true\""), "{guest}");
+    let other = ask(&mut w, GUEST, ROOM, "machine-uid='b1'").to_xml();
+    assert!(other.contains("<not-authorized "), "{other}");
+}

@@ -180,12 +180,6 @@ pub(super) const UPSTREAM: &[Entry] = &[
          ENABLE_OCTO_SCTP JVB_WS_DOMAIN JVB_WS_SERVER_ID JVB_WS_TLS",
     ),
     entry(
-        Missing,
-        "breakout rooms are not there yet",
-        "Nebenräume gibt es noch nicht",
-        "ENABLE_BREAKOUT_ROOMS",
-    ),
-    entry(
         Always,
         "viewers are served by this server itself; there are no others for them",
         "Zuschauende bedient dieser Server selbst; andere gibt es dafür nicht",

@@ -20,6 +20,13 @@ pub(super) const ROWS: &[Setting] = &[
         "Moderators may have strangers knock and wait until somebody lets them in.",
     ),
     switch(
+        "rooms.breakout_rooms",
+        "",
+        &["ENABLE_BREAKOUT_ROOMS"],
+        "true",
+        "Moderators may open rooms in which some of a meeting talk among themselves.",
+    ),
+    switch(
         "rooms.av_moderation",
         "",
         &["ENABLE_AV_MODERATION"],
@@ -34,6 +41,22 @@ pub(super) const ROWS: &[Setting] = &[
         "Moderators may end a meeting for all.",
     ),
     of(Kind::Bool, "rooms.disable_polls", "", &["DISABLE_POLLS"], "false", "No polls."),
+    of(
+        Kind::List,
+        "rooms.modules",
+        "",
+        &["XMPP_MUC_MODULES"],
+        "",
+        "Modules of meetings that are off unless they are named: see [modules of meetings](#modules-of-meetings).",
+    ),
+    of(
+        Kind::Bool,
+        "rooms.wait_for_host_disable_auto_owners",
+        "",
+        &["WAIT_FOR_HOST_DISABLE_AUTO_OWNERS"],
+        "false",
+        "With `muc_wait_for_host`: whoever has logged in opens a meeting and does not own it by that.",
+    ),
     switch(
         "visitors.enabled",
         "",

@@ -20,7 +20,7 @@ pub(super) static MODULE: Module = Module {
 };
 
 /// Whether only those with a token moderate here.
-fn is_moderated(room: &Room, world: &World) -> bool {
+pub(super) fn is_moderated(room: &Room, world: &World) -> bool {
     match tenants::of_room(&world.config, &room.jid) {
         Some(tenant) => room.policy.moderated_tenants.iter().any(|t| t == tenant.as_str()),
         None => room.policy.moderated_rooms.iter().any(|r| Some(r.as_str()) == room.jid.node()),
@@ -29,22 +29,24 @@ fn is_moderated(room: &Room, world: &World) -> bool {
 
 /// Makes a newcomer an owner before it is admitted, so that nobody sees it as a participant first.
 fn promote(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
-    let sender = &attempt.sender;
-    let has_token = || sender.identity.own_token(&world.hosts).is_some();
+    let identity = &attempt.sender.identity;
+    let has_token = || identity.own_token(&world.hosts).is_some();
     let by_default = room.policy.all_owners && (!is_moderated(room, world) || has_token());
-    let before = room.affiliation(&world.config, &sender.bare);
-    if by_default && !sender.identity.admin && !room.is_health_check() && before != Affiliation::Outcast {
-        let most = world.config.limits.max_affiliations;
-        if room.affiliate(&sender.bare, Affiliation::Owner, most) {
-            let affiliation = Affiliation::Owner;
-            permissions::affiliation(
-                room,
-                world,
-                &Affiliated { account: &sender.bare, before, affiliation, by: None },
-            );
-        }
+    if by_default && !identity.admin && !room.is_health_check() {
+        own(room, world, attempt);
     }
     Verdict::Pass
+}
+
+/// Makes somebody who comes in an owner, unless it is shut out.
+pub(super) fn own(room: &mut Room, world: &mut World, attempt: &Attempt) {
+    let account = &attempt.sender.bare;
+    let before = room.affiliation(&world.config, account);
+    let most = world.config.limits.max_affiliations;
+    let affiliation = Affiliation::Owner;
+    if before != Affiliation::Outcast && room.affiliate(account, affiliation, most) {
+        permissions::affiliation(room, world, &Affiliated { account, before, affiliation, by: None });
+    }
 }
 
 fn change(room: &Room, world: &World, sender: &Sender, query: &Element) -> Result<(), StanzaError> {

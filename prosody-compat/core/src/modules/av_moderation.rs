@@ -19,7 +19,7 @@ use crate::world::{Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &["av_moderation_component", "av_moderation"],
-    component: Some(Component { identity: Some("av_moderation") }),
+    component: Some(Component { identity: Some("av_moderation"), in_breakouts: false }),
     command: Some(command),
     joined: Some(joined),
     affiliated: Some(affiliated),

@@ -14,7 +14,7 @@ use crate::world::{Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &["client_proxy"],
-    component: Some(Component { identity: None }),
+    component: Some(Component { identity: None, in_breakouts: false }),
     stanza: Some(stanza),
     session_ended: Some(session_ended),
     ..Module::NONE

@@ -3,7 +3,7 @@
 
 use jitsi_xmpp::{Element, FullJid, ns};
 
-use super::{external_services, lobby};
+use super::{breakout_rooms, external_services, lobby};
 use crate::config::Config;
 use crate::module::{Information, Module, Named};
 use crate::world::World;
@@ -34,7 +34,10 @@ fn bound(world: &World, to: &FullJid, host: &Information<'_>) -> Option<Element>
     let services = external_services::services(world, ns::EXTDISCO_2, None, to);
     let mut about = (host.about)(None);
     let session = world.sessions.by_jid(to.as_str()).and_then(|id| world.sessions.get(id));
-    if let Some(feature) = session.and_then(|s| lobby::feature(world, &s.identity)) {
+    let rename =
+        session.is_some_and(|s| s.identity.room.is_some()) && world.hosts.breakouts_of_meetings().is_some();
+    let lobby = session.and_then(|s| lobby::feature(world, &s.identity));
+    for feature in lobby.into_iter().chain(rename.then_some(breakout_rooms::RENAME)) {
         about.push(Element::inherit("feature").with_attr("var", feature));
     }
     Some(message().with_child(about).with_child(services))

@@ -9,7 +9,7 @@ use crate::world::{Effect, World};
 pub(super) static MODULE: Module = Module {
     name: "end_conference",
     named: &["end_conference"],
-    component: Some(Component { identity: Some("end_conference") }),
+    component: Some(Component { identity: Some("end_conference"), in_breakouts: false }),
     command: Some(command),
     ..Module::NONE
 };

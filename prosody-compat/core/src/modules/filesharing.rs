@@ -17,7 +17,7 @@ use crate::world::{Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &["filesharing_component"],
-    component: Some(Component { identity: Some("file-sharing") }),
+    component: Some(Component { identity: Some("file-sharing"), in_breakouts: false }),
     command: Some(command),
     joined: Some(joined),
     ..Module::NONE

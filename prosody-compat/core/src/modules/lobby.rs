@@ -121,18 +121,61 @@ fn members_only(room: &mut Room, world: &mut World, sender: &Sender, on: bool) -
     }
     if on {
         let Some(lobby) = address(room, world) else { return false };
-        room.lobby = Some(Box::new(Lobby { jid: lobby, reason: None, nameless: false }));
+        room.lobby = Some(Box::new(Lobby { jid: lobby, reason: None, nameless: false, keeps: false }));
         world.lobbies.insert(room.jid.clone());
         world.effects.push_back(Effect::OpenLobby { room: room.jid.clone() });
         notify(room, world, sender.id, &json!({ "event": ENABLED, "value": true }));
         note(room, world, true);
     } else {
         let next = Some(room.shown().to_owned());
-        close(room, world, next);
+        close(room, world, next, CLOSED);
         note(room, world, false);
         notify(room, world, sender.id, &json!({ "event": ENABLED, "value": false }));
     }
     true
+}
+
+/// The server opens one, for a meeting that stays while somebody waits; those who are in stay in. Who knocks is told the `reason`,
+/// and then needs no name.
+pub(super) fn begin(room: &mut Room, world: &mut World, reason: Option<&'static str>) {
+    let Some(jid) = address(room, world).filter(|_| room.lobby.is_none()) else { return };
+    let is_stranger = |bare: &&BareJid| room.affiliation(&world.config, bare) == Affiliation::None;
+    let strangers: Vec<BareJid> = room.occupants().map(|o| &o.bare).filter(is_stranger).cloned().collect();
+    for bare in &strangers {
+        room.affiliate(bare, Affiliation::Member, world.config.limits.max_affiliations);
+    }
+    room.config.members_only = true;
+    room.lobby = Some(Box::new(Lobby { jid, reason, nameless: reason.is_some(), keeps: true }));
+    if reason.is_none() {
+        world.lobbies.insert(room.jid.clone());
+    }
+    world.effects.push_back(Effect::OpenLobby { room: room.jid.clone() });
+    if !world.component(room.host, metadata::NAME).is_empty() {
+        let _ = metadata::set_silently(room, world, None, "lobbyEnabled", Value::Bool(true));
+    }
+    configured(room, world);
+}
+
+/// The server ends it: everybody may come in.
+pub(super) fn end(room: &mut Room, world: &mut World, reason: &'static str) {
+    if room.lobby.is_none() {
+        return;
+    }
+    room.config.members_only = false;
+    let next = Some(room.shown().to_owned());
+    close(room, world, next, reason);
+    note(room, world, false);
+    configured(room, world);
+}
+
+/// Everybody looks at the configuration again.
+fn configured(room: &Room, world: &mut World) {
+    let status = Element::inherit("status").with_attr("code", "104");
+    let message = Element::new("message", ns::CLIENT)
+        .with_attr("type", "groupchat")
+        .with_attr("from", room.shown())
+        .with_child(Element::new("x", ns::MUC_USER).with_child(status));
+    room.broadcast(world, &Outgoing::new(message));
 }
 
 /// Where a meeting's lobby is.
@@ -141,10 +184,10 @@ fn address(room: &Room, world: &World) -> Option<BareJid> {
     BareJid::from_parts(room.jid.node()?, domain).ok()
 }
 
-fn close(room: &mut Room, world: &mut World, next: Option<String>) {
+fn close(room: &mut Room, world: &mut World, next: Option<String>, reason: &'static str) {
     world.lobbies.remove(&room.jid);
     if let Some(lobby) = room.lobby.take() {
-        world.effects.push_back(Effect::CloseLobby { lobby: lobby.jid, next, reason: CLOSED });
+        world.effects.push_back(Effect::CloseLobby { lobby: lobby.jid, next, reason });
     }
 }
 
@@ -208,7 +251,7 @@ pub(crate) fn feature(world: &World, identity: &Identity) -> Option<&'static str
     asks.then_some("http://jitsi.org/protocol/lobbyrooms#displayname_required")
 }
 
-const CLOSED: &str = "Lobby room closed.";
+pub(super) const CLOSED: &str = "Lobby room closed.";
 const ENABLED: &str = "LOBBY-ENABLED";
 const GRANTED: &str = "LOBBY-ACCESS-GRANTED";
 const DENIED: &str = "LOBBY-ACCESS-DENIED";

@@ -11,7 +11,7 @@ pub(super) static MODULE: Module =
     Module { name: "max_occupants", named: &["muc_max_occupants"], join: Some(check), ..Module::NONE };
 
 fn check(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
-    let Some(most) = room.policy.max_participants else { return Verdict::Pass };
+    let Some(most) = room.policy.participants_of(room.name()) else { return Verdict::Pass };
     let uncounted = &room.policy.uncounted;
     if room.is_health_check() || lists(uncounted, &attempt.sender.bare) {
         return Verdict::Pass;

@@ -18,7 +18,7 @@ use crate::world::{Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &["room_metadata_component", "room_metadata"],
-    component: Some(Component { identity: Some("room_metadata") }),
+    component: Some(Component { identity: Some("room_metadata"), in_breakouts: true }),
     command: Some(command),
     welcome: Some(welcome),
     ..Module::NONE

@@ -9,6 +9,8 @@ mod audience;
 mod audio_translation;
 mod av_moderation;
 mod basics;
+pub(crate) mod breakout_rooms;
+mod cleanup_backend_services;
 mod client_proxy;
 mod components;
 mod conference_duration;
@@ -21,12 +23,16 @@ mod filter_direct_messages;
 mod filter_iq_jibri;
 mod filter_iq_rayo;
 mod filter_messages;
+mod flip;
+mod frozen_nick;
 mod hide_all;
 mod jibri_session;
 mod join_rate;
 mod json_message;
 mod limit_messages;
 pub(crate) mod lobby;
+mod lobby_autostart;
+mod lobby_deactivate;
 mod max_occupants;
 mod meeting_id;
 mod message_moderation;
@@ -55,10 +61,13 @@ mod strip;
 mod system_chat_message;
 #[cfg(feature = "test-observer")]
 pub(crate) mod test_observer;
+mod time_restricted;
 mod token_affiliation;
+mod token_lobby_bypass;
 pub(crate) mod token_verification;
 mod turncredentials_http;
 pub(crate) mod visitors;
+mod wait_for_host;
 mod waiting;
 
 use crate::module::Module;
@@ -79,6 +88,7 @@ pub(crate) static ROOMS: &[&Module] = &[
     &strip::MODULE,
     &presence_identity::MODULE,
     &token_verification::MODULE,
+    &frozen_nick::MODULE,
     &displayname::MODULE,
     &filter_messages::MODULE,
     &json_message::MODULE,
@@ -96,7 +106,12 @@ pub(crate) static ROOMS: &[&Module] = &[
     &audience::MODULE,
     &audience::LANGUAGES,
     &visitors::MODULE,
+    &breakout_rooms::MODULE,
     &reservations::MODULE,
+    &wait_for_host::DOOR,
+    &flip::MODULE,
+    &lobby_autostart::ALWAYS,
+    &token_lobby_bypass::MODULE,
     // Before whoever has a token becomes more than a member.
     &lobby::MODULE,
     &token_affiliation::MODULE,
@@ -109,8 +124,13 @@ pub(crate) static ROOMS: &[&Module] = &[
     &join_rate::MODULE,
     // Whoever is let in; before, it would go past the lobby.
     &allowners::MODULE,
+    &wait_for_host::OWNERS,
     &permissions::MODULE,
+    &lobby_autostart::ON_OWNER,
+    &lobby_deactivate::MODULE,
     &conference_duration::MODULE,
+    &time_restricted::MODULE,
+    &cleanup_backend_services::MODULE,
     &start_muted::MODULE,
     &client_proxy::MODULE,
     &speakerstats::MODULE,
@@ -163,8 +183,10 @@ const ALWAYS: &[&str] = &[
     "limits",
     "limits_exception",
     "muc_domain_mapper",
+    "persistent_lobby",
     "ping",
     "posix",
+    "rate_limit",
     "room_destroy",
     "roster",
     "saslauth",
@@ -180,6 +202,31 @@ pub(crate) const TOKEN_VERIFICATION: &str = token_verification::NAME;
 
 /// Upstream's module for lobbies.
 pub(crate) const LOBBY: &str = lobby::UPSTREAM;
+
+/// Upstream's module that has guests wait for somebody who has logged in.
+pub(crate) const WAIT_FOR_HOST: &str = wait_for_host::UPSTREAM;
+
+/// Modules that open lobbies: there have to be some.
+pub(crate) const NEED_LOBBY: &[&str] =
+    &[LOBBY, WAIT_FOR_HOST, lobby_autostart::UPSTREAM, lobby_autostart::UPSTREAM_ON_OWNER];
+
+/// Upstream's module for breakout rooms.
+pub(crate) const BREAKOUTS: &str = breakout_rooms::UPSTREAM;
+
+/// What is named on a host with users and acts in the breakout rooms of its meetings, too: what people say and show, not who comes
+/// in.
+pub(crate) const IN_BREAKOUTS: &[&str] = &[
+    "conference_duration",
+    "filter_messages",
+    "frozen_nick",
+    "muc_displayname",
+    "muc_message_moderation",
+    "presence_identity",
+    "shadow_ban",
+];
+
+/// The same in their lobbies: who says who it is.
+pub(crate) const IN_LOBBIES: &[&str] = &["frozen_nick", "presence_identity"];
 
 /// Upstream's module for conference requests.
 pub(crate) const PROXY: &str = client_proxy::NAME;

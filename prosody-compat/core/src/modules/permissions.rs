@@ -87,9 +87,11 @@ fn own(room: &mut Room, world: &mut World, nick: &str) -> Option<Element> {
     Some(Element::new("permissions", ns::JITMEET).with_children(told))
 }
 
-fn left(_: &mut Room, world: &mut World, gone: &Occupant) {
+fn left(room: &mut Room, world: &mut World, gone: &Occupant) {
     for id in sessions(std::iter::once(gone)) {
-        if let Some(s) = world.sessions.get_mut(id) {
+        // Who only goes into another room of the meeting stays what it is.
+        let stays = world.breakouts.of(room.meeting()).is_some_and(|parts| parts.is_switching(id));
+        if let Some(s) = world.sessions.get_mut(id).filter(|_| !stays) {
             (s.granted, s.granted_by) = (None, None);
         }
     }

@@ -19,7 +19,7 @@ use crate::world::{Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &["polls_component", "polls"],
-    component: Some(Component { identity: Some("polls") }),
+    component: Some(Component { identity: Some("polls"), in_breakouts: true }),
     command: Some(command),
     joined: Some(joined),
     ..Module::NONE

@@ -17,7 +17,7 @@ use crate::world::{Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &["speakerstats_component", "speakerstats"],
-    component: Some(Component { identity: Some("speakerstats") }),
+    component: Some(Component { identity: Some("speakerstats"), in_breakouts: true }),
     command: Some(command),
     joined: Some(joined),
     left: Some(left),

@@ -23,7 +23,7 @@ use crate::world::{Effect, Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &["visitors_component"],
-    component: Some(Component { identity: Some("visitors") }),
+    component: Some(Component { identity: Some("visitors"), in_breakouts: false }),
     stanza: Some(stanza),
     join: Some(join),
     joined: Some(joined),

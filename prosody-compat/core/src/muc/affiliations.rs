@@ -104,7 +104,7 @@ fn may_set(
     target: &BareJid,
     affiliation: Affiliation,
 ) -> Result<(), StanzaError> {
-    if room.kind != Kind::Meeting {
+    if room.is_lobby() {
         // Who is what beside a meeting is decided there, where people see it.
         return Err(not_allowed());
     }

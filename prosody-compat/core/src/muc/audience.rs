@@ -46,7 +46,7 @@ pub(super) fn open(
     let meeting = t.room.shown().to_owned();
     room.history = t.room.history.seen_as(|message| readdress(message, &meeting, &shown));
     room.subject = t.room.subject.as_ref().and_then(|s| s.replayed.read()).and_then(|mut subject| {
-        readdress(&mut subject, &meeting, &shown).then(|| Subject { replayed: Outgoing::new(subject) })
+        readdress(&mut subject, &meeting, &shown).then_some(subject).map(Subject::new)
     });
     modules::share(t.room, &mut room);
     t.room.audience = Some(Box::new(Audience { jid: jid.clone(), shown }));
@@ -125,7 +125,7 @@ pub(super) fn subject(room: &Room, world: &mut World, live: &Element, replayed: 
     }
     world.elsewhere(&audience.jid, move |audience, world| {
         audience.broadcast(world, &Outgoing::new(live));
-        audience.subject = Some(Subject { replayed: Outgoing::new(replayed) });
+        audience.subject = Some(Subject::new(replayed));
     });
 }
 

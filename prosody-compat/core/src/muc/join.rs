@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, Condition, Element, StanzaError, ns};
 
-use super::audience;
+use super::{audience, breakout};
 use super::presence::{self, Change};
 use super::turn::{Muc, Turn};
 use crate::counters::Counter;
@@ -12,7 +12,6 @@ use crate::identity::HostId;
 use crate::limits::pace;
 use crate::module::{Attempt, Verdict};
 use crate::outbox::Outgoing;
-use crate::room::beside::Kind;
 use crate::room::history::Wanted;
 use crate::room::rank::Affiliation;
 use crate::room::said::{Said, display_name};
@@ -56,6 +55,9 @@ pub(super) fn presence(
     if created && !create(muc, host, room_jid, &attempt) {
         return;
     }
+    if breakout::refuses(muc, room_jid, &attempt) {
+        return muc.sweep(room_jid);
+    }
     if let Some(mut t) = muc.turn(room_jid) {
         attempt.turns = waiting::supersede(t.room, t.world, sender.id);
         try_join(&mut t, attempt, created);
@@ -77,18 +79,26 @@ fn create(muc: &mut Muc<'_>, host: HostId, room_jid: &BareJid, attempt: &Attempt
     if let Some(meetings) = &def.watches {
         return audience::open(muc, host, room_jid, meetings, policy, attempt);
     }
-    let mut room = Room::new(&muc.world.config, room_jid.clone(), host, policy);
+    let mut room = breakout::make(muc, room_jid)
+        .unwrap_or_else(|| Room::new(&muc.world.config, room_jid.clone(), host, policy));
     room.affiliate(&attempt.sender.bare, Affiliation::Owner, muc.world.config.limits.max_affiliations);
     muc.rooms.insert(muc.world, room);
     muc.created(room_jid);
+    breakout::made(muc, room_jid);
     true
 }
 
 /// What they waited for is here: everybody who still is connected asks again, in order.
 pub(super) fn release(muc: &mut Muc<'_>, room_jid: &BareJid, reason: &str) {
-    let Some(mut t) = muc.turn(room_jid) else { return };
+    let Some(t) = muc.turn(room_jid) else { return };
     for attempt in waiting::take(t.room, t.world, reason) {
-        try_join(&mut t, attempt, false);
+        let refused = breakout::refuses(muc, room_jid, &attempt);
+        let Some(mut t) = muc.turn(room_jid) else { return };
+        if refused {
+            waiting::refused(t.room, t.world, attempt);
+        } else {
+            try_join(&mut t, attempt, false);
+        }
     }
     muc.sweep(room_jid);
 }
@@ -186,7 +196,7 @@ fn show_others(t: &mut Turn<'_>, to: &Sender, nick: &str) {
 /// History, then the subject, which ends the join (XEP-0045 §7.2.15). compat: in a lobby there is neither (test:
 /// compat_who_knocks_sees_itself_and_moderators_see_it).
 fn replay(room: &Room, world: &mut World, sender: &Sender, wanted: Wanted) {
-    if matches!(room.kind, Kind::LobbyOf(_)) {
+    if room.is_lobby() {
         return;
     }
     for message in room.history.replay(world.now, wanted) {

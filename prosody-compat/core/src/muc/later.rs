@@ -3,7 +3,7 @@
 use jitsi_xmpp::{BareJid, Element};
 
 use super::turn::Muc;
-use super::{audience, join, leave, lobby};
+use super::{audience, breakout, join, leave, lobby};
 use crate::counters::Counter;
 use crate::module::Module;
 use crate::output::{Answer, QuestionId};
@@ -17,8 +17,13 @@ pub(crate) fn carry_out(muc: &mut Muc<'_>) {
                 let why = Element::inherit("reason").with_text(reason);
                 leave::destroy(muc, &room, Element::inherit("destroy").with_child(why));
             }
+            Effect::TurnOut { room, nick, said } => leave::turn_out(muc, &room, &nick, said),
             Effect::Release { room, reason } => join::release(muc, &room, reason),
-            Effect::OpenLobby { room } => lobby::open(muc, &room),
+            Effect::OpenLobby { room } => {
+                lobby::open(muc, &room);
+                breakout::follow(muc, &room);
+            }
+            Effect::Breakouts { meeting, what } => breakout::carry_out(muc, &meeting, what),
             Effect::CloseLobby { lobby, next, reason } => lobby::close(muc, &lobby, next, reason),
             Effect::Elsewhere { room, act } => {
                 if let Some(room) = muc.rooms.get_mut(&room) {

@@ -1,10 +1,12 @@
 //! Leaving: by unavailable presence, by losing the session, by error, by kick; the others are told, an empty room
 //! goes away.
 
-use jitsi_xmpp::{BareJid, Element};
+use jitsi_xmpp::{BareJid, Element, ns};
 
+use super::breakout;
 use super::presence::{self, Change};
 use super::turn::{Muc, Turn};
+use crate::room::rank::Affiliation;
 use crate::room::waiting;
 use crate::session::SessionId;
 use crate::world::{Sender, World};
@@ -17,6 +19,13 @@ pub(super) fn by_itself(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, 
         return;
     };
     t.world.reaches_all(&mut t.room.pace, sender, 1);
+    // compat: clients say so when they go into another room of the meeting (test:
+    // compat_a_nick_is_kept_for_who_goes_from_room_to_room).
+    if e.child_named("status").is_some_and(|s| s.text() == "switch_room")
+        && let Some(parts) = t.world.breakouts.of_mut(t.room.meeting())
+    {
+        parts.leaves(sender.id, &nick, |id| t.world.sessions.get(id).is_some());
+    }
     let said = presence::clean(&t, sender, e.clone(), false);
     remove(&mut t, &nick, Some(sender.id), Some(&said), &Change::default());
     muc.sweep(room_jid);
@@ -46,6 +55,28 @@ pub(crate) fn lost(muc: &mut Muc<'_>, room_jid: &BareJid, nick: &str, id: Sessio
 pub(crate) fn forget_waiting(muc: &mut Muc<'_>, room_jid: &BareJid, sender: &Sender) {
     waiting::forget(muc.rooms.get_mut(room_jid), muc.world, room_jid, sender);
     muc.sweep(room_jid);
+}
+
+/// Somebody has to go, by nobody's hand, and is nobody in particular any more.
+pub(super) fn turn_out(muc: &mut Muc<'_>, room_jid: &BareJid, nick: &str, said: Element) {
+    let Some(mut t) = muc.turn(room_jid) else { return };
+    let Some(bare) = t.room.occupant(nick).map(|o| o.bare.clone()) else { return };
+    let most = t.world.config.limits.max_affiliations;
+    // Taking one away always fits.
+    let _ = t.room.affiliate(&bare, Affiliation::None, most);
+    let change = Change { codes: vec![307], ..Change::default() };
+    let said = Element::new("presence", ns::CLIENT).with_child(said);
+    remove(&mut t, nick, None, Some(&said), &change);
+    let lobby = t.room.lobby.as_ref().map(|lobby| lobby.jid.clone());
+    muc.sweep(room_jid);
+    if let Some(lobby) = lobby
+        && let Some(mut t) = muc.turn(&lobby)
+    {
+        for nick in t.room.nicks_of(&bare) {
+            remove(&mut t, &nick, None, Some(&said), &change);
+        }
+        muc.sweep(&lobby);
+    }
 }
 
 /// Removes an occupant, or only one of its sessions, and tells everybody.
@@ -99,6 +130,7 @@ pub(crate) fn kick(muc: &mut Muc<'_>, room_jid: &BareJid, nick: &str) {
 pub(crate) fn destroy(muc: &mut Muc<'_>, room_jid: &BareJid, destroy: Element) {
     let Some(mut room) = muc.take(room_jid) else { return };
     let nicks: Vec<Box<str>> = room.occupants().map(|o| o.nick.clone()).collect();
+    let reason = destroy.child_named("reason").cloned();
     let change = Change { destroy: Some(destroy), ..Change::default() };
     let mut gone = Vec::new();
     for nick in nicks {
@@ -112,4 +144,5 @@ pub(crate) fn destroy(muc: &mut Muc<'_>, room_jid: &BareJid, destroy: Element) {
         presence::announce_gone(&room, muc.world, o, None, &change);
     }
     waiting::abandon(&mut room, muc.world);
+    breakout::end(muc, room_jid, reason.as_ref());
 }

@@ -3,10 +3,12 @@
 
 use jitsi_xmpp::{BareJid, Element, Jid};
 
+use super::breakout;
 use super::leave;
 use super::turn::Muc;
 use crate::modules::lobby;
 use crate::room::Room;
+use crate::room::beside::Kind;
 use crate::session::SessionId;
 use crate::world::Knocked;
 
@@ -27,8 +29,16 @@ pub(super) fn open(muc: &mut Muc<'_>, meeting: &BareJid) {
 
 /// Ends it. Those who are in go to `next`, if there is one.
 pub(super) fn close(muc: &mut Muc<'_>, lobby: &BareJid, next: Option<String>, reason: &str) {
+    let meeting = muc.rooms.get(lobby).and_then(|room| match &room.kind {
+        Kind::LobbyOf(meeting) => Some(meeting.clone()),
+        _ => None,
+    });
     let destroy = Element::inherit("destroy").with_opt_attr("jid", next);
     leave::destroy(muc, lobby, destroy.with_child(Element::inherit("reason").with_text(reason)));
+    if let Some(meeting) = meeting {
+        breakout::follow(muc, &meeting);
+        muc.sweep(&meeting);
+    }
 }
 
 /// Tells the meeting whom somebody let in or turned away.

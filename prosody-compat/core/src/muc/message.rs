@@ -8,7 +8,6 @@ use crate::counters::Counter;
 use crate::kept::Kept;
 use crate::module::Relay;
 use crate::outbox::Outgoing;
-use crate::room::beside::Kind;
 use crate::room::rank::Role;
 use crate::room::{Room, Subject};
 use crate::stanza::not_in;
@@ -69,7 +68,7 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
     }
     let lasts = e.child_named("body").is_some() || e.child("store", ns::HINTS).is_some();
     // What is said to those who wait is for those who are there.
-    if lasts && e.child("no-store", ns::HINTS).is_none() && t.room.kind == Kind::Meeting {
+    if lasts && e.child("no-store", ns::HINTS).is_none() && !t.room.is_lobby() {
         let mut kept = e.clone();
         // Latecomers cannot look up the name of somebody who has left.
         let vouched = sender
@@ -132,16 +131,31 @@ fn subject(
     if text.len() > world.config.limits.max_subject_bytes {
         return Err(StanzaError::new(Condition::PolicyViolation).with_type(ErrorType::Modify));
     }
+    keep_subject(room, world, &e, &text);
+    room.say(world, &sender.bare, &Outgoing::new(e));
+    Ok(())
+}
+
+/// `live`: as those who are here hear it.
+fn keep_subject(room: &mut Room, world: &mut World, live: &Element, text: &str) {
     let mut replayed = Element::new("message", ns::CLIENT)
         .with_attr("type", "groupchat")
-        .with_opt_attr("from", e.attr("from"))
+        .with_opt_attr("from", live.attr("from"))
         .with_child(Element::inherit("subject").with_text(text));
     replayed.push(delay(room, world));
-    audience::subject(room, world, &e, &replayed);
-    let live = Outgoing::new(e);
-    room.say(world, &sender.bare, &live);
-    room.subject = Some(Subject { replayed: Outgoing::new(replayed) });
-    Ok(())
+    audience::subject(room, world, live, &replayed);
+    room.subject = Some(Subject::new(replayed));
+}
+
+/// The room's subject is set in its own name.
+pub(super) fn subject_by_room(room: &mut Room, world: &mut World, text: &str) {
+    let from = room.shown().to_owned();
+    let said = Element::new("message", ns::CLIENT)
+        .with_attr("type", "groupchat")
+        .with_attr("from", from)
+        .with_child(Element::inherit("subject").with_text(text));
+    keep_subject(room, world, &said, text);
+    room.broadcast(world, &Outgoing::new(said));
 }
 
 pub(super) fn delay(room: &Room, world: &World) -> Element {

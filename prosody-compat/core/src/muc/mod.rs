@@ -4,6 +4,7 @@
 mod admin;
 mod affiliations;
 mod audience;
+pub(crate) mod breakout;
 mod disco;
 mod invite;
 mod iq_relay;
@@ -42,6 +43,9 @@ pub(crate) fn handle(muc: &mut Muc<'_>, sender: &Sender, host: HostId, def: &Roo
         return;
     }
     if to.node().is_none() {
+        if def.is_breakouts && e.name() == "message" {
+            return breakout::command(muc, sender, to.domain(), &e);
+        }
         return host_disco::answer(muc.hosts, muc.world, sender, host, to.domain(), &e);
     }
     let room = to.to_bare();

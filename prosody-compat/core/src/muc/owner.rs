@@ -5,9 +5,8 @@ use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, Sensitive, StanzaError,
 
 use super::presence::Change;
 use super::turn::{Muc, Turn};
-use super::{audience, leave};
+use super::{audience, breakout, leave};
 use crate::outbox::Outgoing;
-use crate::room::beside::Kind;
 use crate::room::form::field;
 use crate::room::rank::Affiliation;
 use crate::stanza::payload;
@@ -27,7 +26,7 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
     }
     // Of a room from where people watch the focus fills in the form, as of each that it makes.
     let by_role = t.room.watches().is_some() && sender.identity.admin;
-    if t.room.kind != Kind::Meeting && !by_role {
+    if t.room.is_lobby() || (t.room.watches().is_some() && !by_role) {
         // It is as its meeting wants it.
         let error = StanzaError::new(Condition::NotAllowed).with_type(ErrorType::Cancel);
         t.world.refuse(sender, e, &error, Some(t.room.shown()));
@@ -56,6 +55,7 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
                     announce(&mut t);
                 }
                 audience::settings(t.room, t.world);
+                breakout::follow(muc, room_jid);
                 muc.sweep(room_jid);
             }
             Err(error) => t.world.refuse(sender, e, &error, Some(t.room.shown())),
@@ -98,10 +98,13 @@ fn apply(t: &mut Turn<'_>, sender: &Sender, form: &Element) -> Result<bool, Stan
     }
     let on = |v: &str| matches!(v, "1" | "true");
     let (mut changed, mut members_only) = (false, None);
+    let is_breakout = t.room.is_breakout();
     for (var, value) in fields {
         let c = &mut t.room.config;
         changed |= match var {
             SECRET => replace(&mut c.password, (!value.is_empty()).then(|| Sensitive::new(value))),
+            // Of a breakout room the meeting decides it.
+            MEMBERS_ONLY if is_breakout => false,
             MEMBERS_ONLY => replace(&mut c.members_only, *members_only.insert(on(&value))),
             NAME => replace(&mut c.name, Sensitive::new(value)),
             DESCRIPTION => replace(&mut c.description, Sensitive::new(value)),

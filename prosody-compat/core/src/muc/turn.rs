@@ -38,12 +38,22 @@ impl Muc<'_> {
     pub(super) fn sweep(&mut self, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid).filter(|r| r.len() == 0 && r.held.is_empty()) else { return };
         match &room.kind {
-            Kind::Meeting | Kind::AudienceOf(_) => {
+            // It waits for people who are in parts of it, or before its door.
+            Kind::Meeting if self.world.breakouts.of(jid).is_some() || self.is_waited_for(room) => {}
+            Kind::Meeting | Kind::AudienceOf(_) | Kind::BreakoutOf { .. } => {
                 self.take(jid);
             }
-            // It ends with its meeting.
-            Kind::LobbyOf(_) => {}
+            // It ends with its meeting, which may have waited for those who were in.
+            Kind::LobbyOf(meeting) => {
+                let meeting = meeting.clone();
+                self.sweep(&meeting);
+            }
         }
+    }
+
+    fn is_waited_for(&self, meeting: &Room) -> bool {
+        let lobby = meeting.lobby.as_ref().filter(|lobby| lobby.keeps);
+        lobby.and_then(|lobby| self.rooms.get(&lobby.jid)).is_some_and(|room| room.len() > 0)
     }
 
     /// Tells the modules of a room that it is there now.

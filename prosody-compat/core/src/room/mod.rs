@@ -3,6 +3,7 @@
 
 pub(crate) mod audience;
 pub(crate) mod beside;
+pub(crate) mod breakouts;
 pub(crate) mod form;
 pub(crate) mod history;
 pub(crate) mod rank;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use budget::Bucket;
-use jitsi_xmpp::{BareJid, FullJid, Sensitive};
+use jitsi_xmpp::{BareJid, Element, FullJid, Sensitive};
 
 use crate::config::Config;
 use crate::identity::HostId;
@@ -87,7 +88,16 @@ pub(crate) struct RoomConfig {
 
 /// The subject and where it came from.
 pub(crate) struct Subject {
+    pub(crate) text: Sensitive<Box<str>>,
     pub(crate) replayed: Outgoing,
+}
+
+impl Subject {
+    /// As it is shown to who comes later.
+    pub(crate) fn new(replayed: Element) -> Self {
+        let text = replayed.child_named("subject").map(Element::text).unwrap_or_default();
+        Self { text: Sensitive::new(text.into()), replayed: Outgoing::new(replayed) }
+    }
 }
 
 /// A room.
@@ -148,6 +158,11 @@ impl Room {
     /// The address as clients write it.
     pub(crate) fn shown(&self) -> &str {
         &self.shown
+    }
+
+    /// Its name among those of its tenant.
+    pub(crate) fn name(&self) -> &str {
+        self.shown.split_once('@').map_or("", |(name, _)| name)
     }
 
     /// An occupant's address as clients write it.

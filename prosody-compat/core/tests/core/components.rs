@@ -549,6 +549,7 @@ fn what_is_switched_off_is_neither_advertised_nor_there() {
             c.hosts.remove(module);
         }
         c.hosts.remove_lobby();
+        c.hosts.remove_breakouts();
     });
     let (focus, clients) = moderated(&mut rig, 1);
     let anna = &clients[0];

@@ -3,10 +3,12 @@
 
 mod accounts;
 mod behaviour;
+mod breakouts;
 mod chat;
 mod compat;
 mod components;
 mod corrections;
+mod doors;
 mod features;
 mod foreign;
 mod hostile;

@@ -58,8 +58,15 @@ fn compat_websocket_frames_are_what_the_client_library_wants() {
         .filter(|i| i.attr("category") == Some("component"))
         .map(|i| i.attr("type").unwrap())
         .collect();
-    let expected =
-        ["speakerstats", "end_conference", "av_moderation", "room_metadata", "polls", "lobbyrooms"];
+    let expected = [
+        "speakerstats",
+        "end_conference",
+        "av_moderation",
+        "room_metadata",
+        "polls",
+        "lobbyrooms",
+        "breakout_rooms",
+    ];
     assert_eq!(components, expected, "only what exists is advertised");
     let jid = between(&back[1], "<jid>", "</jid>").unwrap();
     let node = jid.split('@').next().unwrap();

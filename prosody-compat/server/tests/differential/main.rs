@@ -247,6 +247,7 @@ fn hosts() -> Table {
             domain: "muc.meet.jitsi".to_owned(),
             modules: Vec::new(),
             lobby: None,
+            breakouts: None,
             audience: None,
             policy: Policy::default(),
             tenants: BTreeMap::new(),

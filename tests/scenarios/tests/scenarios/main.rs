@@ -6,6 +6,7 @@
 use scenarios::{bridge, world};
 
 mod bad_networks;
+mod breakout;
 mod bridge_loss;
 mod disorder;
 mod focus_link;

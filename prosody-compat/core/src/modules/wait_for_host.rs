@@ -1,0 +1,67 @@
+//! Upstream's `muc_wait_for_host` (xmpp-server §4.23): guests wait in a lobby until a host comes: somebody who has logged in, or has a
+//! token. Then they come in by themselves.
+
+use super::{allowners, lobby};
+use crate::hosts::Hosts;
+use crate::identity::Identity;
+use crate::module::{Attempt, Module, Verdict};
+use crate::room::Room;
+use crate::room::rank::Affiliation;
+use crate::world::World;
+
+/// Before strangers are sent to a lobby, which this opens.
+pub(super) static DOOR: Module =
+    Module { name: "wait_for_host", named: &[UPSTREAM], join: Some(join), ..Module::NONE };
+
+/// Whoever is let in.
+pub(super) static OWNERS: Module =
+    Module { name: "hosts own", named: &[UPSTREAM], join: Some(own), ..Module::NONE };
+
+/// Upstream's name.
+pub(super) const UPSTREAM: &str = "muc_wait_for_host";
+
+/// A host has been here.
+#[derive(Default)]
+struct Arrived(bool);
+
+fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
+    if attempt.sender.identity.admin || room.is_health_check() {
+        return Verdict::Pass;
+    }
+    if room.slots.get::<Arrived>().is_some_and(|a| a.0) {
+        return Verdict::Pass;
+    }
+    if may_host(room, world, attempt) {
+        room.slots.put(Arrived(true));
+        lobby::end(room, world, "Host arrived.");
+    } else if !room.config.members_only {
+        lobby::begin(room, world, Some(WAITING));
+    }
+    Verdict::Pass
+}
+
+fn own(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
+    let owns =
+        room.policy.hosts_own && !allowners::is_moderated(room, world) && !attempt.sender.identity.admin;
+    if owns && !room.is_health_check() && may_host(room, world, attempt) {
+        allowners::own(room, world, attempt);
+    }
+    Verdict::Pass
+}
+
+/// Where rooms are moderated only a token counts.
+fn may_host(room: &Room, world: &World, attempt: &Attempt) -> bool {
+    let sender = &attempt.sender;
+    is_host(&world.hosts, &sender.identity)
+        && (sender.identity.token.is_some() || !allowners::is_moderated(room, world))
+        && room.affiliation(&world.config, &sender.bare) != Affiliation::Outcast
+}
+
+/// Whether somebody opens meetings for others. Where tokens are for those who have one, only they do.
+fn is_host(hosts: &Hosts, identity: &Identity) -> bool {
+    let main = hosts.main_users().filter(|(id, _)| *id == identity.host);
+    identity.token.is_some() || main.is_some_and(|(_, users)| users.token.is_none() && !users.anonymous)
+}
+
+/// compat: the app says whom people wait for by this, and offers a login (test: compat_guests_wait_for_a_host).
+const WAITING: &str = "waiting-for-host";
