@@ -1,11 +1,16 @@
 //! A request over HTTP from the admin's side in; whether whoever asks may, and what the module says that answers its path, out.
 
-use prosody_token::{TokenRules, Unverified};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use prosody_token::{Need, TokenRules, Unverified};
 
 use crate::hosts::Hosts;
+use crate::keys::{self, Waits, Whose};
+use crate::limits::PARKED;
 use crate::module::{Does, Inside, Route, Whom};
 use crate::muc::Muc;
-use crate::output::HttpReply;
+use crate::output::{HttpReply, RequestId};
 use crate::request::{HttpMethod, HttpRequest};
 use crate::world::World;
 
@@ -17,38 +22,98 @@ pub(crate) fn all(hosts: &Hosts) -> Vec<(HttpMethod, &'static str)> {
     all
 }
 
-pub(crate) fn answer(muc: &mut Muc<'_>, request: &HttpRequest) -> HttpReply {
+/// The answer. `None`: it waits for a key, and has to be asked again.
+pub(crate) fn answer(muc: &mut Muc<'_>, id: RequestId, request: &HttpRequest) -> Option<HttpReply> {
     let asked = |r: &&Route| r.method == request.method && r.path == request.path;
-    let Some(route) = routes(muc.hosts).find(asked) else { return HttpReply::refused(404) };
-    if let Err(status) = admit(muc.hosts, muc.world, route.whom, request) {
-        return HttpReply::refused(status);
+    let Some(route) = routes(muc.hosts).find(asked) else { return Some(HttpReply::refused(404)) };
+    match admit(muc.hosts, muc.world, route.whom, id, request) {
+        May::Ask => {}
+        May::Not(status) => return Some(HttpReply::refused(status)),
+        May::Wait => return None,
     }
-    match route.does {
+    Some(match route.does {
         Does::Reads(answer) => answer(&Inside { rooms: muc.rooms, world: muc.world }, request),
         Does::Changes(answer) => answer(muc, request),
+    })
+}
+
+/// Requests that wait for a key.
+#[derive(Default)]
+struct Parked(BTreeMap<RequestId, HttpRequest>);
+
+/// Keeps it until its key is there; or the answer, when too many wait.
+pub(crate) fn park(world: &mut World, id: RequestId, request: &HttpRequest) -> Option<HttpReply> {
+    let parked = &mut world.slots.entry::<Parked>().0;
+    if parked.len() >= PARKED {
+        return Some(HttpReply::refused(503));
     }
+    parked.insert(id, request.clone());
+    None
+}
+
+/// One that was kept.
+pub(crate) fn take(world: &mut World, id: RequestId) -> Option<HttpRequest> {
+    world.slots.get_mut::<Parked>()?.0.remove(&id)
 }
 
 fn routes(hosts: &Hosts) -> impl Iterator<Item = &'static Route> {
     hosts.modules().flat_map(|m| m.http)
 }
 
-/// Whether this one may ask, or the status that says no. Before anything else is looked at: who may not learns nothing of rooms.
-fn admit(hosts: &Hosts, world: &World, whom: Whom, request: &HttpRequest) -> Result<(), u16> {
-    let logins =
-        || hosts.of(&world.config, world.config.domain()).and_then(|id| hosts.users(id)?.token.as_deref());
-    let token = request.bearer();
-    let is_of = |rules: &TokenRules| token.is_some_and(|token| is_believed(rules, token, world));
-    let (may, status) = match whom {
-        Whom::Anybody => return Ok(()),
-        Whom::Programs(status) => (world.config.programs.iter().any(|rules| is_of(rules)), status),
-        Whom::TokenHolders(status) => (logins().is_some_and(is_of), status),
-        Whom::TokenHoldersIfAny(status) => (logins().is_none_or(is_of), status),
-    };
-    if may { Ok(()) } else { Err(status) }
+/// Whether somebody may ask.
+enum May {
+    Ask,
+    /// With the status that says so.
+    Not(u16),
+    /// It is not known yet.
+    Wait,
 }
 
-fn is_believed(rules: &TokenRules, token: &str, world: &World) -> bool {
+/// Whether this one may ask. Before anything else is looked at: who may not learns nothing of rooms.
+fn admit(hosts: &Hosts, world: &mut World, whom: Whom, id: RequestId, request: &HttpRequest) -> May {
+    let main = hosts.of(&world.config, world.config.domain());
+    let logins = main.and_then(|host| Some((Whose::Host(host), hosts.users(host)?.token.clone()?)));
+    let programs = |world: &World| {
+        let all = world.config.programs.iter().enumerate();
+        all.map(|(i, rules)| (Whose::Programs(i), Arc::clone(rules))).collect()
+    };
+    let (rules, status): (Vec<(Whose, Arc<TokenRules>)>, u16) = match whom {
+        Whom::Anybody => return May::Ask,
+        Whom::TokenHoldersIfAny(_) if logins.is_none() => return May::Ask,
+        Whom::Programs(status) => (programs(world), status),
+        Whom::TokenHolders(status) | Whom::TokenHoldersIfAny(status) => {
+            (logins.into_iter().collect(), status)
+        }
+    };
+    let Some(token) = request.bearer() else { return May::Not(status) };
+    let mut waits = false;
+    for (whose, rules) in rules {
+        match is_believed(world, whose, &rules, id, token) {
+            Some(true) => return May::Ask,
+            Some(false) => {}
+            None => waits = true,
+        }
+    }
+    if waits { May::Wait } else { May::Not(status) }
+}
+
+/// `None`: its key is being asked for.
+fn is_believed(
+    world: &mut World,
+    whose: Whose,
+    rules: &TokenRules,
+    id: RequestId,
+    token: &str,
+) -> Option<bool> {
+    let Ok(token) = Unverified::parse(rules, token) else { return Some(false) };
+    let key = match token.key_id() {
+        None => None,
+        Some(key) => match keys::need(world, whose, Waits::Request(id), None, key) {
+            Some(Need::Have(key)) => Some(key),
+            Some(Need::Wait) => return None,
+            Some(Need::Refused(_)) | None => return Some(false),
+        },
+    };
     let unix = world.clock.unix(world.now);
-    Unverified::parse(rules, token).and_then(|token| token.verify(rules, None, unix)).is_ok()
+    Some(token.verify(rules, key.as_ref(), unix).is_ok())
 }

@@ -1,7 +1,7 @@
-//! A token whose key is somebody else's, and what is heard of keys, in; the key, or a login that waits for it, out.
+//! A token whose key is somebody else's, and what is heard of keys, in; the key, or a login or request that waits for it, out.
 //!
-//! Each host that has tokens of others has its own [`Keys`], which bounds what is asked and by whom. A login that waits costs its
-//! connection alone: whoever does not need that key is not held up.
+//! Each host that has tokens of others has its own [`Keys`], which bounds what is asked and by whom, and so has each table of
+//! programs. A login that waits costs its connection alone: whoever does not need that key is not held up.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -9,9 +9,10 @@ use std::time::Instant;
 use budget::Network;
 use prosody_token::{Answer, FetchId, KeyId, Keys, Need, Output as Done, Settled};
 
+use crate::config::Config;
 use crate::hosts::Hosts;
 use crate::identity::HostId;
-use crate::output::{ConnId, KeyFetchId, Output};
+use crate::output::{ConnId, KeyFetchId, Output, RequestId};
 use crate::timers::Timer;
 use crate::world::World;
 
@@ -24,45 +25,62 @@ pub(crate) struct KeyRings {
     next: u64,
 }
 
+/// Whose tokens keys are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Of people who log in there.
+    Host(HostId),
+    /// Of programs, by their place in the configuration.
+    Programs(usize),
+}
+
+/// What goes on once a key is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// A login.
+    Login(ConnId),
+    /// A request from inside.
+    Request(RequestId),
+}
+
 struct Ring {
-    host: HostId,
+    whose: Whose,
     keys: Keys,
-    waiting: Vec<(ConnId, KeyId)>,
+    waiting: Vec<(Waits, KeyId)>,
 }
 
 impl KeyRings {
-    /// Of those hosts that need any.
-    pub(crate) fn new(hosts: &Hosts, now: Instant) -> Self {
-        let rings = hosts.key_servers().map(|(host, servers)| Ring {
-            host,
-            keys: Keys::new(servers, now),
-            waiting: Vec::new(),
-        });
-        Self { rings: rings.collect(), ..Self::default() }
+    /// Of those hosts and programs that need any.
+    pub(crate) fn new(hosts: &Hosts, config: &Config, now: Instant) -> Self {
+        let hosts = hosts.key_servers().map(|(host, servers)| (Whose::Host(host), servers));
+        let programs = config.programs.iter().enumerate();
+        let programs = programs.filter_map(|(i, rules)| Some((Whose::Programs(i), rules.servers()?)));
+        let ring = |(whose, servers)| Ring { whose, keys: Keys::new(servers, now), waiting: Vec::new() };
+        Self { rings: hosts.chain(programs).map(ring).collect(), ..Self::default() }
     }
 }
 
-/// Somebody who logs in there needs this key; if it has to wait, a later call of [`carry_out`] names its connection.
+/// Somebody needs this key; if it has to wait, a later call of [`carry_out`] names it.
 pub(crate) fn need(
     world: &mut World,
-    host: HostId,
-    conn: ConnId,
+    whose: Whose,
+    waits: Waits,
     peer: Option<Network>,
     id: &KeyId,
 ) -> Option<Need> {
     let now = world.now;
-    let ring = world.keys.rings.iter_mut().find(|r| r.host == host)?;
+    let ring = world.keys.rings.iter_mut().find(|r| r.whose == whose)?;
     let need = ring.keys.need(now, peer, id);
     if need == Need::Wait {
-        ring.waiting.push((conn, *id));
+        ring.waiting.push((waits, *id));
     }
     // What is asked now goes out at once; nobody is waiting who could be told something.
     let _ = carry_out(world);
     Some(need)
 }
 
-/// What came of a question; the connections whose logins go on.
-pub(crate) fn answer(world: &mut World, id: KeyFetchId, answer: Answer) -> Vec<ConnId> {
+/// What came of a question; what goes on.
+pub(crate) fn answer(world: &mut World, id: KeyFetchId, answer: Answer) -> Vec<Waits> {
     let now = world.now;
     if let Some((ring, fetch)) = world.keys.open.remove(&id)
         && let Some(ring) = world.keys.rings.get_mut(ring)
@@ -72,8 +90,8 @@ pub(crate) fn answer(world: &mut World, id: KeyFetchId, answer: Answer) -> Vec<C
     carry_out(world)
 }
 
-/// It is time to ask, or to give up; the connections whose logins go on.
-pub(crate) fn timeout(world: &mut World) -> Vec<ConnId> {
+/// It is time to ask, or to give up; what goes on.
+pub(crate) fn timeout(world: &mut World) -> Vec<Waits> {
     let now = world.now;
     for ring in &mut world.keys.rings {
         ring.keys.handle_timeout(now);
@@ -82,7 +100,7 @@ pub(crate) fn timeout(world: &mut World) -> Vec<ConnId> {
 }
 
 /// Asks what is to be asked, and sets the time of the next look.
-pub(crate) fn carry_out(world: &mut World) -> Vec<ConnId> {
+pub(crate) fn carry_out(world: &mut World) -> Vec<Waits> {
     let World { keys: KeyRings { rings, open, next }, out, timers, .. } = world;
     let mut ready = Vec::new();
     for (index, ring) in rings.iter_mut().enumerate() {
@@ -99,7 +117,7 @@ pub(crate) fn carry_out(world: &mut World) -> Vec<ConnId> {
                         Settled::All => true,
                         Settled::Key(id) => *key == id,
                     });
-                    ready.extend(those.map(|(conn, _)| conn));
+                    ready.extend(those.map(|(waits, _)| waits));
                 }
             }
         }

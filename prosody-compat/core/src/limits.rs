@@ -264,6 +264,9 @@ pub mod room_passwords {
     pub const MOST_KEYS: usize = 10_000;
 }
 
+/// Requests from inside that wait for the key of their token. 100, of 64 KiB at most: programs ask again.
+pub const PARKED: usize = 100;
+
 /// How often a room's password is tried over HTTP (`modules/muc_password_check.rs`), by a gateway that has a token. Upstream has no limit.
 /// 60 at once: a town that dials in; then one a second.
 pub const PASSCODES: budget::Rate = budget::Rate::per_second(60, 1);

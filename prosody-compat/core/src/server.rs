@@ -67,7 +67,7 @@ impl Server {
     pub(crate) fn with_hosts(config: Config, hosts: Hosts, entropy: Box<dyn Entropy>, now: Instant) -> Self {
         let accounts = Accounts::new(&config);
         let (sessions, kept) = (Sessions::new(&config.limits), Kept::new(&config.limits));
-        let keys = KeyRings::new(&hosts, now);
+        let keys = KeyRings::new(&hosts, &config, now);
         let hosts = Arc::new(hosts);
         let mut server = Self {
             accounts,
@@ -233,9 +233,27 @@ impl Server {
     /// Somebody inside asks over HTTP; answered by [`Output::Reply`].
     pub fn handle_http(&mut self, now: Instant, id: RequestId, request: &HttpRequest) {
         self.world.now = now;
-        let reply = inside::answer(&mut self.muc(), request);
-        self.world.out.push_back(Output::Reply { id, reply });
+        self.asked_inside(id, request);
         self.settle();
+    }
+
+    /// Answers a request from inside, unless it waits for a key.
+    fn asked_inside(&mut self, id: RequestId, request: &HttpRequest) {
+        let reply = match inside::answer(&mut self.muc(), id, request) {
+            Some(reply) => reply,
+            None => match inside::park(&mut self.world, id, request) {
+                Some(reply) => reply,
+                None => return,
+            },
+        };
+        self.world.out.push_back(Output::Reply { id, reply });
+    }
+
+    /// The key is there that a request waited for, or is not to be had.
+    pub(crate) fn heard_again(&mut self, id: RequestId) {
+        if let Some(request) = inside::take(&mut self.world, id) {
+            self.asked_inside(id, &request);
+        }
     }
 
     /// What [`Server::handle_http`] answers; the same as long as the server lives.

@@ -185,6 +185,9 @@ pub enum ConfigError {
     /// No booking system can be asked there.
     #[error("the booking system {0}")]
     Reservations(&'static str),
+    /// No key, or two.
+    #[error("xmpp.programs need either a key_file, or a key_server or keys_url")]
+    ProgramKeys,
     /// Tokens for services that cannot be made.
     #[error("xmpp.short_lived_tokens {0}")]
     ShortLived(&'static str),

@@ -70,8 +70,12 @@ fn asked(parts: &Parts, body: &[u8]) -> HttpRequest {
 
 /// `None`: the server has stopped, or the question was a bug.
 async fn ask(shared: &Shared, request: HttpRequest) -> Option<prosody_core::HttpReply> {
-    // One after the other: an answer may be a walk over all rooms, for which everybody in them waits.
-    let _turn = shared.inside.lock().await;
+    // One after the other: an answer may be a walk over all rooms, for which everybody in them waits. A change is none, and may wait
+    // for a key itself.
+    let _turn = match request.method {
+        HttpMethod::Get => Some(shared.inside.lock().await),
+        HttpMethod::Put | HttpMethod::Post => None,
+    };
     let (reply, answered) = oneshot::channel();
     shared.inputs.send(Input::Http { request, reply }).await.ok()?;
     answered.await.ok()

@@ -19,7 +19,12 @@ pub struct RawPrograms {
     /// Who makes their tokens: `iss`.
     pub issuer: String,
     /// A file with what they are signed with: a public key as PEM, or with an HS algorithm a secret.
-    pub key_file: PathBuf,
+    pub key_file: Option<PathBuf>,
+    /// In place of it: where public keys are, `<address>/<SHA-256 of the key's name>.pem` (upstream's
+    /// `prosody_password_public_key_repo_url`).
+    pub key_server: Option<String>,
+    /// The same: where they are in one document, a JWKS or `{name: PEM}`.
+    pub keys_url: Option<String>,
     /// RS256.
     pub algorithm: Option<String>,
     /// Accepted `aud`, `*` for any. Any.
@@ -32,10 +37,17 @@ pub(crate) fn rules(raw: Vec<RawPrograms>) -> Result<Vec<Arc<TokenRules>>, Confi
 }
 
 fn one(raw: RawPrograms) -> Result<Arc<TokenRules>, ConfigError> {
-    let key = read(&raw.key_file).ok_or(ConfigError::ProgramKey)?;
+    let served = raw.key_server.is_some() || raw.keys_url.is_some();
+    let key = match raw.key_file {
+        Some(file) if !served => Some(read(&file).ok_or(ConfigError::ProgramKey)?),
+        None if served => None,
+        _ => return Err(ConfigError::ProgramKeys),
+    };
     let rules = TokenRules::new(Settings {
         app_id: Some(raw.issuer),
-        app_secret: Some(Sensitive::new(key)),
+        app_secret: key.map(Sensitive::new),
+        key_server: raw.key_server,
+        keys_url: raw.keys_url,
         algorithm: Some(raw.algorithm.unwrap_or_else(|| "RS256".to_owned())),
         audiences: raw.audiences,
         // They are for all rooms, and say which in the request.
@@ -66,7 +78,9 @@ mod tests {
         std::fs::write(&key_file, text).unwrap();
         let raw = RawPrograms {
             issuer: "town".into(),
-            key_file: key_file.clone(),
+            key_file: Some(key_file.clone()),
+            key_server: None,
+            keys_url: None,
             algorithm: algorithm.map(str::to_owned),
             audiences: None,
         };
@@ -94,11 +108,22 @@ mod tests {
         assert!(with(&format!("{at_most}x"), Some("HS256")).is_err());
         let missing = RawPrograms {
             issuer: "town".into(),
-            key_file: "/nonexistent".into(),
+            key_file: Some("/nonexistent".into()),
+            key_server: None,
+            keys_url: None,
             algorithm: None,
             audiences: None,
         };
-        assert_eq!(rules(vec![missing]).unwrap_err(), ConfigError::ProgramKey);
+        assert_eq!(rules(vec![missing.clone()]).unwrap_err(), ConfigError::ProgramKey);
+        let served = Some("https://keys.example".to_owned());
+        let both = RawPrograms { key_server: served.clone(), ..missing.clone() };
+        assert_eq!(rules(vec![both]).unwrap_err(), ConfigError::ProgramKeys);
+        let none = RawPrograms { key_file: None, ..missing.clone() };
+        assert_eq!(rules(vec![none]).unwrap_err(), ConfigError::ProgramKeys);
+        let other = RawPrograms { key_file: None, key_server: Some("keys".into()), ..missing.clone() };
+        assert!(rules(vec![other]).is_err());
+        let server = RawPrograms { key_file: None, key_server: served, ..missing };
+        assert!(rules(vec![server]).unwrap()[0].servers().is_some());
         assert!(rules(Vec::new()).unwrap().is_empty());
     }
 }

@@ -17,7 +17,7 @@ use crate::auth::Mechanism;
 use crate::auth::guesses::Attempt;
 use crate::connection::{Exchange, Framing, Looking, Scram, Stage, User, Waiting};
 use crate::counters::Counter;
-use crate::keys;
+use crate::keys::{self, Waits, Whose};
 use crate::modules::visitors;
 use crate::output::{AccountAnswer, AccountQuestion, ConnId, Output, Proof, QuestionId};
 use crate::server::Server;
@@ -231,7 +231,7 @@ impl Server {
         let (host, peer) = (*host, c.query.peer);
         let key = match token.key_id() {
             None => None,
-            Some(id) => match keys::need(&mut self.world, host, conn, peer, id) {
+            Some(id) => match keys::need(&mut self.world, Whose::Host(host), Waits::Login(conn), peer, id) {
                 Some(Need::Have(key)) => Some(key),
                 Some(Need::Wait) => {
                     self.exchange(conn, Exchange::Key(Box::new(token)));
@@ -247,8 +247,15 @@ impl Server {
     }
 
     /// Keys that these waited for are there, or are not to be had.
-    pub(crate) fn with_keys(&mut self, conns: Vec<ConnId>) {
-        for conn in conns {
+    pub(crate) fn with_keys(&mut self, all: Vec<Waits>) {
+        for waits in all {
+            let conn = match waits {
+                Waits::Login(conn) => conn,
+                Waits::Request(id) => {
+                    self.heard_again(id);
+                    continue;
+                }
+            };
             let Some(c) = self.world.conns.get_mut(&conn) else { continue };
             let Stage::Login { host, exchange, .. } = &mut c.stage else { continue };
             let Some(rules) = self.hosts.users(*host).and_then(|users| users.token.clone()) else { continue };

@@ -18,7 +18,7 @@ use crate::rig::{OPEN, Rig};
 const NOW: u64 = 1_795_390_567;
 
 /// A private and a public key as PEM, made once.
-fn pair() -> &'static (Sensitive<String>, String) {
+pub fn pair() -> &'static (Sensitive<String>, String) {
     static PAIR: OnceLock<(Sensitive<String>, String)> = OnceLock::new();
     PAIR.get_or_init(|| {
         let pem = |label: &str, der: &[u8]| {
@@ -68,7 +68,7 @@ fn begin(rig: &mut Rig, query: SessionQuery) -> (ConnId, String) {
     (conn, said)
 }
 
-fn asked(rig: &mut Rig) -> Vec<(KeyFetchId, Fetch)> {
+pub fn asked(rig: &mut Rig) -> Vec<(KeyFetchId, Fetch)> {
     let those = rig.other.drain(..).filter_map(|o| match o {
         Output::FetchKey { id, fetch } => Some((id, *fetch)),
         _ => None,
@@ -76,7 +76,7 @@ fn asked(rig: &mut Rig) -> Vec<(KeyFetchId, Fetch)> {
     those.collect()
 }
 
-fn answer(rig: &mut Rig, id: KeyFetchId, status: u16, body: impl Into<Vec<u8>>) {
+pub fn answer(rig: &mut Rig, id: KeyFetchId, status: u16, body: impl Into<Vec<u8>>) {
     let answer = Answer::Response { status, cache_control: None, body: body.into() };
     rig.hear_key(id, answer);
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
-use prosody_core::limits::PASSCODES;
+use prosody_core::limits::{PARKED, PASSCODES};
 use prosody_core::token::{Hash, Settings, Signer, TokenRules};
-use prosody_core::{Config, HttpMethod, HttpRequest};
+use prosody_core::{Config, HttpMethod, HttpRequest, Output, RequestId};
 use serde_json::{Map, Value, json};
 
-use crate::inside;
 use crate::rig::{Client, ROOM, Rig, name};
 use crate::tokens;
+use crate::{inside, keys};
 
 const SECRET: &str = "a-secret-of-programs-with-32-bytes";
 const NOW: u64 = 1_795_390_567;
@@ -391,4 +391,58 @@ fn compat_a_program_has_somebody_called_by_the_gateway_with_the_least_to_do() {
         rig.lose(conn);
     }
     rig.end(&[&focus]);
+}
+
+#[test]
+fn compat_a_programs_key_is_asked_for_at_a_server_and_only_its_request_waits() {
+    let (private, public) = keys::pair();
+    let mut rig = Rig::with(|c| {
+        name(c, MODULES);
+        let settings = Settings {
+            app_id: Some("programs".into()),
+            key_server: Some("https://keys.example/system".into()),
+            require_room: false,
+            ..Settings::default()
+        };
+        c.programs = vec![Arc::new(TokenRules::new(settings).unwrap())];
+    });
+    let (focus, clients) = rig.meeting(1);
+    let with = |kid: &str| {
+        let claims = json!({"iss": "programs", "aud": "jitsi", "sub": "*", "exp": NOW + 600});
+        let signer = Signer::rsa(Hash::Sha256, private, kid).unwrap();
+        let token = signer.sign(claims.as_object().unwrap()).unwrap();
+        let authorization = Some(Sensitive::new(format!("Bearer {}", token.reveal())));
+        HttpRequest { authorization, ..end(&format!("?conference={ROOM}")) }
+    };
+    rig.other.clear();
+    let begun = |rig: &mut Rig, id: u64, kid: &str| {
+        rig.http_begins(RequestId(id), &with(kid));
+        keys::asked(rig)
+    };
+    let status = |rig: &Rig, id: u64| {
+        rig.other.iter().find_map(|o| match o {
+            Output::Reply { id: RequestId(i), reply } if *i == id => Some(reply.status),
+            _ => None,
+        })
+    };
+    let first = begun(&mut rig, 101, "k1");
+    assert!(first[0].1.url.starts_with("https://keys.example/system/"), "{first:?}");
+    assert_eq!((status(&rig, 101), rig.server.stats().rooms), (None, 1), "nothing is done before");
+    assert_eq!(rig.http(&end("?conference=x")).0, 401, "others are answered at once");
+    // So many wait, and one more does not.
+    for n in 1..PARKED as u64 {
+        assert!(begun(&mut rig, 101 + n, "k1").is_empty());
+        assert_eq!(status(&rig, 101 + n), None);
+    }
+    rig.http_begins(RequestId(999), &with("k1"));
+    assert_eq!(status(&rig, 999), Some(503));
+    keys::answer(&mut rig, first[0].0, 200, public.as_bytes());
+    assert_eq!((status(&rig, 101), rig.server.stats().rooms), (Some(200), 0));
+    assert_eq!(status(&rig, 102), Some(404), "it is over by then");
+    rig.other.clear();
+    assert_eq!(rig.http(&with("k1")).0, 404, "the key is known");
+    let other = begun(&mut rig, 500, "k2");
+    keys::answer(&mut rig, other[0].0, 404, "");
+    assert_eq!(status(&rig, 500), Some(401), "nobody has it");
+    rig.end(&[&focus, &clients[0]]);
 }

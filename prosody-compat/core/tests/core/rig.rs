@@ -104,6 +104,12 @@ impl Rig {
         self.drain();
     }
 
+    /// A request from inside, which may wait.
+    pub fn http_begins(&mut self, id: RequestId, request: &HttpRequest) {
+        self.server.handle_http(self.now, id, request);
+        self.drain();
+    }
+
     /// What is answered to a request from inside.
     pub fn http(&mut self, request: &HttpRequest) -> (u16, String) {
         self.server.handle_http(self.now, RequestId(7), request);
