@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_rule_without_the_module_that_keeps_it_is_found() {
-        let of = |text: &str, modules: &[&str]| unkept(&policy(text), |m| modules.contains(&m)).map(|u| u.option);
+        let of =
+            |text: &str, modules: &[&str]| unkept(&policy(text), |m| modules.contains(&m)).map(|u| u.option);
         assert_eq!(of("max_participants = 3", &[]), Some("max_participants"));
         assert_eq!(of("max_participants = 3", &["muc_max_occupants"]), None);
         assert_eq!(of("admitted = [\"auth.example\"]", &["muc_hide_all"]), Some("admitted"));

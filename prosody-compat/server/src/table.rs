@@ -569,7 +569,8 @@ module = "polls"
             &SMALL.replace("login = \"anonymous\"", &format!("login = \"anonymous\"\n{}", rules(secret))),
         );
         assert!(unused.unwrap_err().to_string().contains("does not log in with tokens"));
-        let open = SMALL.replace("modules = [\"muc_allowners\"", "modules = [\"muc_allowners\", \"token_verification\"");
+        let open = SMALL
+            .replace("modules = [\"muc_allowners\"", "modules = [\"muc_allowners\", \"token_verification\"");
         assert!(read(&open).unwrap_err().to_string().contains("verify tokens"));
         assert!(
             !format!(

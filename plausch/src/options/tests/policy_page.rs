@@ -52,7 +52,8 @@ fn each_of_the_ten_towns_starts_as_it_stands_and_means_what_is_said() {
         let table = hosts(&example);
         let (rooms, modules) = meetings(&table);
         let login = format!("{:?}", table.users[0].login);
-        let guests = table.users.iter().skip(1).any(|h| h.public && matches!(h.login, prosody_core::Login::Anonymous));
+        let guests =
+            table.users.iter().skip(1).any(|h| h.public && matches!(h.login, prosody_core::Login::Anonymous));
         let policy = &rooms.policy;
         let of = |tenant: &str| -> &Policy { &rooms.tenants[tenant] };
         match number {

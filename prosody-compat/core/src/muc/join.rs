@@ -4,9 +4,9 @@
 use bytes::Bytes;
 use jitsi_xmpp::{BareJid, Condition, Element, StanzaError, ns};
 
-use super::{audience, breakout};
 use super::presence::{self, Change};
 use super::turn::{Muc, Turn};
+use super::{audience, breakout};
 use crate::counters::Counter;
 use crate::identity::HostId;
 use crate::limits::pace;
