@@ -116,9 +116,10 @@ pub(super) fn modules(e: &Effective) -> Result<Vec<String>, StartError> {
 pub(super) fn muc_modules(e: &Effective) -> Result<Vec<String>, StartError> {
     let key = "rooms.modules";
     let named = named(e, key, "XMPP_MUC_MODULES", prosody_server::config::MUC_MODULES)?;
-    if named.iter().any(|m| m == prosody_server::config::WAIT_FOR_HOST) {
-        let why =
-            "names `muc_wait_for_host`: hosts have tokens; with accounts guests wait anyway, by login.guests";
+    let tokens = e.is_on("login.required") && e.text("login.type") == "jwt";
+    if !tokens && named.iter().any(|m| m == prosody_server::config::WAIT_FOR_HOST) {
+        let why = "names `muc_wait_for_host`: hosts have tokens, by login.type `jwt`; with accounts guests wait \
+                   anyway, by login.guests";
         return Err(e.bad(key, why));
     }
     Ok(named)

@@ -23,7 +23,8 @@ pub(crate) fn unkept(policy: &RawPolicy, named: impl Fn(&str) -> bool) -> Option
 
 /// Every option that a module keeps: whether something is written that is not as without it, its name, and the modules. Those that only
 /// let somebody past a rule are not among them.
-fn rules(p: &RawPolicy) -> [(bool, &'static str, &'static [&'static str]); 9] {
+fn rules(p: &RawPolicy) -> [(bool, &'static str, &'static [&'static str]); 12] {
+    const MINUTES: &[&str] = &["time_restricted", "per_room_time_restricted"];
     let on = |switch: Option<bool>| switch == Some(true);
     let usual = prosody_core::Policy::default().default_permissions;
     let permissions = p.default_permissions.as_ref().is_some_and(|list| *list != usual);
@@ -32,6 +33,9 @@ fn rules(p: &RawPolicy) -> [(bool, &'static str, &'static [&'static str]); 9] {
         (on(p.all_owners), "all_owners", &["muc_allowners"]),
         (on(p.strict_nicks), "strict_nicks", &["muc_resource_validate"]),
         (p.max_participants.is_some(), "max_participants", &["muc_max_occupants"]),
+        (p.max_participants_of_rooms.is_some(), "max_participants_of_rooms", &["muc_max_occupants"]),
+        (p.max_minutes.is_some(), "max_minutes", MINUTES),
+        (p.max_minutes_of_rooms.is_some(), "max_minutes_of_rooms", MINUTES),
         (admitted, "admitted", &["muc_filter_access"]),
         (on(p.hide_names), "hide_names", &["muc_displayname"]),
         (permissions, "default_permissions", &["muc_meeting_id", "jitsi_permissions"]),

@@ -58,6 +58,20 @@ pub(super) const ROWS: &[Setting] = &[
         "With `muc_wait_for_host`: whoever has logged in opens a meeting and does not own it by that.",
     ),
     switch(
+        "rooms.reservations",
+        "",
+        &["PROSODY_RESERVATION_ENABLED"],
+        "false",
+        "Meetings have to be allowed by a booking system.",
+    ),
+    text(
+        "rooms.reservations_url",
+        "",
+        &["PROSODY_RESERVATION_REST_BASE_URL"],
+        "",
+        "Where it is asked: `https://host/path`, or http.",
+    ),
+    switch(
         "visitors.enabled",
         "",
         &["ENABLE_VISITORS"],
@@ -91,20 +105,6 @@ pub(super) const ROWS: &[Setting] = &[
         &["PLAUSCH_VISITORS_COME_IN"],
         "true",
         "Who watches and raises a hand comes in, and everybody may come by the door; otherwise a moderator says who.",
-    ),
-    switch(
-        "rooms.reservations",
-        "",
-        &["PROSODY_RESERVATION_ENABLED"],
-        "false",
-        "Meetings have to be allowed by a booking system.",
-    ),
-    text(
-        "rooms.reservations_url",
-        "",
-        &["PROSODY_RESERVATION_REST_BASE_URL"],
-        "",
-        "Where it is asked: `https://host/path`, or http.",
     ),
     of(
         Kind::Secret,

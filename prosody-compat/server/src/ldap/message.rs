@@ -82,7 +82,8 @@ pub(super) fn read(bytes: &[u8], id: u32) -> Result<Said<'_>, NotBer> {
     }
 }
 
-const SEQUENCE: u8 = 0x30;
+/// Of a message.
+pub(super) const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const OCTETS: u8 = 0x04;
 const ENUMERATED: u8 = 0x0a;

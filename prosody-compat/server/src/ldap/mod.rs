@@ -294,6 +294,10 @@ impl Line {
         self.read.drain(..self.taken);
         self.taken = 0;
         let len = loop {
+            // Nothing else begins so, and a length that is none would be waited for.
+            if self.read.first().is_some_and(|tag| *tag != message::SEQUENCE) {
+                return Err(NotBer.into());
+            }
             let whole = ber::whole(&self.read)?;
             if whole.is_some_and(|len| len > limits::DIRECTORY_BYTES) || self.heard > limits::DIRECTORY_BYTES
             {
