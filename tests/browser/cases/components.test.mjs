@@ -103,6 +103,28 @@ for (const [name, client] of Object.entries(clients)) {
       await closeAll([a, b, c]);
     });
 
+    // The test-call page knows meetings alone.
+    if (client.old) test('breakout rooms: opened, gone to with sound and picture, come back from, closed', async () => {
+      const r = room('parts');
+      const [a, b, c] = [await open(r, { name: 'Anna' }), await open(r, { name: 'Ben' }), await open(r, { name: 'Cem' })];
+      await a.until('moderator', () => window.client.role() === 'moderator');
+      const part = (p, of) => until(`${p.id} to see ${of}`, async () => Object.values(await p.get('parts')).find((x) => x.name === of));
+      await a.call('openPart', 'Gruppe 1');
+      const { jid } = await part(c, 'Gruppe 1');
+      await a.call('send', b.id, jid);
+      await b.until('being there', () => window.client.state === 'joined' && window.client.conference.getBreakoutRooms().isBreakoutRoom(), null, 20000);
+      await a.call('goTo', jid);
+      await everybodySeesEverybody([a, b]);
+      assert.deepEqual(Object.keys(await c.get('members')), [], 'who stayed is alone');
+      await until('to see who is where', async () => Object.keys((await part(c, 'Gruppe 1')).participants ?? {}).length === 2);
+      for (const p of [a, b]) await p.call('goTo', `${r}@muc.meet.jitsi`);
+      await everybodySeesEverybody([a, b, c]);
+      await a.until('moderator again', () => window.client.role() === 'moderator');
+      await a.call('closePart', jid);
+      await until('the part to be gone', async () => !Object.values(await c.get('parts')).some((x) => x.jid === jid));
+      await closeAll([a, b, c]);
+    });
+
     test('a moderator ends the meeting for all', async () => {
       const r = room('over');
       const [a, b] = [await open(r), await open(r)];

@@ -1,5 +1,5 @@
 // A participant made of a Jitsi client library, old or new, with the same few verbs for the test as the test-call page.
-window.client = { id: null, state: 'new', events: [], failures: [], roles: {}, dominant: null, channelOpen: false, p2p: false, messages: [], members: {}, asked: null, refused: null, lobby: {} };
+window.client = { id: null, state: 'new', events: [], failures: [], roles: {}, dominant: null, channelOpen: false, p2p: false, messages: [], members: {}, asked: null, refused: null, lobby: {}, parts: {} };
 const attach = (track) => {
   if (track.isLocal()) return;
   const el = document.createElement(track.getType());
@@ -19,7 +19,6 @@ const attach = (track) => {
 
 client.join = async (room, options = {}) => {
   const J = window.JitsiMeetJS;
-  const E = J.events.conference;
   J.setLogLevel?.(options.debug ? J.logLevels.DEBUG : J.logLevels.ERROR);
   J.init({ disableThirdPartyRequests: true });
   client.options = options;
@@ -43,8 +42,16 @@ client.join = async (room, options = {}) => {
     client.connection.connect({ name: room });
   });
   client.connectedAt = performance.now();
+  client.settings = settings;
+  return client.enterRoom(room);
+};
+// `domain`: of other rooms than meetings, such as parts of them.
+client.enterRoom = async (room, domain) => {
+  const J = window.JitsiMeetJS;
+  const E = J.events.conference;
+  const { options, settings } = client;
   const conf = client.conference = client.connection.initJitsiConference(room, {
-    ...settings, openBridgeChannel: options.channel === 'websocket' ? 'websocket' : 'datachannel', p2p: { enabled: !!options.p2p, stunServers: [], backToP2PDelay: 1 },
+    ...settings, customDomain: domain, openBridgeChannel: options.channel === 'websocket' ? 'websocket' : 'datachannel', p2p: { enabled: !!options.p2p, stunServers: [], backToP2PDelay: 1 },
     videoQuality: options.videoQuality,
     // The old library still reads its options here.
     testing: { enableFirefoxSimulcast: true },
@@ -62,6 +69,8 @@ client.join = async (room, options = {}) => {
   conf.on(E.MESSAGE_RECEIVED, (id, text) => client.messages.push({ from: id, text }));
   conf.on(E.LOBBY_USER_JOINED, (id, name) => { client.lobby[id] = name; });
   conf.on(E.LOBBY_USER_LEFT, (id) => { delete client.lobby[id]; });
+  conf.on(E.BREAKOUT_ROOMS_UPDATED, (update) => { client.parts = update.rooms ?? update; });
+  conf.on(E.BREAKOUT_ROOMS_MOVE_TO_ROOM, (jid) => client.goTo(jid).catch((e) => client.failures.push(['breakout', String(e)])));
   conf.on(E.KICKED, () => { client.state = 'kicked'; });
   conf.on(E.CONFERENCE_LEFT, () => { if (client.state === 'joined') client.state = 'left'; });
   conf.on(E.CONFERENCE_FAILED, (...a) => client.atTheDoor(...a));
@@ -114,6 +123,19 @@ client.setLobby = (on) => (on ? client.conference.enableLobby() : client.confere
 client.knocking = () => Object.entries(client.lobby).map(([id, name]) => ({ id, name }));
 client.admit = (id) => client.conference.lobbyApproveAccess(id);
 client.deny = (id) => client.conference.lobbyDenyAccess(id);
+// Parts of a meeting: open one, send somebody there, go there.
+client.openPart = (name) => client.conference.getBreakoutRooms().createBreakoutRoom(name);
+client.closePart = (jid) => client.conference.getBreakoutRooms().removeBreakoutRoom(jid);
+client.send = (id, jid) => client.conference.getBreakoutRooms().sendParticipantToRoom(`${client.conference.room.roomjid}/${id}`, jid);
+client.goTo = async (jid) => {
+  const { room } = client.conference;
+  // Today's clients say that this is no goodbye; the library of 2021 did not know yet.
+  client.connection.xmpp.connection.send(new DOMParser().parseFromString(`<presence xmlns="jabber:client" type="unavailable" to="${room.myroomjid}"><status>switch_room</status></presence>`, 'text/xml').documentElement);
+  client.state = 'moving';
+  await client.conference.leave();
+  client.members = {};
+  return client.enterRoom(...jid.split('@'));
+};
 // What an app's layout would ask for: everybody's video at the given height.
 client.select = (height = 360) => {
   try {
