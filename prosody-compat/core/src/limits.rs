@@ -180,7 +180,7 @@ impl Default for Limits {
 }
 
 /// How long recorders and transcribers stay alone. 20 s, as upstream: somebody may only have reloaded the page.
-pub(crate) const SERVICES_ALONE: Duration = Duration::from_secs(20);
+pub const SERVICES_ALONE: Duration = Duration::from_secs(20);
 
 /// How often passwords are tried (`auth/guesses.rs`). Upstream has no limit. What is beyond these waits; what succeeds
 /// costs nothing. Worst-case memory: 200 bytes for each of three times [`guesses::MOST_KEYS`], 6 MB.
@@ -376,9 +376,6 @@ pub mod breakouts {
 
     /// Bytes of a room's name. 256: it is a button's text.
     pub const NAME_BYTES: usize = 256;
-
-    /// What a room takes beyond its name.
-    pub(crate) const PLACE_BYTES: usize = 200;
 
     /// Time in which changes are collected until everybody is told who is where. 0.3 s, as upstream.
     pub const SHORTEST: Duration = Duration::from_millis(300);

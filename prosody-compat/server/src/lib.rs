@@ -85,12 +85,12 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
     core.offer_tls = acceptor.is_some();
     core.more_accounts = accounts.is_some();
     let (shared, inputs) = Shared::new(&core.limits, shutdown);
-    let mut looks = Looks::default();
-    looks.files = accounts.map(|store| {
+    let files = accounts.map(|store| {
         let (files, asked) = accounts::queue();
         tokio::spawn(accounts::look(store, asked, shared.inputs.clone()));
         files
     });
+    let mut looks = Looks { files, ..Looks::default() };
     for (domain, directory) in directories {
         if directory.is_plain() {
             tracing::warn!(

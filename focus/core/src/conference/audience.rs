@@ -188,12 +188,12 @@ impl Conference {
     }
 
     fn tell_component(&self, turn: &mut Turn<'_>, what: &'static str) {
-        let (Some(component), Some(visitors)) = (turn.visitors.clone(), &turn.config.visitors) else {
+        let (Some(component), Some(visitors)) = (turn.visitors, &turn.config.visitors) else {
             return;
         };
         let vnode = Element::inherit(what).with_attr("vnode", visitors.vnode.as_str());
         let payload = Element::new("visitors", ns::VISITORS).with_attr("room", self.room.as_str());
-        turn.tell("get", &component, payload.with_child(vnode));
+        turn.tell("get", component, payload.with_child(vnode));
     }
 
     /// Nobody watches any more.

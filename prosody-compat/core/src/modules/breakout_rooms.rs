@@ -76,9 +76,13 @@ fn left(room: &mut Room, world: &mut World, gone: &Occupant) {
 /// Everybody will be told who is where: soon, and once for all that happens until then.
 pub(crate) fn changed(world: &mut World, meeting: &BareJid) {
     let people = world.breakouts.of(meeting).map_or(0, |parts| parts.people);
+    world.timers.set_by(world.now + collected(people), Timer::Room(meeting.clone(), NAME));
+}
+
+/// How long changes are collected where so many people are.
+fn collected(people: usize) -> Duration {
     let each = breakouts::PER_PERSON.saturating_mul(u32::try_from(people).unwrap_or(u32::MAX));
-    let at = world.now + each.clamp(breakouts::SHORTEST, LONGEST);
-    world.timers.set_by(at, Timer::Room(meeting.clone(), NAME));
+    each.clamp(breakouts::SHORTEST, LONGEST)
 }
 
 /// compat: the focus takes a room for a breakout room by these (test: compat_a_breakout_room_says_whose_it_is).
@@ -99,3 +103,18 @@ fn disco(room: &Room, form: &mut Element) {
 
 /// However many there are.
 const LONGEST: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_people_the_longer_changes_are_collected() {
+        assert_eq!(collected(0), breakouts::SHORTEST);
+        let few =
+            usize::try_from(breakouts::SHORTEST.as_millis() / breakouts::PER_PERSON.as_millis()).unwrap();
+        assert_eq!(collected(few), breakouts::SHORTEST);
+        assert_eq!(collected(few + 1), breakouts::SHORTEST + breakouts::PER_PERSON);
+        assert_eq!(collected(usize::MAX), LONGEST);
+    }
+}

@@ -1,4 +1,4 @@
-//! Upstream's `muc_wait_for_host` (xmpp-server §4.23): guests wait in a lobby until a host comes: somebody who has logged in, or has a
+//! Upstream's `muc_wait_for_host` (xmpp-server §4.6): guests wait in a lobby until a host comes: somebody who has logged in, or has a
 //! token. Then they come in by themselves.
 
 use super::{allowners, lobby};

@@ -86,7 +86,7 @@ fn part(muc: &mut Muc<'_>, sender: &Sender, name: &str) -> Result<Part, StanzaEr
     if name.len() > breakouts::NAME_BYTES {
         return Err(StanzaError::new(Condition::PolicyViolation).with_type(ErrorType::Modify));
     }
-    let share = muc.world.keeps(sender, breakouts::PLACE_BYTES + name.len())?;
+    let share = muc.world.keeps(sender, PLACE_BYTES + name.len())?;
     Ok(Part { name: name.into(), _share: share })
 }
 
@@ -347,4 +347,7 @@ fn participants(muc: &Muc<'_>, room: &Room, names: bool) -> Map<String, Value> {
 }
 
 /// What clients call the request to go into another room, and being asked to.
+/// What a room takes beyond its name.
+const PLACE_BYTES: usize = 200;
+
 const MOVE: &str = "features/breakout-rooms/move-to-room";

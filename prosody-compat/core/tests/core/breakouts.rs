@@ -40,7 +40,7 @@ fn list(frames: &[String]) -> Option<Value> {
         assert_eq!((e.attr("from"), e.attr("type"), e.attr("id")), (Some(DOMAIN), None, None));
         serde_json::from_str(&e.child("json-message", ns::JITMEET).unwrap().text()).unwrap()
     };
-    all.map(json).last()
+    all.map(json).next_back()
 }
 
 fn refused(frames: &[String], condition: &str) -> bool {

@@ -98,8 +98,9 @@ fn settings(url: &str) -> DirectorySettings {
 }
 
 async fn knows(directory: &Directory, user: &str, password: &str) -> Result<bool, String> {
-    let known = directory.knows(Who { user, domain: "town.example" }, password).await;
-    known.map_err(|e| e.to_string())
+    let known = directory.knows(Who { user, domain: "town.example" }, password);
+    let known = time::timeout(std::time::Duration::from_secs(2), known).await;
+    known.unwrap_or(Err(NoAnswer::Late)).map_err(|e| e.to_string())
 }
 
 #[tokio::test]
@@ -141,13 +142,57 @@ async fn a_lying_directory_lets_nobody_in_and_fills_no_memory() {
         |id: u32, tag: u8, _: &[u8]| {
             if tag == 0x60 { result(id, 0x61, 0) } else { entry(id, &"x".repeat(40_000)).repeat(4) }
         },
-        |id: u32, tag: u8, _: &[u8]| if tag == 0x60 { result(id, 0x61, 0) } else { result(id, 0x61, 0) },
+        |id: u32, _: u8, _: &[u8]| result(id, 0x61, 0),
     ] as [Answers; 5]
     {
         let (url, _) = serve(lies);
         let directory = Directory::new(settings(&url)).unwrap();
         assert_ne!(knows(&directory, "anna", "geheim").await, Ok(true));
     }
+}
+
+/// Answers that are as long as they may be all together, and one byte longer.
+#[tokio::test]
+async fn answers_at_the_limit_are_read_and_longer_ones_are_not() {
+    for (more, known) in [(0, Ok(true)), (1, Err(()))] {
+        let (url, _) = match more {
+            0 => serve(|id, tag, inner| filled(id, tag, inner, 0)),
+            _ => serve(|id, tag, inner| filled(id, tag, inner, 1)),
+        };
+        let directory = Directory::new(DirectorySettings { bind: None, ..settings(&url) }).unwrap();
+        assert_eq!(knows(&directory, "anna", "geheim").await.map_err(drop), known, "{more}");
+    }
+}
+
+/// The town, whose answers to a search and a bind are as long as they may be, and `more` bytes.
+fn filled(id: u32, tag: u8, inner: &[u8], more: usize) -> Vec<u8> {
+    if tag != 0x63 {
+        return town(id, tag, inner);
+    }
+    let of = |padding: usize| {
+        say(id, 0x64, |e| {
+            e.bytes(4, b"uid=anna,dc=town").inner(0x30, |a| {
+                a.bytes(4, &vec![b'x'; padding]);
+            });
+        })
+    };
+    let rest = 2 * result(id, 0x65, 0).len();
+    // What is around the padding has the same size for all that are this long.
+    let around = of(limits::DIRECTORY_BYTES - 1_000).len() - (limits::DIRECTORY_BYTES - 1_000);
+    let entry = of(limits::DIRECTORY_BYTES - rest - around + more);
+    assert_eq!(entry.len() + rest, limits::DIRECTORY_BYTES + more);
+    [entry, result(id, 0x65, 0)].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_agree_on_tls_is_waited_for_so_long_and_no_longer() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ldaps://{}", listener.local_addr().unwrap());
+    let directory = Directory::new(DirectorySettings { check_peer: false, ..settings(&url) }).unwrap();
+    let start = time::Instant::now();
+    let known = directory.knows(Who { user: "anna", domain: "" }, "geheim").await;
+    assert!(matches!(known, Err(NoAnswer::Late)));
+    assert_eq!(start.elapsed(), limits::DIRECTORY_CONNECT);
 }
 
 #[tokio::test]
