@@ -299,7 +299,8 @@ fn a_variable_that_keeps_people_out_and_was_no_text_left_the_server_open() {
     let no_text = std::ffi::OsStr::from_bytes(b"\xff");
     for (name, words) in [
         ("ENABLE_AUTH", &["ENABLE_AUTH", "login.required"][..]),
-        ("XMPP_MUC_MODULES", &["XMPP_MUC_MODULES", "PLAUSCH_ACCEPT"]),
+        ("XMPP_MUC_MODULES", &["XMPP_MUC_MODULES", "rooms.modules"]),
+        ("XMPP_CONFIGURATION", &["XMPP_CONFIGURATION", "PLAUSCH_ACCEPT"]),
         ("DISABLE_POLLS", &["DISABLE_POLLS"]),
         ("MAX_PARTICIPANTS", &["MAX_PARTICIPANTS"]),
     ] {

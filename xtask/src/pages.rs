@@ -80,6 +80,11 @@ mod tests {
     const NOT_TYPED: &[(&str, &str)] = &[
         ("cargo run --release", "an optimised build; the program it starts is every test's"),
         ("rustup target add ", "fetches a toolchain"),
+        ("JICOFO_AUTH_PASSWORD=focussecret ", "a start for a suite that is not ours; a test reads its hosts"),
+        (
+            "cargo build --features plausch/test-observer",
+            "a build with the feature that the observer's tests are built with",
+        ),
         ("cargo install ", "fetches a program"),
         ("cargo +nightly ", "needs another compiler, and takes minutes"),
         ("cargo deny check advisories", "fetches a database"),
@@ -91,14 +96,19 @@ mod tests {
             "needs the container it is typed in; its words are read by a test",
         ),
         ("docker save ", "needs another machine"),
-        ("ENABLE_AUTH=1", "a line of an .env"),
-        ("ENABLE_GUESTS=1", "a line of an .env"),
+        ("ONLY=owner SHOW=1 cargo test ", "shows one script of a test that runs whole"),
         ("qemu-aarch64-static ", "needs an emulator"),
         ("go mod ", "fetches a program"),
         ("sed -n ", "with the former"),
         ("PATH=$PWD/bin:", "with the former"),
         ("prosodyctl register ", "upstream's; the accounts are typed where Prosody is installed"),
     ];
+
+    /// Whether it is no command, but a line of an `.env`: what those mean is other tests'.
+    fn is_of_env(line: &str) -> bool {
+        let of_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        line.split_once('=').is_some_and(|(name, value)| name.chars().all(of_name) && !value.contains(' '))
+    }
 
     /// A new command on a page belongs to a test, or has its reason here.
     #[test]
@@ -122,6 +132,9 @@ mod tests {
             let all = below(&format!("# all{}", format!("\n{text}").replace("\n#", "\n##")), "# all", "sh");
             for line in all {
                 let place = page.display();
+                if is_of_env(&line) {
+                    continue;
+                }
                 // A variable before the command.
                 let bare = match line.split_once("cargo xtask ") {
                     Some((before, _)) if before.ends_with(' ') => &line[before.len()..],

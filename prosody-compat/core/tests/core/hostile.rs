@@ -104,6 +104,7 @@ proptest! {
             rig.join(&mallory);
         }
         let before_bind = rig.open(prosody_core::Transport::WebSocket, Default::default());
+        rig.foreign = false;
         for f in &frames {
             rig.raw(mallory.conn, f);
             rig.raw(before_bind, f);
