@@ -30,10 +30,12 @@ fn check(room: &mut Room, world: &mut World, sender: &Sender, e: &mut Element) -
     let Some(jibri) = e.child("jibri", ns::JIBRI).filter(|_| !sender.identity.admin) else {
         return Ok(Relay::Pass);
     };
-    if !matches!(jibri.attr("action"), Some("start" | "stop")) {
+    // compat: whoever reads them takes capitals, too (test: compat_capitals_begin_no_recording_past_the_rules).
+    let says = |name, word: &str| jibri.attr(name).is_some_and(|said| said.eq_ignore_ascii_case(word));
+    if !says("action", "start") && !says("action", "stop") {
         return Ok(Relay::Pass);
     }
-    let feature = if jibri.attr("recording_mode") == Some("file") { "recording" } else { "livestreaming" };
+    let feature = if says("recording_mode", "file") { "recording" } else { "livestreaming" };
     if !world.may(sender.id, feature, room.is_moderator(sender.id)) {
         return Err(StanzaError::new(Condition::Forbidden));
     }

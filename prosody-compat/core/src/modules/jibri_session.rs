@@ -31,7 +31,10 @@ struct Asked(HashMap<BareJid, String>);
 
 fn note(room: &mut Room, world: &mut World, sender: &Sender, e: &mut Element) -> Result<Relay, StanzaError> {
     let jibri = e.children_mut().find(|c| c.is("jibri", ns::JIBRI));
-    let Some(jibri) = jibri.filter(|j| j.attr("action") == Some("start")) else { return Ok(Relay::Pass) };
+    let Some(jibri) = jibri.filter(|j| j.attr("action").is_some_and(|a| a.eq_ignore_ascii_case("start")))
+    else {
+        return Ok(Relay::Pass);
+    };
     let said = if sender.identity.admin {
         let meeting = jibri.attr("room").and_then(|r| r.parse::<Jid>().ok());
         let meeting = meeting.and_then(|jid| tenants::stored(&world.config, jid).ok());

@@ -67,6 +67,20 @@ fn phone() -> String {
     dial("+4930", Some(ROOM))
 }
 
+/// `START` was passed on.
+#[test]
+fn compat_capitals_begin_no_recording_past_the_rules() {
+    let mut rig = open(|_| {});
+    let focus = tokens::meeting(&mut rig);
+    let anna = come(&mut rig, with_features(&json!({"recording": false, "livestreaming": true})));
+    for (action, mode) in [("START", "file"), ("Stop", "FILE"), ("start", "File")] {
+        let refused = to_focus(&mut rig, &focus, &anna, &jibri(action, mode)).unwrap_err();
+        assert!(refused.contains(FORBIDDEN), "{action} {mode}: {refused}");
+    }
+    assert!(to_focus(&mut rig, &focus, &anna, &jibri("START", "stream")).is_ok());
+    rig.end(&[&focus, &anna]);
+}
+
 #[test]
 fn compat_recordings_and_streams_are_theirs_who_may() {
     let mut rig = open(|_| {});
