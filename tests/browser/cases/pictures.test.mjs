@@ -170,6 +170,11 @@ describe('the test-call page looks as it did', () => {
 
     await wire.cut();
     for (const page of pages) await page.waitForFunction(() => window.plausch.connection === 'reconnecting');
+    // Of those who are there already the server tells in any order.
+    await pages[1].evaluate(() => {
+      const others = [...document.querySelectorAll('#stage .tile:not(.own)')].sort((a, b) => a.innerText.localeCompare(b.innerText));
+      document.getElementById('stage').prepend(...others);
+    });
     await each('reconnecting', ...pages);
     wire.mend();
     for (const page of pages) await page.waitForFunction(() => window.plausch.connection === 'online', null, { timeout: 20000 });
