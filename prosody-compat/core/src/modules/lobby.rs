@@ -259,21 +259,10 @@ const DENIED: &str = "LOBBY-ACCESS-DENIED";
 /// A suite opens or closes the lobby, as a booking would; where it is.
 #[cfg(feature = "test-observer")]
 pub(crate) fn observed(room: &mut Room, world: &mut World, on: bool) -> Option<BareJid> {
-    room.config.members_only = on;
-    if !on {
-        let next = Some(room.shown().to_owned());
-        close(room, world, next);
-    } else if room.lobby.is_none() {
-        let most = world.config.limits.max_affiliations;
-        let strangers = room.occupants().map(|o| o.bare.clone());
-        let strangers = strangers.filter(|b| room.affiliation(&world.config, b) == Affiliation::None);
-        for bare in strangers.collect::<Vec<_>>() {
-            room.affiliate(&bare, Affiliation::Member, most);
-        }
-        room.lobby = Some(Box::new(Lobby { jid: address(room, world)?, reason: None, nameless: false }));
-        world.lobbies.insert(room.jid.clone());
-        world.effects.push_back(Effect::OpenLobby { room: room.jid.clone() });
+    if on {
+        begin(room, world, None);
+    } else {
+        end(room, world, CLOSED);
     }
-    note(room, world, on);
     room.lobby.as_ref().map(|l| l.jid.clone())
 }
