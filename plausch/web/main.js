@@ -217,7 +217,7 @@ navigator.mediaDevices?.addEventListener?.('devicechange', showDevices);
 $('test-sound').addEventListener('click', () => playTones(stage.speaker));
 
 for (const button of document.querySelectorAll('.language')) {
-  button.addEventListener('click', () => { choose([other()]); translate(); $('lobby-note').textContent = said(); stage.clear(); draw(); if (media) preview(media); panels.report(); });
+  button.addEventListener('click', () => { choose([other()]); translate(); $('lobby-note').textContent = said(); draw(); if (media) preview(media); panels.report(); });
 }
 addEventListener('pagehide', () => { if (meeting.state === 'joined') meeting.leave(); });
 

@@ -104,12 +104,19 @@ export class Stage {
     tile.off.hidden = !(p.audioMuted && p.kind === 'camera');
     tile.off.lastChild.textContent = t('mutedLabel');
     tile.role.textContent = p.role === 'moderator' && p.kind === 'camera' ? t('moderator') : '';
-    if (tile.more) tile.more.hidden = this.meeting.role() !== 'moderator';
+    if (!tile.more) return;
+    tile.more.hidden = this.meeting.role() !== 'moderator';
+    tile.more.firstChild.ariaLabel = t('moderator');
+    for (const button of tile.more.querySelectorAll('button')) button.textContent = t(button.dataset.text);
   }
 
   #menu(id, root) {
-    const act = (key, action) => make('button', { type: 'button', textContent: t(key), onclick: () => { menu.open = false; action().catch(() => {}); } });
-    const menu = make('details', { className: 'more' }, make('summary', { textContent: '⋯', ariaLabel: t('moderator') }), make('div', {},
+    const act = (key, action) => {
+      const button = make('button', { type: 'button', onclick: () => { menu.open = false; action().catch(() => {}); } });
+      button.dataset.text = key;
+      return button;
+    };
+    const menu = make('details', { className: 'more' }, make('summary', { textContent: '⋯' }), make('div', {},
       act('muteThem', () => this.meeting.muteOther(id, 'audio')), act('grant', () => this.meeting.grant(id)), act('kick', () => this.onkick(id))));
     menu.addEventListener('toggle', () => place(menu));
     root.append(menu);
