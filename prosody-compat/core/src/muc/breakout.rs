@@ -218,14 +218,7 @@ pub(super) fn refuses(muc: &mut Muc<'_>, room: &BareJid, attempt: &Attempt) -> b
 pub(super) fn make(muc: &Muc<'_>, jid: &BareJid) -> Option<Room> {
     let meeting = muc.rooms.get(muc.world.breakouts.meeting_of(jid)?)?;
     let config = &muc.world.config;
-    // What holds in a meeting holds in its parts.
-    Some(Room::breakout_of(
-        config,
-        meeting,
-        jid.clone(),
-        muc.hosts.of(config, jid.domain())?,
-        meeting.policy.clone(),
-    ))
+    Some(Room::breakout_of(config, meeting, jid.clone(), muc.hosts.of(config, jid.domain())?))
 }
 
 /// It is there: it has the name that it was given.

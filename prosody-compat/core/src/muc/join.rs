@@ -32,7 +32,8 @@ pub(super) fn presence(
 ) {
     let Some(x) = e.child("x", ns::MUC) else {
         let error = StanzaError::new(Condition::ItemNotFound);
-        let (error, by) = match muc.rooms.get(room_jid) {
+        let pretended = muc.pretended(sender, host, room_jid);
+        let (error, by) = match muc.rooms.get(room_jid).or(pretended.as_ref()) {
             Some(room) => (error.with_text(NOT_IN), room.shown()),
             None => (error, room_jid.domain()),
         };

@@ -5,6 +5,7 @@ use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError, ns};
 use super::turn::{Muc, Turn};
 use super::{audience, invite};
 use crate::counters::Counter;
+use crate::identity::HostId;
 use crate::kept::Kept;
 use crate::module::Relay;
 use crate::outbox::Outgoing;
@@ -13,21 +14,36 @@ use crate::room::{Room, Subject};
 use crate::stanza::not_in;
 use crate::world::{Sender, World};
 
-pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nick: Option<&str>, e: Element) {
-    let Some(mut t) = muc.turn(room_jid) else {
+pub(super) fn handle(
+    muc: &mut Muc<'_>,
+    sender: &Sender,
+    host: HostId,
+    room_jid: &BareJid,
+    nick: Option<&str>,
+    e: Element,
+) {
+    if let Some(mut t) = muc.turn(room_jid) {
+        to_room(&mut t, sender, nick, &e);
+    } else if let Some(mut room) = muc.pretended(sender, host, room_jid) {
+        if let Some(mut t) = muc.turn_of(&mut room) {
+            to_room(&mut t, sender, nick, &e);
+        }
+    } else {
         muc.world.refuse(sender, &e, &StanzaError::new(Condition::ItemNotFound), Some(room_jid.domain()));
-        return;
-    };
+    }
+}
+
+fn to_room(t: &mut Turn<'_>, sender: &Sender, nick: Option<&str>, e: &Element) {
     let outcome = match (nick, e.attr("type")) {
         (_, Some("error")) => Ok(()),
-        (Some(nick), _) => private(&mut t, sender, nick, e.clone()),
-        (None, Some("groupchat")) => group(&mut t, sender, e.clone()),
-        (None, None | Some("normal")) if invite::is_one(&e) => invite::handle(&mut t, sender, &e),
+        (Some(nick), _) => private(t, sender, nick, e.clone()),
+        (None, Some("groupchat")) => group(t, sender, e.clone()),
+        (None, None | Some("normal")) if invite::is_one(e) => invite::handle(t, sender, e),
         // Voice requests: not offered.
         (None, _) => Err(StanzaError::new(Condition::ServiceUnavailable)),
     };
     if let Err(error) = outcome {
-        t.world.refuse(sender, &e, &error, Some(t.room.shown()));
+        t.world.refuse(sender, e, &error, Some(t.room.shown()));
     }
 }
 

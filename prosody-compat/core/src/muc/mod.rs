@@ -56,8 +56,8 @@ pub(crate) fn handle(muc: &mut Muc<'_>, sender: &Sender, host: HostId, def: &Roo
             let current = muc.rooms.get(&room).and_then(|r| r.occupant_of(sender.id)).map(|o| o.nick.clone());
             unreachable(muc, sender, &room, current.as_deref(), &e);
         }
-        "message" => message::handle(muc, sender, &room, to.resource(), e),
-        _ => to_iq(muc, sender, &room, to.resource(), e),
+        "message" => message::handle(muc, sender, host, &room, to.resource(), e),
+        _ => to_iq(muc, sender, host, &room, to.resource(), e),
     }
 }
 
@@ -120,18 +120,45 @@ fn unreachable(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nick: Opt
     }
 }
 
-fn to_iq(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nick: Option<&str>, e: Element) {
-    let Some(mut t) = muc.turn(room_jid) else {
+fn to_iq(
+    muc: &mut Muc<'_>,
+    sender: &Sender,
+    host: HostId,
+    room_jid: &BareJid,
+    nick: Option<&str>,
+    e: Element,
+) {
+    let request = payload(&e).filter(|_| nick.is_none());
+    let owners = request.is_some_and(|(_, p)| p.is("query", ns::MUC_OWNER));
+    let changes = request.is_some_and(|(_, p)| p.is("query", ns::MUC_ADMIN));
+    if let Some(mut t) = muc.turn(room_jid) {
+        if owners {
+            return owner::handle(muc, sender, room_jid, &e);
+        }
+        about(&mut t, sender, nick, e);
+        if changes {
+            muc.sweep(room_jid);
+        }
+    } else if let Some(mut room) = muc.pretended(sender, host, room_jid) {
+        match muc.turn_of(&mut room) {
+            Some(t) if owners => t.world.refuse(sender, &e, &owner::not_an_owner(), Some(t.room.shown())),
+            Some(mut t) => about(&mut t, sender, nick, e),
+            None => {}
+        }
+    } else {
         let error = StanzaError::new(Condition::ItemNotFound);
         muc.world.refuse(sender, &e, &error, Some(room_jid.domain()));
-        return;
-    };
+    }
+}
+
+/// An IQ about a room, or to somebody in it.
+fn about(t: &mut Turn<'_>, sender: &Sender, nick: Option<&str>, e: Element) {
     if let Some(nick) = nick {
-        return iq_relay::handle(&mut t, sender, nick, e);
+        return iq_relay::handle(t, sender, nick, e);
     }
     let Some((kind, p)) = payload(&e) else { return };
     match (kind, p.name(), p.ns()) {
-        ("get", "query", ns::DISCO_INFO) => disco::handle(&mut t, sender, &e),
+        ("get", "query", ns::DISCO_INFO) => disco::handle(t, sender, &e),
         ("get", "query", ns::DISCO_ITEMS) => {
             t.world.answer(sender, &e, Some(Element::new("query", ns::DISCO_ITEMS)));
         }
@@ -139,14 +166,12 @@ fn to_iq(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, nick: Option<&s
             if kind == "set" {
                 t.world.reaches_all(&mut t.room.pace, sender, 1);
             }
-            admin::handle(&mut t, sender, &e);
-            muc.sweep(room_jid);
+            admin::handle(t, sender, &e);
         }
-        (_, "query", ns::MUC_OWNER) => owner::handle(muc, sender, room_jid, &e),
         ("get", "ping", ns::PING) if t.room.occupant_of(sender.id).is_some() => {
             t.world.answer(sender, &e, None);
         }
-        _ => asked(&mut t, sender, &e, kind, p),
+        _ => asked(t, sender, &e, kind, p),
     }
 }
 

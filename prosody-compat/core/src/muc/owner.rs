@@ -12,11 +12,15 @@ use crate::room::rank::Affiliation;
 use crate::stanza::payload;
 use crate::world::Sender;
 
+/// What others are told.
+pub(super) fn not_an_owner() -> StanzaError {
+    StanzaError::new(Condition::Forbidden).with_text("Only owners can configure rooms")
+}
+
 pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: &Element) {
     let (Some(mut t), Some((kind, query))) = (muc.turn(room_jid), payload(e)) else { return };
     if t.room.affiliation(&t.world.config, &sender.bare) != Affiliation::Owner {
-        let error = StanzaError::new(Condition::Forbidden).with_text("Only owners can configure rooms");
-        t.world.refuse(sender, e, &error, Some(t.room.shown()));
+        t.world.refuse(sender, e, &not_an_owner(), Some(t.room.shown()));
         return;
     }
     if kind == "get" {

@@ -4,12 +4,13 @@ use jitsi_xmpp::BareJid;
 
 use super::audience;
 use crate::hosts::Hosts;
+use crate::identity::HostId;
 use crate::module::Module;
 use crate::room::Room;
 use crate::room::beside::Kind;
 use crate::rooms::Rooms;
 use crate::timers::Timer;
-use crate::world::World;
+use crate::world::{Sender, World};
 
 /// All rooms and all else, while one input is handled.
 pub(crate) struct Muc<'a> {
@@ -32,6 +33,20 @@ impl Muc<'_> {
         let room = self.rooms.get_mut(jid)?;
         let modules = &self.hosts.rooms(room.host)?.modules;
         Some(Turn { modules, room, world: self.world })
+    }
+
+    /// An empty room in place of one that is not there. Where rooms tell strangers nothing, these are answered the same about
+    /// a room that is not there as about one that is, or they would learn of it. `None`: the asker may know.
+    pub(super) fn pretended(&self, sender: &Sender, host: HostId, jid: &BareJid) -> Option<Room> {
+        let def = self.hosts.rooms(host)?;
+        let hidden = !sender.identity.admin && def.modules.iter().any(|m| m.look.is_some());
+        let config = &self.world.config;
+        hidden.then(|| Room::new(config, jid.clone(), host, def.policy_of(config, jid).clone()))
+    }
+
+    /// A room that is not one of ours.
+    pub(super) fn turn_of<'a>(&'a mut self, room: &'a mut Room) -> Option<Turn<'a>> {
+        Some(Turn { modules: &self.hosts.rooms(room.host)?.modules, room, world: self.world })
     }
 
     /// A room ends with its last occupant, unless others wait to come in.
