@@ -8,6 +8,7 @@ mod logins;
 mod moving;
 mod proxies;
 mod running;
+mod tab;
 mod tls;
 mod visitors;
 
@@ -16,7 +17,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use running::{Running, free, get, plausch};
+use running::{Roles, Running, free, get, plausch};
 
 #[test]
 fn the_all_in_one_is_healthy_serves_its_page_and_ends_with_0_on_either_signal() {
@@ -107,27 +108,7 @@ fn a_package_s_defaults_lie_beside_the_program_and_systemd_hears_when_it_is_read
 
 #[test]
 fn three_roles_of_their_own_find_each_other_over_tcp() {
-    let [http, admin, xmpp, media] = free();
-    let [focus_http, focus_admin, bridge_http, _] = free();
-    let [bridge_admin, ..] = free();
-    let role = |name: &str, http: SocketAddr, admin: SocketAddr| {
-        let mut c = plausch();
-        c.args([name, "--http", &http.to_string(), "--admin", &admin.to_string()]);
-        c.args([
-            "--xmpp",
-            &xmpp.to_string(),
-            "--xmpp-server",
-            &xmpp.to_string(),
-            "--media",
-            &media.to_string(),
-        ]);
-        c.envs([("JICOFO_AUTH_PASSWORD", "eins"), ("JVB_AUTH_PASSWORD", "zwei")]);
-        c
-    };
-    let _xmpp = Running::healthy(&mut role("xmpp", http, admin), admin);
-    let _bridge = Running::healthy(&mut role("videobridge", bridge_http, bridge_admin), bridge_admin);
-    // The focus is healthy only with the server and a bridge.
-    let focus = Running::healthy(&mut role("focus", focus_http, focus_admin), focus_admin);
+    let Roles { admin: [.., focus_admin], focus, others: _others, .. } = Roles::start(true);
     assert!(get(focus_admin, "/stats").unwrap().contains("\"bridge_count\":1"));
     focus.signal("-TERM");
     let out = focus.ended();
@@ -142,18 +123,8 @@ fn three_roles_of_their_own_find_each_other_over_tcp() {
 /// ended the start. The probes are those of jitsi-helm 3.4, which come to an address and not to a name.
 #[test]
 fn one_address_for_all_of_a_role_and_the_probes_of_jitsi_helm() {
-    let [xmpp_http, focus_http, bridge_http, xmpp] = free();
-    let [media, ..] = free();
-    let role = |name: &str, at: SocketAddr| {
-        let mut c = plausch();
-        c.args([name, "--http", &at.to_string(), "--admin", &at.to_string(), "--xmpp", &xmpp.to_string()]);
-        c.args(["--xmpp-server", &xmpp.to_string(), "--media", &media.to_string()]);
-        c.envs([("JICOFO_AUTH_PASSWORD", "eins"), ("JVB_AUTH_PASSWORD", "zwei")]);
-        c
-    };
-    let _xmpp = Running::healthy(&mut role("xmpp", xmpp_http), xmpp_http);
-    let _bridge = Running::healthy(&mut role("videobridge", bridge_http), bridge_http);
-    let _focus = Running::healthy(&mut role("focus", focus_http), focus_http);
+    let roles = Roles::start(false);
+    let [xmpp_http, bridge_http, focus_http] = roles.http;
     for (at, path, word) in [
         // Prosody's probe, and what its other readers ask.
         (xmpp_http, "/http-bind", ""),

@@ -106,6 +106,7 @@ fn rust() -> Result<()> {
     run::step("lints", run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     setup::install_pebble()?;
     setup::install_prosody()?;
+    setup::install_servers()?;
     run::step("tests", run::cargo(&["test", "--workspace"]))?;
     let observer =
         ["test", "--workspace", "--features", "prosody-server/test-observer", "--test", "observer"];

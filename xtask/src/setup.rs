@@ -35,10 +35,7 @@ const SERVERS: &[(&str, &str)] = &[
 /// Installs what is missing; needs root and Debian for that.
 pub(crate) fn install() -> Result<()> {
     need(NEEDED)?;
-    if !SERVERS.iter().all(|(program, _)| found(program)) && is_root() {
-        let _quiet = NoServices::new()?;
-        need(SERVERS)?;
-    }
+    install_servers()?;
     let mut npm = Command::new("npm");
     npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir("tests/browser");
     npm.stdout(stderr());
@@ -47,6 +44,15 @@ pub(crate) fn install() -> Result<()> {
     library.arg("tests/browser/rig/fetch-library.mjs");
     library.stdout(stderr());
     step("Jitsi client library of 2021", library)
+}
+
+/// Installs the servers that are beside us in tests; theirs do not start.
+pub(crate) fn install_servers() -> Result<()> {
+    if SERVERS.iter().all(|(program, _)| found(program)) || !is_root() {
+        return Ok(());
+    }
+    let _quiet = NoServices::new()?;
+    need(SERVERS)
 }
 
 /// Installs what is missing of these programs, each with the Debian package that brings it.

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::running::{Running, free, get, plausch};
+use crate::running::{Roles, get};
 
 /// docker-jitsi-meet's dashboard of Prosody.
 const PROSODY: &[&str] = &[
@@ -159,18 +159,8 @@ fn value(text: &str, row: &str) -> f64 {
 
 #[test]
 fn compat_dashboards_and_exporters_find_what_they_read() {
-    let [xmpp_http, focus_http, bridge_http, xmpp] = free();
-    let [media, ..] = free();
-    let role = |name: &str, at: SocketAddr| {
-        let mut c = plausch();
-        c.args([name, "--http", &at.to_string(), "--admin", &at.to_string(), "--xmpp", &xmpp.to_string()]);
-        c.args(["--xmpp-server", &xmpp.to_string(), "--media", &media.to_string()]);
-        c.envs([("JICOFO_AUTH_PASSWORD", "eins"), ("JVB_AUTH_PASSWORD", "zwei")]);
-        c
-    };
-    let _xmpp = Running::healthy(&mut role("xmpp", xmpp_http), xmpp_http);
-    let _bridge = Running::healthy(&mut role("videobridge", bridge_http), bridge_http);
-    let _focus = Running::healthy(&mut role("focus", focus_http), focus_http);
+    let roles = Roles::start(false);
+    let [xmpp_http, bridge_http, focus_http] = roles.http;
     // A BOSH session, and a request for none.
     for sid in ["", " sid='nobody'"] {
         let body = format!(

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Browser;
+use super::log_in;
 use crate::running::{Whole, free};
 
 /// A directory in a folder of its own.
@@ -123,7 +123,7 @@ fn town(variables: &[(&str, &str)]) -> Whole {
 async fn says(town: &Whole, name: &str, password: &str) -> String {
     let plain = STANDARD.encode(format!("\0{name}\0{password}"));
     let auth = format!(r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">{plain}</auth>"#);
-    match Browser::log_in_with(town.http, "", &auth).await {
+    match log_in(town.http, "", &auth).await {
         Ok(_) => "in".to_owned(),
         Err(said) => said,
     }

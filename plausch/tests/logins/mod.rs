@@ -2,48 +2,27 @@
 //! a key that the program has, and with one that it asks for over TLS.
 
 mod directory;
+#[allow(dead_code, reason = "what the server's tests ask of keys")]
+#[path = "../../../prosody-compat/core/tests/core/pair.rs"]
+mod pair;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use futures_util::{SinkExt as _, StreamExt as _};
 use prosody_core::token::{Hash, KeyId, Signer};
 use rustls::crypto::aws_lc_rs as provider;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Map, Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
+use self::pair::pair;
 use crate::running::{Whole, free, get, plausch};
+use crate::tab::{ANONYMOUS, Tab};
 
 const SECRET: &str = "a-secret-of-the-tests-with-32-bytes";
-const OPEN: &str = r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="meet.jitsi" version="1.0"/>"#;
-const AUTH: &str = r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="ANONYMOUS"/>"#;
-
-/// A private and a public key as PEM, made once.
-fn pair() -> &'static (String, String) {
-    static PAIR: OnceLock<(String, String)> = OnceLock::new();
-    PAIR.get_or_init(|| {
-        let pem = |label: &str, der: &[u8]| {
-            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
-        };
-        let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-        let private: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
-        (pem("PRIVATE KEY", private.as_ref()), pem("PUBLIC KEY", public.as_ref()))
-    })
-}
 
 fn claims(change: &Value) -> Map<String, Value> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
@@ -60,63 +39,22 @@ fn hs256(change: &Value) -> String {
 }
 
 fn rs256(change: &Value) -> String {
-    let signer = Signer::rsa(Hash::Sha256, &pair().0.clone().into(), "k1").unwrap();
+    let signer = Signer::rsa(Hash::Sha256, &pair().0, "k1").unwrap();
     signer.sign(&claims(change)).unwrap().into_inner()
 }
 
-/// Somebody in a browser, who has the app open.
-struct Browser(WebSocketStream<TcpStream>);
+/// Logs in; what the server says if that fails.
+async fn log_in(at: SocketAddr, token: &str, auth: &str) -> Result<Tab, String> {
+    Tab::log_in(at, "meet.jitsi", &format!("room=rathaus&prefix=&token={token}"), auth).await
+}
 
-impl Browser {
-    /// Logs in; what the server says to it if that fails.
-    async fn log_in(at: SocketAddr, token: &str) -> Result<Self, String> {
-        Self::log_in_with(at, token, AUTH).await
-    }
-
-    async fn log_in_with(at: SocketAddr, token: &str, auth: &str) -> Result<Self, String> {
-        let url = format!("ws://{at}/xmpp-websocket?room=rathaus&prefix=&token={token}");
-        let mut request = url.into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", "xmpp".parse().unwrap());
-        let tcp = TcpStream::connect(at).await.unwrap();
-        let (socket, _) = tokio_tungstenite::client_async(request, tcp).await.unwrap();
-        let mut it = Self(socket);
-        it.say(OPEN).await;
-        it.until("features").await;
-        it.say(auth).await;
-        let said = it.until("xmpp-sasl").await;
-        if !said.starts_with("<success") {
-            return Err(said);
-        }
-        it.say(OPEN).await;
-        it.until("features").await;
-        it.say(r#"<iq type="set" id="b"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>"#).await;
-        it.until("<jid>").await;
-        Ok(it)
-    }
-
-    async fn say(&mut self, text: &str) {
-        self.0.send(Message::text(text)).await.unwrap();
-    }
-
-    /// The next stanza with these words.
-    async fn until(&mut self, words: &str) -> String {
-        loop {
-            let next = tokio::time::timeout(std::time::Duration::from_secs(20), self.0.next()).await;
-            let text = next.expect(words).unwrap().unwrap().into_text().unwrap().to_string();
-            if text.contains(words) {
-                return text;
-            }
-        }
-    }
-
-    /// Opens a meeting and joins it; what it learns of itself, or why not.
-    async fn meet(&mut self, room: &str) -> String {
-        self.say(&format!(r#"<iq type="set" id="c" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="{room}@muc.meet.jitsi" machine-uid="m1"/></iq>"#)).await;
-        let said = self.until("id=\"c\"").await;
-        assert!(said.contains("ready=\"true\"") && said.contains("externalAuth"), "{said}");
-        self.say(&format!(r#"<presence to="{room}@muc.meet.jitsi/abcd1234"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#)).await;
-        self.until("abcd1234").await
-    }
+/// Opens a meeting and joins it; what it learns of itself, or why not.
+async fn meet(tab: &mut Tab, room: &str) -> String {
+    tab.say(&format!(r#"<iq type="set" id="c" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="{room}@muc.meet.jitsi" machine-uid="m1"/></iq>"#)).await;
+    let said = tab.until("id=\"c\"").await;
+    assert!(said.contains("ready=\"true\"") && said.contains("externalAuth"), "{said}");
+    tab.say(&format!(r#"<presence to="{room}@muc.meet.jitsi/abcd1234"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#)).await;
+    tab.until("abcd1234").await
 }
 
 fn start(change: impl FnOnce(&mut Command)) -> Whole {
@@ -141,14 +79,14 @@ async fn people_come_in_with_a_token_and_only_into_its_room() {
         (hs256(&json!({ "room": null })), "<not-authorized/><text>room claim is missing</text>"),
         (rs256(&json!({})), "<not-allowed/><text>Invalid or incorrect alg</text>"),
     ] {
-        let refused = Browser::log_in(town.http, &token).await.err().unwrap();
+        let refused = log_in(town.http, &token, ANONYMOUS).await.err().unwrap();
         assert!(refused.contains(said), "{refused}");
     }
-    let mut anna = Browser::log_in(town.http, &hs256(&json!({}))).await.unwrap();
-    let joined = anna.meet("rathaus").await;
+    let mut anna = log_in(town.http, &hs256(&json!({})), ANONYMOUS).await.unwrap();
+    let joined = meet(&mut anna, "rathaus").await;
     assert!(joined.contains("code=\"110\"") && !joined.contains("type=\"error\""), "{joined}");
-    let mut bert = Browser::log_in(town.http, &hs256(&json!({ "room": "bauhof" }))).await.unwrap();
-    let refused = bert.meet("rathaus").await;
+    let mut bert = log_in(town.http, &hs256(&json!({ "room": "bauhof" })), ANONYMOUS).await.unwrap();
+    let refused = meet(&mut bert, "rathaus").await;
     assert!(refused.contains("<room-mismatch"), "{refused}");
 }
 
@@ -157,8 +95,8 @@ async fn a_key_server_is_asked_over_tls_and_a_public_key_may_be_written() {
     let town = start(|c| {
         c.env("JWT_APP_SECRET", &pair().1).env("JWT_SIGN_TYPE", "RS256");
     });
-    assert!(Browser::log_in(town.http, &rs256(&json!({}))).await.is_ok());
-    let refused = Browser::log_in(town.http, &hs256(&json!({}))).await.err().unwrap();
+    assert!(log_in(town.http, &rs256(&json!({})), ANONYMOUS).await.is_ok());
+    let refused = log_in(town.http, &hs256(&json!({})), ANONYMOUS).await.err().unwrap();
     assert!(refused.contains("alg"), "{refused}");
     drop(town);
 
@@ -169,13 +107,13 @@ async fn a_key_server_is_asked_over_tls_and_a_public_key_may_be_written() {
     });
     assert_eq!(keys.asked.load(Ordering::Relaxed), 0, "nobody is asked before somebody comes");
     for _ in 0..2 {
-        let mut anna = Browser::log_in(town.http, &rs256(&json!({}))).await.unwrap();
-        assert!(anna.meet("rathaus").await.contains("code=\"110\""));
+        let mut anna = log_in(town.http, &rs256(&json!({})), ANONYMOUS).await.unwrap();
+        assert!(meet(&mut anna, "rathaus").await.contains("code=\"110\""));
     }
     assert_eq!(keys.asked.load(Ordering::Relaxed), 1, "a key is kept");
-    let other = Signer::rsa(Hash::Sha256, &pair().0.clone().into(), "k2").unwrap();
+    let other = Signer::rsa(Hash::Sha256, &pair().0, "k2").unwrap();
     let other = other.sign(&claims(&json!({}))).unwrap().into_inner();
-    let refused = Browser::log_in(town.http, &other).await.err().unwrap();
+    let refused = log_in(town.http, &other, ANONYMOUS).await.err().unwrap();
     assert!(refused.contains("<text>could not obtain public key</text>"), "{refused}");
     drop(town);
 
@@ -184,7 +122,7 @@ async fn a_key_server_is_asked_over_tls_and_a_public_key_may_be_written() {
         c.env("JWT_ASAP_KEYSERVER", format!("https://127.0.0.1:{}/asap", keys.port));
         c.env("SSL_CERT_FILE", &keys.root);
     });
-    let refused = Browser::log_in(town.http, &rs256(&json!({}))).await.err().unwrap();
+    let refused = log_in(town.http, &rs256(&json!({})), ANONYMOUS).await.err().unwrap();
     assert!(refused.contains("<text>could not obtain public key</text>"), "{refused}");
 }
 

@@ -127,3 +127,33 @@ impl Whole {
         line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 }
+
+/// The three roles as programs of their own, which find each other over TCP.
+pub(crate) struct Roles {
+    /// What is public of the XMPP server, the bridge and the focus.
+    pub(crate) http: [SocketAddr; 3],
+    /// What is the admin's of them.
+    pub(crate) admin: [SocketAddr; 3],
+    pub(crate) focus: Running,
+    pub(crate) others: [Running; 2],
+}
+
+impl Roles {
+    /// `apart`: what is the admin's has an address of its own, and not that of what is public.
+    pub(crate) fn start(apart: bool) -> Self {
+        let [xmpp, media, a, b] = free();
+        let [c, d, e, f] = free();
+        let (http, others) = ([a, b, c], [d, e, f]);
+        let admin = if apart { others } else { http };
+        // The focus is healthy only with the server and a bridge.
+        let [server, bridge, focus] = [("xmpp", 0), ("videobridge", 1), ("focus", 2)].map(|(role, n)| {
+            let mut c = plausch();
+            c.args([role, "--http", &http[n].to_string(), "--admin", &admin[n].to_string()]);
+            c.args(["--xmpp", &xmpp.to_string(), "--xmpp-server", &xmpp.to_string()]);
+            c.args(["--media", &media.to_string()]);
+            c.envs([("JICOFO_AUTH_PASSWORD", "eins"), ("JVB_AUTH_PASSWORD", "zwei")]);
+            Running::healthy(&mut c, admin[n])
+        });
+        Self { http, admin, focus, others: [server, bridge] }
+    }
+}

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Pages in `docs/protocol/` by the short name that citations use.
 const PAGES: &[&str] = &["client", "xmpp-server", "focus", "bridge", "deployment"];
+/// Which test shows what.
+const TESTS: &str = "docs/developer/testing.md";
 /// Folders whose paths, written as code in a document, must exist.
 const FOLDERS: &[&str] = &[
     "common/",
@@ -68,7 +70,7 @@ impl Library {
             bad.extend(self.links(path, text));
             bad.extend(self.paths(path, text));
         }
-        if path.starts_with("docs/auditor/") {
+        if path.starts_with("docs/auditor/") || path == TESTS {
             bad.extend(self.tests(path, text));
         }
         bad
@@ -315,6 +317,7 @@ mod tests {
             check("docs/auditor/x.md", page),
             ["docs/auditor/x.md:1: there is no test `a_flood_that_is_gone`"]
         );
+        assert_eq!(check("docs/developer/testing.md", page).len(), 1);
         assert_eq!(check("docs/x.md", page), Vec::<String>::new());
     }
 

@@ -61,6 +61,8 @@ mod strip;
 mod system_chat_message;
 #[cfg(feature = "test-observer")]
 pub(crate) mod test_observer;
+#[cfg(test)]
+mod tests;
 mod time_restricted;
 mod token_affiliation;
 mod token_lobby_bypass;

@@ -34,7 +34,7 @@ pub(crate) struct Stage {
 }
 
 impl Room {
-    /// The room from where `meeting` is watched, whose affiliations are those of that, now and later.
+    /// The room from where `meeting` is watched.
     pub(crate) fn audience_of(
         config: &Config,
         meeting: &Self,
@@ -42,12 +42,9 @@ impl Room {
         host: HostId,
         policy: Arc<Policy>,
     ) -> Self {
-        let mut room = Self {
-            kind: Kind::AudienceOf(meeting.jid.clone()),
-            affiliations: meeting.affiliations.clone(),
-            stage: Some(Box::default()),
-            ..Self::new(config, jid, host, policy)
-        };
+        let kind = Kind::AudienceOf(meeting.jid.clone());
+        let mut room = Self::beside(config, meeting, kind, jid, host, policy);
+        room.stage = Some(Box::default());
         room.config.password.clone_from(&meeting.config.password);
         room
     }

@@ -47,7 +47,19 @@ pub(crate) struct Lobby {
 }
 
 impl Room {
-    /// The room where strangers wait for `meeting`, whose affiliations are those of that, now and later.
+    /// A room that follows `meeting` as this kind of one: its affiliations are those of that, now and later.
+    pub(super) fn beside(
+        config: &Config,
+        meeting: &Self,
+        kind: Kind,
+        jid: BareJid,
+        host: HostId,
+        policy: Arc<Policy>,
+    ) -> Self {
+        Self { kind, affiliations: meeting.affiliations.clone(), ..Self::new(config, jid, host, policy) }
+    }
+
+    /// The room where strangers wait for `meeting`.
     pub(crate) fn lobby_of(
         config: &Config,
         meeting: &Self,
@@ -55,26 +67,13 @@ impl Room {
         host: HostId,
         policy: Arc<Policy>,
     ) -> Self {
-        Self {
-            kind: Kind::LobbyOf(meeting.jid.clone()),
-            affiliations: meeting.affiliations.clone(),
-            ..Self::new(config, jid, host, policy)
-        }
+        Self::beside(config, meeting, Kind::LobbyOf(meeting.jid.clone()), jid, host, policy)
     }
 
-    /// A room in which some of `meeting` talk, with its affiliations, open to those to whom that is open.
-    pub(crate) fn breakout_of(
-        config: &Config,
-        meeting: &Self,
-        jid: BareJid,
-        host: HostId,
-        policy: Arc<Policy>,
-    ) -> Self {
-        let mut room = Self {
-            kind: Kind::BreakoutOf { meeting: meeting.jid.clone(), shown: meeting.shown().into() },
-            affiliations: meeting.affiliations.clone(),
-            ..Self::new(config, jid, host, policy)
-        };
+    /// A room in which some of `meeting` talk, open to those to whom that is open; what holds there holds here.
+    pub(crate) fn breakout_of(config: &Config, meeting: &Self, jid: BareJid, host: HostId) -> Self {
+        let kind = Kind::BreakoutOf { meeting: meeting.jid.clone(), shown: meeting.shown().into() };
+        let mut room = Self::beside(config, meeting, kind, jid, host, meeting.policy.clone());
         room.follow(meeting.config.members_only, meeting.lobby.clone());
         room
     }

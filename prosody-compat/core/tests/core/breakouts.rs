@@ -127,21 +127,16 @@ fn compat_a_breakout_room_says_whose_it_is() {
     let mut rig = Rig::new();
     let (focus, anna, ben, room) = with_breakout(&mut rig);
     assert!(in_it(&enter(&mut rig, &focus, &room)));
-    let form = rig.ask(
-        &focus,
-        &format!(
-            r#"<iq type="get" id="f" to="{room}"><query xmlns="http://jabber.org/protocol/muc#owner"/></iq>"#
-        ),
-    );
+    let form = rig.form(&focus, &room);
     let values = |frame: &str, var: &str| {
         let field =
             frame.split("<field ").find(|f| f.contains(&format!(r#"var="{var}""#))).map(str::to_owned);
         field.and_then(|f| between(&f, "<value>", "</value>").map(str::to_owned))
     };
-    assert_eq!(values(&form[0], "muc#roominfo_isbreakout").as_deref(), Some("1"));
-    assert_eq!(values(&form[0], "muc#roominfo_breakout_main_room").as_deref(), Some(ROOM));
-    assert!(values(&form[0], "muc#roominfo_meetingId").is_some_and(|id| id.len() == 36));
-    let whois = rig.ask(&focus, &format!(r#"<iq type="set" id="w" to="{room}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_whois"><value>anyone</value></field></x></query></iq>"#));
+    assert_eq!(values(&form, "muc#roominfo_isbreakout").as_deref(), Some("1"));
+    assert_eq!(values(&form, "muc#roominfo_breakout_main_room").as_deref(), Some(ROOM));
+    assert!(values(&form, "muc#roominfo_meetingId").is_some_and(|id| id.len() == 36));
+    let whois = rig.configure(&focus, &room, "whois", "anyone");
     assert!(whois[0].contains(r#"type="result""#), "{whois:?}");
 
     switch(&mut rig, &ben, ROOM);
@@ -372,22 +367,17 @@ fn the_door_of_a_breakout_room_is_that_of_its_meeting() {
         enter(&mut rig, who, &room);
     }
     rig.join(&anna);
-    let members_only = |to: &str, on: bool| {
-        format!(
-            r#"<iq type="set" id="m" to="{to}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_membersonly"><value>{on}</value></field></x></query></iq>"#
-        )
-    };
-    rig.ask(&anna, &members_only(&room, true));
+    rig.configure(&anna, &room, "membersonly", "true");
     let info = |rig: &mut Rig| {
         rig.ask(&ben, &format!(r#"<iq type="get" id="d" to="{room}"><query xmlns="http://jabber.org/protocol/disco#info"/></iq>"#))[0].clone()
     };
     assert!(info(&mut rig).contains("muc_open"), "a part decides nothing about it");
-    rig.ask(&anna, &members_only(ROOM, true));
+    rig.configure(&anna, ROOM, "membersonly", "true");
     let closed = info(&mut rig);
     assert!(closed.contains("muc_membersonly") && closed.contains("rathaus@lobby.meet.jitsi"), "{closed}");
     switch(&mut rig, &ben, &room);
     assert!(enter(&mut rig, &ben, &room)[0].contains("<registration-required "), "no member");
-    rig.ask(&anna, &members_only(ROOM, false));
+    rig.configure(&anna, ROOM, "membersonly", "false");
     assert!(in_it(&enter(&mut rig, &ben, &room)));
     assert!(!info(&mut rig).contains("lobby"));
     end(rig, &[&focus, &anna, &ben]);
@@ -414,13 +404,8 @@ fn tenants_have_breakout_rooms_of_their_own() {
     let room = open(&mut rig, &anna, "Group 1");
     assert!(list(&rig.take(&other)).is_none(), "of the same name, and another meeting");
     enter(&mut rig, &focus, &room);
-    let form = rig.ask(
-        &focus,
-        &format!(
-            r#"<iq type="get" id="f" to="{room}"><query xmlns="http://jabber.org/protocol/muc#owner"/></iq>"#
-        ),
-    );
-    assert!(form[0].contains(&format!("<value>{town}</value>")), "{form:?}");
+    let form = rig.form(&focus, &room);
+    assert!(form.contains(&format!("<value>{town}</value>")), "{form}");
     assert!(refused(&enter(&mut rig, &other, &room), "not-allowed"));
     assert!(in_it(&enter(&mut rig, &anna, &room)));
     assert!(

@@ -203,7 +203,7 @@ fn a_lobby_begins_with_the_first_owner_and_whoever_closes_it_has_the_last_word()
     let told = rig.take(ben);
     assert!(!told.iter().any(|f| f.contains("unavailable")), "who is in stays in: {told:?}");
     assert!(rig.join(&clara)[0].contains("<registration-required "));
-    rig.send(anna, &format!(r#"<iq type="set" id="m" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_membersonly"><value>0</value></field></x></query></iq>"#));
+    rig.configure(anna, ROOM, "membersonly", "0");
     assert!(in_it(&rig.join(&clara)));
     rig.grant(&focus, ben);
     rig.leave(&clara);
@@ -307,7 +307,7 @@ fn compat_another_device_takes_over() {
     rig.join(&desk);
     rig.join(&guest);
     rig.grant(&focus, &desk);
-    rig.send(&desk, &format!(r#"<iq type="set" id="m" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_roomsecret"><value>geheim</value></field></x></query></iq>"#));
+    rig.configure(&desk, ROOM, "roomsecret", "geheim");
     for who in [&other, &ben] {
         let refused = rig.join_with(who, "", "<flip_device/>");
         assert!(refused[0].contains("<not-authorized "), "they need the password: {refused:?}");

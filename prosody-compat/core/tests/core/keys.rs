@@ -1,35 +1,16 @@
 //! Tokens whose keys are somebody else's: the server asks, the login waits, and nobody else does.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der, PublicKeyX509Der};
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RsaKeyPair};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use jitsi_xmpp::Sensitive;
 use prosody_core::token::{Answer, Fetch, Hash, Settings, Signer, TokenRules};
 use prosody_core::{CloseReason, ConnId, KeyFetchId, Login, Output, SessionQuery, Transport};
 use serde_json::{Map, json};
 
+use crate::pair::{another, pair};
 use crate::rig::{OPEN, Rig};
 
 const NOW: u64 = 1_795_390_567;
-
-/// A private and a public key as PEM, made once.
-pub fn pair() -> &'static (Sensitive<String>, String) {
-    static PAIR: OnceLock<(Sensitive<String>, String)> = OnceLock::new();
-    PAIR.get_or_init(|| {
-        let pem = |label: &str, der: &[u8]| {
-            format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
-        };
-        let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-        let private: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
-        (pem("PRIVATE KEY", private.as_ref()).into(), pem("PUBLIC KEY", public.as_ref()))
-    })
-}
 
 fn rig(change: impl FnOnce(&mut Settings)) -> Rig {
     let mut settings = Settings {
@@ -110,13 +91,7 @@ fn compat_a_key_that_is_not_there_is_said_as_upstream_says_it() {
     // Another key under the same name does not open anything.
     let (conn, _) = begin(&mut rig, token("k2"));
     let (id, _) = asked(&mut rig)[0].clone();
-    let other = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
-    let other: PublicKeyX509Der<'_> = other.public_key().as_der().unwrap();
-    let pem = format!(
-        "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n",
-        STANDARD.encode(other.as_ref())
-    );
-    answer(&mut rig, id, 200, pem);
+    answer(&mut rig, id, 200, another().1);
     assert!(rig.take_raw(conn).concat().contains("Invalid signature"));
 }
 

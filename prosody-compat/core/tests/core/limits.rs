@@ -441,7 +441,7 @@ fn what_one_hears() {
 }
 
 fn lock(rig: &mut Rig, focus: &Client) {
-    rig.send(focus, &format!(r#"<iq type="set" id="l" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_roomsecret"><value>richtig</value></field></x></query></iq>"#));
+    rig.configure(focus, ROOM, "roomsecret", "richtig");
 }
 
 #[test]

@@ -10,17 +10,13 @@ use crate::rig::{Client, ROOM, Rig, between, parse, without_push};
 
 const LOBBY: &str = "rathaus@lobby.meet.jitsi";
 
-fn configure(rig: &mut Rig, who: &Client, room: &str, field: &str, value: &str) -> Vec<String> {
-    rig.ask(who, &format!(r#"<iq type="set" id="cf" to="{room}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="FORM_TYPE"><value>http://jabber.org/protocol/muc#roomconfig</value></field><field var="muc#roomconfig_{field}"><value>{value}</value></field></x></query></iq>"#))
-}
-
 /// A meeting with a moderator, a participant whom she made a member, and a lobby.
 fn with_lobby(rig: &mut Rig) -> (Client, Client, Client) {
     let (focus, clients) = rig.meeting(2);
     let (anna, ben) = (clients[0].clone(), clients[1].clone());
     rig.grant(&focus, &anna);
     set(rig, &anna, ROOM, &format!(r#"affiliation="member" jid="{}""#, ben.bare()));
-    configure(rig, &anna, ROOM, "membersonly", "true");
+    rig.configure(&anna, ROOM, "membersonly", "true");
     for c in [&focus, &anna, &ben] {
         rig.take(c);
     }
@@ -268,9 +264,9 @@ fn compat_a_lobby_is_opened_and_closed_by_moderators_and_everybody_is_told() {
         let json = json!({"type": "lobby-notify", "event": "LOBBY-ENABLED", "value": on});
         [(format!("{ROOM}/{}", anna.nick), json)]
     };
-    assert!(configure(&mut rig, ben, ROOM, "membersonly", "true")[0].contains("<forbidden "));
+    assert!(rig.configure(ben, ROOM, "membersonly", "true")[0].contains("<forbidden "));
     assert!(!form(&mut rig, ben).contains("lobbyroom"));
-    configure(&mut rig, anna, ROOM, "membersonly", "true");
+    rig.configure(anna, ROOM, "membersonly", "true");
     assert_eq!(rig.server.stats().rooms, rooms + 1);
     let told = rig.take(ben);
     assert_eq!(notices(&told), notice(true));
@@ -282,15 +278,15 @@ fn compat_a_lobby_is_opened_and_closed_by_moderators_and_everybody_is_told() {
     let field = format!(r#"var="muc#roominfo_lobbyroom"><value>{LOBBY}</value>"#);
     assert!(form(&mut rig, ben).contains(&field));
     // Once more changes nothing.
-    configure(&mut rig, anna, ROOM, "membersonly", "true");
+    rig.configure(anna, ROOM, "membersonly", "true");
     assert!(rig.take(ben).is_empty());
     // A field that is not there keeps its value, and the lobby stays.
-    configure(&mut rig, anna, ROOM, "roomname", "Rat");
+    rig.configure(anna, ROOM, "roomname", "Rat");
     assert!(form(&mut rig, anna).contains(&field));
 
     knock(&mut rig, &stranger, "Clara");
     rig.take(ben);
-    configure(&mut rig, anna, ROOM, "membersonly", "false");
+    rig.configure(anna, ROOM, "membersonly", "false");
     let gone = rig.take(&stranger);
     assert!(
         gone[0].contains(&format!(r#"<destroy jid="{ROOM}"><reason>Lobby room closed.</reason></destroy>"#)),
@@ -339,7 +335,7 @@ fn a_lobby_is_led_by_its_meeting_alone() {
     let mut rig = Rig::new();
     let (focus, anna, ben) = with_lobby(&mut rig);
     knock(&mut rig, &anna, "Anna");
-    let refused = configure(&mut rig, &anna, LOBBY, "membersonly", "true");
+    let refused = rig.configure(&anna, LOBBY, "membersonly", "true");
     assert!(refused[0].contains("<not-allowed "), "{refused:?}");
     let destroy = format!(
         r#"<iq type="set" id="de" to="{LOBBY}"><query xmlns="http://jabber.org/protocol/muc#owner"><destroy/></query></iq>"#
@@ -360,7 +356,7 @@ fn compat_the_room_s_password_and_exempt_domains_go_past_the_lobby() {
         *c = c.clone().with_account("recorder@auth.meet.jitsi".parse().unwrap(), "x");
     });
     let (focus, anna, ben) = with_lobby(&mut rig);
-    configure(&mut rig, &anna, ROOM, "roomsecret", "Zimt");
+    rig.configure(&anna, ROOM, "roomsecret", "Zimt");
     let join = |password: &str| format!("<password>{password}</password>");
     let (clara, dora) = (rig.client(), rig.client());
     // Not right: it waits like all others, and who tries on is answered later, as at every door.
@@ -386,7 +382,7 @@ const NAMED: &str = r#"<nick xmlns="http://jabber.org/protocol/nick">N</nick>"#;
 fn the_lobby_does_not_tell_faster_whether_a_password_is_right() {
     let mut rig = Rig::new();
     let (focus, anna, ben) = with_lobby(&mut rig);
-    configure(&mut rig, &anna, ROOM, "roomsecret", "Zimt");
+    rig.configure(&anna, ROOM, "roomsecret", "Zimt");
     let clara = rig.client();
     let answered = |rig: &mut Rig| {
         (0..20)
@@ -404,7 +400,7 @@ fn the_lobby_does_not_tell_faster_whether_a_password_is_right() {
 fn compat_the_lobby_comes_before_everybody_s_ownership() {
     let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.all_owners = true);
     let (focus, clients) = rig.meeting(1);
-    configure(&mut rig, &clients[0], ROOM, "membersonly", "true");
+    rig.configure(&clients[0], ROOM, "membersonly", "true");
     let clara = rig.client();
     assert!(error_of(&rig.join(&clara)).to_xml().contains("<registration-required "));
     assert!(rig.take(&clients[0]).iter().all(|f| !f.contains(clara.bare())));
@@ -428,7 +424,7 @@ fn compat_discovery_names_the_lobby_and_whether_a_name_is_needed() {
     let empty = rig.ask(anna, node);
     assert!(empty[0].contains(r#"node="lobbyrooms""#) && !empty[0].contains("<feature "), "{empty:?}");
     rig.grant(&focus, anna);
-    configure(&mut rig, anna, ROOM, "membersonly", "true");
+    rig.configure(anna, ROOM, "membersonly", "true");
     assert!(rig.ask(anna, node)[0].contains(FEATURE));
     // Before anybody asks; of the meeting that the URL names.
     let pushed = |rig: &mut Rig, room: &str| {
@@ -440,7 +436,7 @@ fn compat_discovery_names_the_lobby_and_whether_a_name_is_needed() {
         frames[0].contains(FEATURE)
     };
     assert!(pushed(&mut rig, "rathaus") && !pushed(&mut rig, "other"));
-    configure(&mut rig, anna, ROOM, "membersonly", "false");
+    rig.configure(anna, ROOM, "membersonly", "false");
     assert!(!pushed(&mut rig, "rathaus"));
     rig.end(&[&focus, anna]);
 
@@ -452,7 +448,7 @@ fn compat_discovery_names_the_lobby_and_whether_a_name_is_needed() {
     assert!(!rig.ask(&clients[0], host)[0].contains("lobbyrooms"), "absent when off");
     rig.grant(&focus, &clients[0]);
     rig.take(&clients[0]);
-    let told = configure(&mut rig, &clients[0], ROOM, "membersonly", "true");
+    let told = rig.configure(&clients[0], ROOM, "membersonly", "true");
     assert!(notices(&told).is_empty() && told.iter().any(|f| f.contains("104")), "{told:?}");
     let clara = rig.client();
     let back = rig.join(&clara);
@@ -472,7 +468,7 @@ fn compat_a_tenant_s_lobby_has_the_stored_name() {
     let (anna, clara) = (rig.client(), rig.client());
     rig.send(&anna, &join(&format!("{room}/{}", anna.nick)));
     set(&mut rig, &focus, room, &format!(r#"affiliation="owner" jid="{}""#, anna.bare()));
-    configure(&mut rig, &anna, room, "membersonly", "true");
+    rig.configure(&anna, room, "membersonly", "true");
     let back = rig.ask(&clara, &join(&format!("{room}/{}", clara.nick)));
     assert_eq!(
         between(&back[0], r#"<lobbyroom xmlns="http://jitsi.org/jitmeet">"#, "</"),
@@ -481,7 +477,7 @@ fn compat_a_tenant_s_lobby_has_the_stored_name() {
     );
     let own = rig.ask(&clara, &join(&format!("{lobby}/{}", clara.nick)));
     assert!(own[0].contains(&format!(r#"from="{lobby}/"#)) && own[0].contains("110"), "{own:?}");
-    configure(&mut rig, &anna, room, "membersonly", "false");
+    rig.configure(&anna, room, "membersonly", "false");
     let gone = rig.take(&clara);
     assert!(gone[0].contains(&format!(r#"<destroy jid="{room}">"#)), "{gone:?}");
     rig.end(&[&focus, &anna, &clara]);

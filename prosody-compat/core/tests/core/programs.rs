@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::rig::{Client, ROOM, Rig, name};
 use crate::tokens;
-use crate::{inside, keys};
+use crate::{inside, keys, pair};
 
 const SECRET: &str = "a-secret-of-programs-with-32-bytes";
 const NOW: u64 = 1_795_390_567;
@@ -395,7 +395,7 @@ fn compat_a_program_has_somebody_called_by_the_gateway_with_the_least_to_do() {
 
 #[test]
 fn compat_a_programs_key_is_asked_for_at_a_server_and_only_its_request_waits() {
-    let (private, public) = keys::pair();
+    let (private, public) = pair::pair();
     let mut rig = Rig::with(|c| {
         name(c, MODULES);
         let settings = Settings {

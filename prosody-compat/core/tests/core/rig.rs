@@ -240,6 +240,17 @@ impl Rig {
         (focus, clients)
     }
 
+    /// Fills in a field of the form that owners have; what comes back.
+    pub fn configure(&mut self, who: &Client, room: &str, field: &str, value: &str) -> Vec<String> {
+        self.ask(who, &format!(r#"<iq type="set" id="cf" to="{room}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="FORM_TYPE"><value>http://jabber.org/protocol/muc#roomconfig</value></field><field var="muc#roomconfig_{field}"><value>{value}</value></field></x></query></iq>"#))
+    }
+
+    /// The form as it is shown to them.
+    pub fn form(&mut self, who: &Client, room: &str) -> String {
+        let query = r#"<query xmlns="http://jabber.org/protocol/muc#owner"/>"#;
+        self.ask(who, &format!(r#"<iq type="get" id="f" to="{room}">{query}</iq>"#)).concat()
+    }
+
     /// The focus makes somebody an owner, as it does with the first who comes.
     pub fn grant(&mut self, focus: &Client, to: &Client) {
         let bare = to.bare().to_owned();

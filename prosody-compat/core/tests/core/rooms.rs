@@ -292,7 +292,7 @@ fn who_leaves_the_line_before_a_password_frees_its_place() {
 }
 
 fn lock(rig: &mut Rig, focus: &Client) {
-    rig.send(focus, &format!(r#"<iq type="set" id="l" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_roomsecret"><value>richtig</value></field></x></query></iq>"#));
+    rig.configure(focus, ROOM, "roomsecret", "richtig");
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn an_outcast_hears_in_a_members_only_room_what_every_stranger_hears() {
     };
     rig.send(&focus, &set("outcast"));
     assert!(rig.join(&ben)[0].contains("<forbidden "));
-    rig.send(&focus, &format!(r#"<iq type="set" id="m" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_membersonly"><value>true</value></field></x></query></iq>"#));
+    rig.configure(&focus, ROOM, "membersonly", "true");
     assert!(rig.join(&ben)[0].contains("<registration-required "));
     drop(clients);
 }
@@ -577,7 +577,7 @@ fn compat_a_message_about_somebody_absent_says_that_it_is_shut_out() {
     };
     assert!(told(&mut rig, "outcast").contains(r#"<status code="301"/><item affiliation="outcast" "#));
     assert!(!told(&mut rig, "none").contains("status"));
-    rig.send(&focus, &format!(r#"<iq type="set" id="m" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_membersonly"><value>true</value></field></x></query></iq>"#));
+    rig.configure(&focus, ROOM, "membersonly", "true");
     rig.take(&clients[0]);
     assert!(!told(&mut rig, "member").contains("status"));
     assert!(told(&mut rig, "none").contains(r#"<status code="321"/><item affiliation="none" "#));

@@ -191,7 +191,7 @@ fn a_token_makes_owners_and_members() {
 fn a_token_opens_no_room_that_is_for_members_only() {
     let mut rig = with(|_| {});
     let focus = meeting(&mut rig);
-    rig.send(&focus, &format!(r#"<iq type="set" id="m" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="FORM_TYPE"><value>http://jabber.org/protocol/muc#roomconfig</value></field><field var="muc#roomconfig_membersonly"><value>true</value></field></x></query></iq>"#));
+    rig.configure(&focus, ROOM, "membersonly", "true");
     let client = rig.client_with(token_with(&json!({"context": {"user": {"moderator": true}}})));
     let refused = rig.join(&client).concat();
     assert!(refused.contains("registration-required"), "{refused}");

@@ -225,7 +225,7 @@ fn compat_nobody_watches_while_there_is_a_lobby() {
     let (vera, viktor) = (viewer(&mut rig), viewer(&mut rig));
     join(&mut rig, &viktor, AUDIENCE, "Viktor");
     rig.send(&focus, &format!(r#"<iq type="set" id="me" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin"><item affiliation="member" jid="{}"/></query></iq>"#, ben.bare()));
-    rig.send(&anna, &format!(r#"<iq type="set" id="cf" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="FORM_TYPE"><value>http://jabber.org/protocol/muc#roomconfig</value></field><field var="muc#roomconfig_membersonly"><value>true</value></field></x></query></iq>"#));
+    rig.configure(&anna, ROOM, "membersonly", "true");
     let refused = join(&mut rig, &vera, AUDIENCE, "Vera");
     assert!(
         refused.len() == 1 && refused[0].contains("Visitors not allowed while lobby is on!"),
@@ -288,7 +288,7 @@ fn the_audience_waits_for_the_focus_and_has_room_for_so_many() {
 fn a_password_of_the_meeting_is_one_of_the_audience() {
     let mut rig = Rig::with(watched);
     let (focus, anna, ben) = stage(&mut rig);
-    rig.send(&anna, &format!(r#"<iq type="set" id="cf" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="FORM_TYPE"><value>http://jabber.org/protocol/muc#roomconfig</value></field><field var="muc#roomconfig_roomsecret"><value>s3cret</value></field></x></query></iq>"#));
+    rig.configure(&anna, ROOM, "roomsecret", "s3cret");
     let vera = viewer(&mut rig);
     assert!(join(&mut rig, &vera, AUDIENCE, "Vera")[0].contains("not-authorized"));
     let right = rig.ask(&vera, &format!(r#"<presence to="{AUDIENCE}/{}"><x xmlns="http://jabber.org/protocol/muc"><password>s3cret</password></x></presence>"#, vera.nick));
