@@ -137,6 +137,12 @@ pub(crate) async fn run(
             let b = &settings.bridge;
             let link = connect(p, "bridge.password", &b.user, &b.name, b.password.as_ref(), effective)?;
             let (mut bridge, handle) = bridge::start(p, Some(link)).await?;
+            let (leaving, end) = (handle.clone(), p.shutdown.trigger());
+            tokio::spawn(async move {
+                leaving.left().await;
+                end.send_replace(true);
+            });
+            bridge.admin = bridge.admin.merge(handle.shutdown_router());
             let draining = Draining { focus: None, bridge: Some(handle) };
             // compat: its name is asked for by programs (test: one_address_for_all_of_a_role_and_the_probes_of_jitsi_helm).
             let about = admin::about(p.health.clone(), "JVB");

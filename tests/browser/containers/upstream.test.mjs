@@ -67,7 +67,7 @@ async function web(folder, prosody, jicofo, jvb) {
 
 // Two meet through these containers. `page`: on the test-call page, which asks for the meeting over HTTP; else with a library of 2021,
 // which asks over XMPP.
-async function meet(compose, page, room = 'schule') {
+async function meet(compose, page, room = 'schule', then = async () => {}) {
   const prosody = await compose.address('prosody');
   // Debian's Prosody says nothing about its health.
   await until('the XMPP server', () => fetch(`http://${prosody}:5280/`).then(() => true, () => false), 20000);
@@ -83,12 +83,35 @@ async function meet(compose, page, room = 'schule') {
     await everybodySeesEverybody(all);
     for (const p of all) await p.until('bridge channel', () => client.channelOpen);
     for (const p of all) assert.ok(bridgeTransport(await p.media()), 'media goes through the bridge');
+    await then(all, async (options) => {
+      const p = await Participant.open(browser, { base: 'http://localhost:8000' }, { path: `/${room}` });
+      all.push(p);
+      return { p, joining: p.join(room, { resolution: 360, httpConferenceRequest: page, ...options }) };
+    });
     for (const p of all) await p.close();
   } finally {
     await browser.close();
     front.closeAllConnections();
     await new Promise((resolve) => front.close(resolve));
   }
+}
+
+// What a meeting is besides sound and picture: chat, a shared screen, a lobby, and a third, who comes through it.
+async function allOfIt([a, b], more) {
+  await a.call('chat', 'Guten Tag');
+  await b.until('chat', () => window.client.messages.some((m) => m.text === 'Guten Tag'));
+  const had = await a.page.evaluate((id) => window.client.remoteVideoSources(id), b.id);
+  await b.call('share');
+  await a.until('a shared screen', ([id, n]) => window.client.remoteVideoSources(id) === n, [b.id, had + 1], 20000);
+  await b.call('unshare');
+  await a.until('moderator', () => window.client.role() === 'moderator');
+  await a.call('setLobby', true);
+  const { p: c, joining } = await more({ name: 'Clara' });
+  await c.until('to wait', () => window.client.asked?.what === 'wait');
+  await until('a knock', async () => (await a.call('knocking')).length === 1);
+  await a.call('admit', (await a.call('knocking'))[0].id);
+  await joining;
+  await everybodySeesEverybody([a, b, c]);
 }
 
 for (const [shape, file] of Object.entries(SHAPES)) {
@@ -113,6 +136,7 @@ for (const [shape, file] of Object.entries(SHAPES)) {
       }
       assert.equal((await fetch(`http://${await compose.address('prosody')}:5280/health`)).status, 200);
       await meet(compose, false);
+      if (file === 'upstream-shaped.yml') await meet(compose, true, 'rat', allOfIt);
     });
 
     // Under upstream's names: Debian's Prosody, and our images in place of Jicofo and JVB, which come from a registry.

@@ -8,6 +8,7 @@ mod addresses;
 mod config;
 mod control;
 mod http;
+mod leaving;
 mod limits;
 mod reach;
 mod shards;
@@ -48,6 +49,7 @@ pub struct BridgeHandle {
     reporter: Arc<Reporter>,
     server_id: Arc<str>,
     public: watch::Sender<Vec<SocketAddr>>,
+    left: watch::Receiver<bool>,
 }
 
 /// Binds the media port, starts the media threads and, with a link, enters the breweries. When `shutdown` becomes true
@@ -99,11 +101,13 @@ async fn start_on(
     };
     let reporter =
         Arc::new(Reporter::new(Arc::clone(&control), threads.counters(), identity, config.load_threshold));
+    let left = watch::Sender::new(false);
     let handle = BridgeHandle {
         control: Arc::clone(&control),
         reporter: Arc::clone(&reporter),
         server_id: config.nick.as_str().into(),
         public: watch::Sender::new(config.public.clone()),
+        left: left.subscribe(),
     };
     for mut events in events {
         let control = Arc::clone(&control);
@@ -122,7 +126,7 @@ async fn start_on(
         nick: config.nick.clone(),
         presence_interval: config.presence_interval,
     };
-    let task = tokio::spawn(run(brewery, link, control, reporter, failures, threads, shutdown));
+    let task = tokio::spawn(run(brewery, link, control, reporter, failures, threads, (shutdown, left)));
     Ok((handle, task))
 }
 
@@ -133,7 +137,7 @@ async fn run(
     reporter: Arc<Reporter>,
     failures: mpsc::Receiver<Failure>,
     threads: shards::Threads,
-    shutdown: watch::Receiver<bool>,
+    (shutdown, left): (watch::Receiver<bool>, watch::Sender<bool>),
 ) {
     let keep_fresh = tokio::spawn({
         let reporter = Arc::clone(&reporter);
@@ -143,6 +147,9 @@ async fn run(
             loop {
                 every.tick().await;
                 let stats = reporter.refresh().await;
+                if reporter.has_left(Instant::now(), stats.endpoints) {
+                    left.send_replace(true);
+                }
                 if reach.look(Instant::now(), &stats) {
                     let port = reporter.media_port();
                     tracing::warn!(
@@ -217,6 +224,20 @@ impl BridgeHandle {
     /// See [`BridgeHandle::set_draining`].
     pub fn is_draining(&self) -> bool {
         self.reporter.is_draining()
+    }
+
+    /// `/colibri/shutdown`, for a bridge that is a process of its own: whoever serves it ends the process when
+    /// [`BridgeHandle::left`] says so.
+    pub fn shutdown_router(&self) -> axum::Router {
+        rest::shutdown(self.rest())
+    }
+
+    /// Resolves when the admin wanted this bridge to leave, and people had the time to (bridge §1.7).
+    pub async fn left(&self) {
+        if self.left.clone().wait_for(|left| *left).await.is_err() {
+            // The bridge has ended in another way.
+            std::future::pending().await
+        }
     }
 
     /// Conferences and endpoints of now.

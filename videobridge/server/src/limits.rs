@@ -71,3 +71,9 @@ pub(crate) const SOCKET_PING: Duration = Duration::from_secs(15);
 
 /// Silence after which a WebSocket is given up (upstream's `idle-timeout`).
 pub(crate) const SOCKET_IDLE: Duration = Duration::from_secs(60);
+
+/// How long a bridge that was asked to leave waits for people to leave. Reason: upstream's; a council sits for hours, not for days.
+pub(crate) const LEAVES_AT_LATEST: Duration = Duration::from_secs(24 * 3600);
+
+/// How long the focus has to move people to other bridges. Reason: upstream's.
+pub(crate) const LEAVES_AFTER: Duration = Duration::from_mins(1);

@@ -12,6 +12,7 @@ use videobridge_core::stats::BridgeState;
 use videobridge_core::{Discard, ShardStats};
 
 use crate::control::{Conferences, Control};
+use crate::leaving::{Leaving, Wish};
 use crate::shards::ThreadCounters;
 use crate::xmpp::Counters as BreweryCounters;
 
@@ -38,6 +39,7 @@ pub(crate) struct Reporter {
     rooms_joined: AtomicU64,
     draining: AtomicBool,
     stopping: AtomicBool,
+    leaving: Mutex<Leaving>,
     refusals: [AtomicU64; 4],
     /// Addresses media is received on.
     addresses: AtomicU64,
@@ -82,6 +84,7 @@ impl Reporter {
             rooms_joined: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            leaving: Mutex::default(),
             refusals: Default::default(),
             addresses: AtomicU64::new(1),
         }
@@ -117,6 +120,20 @@ impl Reporter {
 
     pub(crate) fn set_stopping(&self) {
         self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// The admin wants this bridge to leave.
+    pub(crate) fn leave(&self, now: Instant, wish: Wish) {
+        self.leaving().handle_wish(now, wish);
+    }
+
+    /// With so many people here, at this time: whether the process is to end.
+    pub(crate) fn has_left(&self, now: Instant, people: u64) -> bool {
+        self.leaving().handle_timeout(now, people)
+    }
+
+    fn leaving(&self) -> std::sync::MutexGuard<'_, Leaving> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_brewery_counters(&self, c: BreweryCounters) {
@@ -261,11 +278,12 @@ impl Reporter {
     fn state(&self, packet_rate: f64, healthy: bool) -> BridgeState {
         let up = u64::from(self.link_up.load(Ordering::Relaxed));
         let stopping = self.stopping.load(Ordering::Relaxed);
+        let leaving = *self.leaving();
         BridgeState {
             healthy,
             drain: self.is_draining(),
-            graceful_shutdown: stopping,
-            shutting_down: stopping,
+            graceful_shutdown: stopping || leaving != Leaving::No,
+            shutting_down: stopping || matches!(leaving, Leaving::Soon { .. }),
             version: self.identity.version.clone(),
             release: None,
             region: self.identity.region.clone(),

@@ -54,7 +54,7 @@ impl Bridge {
         let stop = watch::Sender::new(false);
         let config = Config::check(raw, &[], 2).unwrap();
         let (handle, task) = start(config, link, stop.subscribe()).await.unwrap();
-        let router = handle.public_router().merge(handle.admin_router());
+        let router = handle.public_router().merge(handle.admin_router()).merge(handle.shutdown_router());
         tokio::spawn(async move { axum::serve(http, router).await });
         Self { handle, task, stop, http: address }
     }
@@ -213,6 +213,29 @@ async fn rest_interface_answers_as_upstream() {
         assert_eq!(bridge.request("POST", &format!("/colibri/drain/{path}"), "").await.0, 200);
         let (_, drain) = bridge.request("GET", "/colibri/drain", "").await;
         assert_eq!(serde_json::from_str::<Value>(&drain).unwrap(), json!({ "drain": on }));
+    }
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bridge_that_is_asked_to_leave_takes_no_new_conferences_and_says_so() {
+    let bridge = Bridge::start(1, None).await;
+    let conferences = "/colibri/v2/conferences";
+    bridge.json("POST", conferences, &create("m", "abcd")).await;
+    for wrong in ["", "{}", r#"{"graceful-shutdown":"true"}"#, "[true]"] {
+        assert_eq!(bridge.request("POST", "/colibri/shutdown", wrong).await.0, 400, "{wrong}");
+    }
+    assert_eq!(bridge.json("GET", "/debug", &json!(null)).await["shutdown_state"], "RUNNING");
+    for (graceful, state) in [(true, "GRACEFUL_SHUTDOWN"), (false, "SHUTTING_DOWN")] {
+        let wish = json!({ "graceful-shutdown": graceful }).to_string();
+        assert_eq!(bridge.request("POST", "/colibri/shutdown", &wish).await.0, 200);
+        assert_eq!(bridge.json("GET", "/debug", &json!(null)).await["shutdown_state"], state);
+        let stats = bridge.json("GET", "/colibri/stats", &json!(null)).await;
+        assert_eq!((&stats["graceful_shutdown"], &stats["shutting_down"]), (&json!(true), &json!(!graceful)));
+        let another = create(state, "abcd").to_string();
+        assert_eq!(bridge.request("POST", conferences, &another).await.0, 400, "no new ones");
+        let more = json!({"endpoints": [{"id": format!("{state:.4}"), "create": true, "transport": {"ice-controlling": true}}]});
+        bridge.json("PATCH", "/colibri/v2/conferences/m", &more).await;
     }
     bridge.end().await;
 }

@@ -2,6 +2,7 @@
 //! network only: it has no authentication, as upstream's.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
@@ -12,8 +13,10 @@ use jitsi_xmpp::colibri2::ConferenceModify;
 use jitsi_xmpp::ids::MeetingId;
 use serde_json::json;
 use service::body;
+use videobridge_core::Command;
 
 use crate::control::Control;
+use crate::leaving::Wish;
 use crate::limits;
 use crate::stats::Reporter;
 
@@ -79,6 +82,34 @@ pub(crate) fn colibri(rest: Rest) -> axum::Router {
         .route("/colibri/drain/disable", post(drain_off))
         .merge(debug_routes())
         .with_state(rest)
+}
+
+/// How an admin makes a bridge leave (bridge §1.7).
+pub(crate) fn shutdown(rest: Rest) -> axum::Router {
+    axum::Router::new().route("/colibri/shutdown", post(leave)).with_state(rest)
+}
+
+/// The body is `{"graceful-shutdown": true}`: when nobody is here any more; with `false` people are moved at once.
+async fn leave(State(rest): State<Rest>, request: Request) -> Response {
+    let parsed = match body::read(request, limits::REST_BODY).await {
+        Ok((_, whole)) => serde_json::from_slice::<serde_json::Value>(&whole),
+        Err(refused) => return refused.into_response(),
+    };
+    let graceful = parsed.ok().and_then(|v| v.get("graceful-shutdown")?.as_bool());
+    let Some(graceful) = graceful else {
+        return (StatusCode::BAD_REQUEST, "{\"graceful-shutdown\": true|false} is wanted").into_response();
+    };
+    rest.reporter.leave(Instant::now(), if graceful { Wish::WhenEmpty } else { Wish::Soon });
+    rest.control.broadcast(|| Command::RefuseNewConferences(true));
+    tracing::info!(
+        "{}",
+        if graceful {
+            "asked to leave: no new conferences; the end comes when nobody is here any more, tomorrow at the latest"
+        } else {
+            "asked to leave: the focus moves people to other bridges, the end comes in a minute"
+        }
+    );
+    StatusCode::OK.into_response()
 }
 
 async fn health(State(rest): State<Rest>) -> Response {
