@@ -50,6 +50,8 @@ impl Shutdown {
     pub async fn wait(mut self) -> bool {
         let mut told = self.tell.subscribe();
         let clean = tokio::select! {
+            // In this order: parts that were told to end, end.
+            biased;
             _ = self.signals.0.recv() => true,
             _ = self.signals.1.recv() => true,
             _ = told.wait_for(|t| *t) => true,
@@ -115,6 +117,18 @@ mod tests {
             assert!(shutdown.wait().await);
             assert_eq!(start.elapsed(), takes.min(STOP));
             assert_eq!(ended.await.is_ok(), in_time);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_because_it_was_told_from_inside_was_taken_for_one_that_failed() {
+        for _ in 0..64 {
+            let mut shutdown = Shutdown::new().unwrap();
+            let watch = shutdown.watch();
+            shutdown.spawn("quick", told(watch));
+            shutdown.trigger().send_replace(true);
+            tokio::task::yield_now().await;
+            assert!(shutdown.wait().await);
         }
     }
 
