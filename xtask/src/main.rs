@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod beside;
 mod browser;
 mod ca;
 mod containers;
@@ -27,11 +28,14 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use crate::beside::Beside;
+
 const USAGE: &str = "\
 cargo xtask <command>
 
   test              install what the tests need, build, run everything (what CI runs)
   test rust         formatting, lints, house rules, unit, scenario and integration tests, instruction counts only
+  test beside       of these only what computes and waits for nothing: lints, the observer of suites, instruction counts
   test browser      the browser tests only
   test containers   images and compose files, in a network namespace, with a Docker daemon of their own
   test package      Debian's package: installed, upgraded, removed and purged in a Debian of its own; the admin's pages
@@ -64,12 +68,18 @@ fn command(words: &[&str]) -> Result<()> {
     match words {
         ["test"] => {
             setup::install()?;
-            rust()?;
+            tests()?;
+            let beside = Beside::start(&["test", "beside"])?;
             browser::test(&[])?;
             containers::test()?;
-            package::test()
+            package::test()?;
+            beside.finish()
         }
-        ["test", "rust"] => rust(),
+        ["test", "beside"] => beside(),
+        ["test", "rust"] => {
+            tests()?;
+            beside()
+        }
         ["test", "browser", rest @ ..] => {
             setup::install()?;
             browser::test(rest)
@@ -96,21 +106,28 @@ fn command(words: &[&str]) -> Result<()> {
     }
 }
 
-fn rust() -> Result<()> {
+/// The rules, and everything that cargo and node test.
+fn tests() -> Result<()> {
     rules::check()?;
     setup::install_deny()?;
     let mut deny = std::process::Command::new(setup::DENY);
     deny.args(["check", "licenses", "bans", "sources"]);
     run::step("licences, bans and sources", deny)?;
     run::step("formatting", run::cargo(&["fmt", "--all", "--check"]))?;
-    run::step("lints", run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     setup::install_pebble()?;
     setup::install_prosody()?;
     setup::install_servers()?;
     run::step("tests", run::cargo(&["test", "--workspace"]))?;
+    run::step("page scripts", run::node_test("plausch/web/tests"))?;
+    run::program()
+}
+
+/// What computes and waits for nothing: browsers and containers, which wait most of the time, leave room for it.
+fn beside() -> Result<()> {
+    let lints = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    run::step("lints", run::cargo(&lints))?;
     let observer =
         ["test", "--workspace", "--features", "prosody-server/test-observer", "--test", "observer"];
     run::step("the observer of suites", run::cargo(&observer))?;
-    run::step("page scripts", run::node_test("plausch/web/tests"))?;
     instructions::run(&[])
 }

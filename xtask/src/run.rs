@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -24,7 +25,13 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 /// # Errors
 /// It does not build.
 pub(crate) fn program() -> Result<()> {
-    step("program", cargo(&["test", "--workspace", "--no-run", "--test", "process"]))
+    // Once is enough, and what cargo builds beside us would hold up a second time.
+    static BUILT: AtomicBool = AtomicBool::new(false);
+    if !BUILT.load(Ordering::Relaxed) {
+        step("program", cargo(&["test", "--workspace", "--no-run", "--test", "process"]))?;
+        BUILT.store(true, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 /// Node's own test runner over all `*.test.mjs` of a folder.
