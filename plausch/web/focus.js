@@ -1,4 +1,4 @@
-// Asks the focus to open a room, over HTTP or XMPP: a room in; whether it is open, by whom, or that somebody has to come first who may open it, out.
+// Asks the focus to open a room, over HTTP or XMPP: a room in; whether it is open, by whom, that it is to be watched, or that somebody has to come first who may open it, out.
 import { hex } from './random.js';
 import { attr, child, el } from './xml.js';
 
@@ -33,6 +33,6 @@ export class Focus {
     const conference = child(answer, 'conference', FOCUS);
     // Of somebody who has logged in: with it others, such as the guest that we are, ask in its name.
     this.session = attr(conference, 'session-id') ?? this.session;
-    return { ready: attr(conference, 'ready') === 'true', focusJid: attr(conference, 'focusjid') };
+    return { ready: attr(conference, 'ready') === 'true', focusJid: attr(conference, 'focusjid'), vnode: attr(conference, 'vnode') };
   }
 }

@@ -2,7 +2,7 @@
 import { check } from './check.js';
 import { $ } from './dom.js';
 import { Doorstep } from './doorstep.js';
-import { choose, other, t } from './i18n.js';
+import { choose, number, other, t } from './i18n.js';
 import { Knocks } from './knocks.js';
 import { LocalMedia } from './media.js';
 import { Meeting, normaliseRoom } from './meeting.js';
@@ -10,7 +10,7 @@ import { Panels } from './panels.js';
 import { Ear, playTones } from './sound.js';
 import { Stage } from './stage.js';
 import { supportCode } from './support.js';
-import { deviceButtons, drawCode, drawDevices, drawMessages, drawProgress, drawVerdict, preview, translate } from './ui.js';
+import { deviceButtons, handButton, drawCode, drawDevices, drawMessages, drawProgress, drawVerdict, preview, translate } from './ui.js';
 import { verdict } from './verdict.js';
 import { configuration, link, options, rememberRoom, roomInAddress } from './where.js';
 
@@ -72,7 +72,9 @@ function draw() {
   if (!inCall) { stage.clear(); return; }
   $('call-room').textContent = meeting.roomName;
   $('call-note').textContent = meeting.connection === 'reconnecting' ? t('reconnecting') : meeting.bridgeMissing ? t('noBridge')
-    : meeting.forced.has('audio') ? t('mutedByModerator') : '';
+    : meeting.forced.has('audio') ? t('mutedByModerator') : meeting.watching ? t(meeting.denied ? 'handDenied' : meeting.hand ? 'handUp' : 'watching')
+      : meeting.watchers ? t('watchers', { n: number(meeting.watchers) }) : '';
+  handButton(meeting);
   stage.draw();
   knocks.draw();
   drawMessages(meeting.messages);
@@ -162,6 +164,7 @@ for (const button of document.querySelectorAll('[data-device]')) {
   });
 }
 $('share').addEventListener('click', () => { if (meeting.media?.screen) meeting.unshare(); else meeting.share().catch(() => {}); });
+$('hand').addEventListener('click', () => meeting.raise(!meeting.hand));
 $('leave').addEventListener('click', () => meeting.leave());
 $('copy').addEventListener('click', copyLink);
 $('invite').addEventListener('click', async () => {

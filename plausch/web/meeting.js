@@ -9,6 +9,7 @@ import { hex } from './random.js';
 import { report } from './report.js';
 import { Room } from './room.js';
 import { BridgeSession } from './session.js';
+import { gallery, raisedHand, readAnswer } from './watch.js';
 import { Xmpp } from './xmpp.js';
 import { attr, el } from './xml.js';
 
@@ -39,7 +40,7 @@ export class Meeting extends EventTarget {
   reset() {
     Object.assign(this, {
       id: null, state: 'new', connection: 'offline', events: [], failures: [], roles: {}, members: {}, messages: [], dominant: null,
-      channelOpen: false, p2p: false, bridgeMissing: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null, lost: null, asked: null, refused: null, entry: null, gaveUp: false,
+      channelOpen: false, p2p: false, bridgeMissing: false, session: null, room: null, xmpp: null, sharing: false, signalled: false, restarts: 0, forced: new Set(), endedBy: null, lost: null, asked: null, refused: null, entry: null, gaveUp: false, watching: null, watchers: 0, hand: null, denied: false,
     });
   }
 
@@ -56,6 +57,8 @@ export class Meeting extends EventTarget {
       if (!options.media && !kept) await this.media.start(options.devices);
       this.media.addEventListener('change', this.onmedia = (e) => { this.#mediaChanged(e.detail).catch((x) => this.#failed('media', x)); });
       await this.#connect();
+      // Whoever watches sends nothing, so that no light burns.
+      if (this.watching) this.media.stop();
       await this.#enterRoom();
     } catch (e) {
       this.asked = null;
@@ -89,13 +92,23 @@ export class Meeting extends EventTarget {
   mute(kind) { this.media.mute(kind); }
 
   async unmute(kind) {
+    if (this.watching) return;
     await this.media.unmute(kind);
     // A moderator had muted us: the bridge must let us through again.
     if (this.forced.delete(kind)) this.room.muteOther(this.id, kind, false).catch((e) => this.#failed('unmute', e));
   }
 
-  async share() { await this.media.share(); }
+  async share() { if (!this.watching) await this.media.share(); }
   unshare() { this.media.unshare(); }
+
+  // Whoever watches may ask to take part, and think better of it.
+  raise(up = true) {
+    if (!this.watching) return;
+    [this.hand, this.denied] = [up ? Date.now() : null, false];
+    this.room.update();
+    this.#changed('hand');
+  }
+
   chat(text) { this.room.chat(text); }
   kick(id) { return this.room.kick(id).then(() => true); }
   grant(id) { return this.room.grant(id).then(() => true); }
@@ -147,19 +160,30 @@ export class Meeting extends EventTarget {
     this.#changed('failure');
   }
 
-  get #roomJid() { return `${roomNode(this.roomName)}@${this.config.hosts.muc.toLowerCase()}`; }
+  get #roomJid() { return `${roomNode(this.roomName)}@${(this.watching?.muc ?? this.config.hosts.muc).toLowerCase()}`; }
 
   async #connect() {
     const { config, options } = this;
     this.focus = new Focus({ config, room: this.roomName, jid: this.#roomJid, token: options.jwt });
-    if (this.#overHttp) await this.#request();
+    // Whoever was asked to take part has no more to ask for.
+    if (options.invited) this.focusJid = options.invited.focusJid;
+    else if (this.#overHttp) await this.#request();
+    await this.#open();
+    if (options.invited || this.#overHttp) return;
+    await this.#request();
+    if (!this.watching) return;
+    this.xmpp.close();
+    await this.#open();
+  }
+
+  async #open() {
+    const { hosts } = this.config;
     // Guests may have a host of their own.
-    this.xmpp = this.#session(config.hosts.anonymousdomain ?? config.hosts.domain);
-    this.xmpp.addEventListener('state', (e) => { this.connection = e.detail; this.#changed('connection'); });
-    this.xmpp.addEventListener('gone', (e) => this.#lost('connection', e.detail));
-    this.xmpp.iqHandlers.push((iq) => this.#jingle(iq));
-    await this.xmpp.connect();
-    if (!this.#overHttp) await this.#request();
+    const xmpp = this.xmpp = this.#session(this.watching?.domain ?? hosts.anonymousdomain ?? hosts.domain);
+    xmpp.addEventListener('state', (e) => { if (this.xmpp !== xmpp) return; this.connection = e.detail; this.#changed('connection'); });
+    xmpp.addEventListener('gone', (e) => { if (this.xmpp === xmpp) this.#lost('connection', e.detail); });
+    xmpp.iqHandlers.push((iq) => this.#jingle(iq), (iq) => this.#answer(iq));
+    await xmpp.connect();
   }
 
   #session(domain, account) {
@@ -168,6 +192,8 @@ export class Meeting extends EventTarget {
     const url = new URL(bosh ? config.bosh : config.websocket, location.href);
     url.searchParams.set('room', this.roomName);
     if (options.jwt) url.searchParams.set('token', options.jwt);
+    if (this.watching) url.searchParams.set('vnode', this.watching.vnode);
+    if (options.invited) url.searchParams.set('customusername', options.invited.username);
     return new Xmpp({ url, domain, account, transport: bosh ? 'bosh' : 'websocket' });
   }
 
@@ -180,6 +206,8 @@ export class Meeting extends EventTarget {
       const answer = await (this.#overHttp ? this.focus.overHttp() : this.focus.overXmpp(this.xmpp));
       if (answer.ready) {
         this.focusJid = answer.focusJid ?? this.config.focusUserJid;
+        const { vnode } = answer;
+        if (/^v\d{1,4}$/.test(vnode ?? '') && !this.room) this.watching = { vnode, ...gallery(this.config.hosts, vnode) };
         [this.asked, this.answered] = [null, null];
         return;
       }
@@ -208,7 +236,7 @@ export class Meeting extends EventTarget {
     const known = ['vp8', 'vp9', 'h264', 'av1'].filter((c) => codecs.includes(c));
     const room = this.room = new Room({
       xmpp: this.xmpp, jid: this.#roomJid, nick: this.id, focusJid: this.focusJid,
-      self: () => ({ name: this.name, ver: CAPS_VERSION, statsId, codecs: known.length ? known : ['vp8'], sources: this.#sourceInfo() }),
+      self: () => ({ name: this.name, ver: CAPS_VERSION, statsId, codecs: known.length ? known : ['vp8'], sources: this.#sourceInfo(), more: raisedHand(this.hand) }),
     });
     const on = (type, handle) => room.addEventListener(type, (e) => { handle(e.detail); this.#changed(type); });
     on('arrived', (p) => { this.members[p.id] = p.name; this.roles[p.id] = p.role; });
@@ -218,6 +246,7 @@ export class Meeting extends EventTarget {
     on('chat', (m) => this.messages.push({ from: m.id, own: m.own, name: m.own ? this.name : m.name, text: m.text }));
     on('muted', ({ kind }) => { this.forced.add(kind); if (kind === 'desktop') this.unshare(); else this.mute(kind); });
     on('ended', (why) => { this.endedBy = why; this.#endSession(); this.#close(); this.#enter(why.why === 'kicked' ? 'kicked' : 'left'); });
+    on('watchers', (n) => { this.watchers = n; });
     on('focus-left', () => this.#lost('focus', new Error('the focus left')));
     on('bridge-missing', () => { this.bridgeMissing = true; this.#failed('bridge', 'no bridge is available'); });
     this.entry = new Entry({ xmpp: this.xmpp, domain: this.config.hosts.domain, room, name: () => this.name });
@@ -262,8 +291,29 @@ export class Meeting extends EventTarget {
     return new Promise((resolve, reject) => { this.answered = { resolve, reject }; this.#changed('asked'); });
   }
 
+  // Somebody decided whether we take part. Clients send no result here.
+  #answer(iq) {
+    const answer = this.watching && attr(iq, 'from') === this.room?.jid ? readAnswer(iq) : null;
+    if (!answer) return null;
+    if (answer.allowed) this.#takePart(answer).catch(() => {});
+    else { [this.hand, this.denied] = [null, true]; this.room.update(); this.#changed('hand'); }
+    return { silent: true };
+  }
+
+  // Out of the gallery and into the meeting, where nobody is seen or heard before they want to be.
+  async #takePart(invited) {
+    const { roomName, options } = this;
+    this.#endSession();
+    await this.room.leave();
+    this.#close();
+    this.#enter('new');
+    await this.join(roomName, { ...options, invited, media: new LocalMedia({ height: options.resolution }) });
+    // Back after a break they are somebody like others.
+    delete this.options.invited;
+  }
+
   #sourceInfo() {
-    if (!this.signalled) return {};
+    if (!this.signalled || this.watching) return {};
     const info = { [`${this.id}-a0`]: { muted: this.media.muted.audio }, [`${this.id}-v0`]: { muted: this.media.muted.video } };
     if (this.sharing || this.session?.screenMid) info[`${this.id}-v1`] = { muted: !this.media.screen, videoType: 'desktop' };
     return info;
@@ -323,7 +373,7 @@ export class Meeting extends EventTarget {
     this.bridgeMissing = false;
     const services = (this.room.metadata.services ?? []).filter((s) => /^turns?$/.test(s.type));
     const iceServers = services.map((s) => ({ urls: `${s.type}:${s.host}:${s.port}?transport=${s.transport ?? 'udp'}`, username: s.username, credential: s.password }));
-    const session = this.session = new BridgeSession({ offer: readOffer(jingle), id: this.id, media: this.media, channel: this.options.channel, iceServers });
+    const session = this.session = new BridgeSession({ offer: readOffer(jingle), id: this.id, media: this.media, channel: this.options.channel, iceServers, silent: !!this.watching });
     const on = (type, handle) => session.addEventListener(type, (e) => { if (this.session === session) { handle(e.detail); this.#changed(type); } });
     on('sources', () => this.#constrain());
     on('dominant', (id) => { this.dominant = id ?? null; });

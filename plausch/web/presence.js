@@ -18,13 +18,14 @@ const NODE = 'urn:plausch:test-call';
 export const CAPS_VERSION = '7jz8HO7kxmZeN9XXjcpkMDuPDjk=';
 
 // The children of our presence. Clients repeat all of them in every update.
-export function presenceContent({ name, ver, sources, codecs, statsId }) {
+export function presenceContent({ name, ver, sources, codecs, statsId, more = null }) {
   return [
     el('stats-id', {}, statsId),
     el('c', { xmlns: CAPS, hash: 'sha-1', node: NODE, ver }),
     el('SourceInfo', {}, JSON.stringify(sources)),
     el('jitsi_participant_codecList', {}, codecs.join(',')),
     name ? el('nick', { xmlns: NICK }, name) : null,
+    more,
   ];
 }
 
@@ -50,6 +51,8 @@ export function readPresence(presence) {
     actor: attr(child(item, 'actor'), 'nick'),
     destroyed: destroy && { next: attr(destroy, 'jid') },
     bridgeMissing: !!child(presence, 'bridgeNotAvailable'),
+    // How many watch, as the focus tells.
+    watchers: Number(attr(children(child(presence, 'conference-properties'), 'property').find((p) => attr(p, 'key') === 'visitor-count'), 'value') ?? 0) || 0,
   };
 }
 

@@ -8,6 +8,7 @@ const MUC = 'http://jabber.org/protocol/muc';
 const MUC_USER = 'http://jabber.org/protocol/muc#user';
 const MUC_ADMIN = 'http://jabber.org/protocol/muc#admin';
 const MUTE = 'http://jitsi.org/jitmeet/';
+const DISPLAY_NAME = 'http://jitsi.org/protocol/display-name';
 const LEAVE_MS = 5000;
 
 export class Room extends EventTarget {
@@ -115,6 +116,7 @@ export class Room extends EventTarget {
     this.occupants.set(p.nick, p);
     if (p.nick === 'focus') {
       if (p.bridgeMissing) this.#emit('bridge-missing');
+      this.#emit('watchers', p.watchers);
       return;
     }
     this.#emit(known ? 'changed' : 'arrived', { id: p.nick, ...p });
@@ -142,7 +144,9 @@ export class Room extends EventTarget {
     const body = text(s, 'body');
     if (bare(from) !== this.jid || !body || attr(s, 'type') === 'error' || child(s, 'delay')) return;
     const id = resource(from);
-    this.#emit('chat', { id, own: id === this.nick, name: this.occupants.get(id)?.name ?? '', text: body, private: attr(s, 'type') === 'chat' });
+    // Of somebody who watches only, the server says the name.
+    const name = id ? this.occupants.get(id)?.name : text(s, 'display-name', DISPLAY_NAME);
+    this.#emit('chat', { id, own: id === this.nick, name: (name ?? '').slice(0, 50), text: body, private: attr(s, 'type') === 'chat' });
   }
 
   #iq(iq) {

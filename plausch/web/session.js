@@ -17,7 +17,8 @@ const CHROMIUM = !!globalThis.navigator?.userAgent?.includes('Chrome/');
 const randomSsrc = () => String(1 + crypto.getRandomValues(new Uint32Array(1))[0] % 0xfffffffe);
 
 export class BridgeSession extends EventTarget {
-  constructor({ offer, id, media, channel = 'datachannel', iceServers = [] }) {
+  // `silent`: nothing is sent, now and later.
+  constructor({ offer, id, media, channel = 'datachannel', iceServers = [], silent = false }) {
     super();
     this.offer = offer;
     this.id = id;
@@ -26,7 +27,8 @@ export class BridgeSession extends EventTarget {
     this.slots = new Map();
     this.limits = new Map();
     this.streams = {};
-    this.simulcast = CHROMIUM;
+    this.silent = silent;
+    this.simulcast = CHROMIUM && !silent;
     this.work = Promise.resolve();
     this.names = {
       [AUDIO]: { name: `${id}-a0`, msid: `${id}-audio-0-1 ${uuid()}` },
@@ -93,7 +95,7 @@ export class BridgeSession extends EventTarget {
     await pc.setRemoteDescription({ type: 'offer', sdp: this.remote.text() });
     for (const mid of Object.keys(this.names)) {
       const transceiver = this.#transceiver(mid);
-      if (transceiver) transceiver.direction = 'sendonly';
+      if (transceiver) transceiver.direction = this.silent ? 'inactive' : 'sendonly';
     }
     await this.refresh();
     let { sdp } = await pc.createAnswer();

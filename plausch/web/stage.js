@@ -54,7 +54,7 @@ export class Stage {
       for (const s of p.screens) wanted.set(`${p.id}/${s.source}`, { ...p, name: t('screenOf', { name: called }), source: s.source, track: s.track, kind: 'screen' });
     }
     if (meeting.media?.screen) wanted.set('own/screen', { ...own, name: t('screenOf', { name: t('you') }), track: meeting.media.screen, kind: 'screen' });
-    wanted.set('own/camera', { ...own, track: meeting.media?.track('video'), audioMuted: meeting.media?.muted.audio, speaking: meeting.dominant === meeting.id, kind: 'camera' });
+    if (!meeting.watching) wanted.set('own/camera', { ...own, track: meeting.media?.track('video'), audioMuted: meeting.media?.muted.audio, speaking: meeting.dominant === meeting.id, kind: 'camera' });
     for (const [key, tile] of this.tiles) if (!wanted.has(key)) { tile.root.remove(); this.tiles.delete(key); }
     for (const [key, p] of wanted) this.#tile(key, p);
     const staged = [...wanted.values()].filter((p) => p.kind === 'screen' && !p.own).length;

@@ -36,6 +36,16 @@ export function deviceButtons(media) {
   name($('share'), t(sharing ? 'unshare' : 'share'), t('wordShare'));
 }
 
+// Whoever watches has a hand to raise, and nothing to send.
+export function handButton({ watching, hand }) {
+  $('hand').hidden = !watching;
+  $('hand').classList.toggle('on', !!hand);
+  $('hand').ariaPressed = String(!!hand);
+  name($('hand'), t(hand ? 'lowerHand' : 'raiseHand'), t('wordHand'));
+  for (const button of document.querySelectorAll('[data-device]')) button.hidden = !!watching;
+  if (watching) $('share').hidden = true;
+}
+
 export function preview(media) {
   const video = $('preview');
   show(video, media.track('video'));

@@ -73,6 +73,7 @@ pub(super) fn asset(name: &str) -> Option<Asset> {
         "support.js" => include_str!("../../web/support.js"),
         "ui.js" => include_str!("../../web/ui.js"),
         "verdict.js" => include_str!("../../web/verdict.js"),
+        "watch.js" => include_str!("../../web/watch.js"),
         "where.js" => include_str!("../../web/where.js"),
         "xml.js" => include_str!("../../web/xml.js"),
         "xmpp.js" => include_str!("../../web/xmpp.js"),

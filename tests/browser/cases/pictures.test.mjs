@@ -323,4 +323,33 @@ describe('where people log in, the test-call page looks as it did', () => {
   });
 });
 
+describe('where one watches, the test-call page looks as it did', () => {
+  let server, browser;
+  before(async () => {
+    server = await Server.start({ web: 'none', env: { ENABLE_VISITORS: '1', VISITORS_MAX_PARTICIPANTS: '1', PLAUSCH_VISITORS_COME_IN: '0' } });
+    browser = await launch({ letters });
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.stop();
+  });
+
+  test('somebody watches, and asks to take part', async () => {
+    const host = await Participant.open(browser, server, { path: '/host' });
+    await host.join('gallery', { resolution: 180, name: 'Cem' });
+    const pages = await pair((where, options) => openPage(browser, server, where, options), 'gallery');
+    for (const page of pages) {
+      await page.click('#join');
+      await page.waitForFunction(() => window.plausch.state === 'joined' && window.plausch.watching);
+      await seesOthers(page, 1);
+    }
+    await each('watching', ...pages);
+    for (const page of pages) await page.click('#hand');
+    await each('hand-up', ...pages);
+    for (const page of pages) assert.deepEqual(page.errors, []);
+    await Promise.all([...pages.map((page) => page.context().close()), host.close()]);
+    assert.deepEqual(album.complaints(), []);
+  });
+});
+
 test('every picture that is kept is looked at', () => assert.deepEqual(album.left(), []));
