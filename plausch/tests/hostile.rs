@@ -1,6 +1,8 @@
 //! The built program among people who mean harm, and on machines whose disk is full.
 
+mod bombs;
 mod running;
+mod tab;
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -1,7 +1,7 @@
 //! The XMPP server started from settings; links into it for roles of the same process.
 
 use jitsi_xmpp::FullJid;
-use prosody_core::Counter;
+use prosody_core::{Counter, Did};
 use prosody_server::config::{ConfigError, RawAccount};
 use prosody_server::{Config, Raw, ServerHandle};
 use service::{Exposition, StartError, State};
@@ -134,6 +134,12 @@ fn expose(server: &ServerHandle, host: &str, rooms: &str, out: &mut Exposition) 
         "event",
         s.shell.entries(),
     );
+    for (did, what) in
+        [(Did::Done, "done"), (Did::Refused, "refused"), (Did::Held, "held"), (Did::Dropped, "dropped")]
+    {
+        let name = format!("plausch_xmpp_module_{what}");
+        out.counters(&name, &format!("What modules have {what}."), "module", s.counters.modules(did));
+    }
     let count = |c| s.counters.count(c);
     // compat: what the dashboards of docker-jitsi-meet show of Prosody, by its names
     // (test: compat_dashboards_and_exporters_find_what_they_read).
@@ -144,15 +150,28 @@ fn expose(server: &ServerHandle, host: &str, rooms: &str, out: &mut Exposition) 
         [(host, s.now.connections as f64)],
     );
     out.gauge("prosody_mod_bosh__active_sessions", "BOSH sessions.", s.bosh_sessions as f64);
+    out.gauges("prosody_info", "What runs.", "version", [(env!("CARGO_PKG_VERSION"), 1.0)]);
+    out.counter("prosody_mod_bosh__timeout", "BOSH sessions whose client was silent.", s.shell.bosh_inactive);
     out.counter("prosody_mod_bosh__new_sid", "BOSH sessions opened.", s.shell.bosh_opened);
     out.counter("prosody_mod_bosh__bad_sid", "Requests for no BOSH session.", s.shell.bosh_unknown_sid);
     out.gauges("prosody_mod_muc__live_room", "Meetings.", "host", [(rooms, s.now.meetings as f64)]);
     out.counter("prosody_mod_smacks__sessions_started", "Sessions with XEP-0198.", count(Counter::Managed));
     out.counter("prosody_mod_smacks__tx_queued_stanzas", "Stanzas kept for these.", count(Counter::Queued));
     out.counter(
-        "prosody_mod_smacks__session_resumption_expired",
+        "prosody_mod_smacks__sessions_expired",
         "Those whose time to resume ran out.",
         count(Counter::HibernationExpired),
+    );
+    out.counter(
+        "prosody_mod_smacks__session_resumption_expired",
+        "Resumptions of sessions that are gone.",
+        count(Counter::ResumeFailed),
+    );
+    out.counter("prosody_mod_auth_token__success", "Logins with a token.", count(Counter::TokensTaken));
+    out.counter(
+        "prosody_mod_auth_token__verify_fail",
+        "Tokens that are not good enough.",
+        count(Counter::TokensRefused),
     );
     let kinds =
         [("message", Counter::MessagesIn), ("presence", Counter::PresencesIn), ("iq", Counter::IqsIn)];

@@ -9,24 +9,33 @@ use std::time::{Duration, Instant};
 
 use crate::running::{Roles, get};
 
-/// docker-jitsi-meet's dashboard of Prosody.
+/// docker-jitsi-meet's dashboard of Prosody, and what others read of it (xmpp-server §5.3).
 const PROSODY: &[&str] = &[
+    "prosody_info",
+    "prosody_mod_auth_token__success_total",
+    "prosody_mod_auth_token__verify_fail_total",
     "prosody_mod_bosh__active_sessions",
     "prosody_mod_bosh__bad_sid_total",
     "prosody_mod_bosh__new_sid_total",
+    "prosody_mod_bosh__timeout_total",
     "prosody_mod_c2s__connections",
     "prosody_mod_measure_stanza_counts__received_total",
     "prosody_mod_muc__live_room",
     "prosody_mod_smacks__session_resumption_expired_total",
+    "prosody_mod_smacks__sessions_expired_total",
     "prosody_mod_smacks__sessions_started_total",
     "prosody_mod_smacks__tx_queued_stanzas_total",
 ];
 
-/// On the same dashboard, and not here: Prosody's store of rooms has no counterpart, nobody gathers statistics for seconds, and
-/// what a session lost is not counted when it ends.
+/// Of Prosody's, and not here: its store of rooms has no counterpart, nobody gathers statistics for seconds, what a session lost is
+/// not counted when it ends, no name is looked up for clients, and nobody is asked whom a service of 8x8's has banned.
 const NOT_OF_PROSODY: &[&str] = &[
+    "prosody_dns_seconds_count",
+    "prosody_mod_auth_token__ban_total",
     "prosody_mod_muc__room_hit_total",
     "prosody_mod_muc__room_miss_total",
+    "prosody_mod_smacks__resumption_age_seconds_count",
+    "prosody_mod_smacks__tx_acked_stanzas_count",
     "prosody_mod_smacks__tx_dropped_stanzas_count",
     "prosody_stats_processing_seconds_sum",
 ];

@@ -287,6 +287,47 @@ pub(crate) fn chat(client: &mut Client, n: u64) -> String {
     format!(r#"<message to="{room}" type="groupchat" xmlns="jabber:client"><body>{n}</body></message>"#)
 }
 
+/// What moderators and those who wait say to components, rooms and their doors: votes, settings, moderation, new rooms, other nicks,
+/// knocks.
+pub(crate) fn commands(client: &mut Client, n: u64) -> String {
+    let (room, nick) = (&client.room, &client.nick);
+    let to = |component: &str, said: &str| {
+        format!(r#"<message to="{component}.meet.jitsi" type="chat" xmlns="jabber:client">{said}</message>"#)
+    };
+    let jitmeet = format!(r#"xmlns="http://jitsi.org/jitmeet" room="{room}""#);
+    match n % 8 {
+        0 => format!(r#"<presence to="{room}/n{n}" xmlns="jabber:client"/>"#),
+        1 => to(
+            "polls",
+            &format!(
+                r#"<json-message {jitmeet}>{{"type":"polls","command":"new-poll","pollId":"{n}","question":"?","answers":[{{"name":"a"}}]}}</json-message>"#
+            ),
+        ),
+        2 => to(
+            "metadata",
+            &format!(r#"<room_metadata {jitmeet}>{{"key":"k{n}","data":{{"n":{n}}}}}</room_metadata>"#),
+        ),
+        3 => to(
+            "avmoderation",
+            &format!(r#"<av_moderation {jitmeet} enable="{}" mediaType="audio"/>"#, n % 16 < 8),
+        ),
+        4 => {
+            to("breakout", &format!(r#"<breakout_rooms type="features/breakout-rooms/add" subject="{n}"/>"#))
+        }
+        5 => to("speakerstats", &format!(r#"<speakerstats {jitmeet} silence="false"/>"#)),
+        6 => format!(
+            r#"<iq id="l{n}" to="{room}" type="set" xmlns="jabber:client"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"><field var="muc#roomconfig_membersonly"><value>{}</value></field></x></query></iq>"#,
+            u8::from(n % 16 < 8)
+        ),
+        _ => {
+            let lobby = room.replace("@muc.", "@lobby.");
+            format!(
+                r#"<presence to="{lobby}/{nick}" xmlns="jabber:client"><x xmlns="http://jabber.org/protocol/muc"/><nick xmlns="http://jabber.org/protocol/nick">{n}</nick></presence>"#
+            )
+        }
+    }
+}
+
 pub(crate) fn iq_to_focus(client: &mut Client, n: u64) -> String {
     let room = &client.room;
     match n % 3 {

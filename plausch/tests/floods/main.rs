@@ -68,6 +68,11 @@ fn chat_in_a_room_of_its_own() {
 }
 
 #[test]
+fn commands_to_components_knocks_and_other_nicks() {
+    withstand("commands", |t| attacks::in_a_room(t, 5, attacks::commands));
+}
+
+#[test]
 fn sessions_that_join_and_never_read() {
     withstand("deaf pairs", |t| attacks::deaf_pairs(t, 400));
 }

@@ -103,6 +103,7 @@ pub(crate) struct Whole {
     pub(crate) http: SocketAddr,
     pub(crate) media: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) xmpp: SocketAddr,
     pub(crate) running: Running,
 }
 
@@ -117,7 +118,16 @@ impl Whole {
         if !command.get_args().any(|a| a == "--web") {
             command.args(["--web", "none"]);
         }
-        Self { http, media, admin, running: Running::healthy(&mut command, admin) }
+        Self { http, media, admin, xmpp, running: Running::healthy(&mut command, admin) }
+    }
+
+    /// Processor time that it has used.
+    pub(crate) fn used(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.running.0.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        // A hundred in a second, on every Linux.
+        Duration::from_millis(10 * ticks)
     }
 
     /// Resident memory in bytes.

@@ -26,25 +26,51 @@ const FEATURES: &[&str] = &[
     "http://jitsi.org/ssrc-rewriting-1",
 ];
 
+#[allow(dead_code, reason = "each test crate uses a part of it")]
 pub(crate) struct Tab {
     socket: WebSocketStream<TcpStream>,
     /// The address that it was given.
     pub(crate) jid: String,
 }
 
+#[allow(dead_code, reason = "each test crate uses a part of it")]
 impl Tab {
-    /// Logs in on a host with users; what the server says if that fails. `query` stands behind `?` in the address.
+    /// A socket on which nothing has been said. `query` stands behind `?` in the address.
+    pub(crate) async fn connect(http: SocketAddr, query: &str) -> Self {
+        let tcp = TcpStream::connect(http).await.unwrap();
+        let mut request = format!("ws://{http}/xmpp-websocket?{query}").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "xmpp".parse().unwrap());
+        let (socket, _) = tokio_tungstenite::client_async(request, tcp).await.unwrap();
+        Self { socket, jid: String::new() }
+    }
+
+    /// Says something, whether it is taken or not.
+    pub(crate) async fn throw(&mut self, frame: &str) {
+        let sent = self.socket.send(Message::text(frame));
+        let _ = tokio::time::timeout(Duration::from_secs(10), sent).await;
+    }
+
+    /// All that is still said, until the socket is closed or has been silent for a little.
+    pub(crate) async fn last_words(&mut self) -> String {
+        let mut all = String::new();
+        while let Ok(Some(Ok(message))) =
+            tokio::time::timeout(Duration::from_millis(300), self.socket.next()).await
+        {
+            if let Message::Text(text) = message {
+                all.push_str(&text);
+            }
+        }
+        all
+    }
+
+    /// Logs in on a host with users; what the server says if that fails.
     pub(crate) async fn log_in(
         http: SocketAddr,
         domain: &str,
         query: &str,
         auth: &str,
     ) -> Result<Self, String> {
-        let tcp = TcpStream::connect(http).await.unwrap();
-        let mut request = format!("ws://{http}/xmpp-websocket?{query}").into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", "xmpp".parse().unwrap());
-        let (socket, _) = tokio_tungstenite::client_async(request, tcp).await.unwrap();
-        let mut it = Self { socket, jid: String::new() };
+        let mut it = Self::connect(http, query).await;
         let open =
             format!(r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="{domain}" version="1.0"/>"#);
         it.say(&open).await;

@@ -5,6 +5,7 @@
 
 use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError, ns};
 
+use crate::counters::Did;
 use crate::disco;
 use crate::hosts::ComponentDef;
 use crate::identity::HostId;
@@ -49,7 +50,9 @@ pub(crate) fn handle(
             let t = muc.turn(&room)?;
             // What comes of it, most of them tell everybody.
             t.world.reaches_all(&mut t.room.pace, sender, 1);
-            Some(command(t.room, t.world, &Command { sender, nick: &nick, message: &e }))
+            let said = command(t.room, t.world, &Command { sender, nick: &nick, message: &e });
+            t.world.counters.module(def.module.name, if said.is_ok() { Did::Done } else { Did::Refused });
+            Some(said)
         })
         .unwrap_or_else(|| Err(StanzaError::new(Condition::ServiceUnavailable)));
     if let Err(error) = outcome {

@@ -1,4 +1,10 @@
-//! What happened how often, by reason: plain numbers that the shell exports.
+//! What happened how often, by reason and by module: plain numbers that the shell exports.
+
+use std::collections::BTreeMap;
+
+use jitsi_xmpp::StanzaError;
+
+use crate::module::Relay;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $variant:ident = $label:literal,)*) => {
@@ -37,6 +43,10 @@ counters! {
     Malformed = "stanzas_malformed",
     /// Frames beyond the size limit; the stream was closed.
     TooLarge = "stanzas_too_large",
+    /// Logins with a token.
+    TokensTaken = "tokens_taken",
+    /// Those that failed, with one that is not good enough or with none.
+    TokensRefused = "tokens_refused",
     /// Failed logins.
     AuthFailed = "auth_failed",
     /// Passwords that had to wait for their turn.
@@ -87,25 +97,65 @@ counters! {
     RuleDropped = "rule_dropped",
 }
 
-/// One number per [`Counter`].
+/// What a module did with what came to it; what it let pass is not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Did {
+    /// Carried a command out, or answered a question.
+    Done,
+    /// Answered with an error.
+    Refused,
+    /// Let it wait.
+    Held,
+    /// Made it disappear without a word.
+    Dropped,
+}
+
+/// One number per [`Counter`], and what each module [`Did`].
 #[derive(Debug, Clone)]
-pub struct Counters([u64; Counter::ALL.len()]);
+pub struct Counters {
+    all: [u64; Counter::ALL.len()],
+    /// As many as there are modules.
+    modules: BTreeMap<(Did, &'static str), u64>,
+}
 
 impl Default for Counters {
     fn default() -> Self {
-        Self([0; Counter::ALL.len()])
+        Self { all: [0; Counter::ALL.len()], modules: BTreeMap::new() }
     }
 }
 
 impl Counters {
     pub(crate) fn add(&mut self, counter: Counter) {
-        if let Some(n) = self.0.get_mut(counter as usize) {
+        if let Some(n) = self.all.get_mut(counter as usize) {
             *n = n.wrapping_add(1);
         }
     }
 
+    /// Something came to a module that did not let it pass.
+    pub(crate) fn module(&mut self, name: &'static str, did: Did) {
+        let n = self.modules.entry((did, name)).or_default();
+        *n = n.wrapping_add(1);
+    }
+
+    /// The same of what may be relayed.
+    pub(crate) fn relay(&mut self, name: &'static str, said: &Result<Relay, StanzaError>) {
+        match said {
+            Ok(Relay::Pass) => {}
+            Ok(Relay::Drop) => {
+                self.add(Counter::RuleDropped);
+                self.module(name, Did::Dropped);
+            }
+            Err(_) => self.module(name, Did::Refused),
+        }
+    }
+
+    /// How often each module did this, of those that ever did.
+    pub fn modules(&self, did: Did) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.modules.iter().filter(move |((d, _), _)| *d == did).map(|((_, name), n)| (*name, *n))
+    }
+
     /// How often `counter` happened.
     pub fn count(&self, counter: Counter) -> u64 {
-        self.0.get(counter as usize).copied().unwrap_or(0)
+        self.all.get(counter as usize).copied().unwrap_or(0)
     }
 }

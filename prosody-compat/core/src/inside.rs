@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use prosody_token::{Need, TokenRules, Unverified};
 
+use crate::counters::Did;
 use crate::hosts::Hosts;
 use crate::keys::{self, Waits, Whose};
 use crate::limits::PARKED;
@@ -16,7 +17,7 @@ use crate::world::World;
 
 /// What is answered over HTTP, each once.
 pub(crate) fn all(hosts: &Hosts) -> Vec<(HttpMethod, &'static str)> {
-    let mut all: Vec<_> = routes(hosts).map(|r| (r.method, r.path)).collect();
+    let mut all: Vec<_> = routes(hosts).map(|(_, r)| (r.method, r.path)).collect();
     all.sort_unstable_by_key(|(method, path)| (*path, *method));
     all.dedup();
     all
@@ -24,17 +25,22 @@ pub(crate) fn all(hosts: &Hosts) -> Vec<(HttpMethod, &'static str)> {
 
 /// The answer. `None`: it waits for a key, and has to be asked again.
 pub(crate) fn answer(muc: &mut Muc<'_>, id: RequestId, request: &HttpRequest) -> Option<HttpReply> {
-    let asked = |r: &&Route| r.method == request.method && r.path == request.path;
-    let Some(route) = routes(muc.hosts).find(asked) else { return Some(HttpReply::refused(404)) };
+    let asked = |(_, r): &(&str, &Route)| r.method == request.method && r.path == request.path;
+    let Some((name, route)) = routes(muc.hosts).find(asked) else { return Some(HttpReply::refused(404)) };
     match admit(muc.hosts, muc.world, route.whom, id, request) {
         May::Ask => {}
-        May::Not(status) => return Some(HttpReply::refused(status)),
+        May::Not(status) => {
+            muc.world.counters.module(name, Did::Refused);
+            return Some(HttpReply::refused(status));
+        }
         May::Wait => return None,
     }
-    Some(match route.does {
+    let reply = match route.does {
         Does::Reads(answer) => answer(&Inside { rooms: muc.rooms, world: muc.world }, request),
         Does::Changes(answer) => answer(muc, request),
-    })
+    };
+    muc.world.counters.module(name, if reply.status < 400 { Did::Done } else { Did::Refused });
+    Some(reply)
 }
 
 /// Requests that wait for a key.
@@ -56,8 +62,9 @@ pub(crate) fn take(world: &mut World, id: RequestId) -> Option<HttpRequest> {
     world.slots.get_mut::<Parked>()?.0.remove(&id)
 }
 
-fn routes(hosts: &Hosts) -> impl Iterator<Item = &'static Route> {
-    hosts.modules().flat_map(|m| m.http)
+/// Each with its module.
+fn routes(hosts: &Hosts) -> impl Iterator<Item = (&'static str, &'static Route)> {
+    hosts.modules().flat_map(|m| m.http.iter().map(|route| (m.name, route)))
 }
 
 /// Whether somebody may ask.

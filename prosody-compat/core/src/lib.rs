@@ -90,7 +90,7 @@ mod vhost;
 pub use auth::Mechanism;
 pub use auth::record::{AccountRecord, NotUnderstood};
 pub use config::{Account, Config, ConfigError, Credentials, ExternalService, ShortLivedTokens};
-pub use counters::{Counter, Counters};
+pub use counters::{Counter, Counters, Did};
 pub use limits::Limits;
 #[cfg(feature = "test-observer")]
 pub use observer::{Observe, Observed};

@@ -7,6 +7,7 @@
 pub mod config;
 pub mod foreign;
 pub mod handshake;
+pub mod inside;
 pub mod machines;
 pub mod media;
 pub mod meeting;
@@ -56,4 +57,5 @@ pub const TARGETS: &[Target] = &[
     ("z34_turn", turn::z34_turn),
     ("z35_nginx", foreign::z35_nginx),
     ("z36_lua_patterns", tokens::z36_lua_patterns),
+    ("z37_inside", inside::z37_inside),
 ];

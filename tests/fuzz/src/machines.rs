@@ -12,14 +12,21 @@ use prosody_core::{ConnId, Output, Server, SessionQuery, Transport};
 /// Between frames; no XML has it, no UTF-8 either.
 const FRAME: u8 = 0xff;
 
-/// A connection from outside: nothing of a session reaches it before it has logged in, and nothing is left of it.
+/// A connection from outside: nothing of a session reaches it before it has logged in, its host is the one where it did, and nothing
+/// is left of it.
 pub fn z18_xmpp_stream(data: &[u8]) {
     let now = Instant::now();
-    let config = prosody_core::Config::for_domain("meet.jitsi").expect("a domain");
+    let mut config = prosody_core::Config::for_domain("meet.jitsi").expect("a domain");
+    // Where else one might go.
+    config.hosts.users.push(prosody_core::UsersHost {
+        domain: "town.example".to_owned(),
+        ..config.hosts.users.first().cloned().expect("the main host")
+    });
     let mut server = Server::new(config, Box::new(SeededEntropy::new(1)), now);
     let conn = ConnId(1);
     server.handle_open(now, conn, Transport::WebSocket, SessionQuery::default());
     let (mut logged_in, mut closed) = (false, false);
+    let mut host: Option<String> = None;
     for frame in data.split(|b| *b == FRAME).take(32) {
         if !closed {
             server.handle_frame(now, conn, frame);
@@ -30,6 +37,14 @@ pub fn z18_xmpp_stream(data: &[u8]) {
                     let text = String::from_utf8_lossy(&frame.pieces().concat()).into_owned();
                     let e = xml::parse(text.as_bytes()).expect("what is sent can be read");
                     logged_in |= e.is("success", ns::SASL);
+                    if e.name() == "open" && !logged_in {
+                        host = e.attr("from").map(str::to_owned);
+                    }
+                    let bound = e.child("bind", ns::BIND).and_then(|b| b.child_named("jid"));
+                    if let Some(jid) = bound.map(Element::text) {
+                        let domain = jid.split(['@', '/']).nth(1);
+                        assert_eq!(domain, host.as_deref(), "another host than where it logged in");
+                    }
                     assert!(logged_in || !e.is_stanza(), "before login: {text}");
                 }
                 Output::Close { .. } => closed = true,

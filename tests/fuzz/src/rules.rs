@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::xml;
-use prosody_core::{Config, ConnId, Output, Server, SessionQuery, Transport};
+use prosody_core::{ComponentHost, Config, ConnId, Output, Server, SessionQuery, Transport};
 
 /// Between frames; no XML has it, no UTF-8 either.
 const FRAME: u8 = 0xff;
@@ -48,6 +48,37 @@ pub fn z20_rules(data: &[u8]) {
     }
 }
 
+/// Every module that has a say in what people do in a room, beyond those of the layout.
+fn with_all(config: &mut Config) {
+    let Some(meetings) = config.hosts.rooms.first_mut() else { return };
+    meetings.modules.extend(MODULES.iter().map(|m| (*m).to_owned()));
+    meetings.policy.hide_names = true;
+    let rooms = meetings.domain.clone();
+    for (label, module) in COMPONENTS {
+        config.hosts.components.push(ComponentHost {
+            domain: format!("{label}.meet.jitsi"),
+            module: (*module).to_owned(),
+            rooms: rooms.clone(),
+        });
+    }
+}
+
+const MODULES: &[&str] = &[
+    "filter_iq_jibri",
+    "filter_iq_rayo",
+    "frozen_nick",
+    "jibri_session",
+    "muc_cleanup_backend_services",
+    "muc_displayname",
+    "muc_flip",
+    "muc_message_moderation",
+    "presence_identity",
+    "shadow_ban",
+];
+
+const COMPONENTS: &[(&str, &str)] =
+    &[("filesharing", "filesharing_component"), ("audiotranslation", "audio_translation_component")];
+
 struct Room {
     server: Server,
     now: Instant,
@@ -57,7 +88,8 @@ struct Room {
 
 impl Room {
     fn new() -> Self {
-        let config = Config::for_domain("meet.jitsi").expect("a domain");
+        let mut config = Config::for_domain("meet.jitsi").expect("a domain");
+        with_all(&mut config);
         let now = Instant::now();
         let mut server = Server::new(config, Box::new(SeededEntropy::new(1)), now);
         server.handle_clock(now, Duration::from_secs(1_795_390_567));

@@ -7,8 +7,10 @@ use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 
-/// Inputs per target: some seconds in all.
-const CASES: u32 = 1_000;
+/// Inputs per target: some seconds in all, unless `FUZZ_CASES` says more.
+fn cases() -> u32 {
+    std::env::var("FUZZ_CASES").ok().map_or(1_000, |n| n.parse().unwrap())
+}
 
 fn files(folder: &Path) -> Vec<Vec<u8>> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
@@ -20,7 +22,8 @@ fn every_target_keeps_its_promise() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let recorded = files(&here.join("../../common/jitsi-xmpp/fixtures/recorded"));
     assert!(!recorded.is_empty());
-    for (name, target) in fuzz::TARGETS {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for (name, target) in fuzz::TARGETS.iter().filter(|(name, _)| name.contains(&only)) {
         let mut seeds = files(&here.join("corpus").join(name));
         assert!(!seeds.is_empty(), "{name} has no corpus");
         seeds.iter().for_each(|s| target(s));
@@ -39,7 +42,7 @@ fn every_target_keeps_its_promise() {
         });
         let input = prop_oneof![changed, spliced, vec(any::<u8>(), 0..256)];
         // A handshake takes 13 ms.
-        let cases = if *name == "z10_dtls" { CASES / 5 } else { CASES };
+        let cases = if *name == "z10_dtls" { cases() / 5 } else { cases() };
         let config = Config { cases, failure_persistence: None, ..Config::default() };
         let outcome = TestRunner::new(config).run(&input, |data| {
             target(&data);
@@ -48,6 +51,28 @@ fn every_target_keeps_its_promise() {
         if let Err(e) = outcome {
             panic!("{name}: {e}");
         }
+    }
+}
+
+/// X12: whatever the focus is fuzzed with, said by a participant, as it is and as its presence, costs nobody else anything.
+#[test]
+fn what_the_focus_is_fuzzed_with_harms_nobody_when_a_participant_says_it() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let recorded = files(&here.join("../../common/jitsi-xmpp/fixtures/recorded"));
+    let corpus = files(&here.join("corpus/z24_focus"));
+    let frames =
+        corpus.iter().flat_map(|f| f.split(|b| *b == 0xff)).chain(recorded.iter().map(Vec::as_slice));
+    let said: Vec<Vec<u8>> = frames
+        .flat_map(|frame| {
+            let presence = [br#"<presence to="rathaus@muc.meet.jitsi/$ME">"#, frame, b"</presence>"].concat();
+            let iq =
+                [br#"<iq type="set" id="x" to="rathaus@muc.meet.jitsi/focus">"#.as_slice(), frame, b"</iq>"];
+            [frame.to_vec(), presence, iq.concat()]
+        })
+        .collect();
+    assert!(said.len() > 60, "{}", said.len());
+    for some in said.chunks(20) {
+        fuzz::meeting::z19_meeting(&some.join(&0xff));
     }
 }
 

@@ -4,6 +4,7 @@ use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, Jid, StanzaError, ns};
 
 use super::affiliations::{set_affiliation, set_role};
 use super::turn::Turn;
+use crate::counters::Did;
 use crate::room::Room;
 use crate::room::rank::{Affiliation, Role};
 use crate::stanza::payload;
@@ -29,8 +30,9 @@ fn set(t: &mut Turn<'_>, sender: &Sender, query: &Element) -> Result<(), StanzaE
     if items.is_empty() {
         return Err(bad().with_type(ErrorType::Cancel));
     }
-    for change in t.modules.iter().filter_map(|m| m.change) {
-        change(t.room, t.world, sender, query)?;
+    for (name, change) in t.modules.iter().filter_map(|m| Some((m.name, m.change?))) {
+        change(t.room, t.world, sender, query)
+            .inspect_err(|_| t.world.counters.module(name, Did::Refused))?;
     }
     for item in items {
         let reason = item.child_named("reason").map(Element::text);

@@ -32,10 +32,12 @@ pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Eleme
         return;
     };
     t.world.reaches(sender, target);
-    for rule in t.modules.iter().filter_map(|m| m.iq) {
-        match rule(t.room, t.world, sender, &mut e) {
+    for (name, rule) in t.modules.iter().filter_map(|m| Some((m.name, m.iq?))) {
+        let said = rule(t.room, t.world, sender, &mut e);
+        t.world.counters.relay(name, &said);
+        match said {
             Ok(Relay::Pass) => {}
-            Ok(Relay::Drop) => return t.world.counters.add(Counter::RuleDropped),
+            Ok(Relay::Drop) => return,
             Err(error) => return t.world.refuse(sender, &e, &error, Some(t.room.shown())),
         }
     }

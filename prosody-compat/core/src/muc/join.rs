@@ -7,7 +7,7 @@ use jitsi_xmpp::{BareJid, Condition, Element, StanzaError, ns};
 use super::presence::{self, Change};
 use super::turn::{Muc, Turn};
 use super::{audience, breakout};
-use crate::counters::Counter;
+use crate::counters::{Counter, Did};
 use crate::identity::HostId;
 use crate::limits::pace;
 use crate::module::{Attempt, Verdict};
@@ -69,9 +69,12 @@ pub(super) fn presence(
 /// Makes the room, if the rules let this one make it.
 fn create(muc: &mut Muc<'_>, host: HostId, room_jid: &BareJid, attempt: &Attempt) -> bool {
     let Some(def) = muc.hosts.rooms(host) else { return false };
-    let rules = def.modules.iter().filter_map(|m| m.create);
-    let verdict = rules.map(|rule| rule(muc.world, room_jid, attempt)).find(|v| !matches!(v, Verdict::Pass));
-    if let Some(Verdict::Refuse { error, .. }) = verdict {
+    let rules = def.modules.iter().filter_map(|m| Some((m.name, m.create?)));
+    let mut verdicts = rules.map(|(name, rule)| (name, rule(muc.world, room_jid, attempt)));
+    let verdict = verdicts.find(|(_, v)| !matches!(v, Verdict::Pass));
+    drop(verdicts);
+    if let Some((name, Verdict::Refuse { error, .. })) = verdict {
+        muc.world.counters.module(name, Did::Refused);
         muc.world.counters.add(Counter::JoinsRefused);
         muc.world.refuse(&attempt.sender, &attempt.presence, &error, Some(room_jid.domain()));
         return false;
@@ -106,17 +109,22 @@ pub(super) fn release(muc: &mut Muc<'_>, room_jid: &BareJid, reason: &str) {
 
 /// Asks the rules and admits, holds or refuses.
 fn try_join(t: &mut Turn<'_>, mut attempt: Attempt, created: bool) {
-    for rule in t.modules.iter().filter_map(|m| m.join) {
+    for (name, rule) in t.modules.iter().filter_map(|m| Some((m.name, m.join?))) {
         match rule(t.room, t.world, &mut attempt) {
             Verdict::Pass => {}
-            Verdict::Hold(reason) => return waiting::hold(t.room, t.world, attempt, reason),
+            Verdict::Hold(reason) => {
+                t.world.counters.module(name, Did::Held);
+                return waiting::hold(t.room, t.world, attempt, reason);
+            }
             Verdict::Answer(answer) => {
+                t.world.counters.module(name, Did::Refused);
                 t.world.counters.add(Counter::JoinsRefused);
                 t.world.counters.add(Counter::StanzaErrors);
                 t.world.send(attempt.sender.id, *answer);
                 return waiting::refused(t.room, t.world, attempt);
             }
             Verdict::Refuse { error, by_host } => {
+                t.world.counters.module(name, Did::Refused);
                 t.world.counters.add(Counter::JoinsRefused);
                 let by = if by_host { t.room.jid.domain() } else { t.room.shown() };
                 t.world.refuse(&attempt.sender, &attempt.presence, &error, Some(by));

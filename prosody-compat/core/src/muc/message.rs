@@ -65,9 +65,10 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
         let id = t.world.entropy.hex(12);
         e.set_attr("id", id);
     }
-    for rule in t.modules.iter().filter_map(|m| m.message) {
-        if rule(t.room, t.world, sender, &mut e)? == Relay::Drop {
-            t.world.counters.add(Counter::RuleDropped);
+    for (name, rule) in t.modules.iter().filter_map(|m| Some((m.name, m.message?))) {
+        let said = rule(t.room, t.world, sender, &mut e);
+        t.world.counters.relay(name, &said);
+        if said? == Relay::Drop {
             return Ok(());
         }
     }
@@ -110,9 +111,10 @@ fn group(t: &mut Turn<'_>, sender: &Sender, mut e: Element) -> Result<(), Stanza
 
 /// The rules that count what the others let through.
 pub(super) fn last_word(t: &mut Turn<'_>, sender: &Sender, e: &mut Element) -> Result<Relay, StanzaError> {
-    for rule in t.modules.iter().filter_map(|m| m.last) {
-        if rule(t.room, t.world, sender, e)? == Relay::Drop {
-            t.world.counters.add(Counter::RuleDropped);
+    for (name, rule) in t.modules.iter().filter_map(|m| Some((m.name, m.last?))) {
+        let said = rule(t.room, t.world, sender, e);
+        t.world.counters.relay(name, &said);
+        if said? == Relay::Drop {
             return Ok(Relay::Drop);
         }
     }
@@ -200,9 +202,10 @@ fn private(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) -> Res
     if let Some(target) = targets.last() {
         t.world.reaches(sender, *target);
     }
-    for rule in t.modules.iter().filter_map(|m| m.private) {
-        if rule(t.room, t.world, sender, &mut e)? == Relay::Drop {
-            t.world.counters.add(Counter::RuleDropped);
+    for (name, rule) in t.modules.iter().filter_map(|m| Some((m.name, m.private?))) {
+        let said = rule(t.room, t.world, sender, &mut e);
+        t.world.counters.relay(name, &said);
+        if said? == Relay::Drop {
             return Ok(());
         }
     }

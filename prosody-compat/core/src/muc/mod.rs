@@ -21,7 +21,7 @@ mod turn;
 
 use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, Jid, StanzaError, ns};
 
-use crate::counters::Counter;
+use crate::counters::{Counter, Did};
 use crate::disco as host_disco;
 use crate::hosts::RoomsDef;
 use crate::identity::HostId;
@@ -177,11 +177,15 @@ fn about(t: &mut Turn<'_>, sender: &Sender, nick: Option<&str>, e: Element) {
 
 /// A request that is a module's, or nobody's.
 fn asked(t: &mut Turn<'_>, sender: &Sender, e: &Element, kind: &str, payload: &Element) {
-    let rules = t.modules.iter().filter_map(|m| m.asked);
-    let mut replies = rules.filter_map(|rule| rule(t.room, t.world, sender, kind, payload));
+    let rules = t.modules.iter().filter_map(|m| Some((m.name, m.asked?)));
+    let mut replies =
+        rules.filter_map(|(name, rule)| Some((name, rule(t.room, t.world, sender, kind, payload)?)));
     let reply = replies.next();
     drop(replies);
-    match reply {
+    if let Some((name, reply)) = &reply {
+        t.world.counters.module(name, if reply.is_ok() { Did::Done } else { Did::Refused });
+    }
+    match reply.map(|(_, reply)| reply) {
         Some(Ok(payload)) => t.world.answer(sender, e, payload),
         Some(Err(error)) => t.world.refuse(sender, e, &error, Some(t.room.shown())),
         None => t.world.refuse(sender, e, &StanzaError::new(Condition::ServiceUnavailable), None),

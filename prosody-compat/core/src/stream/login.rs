@@ -399,6 +399,9 @@ impl Server {
     }
 
     fn logged_in(&mut self, conn: ConnId, node: String, data: Option<Vec<u8>>, token: Option<Arc<Claims>>) {
+        if token.is_some() {
+            self.world.counters.add(Counter::TokensTaken);
+        }
         let config = &self.world.config;
         let Some(c) = self.world.conns.get_mut(&conn) else { return };
         let Stage::Login { host, domain, .. } = &c.stage else { return };
@@ -425,6 +428,9 @@ impl Server {
 
     fn login_failed(&mut self, conn: ConnId, error: LoginError) {
         self.world.counters.add(Counter::AuthFailed);
+        if matches!(error, LoginError::Token(_)) {
+            self.world.counters.add(Counter::TokensRefused);
+        }
         let most = self.world.config.limits.max_auth_failures;
         let Some(c) = self.world.conns.get_mut(&conn) else { return };
         c.auth_failures += 1;

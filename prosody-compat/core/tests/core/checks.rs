@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use budget::Network;
 use jitsi_xmpp::Sensitive;
-use prosody_core::SessionQuery;
+use prosody_core::{Did, SessionQuery};
 use serde_json::json;
 
 use crate::rig::{Client, ROOM, Rig, parse};
@@ -335,6 +335,27 @@ fn a_stranger_who_asks_learns_nothing_of_which_meetings_there_are() {
     }
     assert!(!iq(&mut rig, &stranger, "get", "muc.meet.jitsi", questions[1].2).contains("rathaus"));
     rig.end(&[&focus, &clients[0], &stranger]);
+}
+
+#[test]
+fn what_a_module_did_is_counted_by_its_name() {
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.max_participants = Some(1));
+    let (focus, clients) = rig.meeting(1);
+    let (anna, stranger) = (&clients[0], rig.client());
+    let full = rig.join(&stranger).concat();
+    assert!(full.contains("<service-unavailable "), "{full}");
+    let end = r#"<message id="c" to="endconference.meet.jitsi"><end_conference xmlns="http://jitsi.org/jitmeet"/></message>"#;
+    rig.send(anna, end);
+    rig.send(anna, &format!(r#"<message to="{ROOM}" type="groupchat"><json-message xmlns="http://jitsi.org/jitmeet">{{</json-message></message>"#));
+    rig.grant(&focus, anna);
+    rig.send(anna, end);
+    let counted = |did: Did, name: &str| {
+        rig.server.counters().modules(did).find(|(module, _)| *module == name).map_or(0, |(_, n)| n)
+    };
+    assert_eq!(counted(Did::Refused, "max_occupants"), 1);
+    assert_eq!((counted(Did::Refused, "end_conference"), counted(Did::Done, "end_conference")), (1, 1));
+    assert_eq!(counted(Did::Dropped, "json_message"), 1);
+    assert_eq!(counted(Did::Held, "max_occupants"), 0);
 }
 
 /// X20.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::SinkExt;
-use jitsi_xmpp::{Element, ns};
+use jitsi_xmpp::{Element, Entropy as _, ns};
 use prosody_server::ServerStats;
+use service::SystemEntropy;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -164,4 +165,26 @@ async fn tcp_streams_that_break_end_with_an_error_and_are_counted() {
         assert!(heard.contains(condition), "{condition} in {heard}");
     }
     server.until("counted", |s| s.shell.tcp_broken == 3 && s.now.connections == 0).await;
+}
+
+/// X27: session ids, addresses and passwords are made of this and nothing else.
+#[test]
+fn ten_million_ids_are_all_different_and_no_bit_is_preferred() {
+    const IDS: usize = 10_000_000;
+    let mut bytes = vec![0; 8 * IDS];
+    for chunk in bytes.chunks_mut(8 * 1_000) {
+        SystemEntropy.fill(chunk);
+    }
+    let mut ids: Vec<u64> =
+        bytes.chunks_exact(8).map(|b| b.iter().fold(0, |n, b| n << 8 | u64::from(*b))).collect();
+    let expected = IDS as f64 / 2.0;
+    // Seven standard deviations: once in some billion runs for one of 64 bits.
+    let most = 7.0 * (IDS as f64).sqrt() / 2.0;
+    for bit in 0..64 {
+        let ones = ids.iter().filter(|id| *id >> bit & 1 == 1).count() as f64;
+        assert!((ones - expected).abs() < most, "bit {bit}: {ones}");
+    }
+    ids.sort_unstable();
+    // Two the same among them: once in 370,000 runs.
+    assert!(ids.windows(2).all(|w| w[0] != w[1]));
 }

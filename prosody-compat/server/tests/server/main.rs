@@ -7,6 +7,7 @@ mod foreign;
 mod harness;
 mod inside;
 mod links;
+mod modules;
 mod neighbours;
 mod reservations;
 mod websocket;
