@@ -131,6 +131,15 @@ impl Client {
         connector.connect(ServerName::try_from(HOST).unwrap(), tcp(at).await).await.unwrap()
     }
 
+    /// Says these bytes and waits for the end, whatever it is.
+    pub(super) async fn throw(&self, at: SocketAddr, bytes: &str) {
+        let mut stream = self.connect(at).await;
+        let _ = stream.write_all(bytes.as_bytes()).await;
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(3), read).await;
+    }
+
     pub(super) async fn ask(&self, at: SocketAddr, asked: Asked<'_>) -> Answer {
         exchange(self.connect(at).await, asked).await
     }

@@ -125,6 +125,37 @@ async fn drive(program: &Program) {
         assert!((400..500).contains(&channel.status), "{channel:?}");
     }
     only_the_web_server_speaks_for_the_client(program, &site).await;
+    nothing_hides_in_a_request(program, &site).await;
+}
+
+/// X24: a request whose end one of the two sees elsewhere than the other would bring another one past the web server.
+async fn nothing_hides_in_a_request(program: &Program, site: &Site) {
+    let (at, heard) = listener().await;
+    let front = program.start(&site.folder, at).await;
+    let body = "0\r\n\r\nGET /hidden HTTP/1.1\r\nhost: x\r\nx-hidden: 1\r\n\r\n";
+    let length = format!("content-length: {}", body.len());
+    for head in [
+        format!("{length}\r\ntransfer-encoding: chunked"),
+        format!("transfer-encoding: chunked\r\n{length}"),
+        format!("{length}\r\ntransfer-encoding : chunked"),
+        format!("{length}\r\ntransfer-encoding: xchunked"),
+        format!("{length}\r\ntransfer-encoding: identity, chunked"),
+        format!("{length}\r\ntransfer-encoding:\tchunked"),
+        format!("{length}\r\nx: y\ntransfer-encoding: chunked"),
+        format!("{length}\r\n transfer-encoding: chunked"),
+        format!("content-length: 0\r\n{length}"),
+        format!("{length}\r\ncontent-length: 0"),
+        "content-length: 0, 5".to_owned(),
+    ] {
+        let host = client::HOST;
+        let request =
+            format!("POST /http-bind HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{head}\r\n\r\n{body}");
+        site.client.throw(front.https, &request).await;
+        let next = Asked { method: "GET", path: "/Rathaus", headers: &[], body: "" };
+        assert_eq!(site.client.ask(front.https, next).await.text(), "heard", "{head}");
+        let hidden = heard.lock().unwrap().drain(..).any(|(_, headers)| headers.contains_key("x-hidden"));
+        assert!(!hidden, "{}: {head}", program.name);
+    }
 }
 
 async fn only_the_web_server_speaks_for_the_client(program: &Program, site: &Site) {
