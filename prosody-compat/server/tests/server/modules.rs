@@ -1,9 +1,12 @@
 //! Each module over WebSockets: what it is about is said by a moderator or a participant, and heard, or not, by the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::xml::parse;
-use prosody_core::{ComponentHost, Config};
+use prosody_core::token::{Hash, Settings, Signer, TokenRules};
+use prosody_core::{ComponentHost, Config, Login};
 use tokio::time::timeout;
 
 use crate::harness::{ROOM, TestServer, Ws};
@@ -29,11 +32,15 @@ use Step::{Hears, HearsNot, Says};
 
 struct Case {
     module: &'static str,
+    /// What the tokens of Anna, Ben and Cleo say of them; without one nobody has any.
+    tokens: [Option<&'static str>; 3],
     change: fn(&mut Config),
     steps: &'static [Step],
 }
 
 fn usual(_: &mut Config) {}
+
+const NOBODYS: [Option<&str>; 3] = [None; 3];
 
 /// In meetings.
 fn named(config: &mut Config, module: &str) {
@@ -59,6 +66,7 @@ const ASK_ABOUT: &str =
 static CASES: &[Case] = &[
     Case {
         module: "muc_lobby_rooms",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(Anna, MEMBERS_ONLY),
@@ -81,6 +89,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "muc_breakout_rooms",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(
@@ -97,6 +106,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "av_moderation_component",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(
@@ -113,6 +123,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "polls_component",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(
@@ -126,6 +137,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "speakerstats_component",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(
@@ -144,6 +156,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "room_metadata_component",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(
@@ -160,6 +173,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "end_conference",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(
@@ -176,6 +190,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "filesharing_component",
+        tokens: NOBODYS,
         change: |c| {
             component(c, "filesharing", "filesharing_component");
             c.hosts.rooms[0].policy.default_permissions.push("file-upload".to_owned());
@@ -195,6 +210,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "audio_translation_component",
+        tokens: NOBODYS,
         change: |c| component(c, "audiotranslation", "audio_translation_component"),
         steps: &[
             Says(
@@ -206,6 +222,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "filter_messages",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(Anna, RESTRICT_CHAT),
@@ -217,6 +234,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "muc_limit_messages",
+        tokens: NOBODYS,
         change: |c| {
             named(c, "muc_limit_messages");
             c.hosts.rooms[0].policy.max_messages = Some(1);
@@ -231,6 +249,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "muc_max_occupants",
+        tokens: NOBODYS,
         change: |c| c.hosts.rooms[0].policy.max_participants = Some(2),
         steps: &[
             Says(Cleo, JOIN),
@@ -240,6 +259,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "muc_hide_all",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(Cleo, ASK_ABOUT),
@@ -250,6 +270,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "muc_resource_validate",
+        tokens: NOBODYS,
         change: |c| c.hosts.rooms[0].policy.strict_nicks = true,
         steps: &[
             Says(
@@ -263,6 +284,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "muc_allowners",
+        tokens: NOBODYS,
         change: |c| {
             named(c, "muc_allowners");
             c.hosts.rooms[0].policy.all_owners = true;
@@ -271,6 +293,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "muc_displayname",
+        tokens: NOBODYS,
         change: |c| {
             named(c, "muc_displayname");
             c.hosts.rooms[0].policy.hide_names = true;
@@ -279,6 +302,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "filter_direct_messages",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(Cleo, r#"<message id="x" to="$BENJID" type="chat"><body>psst</body></message>"#),
@@ -288,6 +312,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "shadow_ban",
+        tokens: NOBODYS,
         change: |c| named(c, "shadow_ban"),
         steps: &[
             Says(
@@ -301,6 +326,7 @@ static CASES: &[Case] = &[
     },
     Case {
         module: "muc_message_moderation",
+        tokens: NOBODYS,
         change: |c| named(c, "muc_message_moderation"),
         steps: &[
             Says(Ben, HELLO),
@@ -313,7 +339,65 @@ static CASES: &[Case] = &[
         ],
     },
     Case {
+        module: "presence_identity",
+        tokens: [
+            None,
+            None,
+            Some(r#"{"user":{"id":"7","name":"Cleo K.","email":"c@town.example"},"group":"council"}"#),
+        ],
+        change: |c| named(c, "presence_identity"),
+        steps: &[
+            Says(Cleo, JOIN),
+            Hears(Ben, &["$ROOM/$CLEONICK", "<name>Cleo K.</name>", "<group>council</group>"]),
+            Says(
+                Ben,
+                r#"<presence to="$ROOM/$ME"><identity xmlns="jabber:client"><user><name>Mayor</name></user></identity></presence>"#,
+            ),
+            Hears(Cleo, &["$ROOM/$BEN", "<presence"]),
+            HearsNot(Cleo, "Mayor"),
+        ],
+    },
+    Case {
+        module: "token_affiliation",
+        tokens: [None, None, Some(r#"{"user":{"id":"7","name":"C","moderator":true}}"#)],
+        change: |c| named(c, "token_affiliation"),
+        steps: &[
+            Says(Cleo, JOIN),
+            Hears(Cleo, &["code=\"110\"", "affiliation=\"owner\" role=\"moderator\""]),
+        ],
+    },
+    Case {
+        module: "frozen_nick",
+        tokens: [None, None, Some(r#"{"user":{"id":"7","name":"Cleo K."}}"#)],
+        change: |c| named(c, "frozen_nick"),
+        steps: &[Says(Cleo, JOIN), Hears(Ben, &["$ROOM/$CLEONICK", ">Cleo K.</nick>"])],
+    },
+    Case {
+        module: "token_verification",
+        tokens: [None, None, Some(r#"{"user":{"id":"7"},"room":{"regex":true}}"#)],
+        change: usual,
+        steps: &[
+            Says(
+                Cleo,
+                r#"<presence id="j" to="elsewhere@muc.meet.jitsi/$ME"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#,
+            ),
+            Hears(Cleo, &["id=\"j\"", "type=\"error\""]),
+        ],
+    },
+    Case {
+        module: "token_lobby_bypass",
+        tokens: [None, None, Some(r#"{"user":{"id":"7","name":"C","lobby_bypass":true}}"#)],
+        change: |c| named(c, "token_lobby_bypass"),
+        steps: &[
+            Says(Anna, MEMBERS_ONLY),
+            Hears(Anna, &["LOBBY-ENABLED"]),
+            Says(Cleo, JOIN),
+            Hears(Cleo, &["$ROOM/$ME", "code=\"110\""]),
+        ],
+    },
+    Case {
         module: "client_proxy",
+        tokens: NOBODYS,
         change: usual,
         steps: &[
             Says(Cleo, r#"<message id="p" to="focus.meet.jitsi"><body>x</body></message>"#),
@@ -383,14 +467,55 @@ impl People {
     }
 }
 
+const SECRET: &str = "a-secret-of-the-tests-with-32-bytes";
+
+/// People have tokens, or not.
+fn with_tokens(config: &mut Config) {
+    let settings = Settings {
+        app_id: Some("town".to_owned()),
+        app_secret: Some(Sensitive::new(SECRET.to_owned())),
+        allow_empty: true,
+        verify_domain: false,
+        ..Settings::default()
+    };
+    config.hosts.users[0].login = Login::Token(Arc::new(TokenRules::new(settings).unwrap()));
+    named(config, "token_verification");
+}
+
+async fn session(server: &TestServer, context: Option<&str>) -> Ws {
+    let token = context.map_or_else(String::new, |context| {
+        let context: serde_json::Value = serde_json::from_str(context).unwrap();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let claims = serde_json::json!({
+            "iss": "town", "aud": "jitsi", "sub": "meet.jitsi", "room": "*", "exp": now + 600, "context": context
+        });
+        let signer = Signer::secret(Hash::Sha256, &Sensitive::new(SECRET.to_owned())).unwrap();
+        format!("&token={}", signer.sign(claims.as_object().unwrap()).unwrap().reveal())
+    });
+    let mut ws = Ws::connect(server, &format!("/xmpp-websocket?room=town{token}")).await;
+    ws.authenticate().await;
+    ws.bind().await;
+    ws
+}
+
 #[tokio::test]
 async fn each_module_does_over_a_web_socket_what_it_is_for() {
     let mut wrong = Vec::new();
     for case in CASES {
-        let server = TestServer::with(|config| (case.change)(&mut config.core)).await;
+        let server = TestServer::with(|config| {
+            if case.tokens != NOBODYS {
+                with_tokens(&mut config.core);
+            }
+            (case.change)(&mut config.core);
+        })
+        .await;
         let focus = server.focus(ROOM).await;
         let mut people = People {
-            all: [Ws::session(&server).await, Ws::session(&server).await, Ws::session(&server).await],
+            all: [
+                session(&server, case.tokens[0]).await,
+                session(&server, case.tokens[1]).await,
+                session(&server, case.tokens[2]).await,
+            ],
         };
         for who in [Anna, Ben] {
             people.of(who).join().await;
