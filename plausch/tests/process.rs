@@ -8,6 +8,7 @@ mod logins;
 mod moving;
 mod proxies;
 mod running;
+mod services;
 mod tab;
 mod tls;
 mod visitors;

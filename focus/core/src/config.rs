@@ -17,6 +17,14 @@ pub struct Config {
     pub client_proxy: Option<String>,
     /// Where bridges publish their stats.
     pub brewery: BareJid,
+    /// Where recorders say how they are (`jibri.brewery-jid`). `None`: nothing is recorded.
+    pub recorders: Option<BareJid>,
+    /// How many more recorders are tried when one fails (`jibri.num-retries`). `None`: as many as there are.
+    pub recorder_retries: Option<u32>,
+    /// How long a recorder has to begin (`jibri.pending-timeout`).
+    pub recorder_pending: Duration,
+    /// Where gateways to telephones and transcribers do (`jigasi.brewery-jid`).
+    pub gateways: Option<BareJid>,
     /// Domains whose accounts may call themselves Jibri, Jigasi or transcriber.
     pub trusted_domains: Vec<String>,
     /// Only who has logged in opens a room, and owns it. `None`: everybody may.
@@ -64,6 +72,10 @@ impl Config {
             muc_domain: format!("muc.{domain}"),
             client_proxy: Some(format!("focus.{domain}")),
             brewery: BareJid::from_parts("jvbbrewery", &format!("internal-muc.{domain}"))?,
+            recorders: None,
+            recorder_retries: Some(5),
+            recorder_pending: limits::RECORDER_PENDING,
+            gateways: None,
             trusted_domains: Vec::new(),
             login: None,
             auto_owner: true,

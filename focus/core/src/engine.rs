@@ -11,16 +11,17 @@ use jitsi_xmpp::{BareJid, Element, Entropy, FullJid, Jid, RoomDomains, health, n
 
 use crate::bridges::{Brewery, BridgeEvent};
 use crate::colibri::expire_request;
-use crate::conference::{Conference, NICK};
+use crate::conference::Conference;
 use crate::config::Config;
 use crate::features::CapsCache;
 use crate::iqs::{Answer, Iqs};
 use crate::logins::{Logins, Refused, Shown};
 use crate::request::HEALTH_PREFIX;
+use crate::services::{Gateways, Heard, Place, Recorders};
 use crate::stats::{Counters, Stats};
 use crate::timers::Timers;
 use crate::turn::{Turn, Waiting};
-use crate::{HttpRequestId, Output, disco, limits};
+use crate::{HttpRequestId, Output, limits};
 
 /// See the module.
 pub(crate) struct Engine {
@@ -30,8 +31,9 @@ pub(crate) struct Engine {
     /// Since when the link is down, while conferences wait for a resumption.
     down_since: Option<Instant>,
     pub(crate) brewery: Brewery,
-    brewery_join_at: Option<Instant>,
-    brewery_joined: bool,
+    pub(crate) recorders: Recorders,
+    pub(crate) gateways: Gateways,
+    places: Vec<(Kind, Place)>,
     discover_at: Option<Instant>,
     pub(crate) components: Components,
     caps: CapsCache,
@@ -42,6 +44,23 @@ pub(crate) struct Engine {
     pub(crate) out: VecDeque<Output>,
     /// Conferences that ended while the link or their bridge was away: the bridges are told when they are back.
     orphans: Vec<(FullJid, MeetingId)>,
+}
+
+/// Whose brewery it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Bridges,
+    Recorders,
+    Gateways,
+}
+
+/// What a change in a brewery means for conferences.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ServiceEvent {
+    /// See [`BridgeEvent`].
+    Bridge(BridgeEvent),
+    /// Whoever it records needs another one.
+    RecorderLeft(FullJid),
 }
 
 /// Addresses of the server's components, from its disco#info.
@@ -55,14 +74,21 @@ pub(crate) struct Components {
 
 impl Engine {
     pub(crate) fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
+        let places = [
+            (Kind::Bridges, Some(config.brewery.clone())),
+            (Kind::Recorders, config.recorders.clone()),
+            (Kind::Gateways, config.gateways.clone()),
+        ];
+        let places = places.into_iter().filter_map(|(kind, room)| Some((kind, Place::new(room?)))).collect();
         Self {
             config,
             entropy,
             jid: None,
             down_since: None,
             brewery: Brewery::default(),
-            brewery_join_at: None,
-            brewery_joined: false,
+            recorders: Recorders::default(),
+            gateways: Gateways::default(),
+            places,
             discover_at: None,
             components: Components::default(),
             caps: CapsCache::default(),
@@ -87,6 +113,8 @@ impl Engine {
             config: &self.config,
             me: self.jid.as_ref()?,
             brewery: &mut self.brewery,
+            recorders: &mut self.recorders,
+            gateways: &mut self.gateways,
             caps: &mut self.caps,
             entropy: self.entropy.as_mut(),
             counters: &mut self.counters,
@@ -125,11 +153,12 @@ impl Engine {
         }
         // Replies of the old session will not come; conferences that waited for them are gone.
         self.iqs.restart(&mut self.timers, Some(jid));
-        self.brewery.clear();
-        self.brewery_joined = false;
+        self.forget_services();
         self.components = Components::default();
         self.discover(now);
-        self.join_brewery();
+        for (_, place) in &mut self.places {
+            self.out.extend(place.enter().map(Output::Send));
+        }
     }
 
     pub(crate) fn link_down(&mut self, now: Instant) {
@@ -144,9 +173,10 @@ impl Engine {
         let expired = self.jid.is_some() && self.down_since.is_some_and(|t| now >= t + limits::RECONNECT);
         if expired {
             self.jid = None;
-            self.brewery.clear();
+            self.forget_services();
             self.iqs.restart(&mut self.timers, None);
-            (self.brewery_join_at, self.discover_at) = (None, None);
+            self.discover_at = None;
+            self.places.iter_mut().for_each(|(_, place)| place.forget());
         }
         expired
     }
@@ -159,15 +189,10 @@ impl Engine {
         }
     }
 
-    fn join_brewery(&mut self) {
-        self.brewery_join_at = None;
-        let Ok(me) = self.config.brewery.with_resource(NICK) else { return };
-        self.out.push_back(Output::Send(
-            Element::new("presence", ns::CLIENT)
-                .with_attr("to", me.as_str())
-                .with_child(Element::new("x", ns::MUC))
-                .with_child(disco::caps()),
-        ));
+    fn forget_services(&mut self) {
+        self.brewery.clear();
+        self.recorders.clear();
+        self.gateways.clear();
     }
 
     /// The meeting that is watched from this room. `None`: it is none for that.
@@ -210,52 +235,55 @@ impl Engine {
         }
     }
 
-    /// A presence from the brewery.
+    /// Whether instances of a service are in this room.
+    pub(crate) fn is_brewery(&self, room: &str) -> bool {
+        self.places.iter().any(|(_, place)| place.room().as_str() == room)
+    }
+
+    /// A presence from a brewery.
     pub(crate) fn brewery_presence(
         &mut self,
         now: Instant,
         from: &Jid,
         presence: &Element,
-    ) -> Option<BridgeEvent> {
-        let occupant = from.to_full()?;
-        let kind = presence.attr("type");
-        if occupant.resource() == NICK {
-            match kind {
-                None if !self.brewery_joined => self.brewery_is_joined(now, presence),
-                Some("error" | "unavailable") => {
-                    self.brewery_joined = false;
-                    self.brewery_join_at = Some(now + limits::BREWERY_RETRY);
+    ) -> Option<ServiceEvent> {
+        let at = self.places.iter_mut().find(|(_, place)| place.room().as_str() == from.bare_str());
+        let (kind, place) = at?;
+        let (kind, room) = (*kind, place.room().as_jid().clone());
+        match (kind, place.handle_presence(now, from, presence)) {
+            (_, Heard::Created) => {
+                let form = Element::new("x", ns::DATA_FORMS).with_attr("type", "submit");
+                let query = Element::new("query", ns::MUC_OWNER).with_child(form);
+                if let Some(mut turn) = self.turn(now) {
+                    turn.tell("set", &room, query);
                 }
-                _ => {}
+                None
             }
-            return None;
-        }
-        match kind {
-            None => {
+            (Kind::Bridges, Heard::Here(bridge)) => {
                 let stats = Brewery::stats_of(presence)?;
-                let event = self.brewery.handle_stats(now, &occupant, stats);
-                self.tell_orphans(now, &occupant);
-                event
+                let event = self.brewery.handle_stats(now, &bridge, stats);
+                self.tell_orphans(now, &bridge);
+                event.map(ServiceEvent::Bridge)
             }
-            Some("unavailable") => self.brewery.handle_left(&occupant),
-            Some(_) => None,
-        }
-    }
-
-    fn brewery_is_joined(&mut self, now: Instant, presence: &Element) {
-        self.brewery_joined = true;
-        self.brewery_join_at = None;
-        let created = presence
-            .child("x", ns::MUC_USER)
-            .is_some_and(|x| x.children().any(|s| s.name() == "status" && s.attr("code") == Some("201")));
-        if created {
-            // A new room is locked until its owner submits a form (XEP-0045 §10.1.2).
-            let to = self.config.brewery.as_jid().clone();
-            let form = Element::new("x", ns::DATA_FORMS).with_attr("type", "submit");
-            let query = Element::new("query", ns::MUC_OWNER).with_child(form);
-            if let Some(mut turn) = self.turn(now) {
-                turn.tell("set", &to, query);
+            (Kind::Bridges, Heard::Gone(bridge)) => {
+                self.brewery.handle_left(&bridge).map(ServiceEvent::Bridge)
             }
+            (Kind::Recorders, Heard::Here(recorder)) => {
+                self.recorders.handle_presence(&recorder, presence);
+                None
+            }
+            (Kind::Recorders, Heard::Gone(recorder)) => {
+                self.recorders.handle_left(&recorder).then_some(ServiceEvent::RecorderLeft(recorder))
+            }
+            (Kind::Gateways, Heard::Here(gateway)) => {
+                self.gateways.handle_presence(&gateway, presence);
+                None
+            }
+            (Kind::Gateways, Heard::Gone(gateway)) => {
+                self.gateways.handle_left(&gateway);
+                None
+            }
+            (_, Heard::Nothing) => None,
         }
     }
 
@@ -283,8 +311,8 @@ impl Engine {
         if self.me().is_none() {
             return Vec::new();
         }
-        if self.brewery_join_at.is_some_and(|t| t <= now) {
-            self.join_brewery();
+        for (_, place) in self.places.iter_mut().filter(|(_, place)| place.is_due(now)) {
+            self.out.extend(place.enter().map(Output::Send));
         }
         if self.discover_at.is_some_and(|t| t <= now) {
             self.discover(now);
@@ -304,10 +332,9 @@ impl Engine {
         if self.me().is_none() {
             return [down, table].into_iter().flatten().min();
         }
-        [down, table, self.brewery_join_at, self.discover_at, self.brewery.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let places = self.places.iter().map(|(_, place)| place.poll_timeout());
+        let own = [down, table, self.discover_at, self.brewery.poll_timeout()];
+        own.into_iter().chain(places).flatten().min()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -322,6 +349,9 @@ impl Engine {
             in_shutdown_bridge_count: bridges().filter(|b| b.graceful_shutdown || b.shutting_down).count(),
             bridge_version_count: versions.len(),
             lost_bridges: self.brewery.lost,
+            recorders: self.recorders.counts().0,
+            recorders_available: self.recorders.counts().1,
+            gateways: self.gateways.counts(),
             pending_requests: self.iqs.len(),
             counters: self.counters.clone(),
             ..Stats::default()

@@ -8,7 +8,9 @@
 //!                 │      ├─ sources/   who sends what, who is told
 //!                 │      ├─ colibri/   the conference on its bridge
 //!                 │      └─ moderation.rs
-//!                 └──► bridges/        the brewery, and which bridge is next
+//!                 │      ├─ recording.rs, dialing.rs
+//!                 ├──► bridges/        the brewery, and which bridge is next
+//!                 └──► services/       the same of recorders and gateways
 //! ```
 //!
 //! The contract: after each `handle_*` drain [`Focus::poll_output`], then ask [`Focus::poll_timeout`].
@@ -35,6 +37,7 @@ mod moderation;
 mod request;
 mod rooms;
 mod route;
+mod services;
 mod sources;
 mod stats;
 mod timers;
@@ -51,6 +54,7 @@ pub use jitsi_xmpp::conference_request::HttpAnswer;
 pub use stats::{Counters, Stats};
 
 use budgets::Budgets;
+use conference::recording::Mode;
 use conference::{Conference, Leave};
 use engine::Engine;
 
@@ -179,6 +183,8 @@ impl Focus {
             endpoint_pairs: sizes.iter().map(|n| n * n).sum(),
             visitors: self.rooms.values().map(Conference::viewer_count).sum(),
             conferences_with_visitors: self.rooms.values().filter(|c| c.viewer_count() > 0).count(),
+            recordings: self.rooms.values().filter(|c| c.records() == Some(Mode::File)).count(),
+            streams: self.rooms.values().filter(|c| c.records() == Some(Mode::Stream)).count(),
             ..self.engine.stats()
         }
     }

@@ -119,3 +119,19 @@ pub const BRIDGE_RAMP_UP: Duration = Duration::from_secs(20);
 pub const DEBUG_CONFERENCES: usize = 1_000;
 /// Members in one answer of `/debug`. Reason: the largest room, and some. About 200 bytes each: 1 MB.
 pub const DEBUG_MEMBERS: usize = 5_000;
+/// Recorders in the registry. Reason: each is a machine of its own. About 300 bytes each.
+pub const RECORDERS: usize = 500;
+/// Gateways in the registry. About 300 bytes each.
+pub const GATEWAYS: usize = 500;
+/// Bytes of what a client adds to an order to record: a key of a stream, data for the recorder. Reason: the data are a few hundred.
+pub const RECORDING_TEXT: usize = 8 * 1024;
+/// A recorder that was chosen is left alone so long, as upstream: its presence does not say yet that it is busy.
+pub const RECORDER_CHOSEN: Duration = Duration::from_millis(200);
+/// A recorder that failed is left alone so long, as upstream, if it does not say that it is well.
+pub const RECORDER_FAILED: Duration = Duration::from_secs(60);
+/// How long a recorder has to begin, as upstream (`jibri.pending-timeout`): it starts a browser.
+pub const RECORDER_PENDING: Duration = Duration::from_secs(90);
+/// Calls of one conference that wait for a gateway. Reason: a moderator dials one after the other. About 2 KiB each.
+pub const DIALS_PER_CONFERENCE: usize = 20;
+/// Gateways asked for one call, as upstream.
+pub const DIAL_TRIES: usize = 3;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::bridges::BridgeEvent;
 use crate::conference::Conference;
+use crate::engine::ServiceEvent;
 use crate::iqs::Answer;
 use crate::turn::{Verdict, Waiting};
 use crate::{Focus, Output, disco};
@@ -76,15 +77,35 @@ impl Focus {
                     .unwrap_or_else(|| StanzaError::new(Condition::ItemNotFound).into())
             }
             ("set", "conference-modify", ns::COLIBRI2) => self.bridge_gave_up(now, from, payload),
-            // No recorder and no gateway is registered.
-            ("set", "jibri", ns::JIBRI) | ("set", "dial", ns::RAYO) => {
-                StanzaError::new(Condition::ServiceUnavailable).into()
+            ("set", "jibri", ns::JIBRI) => self.recording_iq(now, from, iq, payload),
+            ("set", "dial", ns::RAYO) => {
+                let Some(from) = from else { return StanzaError::new(Condition::BadRequest).into() };
+                if from.resource().is_none() {
+                    return StanzaError::new(Condition::BadRequest).into();
+                }
+                self.with_room(now, &from.to_bare(), |c, turn| c.handle_dial(turn, from, iq))
+                    .unwrap_or_else(|| StanzaError::new(Condition::ItemNotFound).into())
             }
             _ => {
                 self.engine.counters.iqs_unknown += 1;
                 StanzaError::new(Condition::FeatureNotImplemented).into()
             }
         }
+    }
+
+    /// What a moderator wants, or what a recorder says of its work.
+    fn recording_iq(&mut self, now: Instant, from: Option<&Jid>, iq: &Element, payload: &Element) -> Verdict {
+        let unknown = || Verdict::from(StanzaError::new(Condition::ItemNotFound));
+        let Some(from) = from else { return unknown() };
+        let brewery = self.engine.config.recorders.as_ref();
+        if brewery.is_none_or(|room| room.as_str() != from.bare_str()) {
+            let wish = self.with_room(now, &from.to_bare(), |c, turn| c.handle_recording(turn, from, iq));
+            return wish.unwrap_or_else(unknown);
+        }
+        let Some(recorder) = from.to_full() else { return unknown() };
+        let room = self.rooms.values().find(|c| c.is_recorded_by(&recorder)).map(|c| c.room.clone());
+        room.and_then(|room| self.with_room(now, &room, |c, turn| c.handle_recorder(turn, from, payload)))
+            .unwrap_or_else(unknown)
     }
 
     /// Our bridges say so when a conference failed there: whoever was on it is invited again at once, and not only when
@@ -117,9 +138,18 @@ impl Focus {
 
     fn route_presence(&mut self, now: Instant, from: Option<&Jid>, presence: &Element) {
         let Some(from) = from else { return };
-        if from.bare_str() == self.engine.config.brewery.as_str() {
-            let event = self.engine.brewery_presence(now, from, presence);
-            self.bridge_events(now, event.into_iter().collect());
+        if self.engine.is_brewery(from.bare_str()) {
+            match self.engine.brewery_presence(now, from, presence) {
+                Some(ServiceEvent::Bridge(event)) => self.bridge_events(now, vec![event]),
+                Some(ServiceEvent::RecorderLeft(recorder)) => {
+                    let room =
+                        self.rooms.values().find(|c| c.is_recorded_by(&recorder)).map(|c| c.room.clone());
+                    if let Some(room) = room {
+                        self.with_room(now, &room, |c, turn| c.recorder_left(turn, &recorder));
+                    }
+                }
+                None => {}
+            }
         } else if presence.attr("type") == Some("subscribe") {
             // The proxy learns our resource from roster presence only; nobody else may (focus §1.4).
             let proxy = self.engine.config.client_proxy.as_deref() == Some(from.domain());

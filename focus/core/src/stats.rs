@@ -27,6 +27,12 @@ pub struct Counters {
     /// Bugs that ended one conference.
     pub panics: u64,
     pub xmpp_disconnects: u64,
+    pub recording_failures: u64,
+    pub streaming_failures: u64,
+    /// Wishes to record for which there was no recorder.
+    pub no_recorder: u64,
+    /// Calls and transcribers for which there was no gateway, or none that could.
+    pub dial_failures: u64,
 }
 
 /// A picture of now, plus the counters.
@@ -46,6 +52,12 @@ pub struct Stats {
     pub in_shutdown_bridge_count: usize,
     pub bridge_version_count: usize,
     pub lost_bridges: u64,
+    pub recorders: usize,
+    pub recorders_available: usize,
+    pub recordings: usize,
+    pub streams: usize,
+    /// Gateways that make calls, those of them that are about to leave, and gateways that transcribe.
+    pub gateways: (usize, usize, usize),
     /// Requests to others that wait for a reply.
     pub pending_requests: usize,
     pub counters: Counters,

@@ -15,6 +15,7 @@ use crate::features::CapsCache;
 use crate::iqs::{self, Iqs};
 use crate::limits;
 use crate::logins::Logins;
+use crate::services::{Gateways, Recorders};
 use crate::stats::Counters;
 use crate::timers::Timers;
 use crate::{HttpRequestId, Output};
@@ -58,6 +59,8 @@ pub(crate) struct Turn<'a> {
     /// Our address on the link.
     pub(crate) me: &'a FullJid,
     pub(crate) brewery: &'a mut Brewery,
+    pub(crate) recorders: &'a mut Recorders,
+    pub(crate) gateways: &'a mut Gateways,
     pub(crate) caps: &'a mut CapsCache,
     pub(crate) entropy: &'a mut dyn Entropy,
     pub(crate) counters: &'a mut Counters,

@@ -96,5 +96,14 @@ fn stats_json(s: &Stats) -> Value {
             "bridge_version_count": s.bridge_version_count,
             "lost_bridges": s.lost_bridges,
         },
+        "jibri": {
+            "total_recording_failures": c.recording_failures,
+            "total_live_streaming_failures": c.streaming_failures,
+            "total_no_instance_failures": c.no_recorder,
+            "recording_active": s.recordings,
+            "live_streaming_active": s.streams,
+        },
+        "jibri_detector": { "count": s.recorders, "available": s.recorders_available },
+        "jigasi_detector": { "sip_count": s.gateways.0, "sip_in_graceful_shutdown_count": s.gateways.1, "transcriber_count": s.gateways.2 },
     })
 }

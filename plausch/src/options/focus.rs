@@ -66,7 +66,7 @@ pub(super) fn focus(e: &Effective) -> Result<Focus, StartError> {
 }
 
 /// compat: a time as HOCON writes it, where a number alone is milliseconds (test: compat_times_of_the_focus_are_read_as_hocon_does).
-fn timeout(text: &str) -> Option<Duration> {
+pub(super) fn timeout(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at_checked(digits)?;
@@ -99,7 +99,7 @@ fn source_signaling_delays(text: &str) -> Option<Vec<(usize, Duration)>> {
     Some(all)
 }
 
-const TIMEOUT: &str = "must be a time such as `15 seconds` or `1 minute`, from one second to a day; a number alone is milliseconds, as upstream reads it";
+pub(super) const TIMEOUT: &str = "must be a time such as `15 seconds` or `1 minute`, from one second to a day; a number alone is milliseconds, as upstream reads it";
 /// Shorter ones would end conferences of people whose browser takes its time.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);

@@ -1,8 +1,12 @@
-//! The settings of `services` in; the accounts of recorders, gateways and administrators, and the domain that clients hide, out.
+//! The settings of `services` in; the accounts of recorders, gateways and administrators, where the focus finds them, and the domain that
+//! clients hide, out.
+
+use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
 use service::{Effective, StartError};
 
+use super::focus::{TIMEOUT, timeout};
 use super::values::account;
 use super::{Domains, domain, secret};
 
@@ -15,8 +19,24 @@ pub(crate) struct Services {
     pub(crate) accounts: Vec<(String, Sensitive<String>)>,
     /// Those of them, and others, that own every room.
     pub(crate) admins: Vec<String>,
+    /// Meetings are recorded.
+    pub(crate) recording: Option<Recording>,
+    /// Where gateways say how they are, `name@host`; `None`: there are none.
+    pub(crate) gateways: Option<String>,
+    pub(crate) trusted_domains: Vec<String>,
     pub(crate) recorder: String,
     pub(crate) transcriber: String,
+}
+
+/// How meetings are recorded.
+#[derive(Debug, Clone)]
+pub(crate) struct Recording {
+    /// Where recorders say how they are, `name@host`.
+    pub(crate) brewery: String,
+    /// How long one has to begin.
+    pub(crate) pending: Duration,
+    /// How many more are tried; `None`: all.
+    pub(crate) retries: Option<u32>,
 }
 
 pub(super) fn read(e: &Effective, domains: &Domains, tables: bool) -> Result<Services, StartError> {
@@ -25,9 +45,16 @@ pub(super) fn read(e: &Effective, domains: &Domains, tables: bool) -> Result<Ser
         hidden_domain: None,
         accounts: Vec::new(),
         admins: e.list("services.admins").to_vec(),
+        recording: recording(e, domains)?,
+        gateways: gateways(e, domains)?,
+        trusted_domains: e.list("services.trusted_domains").to_vec(),
         recorder: account(e, "services.recorder_user")?,
         transcriber: account(e, "services.transcriber_user")?,
     };
+    let rooms_are_seen = e.is_on("services.recording") || e.is_on("services.transcription");
+    if it.trusted_domains.is_empty() && rooms_are_seen {
+        it.trusted_domains.push(hidden.clone());
+    }
     for (name, on_hidden) in [("jibri", false), ("jigasi", false), ("recorder", true), ("transcriber", true)]
     {
         let user = account(e, &format!("services.{name}_user"))?;
@@ -47,6 +74,30 @@ pub(super) fn read(e: &Effective, domains: &Domains, tables: bool) -> Result<Ser
         it.accounts.push((jid, password));
     }
     Ok(it)
+}
+
+fn brewery(e: &Effective, key: &str, domains: &Domains) -> Result<String, StartError> {
+    Ok(format!("{}@{}", account(e, key)?, domains.internal_muc))
+}
+
+fn recording(e: &Effective, domains: &Domains) -> Result<Option<Recording>, StartError> {
+    let (pending, retries) = ("services.recording_pending", "services.recording_retries");
+    let wrong = || e.bad(retries, "must be a number from 0 to 100, or -1 for all there are");
+    let recording = Recording {
+        brewery: brewery(e, "services.recorder_brewery", domains)?,
+        pending: timeout(e.text(pending)).ok_or_else(|| e.bad(pending, TIMEOUT))?,
+        retries: match e.text(retries).trim() {
+            "-1" => None,
+            n => Some(n.parse().ok().filter(|n| *n <= 100).ok_or_else(wrong)?),
+        },
+    };
+    Ok(e.is_on("services.recording").then_some(recording))
+}
+
+fn gateways(e: &Effective, domains: &Domains) -> Result<Option<String>, StartError> {
+    let brewery = brewery(e, "services.gateway_brewery", domains)?;
+    let on = e.is_on("services.transcription") || !e.text("services.sip_uri").is_empty();
+    Ok(on.then_some(brewery))
 }
 
 #[cfg(test)]

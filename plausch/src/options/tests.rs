@@ -201,6 +201,16 @@ const OTHER: &[(&str, &str)] = &[
     ("visitors.max_participants", "7"),
     ("visitors.max_viewers", "7"),
     ("visitors.domain", "other.example"),
+    ("services.recording", "true"),
+    ("services.recorder_brewery", "other"),
+    ("services.recording_pending", "7 seconds"),
+    ("services.recording_retries", "-1"),
+    ("services.transcription", "true"),
+    ("services.sip_uri", "sip:town@example.org"),
+    ("services.gateway_brewery", "other"),
+    ("services.trusted_domains", "other.example"),
+    ("client.recording", "false"),
+    ("client.live_streaming", "true"),
     ("visitors.come_in", "false"),
     ("rooms.modules", "muc_flip"),
     ("rooms.wait_for_host_disable_auto_owners", "true"),
@@ -457,6 +467,12 @@ fn every_option_reaches_the_settings() {
             }
             "visitors.domain" => &[("visitors.enabled", "true")],
             "services.hidden_domain" | "services.recorder_user" => &[("services.recorder_password", "y")],
+            "services.recorder_brewery"
+            | "services.recording_pending"
+            | "services.recording_retries"
+            | "client.recording"
+            | "client.live_streaming" => &[("services.recording", "true")],
+            "services.gateway_brewery" => &[("services.transcription", "true")],
             "services.jibri_user" => &[("services.jibri_password", "y")],
             "services.jigasi_user" => &[("services.jigasi_password", "y")],
             k if k.starts_with("login.ldap.") => &[("login.required", "true"), ("login.type", "ldap")],

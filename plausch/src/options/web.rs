@@ -70,6 +70,10 @@ pub(super) fn keys(e: &Effective) -> Result<Vec<(&'static str, Value)>, StartErr
         keys.push(("desktopSharingFrameRate.min", json!(e.parse::<u32>("client.screen_rate_min")?)));
         keys.push(("desktopSharingFrameRate.max", json!(e.parse::<u32>("client.screen_rate_max")?)));
     }
+    let recorded = e.is_on("services.recording");
+    keys.push(("recordingService.enabled", json!(recorded && e.is_on("client.recording"))));
+    keys.push(("liveStreaming.enabled", json!(recorded && e.is_on("client.live_streaming"))));
+    keys.push(("transcription.enabled", json!(e.is_on("services.transcription"))));
     if !e.text("client.whiteboard_url").is_empty() {
         keys.push(("whiteboard.enabled", json!(true)));
     }
@@ -200,6 +204,22 @@ pub(super) const ROWS: &[Row] = &[
         "",
         &["toolbarButtons"],
         "Buttons of the toolbar; without it, all.",
+    ),
+    yes(
+        Together,
+        "client.recording",
+        &["ENABLE_SERVICE_RECORDING"],
+        "true",
+        &["recordingService.enabled"],
+        "With services.recording: the app offers to record.",
+    ),
+    yes(
+        Together,
+        "client.live_streaming",
+        &["ENABLE_LIVESTREAMING"],
+        "false",
+        &["liveStreaming.enabled"],
+        "With services.recording: the app offers to send the meeting out as a live stream.",
     ),
     yes(
         Same,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use focus_server::{FocusConfig, FocusHandle, LoginConfig, RawConfig, Stats, VisitorsConfig};
+use jitsi_xmpp::BareJid;
 use service::{Exposition, StartError, State};
 use xmpp_link::Link;
 
@@ -71,6 +72,12 @@ fn config(s: &Settings) -> Result<FocusConfig, StartError> {
             (s.visitors.max_participants, s.visitors.max_viewers);
         visitors
     });
+    if let Some(recording) = &s.services.recording {
+        engine.recorders = Some(jid(&recording.brewery)?);
+        (engine.recorder_pending, engine.recorder_retries) = (recording.pending, recording.retries);
+    }
+    engine.gateways = s.services.gateways.as_deref().map(jid).transpose()?;
+    engine.trusted_domains.clone_from(&s.services.trusted_domains);
     engine.max_audio_senders = s.focus.max_audio_senders;
     engine.max_video_senders = s.focus.max_video_senders;
     engine.random_pad_names = s.focus.random_pad_names;
@@ -90,6 +97,10 @@ fn config(s: &Settings) -> Result<FocusConfig, StartError> {
         }
     }
     Ok(config)
+}
+
+fn jid(text: &str) -> Result<BareJid, StartError> {
+    text.parse().map_err(|e| part("the focus", e))
 }
 
 /// The focus' latest numbers. Health and metrics read them without waiting for its task.
@@ -160,6 +171,17 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         "Versions of bridges.",
         s.bridge_version_count as f64,
     );
+    for (name, help, n) in [
+        ("jibri_instances", "Recorders.", s.recorders),
+        ("jibri_instances_available", "Recorders that can begin.", s.recorders_available),
+        ("jibri_recording_active", "Conferences that are recorded.", s.recordings),
+        ("jibri_live_streaming_active", "Conferences that are sent out.", s.streams),
+        ("jigasi_sip_count", "Gateways to telephones.", s.gateways.0),
+        ("jigasi_sip_in_graceful_shutdown_count", "Those of them that are about to leave.", s.gateways.1),
+        ("jigasi_transcriber_count", "Transcribers.", s.gateways.2),
+    ] {
+        out.gauge(&format!("jitsi_jicofo_{name}"), help, n as f64);
+    }
     let healthy = s.connected && s.operational_bridge_count > 0;
     out.gauge("jitsi_jicofo_healthy", "Whether meetings can begin.", f64::from(u8::from(healthy)));
     out.gauge(
@@ -168,6 +190,18 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         s.pending_requests as f64,
     );
     let c = &s.counters;
+    for (name, help, n) in [
+        ("jibri_recording_failures", "Recordings that no recorder could make.", c.recording_failures),
+        ("jibri_live_streaming_failures", "Streams that none could send.", c.streaming_failures),
+        ("jibri_no_instance_failures", "Wishes to record for which no recorder was free.", c.no_recorder),
+    ] {
+        out.counter(&format!("jitsi_jicofo_{name}"), help, n);
+    }
+    out.counter(
+        "plausch_focus_dial_failures",
+        "Calls and transcribers without a gateway that could.",
+        c.dial_failures,
+    );
     out.counter("jitsi_jicofo_conferences_created", "Conferences created.", c.conferences_created);
     out.counter("jitsi_jicofo_conference_requests", "Conference requests.", c.conference_requests);
     out.counter(

@@ -98,6 +98,12 @@ const FOCUS_KEYS: &[&str] = &[
     "bridge_selector/lost_bridges",
     "bridge_selector/operational_bridge_count",
     "conferences",
+    "jibri/live_streaming_active",
+    "jibri/recording_active",
+    "jibri/total_live_streaming_failures",
+    "jibri/total_recording_failures",
+    "jibri_detector/available",
+    "jibri_detector/count",
     "largest_conference",
     "participant_notifications/request_restart",
     "participants",
@@ -105,9 +111,8 @@ const FOCUS_KEYS: &[&str] = &[
     "total_participants",
 ];
 
-/// There is no Jibri and no Jigasi; queues and threads are Java's.
-const NOT_OF_FOCUS_KEYS: &[&str] =
-    &["jibri", "jibri_detector", "jigasi", "jingle", "queues", "slow_health_check", "threads"];
+/// Of gateways only how many there are is told; queues and threads are Java's.
+const NOT_OF_FOCUS_KEYS: &[&str] = &["jigasi", "jingle", "queues", "slow_health_check", "threads"];
 
 /// Upstream's own names at `/metrics`, for dashboards without an exporter.
 const BRIDGE: &[&str] = &[

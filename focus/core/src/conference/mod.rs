@@ -7,10 +7,12 @@
 //! that something happened to, so a stanza costs the same in a room of two and in one of five hundred.
 
 mod audience;
+mod dialing;
 mod invite;
 mod leave;
 pub(crate) mod member;
 mod order;
+pub(crate) mod recording;
 mod state;
 mod timeouts;
 
@@ -31,8 +33,10 @@ use crate::request::{Requester, RoomProperties};
 use crate::sources::SourceMap;
 use crate::turn::{ConferenceId, Turn, Verdict, Waiting};
 use audience::Audience;
+use dialing::Dial;
 use member::{Lookup, Media, Member, Rank};
 use order::Numbers;
+use recording::Recording;
 
 /// What a conference waits for.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +49,8 @@ pub(crate) enum Wait {
     Update { session: String, member: Option<(EndpointId, u64)> },
     Expired { meeting: MeetingId },
     Offer { member: EndpointId, sid: String },
+    Recorder { session: String, recorder: FullJid },
+    Gateway { number: u64 },
 }
 
 /// See the module.
@@ -81,6 +87,10 @@ pub(crate) struct Conference {
     pub(crate) bridge: Option<BridgeSession>,
     /// Who only watches.
     pub(crate) audience: Audience,
+    pub(crate) recording: Option<Recording>,
+    /// Wishes that wait for a gateway.
+    pub(crate) dials: BTreeMap<u64, Dial>,
+    next_dial: u64,
     pub(crate) start_muted: StartMuted,
     pub(crate) moderation: AvModeration,
     /// The member to whom ownership was given.
@@ -208,6 +218,10 @@ impl Conference {
             Wait::Update { session, member } => self.update_answer(turn, &session, member, answer),
             Wait::Expired { meeting } => self.expired_answer(&meeting, answer),
             Wait::Offer { member, sid } => self.offer_answer(turn, &member, &sid, answer),
+            Wait::Recorder { session, recorder } => {
+                self.recorder_answer(turn, &session, &recorder, answer);
+            }
+            Wait::Gateway { number } => self.gateway_answer(turn, number, answer),
         }
     }
 
@@ -301,6 +315,9 @@ impl Conference {
             sources: SourceMap::default(),
             bridge: None,
             audience: Audience::default(),
+            recording: None,
+            dials: BTreeMap::new(),
+            next_dial: 0,
             start_muted: StartMuted::default(),
             moderation: AvModeration::default(),
             owner: None,

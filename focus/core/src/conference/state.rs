@@ -7,6 +7,7 @@ use jitsi_xmpp::ids::MeetingId;
 use jitsi_xmpp::{BareJid, Condition, Element, FullJid, StanzaError, ns};
 
 use super::member::Lookup;
+use super::recording::RecordingStatus;
 use super::{Conference, NICK, Properties, Wait};
 use crate::disco;
 use crate::iqs::Answer;
@@ -40,12 +41,16 @@ impl Phase {
     }
 }
 
+/// What a presence says that may change.
+type Said = (Properties, bool, Option<RecordingStatus>);
+
 /// The focus' presence in the room: what was sent last and what it should say.
 #[derive(Debug, Default)]
 pub(crate) struct PublishedPresence {
     pub(crate) properties: Properties,
     pub(crate) bridge_not_available: bool,
-    sent: Option<(Properties, bool)>,
+    pub(crate) recording: Option<RecordingStatus>,
+    sent: Option<Said>,
 }
 
 impl PublishedPresence {
@@ -220,6 +225,8 @@ impl Conference {
             requester.answer(turn, JoinOutcome::TryAgain);
         }
         if leave != Leave::Silently {
+            self.stop_recording(turn, None);
+            self.end_dials(turn);
             self.expire_bridge(turn);
             self.leave_audience(turn);
         }
@@ -242,13 +249,15 @@ impl Conference {
         let bridges = usize::from(self.bridge.is_some()).to_string();
         self.presence.properties.insert("bridge-count", bridges);
         self.limit_properties(turn);
-        let says = |sent: &(Properties, bool)| {
-            sent.0 == self.presence.properties && sent.1 == self.presence.bridge_not_available
+        let says = |sent: &Said| {
+            let now = &self.presence;
+            sent.0 == now.properties && sent.1 == now.bridge_not_available && sent.2 == now.recording
         };
         if self.presence.sent.as_ref().is_some_and(says) {
             return;
         }
-        let now = (self.presence.properties.clone(), self.presence.bridge_not_available);
+        let p = &self.presence;
+        let now = (p.properties.clone(), p.bridge_not_available, p.recording.clone());
         let Some(me) = self.occupant() else { return };
         let mut presence =
             Element::new("presence", ns::CLIENT).with_attr("to", me.as_str()).with_child(disco::caps());
@@ -264,6 +273,9 @@ impl Conference {
         )));
         if now.1 {
             presence.push(Element::new("bridgeNotAvailable", ns::FOCUS));
+        }
+        if let Some(recording) = &now.2 {
+            presence.push(recording.to_element());
         }
         self.show_to_audience(turn, &presence);
         turn.send(presence);

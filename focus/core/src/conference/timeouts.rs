@@ -17,7 +17,10 @@ impl Conference {
             Phase::Running => None,
             Phase::Ended => return None,
         };
-        [join, self.start_timer, self.single_timer, self.audience_deadline()].into_iter().flatten().min()
+        [join, self.start_timer, self.single_timer, self.audience_deadline(), self.recording_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what is due; [`Conference::settle`] follows.
@@ -39,6 +42,7 @@ impl Conference {
             self.deserted |= self.is_without_people();
         }
         self.audience_due(turn);
+        self.recording_due(turn);
     }
 
     /// A member's deadline has come: `settle` looks at it. An invitation that nobody accepted is repeated once.

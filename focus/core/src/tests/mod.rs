@@ -10,6 +10,7 @@ mod meeting;
 mod neighbours;
 mod policies;
 mod requests;
+mod services;
 mod sources;
 mod visitors;
 mod work;

@@ -226,7 +226,7 @@ fn other_requests_get_an_answer_too() {
     assert!(ask(&mut w, "get", "<what xmlns='x:y'/>").contains("<feature-not-implemented"));
     assert!(
         ask(&mut w, "set", "<jibri xmlns='http://jitsi.org/protocol/jibri' action='start'/>")
-            .contains("<service-unavailable")
+            .contains("<item-not-found")
     );
     assert!(ask(&mut w, "set", "").contains("<bad-request"));
     assert!(

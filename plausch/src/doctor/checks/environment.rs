@@ -443,7 +443,12 @@ mod tests {
 
     #[test]
     fn what_does_nothing_is_yellow_when_it_is_missing_and_green_when_nothing_is_lost() {
-        says(ignored, &[("ENABLE_RECORDING", "1"), ("TZ", "Europe/Berlin")], Yellow, "ENABLE_RECORDING");
+        says(
+            ignored,
+            &[("JIBRI_SIP_BREWERY_MUC", "x"), ("TZ", "Europe/Berlin")],
+            Yellow,
+            "JIBRI_SIP_BREWERY_MUC",
+        );
         says(ignored, &[("TZ", "Europe/Berlin")], Green, "TZ");
     }
 

@@ -133,13 +133,13 @@ fn a_slip_in_a_name_of_ours_stops_the_start() {
 fn what_has_no_effect_is_found() {
     let found = ask(
         Role::AllInOne,
-        &[("TZ", "Europe/Berlin"), ("ENABLE_RECORDING", "1"), ("ENABLE_LOBBY", "")],
+        &[("TZ", "Europe/Berlin"), ("JIBRI_SIP_BREWERY_MUC", "x"), ("ENABLE_LOBBY", "")],
         false,
     )
     .unwrap();
     assert_eq!(found.ignored, ["TZ"]);
     assert_eq!(found.missing.len(), 1);
-    assert_eq!(found.missing[0].name, "ENABLE_RECORDING");
+    assert_eq!(found.missing[0].name, "JIBRI_SIP_BREWERY_MUC");
 }
 
 #[test]

@@ -194,16 +194,9 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Missing,
-        "recording is not there yet",
-        "Aufzeichnung gibt es noch nicht",
-        "ENABLE_RECORDING JIBRI_BREWERY_MUC JIBRI_SIP_BREWERY_MUC JIBRI_PENDING_TIMEOUT JIBRI_REQUEST_RETRIES \
-         PROSODY_ENABLE_RECORDING_METADATA",
-    ),
-    entry(
-        Missing,
-        "telephone and transcription are not there yet",
-        "Telefon und Mitschrift gibt es noch nicht",
-        "ENABLE_TRANSCRIPTIONS JIGASI_BREWERY_MUC JIGASI_SIP_URI JICOFO_TRUSTED_DOMAINS",
+        "SIP rooms through recorders are not there yet, and what is recorded is told without who wanted it",
+        "SIP-Räume über Recorder gibt es noch nicht, und eine Aufzeichnung sagt nicht, wer sie wollte",
+        "JIBRI_SIP_BREWERY_MUC PROSODY_ENABLE_RECORDING_METADATA",
     ),
     entry(
         Missing,
@@ -230,9 +223,9 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Later,
-        "means something only with recording or transcription, which are not there yet",
-        "bedeutet nur mit Aufzeichnung oder Mitschrift etwas, die es noch nicht gibt",
-        "ENABLE_SERVICE_RECORDING ENABLE_FILE_RECORDING_SHARING ENABLE_LIVESTREAMING \
+        "a detail of how recordings and transcripts are offered, which is not passed on yet",
+        "eine Einzelheit, wie Aufzeichnung und Mitschrift angeboten werden; sie wird noch nicht weitergegeben",
+        "ENABLE_FILE_RECORDING_SHARING \
          ENABLE_LIVESTREAMING_DATA_PRIVACY_LINK ENABLE_LIVESTREAMING_HELP_LINK ENABLE_LIVESTREAMING_TERMS_LINK \
          ENABLE_LIVESTREAMING_VALIDATOR_REGEXP_STRING DROPBOX_APPKEY DROPBOX_REDIRECT_URI AUTO_CAPTION_ON_RECORD \
          TRANSLATION_LANGUAGES TRANSLATION_LANGUAGES_HEAD USE_APP_LANGUAGE PREFERRED_LANGUAGE DISABLE_START_FOR_ALL",

@@ -2,7 +2,7 @@
 
 use service::{Kind, Setting};
 
-use super::{of, text};
+use super::{of, switch, text};
 
 const fn secret(key: &'static str, env: &'static [&'static str], help: &'static str) -> Setting {
     of(Kind::Secret, key, "", env, "", help)
@@ -46,6 +46,63 @@ pub(super) const ROWS: &[Setting] = &[
         "Account with which transcribers are in meetings.",
     ),
     secret("services.transcriber_password", &["JIGASI_TRANSCRIBER_PASSWORD"], "The same of its."),
+    switch(
+        "services.recording",
+        "",
+        &["ENABLE_RECORDING"],
+        "false",
+        "Moderators may have a meeting recorded, or sent out as a live stream, by recorders (Jibri) that log in here.",
+    ),
+    text(
+        "services.recorder_brewery",
+        "",
+        &["JIBRI_BREWERY_MUC"],
+        "jibribrewery",
+        "Name of the recorders' room.",
+    ),
+    text(
+        "services.recording_pending",
+        "",
+        &["JIBRI_PENDING_TIMEOUT"],
+        "90 seconds",
+        "A recorder that has not begun by then is given up, and another one is tried; a number alone is milliseconds, as upstream reads it.",
+    ),
+    text(
+        "services.recording_retries",
+        "",
+        &["JIBRI_REQUEST_RETRIES"],
+        "5",
+        "How many more recorders are tried when one fails; -1: as many as there are.",
+    ),
+    switch(
+        "services.transcription",
+        "",
+        &["ENABLE_TRANSCRIPTIONS"],
+        "false",
+        "Moderators may have written down what is said, by transcribers (Jigasi) that log in here.",
+    ),
+    text(
+        "services.sip_uri",
+        "",
+        &["JIGASI_SIP_URI"],
+        "",
+        "Telephone gateways (Jigasi) log in here, and moderators may call somebody. Only they read what it says.",
+    ),
+    text(
+        "services.gateway_brewery",
+        "",
+        &["JIGASI_BREWERY_MUC"],
+        "jigasibrewery",
+        "Name of the gateways' room.",
+    ),
+    of(
+        Kind::List,
+        "services.trusted_domains",
+        "",
+        &["JICOFO_TRUSTED_DOMAINS"],
+        "",
+        "Domains whose people the focus takes for recorders and transcribers when they say so; without it, services.hidden_domain where one of the two is on.",
+    ),
     of(
         Kind::List,
         "services.admins",

@@ -1,0 +1,363 @@
+//! Recording and live streams (focus §8.2, §8.3): what moderators want and what recorders say in; requests to recorders, answers, and what
+//! the room is told out. Nothing waits for a recorder but who asked for it.
+
+use std::time::Instant;
+
+use jitsi_xmpp::{Condition, Element, FullJid, Jid, StanzaError, iq, ns};
+
+use super::{Conference, Wait};
+use crate::iqs::Answer;
+use crate::limits;
+use crate::services::NoRecorder;
+use crate::turn::{Turn, Verdict};
+
+/// What becomes of what is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    File,
+    Stream,
+}
+
+impl Mode {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// A recorder at work for this conference, or on the way there. Names and the key of a stream are in it, so it is never printed.
+pub(crate) struct Recording {
+    id: String,
+    mode: Mode,
+    /// What the recorder is told beyond: `streamid`, `app_data` and the like, as the client said it.
+    order: Vec<(&'static str, String)>,
+    initiator: String,
+    recorder: FullJid,
+    /// Who wanted it and has not been answered.
+    asks: Option<Element>,
+    /// Until when it has to have begun; `None`: it has.
+    until: Option<Instant>,
+    /// Recorders tried so far.
+    tried: u32,
+}
+
+/// Why it ended before somebody ended it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    Busy,
+    Error,
+}
+
+/// What the room is told.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RecordingStatus {
+    on: bool,
+    id: String,
+    mode: Mode,
+    initiator: String,
+    failure: Option<Failure>,
+}
+
+impl RecordingStatus {
+    pub(crate) fn to_element(&self) -> Element {
+        let status = Element::new("jibri-recording-status", ns::JIBRI)
+            .with_attr("status", if self.on { "on" } else { "off" })
+            .with_attr("session_id", &self.id)
+            .with_attr("recording_mode", self.mode.as_str())
+            .with_attr("initiator", &self.initiator);
+        match self.failure {
+            None => status,
+            Some(Failure::Busy) => status.with_attr("failure_reason", "busy"),
+            Some(Failure::Error) => status.with_attr("failure_reason", "error"),
+        }
+    }
+}
+
+/// What a client may add to its order, each as long as it likes up to a bound.
+const SAID: &[&str] = &["streamid", "you_tube_broadcast_id", "app_data", "displayname"];
+
+fn refuse(condition: Condition, text: &str) -> Verdict {
+    StanzaError::new(condition).with_text(text).into()
+}
+
+impl Conference {
+    /// Somebody in the room wants to begin or to end one.
+    pub(crate) fn handle_recording(&mut self, turn: &mut Turn<'_>, from: &Jid, asks: &Element) -> Verdict {
+        let Some(wish) = asks.child("jibri", ns::JIBRI) else {
+            return StanzaError::new(Condition::BadRequest).into();
+        };
+        // compat: SIP through Jibri is another kind of recorder, and there is none (test: compat_what_a_recorder_cannot_do_is_refused_as_upstream).
+        if turn.config.recorders.is_none() || wish.attr("sipaddress").is_some() {
+            return StanzaError::new(Condition::ItemNotFound).into();
+        }
+        match self.member_at(from) {
+            Some(m) if m.is_moderator() => {}
+            Some(_) => return StanzaError::new(Condition::NotAllowed).into(),
+            None => return StanzaError::new(Condition::Forbidden).into(),
+        }
+        match wish.attr("action") {
+            Some("start") => self.start_recording(turn, from, asks, wish),
+            Some("stop") if self.recording.is_some() => {
+                self.stop_recording(turn, Some(from.as_str()));
+                Verdict::Result(None)
+            }
+            Some("stop") => refuse(Condition::ItemNotFound, "Unknown session"),
+            _ => StanzaError::new(Condition::BadRequest).into(),
+        }
+    }
+
+    fn start_recording(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: &Jid,
+        asks: &Element,
+        wish: &Element,
+    ) -> Verdict {
+        if self.recording.is_some() {
+            return refuse(Condition::UnexpectedRequest, "Recording or live streaming is already enabled");
+        }
+        let stream = wish.attr("streamid").filter(|s| !s.is_empty());
+        let mode = match wish.attr("recording_mode") {
+            Some("file") => Mode::File,
+            None | Some("stream") => Mode::Stream,
+            Some(_) => return StanzaError::new(Condition::BadRequest).into(),
+        };
+        match (mode, stream) {
+            (Mode::Stream, None) => {
+                return refuse(Condition::BadRequest, "Stream ID is empty or undefined");
+            }
+            (Mode::File, Some(_)) => {
+                return refuse(Condition::BadRequest, "Stream ID is provided for a FILE recording.");
+            }
+            _ => {}
+        }
+        let said = SAID.iter().filter_map(|name| Some((*name, wish.attr(name)?.to_owned())));
+        let order: Vec<(&'static str, String)> = said.collect();
+        if order.iter().any(|(_, text)| text.len() > limits::RECORDING_TEXT) {
+            return StanzaError::new(Condition::BadRequest).into();
+        }
+        let recorder = match turn.recorders.choose(turn.now) {
+            Ok(recorder) => recorder,
+            Err(none) => {
+                turn.counters.no_recorder += 1;
+                return none_error(none).into();
+            }
+        };
+        let recording = Recording {
+            id: turn.entropy.uuid(),
+            mode,
+            order,
+            initiator: from.as_str().to_owned(),
+            recorder,
+            asks: Some(asks.clone()),
+            until: None,
+            tried: 0,
+        };
+        self.recording = Some(recording);
+        self.ask_recorder(turn);
+        Verdict::Later
+    }
+
+    /// Asks the recorder that was chosen.
+    fn ask_recorder(&mut self, turn: &mut Turn<'_>) {
+        let room = self.room.as_str().to_owned();
+        let Some(r) = &mut self.recording else { return };
+        r.tried += 1;
+        r.until = Some(turn.now + turn.config.recorder_pending);
+        let mut start = Element::new("jibri", ns::JIBRI)
+            .with_attr("action", "start")
+            .with_attr("recording_mode", r.mode.as_str())
+            .with_attr("room", &room)
+            .with_attr("session_id", &r.id);
+        for &(name, ref text) in &r.order {
+            start.set_attr(name, text);
+        }
+        let (session, recorder) = (r.id.clone(), r.recorder.clone());
+        let wait = self.waits(Wait::Recorder { session, recorder: recorder.clone() });
+        if !turn.ask("set", recorder.as_jid(), start, wait) {
+            // Too much is under way; nobody was asked, and the client may ask again.
+            self.give_up_recording(turn, Failure::Busy, Condition::ResourceConstraint);
+        }
+    }
+
+    /// What the recorder said to it, or that it said nothing.
+    pub(super) fn recorder_answer(
+        &mut self,
+        turn: &mut Turn<'_>,
+        session: &str,
+        recorder: &FullJid,
+        answer: &Answer,
+    ) {
+        let current = |r: &&mut Recording| r.id == session && r.recorder == *recorder;
+        let Some(r) = self.recording.as_mut().filter(current) else { return };
+        let said = match answer {
+            Answer::Result(iq) => iq.child("jibri", ns::JIBRI),
+            Answer::Error(_) | Answer::Timeout => None,
+        };
+        match said.map(|s| (s.attr("status"), s.attr("failure_reason"))) {
+            Some((Some("pending" | "on"), _)) => {
+                if let Some(asks) = r.asks.take() {
+                    let session = Element::new("jibri", ns::JIBRI).with_attr("session_id", &r.id);
+                    turn.send(iq::result(&asks, Some(session)));
+                }
+            }
+            Some((Some("off"), Some("busy"))) => self.next_recorder(turn, Failure::Busy),
+            _ => {
+                if *answer == Answer::Timeout {
+                    // It may still begin, late.
+                    tell_stop(turn, recorder, session);
+                }
+                turn.recorders.failed(turn.now, recorder);
+                self.next_recorder(turn, Failure::Error);
+            }
+        }
+    }
+
+    /// What a recorder says later, by itself.
+    pub(crate) fn handle_recorder(&mut self, turn: &mut Turn<'_>, from: &Jid, said: &Element) -> Verdict {
+        let unknown = || Verdict::from(StanzaError::new(Condition::ItemNotFound));
+        let current = |r: &&mut Recording| {
+            r.recorder.as_str() == from.as_str() && said.attr("session_id") == Some(&r.id)
+        };
+        let Some(r) = self.recording.as_mut().filter(current) else { return unknown() };
+        match said.attr("status") {
+            Some("on") => {
+                r.until = None;
+                let (asks, id) = (r.asks.take(), r.id.clone());
+                if let Some(asks) = asks {
+                    let session = Element::new("jibri", ns::JIBRI).with_attr("session_id", &id);
+                    turn.send(iq::result(&asks, Some(session)));
+                }
+                self.show_recording(true, None, None);
+            }
+            Some("off") => match (said.attr("failure_reason"), said.attr("should_retry")) {
+                (None | Some("" | "undefined"), _) => {
+                    self.show_recording(false, None, None);
+                    self.recording = None;
+                }
+                (Some(_), Some("true")) => {
+                    let recorder = r.recorder.clone();
+                    turn.recorders.failed(turn.now, &recorder);
+                    self.next_recorder(turn, Failure::Error);
+                }
+                (Some(reason), _) => {
+                    let failure = if reason == "busy" { Failure::Busy } else { Failure::Error };
+                    self.give_up_recording(turn, failure, Condition::InternalServerError);
+                }
+            },
+            _ => {}
+        }
+        Verdict::Result(None)
+    }
+
+    /// The recorder at work left its brewery.
+    pub(crate) fn recorder_left(&mut self, turn: &mut Turn<'_>, recorder: &FullJid) {
+        if self.is_recorded_by(recorder) {
+            self.next_recorder(turn, Failure::Error);
+        }
+    }
+
+    pub(crate) fn is_recorded_by(&self, recorder: &FullJid) -> bool {
+        self.recording.as_ref().is_some_and(|r| r.recorder == *recorder)
+    }
+
+    /// The same for another one.
+    fn next_recorder(&mut self, turn: &mut Turn<'_>, failure: Failure) {
+        let Some(r) = &mut self.recording else { return };
+        if turn.config.recorder_retries.is_some_and(|most| r.tried > most) {
+            return self.give_up_recording(turn, failure, Condition::InternalServerError);
+        }
+        match turn.recorders.choose(turn.now) {
+            Ok(next) => {
+                r.recorder = next;
+                self.ask_recorder(turn);
+            }
+            Err(none) => {
+                turn.counters.no_recorder += 1;
+                let failure = if none == NoRecorder::Free { Failure::Busy } else { failure };
+                self.give_up_recording(turn, failure, none_error(none).condition);
+            }
+        }
+    }
+
+    /// It did not work out: who asked is told, or everybody if it had been accepted.
+    fn give_up_recording(&mut self, turn: &mut Turn<'_>, failure: Failure, condition: Condition) {
+        let Some(r) = &mut self.recording else { return };
+        match r.mode {
+            Mode::File => turn.counters.recording_failures += 1,
+            Mode::Stream => turn.counters.streaming_failures += 1,
+        }
+        match r.asks.take() {
+            Some(asks) => {
+                let text = none_text(condition);
+                let error = StanzaError::new(condition);
+                turn.send(iq::error(&asks, &text.map_or(error.clone(), |text| error.with_text(text))));
+            }
+            None => self.show_recording(false, None, Some(failure)),
+        }
+        self.recording = None;
+    }
+
+    /// Somebody ended it, or the conference is over.
+    pub(super) fn stop_recording(&mut self, turn: &mut Turn<'_>, by: Option<&str>) {
+        let Some(r) = &mut self.recording else { return };
+        tell_stop(turn, &r.recorder, &r.id);
+        if let Some(asks) = r.asks.take() {
+            turn.send(iq::error(&asks, &StanzaError::new(Condition::InternalServerError)));
+        }
+        self.show_recording(false, by, None);
+        self.recording = None;
+    }
+
+    fn show_recording(&mut self, on: bool, by: Option<&str>, failure: Option<Failure>) {
+        let Some(r) = &self.recording else { return };
+        let initiator = by.unwrap_or(&r.initiator).to_owned();
+        let status = RecordingStatus { on, id: r.id.clone(), mode: r.mode, initiator, failure };
+        self.presence.recording = Some(status);
+    }
+
+    pub(super) fn recording_deadline(&self) -> Option<Instant> {
+        self.recording.as_ref().and_then(|r| r.until)
+    }
+
+    /// A recorder that accepted and did not begin in time.
+    pub(super) fn recording_due(&mut self, turn: &mut Turn<'_>) {
+        let Some(r) = self.recording.as_ref().filter(|r| r.until.is_some_and(|t| t <= turn.now)) else {
+            return;
+        };
+        let (recorder, id) = (r.recorder.clone(), r.id.clone());
+        tell_stop(turn, &recorder, &id);
+        turn.recorders.failed(turn.now, &recorder);
+        self.next_recorder(turn, Failure::Error);
+    }
+
+    /// Whether something is recorded now, and what becomes of it.
+    pub(crate) fn records(&self) -> Option<Mode> {
+        self.recording.as_ref().filter(|r| r.until.is_none()).map(|r| r.mode)
+    }
+}
+
+fn tell_stop(turn: &mut Turn<'_>, recorder: &FullJid, session: &str) {
+    let stop = Element::new("jibri", ns::JIBRI).with_attr("action", "stop").with_attr("session_id", session);
+    turn.tell("set", recorder.as_jid(), stop);
+}
+
+fn none_error(none: NoRecorder) -> StanzaError {
+    let condition = match none {
+        NoRecorder::There => Condition::ServiceUnavailable,
+        NoRecorder::Free => Condition::ResourceConstraint,
+    };
+    let error = StanzaError::new(condition);
+    none_text(condition).map_or(error.clone(), |text| error.with_text(text))
+}
+
+/// Upstream's words.
+const fn none_text(condition: Condition) -> Option<&'static str> {
+    match condition {
+        Condition::ServiceUnavailable => Some("no Jibris available"),
+        Condition::ResourceConstraint => Some("all Jibris are busy"),
+        _ => None,
+    }
+}
