@@ -456,7 +456,7 @@ mod tests {
     fn no_means_yes_to_upstream_and_is_said() {
         says(values, &[("ENABLE_P2P", "no")], Red, "ENABLE_P2P=0");
         says(values, &[("ENABLE_FILE_SHARING", "off")], Yellow, "ENABLE_FILE_SHARING=0");
-        says(values, &[("ENABLE_RECORDING", "nein")], Yellow, "ENABLE_RECORDING");
+        says(values, &[("ENABLE_RECORDING", "nein")], Red, "ENABLE_RECORDING");
         says(values, &[("ENABLE_LETSENCRYPT", "true")], Yellow, "ENABLE_LETSENCRYPT=1");
         says(values, &[("JWT_APP_SECRET", "false")], Yellow, "JWT_APP_SECRET");
         says(values, &[("JVB_ADVERTISE_IPS", "192.0.2.1, 192.0.2.2")], Yellow, "JVB_ADVERTISE_IPS");
