@@ -134,7 +134,7 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
         &env,
         format!(
             "# a town's\nPLAUSCH_HTTP={http}\nPLAUSCH_ADMIN={admin}\nPLAUSCH_XMPP={xmpp}\nPLAUSCH_MEDIA={media}\nPUBLIC_URL=http://192.0.2.7\n\
-             ENABLE_AUTH=1\nAUTH_TYPE=matrix\nPLAUSCH_HTPP=1\nENABLE_FILE_SHARING=off\nENABLE_RECORDING=1\nnonsense\n"
+             ENABLE_AUTH=1\nAUTH_TYPE=matrix\nPLAUSCH_HTPP=1\nENABLE_FILE_SHARING=off\nJIBRI_SIP_BREWERY_MUC=x\nnonsense\n"
         ),
     )
     .unwrap();
@@ -145,7 +145,7 @@ fn a_doctor_looks_at_a_running_server_and_at_a_planned_one() {
         "AUTH_TYPE",
         "PLAUSCH_HTPP",
         "ENABLE_FILE_SHARING=0",
-        "ENABLE_RECORDING",
+        "JIBRI_SIP_BREWERY_MUC",
         "nichts bedeuten: 12",
         "PLAUSCH_MEDIA=0.0.0.0",
         "https://192.0.2.7",
