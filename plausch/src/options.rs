@@ -100,6 +100,10 @@ pub(crate) struct Settings {
     /// Accounts that no person has.
     pub(crate) services: Services,
     pub(crate) external_services: Vec<prosody_core::ExternalService>,
+    /// Addresses behind which many people are.
+    pub(crate) crowds: Proxies,
+    /// Shard, region and release, as clients are told.
+    pub(crate) told: [Option<String>; 3],
     /// Folder for what outlives a restart.
     pub(crate) state: PathBuf,
     pub(crate) turn: Option<OwnTurn>,
@@ -238,7 +242,7 @@ impl Settings {
         let (domains, hosts) = hosts::read(e)?;
         let login = login::read(e, &domains, hosts.as_ref())?;
         let visitors = visitors(e, login.as_ref())?;
-        let services = services::read(e, &domains, hosts.is_some())?;
+        let services = services::read(e, &domains, hosts.as_ref())?;
         let public_url = public_url(e)?;
         let https = tls::https(e, public_url.as_deref())?;
         let (external_services, turn) = turn::services(e, public_url.as_deref(), https.as_ref())?;
@@ -277,6 +281,9 @@ impl Settings {
             services: services.clone(),
             external_services,
             login: login.clone(),
+            crowds: Proxies::new(e.list("xmpp.crowds").iter().map(String::as_str))
+                .map_err(|r| e.bad("xmpp.crowds", r))?,
+            told: [label(e, "xmpp.shard")?, label(e, "xmpp.region")?, label(e, "xmpp.release")?],
             state: state(e)?,
             turn,
             lobby: e.is_on("rooms.lobby"),

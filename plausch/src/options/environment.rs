@@ -133,8 +133,8 @@ const RESTRICTIONS: &[Restriction] = &[
     restricts("PROSODY_AUTH_TYPE", When::Beyond(LOGINS), XMPP, LOGIN.0, LOGIN.1),
     tokens("JWT_AUTH_TYPE", "token"),
     tokens("JWT_TOKEN_AUTH_MODULE", "token_verification"),
-    directory("LDAP_AUTH_METHOD", "bind"),
-    directory("LDAP_VERSION", "3"),
+    directory("LDAP_AUTH_METHOD", When::Beyond(&["bind", "fastbind"])),
+    directory("LDAP_VERSION", When::Not("3")),
     restricts(
         "PROSODY_GUEST_AUTH_TYPE",
         When::Not("jitsi-anonymous"),
@@ -176,13 +176,13 @@ const RESTRICTIONS: &[Restriction] = &[
 ];
 
 /// What of a directory is done in one way alone.
-const fn directory(name: &'static str, usual: &'static str) -> Restriction {
+const fn directory(name: &'static str, when: When) -> Restriction {
     restricts(
         name,
-        When::Not(usual),
+        when,
         XMPP,
-        "a directory is asked by a bind and a search, in version 3 of LDAP",
-        "ein Verzeichnis wird mit Bind und Suche gefragt, in Version 3 von LDAP",
+        "a directory is asked by a bind, after a search or without one, in version 3 of LDAP",
+        "ein Verzeichnis wird mit Bind gefragt, nach einer Suche oder ohne, in Version 3 von LDAP",
     )
 }
 

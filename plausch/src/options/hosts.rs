@@ -66,7 +66,7 @@ const LAYOUT: &[(&str, &str)] = &[
     ("login.ldap.url", "write `ldap` in xmpp.users"),
     ("login.guests", "a second one of xmpp.users with `login = \"anonymous\"` is for them"),
     ("login.guest_domain", "a second one of xmpp.users with `login = \"anonymous\"` is for them"),
-    ("services.hidden_domain", "write a host with `login = \"accounts\"` in xmpp.users"),
+    ("services.hidden_domain", "write a host with `login = \"accounts\"` and `hidden = true` in xmpp.users"),
     ("xmpp.max_participants", "write `max_participants` in the policy of xmpp.rooms"),
     ("xmpp.modules", "write `modules` in xmpp.users"),
     ("rooms.modules", "write `modules` in xmpp.rooms"),

@@ -2,7 +2,8 @@
 
 use jitsi_xmpp::Sensitive;
 use prosody_server::ldap::DirectoryError;
-use prosody_server::table::{RawDirectory, RawLogin, RawToken, RawUsers};
+use prosody_server::logins::RawDirectory;
+use prosody_server::table::{RawLogin, RawToken, RawUsers};
 use service::{Effective, Origin, StartError};
 
 use super::hosts::HostTables;
@@ -47,7 +48,8 @@ pub(super) fn read(
     let automatic = e.is_on("login.automatic");
     if let Some(t) = tables {
         let open = |h: &&RawUsers| h.public && h.login == RawLogin::Anonymous;
-        let with_password = |h: &RawUsers| matches!(h.login, RawLogin::Accounts | RawLogin::Ldap);
+        let with_password =
+            |h: &RawUsers| matches!(h.login, RawLogin::Accounts | RawLogin::Ldap | RawLogin::SharedSecret);
         let asks = t.users.first().is_some_and(with_password);
         let guests = t.users.iter().find(open).map(|h| h.domain.to_lowercase());
         let opens = e.is_on("login.opens").then_some(Opens { automatic, each: false });
@@ -97,8 +99,9 @@ fn directory(e: &Effective) -> Result<RawDirectory, StartError> {
     }
     Ok(RawDirectory {
         urls,
-        base: e.text("login.ldap.base").to_owned(),
+        base: Some(e.text("login.ldap.base").to_owned()),
         filter: e.text("login.ldap.filter").to_owned(),
+        fastbind: kind(e, "login.ldap.method", &["bind", "fastbind"])? == "fastbind",
         bind_dn: text("login.ldap.bind_dn"),
         bind_password: secret(e, "login.ldap.bind_password"),
         bind_password_file: None,

@@ -7,6 +7,7 @@ use jitsi_xmpp::Sensitive;
 use service::{Effective, StartError};
 
 use super::focus::{TIMEOUT, timeout};
+use super::hosts::HostTables;
 use super::values::account;
 use super::{Domains, domain, secret};
 
@@ -39,10 +40,18 @@ pub(crate) struct Recording {
     pub(crate) retries: Option<u32>,
 }
 
-pub(super) fn read(e: &Effective, domains: &Domains, tables: bool) -> Result<Services, StartError> {
-    let hidden = domain(e, "services.hidden_domain", &format!("hidden.{}", domains.main))?;
+pub(super) fn read(
+    e: &Effective,
+    domains: &Domains,
+    tables: Option<&HostTables>,
+) -> Result<Services, StartError> {
+    let of_table = tables.and_then(|t| t.users.iter().find(|h| h.hidden)).map(|h| h.domain.to_lowercase());
+    let hidden = match &of_table {
+        Some(domain) => domain.clone(),
+        None => domain(e, "services.hidden_domain", &format!("hidden.{}", domains.main))?,
+    };
     let mut it = Services {
-        hidden_domain: None,
+        hidden_domain: of_table,
         accounts: Vec::new(),
         admins: e.list("services.admins").to_vec(),
         recording: recording(e, domains)?,
@@ -67,7 +76,7 @@ pub(super) fn read(e: &Effective, domains: &Domains, tables: bool) -> Result<Ser
         let host = if on_hidden { &hidden } else { &domains.auth };
         let jid = format!("{user}@{host}");
         if on_hidden {
-            it.hidden_domain = Some(hidden.clone()).filter(|_| !tables);
+            it.hidden_domain = it.hidden_domain.or_else(|| Some(hidden.clone()).filter(|_| tables.is_none()));
         } else {
             it.admins.push(jid.clone());
         }

@@ -95,6 +95,7 @@ fn a_value_without_meaning_names_its_option_and_its_origin() {
         ("MAX_PARTICIPANTS", "-1", "xmpp.max_participants"),
         ("JICOFO_CONF_MAX_VIDEO_SENDERS", "few", "focus.max_video_senders"),
         ("PROSODY_TRUSTED_PROXIES", "web", "http.trusted_proxies"),
+        ("PROSODY_RATE_LIMIT_ALLOW_RANGES", "10.0.0.0/40", "xmpp.crowds"),
         ("XMPP_SERVER", "one,two", "xmpp.server"),
         ("P2P_STUN_SERVERS", "stun:x", "client.p2p_stun_servers"),
         ("JVB_STUN_SERVERS", "stun.example", "media.stun_servers"),
@@ -181,6 +182,10 @@ const OTHER: &[(&str, &str)] = &[
     ("xmpp.metrics_for", "192.0.2.1"),
     ("xmpp.require_encryption", "false"),
     ("xmpp.max_participants", "7"),
+    ("xmpp.crowds", "192.0.2.1"),
+    ("xmpp.shard", "other"),
+    ("xmpp.region", "other"),
+    ("xmpp.release", "other"),
     ("xmpp.modules", "muc_size"),
     ("rooms.strict_nicks", "true"),
     ("turn.listen", "127.0.0.1:1"),
@@ -241,6 +246,7 @@ const OTHER: &[(&str, &str)] = &[
     ("login.ldap.url", "ldaps://directory.example"),
     ("login.ldap.base", "dc=example"),
     ("login.ldap.filter", "mail=%u"),
+    ("login.ldap.method", "fastbind"),
     ("login.ldap.bind_dn", "cn=x"),
     ("login.ldap.bind_password", "x"),
     ("login.ldap.start_tls", "true"),
@@ -331,12 +337,15 @@ fn modules_that_are_not_there_stop_the_start_unless_they_are_accepted() {
 fn modules_of_meetings_are_named_and_guests_wait_only_where_somebody_is_a_host() {
     for more in [&[][..], &[("ENABLE_AUTH", "1")]] {
         let waits = [&[("XMPP_MUC_MODULES", "muc_flip,muc_wait_for_host")][..], more].concat();
-        let line = load(&waits).unwrap_err().to_string();
-        assert!(line.contains("rooms.modules") && line.contains("tokens"), "{line}");
+        let party = [&[("XMPP_MUC_MODULES", "token_owner_party")][..], more].concat();
+        for names in [waits, party] {
+            let line = load(&names).unwrap_err().to_string();
+            assert!(line.contains("rooms.modules") && line.contains("tokens"), "{line}");
+        }
     }
     assert!(!load(&[("WAIT_FOR_HOST_DISABLE_AUTO_OWNERS", "1")]).unwrap().hosts_own);
-    let line = load(&[("XMPP_MUC_MODULES", "token_owner_party")]).unwrap_err().to_string();
-    assert!(line.contains("XMPP_MUC_MODULES") && line.contains("token_owner_party"), "{line}");
+    let line = load(&[("XMPP_MUC_MODULES", "owner_restricted")]).unwrap_err().to_string();
+    assert!(line.contains("XMPP_MUC_MODULES") && line.contains("owner_restricted"), "{line}");
     let accepted = [("XMPP_MUC_MODULES", "muc_flip,x"), ("PLAUSCH_ACCEPT", "XMPP_MUC_MODULES")];
     assert_eq!(load(&accepted).unwrap().muc_modules, ["muc_flip"]);
 }

@@ -122,6 +122,10 @@ pub(super) fn muc_modules(e: &Effective) -> Result<Vec<String>, StartError> {
                    anyway, by login.guests";
         return Err(e.bad(key, why));
     }
+    if !tokens && named.iter().any(|m| m == prosody_server::config::OWNER_PARTY) {
+        let why = "names `token_owner_party`: owners have tokens, by login.type `jwt`; nobody could begin a meeting";
+        return Err(e.bad(key, why));
+    }
     Ok(named)
 }
 

@@ -76,12 +76,15 @@ pub(super) fn options(s: &Settings) -> Raw {
             }),
             guest_domain: s.login.as_ref().and_then(|l| l.guests.clone()),
             hidden_domain: s.services.hidden_domain.clone(),
-            recorder: Some(s.services.recorder.clone()),
-            transcriber: Some(s.services.transcriber.clone()),
             ..Raw::default()
         },
     };
+    let [shard, region, release] = s.told.clone();
     Raw {
+        crowds: s.crowds.clone(),
+        shard,
+        region,
+        release,
         listen: Some(s.xmpp),
         focus_password: secret(&s.focus.password),
         require_encryption: Some(s.require_encryption),
@@ -94,6 +97,8 @@ pub(super) fn options(s: &Settings) -> Raw {
             .map(|(jid, password)| RawAccount { jid: jid.clone(), password: password.reveal().clone() })
             .collect(),
         admins: s.services.admins.clone(),
+        recorder: Some(s.services.recorder.clone()),
+        transcriber: Some(s.services.transcriber.clone()),
         reservations: s.reservations.clone(),
         programs: s.programs.clone(),
         short_lived_tokens: s.short_lived_tokens.clone(),

@@ -21,6 +21,28 @@ pub struct Account {
     pub password: Sensitive<String>,
 }
 
+/// A host where everybody who knows a secret logs in, under any name (upstream's `auth_jitsi-shared-secret`).
+#[derive(Debug, Clone)]
+pub struct SharedSecret {
+    /// Its domain; how people log in there is with accounts.
+    pub domain: String,
+    /// In clear text, as accounts' passwords.
+    pub secret: Sensitive<String>,
+    /// The one before, which counts beside it while programs are told the new one. `None`: no other counts.
+    pub previous: Option<Sensitive<String>>,
+}
+
+/// A service that says who of those with a token may not come in (upstream's `muc_prosody_jitsi_access_manager_url`).
+#[derive(Debug, Clone)]
+pub struct AccessManager {
+    /// The host whose logins it is asked about.
+    pub domain: String,
+    /// Where, with `GET` and the token.
+    pub url: Sensitive<String>,
+    /// How the names of tenants begin whose people it is asked about; empty: everybody's. Upstream's is `vpaas-magic-cookie-`.
+    pub tenants: String,
+}
+
 /// Credentials of a TURN server.
 #[derive(Debug, Clone)]
 pub enum Credentials {
@@ -76,6 +98,10 @@ pub struct Config {
     pub hosts: Table,
     /// Accounts with a password, on any host. They have the last word.
     pub accounts: Vec<Account>,
+    /// Hosts where a secret is everybody's password.
+    pub shared_secrets: Vec<SharedSecret>,
+    /// At most one a host.
+    pub access_managers: Vec<AccessManager>,
     /// Whether there are more accounts than those, which the shell is asked for.
     pub more_accounts: bool,
     /// Owners of every room, who may create rooms: focus, jvb, jibri, jigasi.
@@ -125,6 +151,8 @@ impl Config {
         let mut config = Self {
             hosts: Table::docker(domain),
             accounts: Vec::new(),
+            shared_secrets: Vec::new(),
+            access_managers: Vec::new(),
             more_accounts: false,
             admins: vec![focus.clone(), jvb.clone()],
             unlimited: vec![focus.clone(), jvb],

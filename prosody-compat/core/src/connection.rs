@@ -55,6 +55,8 @@ pub(crate) enum Exchange {
     Waiting(Box<Waiting>),
     /// The key of this token is being asked for.
     Key(Box<Unverified>),
+    /// Who has this token may be shut out: that is being asked.
+    Access(QuestionId, Arc<Claims>),
     /// The account is being looked at.
     Looking(Box<Looking>),
     /// SCRAM: the challenge is out.

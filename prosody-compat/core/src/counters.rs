@@ -87,6 +87,10 @@ counters! {
     ReservationsRefused = "reservations_refused",
     /// Questions to services outside that nobody answered, after the last try.
     QuestionsUnanswered = "questions_unanswered",
+    /// Logins refused because the access manager has shut somebody out.
+    AccessRefused = "access_refused",
+    /// Questions to the access manager without an answer that is understood; who it was about came in.
+    AccessUnanswered = "access_unanswered",
     /// Rooms created.
     RoomsCreated = "rooms_created",
     /// Rooms destroyed.

@@ -89,7 +89,9 @@ mod vhost;
 
 pub use auth::Mechanism;
 pub use auth::record::{AccountRecord, NotUnderstood};
-pub use config::{Account, Config, ConfigError, Credentials, ExternalService, ShortLivedTokens};
+pub use config::{
+    AccessManager, Account, Config, ConfigError, Credentials, ExternalService, SharedSecret, ShortLivedTokens,
+};
 pub use counters::{Counter, Counters, Did};
 pub use limits::Limits;
 #[cfg(feature = "test-observer")]

@@ -179,8 +179,20 @@ impl Default for Limits {
     }
 }
 
-/// How long recorders and transcribers stay alone. 20 s, as upstream: somebody may only have reloaded the page.
+/// How long recorders and transcribers stay alone unless the policy says otherwise. 20 s, as upstream: somebody may only have
+/// reloaded the page.
 pub const SERVICES_ALONE: Duration = Duration::from_secs(20);
+
+/// How long a meeting goes on without an owner, where `token_owner_party` is named. 60 s, as upstream: somebody may only have
+/// reloaded the page.
+pub const WITHOUT_OWNER: Duration = Duration::from_secs(60);
+
+/// Time in which wishes for languages are collected unless the policy says otherwise. 0.5 s, as upstream.
+pub const TRANSLATIONS_TOLD_AFTER: Duration = Duration::from_millis(500);
+
+/// What a room counts for the address of who opened it, where anybody may. 16 KiB: an empty one takes some 3 KiB, so that one address
+/// opens 512 at once and no stranger fills the server.
+pub const OPENED_ROOM_BYTES: usize = 16 * 1024;
 
 /// How often passwords are tried (`auth/guesses.rs`). Upstream has no limit. What is beyond these waits; what succeeds
 /// costs nothing. Worst-case memory: 200 bytes for each of three times [`guesses::MOST_KEYS`], 6 MB.
@@ -206,6 +218,27 @@ pub(crate) mod guesses {
 
     /// Bytes of an account's name that are looked at: a longer one belongs to nobody.
     pub(crate) const NAME_BYTES: usize = 128;
+}
+
+/// What an access manager is asked, and what is kept of it (`modules/muc_auth_ban.rs`).
+pub mod access {
+    use std::time::Duration;
+
+    /// Questions of one address that are open. 100: a school whose people log in at once, and whose access manager answers within a
+    /// quarter of a second. Who is beyond tries again.
+    pub const PER_ADDRESS: usize = 100;
+
+    /// The same of all. 1,000, as of all questions. About 3 KiB each, with the token.
+    pub const IN_ALL: usize = 1_000;
+
+    /// From connecting to the end of the answer. 5 s: somebody waits before the door.
+    pub const DEADLINE: Duration = Duration::from_secs(5);
+
+    /// How long somebody who was shut out is not asked about again. 5 min, as upstream.
+    pub const BANNED: Duration = Duration::from_secs(300);
+
+    /// So many are remembered; of who is beyond the access manager is asked again. 100, as upstream. 48 bytes each.
+    pub const REMEMBERED: usize = 100;
 }
 
 /// Questions of a role that may be open: one to each of the largest room, and as many that follow.

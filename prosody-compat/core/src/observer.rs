@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 
 use crate::hosts::Hosts;
 use crate::identity::Identity;
+use crate::module::Module;
 use crate::modules::test_observer::Seen;
-use crate::modules::{observed_lobby, observed_metadata, observed_translations};
+use crate::modules::{HIDES_ALL, observed_devices, observed_lobby, observed_metadata, observed_translations};
 use crate::muc;
 use crate::policy::Policy;
 use crate::room::Room;
@@ -103,6 +104,7 @@ impl Server {
             ("POST", path) if path.starts_with("/rooms/") => return self.change_room(request),
             ("POST", "/sessions/context") => return self.change_session(request),
             ("POST", "/modules") => return self.change_modules(&body(request)?),
+            ("POST", "/shell") => return self.shell(&request.body),
             ("POST", "/policy") => return self.change_policy(&body(request)?),
             _ => return self.left(request),
         })
@@ -112,8 +114,11 @@ impl Server {
         let jid = asked(request)?;
         let room = self.room(jid)?;
         Ok(Observed::json(&match request.path.as_str() {
-            // Where only roles make rooms, all are hidden.
-            "/rooms" => json!({ "jid": jid, "hidden": true, "occupant_count": room.occupants().count() }),
+            "/rooms" => {
+                let hides = |m: &&Module| m.named.contains(&HIDES_ALL);
+                let hidden = self.hosts.rooms(room.host).is_some_and(|def| def.modules.iter().any(hides));
+                json!({ "jid": jid, "hidden": hidden, "occupant_count": room.occupants().count() })
+            }
             "/rooms/metadata" => json!({ "jid": jid, "metadata": observed_metadata(room) }),
             "/rooms/audio-translation-requests" => {
                 let mut answer = json!({ "jid": jid });
@@ -123,7 +128,7 @@ impl Server {
                 }
                 answer
             }
-            "/rooms/participants" => json!({ "participants_details": {} }),
+            "/rooms/participants" => observed_devices(room, &self.world),
             _ => return Err(Observed::empty(404)),
         }))
     }
@@ -145,7 +150,7 @@ impl Server {
                 Arc::make_mut(&mut t.room.policy).max_participants = usize::try_from(most).ok();
             }
             "/rooms/breakout-rooms-active" => {
-                flag(&body, "active")?;
+                t.world.breakouts.pretend(&address, flag(&body, "active")?);
             }
             "/rooms/lobby" => {
                 let lobby = observed_lobby(t.room, t.world, flag(&body, "enabled")?);
@@ -262,6 +267,25 @@ impl Server {
         self.hosts = Arc::new(Hosts::new(&self.world.config));
         self.world.hosts = Arc::clone(&self.hosts);
         Ok(Observed::done())
+    }
+
+    /// What a suite types into upstream's shell, a command a line: `module:load("muc_hide_all", "conference.localhost")`. What
+    /// comes back is for people.
+    fn shell(&mut self, typed: &str) -> Result<Observed, Observed> {
+        let mut said = String::new();
+        for line in typed.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let wrong =
+                || Observed::refused(400, "only module:load, unload and reload with a module and a host");
+            let command = line.strip_prefix("module:").and_then(|c| c.strip_suffix(')')).ok_or_else(wrong)?;
+            let (action, given) = command.split_once('(').ok_or_else(wrong)?;
+            let quoted = |t: &str| t.trim().strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+            let (module, host) = given.split_once(',').ok_or_else(wrong)?;
+            let (Some(module), Some(host)) = (quoted(module), quoted(host)) else { return Err(wrong()) };
+            let asked = json!({ "host": host, "module": module, "action": action });
+            self.change_modules(asked.as_object().unwrap_or(&Map::new()))?;
+            said.push_str(&format!("OK: {action} {module} on {host}\n"));
+        }
+        Ok(Observed { status: 200, kind: "text/plain", body: said })
     }
 
     /// What a suite changes in upstream's configuration before it has that read again; also for rooms that are there.

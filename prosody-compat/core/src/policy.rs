@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use jitsi_xmpp::{BareJid, Jid};
+
+use crate::limits;
 
 /// The options of Jitsi's modules for rooms.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// Whoever comes first opens a room. Off: roles alone do, as in upstream's meetings (`restrict_room_creation`).
+    pub anybody_creates: bool,
     /// Everybody who joins becomes an owner (upstream's `muc_allowners`). Off: the focus grants ownership.
     pub all_owners: bool,
     /// Nicks must start with the first 8 characters of an anonymous user's node.
@@ -21,6 +26,8 @@ pub struct Policy {
     pub max_minutes: Option<u32>,
     /// The same of single rooms, by name (`max_minutes_for_rooms`).
     pub max_minutes_of_rooms: BTreeMap<String, u32>,
+    /// Time beyond these in which people say goodbye (`conference_grace_seconds`).
+    pub minutes_grace: Duration,
     /// Bare JIDs and domains that `max_participants` neither counts nor stops.
     pub uncounted: Vec<Jid>,
     /// Bare JIDs and domains that join without the room's password.
@@ -60,6 +67,11 @@ pub struct Policy {
     pub viewers_come_in: bool,
     /// Most people that one listens to in another language (`audio_translation_max_subscriptions`). `None`: the server's.
     pub max_translations: Option<usize>,
+    /// How long changes of whom people want to hear in which language are collected (`audio_translation_debounce_interval`).
+    pub translations_told_after: Duration,
+    /// How long recorders and transcribers stay alone, where `muc_cleanup_backend_services` is named
+    /// (`services_empty_meeting_timeout`).
+    pub services_alone: Duration,
     /// Most calls to telephones, at once of one person and within a minute of one session, where `filter_iq_rayo` is named
     /// (`max_number_outgoing_calls`). `None`: any number.
     pub max_outgoing_calls: Option<NonZeroU32>,
@@ -68,12 +80,14 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            anybody_creates: false,
             all_owners: false,
             strict_nicks: false,
             max_participants: None,
             max_participants_of_rooms: BTreeMap::new(),
             max_minutes: None,
             max_minutes_of_rooms: BTreeMap::new(),
+            minutes_grace: Duration::ZERO,
             uncounted: Vec::new(),
             password_exempt: Vec::new(),
             token_exempt: Vec::new(),
@@ -92,6 +106,8 @@ impl Default for Policy {
             joins_per_second: None,
             viewers_come_in: true,
             max_translations: None,
+            translations_told_after: limits::TRANSLATIONS_TOLD_AFTER,
+            services_alone: limits::SERVICES_ALONE,
             max_outgoing_calls: None,
         }
     }
@@ -128,7 +144,10 @@ const DEFAULT_PERMISSIONS: &[&str] = &[
     "outbound-call",
     "create-polls",
     "send-groupchat",
+    "send-private-message",
     "flip",
+    "live-translation",
+    "live-translation-subscribe",
 ];
 
 /// What only the server and the focus set.

@@ -211,7 +211,9 @@ impl Server {
     /// What came of [`Output::Ask`].
     pub fn handle_answer(&mut self, now: Instant, id: QuestionId, answer: &Answer) {
         self.world.now = now;
-        later::answer(&mut self.muc(), id, answer);
+        if !self.access_answer(id, answer) {
+            later::answer(&mut self.muc(), id, answer);
+        }
         self.settle();
     }
 

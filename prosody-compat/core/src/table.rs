@@ -196,7 +196,7 @@ impl Table {
         let tokens = self.users.iter().any(|h| matches!(h.login, Login::Token(_)));
         for host in &self.rooms {
             known(&host.domain, &host.modules, &modules::on_rooms())?;
-            if !tokens && host.modules.iter().any(|m| m == modules::TOKEN_VERIFICATION) {
+            if !tokens && host.modules.iter().any(|m| modules::NEED_TOKENS.contains(&m.as_str())) {
                 return Err(TableError::NoTokens(host.domain.clone()));
             }
         }

@@ -10,13 +10,15 @@ use jitsi_xmpp::{BareJid, Entropy, Sensitive};
 use serde::Deserialize;
 use service::SystemEntropy;
 use service::certificate::CertificateFiles;
+use service::proxies::Proxies;
 
 use crate::accounts::AccountStore;
 use crate::ldap::{Directory, DirectoryError};
+use crate::logins::{RawDirectory, access_manager, directory, shared_secret};
 use crate::needs::Unkept;
 use crate::programs::{self, RawPrograms};
 use crate::short_lived::{self, RawShortLived};
-use crate::table::{RawComponent, RawDirectory, RawRooms, RawToken, RawUsers, directory, rules, table};
+use crate::table::{RawComponent, RawRooms, RawToken, RawUsers, rules, table};
 
 /// Options as written; what is absent takes the default of docker-jitsi-meet.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -108,8 +110,15 @@ pub struct Raw {
     pub programs: Vec<RawPrograms>,
     /// Tokens for services that people of a meeting use; at most one. None.
     pub short_lived_tokens: Vec<RawShortLived>,
-    /// Region of this server, told to clients.
+    /// `PROSODY_RATE_LIMIT_ALLOW_RANGES`: addresses behind which many people are; each counts as so many of [`crate::limits`]. None.
+    #[serde(skip)]
+    pub crowds: Proxies,
+    /// Shard, region and release of this server, told to clients by these names; none.
+    pub shard: Option<String>,
+    /// `PROSODY_REGION_NAME`.
     pub region: Option<String>,
+    /// `RELEASE_NUMBER`.
+    pub release: Option<String>,
 }
 
 /// An account as written.
@@ -135,6 +144,8 @@ pub struct Config {
     pub accounts: Option<AccountStore>,
     /// Hosts whose accounts are a directory's.
     pub directories: Vec<(String, Arc<Directory>)>,
+    /// Addresses that count as many.
+    pub crowds: Proxies,
 }
 
 /// Why options cannot be served. Blame: the admin. Consequence: no start.
@@ -167,6 +178,9 @@ pub enum ConfigError {
     /// A rule that nobody would keep.
     #[error("the rooms of `{0}` have `{option}` in a policy, which {modules} keeps: name it in their modules", option = .1.option, modules = .1.modules.join(" or "))]
     Unkept(String, Unkept),
+    /// Rooms that anybody should open, and nobody could.
+    #[error("the rooms of `{0}` have `anybody_creates` in a policy, but {1}")]
+    Unopened(String, &'static str),
     /// A directory that could not be asked.
     #[error("`{0}`: {1}")]
     Directory(String, DirectoryError),
@@ -209,6 +223,13 @@ impl Config {
         for (host, ldap) in layouts.chain(tables) {
             directories.push((host.to_lowercase(), Arc::new(directory(host, ldap.clone())?)));
         }
+        let users = raw.users.iter();
+        let secrets = users.clone().filter_map(|h| Some((&h.domain, h.shared_secret.clone()?)));
+        let shared_secrets = secrets.map(|(host, raw)| shared_secret(host, raw)).collect::<Result<_, _>>()?;
+        let managers = users.clone().filter_map(|h| Some((&h.domain, h.access_manager.clone()?)));
+        let access_managers =
+            managers.map(|(host, raw)| access_manager(host, raw)).collect::<Result<_, _>>()?;
+        let hidden: Vec<String> = users.filter(|h| h.hidden).map(|h| h.domain.to_lowercase()).collect();
         let mut core = if raw.users.is_empty() && raw.rooms.is_empty() && raw.components.is_empty() {
             layout(&raw)?
         } else {
@@ -217,8 +238,14 @@ impl Config {
             let mut core =
                 prosody_core::Config::for_domain(&main).map_err(|_| ConfigError::Domain("domain"))?;
             core.hosts = hosts;
+            let beginning = |name: &Option<String>, usual: &str| {
+                hidden.iter().map(|host| format!("{}@{host}", name.as_deref().unwrap_or(usual))).collect()
+            };
+            core.recorders = beginning(&raw.recorder, "recorder");
+            core.transcribers = beginning(&raw.transcriber, "transcriber");
             core
         };
+        (core.shared_secrets, core.access_managers) = (shared_secrets, access_managers);
         let auth = accounts_of_roles(&core).to_owned();
         let account =
             |node: &str| BareJid::from_parts(node, &auth).map_err(|_| ConfigError::Domain("auth_domain"));
@@ -250,14 +277,14 @@ impl Config {
         core.programs = programs::rules(raw.programs)?;
         let named = core.hosts.users.iter().any(|h| h.modules.iter().any(|m| m == "short_lived_token"));
         core.short_lived_tokens = short_lived::tokens(raw.short_lived_tokens, named)?;
-        core.region = raw.region;
+        (core.shard, core.region, core.release) = (raw.shard, raw.region, raw.release);
         let certificate = match (raw.certificate, raw.key) {
             (Some(chain), Some(key)) => Some(CertificateFiles { chain, key }),
             (None, None) => None,
             _ => return Err(ConfigError::Certificate),
         };
         let accounts = raw.state.as_deref().map(AccountStore::new);
-        Ok(Self { core, listen: raw.listen, certificate, accounts, directories })
+        Ok(Self { core, listen: raw.listen, certificate, accounts, directories, crowds: raw.crowds })
     }
 
     /// The password of an account, for the roles wired in the same configuration.
@@ -426,10 +453,15 @@ pub const MUC_MODULES: &[&str] = &[
     "time_restricted",
     "token_affiliation",
     "token_lobby_bypass",
+    "token_no_wildcard",
+    "token_owner_party",
 ];
 
 /// The one for which somebody has to log in.
 pub const WAIT_FOR_HOST: &str = "muc_wait_for_host";
+
+/// One for which somebody has to have a token.
+pub const OWNER_PARTY: &str = "token_owner_party";
 
 const DOMAIN: &str = "meet.jitsi";
 

@@ -11,11 +11,13 @@ mod backlog;
 pub mod config;
 mod connection;
 mod counters;
+mod crowds;
 mod http;
 mod inside;
 pub mod ldap;
 pub mod limits;
 mod listen;
+pub mod logins;
 pub mod needs;
 #[cfg(feature = "test-observer")]
 mod observer;
@@ -38,6 +40,7 @@ use tokio::sync::watch;
 use xmpp_link::ServerEnd;
 
 use crate::accounts::Looks;
+use crate::crowds::Crowds;
 use crate::owner::Shared;
 
 pub use accounts::AccountStore;
@@ -74,7 +77,7 @@ pub struct TooManyConnections;
 /// Starts the server and, where configured, its TCP listener. When `shutdown` becomes true all streams end with
 /// `system-shutdown`.
 pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<ServerHandle, StartError> {
-    let Config { mut core, listen, certificate, accounts, directories } = config;
+    let Config { mut core, listen, certificate, accounts, directories, crowds } = config;
     let mut listener = None;
     let mut acceptor = None;
     if let Some(address) = listen {
@@ -84,7 +87,7 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
     }
     core.offer_tls = acceptor.is_some();
     core.more_accounts = accounts.is_some();
-    let (shared, inputs) = Shared::new(&core.limits, shutdown);
+    let (shared, inputs) = Shared::with_crowds(&core.limits, shutdown, Crowds::new(crowds));
     let files = accounts.map(|store| {
         let (files, asked) = accounts::queue();
         tokio::spawn(accounts::look(store, asked, shared.inputs.clone()));

@@ -31,6 +31,10 @@ pub const STRANGERS: usize = 4_000;
 /// The same of one address. Reason: 200 tablets and a few classes that all come at the same second.
 pub const ADDRESS_STRANGERS: usize = 400;
 
+/// As how many addresses one counts behind which many people are, where an admin says so: each connection as the next of them. 64:
+/// all that the server carries, so that nothing but its own bounds holds them up.
+pub const CROWD: u16 = 64;
+
 /// Bytes of a frame that may wait for their rest without being counted. Reason: what clients usually send is smaller.
 pub const PARTIAL_FREE: usize = 16 * 1024;
 

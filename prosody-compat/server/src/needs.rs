@@ -23,7 +23,7 @@ pub(crate) fn unkept(policy: &RawPolicy, named: impl Fn(&str) -> bool) -> Option
 
 /// Every option that a module keeps: whether something is written that is not as without it, its name, and the modules. Those that only
 /// let somebody past a rule are not among them.
-fn rules(p: &RawPolicy) -> [(bool, &'static str, &'static [&'static str]); 12] {
+fn rules(p: &RawPolicy) -> [(bool, &'static str, &'static [&'static str]); 14] {
     const MINUTES: &[&str] = &["time_restricted", "per_room_time_restricted"];
     let on = |switch: Option<bool>| switch == Some(true);
     let usual = prosody_core::Policy::default().default_permissions;
@@ -36,11 +36,13 @@ fn rules(p: &RawPolicy) -> [(bool, &'static str, &'static [&'static str]); 12] {
         (p.max_participants_of_rooms.is_some(), "max_participants_of_rooms", &["muc_max_occupants"]),
         (p.max_minutes.is_some(), "max_minutes", MINUTES),
         (p.max_minutes_of_rooms.is_some(), "max_minutes_of_rooms", MINUTES),
+        (p.grace_seconds.is_some(), "grace_seconds", MINUTES),
         (admitted, "admitted", &["muc_filter_access"]),
         (on(p.hide_names), "hide_names", &["muc_displayname"]),
         (permissions, "default_permissions", &["muc_meeting_id", "jitsi_permissions"]),
         (p.max_messages.is_some(), "max_messages", &["muc_limit_messages"]),
         (p.joins_per_second.is_some(), "joins_per_second", &["muc_rate_limit"]),
+        (p.services_alone_seconds.is_some(), "services_alone_seconds", &["muc_cleanup_backend_services"]),
         (p.max_outgoing_calls.is_some(), "max_outgoing_calls", &["filter_iq_rayo"]),
     ]
 }

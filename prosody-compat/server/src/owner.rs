@@ -20,6 +20,7 @@ use tokio::{task, time};
 use crate::accounts::{Look, Looks};
 use crate::connection::{Order, Sink};
 use crate::counters::{Tally, bump};
+use crate::crowds::Crowds;
 use crate::limits;
 use crate::outlet::Outlet;
 use crate::outside;
@@ -85,6 +86,8 @@ pub(crate) struct Shared {
     pub(crate) inputs: mpsc::Sender<Input>,
     /// Who may hold what of this shell.
     peers: Arc<Peers>,
+    /// Which addresses count as many.
+    crowds: Crowds,
     pub(crate) tally: Tally,
     pub(crate) max_stanza: usize,
     /// The same before the login.
@@ -105,13 +108,25 @@ pub(crate) struct Numbers {
 }
 
 impl Shared {
+    /// Where each address is one.
+    #[cfg(test)]
     pub(crate) fn new(
         core: &prosody_core::Limits,
         shutdown: watch::Receiver<bool>,
     ) -> (Arc<Self>, mpsc::Receiver<Input>) {
+        Self::with_crowds(core, shutdown, Crowds::default())
+    }
+
+    /// The same where some addresses count as many.
+    pub(crate) fn with_crowds(
+        core: &prosody_core::Limits,
+        shutdown: watch::Receiver<bool>,
+        crowds: Crowds,
+    ) -> (Arc<Self>, mpsc::Receiver<Input>) {
         let (inputs, received) = mpsc::channel(limits::INPUTS);
         let shared = Self {
             inputs,
+            crowds,
             peers: Peers::new(core.max_connections),
             tally: Tally::default(),
             max_stanza: core.max_stanza_bytes,
@@ -131,6 +146,11 @@ impl Shared {
             Refused::Address => bump(&self.tally.refused_address),
             Refused::Total => bump(&self.tally.refused_full),
         })
+    }
+
+    /// What counts as the address of whoever sent a request.
+    pub(crate) fn network(&self, extensions: &http::Extensions) -> Network {
+        self.crowds.network(extensions)
     }
 
     /// A place for a role of this process.

@@ -11,10 +11,10 @@ use std::time::Duration;
 use jitsi_xmpp::{BareJid, Jid, Sensitive};
 use prosody_core::token::{Settings, TokenRules};
 use prosody_core::{ComponentHost, Login, Mechanism, Policy, RoomsHost, Table, UsersHost};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use crate::config::ConfigError;
-use crate::ldap::{Directory, DirectorySettings};
+use crate::logins::{RawAccessManager, RawDirectory, RawSharedSecret, Unread, either, secret};
 use crate::needs::unkept;
 
 /// A host with users as written.
@@ -29,6 +29,13 @@ pub struct RawUsers {
     pub token: Option<RawToken>,
     /// With `login = "ldap"`: which directory.
     pub ldap: Option<RawDirectory>,
+    /// With `login = "shared_secret"`: which.
+    pub shared_secret: Option<RawSharedSecret>,
+    /// With the module `muc_auth_ban`: who says which of those with a token may not come in.
+    pub access_manager: Option<RawAccessManager>,
+    /// Whether clients hide its accounts, which are recorders' and transcribers'. No.
+    #[serde(default)]
+    pub hidden: bool,
     /// Only these mechanisms; all that the login has when absent.
     #[serde(default)]
     pub mechanisms: Vec<String>,
@@ -54,6 +61,8 @@ pub enum RawLogin {
     Token,
     /// With a password that a directory knows.
     Ldap,
+    /// Under any name, with a password that is everybody's.
+    SharedSecret,
 }
 
 /// What tokens have to be like, as written. Names in brackets: docker-jitsi-meet's variables.
@@ -91,42 +100,6 @@ pub struct RawToken {
     pub token_for_moderation: bool,
 }
 
-/// A directory of accounts, as written. Names in brackets: docker-jitsi-meet's variables.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RawDirectory {
-    /// `ldaps://host`, the next one when it is not there (`LDAP_URL`).
-    pub urls: Vec<String>,
-    /// Below which entry people are (`LDAP_BASE`).
-    pub base: String,
-    /// How one is found, `%u` is the name (`LDAP_FILTER`). `uid=%u`.
-    #[serde(default = "uid")]
-    pub filter: String,
-    /// Who looks (`LDAP_BINDDN`). Nobody.
-    pub bind_dn: Option<String>,
-    /// Its password (`LDAP_BINDPW`).
-    #[serde(default, deserialize_with = "secret")]
-    pub bind_password: Option<Sensitive<String>>,
-    /// A file with it.
-    pub bind_password_file: Option<PathBuf>,
-    /// TLS on `ldap://`, before anything is said (`LDAP_START_TLS`). No.
-    #[serde(default)]
-    pub start_tls: bool,
-    /// Certificates have to be right (`LDAP_TLS_CHECK_PEER`). Yes.
-    #[serde(default = "yes")]
-    pub check_peer: bool,
-    /// Roots in place of the machine's, as PEM (`LDAP_TLS_CACERT_FILE`).
-    pub roots: Option<PathBuf>,
-}
-
-fn uid() -> String {
-    "uid=%u".to_owned()
-}
-
-fn secret<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Sensitive<String>>, D::Error> {
-    Option::<String>::deserialize(d).map(|text| text.map(Sensitive::new))
-}
-
 /// A host with rooms as written.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,6 +127,8 @@ pub struct RawRooms {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RawPolicy {
+    /// Whoever comes first opens a room. No: roles alone do.
+    pub anybody_creates: Option<bool>,
     /// Everybody who joins becomes an owner. Yes where `muc_allowners` is named.
     pub all_owners: Option<bool>,
     /// Nicks begin as the anonymous name does.
@@ -166,6 +141,8 @@ pub struct RawPolicy {
     pub max_minutes: Option<u32>,
     /// The same of single rooms, by name.
     pub max_minutes_of_rooms: Option<BTreeMap<String, u32>>,
+    /// Seconds beyond these in which people say goodbye. None.
+    pub grace_seconds: Option<u64>,
     /// Accounts and domains that are not counted.
     pub uncounted: Option<Vec<String>>,
     /// Accounts and domains that need no room's password.
@@ -202,6 +179,10 @@ pub struct RawPolicy {
     pub viewers_come_in: Option<bool>,
     /// Most people that one listens to in another language.
     pub max_translations: Option<usize>,
+    /// Milliseconds in which changes of that are collected. 500.
+    pub translations_told_after_ms: Option<u64>,
+    /// Seconds that recorders and transcribers stay alone, where `muc_cleanup_backend_services` is named. 20.
+    pub services_alone_seconds: Option<u64>,
     /// Most calls to telephones, at once of one person and within a minute of one session, where `filter_iq_rayo` is named.
     pub max_outgoing_calls: Option<NonZeroU32>,
 }
@@ -250,10 +231,36 @@ pub(crate) fn table(
             .collect::<Result<_, _>>()?,
     };
     table.check()?;
+    if let Some((rooms, why)) = unopened(&table).next() {
+        return Err(ConfigError::Unopened(rooms.to_owned(), why));
+    }
     if let Some(host) = own_policy.iter().find(|domain| table.is_breakouts(domain)) {
         return Err(ConfigError::BreakoutPolicy(host.clone()));
     }
     Ok(table)
+}
+
+/// Rooms that anybody should open and nobody could, and why.
+fn unopened(table: &Table) -> impl Iterator<Item = (&str, &'static str)> {
+    let opens =
+        |r: &&RoomsHost| std::iter::once(&r.policy).chain(r.tenants.values()).any(|p| p.anybody_creates);
+    let beside = |domain: &str| {
+        let of = |r: &RoomsHost| [&r.lobby, &r.audience, &r.breakouts].map(|d| d.as_deref() == Some(domain));
+        table.rooms.iter().flat_map(of).any(|is| is)
+    };
+    let meetings = table.rooms.first().map(|r| r.domain.as_str());
+    let of_users = || table.users.iter().flat_map(|u| &u.modules);
+    table.rooms.iter().filter(opens).filter_map(move |r| {
+        let elsewhere = of_users().filter(|_| meetings == Some(&r.domain));
+        let verifies = r.modules.iter().chain(elsewhere).any(|m| m == "token_verification");
+        match () {
+            () if beside(&r.domain) => Some((r.domain.as_str(), "their meeting opens them")),
+            () if verifies => {
+                Some((r.domain.as_str(), "`token_verification` lets nobody into a room that is not there"))
+            }
+            () => None,
+        }
+    })
 }
 
 /// Whether every rule has a module that keeps it. What is named on a host with users acts in the meetings.
@@ -280,12 +287,26 @@ fn users_host(raw: RawUsers) -> Result<UsersHost, ConfigError> {
     if raw.token.is_some() && raw.login != RawLogin::Token {
         return Err(without("has a table `token` and does not log in with tokens"));
     }
+    if raw.shared_secret.is_some() != (raw.login == RawLogin::SharedSecret) {
+        return Err(without(
+            "needs a table `shared_secret` that says which, with `login = \"shared_secret\"` and only there",
+        ));
+    }
+    let asks = raw.modules.iter().any(|m| m == "muc_auth_ban");
+    if raw.access_manager.is_some() != asks {
+        return Err(without(
+            "needs a table `access_manager` that says who is asked, with the module `muc_auth_ban` and only there",
+        ));
+    }
+    if asks && raw.login != RawLogin::Token {
+        return Err(without("asks an access manager about tokens, and nobody logs in with one"));
+    }
     let named = |m: &String| Mechanism::named(m).ok_or_else(|| ConfigError::Mechanism(m.clone()));
     Ok(UsersHost {
         domain: domain(&raw.domain)?,
         login: match raw.login {
             RawLogin::Anonymous => Login::Anonymous,
-            RawLogin::Accounts => Login::Accounts,
+            RawLogin::Accounts | RawLogin::SharedSecret => Login::Accounts,
             RawLogin::Ldap => Login::Directory,
             RawLogin::Token => {
                 let token =
@@ -303,17 +324,10 @@ fn users_host(raw: RawUsers) -> Result<UsersHost, ConfigError> {
 /// What tokens of a host have to be like, checked.
 pub(crate) fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError> {
     let wrong = |why| ConfigError::Token(host.to_owned(), why);
-    let app_secret = match (raw.app_secret, raw.app_secret_file) {
-        (Some(_), Some(_)) => {
-            return Err(wrong("has both `app_secret` and `app_secret_file`: remove one of the two"));
-        }
-        (None, Some(file)) => {
-            let text = service::options::secret::read(&file)
-                .map_err(|_| wrong("has an `app_secret_file` that cannot be read"))?;
-            Some(Sensitive::new(text))
-        }
-        (secret, None) => secret,
-    };
+    let app_secret = either(raw.app_secret, raw.app_secret_file).map_err(|both| match both {
+        Unread::Both => wrong("has both `app_secret` and `app_secret_file`: remove one of the two"),
+        Unread::File => wrong("has an `app_secret_file` that cannot be read"),
+    })?;
     TokenRules::new(Settings {
         app_id: Some(raw.app_id),
         app_secret,
@@ -329,32 +343,6 @@ pub(crate) fn rules(host: &str, raw: RawToken) -> Result<TokenRules, ConfigError
         ..Settings::default()
     })
     .map_err(|error| ConfigError::Tokens(host.to_owned(), error))
-}
-
-/// A directory that can be asked.
-pub(crate) fn directory(host: &str, raw: RawDirectory) -> Result<Directory, ConfigError> {
-    let wrong = |why| ConfigError::Token(host.to_owned(), why);
-    let password = match (raw.bind_password, raw.bind_password_file) {
-        (Some(_), Some(_)) => {
-            return Err(wrong("has both `bind_password` and `bind_password_file`: remove one of the two"));
-        }
-        (None, Some(file)) => {
-            let text = service::options::secret::read(&file)
-                .map_err(|_| wrong("has a `bind_password_file` that cannot be read"))?;
-            Sensitive::new(text)
-        }
-        (password, None) => password.unwrap_or_default(),
-    };
-    Directory::new(DirectorySettings {
-        urls: raw.urls,
-        base: raw.base,
-        filter: raw.filter,
-        bind: raw.bind_dn.map(|dn| (dn, password)),
-        start_tls: raw.start_tls,
-        check_peer: raw.check_peer,
-        roots: raw.roots,
-    })
-    .map_err(|error| ConfigError::Directory(host.to_owned(), error))
 }
 
 fn rooms_host(raw: RawRooms) -> Result<RoomsHost, ConfigError> {
@@ -384,6 +372,7 @@ impl RawPolicy {
         let admitted =
             self.admitted.map(|list| list.iter().map(|d| domain(d)).collect::<Result<Vec<_>, _>>());
         Ok(Policy {
+            anybody_creates: self.anybody_creates.unwrap_or(base.anybody_creates),
             all_owners: self.all_owners.unwrap_or(base.all_owners),
             strict_nicks: self.strict_nicks.unwrap_or(base.strict_nicks),
             max_participants: self.max_participants.or(base.max_participants),
@@ -392,6 +381,7 @@ impl RawPolicy {
                 .unwrap_or(base.max_participants_of_rooms),
             max_minutes: self.max_minutes.or(base.max_minutes),
             max_minutes_of_rooms: self.max_minutes_of_rooms.unwrap_or(base.max_minutes_of_rooms),
+            minutes_grace: self.grace_seconds.map_or(base.minutes_grace, Duration::from_secs),
             uncounted: addresses(self.uncounted, base.uncounted)?,
             password_exempt: addresses(self.password_exempt, base.password_exempt)?,
             token_exempt: addresses(self.token_exempt, base.token_exempt)?,
@@ -410,12 +400,16 @@ impl RawPolicy {
             joins_per_second: self.joins_per_second.or(base.joins_per_second),
             viewers_come_in: self.viewers_come_in.unwrap_or(base.viewers_come_in),
             max_translations: self.max_translations.or(base.max_translations),
+            translations_told_after: self
+                .translations_told_after_ms
+                .map_or(base.translations_told_after, Duration::from_millis),
+            services_alone: self.services_alone_seconds.map_or(base.services_alone, Duration::from_secs),
             max_outgoing_calls: self.max_outgoing_calls.or(base.max_outgoing_calls),
         })
     }
 }
 
-fn domain(text: &str) -> Result<String, ConfigError> {
+pub(crate) fn domain(text: &str) -> Result<String, ConfigError> {
     let jid = BareJid::from_parts("a", text).map_err(|_| ConfigError::Host(text.to_owned()))?;
     Ok(jid.domain().to_owned())
 }
@@ -459,6 +453,7 @@ pub fn sample(table: &Table) -> String {
         let p = &host.policy;
         let addresses = |all: &[Jid]| all.iter().map(|a| a.as_str().to_owned()).collect::<Vec<_>>();
         let _ = writeln!(out, "# [xmpp.rooms.policy]");
+        let _ = writeln!(out, "# anybody_creates = {}", p.anybody_creates);
         let _ = writeln!(out, "# all_owners = {}\n# strict_nicks = {}", p.all_owners, p.strict_nicks);
         let _ = writeln!(out, "# uncounted = {}", list(&addresses(&p.uncounted)));
         let _ = writeln!(out, "# password_exempt = {}", list(&addresses(&p.password_exempt)));
@@ -592,6 +587,61 @@ module = "polls"
             )
             .contains("geheim")
         );
+    }
+
+    #[test]
+    fn a_host_with_a_shared_secret_says_which_or_there_is_no_start() {
+        let login = |table: &str| {
+            let rest = format!("login = \"shared_secret\"\n{table}");
+            read(&SMALL.replace("login = \"anonymous\"", &rest)).map(|t| t.users[0].login.clone())
+        };
+        assert!(matches!(login("shared_secret = { secret = \"geheim\" }").unwrap(), Login::Accounts));
+        assert!(login("").unwrap_err().to_string().contains("shared_secret"));
+        let unused = SMALL.replace("\"anonymous\"", "\"accounts\"\nshared_secret = { secret = \"x\" }");
+        assert!(read(&unused).unwrap_err().to_string().contains("only there"));
+    }
+
+    #[test]
+    fn a_host_that_asks_an_access_manager_says_whom_or_there_is_no_start() {
+        let asks = |modules: &str, rest: &str| {
+            let secret =
+                "token = { app_id = \"town\", app_secret = \"a-secret-of-the-tests-with-32-bytes\" }";
+            let login = format!("login = \"token\"\nmodules = [{modules}]\n{secret}\n{rest}");
+            read(&SMALL.replace("login = \"anonymous\"", &login)).map(drop).map_err(|e| e.to_string())
+        };
+        let manager = "access_manager = { url = \"https://access.example/x\" }";
+        assert_eq!(asks("\"muc_auth_ban\"", manager), Ok(()));
+        assert!(
+            asks("\"muc_auth_ban\"", "").unwrap_err().contains("access_manager"),
+            "nobody would be asked"
+        );
+        assert!(asks("", manager).unwrap_err().contains("muc_auth_ban"), "nobody would ask");
+        let nobody = SMALL
+            .replace("\"anonymous\"", &format!("\"anonymous\"\nmodules = [\"muc_auth_ban\"]\n{manager}"));
+        assert!(read(&nobody).unwrap_err().to_string().contains("nobody logs in"));
+    }
+
+    #[test]
+    fn rooms_that_anybody_should_open_and_nobody_could_stop_the_start() {
+        let with = |rooms: &str| {
+            let text = format!("{SMALL}\n[[xmpp.rooms]]\n{rooms}");
+            read(&text).map(|t| t.rooms).map_err(|e| e.to_string())
+        };
+        let open = "policy = { anybody_creates = true }";
+        let rooms = with(&format!("domain = \"open.town.example\"\n{open}")).unwrap();
+        assert!(rooms[1].policy.anybody_creates && !rooms[0].policy.anybody_creates);
+        let town = SMALL.replace(
+            "[[xmpp.rooms]]",
+            "[[xmpp.users]]\ndomain = \"t.example\"\nlogin = \"token\"\ntoken = { app_id = \"t\", app_secret = \"a-secret-of-the-tests-with-32-bytes\" }\n[[xmpp.rooms]]",
+        );
+        let verified = format!(
+            "{town}\n[[xmpp.rooms]]\ndomain = \"o.town.example\"\nmodules = [\"token_verification\"]\n{open}"
+        );
+        let error = read(&verified).unwrap_err().to_string();
+        assert!(error.contains("o.town.example") && error.contains("token_verification"), "{error}");
+        let lobby = SMALL.replace("policy =", "lobby = \"lobby.town.example\"\npolicy =");
+        let lobby = format!("{lobby}\n[[xmpp.rooms]]\ndomain = \"lobby.town.example\"\n{open}");
+        assert!(read(&lobby).unwrap_err().to_string().contains("their meeting opens them"));
     }
 
     #[test]

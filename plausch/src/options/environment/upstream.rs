@@ -104,7 +104,7 @@ pub(super) const UPSTREAM: &[Entry] = &[
         "each peer has a budget, always",
         "jede Gegenstelle hat immer ein Kontingent",
         "PROSODY_ENABLE_RATE_LIMITS PROSODY_RATE_LIMIT_LOGIN_RATE PROSODY_RATE_LIMIT_SESSION_RATE \
-         PROSODY_RATE_LIMIT_TIMEOUT PROSODY_RATE_LIMIT_CACHE_SIZE PROSODY_RATE_LIMIT_ALLOW_RANGES PROSODY_C2S_LIMIT \
+         PROSODY_RATE_LIMIT_TIMEOUT PROSODY_RATE_LIMIT_CACHE_SIZE PROSODY_C2S_LIMIT \
          PROSODY_DISABLE_C2S_LIMIT MAX_SSRCS_PER_USER MAX_SSRC_GROUPS_PER_USER JICOFO_RESTART_REQUEST_MAX \
          JICOFO_RESTART_REQUEST_INTERVAL",
     ),
@@ -190,7 +190,7 @@ pub(super) const UPSTREAM: &[Entry] = &[
         Missing,
         "of servers for viewers, which do not stand alone",
         "von Servern für Zuschauende, die nicht für sich stehen",
-        "JICOFO_VISITORS_REQUIRE_MUC_CONFIG PROSODY_LIMIT_MESSAGES_CHECK_TOKEN PROSODY_REGION_NAME SHARD RELEASE_NUMBER",
+        "JICOFO_VISITORS_REQUIRE_MUC_CONFIG PROSODY_LIMIT_MESSAGES_CHECK_TOKEN",
     ),
     entry(
         Missing,

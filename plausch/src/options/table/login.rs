@@ -143,6 +143,13 @@ pub(super) const ROWS: &[Setting] = &[
         "How one is found, `%u` is the name that is typed; for Active Directory `(sAMAccountName=%u)`.",
     ),
     text(
+        "login.ldap.method",
+        "",
+        &["LDAP_AUTH_METHOD"],
+        "bind",
+        "`fastbind`: login.ldap.filter is the name of one's entry, such as `uid=%u,ou=people,dc=town`, and nobody looks for it; `bind`: one is looked for.",
+    ),
+    text(
         "login.ldap.bind_dn",
         "",
         &["LDAP_BINDDN"],

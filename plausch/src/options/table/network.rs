@@ -160,6 +160,23 @@ pub(super) const ROWS: &[Setting] = &[
     ),
     of(
         Kind::List,
+        "xmpp.crowds",
+        "",
+        &["PROSODY_RATE_LIMIT_ALLOW_RANGES"],
+        "",
+        "Addresses or ranges behind each address of which many people are, such as the way out of a school's network: in the XMPP server's limits each counts as 64.",
+    ),
+    text(
+        "xmpp.shard",
+        "",
+        &["SHARD"],
+        "",
+        "Shard of this server, told to clients by this name; none unless you name one.",
+    ),
+    text("xmpp.region", "", &["PROSODY_REGION_NAME"], "", "The same of its region."),
+    text("xmpp.release", "", &["RELEASE_NUMBER"], "", "The same of its release."),
+    of(
+        Kind::List,
         "xmpp.modules",
         "",
         &["XMPP_MODULES"],

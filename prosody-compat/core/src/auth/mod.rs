@@ -13,37 +13,67 @@ use crate::config::Config;
 
 struct Account {
     password: Sensitive<String>,
+    /// Another one that is as good, where somebody says it as it is.
+    previous: Option<Sensitive<String>>,
     /// Made when first asked for, because that takes milliseconds: one per hash at most.
     credentials: Vec<Credentials>,
+}
+
+impl Account {
+    /// In the one spelling in which clients' passwords are compared.
+    fn new(password: &Sensitive<String>, previous: Option<&Sensitive<String>>) -> Self {
+        let prepared = |text: &Sensitive<String>| {
+            let text = text.reveal();
+            let prepared = jitsi_xmpp::prepare::password(text).unwrap_or_else(|| text.into());
+            Sensitive::new(prepared.into_owned())
+        };
+        Self { password: prepared(password), previous: previous.map(prepared), credentials: Vec::new() }
+    }
+
+    /// Takes the same time wherever the two differ.
+    fn is(&self, password: &str) -> bool {
+        let same = |own: &Sensitive<String>| {
+            verify_slices_are_equal(own.reveal().as_bytes(), password.as_bytes()).is_ok()
+        };
+        let previous = self.previous.as_ref().is_some_and(same);
+        same(&self.password) || previous
+    }
 }
 
 /// The accounts with a password.
 pub(crate) struct Accounts {
     by_jid: HashMap<BareJid, Account>,
+    /// Domains where one password is that of every name that has none of its own.
+    by_domain: HashMap<String, Account>,
 }
 
 impl Accounts {
     pub(crate) fn new(config: &Config) -> Self {
-        let account = |a: &crate::config::Account| {
-            // In the one spelling in which clients' passwords are compared.
-            let password = a.password.reveal();
-            let password =
-                jitsi_xmpp::prepare::password(password).unwrap_or_else(|| password.into()).into_owned();
-            (a.jid.clone(), Account { password: Sensitive::new(password), credentials: Vec::new() })
-        };
-        Self { by_jid: config.accounts.iter().map(account).collect() }
+        let accounts = config.accounts.iter();
+        let shared = config.shared_secrets.iter();
+        Self {
+            by_jid: accounts.map(|a| (a.jid.clone(), Account::new(&a.password, None))).collect(),
+            by_domain: shared
+                .map(|s| (s.domain.clone(), Account::new(&s.secret, s.previous.as_ref())))
+                .collect(),
+        }
     }
 
     /// Whether the configuration knows this account.
     pub(crate) fn has(&self, jid: &BareJid) -> bool {
-        self.by_jid.contains_key(jid)
+        self.by_jid.contains_key(jid) || self.by_domain.contains_key(jid.domain())
     }
 
-    /// Whether this is the account's password. Takes the same time wherever the two differ.
+    /// By what tries of a password are counted: where it is everybody's, who changes the name goes on guessing.
+    pub(crate) fn guessed<'a>(&self, jid: &'a BareJid) -> &'a str {
+        let shared = !self.by_jid.contains_key(jid) && self.by_domain.contains_key(jid.domain());
+        if shared { jid.domain() } else { jid.as_str() }
+    }
+
+    /// Whether this is the account's password.
     pub(crate) fn check(&self, jid: &BareJid, password: &str) -> bool {
-        self.by_jid.get(jid).is_some_and(|a| {
-            verify_slices_are_equal(a.password.reveal().as_bytes(), password.as_bytes()).is_ok()
-        })
+        let account = self.by_jid.get(jid).or_else(|| self.by_domain.get(jid.domain()));
+        account.is_some_and(|a| a.is(password))
     }
 
     /// What a SCRAM exchange needs; `None` if there is no such account.
@@ -53,7 +83,10 @@ impl Accounts {
         hash: Hash,
         entropy: &mut dyn Entropy,
     ) -> Option<Credentials> {
-        let account = self.by_jid.get_mut(jid)?;
+        let account = match self.by_jid.get_mut(jid) {
+            Some(account) => account,
+            None => self.by_domain.get_mut(jid.domain())?,
+        };
         if let Some(c) = account.credentials.iter().find(|c| c.hash == hash) {
             return Some(c.clone());
         }
@@ -106,6 +139,7 @@ impl Mechanism {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SharedSecret;
 
     #[test]
     fn only_the_right_password_of_an_existing_account_passes() {
@@ -119,5 +153,24 @@ mod tests {
                 && !accounts.check(&focus, "")
         );
         assert!(!accounts.check(&"jvb@auth.meet.jitsi".parse().unwrap(), "secret"));
+    }
+
+    #[test]
+    fn a_shared_secret_is_the_password_of_every_name_that_has_none_of_its_own() {
+        let jid = |text: &str| text.parse::<BareJid>().unwrap();
+        let mut config =
+            Config::for_domain("meet.jitsi").unwrap().with_account(jid("focus@programs.town"), "own");
+        let [secret, previous] = ["new secret", "old secret"].map(|s| Sensitive::new(s.to_owned()));
+        let shared = SharedSecret { domain: "programs.town".into(), secret, previous: Some(previous) };
+        config.shared_secrets.push(shared);
+        let accounts = Accounts::new(&config);
+        let [anna, focus, other] = ["anna@programs.town", "focus@programs.town", "anna@meet.jitsi"].map(jid);
+        assert!(accounts.has(&anna) && !accounts.has(&other));
+        for (password, right) in [("new secret", true), ("old secret", true), ("", false), ("own", false)] {
+            assert_eq!(accounts.check(&anna, password), right, "{password}");
+            assert!(!accounts.check(&other, password), "{password}");
+        }
+        assert!(accounts.check(&focus, "own") && !accounts.check(&focus, "new secret"), "a role's own alone");
+        assert_eq!([&anna, &focus].map(|j| accounts.guessed(j)), ["programs.town", "focus@programs.town"]);
     }
 }

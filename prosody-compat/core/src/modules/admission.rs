@@ -1,20 +1,21 @@
 //! XEP-0045's own conditions for creating and joining a room, with the errors that clients know. Rows like all
 //! others, because their order among Jitsi's modules matters to clients.
 
-use jitsi_xmpp::{Condition, ErrorType, StanzaError};
+use jitsi_xmpp::{BareJid, Condition, ErrorType, StanzaError};
 
 use crate::module::{Module, Verdict};
 use crate::room::rank::Affiliation;
+use crate::world::World;
 
 /// compat: clients match this text and ask the focus again (xmpp-server §1.5; test:
 /// compat_only_roles_create_rooms).
 pub(super) const CREATION_IS_RESTRICTED: &str = "Room creation is restricted";
 
-/// Only the roles open rooms.
+/// Only the roles open rooms, unless the policy says that anybody does.
 pub(super) static CREATION: Module = Module {
     name: "creation",
-    create: Some(|_, _, attempt| {
-        if attempt.sender.identity.admin {
+    create: Some(|world, room, attempt| {
+        if attempt.sender.identity.admin || anybody_creates(world, room) {
             return Verdict::Pass;
         }
         let error = StanzaError::new(Condition::NotAllowed).with_text(CREATION_IS_RESTRICTED);
@@ -22,6 +23,15 @@ pub(super) static CREATION: Module = Module {
     }),
     ..Module::NONE
 };
+
+/// A lobby, an audience and a breakout room are opened by their meeting, whatever the policy says.
+fn anybody_creates(world: &World, room: &BareJid) -> bool {
+    let host = world.hosts.of(&world.config, room.domain()).and_then(|id| world.hosts.rooms(id));
+    host.is_some_and(|def| {
+        let by_itself = !def.is_lobby && !def.is_breakouts && def.watches.is_none();
+        by_itself && def.policy_of(&world.config, room).anybody_creates
+    })
+}
 
 /// Rooms, occupants of a room, rooms of a session.
 pub(super) static LIMITS: Module = Module {

@@ -4,7 +4,6 @@
 //! Changes that come together are told together. Who leaves is nobody's speaker and nobody's listener any more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use jitsi_xmpp::{Condition, Element, ErrorType, StanzaError, ns};
 use serde_json::{Value, json};
@@ -121,11 +120,14 @@ pub(super) fn allowed(room: &Room, world: &World, sender: &Sender, data: &Value)
     Allowed::As(json!({"enabled": on}))
 }
 
-/// Wishes changed, or what becomes of them: it is told soon.
+/// Wishes changed, or what becomes of them: it is told soon. compat: as upstream, after half a second
+/// (test: compat_wishes_that_come_together_are_told_together).
 pub(super) fn changed(room: &mut Room, world: &mut World) {
     let Some(wishes) = room.slots.get_mut::<Wishes>() else { return };
     if !std::mem::replace(&mut wishes.due, true) {
-        world.timers.set(world.now + SOON, Timer::Room(room.jid.clone(), NAME));
+        world
+            .timers
+            .set(world.now + room.policy.translations_told_after, Timer::Room(room.jid.clone(), NAME));
     }
 }
 
@@ -184,8 +186,6 @@ fn tell(room: &Room, world: &mut World, speaker: &str, listeners: &[Nick]) {
     }
 }
 
-/// compat: upstream's `audio_translation_debounce_interval` (test: compat_wishes_that_come_together_are_told_together).
-const SOON: Duration = Duration::from_millis(500);
 /// What a wish takes in memory, with its share of what is told.
 const PLACE_BYTES: usize = 100;
 /// Upstream's.

@@ -1,6 +1,5 @@
 //! Upstream's `muc_cleanup_backend_services` (xmpp-server §4.38): a meeting in which only recorders and transcribers are left ends.
 
-use crate::limits;
 use crate::module::Module;
 use crate::room::{Occupant, Room};
 use crate::timers::Timer;
@@ -31,7 +30,7 @@ fn meets(world: &World, occupant: &Occupant) -> bool {
 fn left(room: &mut Room, world: &mut World, gone: &Occupant) {
     // Of a meeting with breakout rooms others know when it is over.
     if meets(world, gone) && !room.occupants().any(|o| meets(world, o)) && !has_breakouts(room, world) {
-        let at = world.now + limits::SERVICES_ALONE;
+        let at = world.now + room.policy.services_alone;
         world.timers.set(at, Timer::Room(room.jid.clone(), NAME));
     }
 }

@@ -90,3 +90,19 @@ fn joined(room: &mut Room, world: &mut World, sender: &Sender, _: &str) {
 }
 
 const TAG: &str = "flip_device";
+
+/// What upstream keeps of whose device is which, for a suite.
+#[cfg(feature = "test-observer")]
+pub(crate) fn observed(room: &Room, world: &World) -> serde_json::Value {
+    let token = |s: SessionId| Some(world.sessions.get(s)?.identity.token.as_deref()?);
+    let person = |o: &Occupant| o.sessions.iter().find_map(|s| id(token(s.id)).map(Cow::into_owned));
+    let people = room.occupants().filter(|o| !world.is_admin(&o.bare));
+    let jid = |o: &Occupant| serde_json::Value::from(room.occupant_jid(&o.nick));
+    let details: serde_json::Map<_, _> = people.filter_map(|o| Some((person(o)?, jid(o)))).collect();
+    let mut answer = serde_json::Map::from_iter([("participants_details".to_owned(), details.into())]);
+    // Its other device waits at the door.
+    let first = room.slots.get::<Flips>().and_then(|f| f.0.first());
+    let first = first.and_then(|(_, first)| room.occupants().find(|o| o.bare == *first));
+    answer.extend(first.map(|o| ("kicked_participant_nick".to_owned(), jid(o))));
+    answer.into()
+}

@@ -4,7 +4,10 @@ use crate::module::Module;
 
 pub(super) static MODULE: Module = Module {
     name: "hide_all",
-    named: &["muc_hide_all"],
+    named: &[UPSTREAM],
     look: Some(|room, sender| room.occupant_of(sender.id).is_some()),
     ..Module::NONE
 };
+
+/// Upstream's name.
+pub(crate) const UPSTREAM: &str = "muc_hide_all";

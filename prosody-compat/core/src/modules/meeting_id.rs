@@ -10,8 +10,7 @@ use crate::world::{Effect, Sender, World};
 
 pub(super) static MODULE: Module = Module {
     name: "meeting_id",
-    named: &["muc_meeting_id"],
-    create: Some(create),
+    named: &[UPSTREAM],
     created: Some(created),
     join: Some(join),
     joined: Some(joined),
@@ -20,6 +19,23 @@ pub(super) static MODULE: Module = Module {
     disco: Some(|room, form| form.push(field(room))),
     ..Module::NONE
 };
+
+/// Before tokens are looked at. compat: nobody is told more of such a room
+/// (test: compat_health_check_rooms_are_the_focus_own_before_tokens_are_looked_at).
+pub(super) static HEALTH: Module = Module {
+    name: "health checks",
+    named: &[UPSTREAM],
+    create: Some(create),
+    join: Some(|room, _, attempt| {
+        if room.is_health_check() && &*attempt.nick != FOCUS_NICK {
+            return Verdict::refuse(unavailable());
+        }
+        Verdict::Pass
+    }),
+    ..Module::NONE
+};
+
+const UPSTREAM: &str = "muc_meeting_id";
 
 /// compat: clients ask the focus again after this answer (test: compat_only_roles_create_rooms).
 static FOCUS: Reason = Reason {
@@ -53,11 +69,10 @@ pub(super) fn share(meeting: &Room, audience: &mut Room) {
 }
 
 fn join(room: &mut Room, _: &mut World, attempt: &mut Attempt) -> Verdict {
-    let focus = &*attempt.nick == FOCUS_NICK;
-    if room.is_health_check() {
-        return if focus { Verdict::Pass } else { Verdict::refuse(unavailable()) };
+    if room.is_health_check() || &*attempt.nick == FOCUS_NICK {
+        return Verdict::Pass;
     }
-    if focus || room.slots.get::<Meeting>().is_some_and(|m| m.focus_was_in) {
+    if room.slots.get::<Meeting>().is_some_and(|m| m.focus_was_in) {
         return Verdict::Pass;
     }
     Verdict::Hold(&FOCUS)

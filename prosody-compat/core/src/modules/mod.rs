@@ -37,6 +37,7 @@ mod max_occupants;
 mod meeting_id;
 mod message_moderation;
 mod metadata;
+pub(crate) mod muc_auth_ban;
 mod muc_census;
 mod muc_end_meeting;
 mod muc_jigasi_invite;
@@ -66,6 +67,8 @@ mod tests;
 mod time_restricted;
 mod token_affiliation;
 mod token_lobby_bypass;
+mod token_no_wildcard;
+mod token_owner_party;
 pub(crate) mod token_verification;
 mod turncredentials_http;
 pub(crate) mod visitors;
@@ -76,6 +79,10 @@ use crate::module::Module;
 use crate::room::Room;
 #[cfg(feature = "test-observer")]
 pub(crate) use audio_translation::observed as observed_translations;
+#[cfg(feature = "test-observer")]
+pub(crate) use flip::observed as observed_devices;
+#[cfg(feature = "test-observer")]
+pub(crate) use hide_all::UPSTREAM as HIDES_ALL;
 #[cfg(feature = "test-observer")]
 pub(crate) use lobby::observed as observed_lobby;
 #[cfg(feature = "test-observer")]
@@ -89,6 +96,8 @@ pub(crate) static ROOMS: &[&Module] = &[
     &shadow_ban::MODULE,
     &strip::MODULE,
     &presence_identity::MODULE,
+    &meeting_id::HEALTH,
+    &token_no_wildcard::MODULE,
     &token_verification::MODULE,
     &frozen_nick::MODULE,
     &displayname::MODULE,
@@ -110,6 +119,7 @@ pub(crate) static ROOMS: &[&Module] = &[
     &visitors::MODULE,
     &breakout_rooms::MODULE,
     &reservations::MODULE,
+    &token_owner_party::MODULE,
     &wait_for_host::DOOR,
     &flip::MODULE,
     &lobby_autostart::ALWAYS,
@@ -159,6 +169,7 @@ pub(crate) static USERS: &[&Module] = &[
     &short_lived_token::MODULE,
     &external_services::MODULE,
     &filter_direct_messages::MODULE,
+    &muc_auth_ban::MODULE,
     &muc_size::MODULE,
     &muc_census::MODULE,
     &muc_password_check::MODULE,
@@ -198,6 +209,9 @@ const ALWAYS: &[&str] = &[
     "version",
     "websocket",
 ];
+
+/// Modules that keep everybody out where nobody has a token.
+pub(crate) const NEED_TOKENS: &[&str] = &[TOKEN_VERIFICATION, token_owner_party::NAME];
 
 /// Upstream's module that looks at tokens.
 pub(crate) const TOKEN_VERIFICATION: &str = token_verification::NAME;

@@ -9,7 +9,8 @@ use super::turn::{Muc, Turn};
 use super::{audience, breakout};
 use crate::counters::{Counter, Did};
 use crate::identity::HostId;
-use crate::limits::pace;
+use crate::kept::Share;
+use crate::limits::{OPENED_ROOM_BYTES, pace};
 use crate::module::{Attempt, Verdict};
 use crate::outbox::Outgoing;
 use crate::room::history::Wanted;
@@ -66,6 +67,9 @@ pub(super) fn presence(
     muc.sweep(room_jid);
 }
 
+/// What a room counts for the address of who opened it. Held as long as it is there, not looked at.
+struct Opened(#[expect(dead_code, reason = "given back by being dropped")] Share);
+
 /// Makes the room, if the rules let this one make it.
 fn create(muc: &mut Muc<'_>, host: HostId, room_jid: &BareJid, attempt: &Attempt) -> bool {
     let Some(def) = muc.hosts.rooms(host) else { return false };
@@ -79,12 +83,24 @@ fn create(muc: &mut Muc<'_>, host: HostId, room_jid: &BareJid, attempt: &Attempt
         muc.world.refuse(&attempt.sender, &attempt.presence, &error, Some(room_jid.domain()));
         return false;
     }
+    // Where anybody opens rooms, strangers could fill the server with empty ones.
+    let opened = match muc.world.keeps(&attempt.sender, OPENED_ROOM_BYTES) {
+        Ok(share) => (!attempt.sender.identity.admin).then_some(Opened(share)),
+        Err(too_much) => {
+            muc.world.counters.add(Counter::JoinsRefused);
+            muc.world.refuse(&attempt.sender, &attempt.presence, &too_much.into(), Some(room_jid.domain()));
+            return false;
+        }
+    };
     let policy = def.policy_of(&muc.world.config, room_jid).clone();
     if let Some(meetings) = &def.watches {
         return audience::open(muc, host, room_jid, meetings, policy, attempt);
     }
     let mut room = breakout::make(muc, room_jid)
         .unwrap_or_else(|| Room::new(&muc.world.config, room_jid.clone(), host, policy));
+    if let Some(opened) = opened {
+        room.slots.put(opened);
+    }
     room.affiliate(&attempt.sender.bare, Affiliation::Owner, muc.world.config.limits.max_affiliations);
     muc.rooms.insert(muc.world, room);
     muc.created(room_jid);

@@ -59,6 +59,16 @@ impl Breakouts {
         parts.rooms.insert(room, part);
     }
 
+    /// As if there were some, or none, for a suite.
+    #[cfg(feature = "test-observer")]
+    pub(crate) fn pretend(&mut self, meeting: &BareJid, active: bool) {
+        if active {
+            self.by_meeting.entry(meeting.clone()).or_default();
+        } else {
+            self.end(meeting);
+        }
+    }
+
     /// One less; whether there was one.
     pub(crate) fn remove(&mut self, meeting: &BareJid, room: &BareJid) -> bool {
         let parts = self.by_meeting.get_mut(meeting);

@@ -28,6 +28,7 @@ use crate::timers::Timer;
 pub(crate) enum LoginError {
     Aborted,
     AccountDisabled,
+    Banned,
     EncryptionRequired,
     IncorrectEncoding,
     InvalidMechanism,
@@ -42,6 +43,7 @@ impl LoginError {
         match self {
             Self::Aborted => "aborted",
             Self::AccountDisabled => "account-disabled",
+            Self::Banned => "not-allowed",
             Self::EncryptionRequired => "encryption-required",
             Self::IncorrectEncoding => "incorrect-encoding",
             Self::InvalidMechanism => "invalid-mechanism",
@@ -58,6 +60,7 @@ impl LoginError {
                 "Unable to authorize you with the authentication credentials you've sent.".into()
             }
             Self::Token(refusal) => refusal.text(),
+            Self::Banned => "user is banned".into(),
             _ => "".into(),
         }
     }
@@ -87,7 +90,7 @@ impl From<SaslError> for LoginError {
 }
 
 /// What one message of an exchange leads to.
-enum Step {
+pub(super) enum Step {
     Challenge(Vec<u8>),
     Done {
         node: String,
@@ -112,8 +115,16 @@ impl Server {
                 Exchange::None
             }
             // What was asked is looked at all the same, so that nothing is given back.
-            (Exchange::Looking(_) | Exchange::Key(_), "abort", ns::SASL) => Exchange::None,
-            (waiting @ (Exchange::Waiting(_) | Exchange::Looking(_) | Exchange::Key(_)), ..) => {
+            (Exchange::Looking(_) | Exchange::Key(_) | Exchange::Access(..), "abort", ns::SASL) => {
+                Exchange::None
+            }
+            (
+                waiting @ (Exchange::Waiting(_)
+                | Exchange::Looking(_)
+                | Exchange::Key(_)
+                | Exchange::Access(..)),
+                ..,
+            ) => {
                 *exchange = waiting;
                 return self.fail(conn, StreamError::NotAuthorized);
             }
@@ -145,7 +156,7 @@ impl Server {
         }
     }
 
-    fn went(&mut self, conn: ConnId, step: Result<Step, LoginError>) {
+    pub(super) fn went(&mut self, conn: ConnId, step: Result<Step, LoginError>) {
         match step {
             Ok(Step::Challenge(data)) => {
                 let data = BASE64.encode(data);
@@ -211,7 +222,7 @@ impl Server {
     }
 
     /// Whoever has a name given out comes in.
-    fn anonymous(&mut self, conn: ConnId, token: Option<Arc<Claims>>) -> Step {
+    pub(super) fn anonymous(&mut self, conn: ConnId, token: Option<Arc<Claims>>) -> Step {
         Step::Done { node: self.anonymous_node(conn), data: None, token }
     }
 
@@ -243,7 +254,7 @@ impl Server {
         };
         let unix = self.world.clock.unix(self.world.now);
         let claims = token.verify(rules, key.as_ref(), unix).map_err(LoginError::Token)?;
-        Ok(self.anonymous(conn, Some(Arc::new(claims))))
+        self.let_in(conn, host, Arc::new(claims))
     }
 
     /// Keys that these waited for are there, or are not to be had.
@@ -338,7 +349,7 @@ impl Server {
         Step::Challenge(challenge)
     }
 
-    fn exchange(&mut self, conn: ConnId, now: Exchange) {
+    pub(super) fn exchange(&mut self, conn: ConnId, now: Exchange) {
         if let Some(Stage::Login { exchange, .. }) = self.world.conns.get_mut(&conn).map(|c| &mut c.stage) {
             *exchange = now;
         }
@@ -357,7 +368,7 @@ impl Server {
         }
         let now = self.world.now;
         let c = self.world.conns.get_mut(&conn)?;
-        let (attempt, wait) = self.world.guesses.ask(now, c.query.peer, jid.as_str());
+        let (attempt, wait) = self.world.guesses.ask(now, c.query.peer, self.accounts.guessed(jid));
         if wait.is_zero() {
             return Some(attempt);
         }

@@ -1,5 +1,6 @@
 //! Frames of a connection in; stream elements handled here, stanzas handed to the router.
 
+mod access;
 pub(crate) mod bind;
 pub(crate) mod error;
 mod features;

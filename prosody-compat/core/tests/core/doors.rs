@@ -244,6 +244,7 @@ fn a_meeting_ends_after_its_minutes_and_says_so_at_its_beginning() {
     let mut rig = Rig::with(|c| {
         name("time_restricted")(c);
         c.hosts.rooms[0].policy.max_minutes = Some(30);
+        c.hosts.rooms[0].policy.minutes_grace = Duration::from_secs(20);
         c.hosts.rooms[0].policy.max_minutes_of_rooms.insert("rathaus".into(), 5);
     });
     let focus = rig.focus();
@@ -251,14 +252,31 @@ fn a_meeting_ends_after_its_minutes_and_says_so_at_its_beginning() {
     let anna = rig.client();
     let back = rig.join(&anna);
     assert!(back.iter().any(|f| f.contains("The conference will be terminated in 5 min")), "{back:?}");
-    rig.advance(Duration::from_secs(5 * 60 - 1));
-    assert_eq!(rooms(&rig), 1);
+    let countdown = |frames: &[String], elapsed: u64| {
+        let said = frames.iter().find(|f| f.contains("time_restricted")).expect("a countdown");
+        assert!(said.contains(&format!("from=\"{ROOM}\"")), "{said}");
+        let said: serde_json::Value =
+            serde_json::from_str(&parse(said).child_named("json-message").unwrap().text()).unwrap();
+        let expected = serde_json::json!(
+            { "type": "time_restricted", "durationSeconds": 300, "elapsedSeconds": elapsed }
+        );
+        assert_eq!(said, expected);
+    };
+    countdown(&back, 0);
+    rig.advance(Duration::from_secs(60));
+    let ben = rig.client();
+    countdown(&rig.join(&ben), 60);
+    rig.advance(Duration::from_secs(4 * 60 + 20 - 1));
+    assert_eq!(rooms(&rig), 1, "twenty seconds to say goodbye");
     rig.take(&anna);
     rig.advance(Duration::from_secs(1));
     let told = rig.take(&anna);
-    assert!(told.iter().any(|f| f.contains("<reason>The meeting has been terminated</reason>")), "{told:?}");
+    assert!(
+        told.iter()
+            .any(|f| f.contains("<reason>This meeting reached its time limit and has ended.</reason>"))
+    );
     assert_eq!(rooms(&rig), 0);
-    rig.end(&[&focus, &anna]);
+    rig.end(&[&focus, &anna, &ben]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use prosody_core::limits::TRANSLATIONS_TOLD_AFTER;
 use prosody_core::{ComponentHost, Config};
 use serde_json::{Value, json};
 
@@ -160,6 +161,7 @@ fn compat_wishes_that_come_together_are_told_together() {
     for text in [format!(r#"{{"{b}":"en"}}"#), format!(r#"{{"{c}":"fr","{d}":""}}"#)] {
         assert!(wish(&mut rig, anna, &text).is_empty(), "nobody is told yet");
     }
+    rig.advance(TRANSLATIONS_TOLD_AFTER - Duration::from_millis(1));
     assert!(rig.take(&focus).is_empty());
     assert_eq!(requests(&mut rig, &focus), Some(json!({b: ["en"], c: ["fr"]})));
     let seen = told(&mut rig, anna, "metadata");

@@ -1,5 +1,5 @@
 //! A name and a password in; whether a directory (LDAP) knows somebody with both, out: the entry is looked for with an account of
-//! the server's own, or with none, and then the password is tried on it.
+//! the server's own, or with none, and then the password is tried on it; or its name is known, and nobody looks.
 //!
 //! As saslauthd does it for Prosody in docker-jitsi-meet. Each login has a connection of its own, and so many are open at a time:
 //! a directory that is slow delays those alone who log in with it.
@@ -7,6 +7,7 @@
 mod ber;
 mod filter;
 mod message;
+mod name;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use xmpp_link::AnyCertificate;
 use self::ber::NotBer;
 use self::filter::{Filter, Who};
 use self::message::Said;
+use self::name::Name;
 use crate::accounts::Look;
 use crate::limits;
 use crate::owner::Input;
@@ -42,6 +44,8 @@ pub struct DirectorySettings {
     pub base: String,
     /// How one is found; `%u` is the name (`LDAP_FILTER`).
     pub filter: String,
+    /// That is the name of one's entry, and nobody looks for it (`LDAP_AUTH_METHOD=fastbind`).
+    pub fastbind: bool,
     /// Who looks, and its password; nobody when absent (`LDAP_BINDDN`, `LDAP_BINDPW`).
     pub bind: Option<(String, Sensitive<String>)>,
     /// TLS on `ldap://`, before anything is said (`LDAP_START_TLS`).
@@ -76,10 +80,17 @@ pub enum DirectoryError {
 #[derive(Clone)]
 pub struct Directory {
     places: Vec<Place>,
-    base: String,
-    filter: Filter,
-    bind: Option<(String, Sensitive<String>)>,
+    way: Way,
     tls: TlsConnector,
+}
+
+/// How somebody's entry is known.
+#[derive(Clone)]
+enum Way {
+    /// By a search below `base`, of whoever may look.
+    Search { base: String, filter: Filter, bind: Option<(String, Sensitive<String>)> },
+    /// By its name.
+    Named(Name),
 }
 
 /// One of its servers.
@@ -124,10 +135,14 @@ impl Directory {
         if bind.as_ref().is_some_and(|(_, password)| password.reveal().is_empty()) {
             return Err(DirectoryError::Password);
         }
-        let filter = Filter::parse(&settings.filter)?;
+        let way = if settings.fastbind {
+            Way::Named(Name::parse(&settings.filter)?)
+        } else {
+            Way::Search { base: settings.base, filter: Filter::parse(&settings.filter)?, bind }
+        };
         let needed = places.iter().any(|p| p.tls != Tls::No);
         let tls = connector(needed && settings.check_peer, settings.roots.as_deref())?;
-        Ok(Self { places, base: settings.base, filter, bind, tls })
+        Ok(Self { places, way, tls })
     }
 
     /// Whether passwords go over the network as they are.
@@ -181,38 +196,31 @@ impl Directory {
     }
 
     async fn ask(&self, mut line: Line, who: Who<'_>, password: &str) -> Result<bool, NoAnswer> {
-        if let Some((dn, password)) = &self.bind {
-            match line.bind(dn.as_bytes(), password.reveal()).await? {
-                0 => {}
-                code => return Err(NoAnswer::Refused(code)),
-            }
-        }
-        let seconds = u32::try_from(limits::DIRECTORY.as_secs()).unwrap_or(u32::MAX);
-        line.send(&message::search(line.id + 1, &self.base, &self.filter, who, seconds)).await?;
-        let mut found: Option<Vec<u8>> = None;
-        let mut many = false;
-        let code = loop {
-            match line.answer().await? {
-                Said::Entry(name) => {
-                    many |= found.is_some();
-                    found = Some(name.to_vec());
+        let right = match &self.way {
+            Way::Search { base, filter, bind } => {
+                if let Some((dn, password)) = bind {
+                    match line.bind(dn.as_bytes(), password.reveal()).await? {
+                        0 => {}
+                        code => return Err(NoAnswer::Refused(code)),
+                    }
                 }
-                Said::Elsewhere => {}
-                Said::Result(code) => break code,
+                match line.find(base, filter, who).await? {
+                    Some(dn) => line.bind(&dn, password).await? == 0,
+                    None => false,
+                }
             }
-        };
-        // 4: there would be more; 32: the base is not there, and then nobody is.
-        let right = match (code, found.filter(|dn| !many && !dn.is_empty())) {
-            (0, Some(dn)) => line.bind(&dn, password).await? == 0,
-            (0 | 4 | 32, _) => false,
-            (code, _) => return Err(NoAnswer::Refused(code)),
+            Way::Named(name) => match line.bind(name.of(who).as_bytes(), password).await? {
+                0 => true,
+                // 32, 34, 49: there is no such entry, or it has another password.
+                32 | 34 | 49 => false,
+                code => return Err(NoAnswer::Refused(code)),
+            },
         };
         // Out of politeness; whoever logs in does not wait for it.
         let _ = line.send(&message::unbind(line.id + 1)).await;
         Ok(right)
     }
 }
-
 /// Secrets do not show.
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -317,6 +325,30 @@ impl Line {
         };
         self.taken = len;
         Ok(message::read(self.read.get(..len).unwrap_or_default(), self.id)?)
+    }
+
+    /// The one entry that this person is. `None`: there is none, or several.
+    async fn find(&mut self, base: &str, filter: &Filter, who: Who<'_>) -> Result<Option<Vec<u8>>, NoAnswer> {
+        let seconds = u32::try_from(limits::DIRECTORY.as_secs()).unwrap_or(u32::MAX);
+        self.send(&message::search(self.id + 1, base, filter, who, seconds)).await?;
+        let mut found: Option<Vec<u8>> = None;
+        let mut many = false;
+        let code = loop {
+            match self.answer().await? {
+                Said::Entry(name) => {
+                    many |= found.is_some();
+                    found = Some(name.to_vec());
+                }
+                Said::Elsewhere => {}
+                Said::Result(code) => break code,
+            }
+        };
+        // 4: there would be more; 32: the base is not there, and then nobody is.
+        match code {
+            0 => Ok(found.filter(|dn| !many && !dn.is_empty())),
+            4 | 32 => Ok(None),
+            code => Err(NoAnswer::Refused(code)),
+        }
     }
 
     /// Says who one is; 0 when that is believed.

@@ -90,6 +90,7 @@ fn settings(url: &str) -> DirectorySettings {
         urls: vec![url.to_owned()],
         base: "dc=town".into(),
         filter: "uid=%u".into(),
+        fastbind: false,
         bind: Some(("cn=reader".into(), "lesen".to_owned().into())),
         start_tls: false,
         check_peer: true,
@@ -117,6 +118,29 @@ async fn only_who_has_this_name_and_this_password_is_known() {
     assert_eq!(knows(&directory, "anna", "").await, Ok(false));
     assert_eq!(knows(&directory, "", "geheim").await, Ok(false));
     assert!(heard.lock().unwrap().is_empty(), "nobody is asked");
+}
+
+#[tokio::test]
+async fn where_entries_have_people_s_names_nobody_looks_for_them() {
+    let (url, heard) = serve(town);
+    let by = |filter: &str| DirectorySettings {
+        filter: filter.into(),
+        fastbind: true,
+        bind: None,
+        ..settings(&url)
+    };
+    let directory = Directory::new(by("uid=%u,dc=town")).unwrap();
+    assert_eq!(knows(&directory, "anna", "geheim").await, Ok(true));
+    assert_eq!(knows(&directory, "anna", "falsch").await, Ok(false));
+    assert_eq!(knows(&directory, "karl", "geheim").await, Ok(false));
+    assert_eq!(knows(&directory, "anna", "").await, Ok(false), "an empty password is nobody's");
+    assert_eq!(knows(&directory, "x,uid=anna", "geheim").await, Ok(false));
+    // What each search names as what it wants.
+    assert!(!heard.lock().unwrap().windows(3).any(|w| w == b"1.1"), "nobody looks");
+    assert!(Directory::new(by("uid=anna,dc=town")).is_err(), "everybody would be anna");
+    let (url, _) = serve(|id, _, _| result(id, 0x61, 51));
+    let busy = Directory::new(DirectorySettings { urls: vec![url], ..by("uid=%u,dc=town") }).unwrap();
+    assert!(knows(&busy, "anna", "geheim").await.unwrap_err().contains("51"), "who is busy has not said no");
 }
 
 #[tokio::test]

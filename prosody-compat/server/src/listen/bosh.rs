@@ -15,8 +15,8 @@ use prosody_core::bosh::body::{self, Body, Condition};
 use prosody_core::bosh::engine::{Effect, Engine};
 use prosody_core::bosh::limits::BODY_BYTES;
 use prosody_core::{SessionQuery, Transport};
+use service::SystemEntropy;
 use service::body::Whole;
-use service::{Client, SystemEntropy};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
@@ -106,7 +106,8 @@ impl Bosh {
                 // It waits for an answer below, up to two minutes.
                 drop(whole);
                 let head = http::Request::from_parts(head, ());
-                let (peer, query) = (Client::network_of(head.extensions()), query::read(&head, tenant));
+                let peer = self.shared.network(head.extensions());
+                let query = query::read(&head, tenant, peer);
                 if let Err(refusal) = self.create(body, peer, query, reply).await {
                     return xml(refusal);
                 }

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::StatusCode;
 use prosody_core::{FramingError, SessionQuery, Transport};
-use service::Client;
 use service::websocket::{Handshake, NoHandshake};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
@@ -57,8 +56,8 @@ fn answer(shared: Arc<Shared>, mut request: Request, tenant: Option<String>) -> 
         bump(&shared.tally.websocket_refused);
         return plain(StatusCode::BAD_REQUEST);
     };
-    let query = query::read(&request, tenant);
-    let peer = Client::network_of(request.extensions());
+    let peer = shared.network(request.extensions());
+    let query = query::read(&request, tenant, peer);
     let Ok(place) = shared.admit(peer) else { return plain(StatusCode::SERVICE_UNAVAILABLE) };
     let (opening, response) = handshake.take(&mut request, Some(PROTOCOL));
     tokio::spawn(async move {

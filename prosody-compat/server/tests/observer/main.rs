@@ -1,83 +1,14 @@
 //! The observer of black-box suites, over HTTP: views, switches, and the hosts that upstream's suite expects.
 
-use std::net::SocketAddr;
+#![allow(unreachable_pub)]
 
-use jitsi_xmpp::FullJid;
-use prosody_server::table::{RawComponent, RawRooms, RawUsers};
-use prosody_server::{Config, Raw, ServerHandle};
-use serde::Deserialize;
+mod cases;
+mod client;
+
+use prosody_server::Config;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use xmpp_link::{Link, LinkEvent, LinkSender};
 
-/// The suite's table.
-fn suite() -> Raw {
-    #[derive(Deserialize)]
-    struct Tables {
-        users: Vec<RawUsers>,
-        rooms: Vec<RawRooms>,
-        components: Vec<RawComponent>,
-    }
-    let text = include_str!("../../../../tests/xmpp/suite.toml");
-    let file: toml::Table = text.parse().unwrap();
-    let Tables { users, rooms, components } = file["xmpp"].clone().try_into().unwrap();
-    Raw { users, rooms, components, ..Raw::default() }
-}
-
-struct Suite {
-    handle: ServerHandle,
-    http: SocketAddr,
-    _stop: watch::Sender<bool>,
-}
-
-impl Suite {
-    async fn start() -> Self {
-        let config = Config::from_raw(suite()).unwrap();
-        let (stop, stopped) = watch::channel(false);
-        let handle = prosody_server::start(config, stopped).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let http = listener.local_addr().unwrap();
-        let router = handle.inside_router();
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { handle, http, _stop: stop }
-    }
-
-    async fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let mut socket = TcpStream::connect(self.http).await.unwrap();
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let head = format!("{method} /test-observer{path} HTTP/1.1\r\nhost: x\r\nconnection: close");
-        let request = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or_else(|_| Value::from(body)))
-    }
-
-    /// The focus in a room; it is left with the sender.
-    async fn focus(&self, room: &str) -> LinkSender {
-        let jid: FullJid = "focus@auth.localhost/focus".parse().unwrap();
-        let (mut link, end) = Link::in_process(jid, 8_192);
-        self.handle.attach_in_process(end).await.unwrap();
-        let join = jitsi_xmpp::Element::new("presence", jitsi_xmpp::ns::CLIENT)
-            .with_attr("to", format!("{room}/focus"))
-            .with_child(jitsi_xmpp::Element::new("x", jitsi_xmpp::ns::MUC));
-        link.send(&join).unwrap();
-        loop {
-            let Some(LinkEvent::Stanza(stanza)) = link.recv().await else { continue };
-            assert_ne!(stanza.attr("type"), Some("error"), "{}", stanza.to_xml());
-            if stanza.to_xml().contains("code=\"110\"") {
-                break;
-            }
-        }
-        let sender = link.sender();
-        tokio::spawn(async move { while link.recv().await.is_some() {} });
-        sender
-    }
-}
+use crate::client::{Suite, tables};
 
 const ROOM: &str = "rathaus@conference.localhost";
 
@@ -168,6 +99,6 @@ async fn a_suite_leaves_keys_and_plays_an_access_manager() {
 
 #[test]
 fn the_suites_hosts_can_be_served() {
-    let config = Config::from_raw(suite()).unwrap();
+    let config = Config::from_raw(tables()).unwrap();
     assert_eq!(config.core.hosts.check(), Ok(()));
 }
