@@ -7,7 +7,8 @@
 //! and waking the reader, as for every server measured on loopback. Not included: parsing, permessage-deflate,
 //! deciding who gets what.
 //!
-//! The writer stays a bounded number of rounds ahead of the reader, and waits for a connection that is full anyway.
+//! The writer stays a bounded number of rounds ahead of the reader, and waits for a connection that is full anyway. Who reads is
+//! never woken while there is always more; one round at a time it is, which is a part of what a write costs.
 
 mod seal;
 
@@ -38,6 +39,10 @@ pub(crate) struct Arguments {
     /// Stanzas that a connection gets in one write.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     gathered: u16,
+    /// Rounds that the writer may be ahead of the reader; 0: the next one begins when everybody has got the last, as when one change
+    /// at a time is made.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(0..=16))]
+    ahead: u16,
     /// Each write as one TLS record: with AES alone, or as the library does it.
     #[arg(long, value_enum, default_value = "none")]
     encrypt: Encrypt,
@@ -83,6 +88,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Value> {
         "connections": arguments.connections,
         "size": arguments.size,
         "gathered": arguments.gathered,
+        "ahead": arguments.ahead,
         "encrypt": format!("{:?}", arguments.encrypt).to_lowercase(),
         "cpu_ns_per_delivery": (meter.cpu.as_nanos() as f64 / deliveries as f64).round(),
         "deliveries": deliveries,
@@ -92,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Value> {
         "idle_share": idle,
         "server_cpu_seconds": meter.cpu.as_secs_f64(),
         "generator_cpu_seconds": read.cpu.as_secs_f64(),
-        "generator_limited": idle > 0.1,
+        "generator_limited": idle > 0.1 && arguments.ahead > 0,
         "pinned": written.pinned && read.pinned,
         "server_rss_before_bytes": null,
         "server_rss_bytes": null,
@@ -141,13 +147,20 @@ impl Frame {
 struct Load {
     frame: Frame,
     gathered: usize,
+    /// Rounds.
+    ahead: u64,
     encrypt: Encrypt,
 }
 
 impl Load {
     fn new(arguments: &Arguments) -> Result<Self> {
         let (frame, gathered) = (Frame::new(arguments.size.into()), usize::from(arguments.gathered));
-        let load = Self { frame, gathered, encrypt: arguments.encrypt };
+        // 16 × 1.5 kB are far from filling a connection, and enough for the reader never to be waited for.
+        let ahead = match arguments.ahead {
+            0 => 0,
+            rounds => (u64::from(rounds) / gathered as u64).max(2),
+        };
+        let load = Self { frame, gathered, ahead, encrypt: arguments.encrypt };
         let alone = gathered == 1 && arguments.encrypt == Encrypt::None;
         ensure!(alone || load.content() <= MOST_TOGETHER, "more than a record takes ({MOST_TOGETHER} bytes)");
         Ok(load)
@@ -231,7 +244,7 @@ fn write(
     }
     let frame = &load.frame;
     let round = (load.len() * connections.len()) as u64;
-    let ahead = (ROUNDS_AHEAD / load.gathered as u64).max(2) * round;
+    let ahead = load.ahead * round;
     let (mut joined, mut out) = (Vec::new(), Vec::new());
     let mut meter = Meter::new(window);
     let mut counters = Counters::default();
@@ -360,8 +373,6 @@ fn read(
 const MOST_TOGETHER: usize = 1 << 14;
 /// Bytes of what differs from receiver to receiver.
 const ADDRESS: usize = 10;
-/// 16 × 1.5 kB are far from filling a connection, and enough for the reader never to be waited for.
-const ROUNDS_AHEAD: u64 = 16;
 const NAP: Duration = Duration::from_micros(50);
 const LAST_BYTES: Duration = Duration::from_millis(500);
 
@@ -371,7 +382,7 @@ mod tests {
 
     fn arguments(size: u16, gathered: u16, encrypt: Encrypt) -> Arguments {
         let seconds = Duration::from_millis(300);
-        Arguments { connections: 20, size, gathered, encrypt, seconds, core: 0, load_core: 1 }
+        Arguments { connections: 20, size, gathered, ahead: 16, encrypt, seconds, core: 0, load_core: 1 }
     }
 
     #[test]
@@ -391,6 +402,17 @@ mod tests {
             assert!(report["deliveries"].as_u64().unwrap() >= 20, "{report}");
             assert!(report["cpu_ns_per_delivery"].as_f64().unwrap() > 100.0, "{report}");
         }
+    }
+
+    #[test]
+    fn one_round_at_a_time_is_read_before_the_next_is_written() {
+        let arguments = Arguments { ahead: 0, ..arguments(600, 1, Encrypt::None) };
+        let report = thread::in_turn(|| run(&arguments));
+        // The reader is waited for.
+        assert!(
+            report["idle_share"].as_f64().unwrap() > 0.0 && report["deliveries"].as_u64().unwrap() >= 20,
+            "{report}"
+        );
     }
 
     #[test]

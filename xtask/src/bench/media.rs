@@ -24,6 +24,8 @@ pub(crate) const fn subject_key(subject: Subject) -> &'static str {
         Subject::Ours => "ours",
         Subject::OursWithoutGso => "ours without GSO",
         Subject::OursOverTls => "ours over TLS",
+        Subject::OursWithTokens => "ours with tokens",
+        Subject::OursOnTwoCores => "ours on two cores",
         Subject::Peer => "peer",
     }
 }

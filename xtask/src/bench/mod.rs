@@ -15,6 +15,7 @@ mod server;
 mod statistics;
 mod svg;
 mod table;
+mod token;
 mod turn;
 mod workbench;
 mod xmpp;
@@ -54,9 +55,9 @@ cargo xtask bench [media] [xmpp] [join] [idle] [options]       without a word: a
   --scenario NAME   only this part:
                       media: capacity fan-out half-load receivers room10 allocations turn audience audio rooms
                              loss-1 loss-5 loss-20 jitter-300 rate-steps
-                      xmpp:  presence sizes chat
-                      join:  join-full join-storm media-storm browser start
-                      idle:  start sessions room10
+                      xmpp:  presence sizes chat two-rooms
+                      join:  join-full join-storm join-500 media-storm browser start
+                      idle:  start sessions sessions-10000 room10
   --json            one JSON object in place of the table
   --svg             draw the curves into docs/performance/
   --write-docs      that, and the tables into docs/performance.md
@@ -87,13 +88,7 @@ pub(crate) fn run(words: &[&str]) -> Result<()> {
     }
     let namespace = Namespace::new()?;
     let tools = prepare(&options, &parts)?;
-    let workbench = Workbench {
-        options: &options,
-        tools,
-        namespace,
-        server_cores: "0".into(),
-        load_cores: if machine.cores == 2 { "1".into() } else { format!("1-{}", machine.cores - 1) },
-    };
+    let workbench = Workbench { options: &options, tools, namespace, cores: machine.cores };
     let progress = Progress::new();
     let all = interleave(&parts).iter().map(|t| t.step.expected).sum();
     progress.say(&format!("{} parts, {} rounds, about {}", parts.len(), options.rounds, roughly(all)));

@@ -17,6 +17,10 @@ pub(crate) enum Subject {
     OursWithoutGso,
     /// Ours over TLS.
     OursOverTls,
+    /// Ours, where people log in with a token.
+    OursWithTokens,
+    /// Ours on two cores.
+    OursOnTwoCores,
     Peer,
 }
 

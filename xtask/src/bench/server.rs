@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use super::child::{Place, Running};
 use super::options::Peer;
+use super::token;
 use crate::namespace::inside;
 
 /// A server that is ours to end; gone when dropped.
@@ -28,6 +29,8 @@ pub(crate) enum Role {
     Xmpp,
     /// The same, reached over TLS.
     XmppOverTls,
+    /// The same, where people log in with a token that the bench has signed.
+    XmppWithTokens,
 }
 
 impl Server {
@@ -44,6 +47,9 @@ impl Server {
         }
         if role == Role::XmppOverTls {
             command.env("PLAUSCH_HTTPS", HTTPS).env("ENABLE_HTTP_REDIRECT", "0");
+        }
+        if role == Role::XmppWithTokens {
+            command.envs(token::settings()?);
         }
         if !gso {
             command.env("PLAUSCH_MEDIA_GSO", "false");

@@ -10,6 +10,7 @@ use super::child::{Place, report};
 use super::options::{Options, Peer};
 use super::plan::{Kind, Measured, Rate, Step, Subject};
 use super::server::{self, Role, Server, Usage, check_peer, network_of};
+use super::token;
 use crate::namespace::Namespace;
 use crate::run::cargo;
 
@@ -28,8 +29,8 @@ pub(crate) struct Workbench<'a> {
     pub(crate) options: &'a Options,
     pub(crate) tools: Tools,
     pub(crate) namespace: Namespace,
-    pub(crate) server_cores: String,
-    pub(crate) load_cores: String,
+    /// Of the machine.
+    pub(crate) cores: usize,
 }
 
 impl Workbench<'_> {
@@ -102,12 +103,21 @@ impl Workbench<'_> {
         let all = [&["signalling", "--scenario", scenario], words.as_slice()].concat();
         if subject != Subject::Peer {
             let (role, url) = match subject {
-                Subject::OursOverTls => (Role::XmppOverTls, server::WEBSOCKET_OVER_TLS),
-                _ => (Role::Xmpp, server::WEBSOCKET),
+                Subject::OursOverTls => (Role::XmppOverTls, server::WEBSOCKET_OVER_TLS.to_owned()),
+                Subject::OursWithTokens => {
+                    (Role::XmppWithTokens, format!("{}?token={}", server::WEBSOCKET, token::signed()?))
+                }
+                _ => (Role::Xmpp, server::WEBSOCKET.to_owned()),
             };
-            let server = self.ours(role, true)?;
-            let ours = ["--url", url, "--focus", "be"];
-            return self.load(server, &[&all[..], &ours].concat(), most);
+            let all = [&all[..], &["--url", &url, "--focus", "be"]].concat();
+            if subject != Subject::OursOnTwoCores {
+                return self.load(self.ours(role, true)?, &all, most);
+            }
+            let place = self.place(Some(TWO_CORES));
+            let server = Server::ours(&self.tools.plausch, &place, role, true).context("plausch")?;
+            let mut done = self.load_on(&self.beside(TWO), server, &all, most)?;
+            done["shares_a_core"] = json!(self.cores <= TWO);
+            return Ok(done);
         }
         if let Some(peer) = &self.options.meeting_server {
             let mut all = [&all[..], &["--url", &peer.url]].concat();
@@ -117,7 +127,7 @@ impl Workbench<'_> {
             return self.peer(peer, &all, most);
         }
         let data = DataFolder::new()?;
-        let place = self.place(Some(&self.server_cores));
+        let place = self.place(Some(SERVER_CORE));
         let server = Server::prosody(&place, &self.tools.prosody, &data.0).context("Prosody")?;
         self.load(
             server,
@@ -128,12 +138,22 @@ impl Workbench<'_> {
     }
 
     fn ours(&self, role: Role, gso: bool) -> Result<Server> {
-        Server::ours(&self.tools.plausch, &self.place(Some(&self.server_cores)), role, gso).context("plausch")
+        Server::ours(&self.tools.plausch, &self.place(Some(SERVER_CORE)), role, gso).context("plausch")
+    }
+
+    /// The cores that a server leaves to the load: on a small machine it has to share one.
+    fn beside(&self, used: usize) -> String {
+        let last = self.cores.saturating_sub(1);
+        format!("{}-{last}", used.min(last))
     }
 
     /// Loads a server of ours; whatever happens, it is gone afterwards.
-    fn load(&self, mut server: Server, words: &[&str], most: Duration) -> Result<Value> {
-        let mut command = self.place(Some(&self.load_cores)).command(&self.tools.loadgen);
+    fn load(&self, server: Server, words: &[&str], most: Duration) -> Result<Value> {
+        self.load_on(&self.beside(1), server, words, most)
+    }
+
+    fn load_on(&self, cores: &str, mut server: Server, words: &[&str], most: Duration) -> Result<Value> {
+        let mut command = self.place(Some(cores)).command(&self.tools.loadgen);
         command.args(words).args(["--pid", &server.id().to_string()]);
         command.env("JICOFO_AUTH_PASSWORD", server::FOCUS_PASSWORD);
         let done = report(command, most);
@@ -146,7 +166,7 @@ impl Workbench<'_> {
     /// Loads a server that is not ours, in the network where it is.
     fn peer(&self, peer: &Peer, words: &[&str], most: Duration) -> Result<Value> {
         check_peer(peer)?;
-        let place = Place { cores: Some(self.load_cores.clone()), network: network_of(peer) };
+        let place = Place { cores: Some(self.beside(1)), network: network_of(peer) };
         let mut command = place.command(&self.tools.loadgen);
         command.args(words);
         if let Some(pid) = peer.pid {
@@ -197,6 +217,11 @@ impl Drop for DataFolder {
     }
 }
 
+/// Where the server runs.
+const SERVER_CORE: &str = "0";
+/// Where it runs on two.
+const TWO_CORES: &str = "0,1";
+const TWO: usize = 2;
 /// After health: what starting needed is given back.
 const SETTLE: Duration = Duration::from_secs(1);
 /// How long nothing is watched.

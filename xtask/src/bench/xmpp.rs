@@ -9,7 +9,7 @@ use super::plan::{Kind, Measured, Part, Rate, Step, Subject};
 use super::statistics::Samples;
 
 /// Parts that `--scenario` can name.
-pub(crate) const PARTS: &[&str] = &["presence", "sizes", "chat"];
+pub(crate) const PARTS: &[&str] = &["presence", "sizes", "chat", "two-rooms"];
 
 /// Whether a meeting server to compare with was given.
 pub(crate) fn with_peer(options: &Options) -> bool {
@@ -24,16 +24,16 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
     // The room of 500 is one of the sizes.
     if wanted("presence") || wanted("sizes") {
         let mut steps = fan_out(options, "presence", MIDDLE);
-        // The load keeps several changes under way, and ours writes what has gathered for an occupant at once; the
-        // ceiling program does not.
-        let mut words = occupants(MIDDLE, seconds);
-        words.extend(["--window", "1"].map(str::to_owned));
-        steps.insert(1, load(ONE.into(), Subject::Ours, "presence", words.clone(), seconds + 4));
-        // In the same round, so that both meet the same machine.
-        steps.insert(2, load(TLS_ONE.into(), Subject::OursOverTls, "presence", words, seconds + 5));
-        let words = occupants(MIDDLE, seconds);
-        steps.insert(1, load(TLS.into(), Subject::OursOverTls, "presence", words, seconds + 5));
-        steps.insert(4, broadcast("ceiling".into(), MIDDLE, seconds));
+        let tls = load(TLS.into(), Subject::OursOverTls, "presence", occupants(MIDDLE, seconds), seconds + 5);
+        // In the same round, so that all meet the same machine.
+        let beside = [
+            tls,
+            one_at_a_time(ONE.into(), Subject::Ours, MIDDLE, seconds),
+            one_at_a_time(TLS_ONE.into(), Subject::OursOverTls, MIDDLE, seconds),
+            broadcast("ceiling".into(), MIDDLE, seconds),
+            broadcast_one(CEILING_ONE.into(), MIDDLE, seconds),
+        ];
+        steps.splice(1..1, beside);
         parts.push(Part { name: "presence", rounds: options.rounds, steps });
     }
     if wanted("sizes") {
@@ -44,8 +44,19 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
             let of_subject = of_subject.filter(|s| s.key == "ours" || *size < MIDDLE);
             steps.extend(of_subject.map(|s| Step { key: format!("{} {size}", s.key), ..s }));
             steps.push(broadcast(format!("ceiling {size}"), *size, seconds));
+            steps.push(one_at_a_time(format!("{ONE} {size}"), Subject::Ours, *size, seconds));
+            steps.push(broadcast_one(format!("{CEILING_ONE} {size}"), *size, seconds));
         }
         parts.push(Part { name: "sizes", rounds: options.rounds, steps });
+    }
+    if wanted("two-rooms") {
+        let step = |key: &str, subject| {
+            let mut words = occupants(MIDDLE, seconds);
+            words.extend(["--rooms", "2"].map(str::to_owned));
+            load(key.into(), subject, "presence", words, seconds + 4)
+        };
+        let steps = vec![step("ours", Subject::Ours), step(TWO_CORES, Subject::OursOnTwoCores)];
+        parts.push(Part { name: "two-rooms", rounds: options.rounds, steps });
     }
     if wanted("chat") {
         let steps = fan_out(options, "chat", SMALL);
@@ -67,13 +78,14 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
             Figure::new("xmpp.cpu_per_delivery", what, Unit::Nanoseconds, of("ours", cost))
                 .ceiling(of("ceiling", cost))
                 .peer(of("peer", cost))
-                .target(Target::OfPeer(10.0))
+                .target(Target::OfPeer(100.0))
                 .limited(limited),
         );
         let what = "… one change at a time: one write a delivery";
         all.push(
             Figure::new("xmpp.cpu_per_delivery_one_at_a_time", what, Unit::Nanoseconds, of(ONE, cost))
-                .ceiling(of("ceiling", cost))
+                .ceiling(of(CEILING_ONE, cost))
+                .target(Target::OfCeiling(0.75))
                 .limited(m.limited("presence", ONE)),
         );
         for (key, what, tls, plain) in [
@@ -117,13 +129,45 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
                     .limited(m.limited("sizes", &format!("ours {size}"))),
             );
         }
-        let growth = |name: &str| growth(cost(name, 50), cost(name, 2000));
+        let growth_of = |name: &str| growth(cost(name, 50), cost(name, 2000));
         let what = "cost in a room of 2,000 ÷ cost in one of 50";
         all.push(
-            Figure::new("xmpp.occupant_growth", what, Unit::Times, growth("ours"))
-                .ceiling(growth("ceiling"))
+            Figure::new("xmpp.occupant_growth", what, Unit::Times, growth_of("ours"))
+                .ceiling(growth_of("ceiling"))
                 .target(Target::AtMost(1.15)),
         );
+        let what = "… one change at a time";
+        all.push(
+            Figure::new("xmpp.occupant_growth_one_at_a_time", what, Unit::Times, growth_of(ONE))
+                .ceiling(growth_of(CEILING_ONE))
+                .target(Target::AtMost(1.15)),
+        );
+    }
+    if m.has("two-rooms") {
+        let of = |step: &str, pointer: &str| m.samples("two-rooms", step, pointer);
+        let rate = "/deliveries_per_second";
+        let ratio = of(TWO_CORES, rate)
+            .zip(of("ours", rate))
+            .and_then(|(two, one)| two.zip(&one, |two, one| two / one));
+        let shared = m.reports("two-rooms", TWO_CORES).iter().any(|r| r["shares_a_core"] == true);
+        all.push(
+            Figure::new(
+                "xmpp.two_cores",
+                "two rooms at once: rate with two cores ÷ with one",
+                Unit::Times,
+                ratio,
+            )
+            .higher_is_better()
+            .target(Target::AtLeast(1.7))
+            .limited(shared || m.limited("two-rooms", TWO_CORES)),
+        );
+        let cost = "/cpu_ns_per_delivery";
+        for (key, step, what) in [
+            ("xmpp.two_rooms_one_core", "ours", "… CPU per delivery with one core"),
+            ("xmpp.two_rooms_two_cores", TWO_CORES, "… CPU per delivery with two"),
+        ] {
+            all.push(Figure::new(key, what, Unit::Nanoseconds, of(step, cost)));
+        }
     }
     if m.has("chat") {
         let of = |step: &str| m.samples("chat", step, "/cpu_ns_per_delivery");
@@ -186,13 +230,24 @@ fn fan_out(options: &Options, scenario: &str, size: u16) -> Vec<Step> {
     let step = |key: &str, subject, joining: u64| {
         load(key.into(), subject, scenario, words.clone(), options.seconds + 3 + joining)
     };
-    // To fill a room are n² deliveries, at some 5 and, elsewhere, 250 µs each.
-    let deliveries = u64::from(size) * u64::from(size);
-    let mut steps = vec![step("ours", Subject::Ours, deliveries * 5 / 1_000_000)];
+    let mut steps = vec![step("ours", Subject::Ours, filling(size))];
     if with_peer(options) {
-        steps.push(step("peer", Subject::Peer, deliveries * 250 / 1_000_000));
+        steps.push(step("peer", Subject::Peer, filling(size) * 50));
     }
     steps
+}
+
+/// Seconds to fill a room: n² deliveries at some 5 µs each, and 250 elsewhere.
+fn filling(size: u16) -> u64 {
+    (u64::from(size) * u64::from(size) * 5).div_ceil(1_000_000)
+}
+
+/// The load keeps several changes under way, and ours writes what has gathered for an occupant at once, which the ceiling program
+/// does not. Here there is nothing to gather.
+fn one_at_a_time(key: String, subject: Subject, size: u16, seconds: u64) -> Step {
+    let mut words = occupants(size, seconds);
+    words.extend(["--window", "1"].map(str::to_owned));
+    load(key, subject, "presence", words, seconds + 5 + filling(size))
 }
 
 /// A number of each round for a size of room.
@@ -216,6 +271,15 @@ fn broadcast(key: String, connections: u16, seconds: u64) -> Step {
     Step { key, kind, expected: Duration::from_secs(seconds + 2) }
 }
 
+/// The same, as [`one_at_a_time`]: whoever reads has nothing left to read, and has to be woken.
+fn broadcast_one(key: String, connections: u16, seconds: u64) -> Step {
+    let mut step = broadcast(key, connections, seconds);
+    if let Kind::Ceiling { words, .. } = &mut step.kind {
+        words.extend(["--ahead", "0"].map(str::to_owned));
+    }
+    step
+}
+
 fn growth(few: Option<Samples>, many: Option<Samples>) -> Option<Samples> {
     many?.zip(&few?, |many, few| many / few)
 }
@@ -228,8 +292,12 @@ const TLS_ONE: &str = "ours over TLS one at a time";
 const SIZES: &[u16] = &[50, 125, 500, 2000];
 /// The one that all are compared at.
 const MIDDLE: u16 = 500;
+/// Key of the step on two cores.
+const TWO_CORES: &str = "ours on two cores";
 /// Key of the step without anything to gather.
 const ONE: &str = "ours one at a time";
+/// Key of the ceiling program's.
+const CEILING_ONE: &str = "ceiling one at a time";
 /// Where the comparison takes less time.
 const SMALL: u16 = 125;
 /// Bytes of a presence of the Jitsi Meet web app.
