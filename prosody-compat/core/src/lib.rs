@@ -57,6 +57,7 @@ pub mod limits;
 mod observer;
 mod outbox;
 mod output;
+mod places;
 mod policy;
 mod request;
 mod room;

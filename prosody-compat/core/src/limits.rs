@@ -26,12 +26,12 @@ pub struct Limits {
     pub max_malformed: u32,
     /// Failed logins on one connection before its stream is closed. 5; a person mistypes.
     pub max_auth_failures: u32,
-    /// Stanzas one session may leave unacknowledged and still resume. 5,000: joining a room of 2,000 twice. About
-    /// 100 bytes each, the content is shared.
+    /// Stanzas one session may leave unacknowledged and still resume. 5,000: joining a room of 2,000 twice. Of those that
+    /// others get as well 12 bytes each, of others their content and 100.
     pub max_unacked: usize,
     /// Bytes of unacknowledged stanzas of one session, shared ones counted in full. 8 MiB.
     pub max_unacked_bytes: usize,
-    /// Bytes of unacknowledged stanzas of all sessions of one address, shared ones counted once, and 64 for each place in a
+    /// Bytes of unacknowledged stanzas of all sessions of one address, shared ones counted once, and 12 for each place in a
     /// queue. 24 MiB: 200 tablets in six meetings that speak without pause for the minute in which their network is
     /// away. When it is reached, those with most lose theirs until three quarters are left.
     pub max_unacked_per_address: usize,

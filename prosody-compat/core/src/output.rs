@@ -8,6 +8,8 @@ use bytes::Bytes;
 use jitsi_xmpp::sasl::{Credentials, Hash};
 use jitsi_xmpp::{BareJid, FullJid, Sensitive};
 
+use crate::outbox::Outgoing;
+
 /// A connection, numbered by the shell; never used again after it closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
@@ -63,36 +65,57 @@ pub enum FramingError {
 /// A broadcast is serialised once: what stands before the recipient's address is one of three words, what stands behind
 /// it is shared.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Frame {
-    head: &'static str,
-    /// With its count beside it: who sends to five hundred touches five hundred of them.
-    to: Option<Arc<str>>,
-    content: Bytes,
+pub struct Frame(Form);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Form {
+    Whole(Bytes),
+    Addressed { to: Arc<str>, stanza: Outgoing },
 }
 
 impl Frame {
     /// A frame in one piece.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self { head: "", to: None, content: bytes.into() }
+        Self(Form::Whole(bytes.into()))
     }
 
-    pub(crate) const fn spliced(head: &'static str, to: Arc<str>, content: Bytes) -> Self {
-        Self { head, to: Some(to), content }
+    pub(crate) const fn addressed(to: Arc<str>, stanza: Outgoing) -> Self {
+        Self(Form::Addressed { to, stanza })
+    }
+
+    /// To whom it goes, if it is a stanza of which that holds.
+    pub(crate) fn address_of(&self, holds: impl FnOnce(&Outgoing) -> bool) -> Option<&Arc<str>> {
+        match &self.0 {
+            Form::Addressed { to, stanza } if holds(stanza) => Some(to),
+            _ => None,
+        }
     }
 
     /// The pieces in order; some may be empty.
     pub fn pieces(&self) -> [&[u8]; 3] {
-        [self.head.as_bytes(), self.to.as_deref().unwrap_or_default().as_bytes(), &self.content]
+        match &self.0 {
+            Form::Whole(content) => [b"", b"", content],
+            Form::Addressed { to, stanza } => {
+                let (head, tail) = stanza.around();
+                [head.as_bytes(), to.as_bytes(), tail]
+            }
+        }
     }
 
     /// The piece that makes up most of it, and that the same broadcast to others shares.
-    pub const fn content(&self) -> &Bytes {
-        &self.content
+    pub fn content(&self) -> &Bytes {
+        match &self.0 {
+            Form::Whole(content) => content,
+            Form::Addressed { stanza, .. } => stanza.content(),
+        }
     }
 
     /// Bytes in all.
     pub fn len(&self) -> usize {
-        self.head.len() + self.to.as_ref().map_or(0, |to| to.len()) + self.content.len()
+        match &self.0 {
+            Form::Whole(content) => content.len(),
+            Form::Addressed { to, stanza } => to.len() + stanza.len(),
+        }
     }
 
     /// Whether there is nothing to send.
@@ -102,10 +125,10 @@ impl Frame {
 
     /// The frame as one run of bytes; no copy if it already is one.
     pub fn to_bytes(&self) -> Bytes {
-        if self.head.is_empty() && self.to.is_none() {
-            return self.content.clone();
+        match &self.0 {
+            Form::Whole(content) => content.clone(),
+            Form::Addressed { .. } => self.pieces().concat().into(),
         }
-        self.pieces().concat().into()
     }
 }
 

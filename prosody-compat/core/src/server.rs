@@ -17,6 +17,7 @@ use crate::inside;
 use crate::kept::Kept;
 use crate::keys::{self, KeyRings};
 use crate::muc::{self, Muc, later};
+use crate::outbox::Outbox;
 use crate::output::{
     AccountAnswer, Answer, CloseReason, ConnId, FramingError, KeyFetchId, Output, QuestionId, RequestId,
     SessionQuery, Transport,
@@ -82,7 +83,7 @@ impl Server {
                 kept,
                 conns: IdMap::default(),
                 sessions,
-                out: VecDeque::new(),
+                out: Outbox::default(),
                 counters: Counters::default(),
                 entropy,
                 timers: Timers::default(),

@@ -13,6 +13,7 @@ use crate::identity::Identity;
 use crate::limits::Limits;
 use crate::outbox;
 use crate::output::ConnId;
+use crate::places::Places;
 use crate::stream::sm::StreamManagement;
 use crate::unacked::Unacked;
 
@@ -59,8 +60,7 @@ pub(crate) type IdMap<K, V> = foldhash::HashMap<K, V>;
 
 /// All bound sessions.
 pub(crate) struct Sessions {
-    next: u64,
-    by_id: IdMap<SessionId, Session>,
+    by_id: Places<Session>,
     /// Sorted, so that all sessions of one account are neighbours.
     by_jid: BTreeMap<Box<str>, SessionId>,
     by_resumption: HashMap<Box<str>, SessionId>,
@@ -74,8 +74,7 @@ impl Sessions {
     /// At most so many as the limits say, of clients.
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            next: 0,
-            by_id: IdMap::default(),
+            by_id: Places::default(),
             by_jid: BTreeMap::new(),
             by_resumption: HashMap::new(),
             hibernating: 0,
@@ -92,9 +91,7 @@ impl Sessions {
 
     /// Adds a session; the address must be free.
     pub(crate) fn add(&mut self, jid: FullJid, conn: ConnId, identity: Identity) -> SessionId {
-        self.next += 1;
-        let id = SessionId(self.next);
-        self.by_jid.insert(jid.as_str().into(), id);
+        let name = jid.as_str().into();
         if let Some(peer) = identity.peer {
             // Whoever must have room was asked before; a role that is let in all the same holds no place.
             let _ = self.by_network.take(peer, 1);
@@ -118,21 +115,22 @@ impl Sessions {
             available: None,
             resumable_until: None,
         };
-        self.by_id.insert(id, session);
+        let id = SessionId(self.by_id.insert(session));
+        self.by_jid.insert(name, id);
         id
     }
 
     pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
-        self.by_id.get(&id)
+        self.by_id.get(id.0)
     }
 
     pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(id.0)
     }
 
     /// Forgets a session.
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
-        let session = self.by_id.remove(&id)?;
+        let session = self.by_id.remove(id.0)?;
         self.by_jid.remove(session.jid.as_str());
         if let Some(peer) = session.identity.peer {
             self.by_network.give_back(&peer, 1);
@@ -164,7 +162,7 @@ impl Sessions {
                 let prefix = prefix.clone();
                 move |(jid, _)| jid.starts_with(&prefix)
             })
-            .filter_map(|(_, id)| self.by_id.get(id).map(|s| (*id, s)))
+            .filter_map(|(_, id)| self.by_id.get(id.0).map(|s| (*id, s)))
             .collect::<Vec<_>>()
             .into_iter()
     }
@@ -176,7 +174,7 @@ impl Sessions {
 
     /// Switches stream management on.
     pub(crate) fn manage(&mut self, id: SessionId, sm: StreamManagement) {
-        if let Some(s) = self.by_id.get_mut(&id) {
+        if let Some(s) = self.by_id.get_mut(id.0) {
             if let Some(key) = sm.resumption_key() {
                 self.by_resumption.insert(key.into(), id);
             }
@@ -188,7 +186,7 @@ impl Sessions {
     /// within its share: those with most.
     pub(crate) fn weigh(&mut self, id: SessionId) -> Vec<SessionId> {
         let mut lost = Vec::new();
-        let Some(s) = self.by_id.get_mut(&id) else { return lost };
+        let Some(s) = self.by_id.get_mut(id.0) else { return lost };
         let Some(sm) = &mut s.sm else { return lost };
         let (before, after) = sm.take_weight();
         // Roles of this process have what they need: there is one or two of them.
@@ -202,7 +200,7 @@ impl Sessions {
             for (id, s) in self.by_id.iter().filter(|(_, s)| s.identity.peer == Some(network)) {
                 let Some(sm) = s.sm.as_ref().filter(|sm| sm.weight() > 0) else { continue };
                 real += sm.adds_to(&mut held);
-                queues.push((sm.weight(), *id));
+                queues.push((sm.weight(), SessionId(id)));
             }
             if !self.unacked.found(network, real) || queues.is_empty() {
                 return lost;
@@ -211,7 +209,7 @@ impl Sessions {
             queues.sort_unstable_by(|a, b| b.cmp(a));
             queues.truncate(queues.len().div_ceil(4));
             for (_, id) in queues {
-                let Some(sm) = self.by_id.get_mut(&id).and_then(|s| s.sm.as_mut()) else { continue };
+                let Some(sm) = self.by_id.get_mut(id.0).and_then(|s| s.sm.as_mut()) else { continue };
                 sm.overflow();
                 let (before, after) = sm.take_weight();
                 let _ = self.unacked.changed(network, before, after);
@@ -222,7 +220,7 @@ impl Sessions {
 
     /// The transport is gone: the session waits until `until`.
     pub(crate) fn hibernate(&mut self, id: SessionId, until: Instant) {
-        if let Some(s) = self.by_id.get_mut(&id) {
+        if let Some(s) = self.by_id.get_mut(id.0) {
             s.conn = None;
             if s.resumable_until.replace(until).is_none() {
                 self.hibernating += 1;
@@ -232,7 +230,7 @@ impl Sessions {
 
     /// The session goes on on `conn`; the connection it had before is returned.
     pub(crate) fn resume(&mut self, id: SessionId, conn: ConnId) -> Option<ConnId> {
-        let s = self.by_id.get_mut(&id)?;
+        let s = self.by_id.get_mut(id.0)?;
         if s.resumable_until.take().is_some() {
             self.hibernating -= 1;
         }

@@ -19,7 +19,7 @@ use crate::identity::{HostId, Identity};
 use crate::kept::{Kept, Share, TooMuch};
 use crate::keys::KeyRings;
 use crate::limits::pace;
-use crate::outbox::Outgoing;
+use crate::outbox::{Outbox, Outgoing};
 use crate::output::{AccountQuestion, Answer, ConnId, Frame, Output, Question, QuestionId};
 use crate::room::Room;
 use crate::room::breakouts::Breakouts;
@@ -167,7 +167,7 @@ pub(crate) struct World {
     pub(crate) kept: Kept,
     pub(crate) conns: IdMap<ConnId, Conn>,
     pub(crate) sessions: Sessions,
-    pub(crate) out: VecDeque<Output>,
+    pub(crate) out: Outbox,
     pub(crate) counters: Counters,
     pub(crate) entropy: Box<dyn Entropy>,
     pub(crate) timers: Timers,
@@ -222,7 +222,7 @@ impl World {
             weigh = sm.has_new_weight();
         }
         if let Some(conn) = s.conn {
-            self.out.push_back(Output::Send { conn, frame: stanza.addressed(&s.to) });
+            self.out.deliver(conn, &s.to, stanza);
         }
         if weigh {
             self.weigh(to);

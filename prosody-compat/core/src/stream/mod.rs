@@ -31,6 +31,9 @@ impl Server {
         if bytes.is_empty() {
             return;
         }
+        if let (&Stage::Bound(id), Some(h)) = (&c.stage, sm::acknowledgement(bytes)) {
+            return self.acknowledged(conn, id, h);
+        }
         let xml_limits = XmlLimits {
             max_bytes: c.max_bytes,
             max_depth: limits.max_depth,

@@ -30,20 +30,26 @@ impl Server {
                 }
             }
             "a" => {
-                let Some(h) = e.attr("h").and_then(|h| h.parse().ok()) else { return };
-                let Some(sm) = self.world.sessions.get_mut(id).and_then(|s| s.sm.as_mut()) else { return };
-                if let Err(error) = sm.acknowledge(h) {
-                    self.fail(conn, StreamError::AckedTooMuch { h: error.h, sent: error.sent });
-                    return;
-                }
-                if sm.becomes_due() {
-                    self.world.asks.push(id);
-                }
-                if sm.has_new_weight() {
-                    self.world.weigh(id);
+                if let Some(h) = e.attr("h").and_then(|h| h.parse().ok()) {
+                    self.acknowledged(conn, id, h);
                 }
             }
             _ => self.world.send_raw(conn, unexpected()),
+        }
+    }
+
+    /// The client has received `h` stanzas.
+    pub(super) fn acknowledged(&mut self, conn: ConnId, id: SessionId, h: u32) {
+        let Some(sm) = self.world.sessions.get_mut(id).and_then(|s| s.sm.as_mut()) else { return };
+        if let Err(error) = sm.acknowledge(h) {
+            self.fail(conn, StreamError::AckedTooMuch { h: error.h, sent: error.sent });
+            return;
+        }
+        if sm.becomes_due() {
+            self.world.asks.push(id);
+        }
+        if sm.has_new_weight() {
+            self.world.weigh(id);
         }
     }
 
