@@ -128,7 +128,7 @@ fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, S
     // Parts name the provider where they can; this is for those that ask the process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+        .worker_threads(workers())
         .max_blocking_threads(BLOCKING)
         .thread_stack_size(STACK)
         .thread_name("plausch")
@@ -140,7 +140,12 @@ fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, S
     clean
 }
 
-/// Signalling threads: one for each half of what a small machine has; media has threads of its own.
+/// Signalling threads; media has threads of its own. A second one on the same core would only take turns with the first.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS)
+}
+
+/// The most of them: one task decides, and its broadcasts are written by all.
 const WORKERS: usize = 2;
 /// Threads that read files of the web folder.
 const BLOCKING: usize = 4;

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use service::below::Below;
 use service::{Client, Proxies};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -206,7 +207,8 @@ where
 {
     let head = visit.serving.head;
     let service = service_fn(move |request: Request<Incoming>| {
-        let request = visit.prepare(request.map(Body::new));
+        let mut request = visit.prepare(request.map(Body::new));
+        request.extensions_mut().insert(Below::of::<S>());
         visit.router.clone().into_service::<Body>().oneshot(request)
     });
     let serving = http1::Builder::new()

@@ -1,6 +1,7 @@
 //! What every role needs around its engine: options in layers, logging, metrics, health, drain and clear start errors.
 #![forbid(unsafe_code)]
 
+pub mod below;
 pub mod body;
 pub mod certificate;
 pub mod entropy;

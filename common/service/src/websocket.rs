@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::below::Below;
+
 /// What a WebSocket is carried by.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -70,7 +72,8 @@ impl Handshake {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        (Opening(Way::Connection(hyper::upgrade::on(request))), response)
+        let below = request.extensions_mut().remove::<Below>();
+        (Opening(Way::Connection(hyper::upgrade::on(request), below)), response)
     }
 }
 
@@ -79,7 +82,7 @@ pub struct Opening(Way);
 
 enum Way {
     /// The connection becomes it.
-    Connection(OnUpgrade),
+    Connection(OnUpgrade, Option<Below>),
     /// A stream of an HTTP/2 connection becomes it.
     Stream(Option<oneshot::Receiver<Stream>>),
 }
@@ -88,7 +91,8 @@ impl Opening {
     /// The stream, when the answer is sent; `None` when that failed.
     pub async fn stream(self) -> Option<Stream> {
         match self.0 {
-            Way::Connection(upgrade) => Some(Box::new(TokioIo::new(upgrade.await.ok()?))),
+            Way::Connection(upgrade, Some(below)) => Some(below.take(upgrade.await.ok()?)),
+            Way::Connection(upgrade, None) => Some(Box::new(TokioIo::new(upgrade.await.ok()?))),
             Way::Stream(stream) => stream?.await.ok(),
         }
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prosody_core::Frame;
+use service::websocket::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -22,10 +23,6 @@ use crate::backlog::{Backlog, Charge};
 use crate::connection::Full;
 use crate::limits;
 use crate::peers::Partial;
-
-/// A byte stream of any kind.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// A socket and what waits to be written to it. Bounded: one that takes too little is reported as [`Full`].
 pub(crate) struct Outlet {
@@ -36,7 +33,7 @@ pub(crate) struct Outlet {
 }
 
 struct State {
-    io: Box<dyn Io>,
+    io: Stream,
     backlog: Option<Arc<Backlog>>,
     queue: VecDeque<Piece>,
     /// Bytes of the first piece that are written already.
@@ -87,9 +84,9 @@ pub(crate) enum Word {
 
 impl Outlet {
     /// Takes no frames until told of which size.
-    pub(crate) fn new(io: impl Io + 'static, max_bytes: usize, backlog: Option<Arc<Backlog>>) -> Arc<Self> {
+    pub(crate) fn new(io: Stream, max_bytes: usize, backlog: Option<Arc<Backlog>>) -> Arc<Self> {
         let state = State {
-            io: Box::new(io),
+            io,
             backlog,
             queue: VecDeque::new(),
             written: 0,
@@ -516,19 +513,19 @@ mod tests {
     #[tokio::test]
     async fn frames_arrive_whole_and_in_order_over_tcp() {
         let (near, far) = pair().await;
-        arrives_whole(Outlet::new(near, usize::MAX, None), far).await;
+        arrives_whole(Outlet::new(Box::new(near), usize::MAX, None), far).await;
     }
 
     #[tokio::test]
     async fn frames_arrive_whole_and_in_order_in_small_portions() {
         let (near, far) = tokio::io::duplex(1_000);
-        arrives_whole(Outlet::new(near, usize::MAX, None), far).await;
+        arrives_whole(Outlet::new(Box::new(near), usize::MAX, None), far).await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_reader_that_stands_still_is_full_and_then_stalled() {
         let (near, _far) = tokio::io::duplex(100);
-        let outlet = Outlet::new(near, 1_000, None);
+        let outlet = Outlet::new(Box::new(near), 1_000, None);
         assert_eq!(outlet.push(text(900)), Ok(true));
         assert_eq!(outlet.push(text(1)), Ok(false), "listed already");
         assert!(outlet.push(text(100)).is_err());
@@ -547,7 +544,7 @@ mod tests {
     async fn a_socket_that_is_gone_is_broken_and_takes_nothing_more() {
         let (near, far) = tokio::io::duplex(100);
         drop(far);
-        let outlet = Outlet::new(near, 1_000, None);
+        let outlet = Outlet::new(Box::new(near), 1_000, None);
         outlet.push(text(10)).unwrap();
         outlet.flush();
         assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Broken);
@@ -581,7 +578,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_longer_of_two_pauses_holds_whichever_was_asked_for_first() {
         let (near, _far) = tokio::io::duplex(100);
-        let outlet = Outlet::new(near, 1_000, None);
+        let outlet = Outlet::new(Box::new(near), 1_000, None);
         let (short, long) = (Duration::from_secs(1), Duration::from_secs(5));
         for pauses in [[short, long], [long, short]] {
             pauses.iter().for_each(|p| outlet.pause(*p));
@@ -598,7 +595,7 @@ mod tests {
         let most = size * limits::REFUSED_FRAME + limits::WS_READ_BUFFER;
         for (bytes, fits) in [(most, true), (most + 1, false)] {
             let (near, mut far) = tokio::io::duplex(2 * most);
-            let outlet = Outlet::new(near, 1_000, None);
+            let outlet = Outlet::new(Box::new(near), 1_000, None);
             outlet.take_frames_of(size);
             let place = crate::peers::Peers::new(1).own();
             let mut engine = Shared::new(outlet, place.partial());
@@ -611,7 +608,7 @@ mod tests {
     #[tokio::test]
     async fn so_many_frames_wait_and_not_one_more() {
         let (near, _far) = pair().await;
-        let outlet = Outlet::new(near, usize::MAX, None);
+        let outlet = Outlet::new(Box::new(near), usize::MAX, None);
         assert!((0..limits::OUTPUTS).all(|_| outlet.push(text(1)).is_ok()));
         assert!(outlet.push(text(1)).is_err());
     }
@@ -619,7 +616,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_for_an_address_is_bounded_and_costs_who_goes_beyond_and_no_neighbour() {
         let backlog = Backlog::new(Arc::default());
-        let new = |near| Outlet::new(near, usize::MAX, Some(Arc::clone(&backlog)));
+        let new = |near: TcpStream| Outlet::new(Box::new(near), usize::MAX, Some(Arc::clone(&backlog)));
         let ((near, _deaf), (other, mut reads)) = (pair().await, pair().await);
         let (greedy, neighbour) = (new(near), new(other));
         let size = 64 * 1024;
@@ -640,7 +637,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_transport_that_panics_costs_its_connection_and_not_the_server() {
-        let outlet = Outlet::new(Panics, 1_000, None);
+        let outlet = Outlet::new(Box::new(Panics), 1_000, None);
         outlet.push(text(10)).unwrap();
         outlet.flush();
         assert_eq!(poll_fn(|cx| outlet.poll_word(cx)).await, Word::Broken);

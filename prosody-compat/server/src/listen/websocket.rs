@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http::StatusCode;
 use prosody_core::{FramingError, SessionQuery, Transport};
-use service::websocket::{Handshake, NoHandshake};
+use service::websocket::{Handshake, NoHandshake, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time;
 use tokio_tungstenite::WebSocketStream;
@@ -24,7 +24,7 @@ use super::query;
 use crate::connection::{Line, Sink};
 use crate::counters::bump;
 use crate::limits;
-use crate::outlet::{self, Io, Outlet, Word};
+use crate::outlet::{self, Outlet, Word};
 use crate::owner::Shared;
 use crate::peers::Place;
 
@@ -78,7 +78,7 @@ fn plain(status: StatusCode) -> Response {
 /// RFC 7395 §3.1.
 const PROTOCOL: &str = "xmpp";
 
-async fn serve(shared: Arc<Shared>, place: Place, io: impl Io + 'static, query: SessionQuery) {
+async fn serve(shared: Arc<Shared>, place: Place, io: Stream, query: SessionQuery) {
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::WS_READ_BUFFER)
         // What the engine writes by itself goes to the outlet's queue at once.
@@ -269,7 +269,8 @@ impl Session {
             // Closing with unread data would reset the connection, and the client would not hear why.
             let io = self.socket.get_mut();
             let _ = io.shutdown().await;
-            let mut rest = [0; 4096];
+            // Not a part of every connection's task, whose memory is there as long as it is.
+            let mut rest = vec![0; 4096];
             while matches!(io.read(&mut rest).await, Ok(n) if n > 0) {}
         };
         let _ = time::timeout(limits::CLOSE_WAIT, last).await;
@@ -303,7 +304,7 @@ mod tests {
         let (near, _far) = tokio::io::duplex(64 * 1024);
         let start = time::Instant::now();
         let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
-        serve(Arc::clone(&shared), place, near, SessionQuery::default()).await;
+        serve(Arc::clone(&shared), place, Box::new(near), SessionQuery::default()).await;
         assert_eq!(shared.tally.read().websocket_dead, 1);
         assert_eq!(start.elapsed().as_secs(), limits::WS_DEAD_AFTER.as_secs());
     }
@@ -313,7 +314,7 @@ mod tests {
         let (shared, mut inputs, _stop) = shared();
         let (near, _far) = tokio::io::duplex(64 * 1024);
         let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
-        let served = tokio::spawn(serve(Arc::clone(&shared), place, near, SessionQuery::default()));
+        let served = tokio::spawn(serve(Arc::clone(&shared), place, Box::new(near), SessionQuery::default()));
         let start = time::Instant::now();
         // With its end of the connection the server has gone.
         drop(inputs.recv().await);
@@ -330,7 +331,7 @@ mod tests {
             client.send(Message::text("<a/>")).await.unwrap();
         }
         let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
-        let outlet = Outlet::new(near, shared.max_send_backlog, None);
+        let outlet = Outlet::new(Box::new(near), shared.max_send_backlog, None);
         outlet.take_frames_of(shared.max_login);
         let sink = Sink::Outlet(Arc::clone(&outlet));
         let line = Line::open(&shared, place, Transport::WebSocket, SessionQuery::default(), sink).await;
@@ -358,7 +359,7 @@ mod tests {
         let (shared, mut inputs, _stop) = shared();
         let (near, far) = tokio::io::duplex(64 * 1024);
         let place = shared.admit(budget::Network::of([192, 0, 2, 1].into())).unwrap();
-        let served = tokio::spawn(serve(Arc::clone(&shared), place, near, SessionQuery::default()));
+        let served = tokio::spawn(serve(Arc::clone(&shared), place, Box::new(near), SessionQuery::default()));
         let mut client = WebSocketStream::from_raw_socket(far, Role::Client, None).await;
         // Keeps the server's end of the connection, which the first input carries.
         let mut kept = Vec::new();
