@@ -281,8 +281,9 @@ impl Server {
             let quoted = |t: &str| t.trim().strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
             let (module, host) = given.split_once(',').ok_or_else(wrong)?;
             let (Some(module), Some(host)) = (quoted(module), quoted(host)) else { return Err(wrong()) };
-            let asked = json!({ "host": host, "module": module, "action": action });
-            self.change_modules(asked.as_object().unwrap_or(&Map::new()))?;
+            let asked = [("host", host.as_str()), ("module", module.as_str()), ("action", action)];
+            let asked = asked.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value)));
+            self.change_modules(&asked.collect())?;
             said.push_str(&format!("OK: {action} {module} on {host}\n"));
         }
         Ok(Observed { status: 200, kind: "text/plain", body: said })
