@@ -115,7 +115,10 @@ impl Workbench<'_> {
             }
             let place = self.place(Some(TWO_CORES));
             let server = Server::ours(&self.tools.plausch, &place, role, true).context("plausch")?;
-            let mut done = self.load_on(&self.beside(TWO), server, &all, most)?;
+            // The generator chooses a core by itself, and would take one of these.
+            let core = TWO.min(self.cores.saturating_sub(1)).to_string();
+            let mut done =
+                self.load_on(&self.beside(TWO), server, &[&all[..], &["--core", &core]].concat(), most)?;
             done["shares_a_core"] = json!(self.cores <= TWO);
             return Ok(done);
         }
