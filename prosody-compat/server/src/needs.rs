@@ -21,29 +21,64 @@ pub(crate) fn unkept(policy: &RawPolicy, named: impl Fn(&str) -> bool) -> Option
         .map(|(_, option, modules)| Unkept { option, modules })
 }
 
-/// Every option that a module keeps: whether something is written that is not as without it, its name, and the modules. Those that only
-/// let somebody past a rule are not among them.
+/// Every option that a module keeps: whether something is written that is not as without it, its name, and the modules.
+///
+/// A policy is taken apart whole, so that who adds an option has to say here whether a module keeps it.
 fn rules(p: &RawPolicy) -> [(bool, &'static str, &'static [&'static str]); 14] {
     const MINUTES: &[&str] = &["time_restricted", "per_room_time_restricted"];
-    let on = |switch: Option<bool>| switch == Some(true);
+    let RawPolicy {
+        all_owners,
+        strict_nicks,
+        max_participants,
+        max_participants_of_rooms,
+        max_minutes,
+        max_minutes_of_rooms,
+        grace_seconds,
+        admitted,
+        default_permissions,
+        hide_names,
+        max_messages,
+        joins_per_second,
+        services_alone_seconds,
+        max_outgoing_calls,
+        // Lets somebody past a rule.
+        anybody_creates: _,
+        uncounted: _,
+        password_exempt: _,
+        token_exempt: _,
+        lobby_exempt: _,
+        tokens_lift_max_messages: _,
+        owners_revoke: _,
+        // Says how something is done that is there anyway, or narrows one of the above.
+        lobby_asks_name: _,
+        blocked_metadata: _,
+        moderated_rooms: _,
+        moderated_tenants: _,
+        hosts_own: _,
+        viewers_come_in: _,
+        // Its component keeps it, without which nothing is translated.
+        max_translations: _,
+        translations_told_after_ms: _,
+    } = p;
+    let on = |switch: &Option<bool>| *switch == Some(true);
     let usual = prosody_core::Policy::default().default_permissions;
-    let permissions = p.default_permissions.as_ref().is_some_and(|list| *list != usual);
-    let admitted = p.admitted.as_ref().is_some_and(|list| !list.is_empty());
+    let permissions = default_permissions.as_ref().is_some_and(|list| *list != usual);
+    let admitted = admitted.as_ref().is_some_and(|list| !list.is_empty());
     [
-        (on(p.all_owners), "all_owners", &["muc_allowners"]),
-        (on(p.strict_nicks), "strict_nicks", &["muc_resource_validate"]),
-        (p.max_participants.is_some(), "max_participants", &["muc_max_occupants"]),
-        (p.max_participants_of_rooms.is_some(), "max_participants_of_rooms", &["muc_max_occupants"]),
-        (p.max_minutes.is_some(), "max_minutes", MINUTES),
-        (p.max_minutes_of_rooms.is_some(), "max_minutes_of_rooms", MINUTES),
-        (p.grace_seconds.is_some(), "grace_seconds", MINUTES),
+        (on(all_owners), "all_owners", &["muc_allowners"]),
+        (on(strict_nicks), "strict_nicks", &["muc_resource_validate"]),
+        (max_participants.is_some(), "max_participants", &["muc_max_occupants"]),
+        (max_participants_of_rooms.is_some(), "max_participants_of_rooms", &["muc_max_occupants"]),
+        (max_minutes.is_some(), "max_minutes", MINUTES),
+        (max_minutes_of_rooms.is_some(), "max_minutes_of_rooms", MINUTES),
+        (grace_seconds.is_some(), "grace_seconds", MINUTES),
         (admitted, "admitted", &["muc_filter_access"]),
-        (on(p.hide_names), "hide_names", &["muc_displayname"]),
+        (on(hide_names), "hide_names", &["muc_displayname"]),
         (permissions, "default_permissions", &["muc_meeting_id", "jitsi_permissions"]),
-        (p.max_messages.is_some(), "max_messages", &["muc_limit_messages"]),
-        (p.joins_per_second.is_some(), "joins_per_second", &["muc_rate_limit"]),
-        (p.services_alone_seconds.is_some(), "services_alone_seconds", &["muc_cleanup_backend_services"]),
-        (p.max_outgoing_calls.is_some(), "max_outgoing_calls", &["filter_iq_rayo"]),
+        (max_messages.is_some(), "max_messages", &["muc_limit_messages"]),
+        (joins_per_second.is_some(), "joins_per_second", &["muc_rate_limit"]),
+        (services_alone_seconds.is_some(), "services_alone_seconds", &["muc_cleanup_backend_services"]),
+        (max_outgoing_calls.is_some(), "max_outgoing_calls", &["filter_iq_rayo"]),
     ]
 }
 
