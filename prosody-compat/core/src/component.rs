@@ -47,7 +47,8 @@ pub(crate) fn handle(
     }
     let outcome = place(muc, sender, def, &e)
         .and_then(|(room, nick)| {
-            let t = muc.turn(&room)?;
+            // A room has the modules that it began with.
+            let t = muc.turn(&room).filter(|t| t.modules.iter().any(|m| m.name == def.module.name))?;
             // What comes of it, most of them tell everybody.
             t.world.reaches_all(&mut t.room.pace, sender, 1);
             let said = command(t.room, t.world, &Command { sender, nick: &nick, message: &e });
@@ -66,7 +67,8 @@ fn wanted(muc: &Muc<'_>, host: HostId, e: &Element) -> Option<BareJid> {
         stanza::payload(e).filter(|(kind, p)| *kind == "set" && p.is("conference", ns::FOCUS))?;
     let config = &muc.world.config;
     let room = tenants::stored(config, conference.attr("room")?.parse().ok()?).ok()?.to_bare();
-    let there = muc.rooms.get(&room).is_some() || muc.hosts.of(config, room.domain()) != Some(host);
+    let there = muc.rooms.get(&room).is_some()
+        || !muc.hosts.of(config, room.domain()).is_some_and(|of| muc.hosts.is_same(of, host));
     (!there && room.node().is_some()).then_some(room)
 }
 
@@ -77,7 +79,7 @@ fn place(muc: &Muc<'_>, sender: &Sender, def: &ComponentDef, e: &Element) -> Opt
     let host_of = |r: &BareJid| muc.rooms.get(r).map(|r| r.host);
     let here = |(r, _): &&(BareJid, Box<str>)| {
         let meeting = muc.world.breakouts.meeting_of(r).filter(|_| in_breakouts);
-        host_of(meeting.unwrap_or(r)) == Some(def.rooms)
+        host_of(meeting.unwrap_or(r)).is_some_and(|of| muc.hosts.is_same(of, def.rooms))
     };
     let mut joined = session.rooms.iter().filter(here);
     if let Some(named) = e.children().find_map(|c| c.attr("room")) {

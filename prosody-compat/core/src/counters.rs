@@ -77,6 +77,8 @@ counters! {
     UnackedOverflow = "sessions_unacked_overflow",
     /// Sessions replaced by a new one with the same address.
     Replaced = "sessions_replaced",
+    /// Sessions ended because their account was deleted or disabled, or has another password.
+    AccountEnded = "sessions_account_ended",
     /// Joins refused.
     JoinsRefused = "joins_refused",
     /// Joins that had to wait, mostly for the focus.

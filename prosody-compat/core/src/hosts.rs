@@ -1,7 +1,10 @@
 //! The configuration's table in; what answers for which domain name out. Nothing after this asks which domain has which
 //! name: a host is what its [`HostDef`] says.
+//!
+//! Another table makes another generation of hosts: who comes finds the new ones, and rooms and sessions that are there keep theirs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,14 +19,29 @@ use crate::module::{Module, Modules};
 use crate::modules::{self, ROOMS, USERS};
 use crate::policy::Policy;
 use crate::room::audience;
+use crate::session::{Session, SessionId};
 use crate::table::{Login, RoomsHost, Table, UsersHost};
 use crate::tenants;
+use crate::world::World;
 
 /// A local domain.
 pub(crate) struct HostDef {
     pub(crate) domain: String,
     pub(crate) serves: Serves,
 }
+
+impl HostDef {
+    fn modules(&self) -> impl Iterator<Item = &'static Module> {
+        match &self.serves {
+            Serves::Users(users) => users.modules.iter().copied(),
+            Serves::Rooms(rooms) => rooms.modules.iter().copied(),
+            Serves::Component(_) => [].iter().copied(),
+        }
+    }
+}
+
+/// Hosts that were configured together, by the places of the first and of the one behind the last.
+type Generation = Range<usize>;
 
 /// What a domain is for.
 pub(crate) enum Serves {
@@ -100,11 +118,21 @@ pub(crate) struct ComponentDef {
 
 /// All local domains.
 pub(crate) struct Hosts {
-    all: Vec<HostDef>,
+    /// By their places, which are never given out again. `None`: nobody needs it any more.
+    all: Vec<Option<Arc<HostDef>>>,
+    /// Of former generations those of which something is left, the oldest first.
+    former: Vec<Generation>,
+    /// Where the newest begins.
+    first: usize,
     by_domain: HashMap<String, HostId>,
     /// Where the virtual domains of tenants lead.
     meetings: HostId,
+    /// What the components want to hear of sessions that end, each once.
+    ended: Vec<SessionEnded>,
 }
+
+/// See [`Module::session_ended`].
+type SessionEnded = fn(&mut World, SessionId, &Session);
 
 impl Hosts {
     pub(crate) fn new(config: &Config) -> Self {
@@ -113,8 +141,47 @@ impl Hosts {
 
     /// The hosts of `config`, when these are all rules of rooms there are.
     pub(crate) fn with_rules(config: &Config, rules: &[&'static Module]) -> Self {
+        let nothing = Self {
+            all: Vec::new(),
+            former: Vec::new(),
+            first: 0,
+            by_domain: HashMap::new(),
+            meetings: HostId(0),
+            ended: Vec::new(),
+        };
+        nothing.and(config, rules)
+    }
+
+    /// The hosts of `config` in place of these, of which those stay that something `needs`.
+    pub(crate) fn successor(&self, config: &Config, needs: &BTreeSet<HostId>) -> Self {
+        let newest = self.first..self.all.len();
+        let needed = |g: &Generation| needs.range(HostId(g.start)..HostId(g.end)).next().is_some();
+        let former: Vec<Generation> = self.former.iter().cloned().chain([newest]).filter(needed).collect();
+        let kept = |i: usize| former.iter().any(|g| g.contains(&i));
+        let all = self.all.iter().enumerate().map(|(i, def)| def.clone().filter(|_| kept(i))).collect();
+        let mut hosts = Self {
+            all,
+            first: self.all.len(),
+            by_domain: HashMap::new(),
+            meetings: HostId(0),
+            ended: Vec::new(),
+            former,
+        }
+        .and(config, ROOMS);
+        // What is configured no more still answers those who are there.
+        let left = hosts.former.iter().rev().cloned().flatten();
+        let left: Vec<_> =
+            left.filter_map(|i| Some((hosts.get(HostId(i))?.domain.clone(), HostId(i)))).collect();
+        for (domain, id) in left {
+            hosts.by_domain.entry(domain).or_insert(id);
+        }
+        hosts
+    }
+
+    /// With the hosts of `config` behind those that there are.
+    fn and(mut self, config: &Config, rules: &[&'static Module]) -> Self {
         let table = &config.hosts;
-        let mut hosts = Self { all: Vec::new(), by_domain: HashMap::new(), meetings: HostId(0) };
+        let hosts = &mut self;
         for host in &table.users {
             hosts.add(&host.domain, Serves::Users(users(config, host)));
         }
@@ -131,14 +198,20 @@ impl Hosts {
                 hosts.add(domain, Serves::Component(ComponentDef { module, rooms }));
             }
         }
-        hosts
+        let components = hosts.all.iter().flatten().filter_map(|host| match &host.serves {
+            Serves::Component(c) => Some((c.module.name, c.module.session_ended?)),
+            _ => None,
+        });
+        let ended: BTreeMap<&str, SessionEnded> = components.collect();
+        hosts.ended = ended.into_values().collect();
+        self
     }
 
     /// The first to claim a name has it.
     fn add(&mut self, domain: &str, serves: Serves) -> HostId {
         let id = HostId(self.all.len());
         self.by_domain.entry(domain.to_owned()).or_insert(id);
-        self.all.push(HostDef { domain: domain.to_owned(), serves });
+        self.all.push(Some(Arc::new(HostDef { domain: domain.to_owned(), serves })));
         id
     }
 
@@ -152,7 +225,29 @@ impl Hosts {
     }
 
     pub(crate) fn get(&self, id: HostId) -> Option<&HostDef> {
-        self.all.get(id.0)
+        self.all.get(id.0)?.as_deref()
+    }
+
+    /// Whether who comes may come in there: it is configured.
+    pub(crate) fn is_current(&self, id: HostId) -> bool {
+        id.0 >= self.first
+    }
+
+    /// Whether two are one domain, perhaps of different generations.
+    pub(crate) fn is_same(&self, a: HostId, b: HostId) -> bool {
+        let domain = |id| self.get(id).map(|def| &def.domain);
+        a == b || (domain(a).is_some() && domain(a) == domain(b))
+    }
+
+    /// Those that are configured.
+    pub(crate) fn current(&self) -> impl Iterator<Item = (HostId, &HostDef)> {
+        let all = self.all.iter().enumerate().skip(self.first);
+        all.filter_map(|(i, def)| Some((HostId(i), def.as_deref()?)))
+    }
+
+    /// Tells the modules that a session is gone for good.
+    pub(crate) fn session_ended(&self) -> &[fn(&mut World, SessionId, &Session)] {
+        &self.ended
     }
 
     /// The host as one with users.
@@ -165,23 +260,23 @@ impl Hosts {
 
     /// Hosts whose tokens are signed with keys of others, and where those are asked for.
     pub(crate) fn key_servers(&self) -> impl Iterator<Item = (HostId, &Servers)> {
-        self.all.iter().enumerate().filter_map(|(i, host)| match &host.serves {
-            Serves::Users(users) => Some((HostId(i), users.token.as_ref()?.servers()?)),
+        self.current().filter_map(|(id, host)| match &host.serves {
+            Serves::Users(users) => Some((id, users.token.as_ref()?.servers()?)),
             _ => None,
         })
     }
 
     /// Where people log in first of all.
     pub(crate) fn main_users(&self) -> Option<(HostId, &Users)> {
-        self.all.iter().enumerate().find_map(|(i, host)| match &host.serves {
-            Serves::Users(users) => Some((HostId(i), users)),
+        self.current().find_map(|(id, host)| match &host.serves {
+            Serves::Users(users) => Some((id, users)),
             _ => None,
         })
     }
 
     /// What tokens have to be like for somebody who is logged in there: its host's rules, or those of the first that has any.
     pub(crate) fn token_rules(&self, id: HostId) -> Option<&Arc<TokenRules>> {
-        let mut all = self.all.iter().filter_map(|host| match &host.serves {
+        let mut all = self.current().filter_map(|(_, host)| match &host.serves {
             Serves::Users(users) => users.token.as_ref(),
             _ => None,
         });
@@ -198,16 +293,17 @@ impl Hosts {
 
     /// The modules of all hosts; one that several hosts have comes several times.
     pub(crate) fn modules(&self) -> impl Iterator<Item = &'static Module> {
-        self.all.iter().flat_map(|host| match &host.serves {
-            Serves::Users(users) => users.modules.iter().copied(),
-            Serves::Rooms(rooms) => rooms.modules.iter().copied(),
-            Serves::Component(_) => [].iter().copied(),
-        })
+        self.all.iter().flatten().flat_map(|host| host.modules())
+    }
+
+    /// The same of those that are configured.
+    pub(crate) fn modules_now(&self) -> impl Iterator<Item = &'static Module> {
+        self.current().flat_map(|(_, host)| host.modules())
     }
 
     /// Components with their domains, in the order of their identities.
     pub(crate) fn components(&self) -> impl Iterator<Item = (&str, &ComponentDef)> {
-        self.all.iter().filter_map(|host| match &host.serves {
+        self.current().filter_map(|(_, host)| match &host.serves {
             Serves::Component(c) => Some((host.domain.as_str(), c)),
             _ => None,
         })
@@ -222,7 +318,7 @@ impl Hosts {
 
     /// Whether viewers log in there.
     pub(crate) fn is_of_viewers(&self, users: &str) -> bool {
-        self.all.iter().any(|host| match &host.serves {
+        self.all.iter().flatten().any(|host| match &host.serves {
             Serves::Rooms(r) => r.watches.is_some() && audience::of_viewers(&host.domain) == users,
             _ => false,
         })
@@ -390,6 +486,26 @@ mod tests {
         assert!(hosts.rooms(meetings).unwrap().modules.iter().all(|m| m.name != "polls"));
         assert_eq!(hosts.of(&config, "polls.meet.jitsi"), None);
         assert_eq!(&*hosts.component(meetings, "metadata"), "metadata.meet.jitsi");
+    }
+
+    /// Hosts of former configurations were kept for ever.
+    #[test]
+    fn of_former_hosts_those_stay_that_something_needs() {
+        let config = config();
+        let mut hosts = Hosts::new(&config);
+        let old = hosts.of(&config, "muc.meet.jitsi").unwrap();
+        let count = |hosts: &Hosts| hosts.all.iter().flatten().count();
+        let one = count(&hosts);
+        for _ in 0..100 {
+            hosts = hosts.successor(&config, &BTreeSet::from([old]));
+        }
+        assert_eq!(count(&hosts), 2 * one);
+        let new = hosts.of(&config, "muc.meet.jitsi").unwrap();
+        assert!(hosts.rooms(old).is_some() && hosts.is_same(old, new) && old != new);
+        assert!(hosts.is_current(new) && !hosts.is_current(old));
+        let hosts = hosts.successor(&config, &BTreeSet::new());
+        assert_eq!(count(&hosts), one);
+        assert!(hosts.rooms(old).is_none());
     }
 
     #[test]

@@ -10,14 +10,16 @@ use crate::hosts::Hosts;
 use crate::keys::{self, Waits, Whose};
 use crate::limits::PARKED;
 use crate::module::{Does, Inside, Route, Whom};
+use crate::modules;
 use crate::muc::Muc;
 use crate::output::{HttpReply, RequestId};
 use crate::request::{HttpMethod, HttpRequest};
 use crate::world::World;
 
-/// What is answered over HTTP, each once.
-pub(crate) fn all(hosts: &Hosts) -> Vec<(HttpMethod, &'static str)> {
-    let mut all: Vec<_> = routes(hosts).map(|(_, r)| (r.method, r.path)).collect();
+/// What may be answered over HTTP, each once: also what no host has now, and may have later.
+pub(crate) fn all() -> Vec<(HttpMethod, &'static str)> {
+    let modules = modules::ROOMS.iter().chain(modules::USERS);
+    let mut all: Vec<_> = modules.flat_map(|m| m.http).map(|r| (r.method, r.path)).collect();
     all.sort_unstable_by_key(|(method, path)| (*path, *method));
     all.dedup();
     all
@@ -64,7 +66,7 @@ pub(crate) fn take(world: &mut World, id: RequestId) -> Option<HttpRequest> {
 
 /// Each with its module.
 fn routes(hosts: &Hosts) -> impl Iterator<Item = (&'static str, &'static Route)> {
-    hosts.modules().flat_map(|m| m.http.iter().map(|route| (m.name, route)))
+    hosts.modules_now().flat_map(|m| m.http.iter().map(|route| (m.name, route)))
 }
 
 /// Whether somebody may ask.

@@ -19,9 +19,11 @@ use crate::world::World;
 /// The keys of all hosts.
 #[derive(Default)]
 pub(crate) struct KeyRings {
-    rings: Vec<Ring>,
+    /// By numbers that are never given out again.
+    rings: BTreeMap<u64, Ring>,
+    next_ring: u64,
     /// Questions that are out: whose, and which of its.
-    open: BTreeMap<KeyFetchId, (usize, FetchId)>,
+    open: BTreeMap<KeyFetchId, (u64, FetchId)>,
     next: u64,
 }
 
@@ -55,9 +57,34 @@ impl KeyRings {
         let hosts = hosts.key_servers().map(|(host, servers)| (Whose::Host(host), servers));
         let programs = config.programs.iter().enumerate();
         let programs = programs.filter_map(|(i, rules)| Some((Whose::Programs(i), rules.servers()?)));
-        let ring = |(whose, servers)| Ring { whose, keys: Keys::new(servers, now), waiting: Vec::new() };
-        Self { rings: hosts.chain(programs).map(ring).collect(), ..Self::default() }
+        let mut it = Self::default();
+        for (whose, servers) in hosts.chain(programs) {
+            it.add(Ring { whose, keys: Keys::new(servers, now), waiting: Vec::new() });
+        }
+        it
     }
+
+    fn add(&mut self, ring: Ring) {
+        self.rings.insert(self.next_ring, ring);
+        self.next_ring += 1;
+    }
+}
+
+/// Keys of the hosts and programs as they are configured now, beside those of hosts that somebody is still about to log in to; what
+/// goes on, and asks anew.
+pub(crate) fn renew(world: &mut World) -> Vec<Waits> {
+    let fresh = KeyRings::new(&world.hosts, &world.config, world.now).rings;
+    let World { keys, hosts, .. } = world;
+    let gone = keys.rings.extract_if(.., |_, ring| match ring.whose {
+        Whose::Host(id) => hosts.get(id).is_none(),
+        Whose::Programs(_) => true,
+    });
+    let mut ready: Vec<Waits> = gone.flat_map(|(_, ring)| ring.waiting).map(|(waits, _)| waits).collect();
+    let KeyRings { rings, open, .. } = keys;
+    open.retain(|_, (ring, _)| rings.contains_key(ring));
+    fresh.into_values().for_each(|ring| keys.add(ring));
+    ready.extend(carry_out(world));
+    ready
 }
 
 /// Somebody needs this key; if it has to wait, a later call of [`carry_out`] names it.
@@ -69,7 +96,7 @@ pub(crate) fn need(
     id: &KeyId,
 ) -> Option<Need> {
     let now = world.now;
-    let ring = world.keys.rings.iter_mut().find(|r| r.whose == whose)?;
+    let ring = world.keys.rings.values_mut().find(|r| r.whose == whose)?;
     let need = ring.keys.need(now, peer, id);
     if need == Need::Wait {
         ring.waiting.push((waits, *id));
@@ -83,7 +110,7 @@ pub(crate) fn need(
 pub(crate) fn answer(world: &mut World, id: KeyFetchId, answer: Answer) -> Vec<Waits> {
     let now = world.now;
     if let Some((ring, fetch)) = world.keys.open.remove(&id)
-        && let Some(ring) = world.keys.rings.get_mut(ring)
+        && let Some(ring) = world.keys.rings.get_mut(&ring)
     {
         ring.keys.handle_answer(now, fetch, answer);
     }
@@ -93,7 +120,7 @@ pub(crate) fn answer(world: &mut World, id: KeyFetchId, answer: Answer) -> Vec<W
 /// It is time to ask, or to give up; what goes on.
 pub(crate) fn timeout(world: &mut World) -> Vec<Waits> {
     let now = world.now;
-    for ring in &mut world.keys.rings {
+    for ring in world.keys.rings.values_mut() {
         ring.keys.handle_timeout(now);
     }
     carry_out(world)
@@ -101,15 +128,15 @@ pub(crate) fn timeout(world: &mut World) -> Vec<Waits> {
 
 /// Asks what is to be asked, and sets the time of the next look.
 pub(crate) fn carry_out(world: &mut World) -> Vec<Waits> {
-    let World { keys: KeyRings { rings, open, next }, out, timers, .. } = world;
+    let World { keys: KeyRings { rings, open, next, .. }, out, timers, .. } = world;
     let mut ready = Vec::new();
-    for (index, ring) in rings.iter_mut().enumerate() {
+    for (number, ring) in rings.iter_mut() {
         while let Some(output) = ring.keys.poll_output() {
             match output {
                 Done::Fetch(fetch) => {
                     *next += 1;
                     let id = KeyFetchId(*next);
-                    open.insert(id, (index, fetch.id));
+                    open.insert(id, (*number, fetch.id));
                     out.push_back(Output::FetchKey { id, fetch: Box::new(fetch) });
                 }
                 Done::Settled(settled) => {
@@ -122,7 +149,7 @@ pub(crate) fn carry_out(world: &mut World) -> Vec<Waits> {
             }
         }
     }
-    if let Some(at) = rings.iter().filter_map(|r| r.keys.poll_timeout()).min() {
+    if let Some(at) = rings.values().filter_map(|r| r.keys.poll_timeout()).min() {
         timers.set(at, Timer::Keys);
     }
     ready

@@ -17,6 +17,9 @@
 //! | [`Server::handle_answer`] | a question of [`Output::Ask`] was answered, or nobody was there | – |
 //! | [`Server::handle_account`] | an account of [`Output::Account`] was looked at | – |
 //! | [`Server::handle_http`] | the admin asks over HTTP for one of [`Server::http_routes`] | answered by [`Output::Reply`] |
+//! | [`Server::handle_account_ended`] | an account was deleted or disabled, or has another password | – |
+//! | [`Server::handle_reload`] | there is another configuration | – |
+//! | [`Server::handle_shell`] | an admin asks or changes something | answered at once |
 //! | [`Server::handle_shutdown`] | the server stops | – |
 //!
 //! What a *frame* is, by [`Transport`]:
@@ -77,6 +80,10 @@ mod asked;
 mod auth;
 mod hosts;
 mod keys;
+// What an admin changes while it runs.
+mod account_end;
+mod reload;
+mod shell;
 // What carries a stanza out.
 mod component;
 mod disco;
@@ -88,6 +95,7 @@ mod stream;
 mod timers;
 mod vhost;
 
+pub use account_end::AccountEnd;
 pub use auth::Mechanism;
 pub use auth::record::{AccountRecord, NotUnderstood};
 pub use config::{
@@ -95,6 +103,9 @@ pub use config::{
 };
 pub use counters::{Counter, Counters, Did};
 pub use limits::Limits;
+pub use modules::{
+    components as modules_of_components, on_rooms as modules_of_rooms, on_users as modules_of_users,
+};
 #[cfg(feature = "test-observer")]
 pub use observer::{Observe, Observed};
 pub use output::{
@@ -103,6 +114,8 @@ pub use output::{
 };
 pub use policy::Policy;
 pub use prosody_token as token;
+pub use reload::Fixed;
 pub use request::{HttpMethod, HttpRequest};
 pub use server::{Server, Stats};
+pub use shell::{Asked, ModuleChange, Said};
 pub use table::{ComponentHost, Login, RoomsHost, Table, TableError, UsersHost};

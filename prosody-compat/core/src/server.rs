@@ -259,9 +259,9 @@ impl Server {
         }
     }
 
-    /// What [`Server::handle_http`] answers; the same as long as the server lives.
+    /// What [`Server::handle_http`] may answer; the same as long as the server lives.
     pub fn http_routes(&self) -> Vec<(HttpMethod, &'static str)> {
-        inside::all(&self.hosts)
+        inside::all()
     }
 
     /// Time passed.
@@ -357,7 +357,7 @@ impl Server {
         for room in &s.waits_in {
             muc::leave::forget_waiting(&mut self.muc(), room, &gone);
         }
-        for hook in self.hosts.components().filter_map(|(_, c)| c.module.session_ended) {
+        for hook in self.hosts.session_ended() {
             hook(&mut self.world, id, &s);
         }
     }

@@ -128,6 +128,11 @@ impl Sessions {
         self.by_id.get_mut(id.0)
     }
 
+    /// All of them, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.by_id.iter().map(|(id, s)| (SessionId(id), s))
+    }
+
     /// Forgets a session.
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(id.0)?;

@@ -1,9 +1,9 @@
 //! Accounts' files in a folder, one each, in and out: written whole or not at all, for their owner alone, and read anew for every
-//! login, so that what an admin changes counts at once. And the task that looks at them for the server, one after the other.
+//! login, so that what an admin changes counts at once. And where logins wait that they are looked at.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +13,6 @@ use prosody_core::{AccountAnswer, AccountQuestion, AccountRecord, ConnId, Questi
 use tokio::sync::mpsc;
 
 use crate::limits;
-use crate::owner::Input;
 
 /// A folder with accounts.
 #[derive(Debug, Clone)]
@@ -152,10 +151,11 @@ impl AccountStore {
         written.map_err(|error| StoreError::Disk { path, error })
     }
 
-    /// What somebody who logs in is told.
-    fn answer(&self, question: &AccountQuestion) -> AccountAnswer {
-        match self.read(&question.jid) {
-            Ok(Some(record)) => record.answer(&question.proof),
+    /// What somebody who logs in is told, and what it was told by.
+    pub(crate) fn answer(&self, question: &AccountQuestion) -> (AccountAnswer, File) {
+        let file = self.file(&question.jid);
+        let answer = match &file {
+            Ok(Some((_, record))) => record.answer(&question.proof),
             // A name that no account can have is nobody's.
             Ok(None) | Err(StoreError::Name) => AccountAnswer::Wrong,
             Err(StoreError::NotUnderstood(_)) => {
@@ -166,6 +166,46 @@ impl AccountStore {
                 tracing::error!(reason = %error.kind(), "an account's file cannot be read");
                 AccountAnswer::Unavailable
             }
+        };
+        (answer, file)
+    }
+
+    /// An account with the mark of its file.
+    pub(crate) fn file(&self, jid: &BareJid) -> File {
+        let path = self.path(jid)?;
+        let mark = Mark::of(&path)?;
+        Ok(mark.zip(read(&path)?))
+    }
+
+    /// The mark of its file. `None`: there is none.
+    pub(crate) fn mark(&self, jid: &BareJid) -> Result<Option<Mark>, StoreError> {
+        Mark::of(&self.path(jid)?)
+    }
+}
+
+/// An account as its file has it, if there is one.
+pub(crate) type File = Result<Option<(Mark, AccountRecord)>, StoreError>;
+
+/// What is different of a file once it was written again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    inode: u64,
+    bytes: u64,
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Mark {
+    fn of(path: &Path) -> Result<Option<Self>, StoreError> {
+        match fs::metadata(path) {
+            Ok(m) => Ok(Some(Self {
+                inode: m.ino(),
+                bytes: m.len(),
+                seconds: m.mtime(),
+                nanoseconds: m.mtime_nsec(),
+            })),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::Disk { path: path.to_owned(), error }),
         }
     }
 }
@@ -199,18 +239,6 @@ pub(crate) struct Look {
 /// Where logins wait for that.
 pub(crate) fn queue() -> (mpsc::Sender<Look>, mpsc::Receiver<Look>) {
     mpsc::channel(limits::LOOKS)
-}
-
-/// Looks at one account after the other: disk and passwords cost time, which logins wait for and nobody else.
-pub(crate) async fn look(store: AccountStore, mut asked: mpsc::Receiver<Look>, inputs: mpsc::Sender<Input>) {
-    while let Some(Look { conn, id, question }) = asked.recv().await {
-        let store = store.clone();
-        let looked = tokio::task::spawn_blocking(move || store.answer(&question)).await;
-        let answer = looked.unwrap_or(AccountAnswer::Unavailable);
-        if inputs.send(Input::Account { conn, id, answer }).await.is_err() {
-            return;
-        }
-    }
 }
 
 fn read(path: &Path) -> Result<Option<AccountRecord>, StoreError> {
@@ -316,7 +344,7 @@ mod tests {
 
     fn told(store: &AccountStore, who: &str, password: &str) -> AccountAnswer {
         let proof = Proof::Password(jitsi_xmpp::Sensitive::new(password.to_owned()));
-        store.answer(&AccountQuestion { jid: jid(who), proof })
+        store.answer(&AccountQuestion { jid: jid(who), proof }).0
     }
 
     #[test]

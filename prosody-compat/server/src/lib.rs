@@ -30,22 +30,24 @@ mod rate;
 pub mod short_lived;
 pub mod table;
 mod tls;
+mod watched;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use service::{StartError, SystemEntropy};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use xmpp_link::ServerEnd;
 
 use crate::accounts::Looks;
 use crate::crowds::Crowds;
-use crate::owner::Shared;
+use crate::owner::{Input, Shared};
 
 pub use accounts::AccountStore;
 pub use config::{Config, ConfigError, Raw};
 pub use counters::ShellCounters;
+pub use prosody_core::{Asked, ModuleChange, Said};
 
 /// A running server. Cheap to clone; the server runs until the shutdown it was started with.
 #[derive(Debug, Clone)]
@@ -54,6 +56,18 @@ pub struct ServerHandle {
     bosh: Arc<listen::bosh::Sessions>,
     inside: Arc<[(prosody_core::HttpMethod, &'static str)]>,
     tcp: Option<SocketAddr>,
+    more_accounts: bool,
+}
+
+/// Why another configuration is not served. Blame: the caller, or the server has stopped. Consequence: all stays as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// It cannot become another.
+    #[error("{0} cannot become another while the server runs")]
+    Fixed(#[from] prosody_core::Fixed),
+    /// It has stopped.
+    #[error("the server does not run")]
+    Stopped,
 }
 
 /// The server's numbers, at most 50 ms old.
@@ -88,22 +102,13 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
     core.offer_tls = acceptor.is_some();
     core.more_accounts = accounts.is_some();
     let (shared, inputs) = Shared::with_crowds(&core.limits, shutdown, Crowds::new(crowds));
+    let more_accounts = accounts.is_some();
     let files = accounts.map(|store| {
         let (files, asked) = accounts::queue();
-        tokio::spawn(accounts::look(store, asked, shared.inputs.clone()));
+        tokio::spawn(watched::look(store, asked, shared.inputs.clone()));
         files
     });
-    let mut looks = Looks { files, ..Looks::default() };
-    for (domain, directory) in directories {
-        if directory.is_plain() {
-            tracing::warn!(
-                "passwords go to the directory of accounts without TLS, as everybody on the way can read them"
-            );
-        }
-        let (hears, asked) = accounts::queue();
-        tokio::spawn(ldap::look(directory, asked, shared.inputs.clone()));
-        looks.directories.push((domain, hears));
-    }
+    let looks = Looks { files, directories: ask_directories(directories, &shared) };
     let server = prosody_core::Server::new(core, Box::new(SystemEntropy), std::time::Instant::now());
     let inside = server.http_routes().into();
     tokio::spawn(owner::run(server, inputs, Arc::clone(&shared), looks));
@@ -112,7 +117,26 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
         tcp = listener.local_addr().ok();
         tokio::spawn(listen::c2s::accept(Arc::clone(&shared), listener, acceptor));
     }
-    Ok(ServerHandle { shared, bosh: Arc::default(), inside, tcp })
+    Ok(ServerHandle { shared, bosh: Arc::default(), inside, tcp, more_accounts })
+}
+
+/// Where each directory hears who logs in.
+fn ask_directories(
+    all: Vec<(String, Arc<ldap::Directory>)>,
+    shared: &Arc<Shared>,
+) -> Vec<(String, mpsc::Sender<accounts::Look>)> {
+    let mut hear = Vec::new();
+    for (domain, directory) in all {
+        if directory.is_plain() {
+            tracing::warn!(
+                "passwords go to the directory of accounts without TLS, as everybody on the way can read them"
+            );
+        }
+        let (hears, asked) = accounts::queue();
+        tokio::spawn(ldap::look(directory, asked, shared.inputs.clone()));
+        hear.push((domain, hears));
+    }
+    hear
 }
 
 impl ServerHandle {
@@ -141,6 +165,29 @@ impl ServerHandle {
     pub async fn attach_in_process(&self, end: ServerEnd) -> Result<(), TooManyConnections> {
         listen::in_process::attach(&self.shared, end).await;
         Ok(())
+    }
+
+    /// Serves this configuration from now on: rooms and sessions that are there keep what they began with. Where it listens, with which
+    /// certificate, and where it keeps accounts, stay what they are.
+    ///
+    /// # Errors
+    /// Something is another that cannot be; then nothing is changed.
+    pub async fn reload(&self, config: Config) -> Result<(), ReloadError> {
+        let Config { mut core, directories, .. } = config;
+        core.offer_tls = self.tcp.is_some();
+        core.more_accounts = self.more_accounts;
+        let directories = ask_directories(directories, &self.shared);
+        let (reply, done) = oneshot::channel();
+        let input = Input::Reload { config: Box::new(core), directories, reply };
+        self.shared.inputs.send(input).await.map_err(|_| ReloadError::Stopped)?;
+        Ok(done.await.map_err(|_| ReloadError::Stopped)??)
+    }
+
+    /// Asks, or has something done, as an admin. `None`: the server does not run.
+    pub async fn shell(&self, asked: Asked) -> Option<Said> {
+        let (reply, said) = oneshot::channel();
+        self.shared.inputs.send(Input::Shell { asked, reply }).await.ok()?;
+        said.await.ok()
     }
 
     /// Where XMPP over TCP is listened for.

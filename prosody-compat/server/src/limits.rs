@@ -161,3 +161,14 @@ pub const STATS_AGE: Duration = Duration::from_millis(50);
 /// Frames still taken from a WebSocket that can no longer be written to. A goodbye is two. Worst case: so many
 /// stanzas of the largest size, one at a time.
 pub const WS_LAST_FRAMES: usize = 32;
+
+/// How often the files of accounts are looked at with which somebody is logged in. Reason: an admin who shuts somebody out waits for it;
+/// without a change it is one question to the file system for each.
+pub const ACCOUNT_LOOK: Duration = Duration::from_secs(2);
+
+/// Accounts whose files are remembered. 40,000: the sessions that there can be. About 600 bytes each, 24 MB. Beyond, a login is told to
+/// come again: its session could not be ended.
+pub const ACCOUNTS_SEEN: usize = 40_000;
+
+/// How long an account is remembered with which nobody is logged in. Reason: twice the time that a login has.
+pub const ACCOUNT_FORGOTTEN: Duration = Duration::from_secs(120);

@@ -1,7 +1,7 @@
 //! The one task that owns the server: inputs from all connections in, orders to connections out. Nothing waits here:
 //! a connection that cannot take an order is dropped.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,9 +10,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use budget::Network;
 use bytes::Bytes;
+use jitsi_xmpp::BareJid;
 use prosody_core::{
-    AccountAnswer, Answer, ConnId, Counters, FramingError, HttpReply, HttpRequest, KeyFetchId, Output,
-    QuestionId, RequestId, Server, SessionQuery, Stats, Transport,
+    AccountAnswer, AccountEnd, Answer, Asked, ConnId, Counters, Fixed, FramingError, HttpReply, HttpRequest,
+    KeyFetchId, Output, QuestionId, RequestId, Said, Server, SessionQuery, Stats, Transport,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::{task, time};
@@ -66,6 +67,26 @@ pub(crate) enum Input {
         conn: ConnId,
         id: QuestionId,
         answer: AccountAnswer,
+    },
+    /// An account was deleted or disabled, or has another password.
+    AccountEnded {
+        jid: BareJid,
+        why: AccountEnd,
+    },
+    /// With which accounts is somebody logged in that the configuration does not know?
+    AccountsInUse {
+        reply: oneshot::Sender<BTreeSet<BareJid>>,
+    },
+    /// There is another configuration, with directories that are asked from now on.
+    Reload {
+        config: Box<prosody_core::Config>,
+        directories: Vec<(String, mpsc::Sender<Look>)>,
+        reply: oneshot::Sender<Result<(), Fixed>>,
+    },
+    /// An admin asks or wants something.
+    Shell {
+        asked: Asked,
+        reply: oneshot::Sender<Said>,
     },
     /// A suite looks or changes something.
     #[cfg(feature = "test-observer")]
@@ -294,6 +315,16 @@ impl Owner {
             Input::Account { conn, id, answer } => {
                 self.step(Some(conn), |server, now| server.handle_account(now, conn, id, answer));
             }
+            Input::AccountEnded { jid, why } => {
+                self.step(None, |server, now| server.handle_account_ended(now, &jid, why));
+            }
+            Input::AccountsInUse { reply } => {
+                let _ = reply.send(self.server.accounts_in_use());
+            }
+            Input::Reload { config, directories, reply } => self.reload(*config, directories, reply),
+            Input::Shell { asked, reply } => self.step(None, |server, now| {
+                let _ = reply.send(server.handle_shell(now, &asked));
+            }),
             #[cfg(feature = "test-observer")]
             Input::Observe { request, reply } => self.step(None, |server, now| {
                 let _ = reply.send(server.handle_observe(now, &request));
@@ -306,6 +337,21 @@ impl Owner {
                 self.step(None, |server, now| server.handle_http(now, id, &request));
             }
         }
+    }
+
+    fn reload(
+        &mut self,
+        config: prosody_core::Config,
+        directories: Vec<(String, mpsc::Sender<Look>)>,
+        reply: oneshot::Sender<Result<(), Fixed>>,
+    ) {
+        let mut done = Ok(());
+        self.step(None, |server, now| done = server.handle_reload(now, config));
+        if done.is_ok() {
+            // Those of before end once what they were asked is answered.
+            self.looks.directories = directories;
+        }
+        let _ = reply.send(done);
     }
 
     fn tell_clock(&mut self) {

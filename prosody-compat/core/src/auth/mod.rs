@@ -9,6 +9,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jitsi_xmpp::sasl::{Credentials, Hash};
 use jitsi_xmpp::{BareJid, Entropy, Sensitive};
 
+use crate::account_end::AccountEnd;
 use crate::config::Config;
 
 struct Account {
@@ -57,6 +58,23 @@ impl Accounts {
                 .map(|s| (s.domain.clone(), Account::new(&s.secret, s.previous.as_ref())))
                 .collect(),
         }
+    }
+
+    /// Those of another configuration from now on; whose password is another, or none any more.
+    pub(crate) fn replace(&mut self, config: &Config) -> Vec<(BareJid, AccountEnd)> {
+        let mut former = std::mem::replace(self, Self::new(config)).by_jid;
+        let mut ended = Vec::new();
+        for (jid, account) in &mut self.by_jid {
+            match former.remove(jid) {
+                Some(before) if before.password.reveal() == account.password.reveal() => {
+                    account.credentials = before.credentials;
+                }
+                // Also of one that was kept elsewhere: the configuration has the last word.
+                Some(_) | None => ended.push((jid.clone(), AccountEnd::PasswordChanged)),
+            }
+        }
+        ended.extend(former.into_keys().map(|jid| (jid, AccountEnd::Deleted)));
+        ended
     }
 
     /// Whether the configuration knows this account.

@@ -138,6 +138,11 @@ impl AccountRecord {
         }
     }
 
+    /// Whether it has the same password as it had there.
+    pub fn has_password_of(&self, other: &Self) -> bool {
+        self.keys == other.keys
+    }
+
     /// Whether it has keys for this mechanism.
     pub fn has(&self, hash: Hash) -> bool {
         self.keys.iter().any(|k| k.hash == hash)

@@ -248,18 +248,18 @@ pub(crate) const IN_LOBBIES: &[&str] = &["frozen_nick", "presence_identity"];
 pub(crate) const PROXY: &str = client_proxy::NAME;
 
 /// What may be named on a host with users: what answers there, and what acts in the meetings.
-pub(crate) fn on_users() -> Vec<&'static str> {
+pub fn on_users() -> Vec<&'static str> {
     let rooms = ROOMS.iter().filter(|m| m.component.is_none());
     names(USERS.iter().chain(rooms))
 }
 
 /// What may be named on a host with rooms.
-pub(crate) fn on_rooms() -> Vec<&'static str> {
+pub fn on_rooms() -> Vec<&'static str> {
     names(ROOMS.iter().filter(|m| m.component.is_none()))
 }
 
 /// What may have a domain of its own.
-pub(crate) fn components() -> Vec<&'static str> {
+pub fn components() -> Vec<&'static str> {
     let mut all: Vec<_> =
         ROOMS.iter().filter(|m| m.component.is_some()).flat_map(|m| m.named).copied().collect();
     all.sort_unstable();

@@ -59,8 +59,10 @@ fn may_host(room: &Room, world: &World, attempt: &Attempt) -> bool {
 
 /// Whether somebody opens meetings for others. Where tokens are for those who have one, only they do.
 fn is_host(hosts: &Hosts, identity: &Identity) -> bool {
-    let main = hosts.main_users().filter(|(id, _)| *id == identity.host);
-    identity.token.is_some() || main.is_some_and(|(_, users)| users.token.is_none() && !users.anonymous)
+    let main = hosts.main_users().is_some_and(|(id, _)| hosts.is_same(id, identity.host));
+    // As it was when this one logged in.
+    let users = hosts.users(identity.host).filter(|_| main);
+    identity.token.is_some() || users.is_some_and(|users| users.token.is_none() && !users.anonymous)
 }
 
 /// compat: the app says whom people wait for by this, and offers a login (test: compat_guests_wait_for_a_host).

@@ -73,6 +73,13 @@ struct Opened(#[expect(dead_code, reason = "given back by being dropped")] Share
 /// Makes the room, if the rules let this one make it.
 fn create(muc: &mut Muc<'_>, host: HostId, room_jid: &BareJid, attempt: &Attempt) -> bool {
     let Some(def) = muc.hosts.rooms(host) else { return false };
+    // Parts of a meeting that is there come into being as long as it is.
+    if !muc.hosts.is_current(host) && muc.world.breakouts.meeting_of(room_jid).is_none() {
+        let error = StanzaError::new(Condition::NotAllowed);
+        muc.world.counters.add(Counter::JoinsRefused);
+        muc.world.refuse(&attempt.sender, &attempt.presence, &error, Some(room_jid.domain()));
+        return false;
+    }
     let rules = def.modules.iter().filter_map(|m| Some((m.name, m.create?)));
     let mut verdicts = rules.map(|(name, rule)| (name, rule(muc.world, room_jid, attempt)));
     let verdict = verdicts.find(|(_, v)| !matches!(v, Verdict::Pass));

@@ -6,6 +6,7 @@ mod affiliations;
 mod audience;
 pub(crate) mod breakout;
 mod disco;
+mod given;
 mod invite;
 mod iq_relay;
 mod join;
@@ -13,8 +14,6 @@ pub(crate) mod later;
 pub(crate) mod leave;
 mod lobby;
 pub(crate) mod message;
-#[cfg(feature = "test-observer")]
-mod observed;
 mod owner;
 mod presence;
 mod turn;
@@ -28,8 +27,7 @@ use crate::identity::HostId;
 use crate::limits::pace;
 use crate::stanza::payload;
 use crate::world::Sender;
-#[cfg(feature = "test-observer")]
-pub(crate) use observed::give;
+pub(crate) use given::give;
 pub(crate) use turn::Muc;
 use turn::Turn;
 

@@ -50,7 +50,7 @@ impl Muc<'_> {
     }
 
     /// A room ends with its last occupant, unless others wait to come in.
-    pub(super) fn sweep(&mut self, jid: &BareJid) {
+    pub(crate) fn sweep(&mut self, jid: &BareJid) {
         let Some(room) = self.rooms.get(jid).filter(|r| r.len() == 0 && r.held.is_empty()) else { return };
         match &room.kind {
             // It waits for people who are in parts of it, or before its door.
@@ -72,7 +72,7 @@ impl Muc<'_> {
     }
 
     /// Tells the modules of a room that it is there now.
-    pub(super) fn created(&mut self, jid: &BareJid) {
+    pub(crate) fn created(&mut self, jid: &BareJid) {
         let Some(t) = self.turn(jid) else { return };
         for m in t.modules {
             if let Some(created) = m.created {

@@ -7,12 +7,16 @@ use crate::output::CloseReason;
 /// Why a stream ends. Blame: the peer, except for `SystemShutdown`. Consequence: the connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StreamError {
+    AccountDeleted,
+    AccountDisabled,
     AckedTooMuch { h: u32, sent: u32 },
+    ClosedByAdmin,
     Conflict,
     ConnectionTimeout,
     HostUnknown,
     NotAuthorized,
     NotWellFormed,
+    PasswordChanged,
     SystemShutdown,
     TooLarge,
     TooManyFailures,
@@ -22,12 +26,13 @@ pub(crate) enum StreamError {
 impl StreamError {
     const fn condition(self) -> &'static str {
         match self {
-            Self::AckedTooMuch { .. } => "undefined-condition",
             Self::Conflict => "conflict",
             Self::ConnectionTimeout => "connection-timeout",
+            Self::ClosedByAdmin | Self::AckedTooMuch { .. } => "undefined-condition",
             Self::HostUnknown => "host-unknown",
-            Self::NotAuthorized => "not-authorized",
+            Self::NotAuthorized | Self::AccountDeleted | Self::AccountDisabled => "not-authorized",
             Self::NotWellFormed => "not-well-formed",
+            Self::PasswordChanged => "reset",
             Self::SystemShutdown => "system-shutdown",
             Self::TooLarge | Self::TooManyFailures => "policy-violation",
             Self::Unexpected => "unsupported-stanza-type",
@@ -37,6 +42,10 @@ impl StreamError {
     const fn text(self) -> &'static str {
         match self {
             Self::AckedTooMuch { .. } => "Client acknowledged more stanzas than sent by server",
+            Self::AccountDeleted => "Account deleted",
+            Self::AccountDisabled => "Account disabled",
+            Self::PasswordChanged => "Password changed",
+            Self::ClosedByAdmin => "Connection closed by the administrator",
             Self::Conflict => "Replaced by new connection",
             Self::TooLarge => "stanza too large",
             Self::TooManyFailures => "Too many failed logins",

@@ -15,6 +15,8 @@ use jitsi_xmpp::{Element, ns};
 
 use crate::connection::{Conn, Exchange, Framing, Stage};
 use crate::counters::Counter;
+use crate::hosts::Users;
+use crate::identity::HostId;
 use crate::output::{CloseReason, ConnId, Output};
 use crate::server::Server;
 use error::StreamError;
@@ -137,7 +139,8 @@ impl Server {
         // them where the public comes in.
         let public = matches!(c.framing, Framing::WebSocket | Framing::Bosh);
         let host = self.hosts.of(config, &to).and_then(|id| Some((id, self.hosts.users(id)?)));
-        let host = host.filter(|(_, users)| !(public && users.services));
+        let open = |(id, users): &(HostId, &Users)| self.hosts.is_current(*id) && !(public && users.services);
+        let host = host.filter(open);
         let features = match (&c.stage, host) {
             // Whoever waits for its turn cannot begin anew, and not leave the line by that either.
             (Stage::Login { exchange: Exchange::Waiting(_) | Exchange::Looking(_), .. }, _) => None,
@@ -146,7 +149,7 @@ impl Server {
                 c.stage = Stage::Login { host, domain: to.clone(), exchange: Exchange::None };
                 Some(features)
             }
-            (Stage::Reopening(user), Some((host, _))) if user.host == host => {
+            (Stage::Reopening(user), Some((host, _))) if self.hosts.is_same(user.host, host) => {
                 let user = user.clone();
                 c.stage = Stage::Binding(user);
                 Some(features::after_login(config, c))

@@ -149,7 +149,6 @@ fn compat_whether_a_room_has_a_password_is_told_and_what_it_is_is_not() {
 fn nobody_learns_of_rooms_from_a_server_whose_admin_did_not_name_the_modules() {
     let mut rig = Rig::new();
     let (focus, clients) = rig.meeting(1);
-    assert!(rig.server.http_routes().is_empty());
     for path in [
         "/room-size?room=rathaus&domain=meet.jitsi",
         "/room?room=rathaus&domain=meet.jitsi",
@@ -158,7 +157,14 @@ fn nobody_learns_of_rooms_from_a_server_whose_admin_did_not_name_the_modules() {
     ] {
         assert_eq!(get(&mut rig, path), (404, String::new()), "{path}");
     }
+    // What may be there after a reload is asked for, and is not there now.
+    let routes = rig.server.http_routes();
+    for (method, path) in &routes {
+        let request = HttpRequest { method: *method, ..HttpRequest::get((*path).to_owned(), None) };
+        assert_eq!(rig.http(&request).0, 404, "{path}");
+    }
     rig.end(&[&focus, &clients[0]]);
-    let expected = ["/room", "/room-census", "/room-size", "/sessions"].map(|path| (HttpMethod::Get, path));
-    assert_eq!(counting().server.http_routes(), expected);
+    for path in ["/room", "/room-census", "/room-size", "/sessions"] {
+        assert!(routes.contains(&(HttpMethod::Get, path)), "{path}");
+    }
 }

@@ -79,6 +79,21 @@ impl Rig {
         }
     }
 
+    /// The configuration becomes another.
+    pub fn reload(&mut self, change: impl FnOnce(&mut Config)) {
+        let mut config = self.server.config().clone();
+        change(&mut config);
+        self.server.handle_reload(self.now, config).unwrap();
+        self.drain();
+    }
+
+    /// An admin types something; whether it was done, and what is said.
+    pub fn shell(&mut self, asked: &prosody_core::Asked) -> (bool, Vec<String>) {
+        let said = self.server.handle_shell(self.now, asked);
+        self.drain();
+        (said.done, said.text.reveal().lines().map(str::to_owned).collect())
+    }
+
     pub fn open(&mut self, transport: Transport, query: SessionQuery) -> ConnId {
         self.next += 1;
         let conn = ConnId(self.next);

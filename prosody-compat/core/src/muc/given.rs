@@ -1,4 +1,4 @@
-//! For black-box suites only: an affiliation that nobody in the room has given in; done and announced out.
+//! An affiliation that nobody in the room has given, but the admin, in; done and announced out.
 
 use jitsi_xmpp::{BareJid, StanzaError};
 
