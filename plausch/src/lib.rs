@@ -16,9 +16,11 @@ mod http2;
 mod migrate;
 mod options;
 mod patience;
+mod reload;
 mod serve;
 mod setup;
 mod shares;
+mod shell;
 mod support;
 mod tls;
 mod wiring;
@@ -50,7 +52,14 @@ pub fn start() -> ExitCode {
             Ok(0)
         }
         Asked::Run(role, effective, findings) => {
-            run(role, &effective, &findings).map(|clean| u8::from(!clean))
+            let source = Box::new(move || match cli::read(std::env::args_os(), None, &env)? {
+                Asked::Run(_, effective, _) => Ok(*effective),
+                Asked::Print(_) | Asked::Do(_) => Err(StartError::Part {
+                    part: "the reload",
+                    reason: "the arguments of the start mean something else now".to_owned(),
+                }),
+            });
+            run(role, &effective, &findings, source).map(|clean| u8::from(!clean))
         }
         Asked::Do(command) => commands::run(command),
     });
@@ -106,7 +115,12 @@ pub enum Checked {
     Start(Box<Effective>),
 }
 
-fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, StartError> {
+fn run(
+    role: Role,
+    effective: &Effective,
+    findings: &Findings,
+    source: reload::Source,
+) -> Result<bool, StartError> {
     let mut settings = Settings::check(effective)?;
     let no_ipv6 = settings.on_a_machine(machine_has_ipv6());
     let program = match role {
@@ -135,7 +149,7 @@ fn run(role: Role, effective: &Effective, findings: &Findings) -> Result<bool, S
         .enable_all()
         .build()
         .map_err(|e| StartError::Part { part: "the runtime", reason: e.to_string() })?;
-    let clean = runtime.block_on(wiring::run(role, settings, effective));
+    let clean = runtime.block_on(wiring::run(role, settings, effective, source));
     runtime.shutdown_background();
     clean
 }

@@ -1,12 +1,14 @@
 //! The values of all options in; the checked settings the parts are started with, or the first mistake, out.
 
 mod acme;
+pub(crate) mod cautions;
 pub(crate) mod environment;
 pub(crate) mod families;
 mod focus;
 mod hosts;
 mod login;
 mod names;
+pub(crate) mod running;
 mod services;
 mod table;
 mod tls;
@@ -20,6 +22,7 @@ use std::path::PathBuf;
 
 use http::HeaderValue;
 use jitsi_xmpp::Sensitive;
+use prosody_server::config::BesideModules;
 use prosody_server::programs::RawPrograms;
 use prosody_server::short_lived::RawShortLived;
 use service::listen::Address;
@@ -36,8 +39,9 @@ pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
 pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
-    account, admin_hosts, admin_token, file, folder, header, label, log_filter, media_addresses, modules,
-    muc_modules, p2p_stun_servers, reservations, stun_servers, web_folder, xmpp_server,
+    account, admin_hosts, admin_token, beside_modules, file, folder, header, label, log_filter,
+    media_addresses, modules, muc_modules, p2p_stun_servers, reservations, stun_servers, web_folder,
+    xmpp_server,
 };
 
 /// What the process was asked to be.
@@ -92,6 +96,7 @@ pub(crate) struct Settings {
     pub(crate) max_participants: Option<usize>,
     pub(crate) modules: Vec<String>,
     pub(crate) muc_modules: Vec<String>,
+    pub(crate) beside_modules: BesideModules,
     /// Who opens a meeting for guests owns it.
     pub(crate) hosts_own: bool,
     pub(crate) strict_nicks: bool,
@@ -122,7 +127,7 @@ pub(crate) struct Settings {
 }
 
 /// The XMPP names.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Domains {
     pub(crate) main: String,
     pub(crate) auth: String,
@@ -276,6 +281,7 @@ impl Settings {
             programs: hosts::programs(e)?,
             short_lived_tokens: hosts::short_lived_tokens(e)?,
             muc_modules: muc_modules(e)?,
+            beside_modules: beside_modules(e)?,
             hosts_own: !e.is_on("rooms.wait_for_host_disable_auto_owners"),
             strict_nicks: e.is_on("rooms.strict_nicks"),
             services: services.clone(),

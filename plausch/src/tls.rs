@@ -9,7 +9,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use service::certificate::{self, CertificateFiles, Validity};
 use service::{Exposition, StartError, State};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::acme::challenges::ALPN;
 use crate::acme::{Acme, Wish, former};
@@ -34,6 +34,8 @@ pub(crate) const HTTP2: &[u8] = b"h2";
 pub(crate) struct Certificate {
     now: RwLock<Arc<CertifiedKey>>,
     source: Source,
+    /// Somebody wants the files looked at at once.
+    look: Notify,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Certificate {
     /// They cannot be read.
     pub(crate) fn of(files: CertificateFiles) -> Result<Arc<Self>, StartError> {
         let now = RwLock::new(certificate::read(&files)?);
-        Ok(Arc::new(Self { now, source: Source::Files(files) }))
+        Ok(Arc::new(Self { now, source: Source::Files(files), look: Notify::new() }))
     }
 
     /// From a directory; what it issued before is used at once, and until it has, what is found in `former` folders, or one of our own.
@@ -69,13 +71,13 @@ impl Certificate {
             let names: Vec<&str> = acme.names().iter().map(String::as_str).collect();
             (certificate::self_signed(&names)?, None)
         };
-        Ok(Arc::new(Self { now: RwLock::new(now), source: Source::Acme(acme, kept) }))
+        Ok(Arc::new(Self { now: RwLock::new(now), source: Source::Acme(acme, kept), look: Notify::new() }))
     }
 
     /// What is found in `former` folders; it has to be renewed by whoever made it.
     pub(crate) fn former(host: &str, former: &[PathBuf]) -> Option<Arc<Self>> {
         let (now, files) = former::find(former, host, SystemTime::now())?;
-        Some(Arc::new(Self { now: RwLock::new(now), source: Source::Files(files) }))
+        Some(Arc::new(Self { now: RwLock::new(now), source: Source::Files(files), look: Notify::new() }))
     }
 
     /// One of our own for this host, which browsers warn of.
@@ -84,7 +86,7 @@ impl Certificate {
     /// The host is no name.
     pub(crate) fn own(host: &str) -> Result<Arc<Self>, StartError> {
         let now = RwLock::new(certificate::self_signed(&[host])?);
-        Ok(Arc::new(Self { now, source: Source::Own }))
+        Ok(Arc::new(Self { now, source: Source::Own, look: Notify::new() }))
     }
 
     /// What connections are offered. `turn`: whether TURN is spoken here, too.
@@ -157,6 +159,11 @@ impl Certificate {
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
 
+    /// Has the files looked at at once, if it comes from some.
+    pub(crate) fn look_again(&self) {
+        self.look.notify_one();
+    }
+
     /// Keeps the certificate fresh until the end. What is renewed is used for the next connection; what cannot be used changes
     /// nothing.
     pub(crate) async fn watch(self: Arc<Self>, end: watch::Receiver<bool>) {
@@ -198,6 +205,7 @@ impl Certificate {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(limits::CERTIFICATE_LOOK) => {}
+                () = self.look.notified() => {}
                 _ = end.wait_for(|e| *e) => return,
             }
             let now = changed(files);

@@ -7,6 +7,7 @@ mod keyed;
 mod logins;
 mod moving;
 mod proxies;
+mod reload;
 mod running;
 mod services;
 mod tab;

@@ -15,7 +15,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, fmt};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
 use crate::limits::{LOG_BYTES, LOG_FLUSH, LOG_LINES};
 
@@ -102,7 +102,8 @@ pub fn init(filter: &str, format: Format, to: To, program: Program) {
     }
     // Without a thread there is no log; the service itself does not need it.
     let _ = std::thread::Builder::new().name("log".into()).spawn(move || write_out(&lines, to));
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(filter);
+    let (filter, handle) = reload::Layer::new(filter_of(filter));
+    let _ = FILTER.set(handle);
     let filter = filter.and(filter_fn(may_speak));
     let layer = fmt::layer().with_writer(|| Line).with_target(true).log_internal_errors(false);
     let layer = match format {
@@ -120,6 +121,21 @@ pub fn init(filter: &str, format: Format, to: To, program: Program) {
         }
     }));
 }
+
+/// Says as much as this from now on, if the subscriber is ours.
+pub fn say_as(filter: &str) {
+    if let Some(handle) = FILTER.get() {
+        // It fails when the subscriber is gone, and nobody logs any more.
+        let _ = handle.reload(filter_of(filter));
+    }
+}
+
+fn filter_of(text: &str) -> EnvFilter {
+    EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).parse_lossy(text)
+}
+
+/// What decides how much is said.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Waits until everything that was logged before is written, but not for long.
 pub fn flush() {

@@ -132,13 +132,13 @@ impl fmt::Debug for Sources<'_> {
 }
 
 /// All values after the layers, by key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Effective {
     table: &'static [Setting],
     values: BTreeMap<&'static str, (Value, Origin)>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 enum Value {
     One(String),
     Many(Vec<String>),
@@ -288,6 +288,25 @@ impl Effective {
                 *origin = Origin::Place(place);
             }
         }
+    }
+
+    /// The options whose values differ, in the order of the table. What is in files that they name is not looked at.
+    pub fn changed(&self, before: &Self) -> Vec<&'static str> {
+        let value = |(value, _): &(Value, Origin)| value.clone();
+        let differs = |key: &&str| self.values.get(*key).map(value) != before.values.get(*key).map(value);
+        self.table.iter().map(|s| s.key).filter(differs).collect()
+    }
+
+    /// The same, with the former values of these.
+    #[must_use]
+    pub fn with_former(&self, former: &Self, keys: &[&'static str]) -> Self {
+        let mut it = self.clone();
+        for key in keys {
+            if let Some(value) = former.values.get(key) {
+                it.values.insert(key, value.clone());
+            }
+        }
+        it
     }
 
     /// The values that somebody set, one per line, with where they came from; secrets masked.

@@ -190,8 +190,8 @@ impl Place {
         let said = |jid: &str| match on {
             true => words!("{jid}: may log in", "{jid}: darf sich anmelden"),
             false => words!(
-                "{jid}: may not log in any more; who is logged in stays until the end of its session",
-                "{jid}: darf sich nicht mehr anmelden; wer angemeldet ist, bleibt es bis zum Ende seiner Sitzung"
+                "{jid}: may not log in any more, and sessions of it end within seconds",
+                "{jid}: darf sich nicht mehr anmelden, und seine Sitzungen enden binnen Sekunden"
             ),
         };
         let change = |mut record: AccountRecord| {

@@ -12,6 +12,7 @@ use super::password::Source;
 use crate::cli::{self, Asked, Environment};
 use crate::commands::Command;
 use crate::options::environment;
+use crate::shell::verb;
 use crate::words::{Language, Words, words};
 
 /// Whether the program is called by that name.
@@ -33,6 +34,8 @@ enum Meaning {
     Ours(Vec<String>, Option<Sensitive<String>>),
     /// The doctor, whose warnings are no failure there.
     Check,
+    /// What the running server is asked.
+    Shell(Vec<String>),
     Said(Said),
 }
 
@@ -59,6 +62,11 @@ pub(crate) fn read(args: impl Iterator<Item = OsString>, env: &Environment) -> R
             Asked::Do(Command::Doctor(doctor)) => Ok(Asked::Do(Command::Check(doctor))),
             asked => Ok(asked),
         },
+        // It has the options of a start, and so finds the server.
+        Meaning::Shell(words) => match ours(&["reload".to_owned()])? {
+            Asked::Do(Command::Reload(given, _)) => Ok(Asked::Do(Command::Shell(given, words, language))),
+            asked => Ok(asked),
+        },
         Meaning::Said(said) => Ok(Asked::Do(Command::Said(said, language))),
     }
 }
@@ -78,6 +86,18 @@ fn without_config(words: &[String]) -> Vec<&str> {
 }
 
 fn meaning(words: &[&str]) -> Meaning {
+    match words {
+        // Calls are words from here on.
+        ["shell", typed @ ..] => {
+            let typed = verb::words_of(typed);
+            let words: Vec<&str> = std::iter::once("shell").chain(typed.iter().map(String::as_str)).collect();
+            meaning_of(&words)
+        }
+        words => meaning_of(words),
+    }
+}
+
+fn meaning_of(words: &[&str]) -> Meaning {
     let user =
         |verb: &str, jid: String| Meaning::Ours(vec!["user".into(), verb.into(), "--".into(), jid], None);
     let with = |verb: &str, jid: String, password: &str| {
@@ -105,12 +125,9 @@ fn meaning(words: &[&str]) -> Meaning {
         ["status"] => Meaning::Ours(vec!["healthcheck".into()], None),
         ["check", ..] => Meaning::Check,
         ["about"] => done(Words::same(format!("Plausch {}", env!("CARGO_PKG_VERSION")))),
-        ["reload"]
-        | ["shell", "config", "reload"]
-        | ["shell", "module", "reload" | "load" | "unload", ..] => done(words!(
-            "accounts count at once; what the configuration says, after a restart",
-            "Konten gelten sofort; was in der Konfiguration steht, nach einem Neustart"
-        )),
+        ["reload"] => Meaning::Shell(["config", "reload"].map(str::to_owned).into()),
+        // Modules have nothing that they would have to read again.
+        ["shell", "module", "reload", _] => done(Words::same("")),
         [] | ["help" | "--help" | "-h", ..] => done(Words::same(HELP)),
         ["start" | "stop" | "restart"] => not_here(words!(
             "the service is started and stopped by systemctl or by docker",
@@ -122,6 +139,9 @@ fn meaning(words: &[&str]) -> Meaning {
                 "these arguments are not understood:\n{HELP}",
                 "diese Argumente sind nicht zu verstehen:\n{HELP}"
             ))
+        }
+        ["shell", ref asked @ ..] if !asked.is_empty() && !matches!(asked[0], "user" | "roster") => {
+            Meaning::Shell(asked.iter().map(|w| (*w).to_owned()).collect())
         }
         _ => not_here(words!(
             "this is not there here; there is\n{HELP}",
@@ -145,6 +165,7 @@ prosodyctl adduser|passwd|deluser NAME@HOST
 prosodyctl shell user create|password NAME@HOST [PASSWORD]
 prosodyctl shell user delete|enable|disable NAME@HOST
 prosodyctl shell user list HOST [PART]
+prosodyctl shell muc|c2s|host|module|server|config …
 prosodyctl status|check|about|reload";
 
 #[cfg(test)]
@@ -183,6 +204,18 @@ mod tests {
             assert_eq!(of(line), Meaning::Ours(ours, password), "{line}");
         }
         assert_eq!(of("check config"), Meaning::Check);
+        for (line, asked) in [
+            ("reload", "config reload"),
+            ("shell config:reload()", "config reload"),
+            ("shell muc list muc.meet.jitsi", "muc list muc.meet.jitsi"),
+            ("shell muc:list('muc.meet.jitsi')", "muc list muc.meet.jitsi"),
+            ("shell c2s show", "c2s show"),
+        ] {
+            assert_eq!(of(line), Meaning::Shell(asked.split(' ').map(str::to_owned).collect()), "{line}");
+        }
+        let call = meaning(&["shell", "user:create(\"anna@meet.jitsi\", \"ge heim\")"]);
+        let ours = ["user", "add", "--", "anna@meet.jitsi"].map(str::to_owned).into();
+        assert_eq!(call, Meaning::Ours(ours, Some(Sensitive::new("ge heim".to_owned()))));
     }
 
     #[test]
@@ -194,7 +227,6 @@ mod tests {
         for line in [
             "mod_roster_command subscribe_both focus.meet.jitsi focus@auth.meet.jitsi",
             "shell roster subscribe_both focus.meet.jitsi focus@auth.meet.jitsi",
-            "reload",
             "shell module reload client_proxy",
             "about",
             "",
@@ -206,8 +238,7 @@ mod tests {
             "register anna",
             "shell user create",
             "shell user role anna@meet.jitsi",
-            "shell muc list muc.meet.jitsi",
-            "shell c2s show",
+            "shell",
             "install mod_x",
             "stop",
         ] {

@@ -23,24 +23,40 @@ impl Answer {
 
 /// Reads something.
 pub(crate) fn get(admin: SocketAddr, path: &str) -> Result<Answer, String> {
-    ask(admin, &format!("GET {path} HTTP/1.1\r\n"))
+    ask(admin, &format!("GET {path} HTTP/1.1\r\n"), "")
 }
 
 /// Changes something.
 pub(crate) fn post(admin: SocketAddr, path: &str, token: &Sensitive<String>) -> Result<Answer, String> {
-    ask(
-        admin,
-        &format!("POST {path} HTTP/1.1\r\ncontent-length: 0\r\nauthorization: Bearer {}\r\n", token.reveal()),
-    )
+    let head =
+        format!("POST {path} HTTP/1.1\r\ncontent-length: 0\r\nauthorization: Bearer {}\r\n", token.reveal());
+    ask(admin, &head, "")
 }
 
-fn ask(admin: SocketAddr, head: &str) -> Result<Answer, String> {
+/// Changes something, with JSON that says what.
+pub(crate) fn post_json(
+    admin: SocketAddr,
+    path: &str,
+    token: &Sensitive<String>,
+    body: &serde_json::Value,
+) -> Result<Answer, String> {
+    let (token, body) = (token.reveal(), body.to_string());
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nauthorization: Bearer {token}\r\n"
+    );
+    ask(admin, &head, &body)
+}
+
+fn ask(admin: SocketAddr, head: &str, body: &str) -> Result<Answer, String> {
     let to = SocketAddr::new(reachable(admin.ip()), admin.port());
     let until = Instant::now() + ASK;
     let failed = |e: std::io::Error| e.to_string();
     let mut stream = TcpStream::connect_timeout(&to, ASK).map_err(failed)?;
     stream.set_write_timeout(Some(ASK)).map_err(failed)?;
-    stream.write_all(format!("{head}host: {to}\r\nconnection: close\r\n\r\n").as_bytes()).map_err(failed)?;
+    stream
+        .write_all(format!("{head}host: {to}\r\nconnection: close\r\n\r\n{body}").as_bytes())
+        .map_err(failed)?;
     let mut whole = Vec::new();
     let mut part = [0; 4096];
     loop {

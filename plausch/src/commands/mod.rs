@@ -4,6 +4,8 @@ pub(crate) mod ask;
 mod drain;
 mod healthcheck;
 pub(crate) mod limits;
+mod reload;
+mod shell;
 mod support;
 
 use std::collections::BTreeMap;
@@ -58,6 +60,9 @@ pub(crate) enum Command {
     Doctor(Doctor),
     Drain(Given, Drain, Language),
     Healthcheck(Given),
+    Reload(Given, Language),
+    /// What `prosodyctl shell` has to ask the server.
+    Shell(Given, Vec<String>, Language),
     Setup(Setup),
     Support(Given, Code, Language),
     Migrate(Migrate),
@@ -95,13 +100,15 @@ pub(crate) fn all() -> Vec<clap::Command> {
             .arg(language()),
         clap::Command::new("migrate")
             .about("Read a Jitsi's configuration, say what becomes of it, and write a file. Exit code 0; 1 when something is different; 2 when nothing was written")
-            .arg(Arg::new("from").value_name("PATH").required(true).value_parser(clap::value_parser!(PathBuf)).help("An .env file of docker-jitsi-meet, its folder, or /etc of Debian's packages."))
+            .arg(Arg::new("from").value_name("PATH").required(true).value_parser(clap::value_parser!(PathBuf)).help("An .env file of docker-jitsi-meet, its folder, or /etc of Debian's packages; or a prosody.cfg.lua alone, which is printed as tables of hosts."))
             .arg(path("to", "DIR", "Folder to write to: plausch.toml, copies of what it needs, files for compose, the report [default: plausch-migrated]."))
             .arg(path("out", "FILE", "Write a configuration file alone, which leads to the old files.").conflicts_with("to"))
             .arg(language()),
         with_options("drain", "Take no new meetings; those that run end by themselves. Exit code 0 when none runs, 1 when the time is up before")
             .arg(value("wait", "TIME", "Wait so long for the last meeting to end, such as 30m."))
             .arg(switch("cancel", "Take new meetings again.").conflicts_with("wait"))
+            .arg(language()),
+        with_options("reload", "Read the configuration again: what can change while the server runs does, the rest is named. Exit code 0; 1 when it was refused, and nothing changed")
             .arg(language()),
         with_options("support", "What the test-call page found at somebody who reads you its four letters. Exit code 0; 1 when there is no such code")
             .arg(Arg::new("code").value_name("CODE").required(true).help("The four letters; valid for 30 minutes."))
@@ -237,6 +244,7 @@ pub(crate) fn read(
             let asked = if matches.get_flag("cancel") { Drain::Off } else { Drain::On(wait) };
             Ok(Command::Drain(given(env, Role::AllInOne, None), asked, language(matches, env)?))
         }
+        "reload" => Ok(Command::Reload(given(env, Role::AllInOne, None), language(matches, env)?)),
         "support" => {
             let code = text(matches, "code").and_then(Code::parse).ok_or_else(|| {
                 bad("CODE", "must be the four letters that the test-call page shows, such as BCDF")
@@ -282,6 +290,8 @@ pub(crate) fn run(command: Command) -> Result<u8, StartError> {
         Command::Doctor(asked) => Ok(doctor::run(asked)),
         Command::Drain(given, asked, language) => drain::run(&given.effective?, &asked, language),
         Command::Healthcheck(given) => healthcheck::run(&given.effective?),
+        Command::Reload(given, language) => reload::run(&given.effective?, language),
+        Command::Shell(given, words, language) => shell::run(given.effective, &words, language),
         Command::Support(given, code, language) => support::run(&given.effective?, code, language),
         Command::Setup(asked) => setup::run(&asked),
         Command::Migrate(asked) => migrate::run(&asked),

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 
 use super::env_file::Odd;
 use crate::foreign::custom::Custom;
-use crate::options::{CertificateOrigin, Role, Settings};
+use crate::options::{CertificateOrigin, Role, Settings, cautions};
+use crate::wiring;
+use crate::words::Words;
 
 /// An installation, running or planned, and the machine it is on.
 #[derive(Debug, Clone)]
@@ -70,6 +72,8 @@ pub(crate) struct Plan {
     /// Whether clients are told of somebody else's.
     pub(crate) other_turn: bool,
     pub(crate) public: Option<PublicUrl>,
+    /// What is to be said of tokens with which people, or programs, come in.
+    pub(crate) cautions: Vec<Words>,
 }
 
 /// `http.public_url`, taken apart.
@@ -190,6 +194,12 @@ impl Plan {
             turn: s.turn.as_ref().map(|t| t.listen),
             other_turn: s.turn.is_none() && s.external_services.iter().any(|s| s.kind.starts_with("turn")),
             public: s.web.public_url.as_deref().and_then(PublicUrl::of),
+            cautions: match role {
+                Role::AllInOne | Role::Xmpp => {
+                    wiring::xmpp_config(s).map(|c| cautions::of(&c.core)).unwrap_or_default()
+                }
+                Role::Focus | Role::Videobridge => Vec::new(),
+            },
         }
     }
 
@@ -292,6 +302,7 @@ pub(crate) mod tests {
             turn: Some(any(3478)),
             other_turn: false,
             public: PublicUrl::of("https://meet.example"),
+            cautions: Vec::new(),
         };
         let port = |option, address, protocol| Port { option, address, protocol, state: PortState::Free };
         Facts {

@@ -21,6 +21,7 @@ use crate::commands::limits::NAME_LOOKUP;
 use crate::commands::{Given, ask};
 use crate::options::families::machine_has_ipv6;
 use crate::options::{self, CertificateOrigin, Https, Role, Settings};
+use crate::wiring;
 
 /// Looks around. `odd`: of the `.env` file.
 pub(crate) fn facts(given: &Given, odd: Odd) -> Facts {
@@ -33,6 +34,11 @@ pub(crate) fn facts(given: &Given, odd: Odd) -> Facts {
         settings.on_a_machine(machine_has_ipv6());
     }
     let mut plan = settings.as_ref().map(|s| Plan::of(given.role, s)).map_err(Clone::clone);
+    if let (Ok(settings), Role::AllInOne | Role::Xmpp) = (&settings, given.role)
+        && let Err(e) = wiring::xmpp_config(settings)
+    {
+        plan = Err(options::line(&e));
+    }
     let name = plan.as_ref().ok().and_then(|p| p.public.as_ref()?.name().map(look_up));
     let text = |key| given.effective.as_ref().map_or("", |e: &Effective| e.text(key));
     let certificate = settings

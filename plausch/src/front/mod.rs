@@ -14,7 +14,7 @@ mod ssi;
 mod test_page;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
 use axum::body::Body;
@@ -46,21 +46,42 @@ struct Inner {
     client: Client,
 }
 
-impl Front {
-    pub(crate) fn new(web: Web, domains: Domains, client: Client) -> Self {
-        let folder = web.folder.as_deref().map(Folder::new);
-        Self { inner: Arc::new(Inner { folder, web, domains, client }) }
+/// The front that there is now, which may become another.
+#[derive(Debug, Clone)]
+pub(crate) struct Served {
+    now: Arc<RwLock<Front>>,
+}
+
+impl Served {
+    pub(crate) fn new(front: Front) -> Self {
+        Self { now: Arc::new(RwLock::new(front)) }
+    }
+
+    /// Who asks from now on is answered by this one.
+    pub(crate) fn replace(&self, front: Front) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = front;
+    }
+
+    fn front(&self) -> Front {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The roles' routes, and this for everything else.
     pub(crate) fn router(&self, roles: Router) -> Router {
-        let front = self.clone();
-        let origin = self.inner.web.allow_origin.clone();
+        let served = self.clone();
+        let origin = self.front().inner.web.allow_origin.clone();
         let answer = move |request: Request<Body>| {
-            let front = front.clone();
+            let front = served.front();
             async move { front.answer(request).await }
         };
         roles.fallback(answer).layer(middleware::from_fn_with_state(origin, headers::conference_requests))
+    }
+}
+
+impl Front {
+    pub(crate) fn new(web: Web, domains: Domains, client: Client) -> Self {
+        let folder = web.folder.as_deref().map(Folder::new);
+        Self { inner: Arc::new(Inner { folder, web, domains, client }) }
     }
 
     /// Everything here may be read from other sites' pages that the admin allows: apps and pages that embed a meeting do.

@@ -105,7 +105,11 @@ async fn ask(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let response = front.router(Router::new()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let response = Served::new(front.clone())
+        .router(Router::new())
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
     let (parts, body) = response.into_parts();
     (parts, body.collect().await.unwrap().to_bytes().to_vec())
 }
@@ -200,7 +204,7 @@ async fn nothing_outside_the_folder_is_served() {
 #[tokio::test]
 async fn a_range_and_a_wrong_method() {
     let site = Site::new("range");
-    let router = site.front(true).router(Router::new());
+    let router = Served::new(site.front(true)).router(Router::new());
     let request =
         Request::builder().uri("/static/x.txt").header("range", "bytes=2-4").body(Body::empty()).unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
@@ -282,7 +286,11 @@ async fn the_same_server_seen_from_another_origin() {
         ("GET", "/http-bind", false),
     ] {
         let request = Request::builder().method(method).uri(path).header("origin", "https://other.example");
-        let response = front.router(roles()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = Served::new(front.clone())
+            .router(roles())
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
         let headers = response.headers();
         assert_eq!(
             (response.status().as_u16(), headers.contains_key("access-control-allow-origin")),

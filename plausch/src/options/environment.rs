@@ -69,10 +69,16 @@ impl When {
             Self::On => !value.is_empty() && !no,
             Self::Set => !value.is_empty(),
             Self::Not(usual) => !value.is_empty() && value != usual,
-            Self::Beyond(known) => {
-                value.split(',').map(str::trim).any(|one| !one.is_empty() && !known.contains(&one))
-            }
+            Self::Beyond(_) => !self.beyond(value).is_empty(),
         }
+    }
+
+    /// What of a list is not known, with commas between.
+    fn beyond(self, value: &str) -> String {
+        let Self::Beyond(known) = self else { return String::new() };
+        let value = value.trim_matches(['"', '\'']);
+        let all = value.split(',').map(str::trim).filter(|one| !one.is_empty() && !known.contains(one));
+        service::options::shown(&all.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -159,9 +165,9 @@ const RESTRICTIONS: &[Restriction] = &[
     modules("GLOBAL_MODULES", When::Set),
     modules("XMPP_MODULES", When::Beyond(prosody_server::config::MODULES)),
     modules("XMPP_MUC_MODULES", When::Beyond(prosody_server::config::MUC_MODULES)),
-    modules("XMPP_INTERNAL_MUC_MODULES", When::Set),
-    modules("XMPP_LOBBY_MUC_MODULES", When::Set),
-    modules("XMPP_BREAKOUT_MUC_MODULES", When::Set),
+    modules("XMPP_INTERNAL_MUC_MODULES", When::Beyond(prosody_server::config::BESIDE_MODULES)),
+    modules("XMPP_LOBBY_MUC_MODULES", When::Beyond(prosody_server::config::BESIDE_MODULES)),
+    modules("XMPP_BREAKOUT_MUC_MODULES", When::Beyond(prosody_server::config::BESIDE_MODULES)),
     modules("XMPP_SPEAKERSTATS_MODULES", When::Set),
     lua("GLOBAL_CONFIG"),
     lua("XMPP_CONFIGURATION"),
@@ -233,8 +239,21 @@ pub(crate) struct Restricted {
     pub(crate) name: &'static str,
     pub(crate) english: &'static str,
     pub(crate) german: &'static str,
+    /// What of a list is not there, with commas between.
+    pub(crate) beyond: String,
     /// Whether the admin said that it may be missing.
     pub(crate) accepted: bool,
+}
+
+impl Restricted {
+    /// The same in both languages, with what of a list is meant.
+    pub(crate) fn reasons(&self) -> (String, String) {
+        let (en, de) = (self.english, self.german);
+        match self.beyond.as_str() {
+            "" => (en.to_owned(), de.to_owned()),
+            beyond => (format!("`{beyond}`: {en}"), format!("`{beyond}`: {de}")),
+        }
+    }
 }
 
 /// Looks at all names. `accepted`: restricting ones that the admin knows to be without effect.
@@ -266,12 +285,13 @@ pub(crate) fn survey<'a>(
         _ => true,
     };
     for r in RESTRICTIONS.iter().filter(|r| r.roles.contains(&role) && applies(r)) {
-        if set(r.name).is_some_and(|v| r.when.holds(&v)) {
+        if let Some(value) = set(r.name).filter(|v| r.when.holds(v)) {
             let accepted = accepted.iter().any(|a| a == r.name);
             survey.restrictions.push(Restricted {
                 name: r.name,
                 english: r.english,
                 german: r.german,
+                beyond: r.when.beyond(&value),
                 accepted,
             });
         }
@@ -320,7 +340,8 @@ pub(crate) fn check<'a>(
         });
     }
     if let Some(r) = survey.restrictions.iter().find(|r| !r.accepted) {
-        let (reason, way) = if german { (r.german, WAY_GERMAN) } else { (r.english, WAY_ENGLISH) };
+        let (english, german_reason) = r.reasons();
+        let (reason, way) = if german { (german_reason, WAY_GERMAN) } else { (english, WAY_ENGLISH) };
         return Err(StartError::Restriction { name: r.name.to_owned(), text: format!("{reason}; {way}") });
     }
     Ok(survey.findings)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use http::HeaderValue;
 use jitsi_xmpp::{Entropy as _, Sensitive};
+use prosody_server::config::BesideModules;
 use service::listen::Address;
 use service::logging::{check_filter, may_speak_below_info};
 use service::options::shown;
@@ -127,6 +128,16 @@ pub(super) fn muc_modules(e: &Effective) -> Result<Vec<String>, StartError> {
         return Err(e.bad(key, why));
     }
     Ok(named)
+}
+
+/// The same of rooms beside them.
+pub(super) fn beside_modules(e: &Effective) -> Result<BesideModules, StartError> {
+    let of = |key, variable| named(e, key, variable, prosody_server::config::BESIDE_MODULES);
+    Ok(BesideModules {
+        lobby: of("rooms.lobby_modules", "XMPP_LOBBY_MUC_MODULES")?,
+        breakout: of("rooms.breakout_modules", "XMPP_BREAKOUT_MUC_MODULES")?,
+        internal: of("rooms.internal_modules", "XMPP_INTERNAL_MUC_MODULES")?,
+    })
 }
 
 fn named(e: &Effective, key: &str, variable: &str, all: &[&str]) -> Result<Vec<String>, StartError> {

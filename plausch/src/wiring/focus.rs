@@ -45,7 +45,7 @@ pub(super) fn start(
 }
 
 /// What the focus is told of the settings.
-fn config(s: &Settings) -> Result<FocusConfig, StartError> {
+pub(super) fn config(s: &Settings) -> Result<FocusConfig, StartError> {
     let mut config = RawConfig {
         domain: s.domains.main.clone(),
         auth_domain: Some(s.domains.auth.clone()),

@@ -11,20 +11,24 @@ mod turn;
 mod xmpp;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use jitsi_xmpp::{FullJid, Sensitive};
 use service::logging::To;
 use service::{Effective, Health, Metrics, Proxies, ServiceManager, Shutdown, StartError, listen};
+use tokio::signal::unix::{SignalKind, signal};
 use xmpp_link::{Link, LinkConfig, TlsMode};
 
 use crate::acme::challenges;
 use crate::draining::{self, Draining};
 use crate::front::secure::{self, Elsewhere};
-use crate::front::{self, Front};
+use crate::front::{self, Front, Served};
 use crate::options::{CertificateOrigin, Https, Role, Settings, named};
+use crate::reload::{self, Running, Source};
 use crate::serve::{Before, Serving};
+use crate::shell::{self, Shell};
 use crate::support::Support;
 use crate::tls::Certificate;
 use crate::{admin, greeting, serve};
@@ -32,6 +36,20 @@ use crate::{admin, greeting, serve};
 /// The XMPP server's options as these settings have them.
 pub(crate) fn xmpp_options(settings: &Settings) -> prosody_server::Raw {
     xmpp::options(settings)
+}
+
+/// What the XMPP server serves with these settings.
+pub(crate) fn xmpp_config(settings: &Settings) -> Result<prosody_server::Config, StartError> {
+    xmpp::config(settings)
+}
+
+/// What else would end a start of this role before anything runs.
+pub(crate) fn check(role: Role, settings: &Settings, effective: &Effective) -> Result<(), StartError> {
+    is_shared(role, settings, effective)?;
+    match role {
+        Role::AllInOne | Role::Focus => focus::config(settings).map(drop),
+        Role::Xmpp | Role::Videobridge => Ok(()),
+    }
 }
 
 /// What the parts are started with and report to.
@@ -69,7 +87,11 @@ pub(crate) async fn run(
     role: Role,
     mut settings: Settings,
     effective: &Effective,
+    source: Source,
 ) -> Result<bool, StartError> {
+    let (since, as_checked) = (Instant::now(), settings.clone());
+    // From now on it ends nothing.
+    let hangup = signal(SignalKind::hangup()).map_err(|e| part("signal handling", e))?;
     if let (Role::Xmpp, Some(port)) = (role, settings.http_port) {
         settings.http.set_port(port);
     }
@@ -94,6 +116,8 @@ pub(crate) async fn run(
         metrics: Metrics::new(),
         by_name: public::ByName::default(),
     };
+    let (wishes, wished) = reload::wishes();
+    let (mut served, mut running, mut in_use) = (None, None, None);
     let p = &mut process;
     let turn = if matches!(role, Role::AllInOne) { turn::start(p)? } else { None };
     let (routes, before): (Routes, Before) = match role {
@@ -106,12 +130,14 @@ pub(crate) async fn run(
             let (focus, handle) = focus::start(p, link, focus::Alone::No)?;
             let mut all = xmpp.with(bridge).with(focus);
             let front = Front::new(settings.web.clone(), settings.domains.clone(), settings.client.clone());
+            let front = Served::new(front);
             let support = Support::new();
             all.public = front.router(all.public.merge(support.public()));
             let draining = Draining { focus: Some(handle), bridge: Some(jvb) };
             let about = admin::about(p.health.clone(), "Plausch");
             all.admin = all.admin.merge(about).merge(draining::router(draining)).merge(support.admin());
             p.metrics.add(move |out| support.write_metrics(out));
+            (served, running) = (Some(front), Some(server));
             (all, if settings.web.tenants { front::rewrite } else { front::rewrite_without_tenants })
         }
         // A web server in front of this role adds the tenant itself, so its requests are left as they are.
@@ -124,6 +150,7 @@ pub(crate) async fn run(
                 }
             }
             xmpp.admin = xmpp.admin.merge(admin::about(p.health.clone(), "Plausch"));
+            running = Some(server);
             (xmpp, as_it_is)
         }
         Role::Focus => {
@@ -159,7 +186,11 @@ pub(crate) async fn run(
     });
     let Process { mut shutdown, metrics, .. } = process;
     let front = Serving::new(before, settings.trusted_proxies.clone());
-    let mut public = routes.public;
+    let (mut public, mut for_admin) = (routes.public, routes.admin.merge(reload::router(wishes.clone())));
+    if let Some(xmpp) = running.clone() {
+        let end = shutdown.trigger();
+        for_admin = for_admin.merge(shell::router(Shell { xmpp, wishes, end, since }));
+    }
     if let Some((listener, https, certificate)) = https {
         let mut encrypted = public.clone();
         if https.hsts {
@@ -184,9 +215,10 @@ pub(crate) async fn run(
         let budgets = serving.http2.clone();
         metrics.add(move |out| budgets.write_metrics(out));
         shutdown.spawn("web front over TLS", serve::http(listener, encrypted, serving, shutdown.watch()));
+        in_use = Some(Arc::clone(&certificate));
         shutdown.spawn("certificate", certificate.watch(shutdown.watch()));
     }
-    let admin = admin::router(&settings.admin, metrics, routes.admin, routes.keyed);
+    let admin = admin::router(&settings.admin, metrics, for_admin, routes.keyed);
     match private {
         Some(private) => {
             let private_too = Serving::new(as_it_is, Proxies::default());
@@ -199,6 +231,16 @@ pub(crate) async fn run(
     if let Some(manager) = ServiceManager::of_environment() {
         shutdown.spawn("systemd", manager.keep_informed(process.health, shutdown.watch()));
     }
+    let running = Running {
+        role,
+        source,
+        effective: effective.clone(),
+        settings: as_checked,
+        xmpp: running,
+        front: served,
+        certificate: in_use,
+    };
+    shutdown.spawn("reload", running.keep(hangup, wished, shutdown.watch()));
     let machine = videobridge_udp::interface_addresses().unwrap_or_default();
     let greeting = greeting::text(role, &settings, effective, &machine);
     match settings.log.1 {

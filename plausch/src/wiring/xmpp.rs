@@ -8,13 +8,15 @@ use service::{Exposition, StartError, State};
 use xmpp_link::{Attach, Link};
 
 use super::{Process, Routes, part};
-use crate::options::{HostTables, Proof, Settings, option_of, option_of_directory};
+use crate::options::{HostTables, Proof, Settings, cautions, named, option_of, option_of_directory};
 
 /// Starts the server with its TCP listener.
 pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes), StartError> {
     let s = p.settings;
-    let mut config = Config::from_raw(options(s)).map_err(|e| why(s, &e))?;
-    config.core.external_services.clone_from(&s.external_services);
+    let config = config(s)?;
+    for line in cautions::of(&config.core) {
+        tracing::warn!("{}", named(&line.en));
+    }
     let server = prosody_server::start(config, p.shutdown.watch()).await?;
     let (health, numbers, ended) = (server.clone(), server.clone(), server.clone());
     p.health.add(
@@ -27,6 +29,13 @@ pub(super) async fn start(p: &mut Process<'_>) -> Result<(ServerHandle, Routes),
     let (public, admin) = (server.router(), server.health_router());
     let routes = Routes { public, admin, keyed: server.inside_router() };
     Ok((server, routes))
+}
+
+/// What the server serves with these settings.
+pub(super) fn config(s: &Settings) -> Result<Config, StartError> {
+    let mut config = Config::from_raw(options(s)).map_err(|e| why(s, &e))?;
+    config.core.external_services.clone_from(&s.external_services);
+    Ok(config)
 }
 
 /// Why the server does not start, with the option that has to be changed.
@@ -55,6 +64,7 @@ pub(super) fn options(s: &Settings) -> Raw {
             max_participants: s.max_participants,
             modules: s.modules.clone(),
             muc_modules: s.muc_modules.clone(),
+            beside_modules: s.beside_modules.clone(),
             hosts_own: Some(s.hosts_own),
             strict_nicks: Some(s.strict_nicks),
             lobby: Some(s.lobby),

@@ -102,6 +102,9 @@ pub struct Raw {
     pub modules: Vec<String>,
     /// The same of the meetings, as in `XMPP_MUC_MODULES`; those of [`MUC_MODULES`]. None.
     pub muc_modules: Vec<String>,
+    /// The same of their lobbies, breakout rooms and of the rooms of bridges, as in `XMPP_LOBBY_MUC_MODULES` and the like; those of
+    /// [`BESIDE_MODULES`]. None.
+    pub beside_modules: BesideModules,
     /// `WAIT_FOR_HOST_DISABLE_AUTO_OWNERS`, the other way round. On.
     pub hosts_own: Option<bool>,
     /// `PROSODY_RESERVATION_REST_BASE_URL`, with `PROSODY_RESERVATION_ENABLED`: the booking system, see [`booking_system`]. None.
@@ -119,6 +122,18 @@ pub struct Raw {
     pub region: Option<String>,
     /// `RELEASE_NUMBER`.
     pub release: Option<String>,
+}
+
+/// Modules of rooms beside the meetings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BesideModules {
+    /// Where strangers wait.
+    pub lobby: Vec<String>,
+    /// Where some of a meeting talk among themselves.
+    pub breakout: Vec<String>,
+    /// Where bridges and recorders are found.
+    pub internal: Vec<String>,
 }
 
 /// An account as written.
@@ -196,6 +211,9 @@ pub enum ConfigError {
     /// Not in [`MUC_MODULES`].
     #[error("there is no module `{0}` of meetings; there are {known}", known = MUC_MODULES.join(", "))]
     MucModule(String),
+    /// Not in [`BESIDE_MODULES`].
+    #[error("there is no module `{0}` of rooms beside the meetings; there are {known}", known = BESIDE_MODULES.join(", "))]
+    BesideModule(String),
     /// No booking system can be asked there.
     #[error("the booking system {0}")]
     Reservations(&'static str),
@@ -365,6 +383,7 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
             main.resume = Duration::from_secs(seconds);
         }
     }
+    name_beside(&mut core.hosts, &raw.beside_modules)?;
     if raw.modules.iter().any(|m| m == "jibri_session") {
         // It looks at what the focus asks recorders, too, which are where the bridges are.
         let inner = core.hosts.rooms.iter_mut().filter(|r| !r.policy.admitted.is_empty());
@@ -389,6 +408,25 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
     }
     core.hosts.check()?;
     Ok(core)
+}
+
+/// Names modules on the hosts of rooms beside the meetings. A host that is switched off has none.
+fn name_beside(hosts: &mut prosody_core::Table, named: &BesideModules) -> Result<(), ConfigError> {
+    let meetings = hosts.rooms.first();
+    let lobby = meetings.and_then(|r| r.lobby.clone());
+    let breakouts = meetings.and_then(|r| r.breakouts.clone());
+    let internal = hosts.rooms.iter().find(|r| !r.policy.admitted.is_empty()).map(|r| r.domain.clone());
+    for (domain, modules) in
+        [(lobby, &named.lobby), (breakouts, &named.breakout), (internal, &named.internal)]
+    {
+        if let Some(unknown) = modules.iter().find(|m| !BESIDE_MODULES.contains(&m.as_str())) {
+            return Err(ConfigError::BesideModule(unknown.clone()));
+        }
+        for host in hosts.rooms.iter_mut().filter(|r| Some(&r.domain) == domain.as_ref()) {
+            host.modules.extend(modules.iter().cloned());
+        }
+    }
+    Ok(())
 }
 
 /// Where the roles have their accounts: where the public does not come, or else where there are accounts at all.
@@ -455,6 +493,22 @@ pub const MUC_MODULES: &[&str] = &[
     "token_lobby_bypass",
     "token_no_wildcard",
     "token_owner_party",
+];
+
+/// The same of lobbies, breakout rooms and the rooms of bridges. Some are there anyway.
+pub const BESIDE_MODULES: &[&str] = &[
+    "filter_messages",
+    "frozen_nick",
+    "muc_cleanup_backend_services",
+    "muc_domain_mapper",
+    "muc_hide_all",
+    "muc_max_occupants",
+    "muc_meeting_id",
+    "muc_password_whitelist",
+    "muc_rate_limit",
+    "muc_resource_validate",
+    "presence_identity",
+    "token_affiliation",
 ];
 
 /// The one for which somebody has to log in.
@@ -527,6 +581,36 @@ mod tests {
         let off = Config::from_raw(Raw { breakout_rooms: Some(false), ..Raw::default() }).unwrap().core.hosts;
         assert_eq!(off.check(), Ok(()));
         assert!(off.rooms.len() == 3 && off.rooms[0].breakouts.is_none(), "{off:?}");
+    }
+
+    #[test]
+    fn modules_beside_the_meetings_are_named_where_they_belong() {
+        let one = |name: &str| vec![name.to_owned()];
+        let raw = |beside_modules| Raw { beside_modules, ..Raw::default() };
+        let beside = BesideModules {
+            lobby: one("frozen_nick"),
+            breakout: one("token_affiliation"),
+            internal: one("muc_rate_limit"),
+        };
+        let hosts = Config::from_raw(raw(beside)).unwrap().core.hosts;
+        let has = |domain: &str, module: &str| {
+            hosts.rooms.iter().find(|r| r.domain == domain).unwrap().modules.iter().any(|m| m == module)
+        };
+        assert!(has("lobby.meet.jitsi", "frozen_nick") && !has("breakout.meet.jitsi", "frozen_nick"));
+        assert!(
+            has("breakout.meet.jitsi", "token_affiliation") && !has("muc.meet.jitsi", "token_affiliation")
+        );
+        assert!(has("internal-muc.meet.jitsi", "muc_rate_limit"));
+        let unknown = BesideModules { lobby: one("token_lobby_ondemand"), ..BesideModules::default() };
+        let error = Config::from_raw(raw(unknown)).unwrap_err().to_string();
+        assert!(error.contains("`token_lobby_ondemand`"), "{error}");
+    }
+
+    #[test]
+    fn every_module_beside_the_meetings_is_one_of_rooms() {
+        let all: Vec<String> = BESIDE_MODULES.iter().map(|m| (*m).to_owned()).collect();
+        let beside = BesideModules { lobby: all.clone(), breakout: all.clone(), internal: all };
+        assert!(Config::from_raw(Raw { beside_modules: beside, ..Raw::default() }).is_ok());
     }
 
     #[test]

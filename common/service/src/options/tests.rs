@@ -296,3 +296,20 @@ fn a_secret_s_file_at_the_limit_is_read_and_one_beyond_or_no_text_is_refused_wit
         assert!(!line.contains('\n') && !line.contains("geh") && e.exit_code() == 78, "{line}");
     }
 }
+
+#[test]
+fn what_differs_is_named_and_former_values_come_back() {
+    let before =
+        load(None, &[("JICOFO_AUTH_PASSWORD", "eins"), ("JVB_ADVERTISE_IPS", "192.0.2.1")], &[]).unwrap();
+    let after =
+        load(None, &[("JICOFO_AUTH_PASSWORD", "zwei"), ("XMPP_DOMAIN", "other.example")], &[]).unwrap();
+    assert_eq!(after.changed(&before), ["xmpp.domain", "focus.password", "media.advertise"]);
+    assert!(before.changed(&before).is_empty());
+    // Where a value comes from makes no difference.
+    let same = load(None, &[("PLAUSCH_HTTP", "127.0.0.1:8000")], &[]).unwrap();
+    assert!(same.changed(&load(None, &[], &[]).unwrap()).is_empty());
+    let mixed = after.with_former(&before, &["xmpp.domain", "media.advertise"]);
+    assert_eq!(mixed.text("xmpp.domain"), "meet.jitsi");
+    assert_eq!(mixed.list("media.advertise"), ["192.0.2.1"]);
+    assert_eq!(mixed.changed(&before), ["focus.password"]);
+}

@@ -94,7 +94,7 @@ pub(crate) fn restrictions(facts: &Facts) -> Vec<Finding> {
     let mut found = Vec::new();
     for r in &survey.restrictions {
         let name = r.name;
-        let (en, de) = (r.english, r.german);
+        let (en, de) = r.reasons();
         let says = words!("{name}: {en}", "{name}: {de}");
         if r.accepted {
             found.push(Finding::yellow(

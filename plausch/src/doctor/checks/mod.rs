@@ -5,6 +5,7 @@ mod certificate;
 pub(crate) mod environment;
 mod machine;
 mod server;
+mod tokens;
 mod turn;
 
 use super::facts::Facts;
@@ -99,6 +100,7 @@ pub(crate) const CHECKS: &[Check] = &[
         "Variablen, die die Compose-Datei von Jitsi falsch verdrahtet",
         environment::wiring,
     ),
+    check("tokens", "tokens let in whom they should", "Token lassen herein, wen sie sollen", tokens::judge),
     check(
         "public-url",
         "public URL, TLS and listen addresses fit together",

@@ -194,9 +194,15 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Missing,
-        "SIP rooms through recorders are not there yet, and what is recorded is told without who wanted it",
-        "SIP-Räume über Recorder gibt es noch nicht, und eine Aufzeichnung sagt nicht, wer sie wollte",
-        "JIBRI_SIP_BREWERY_MUC PROSODY_ENABLE_RECORDING_METADATA",
+        "SIP rooms through recorders are not there yet",
+        "SIP-Räume über Recorder gibt es noch nicht",
+        "JIBRI_SIP_BREWERY_MUC",
+    ),
+    entry(
+        Missing,
+        "who began a recording is told to Jibri where XMPP_MODULES names jibri_session",
+        "wer eine Aufzeichnung begann, erfährt Jibri, wo XMPP_MODULES jibri_session nennt",
+        "PROSODY_ENABLE_RECORDING_METADATA",
     ),
     entry(
         Missing,
