@@ -157,7 +157,7 @@ fn closed() -> Words {
 }
 
 /// Whether a name that nobody knows here may keep somebody out.
-pub(super) fn sounds_closed(name: &str) -> bool {
+pub(crate) fn sounds_closed(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     [
         "allow",

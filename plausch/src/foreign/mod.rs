@@ -4,7 +4,7 @@
 
 pub(crate) mod custom;
 pub mod hocon;
-mod keys;
+pub(crate) mod keys;
 pub mod limits;
 pub mod lua;
 pub mod nginx;

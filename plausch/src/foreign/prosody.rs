@@ -177,7 +177,7 @@ const OPEN: &[&str] = &["anonymous", "jitsi-anonymous"];
 
 /// Modules of Jitsi's own templates, and of Prosody's, whose work is done here without them, or is none of ours; none keeps anybody out
 /// who is not kept out here (docs/admin/environment.md).
-const USUAL_MODULES: &[&str] = &[
+pub(crate) const USUAL_MODULES: &[&str] = &[
     // Prosody's.
     "admin_shell",
     "admin_adhoc",
@@ -261,7 +261,7 @@ const USUAL_MODULES: &[&str] = &[
 ];
 
 /// Options of the same that have no say in who gets in.
-const USUAL_OPTIONS: &[&str] = &[
+pub(crate) const USUAL_OPTIONS: &[&str] = &[
     "admins",
     "av_moderation_component",
     "breakout_rooms_component",

@@ -3,7 +3,9 @@
 //! Files are written only when nothing that keeps people out would be lost on the way, and never where the old ones are.
 
 mod look;
+mod prosody;
 mod site;
+mod tables;
 pub(crate) mod tree;
 mod write;
 
@@ -44,6 +46,9 @@ type Values = BTreeMap<&'static str, String>;
 
 /// 0: all of it; 1: something is different or missing; 2: something has to be decided first, and nothing was written.
 pub(crate) fn run(asked: &Migrate) -> Result<u8, StartError> {
+    if prosody::is_one(&asked.from) {
+        return prosody::run(asked);
+    }
     let mut seen = look::at(&asked.from)?;
     if let To::Folder(folder) = &asked.to {
         seen.data = folder.join("config").join(ACCOUNTS);

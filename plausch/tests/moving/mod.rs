@@ -353,3 +353,72 @@ fn a_start_heeds_custom_files_and_ends_at_what_keeps_people_out() {
     assert_eq!(running.ended().status.code(), Some(0));
     fs::remove_dir_all(&at).unwrap();
 }
+
+/// Both pages about Prosody's own file, each command as it stands there.
+#[test]
+fn prosody_s_hosts_become_tables_that_a_server_starts_with() {
+    for page in
+        [include_str!("../../../docs/admin/migrate.md"), include_str!("../../../docs/admin/uebernahme.md")]
+    {
+        let at = folder("moving-prosody");
+        let etc = at.join("etc");
+        trees::write(
+            &etc,
+            &[
+                ("prosody/prosody.cfg.lua", "admins = { }\nInclude \"conf.d/*.cfg.lua\"\n".to_owned()),
+                ("prosody/conf.d/town.cfg.lua", TOWN.to_owned()),
+            ],
+        );
+        let block = page.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+        let mut typed = 0;
+        for line in block.lines() {
+            let words: Vec<String> = line
+                .split_whitespace()
+                .skip(1)
+                .map(|w| w.replace("/etc/prosody", &etc.join("prosody").display().to_string()))
+                .collect();
+            let mut command = plausch();
+            command.current_dir(&at).args(&words);
+            if words[0] == "migrate" {
+                let (code, said) = run(&mut command);
+                // TURN servers are no part of the tables.
+                assert_eq!(code, Some(1), "{said}");
+                let printed = words.len() == 2;
+                assert_eq!(said.contains("[[xmpp.components]]"), printed, "{said}");
+                assert!(said.contains("turn.hosts") && !said.contains("t7geheim"), "{said}");
+            } else {
+                let [http, admin, xmpp, media] = free();
+                for (flag, address) in
+                    [("--http", http), ("--admin", admin), ("--xmpp", xmpp), ("--media", media)]
+                {
+                    command.args([flag, &address.to_string()]);
+                }
+                command.args(["--web", "none"]);
+                let running = Running::healthy(&mut command, admin);
+                assert!(get(http, "/config.js").unwrap().contains("conference."));
+                running.signal("-TERM");
+                assert_eq!(running.ended().status.code(), Some(0));
+            }
+            typed += 1;
+        }
+        assert_eq!(typed, 3);
+        fs::remove_dir_all(&at).unwrap();
+    }
+}
+
+const TOWN: &str = r#"external_service_secret = "t7geheim"
+VirtualHost "meet.example"
+  authentication = "jitsi-anonymous"
+  modules_enabled = { "bosh"; "websocket"; "smacks"; "muc_lobby_rooms"; }
+  lobby_muc = "lobby.meet.example"
+VirtualHost "auth.meet.example"
+  authentication = "internal_hashed"
+Component "conference.meet.example" "muc"
+  modules_enabled = { "muc_hide_all"; "muc_meeting_id"; "muc_domain_mapper"; "muc_max_occupants"; }
+  muc_max_occupants = "40"
+Component "lobby.meet.example" "muc"
+  modules_enabled = { "muc_hide_all"; }
+Component "internal.auth.meet.example" "muc"
+Component "focus.meet.example" "client_proxy"
+  target_address = "focus@auth.meet.example"
+"#;
