@@ -169,7 +169,10 @@ impl Running {
     /// Whether tables of hosts say something that the other parts were told at the start.
     fn is_named_otherwise(&self, settings: &Settings) -> bool {
         let asks = |s: &Settings| s.login.as_ref().and_then(|login| login.opens);
-        settings.domains != self.settings.domains || asks(settings) != asks(&self.settings)
+        let trusted = |s: &Settings| s.services.trusted_domains.clone();
+        settings.domains != self.settings.domains
+            || asks(settings) != asks(&self.settings)
+            || trusted(settings) != trusted(&self.settings)
     }
 }
 
