@@ -291,9 +291,7 @@ impl Conference {
         }
         match r.asks.take() {
             Some(asks) => {
-                let text = none_text(condition);
-                let error = StanzaError::new(condition);
-                turn.send(iq::error(&asks, &text.map_or(error.clone(), |text| error.with_text(text))));
+                turn.send(iq::error(&asks, &worded(condition)));
             }
             None => self.show_recording(false, None, Some(failure)),
         }
@@ -345,19 +343,18 @@ fn tell_stop(turn: &mut Turn<'_>, recorder: &FullJid, session: &str) {
 }
 
 fn none_error(none: NoRecorder) -> StanzaError {
-    let condition = match none {
+    worded(match none {
         NoRecorder::There => Condition::ServiceUnavailable,
         NoRecorder::Free => Condition::ResourceConstraint,
-    };
-    let error = StanzaError::new(condition);
-    none_text(condition).map_or(error.clone(), |text| error.with_text(text))
+    })
 }
 
-/// Upstream's words.
-const fn none_text(condition: Condition) -> Option<&'static str> {
+/// With upstream's words, if it has any.
+fn worded(condition: Condition) -> StanzaError {
+    let error = StanzaError::new(condition);
     match condition {
-        Condition::ServiceUnavailable => Some("no Jibris available"),
-        Condition::ResourceConstraint => Some("all Jibris are busy"),
-        _ => None,
+        Condition::ServiceUnavailable => error.with_text("no Jibris available"),
+        Condition::ResourceConstraint => error.with_text("all Jibris are busy"),
+        _ => error,
     }
 }
