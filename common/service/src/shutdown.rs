@@ -50,14 +50,16 @@ impl Shutdown {
     pub async fn wait(mut self) -> bool {
         let mut told = self.tell.subscribe();
         let clean = tokio::select! {
-            // In this order: parts that were told to end, end.
-            biased;
             _ = self.signals.0.recv() => true,
             _ = self.signals.1.recv() => true,
             _ = told.wait_for(|t| *t) => true,
             Some(ended) = self.parts.join_next() => {
-                warn!(part = ended.unwrap_or("a part (panicked)"), "ended unasked, stopping");
-                false
+                // Whoever was told to end may be quicker than we, who are told, too.
+                let asked = *self.tell.borrow();
+                if !asked {
+                    warn!(part = ended.unwrap_or("a part (panicked)"), "ended unasked, stopping");
+                }
+                asked
             }
         };
         info!("stopping: meetings end now, and people rejoin by themselves when a server is there again");
