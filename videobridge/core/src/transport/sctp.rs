@@ -65,8 +65,11 @@ impl Sctp {
                 self.endpoint.reject_new_associations();
             }
             Some((handle, DatagramEvent::AssociationEvent(event))) => {
+                // An INIT that comes late, or twice, says nothing new (RFC 9260 §5.2.2); the crate would end what has begun with it.
+                let is_again = |a: &Association| !a.is_handshaking() && packet.get(CHUNK) == Some(&INIT);
                 if let Some((ours, association)) = &mut self.association
                     && *ours == handle
+                    && !is_again(association)
                 {
                     association.handle_event(event);
                 }
@@ -214,6 +217,10 @@ fn endpoint() -> Endpoint {
     Endpoint::new(Arc::new(config), Some(Arc::new(server)))
 }
 
+/// Where the first chunk of a packet says what it is (RFC 9260 §3), and what it says when a client begins; such a one stands alone.
+const CHUNK: usize = 12;
+const INIT: u8 = 1;
+
 /// Inside DTLS there are no addresses; the crate wants one.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 5000);
 
@@ -245,6 +252,33 @@ mod tests {
         p.extend([0, 16, 0, 16]);
         p.extend(1_u32.to_be_bytes());
         sealed(p)
+    }
+
+    #[test]
+    fn an_init_that_comes_again_when_the_association_has_begun_ended_it_and_the_channel_never_opened() {
+        let now = Instant::now();
+        let (mut sctp, mut client) = (Sctp::new(), Endpoint::new(Arc::new(EndpointConfig::new()), None));
+        let (handle, mut association) = client.connect(sctp_proto::ClientConfig::new(), PEER).unwrap();
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            while let Some(transmit) = association.poll_transmit(now) {
+                let Payload::RawEncode(packets) = transmit.payload else { continue };
+                packets.iter().for_each(|p| sctp.handle_packet(now, p));
+                sent.extend(packets);
+            }
+            while let Some(packets) = sctp.poll_transmit(now) {
+                for packet in packets {
+                    let event = client.handle(now, PEER, None, None, packet);
+                    let Some((to, DatagramEvent::AssociationEvent(event))) = event else { continue };
+                    assert_eq!(to, handle);
+                    association.handle_event(event);
+                }
+            }
+        }
+        assert!(!association.is_handshaking() && sent[0][CHUNK] == INIT);
+        sctp.handle_packet(now, &sent[0]);
+        assert!(sctp.association.as_ref().is_some_and(|(_, a)| !a.is_closed() && !a.is_handshaking()));
+        assert_eq!(sctp.poll_event(), None);
     }
 
     #[test]
