@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jitsi_xmpp::colibri2::ConferenceModify;
 use jitsi_xmpp::iq;
-use jitsi_xmpp::{BareJid, Condition, Element, Jid, StanzaError, ns};
+use jitsi_xmpp::{BareJid, Condition, Element, FullJid, Jid, StanzaError, ns};
 use serde_json::Value;
 
 use crate::bridges::BridgeEvent;
@@ -103,9 +103,14 @@ impl Focus {
             return wish.unwrap_or_else(unknown);
         }
         let Some(recorder) = from.to_full() else { return unknown() };
-        let room = self.rooms.values().find(|c| c.is_recorded_by(&recorder)).map(|c| c.room.clone());
-        room.and_then(|room| self.with_room(now, &room, |c, turn| c.handle_recorder(turn, from, payload)))
+        self.recorded_by(&recorder)
+            .and_then(|room| self.with_room(now, &room, |c, turn| c.handle_recorder(turn, from, payload)))
             .unwrap_or_else(unknown)
+    }
+
+    /// What this recorder works for.
+    fn recorded_by(&self, recorder: &FullJid) -> Option<BareJid> {
+        self.rooms.values().find(|c| c.is_recorded_by(recorder)).map(|c| c.room.clone())
     }
 
     /// Our bridges say so when a conference failed there: whoever was on it is invited again at once, and not only when
@@ -142,9 +147,7 @@ impl Focus {
             match self.engine.brewery_presence(now, from, presence) {
                 Some(ServiceEvent::Bridge(event)) => self.bridge_events(now, vec![event]),
                 Some(ServiceEvent::RecorderLeft(recorder)) => {
-                    let room =
-                        self.rooms.values().find(|c| c.is_recorded_by(&recorder)).map(|c| c.room.clone());
-                    if let Some(room) = room {
+                    if let Some(room) = self.recorded_by(&recorder) {
                         self.with_room(now, &room, |c, turn| c.recorder_left(turn, &recorder));
                     }
                 }

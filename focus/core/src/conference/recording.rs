@@ -203,7 +203,11 @@ impl Conference {
                     turn.send(iq::result(&asks, Some(session)));
                 }
             }
-            Some((Some("off"), Some("busy"))) => self.next_recorder(turn, Failure::Busy),
+            Some((Some("off"), Some("busy"))) => {
+                // Its presence says otherwise, so it would be chosen again, and again.
+                turn.recorders.failed(turn.now, recorder);
+                self.next_recorder(turn, Failure::Busy);
+            }
             _ => {
                 if *answer == Answer::Timeout {
                     // It may still begin, late.

@@ -269,6 +269,20 @@ fn so_many_more_recorders_are_tried_and_not_one_more() {
 }
 
 #[test]
+fn a_recorder_that_was_busy_and_took_its_time_to_say_so_was_asked_again_in_place_of_a_free_one() {
+    let mut w = meeting_with(|c| c.recorder_retries = Some(1));
+    for nick in ["jibri1", "jibri2"] {
+        recorder(&mut w, nick, "idle");
+    }
+    record(&mut w, "a", "r1");
+    w.advance(limits::RECORDER_CHOSEN * 2);
+    let first = answers(&mut w, "status='off' failure_reason='busy'");
+    let second = answers(&mut w, "status='pending'");
+    assert_ne!(nick_of(&first), nick_of(&second));
+    assert_eq!(w.replies.remove("r1").unwrap().attr("type"), Some("result"));
+}
+
+#[test]
 fn the_end_of_a_meeting_ends_its_recording() {
     let mut w = meeting();
     recorder(&mut w, "jibri1", "idle");
