@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Filter, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
@@ -104,7 +104,7 @@ pub fn init(filter: &str, format: Format, to: To, program: Program) {
     let _ = std::thread::Builder::new().name("log".into()).spawn(move || write_out(&lines, to));
     let (filter, handle) = reload::Layer::new(filter_of(filter));
     let _ = FILTER.set(handle);
-    let filter = filter.and(filter_fn(may_speak));
+    let filter = filter.and(ours());
     let layer = fmt::layer().with_writer(|| Line).with_target(true).log_internal_errors(false);
     let layer = match format {
         Format::Text => layer.with_ansi(to.is_terminal()).with_filter(filter).boxed(),
@@ -147,6 +147,11 @@ pub fn flush() {
 /// Lines that could not be written since the start.
 pub fn lost() -> u64 {
     LOST.load(Ordering::Relaxed)
+}
+
+/// As a filter.
+fn ours<S>() -> impl Filter<S> {
+    filter_fn(may_speak).with_max_level_hint(LevelFilter::TRACE)
 }
 
 /// Ours at any level, others from `info` on.
@@ -260,6 +265,16 @@ fn write_out(lines: &Receiver<Entry>, to: To) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Without a hint of the most that a filter lets through, two of them together have none, and every word that a crate below us says to
+    /// itself, with each packet and each frame, was put before the filter.
+    #[test]
+    fn what_is_not_said_is_not_even_asked_about() {
+        let filter = |text: &str| filter_of(text).and(ours());
+        let most = |text: &str| Filter::<Registry>::max_level_hint(&filter(text));
+        assert_eq!(most("info"), Some(LevelFilter::INFO));
+        assert_eq!(most("warn,focus_core=debug"), Some(LevelFilter::DEBUG));
+    }
 
     #[test]
     fn filters_and_formats_are_checked_before_they_are_used() {
