@@ -49,6 +49,16 @@ pub(crate) fn info(
     query
 }
 
+/// What [`info`] lists of a host with users, as it stands inside the query's tags: the same for everybody, so it is put together once.
+pub(crate) fn list<'a>(hosts: &'a Hosts, config: &Config, host: HostId, domain: &str) -> &'a str {
+    let write = || {
+        let mut text = String::new();
+        info(hosts, config, host, domain, None).write_nodes(&mut text);
+        text
+    };
+    hosts.list(host, write).unwrap_or_default()
+}
+
 /// What a host without users answers to a stanza to itself.
 pub(crate) fn answer(
     hosts: &Hosts,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jitsi_xmpp::BareJid;
@@ -129,6 +129,9 @@ pub(crate) struct Hosts {
     meetings: HostId,
     /// What the components want to hear of sessions that end, each once.
     ended: Vec<SessionEnded>,
+    /// What service discovery lists of each, by their places; written when somebody is told first. Other hosts or another configuration
+    /// mean other `Hosts`.
+    lists: Vec<OnceLock<Box<str>>>,
 }
 
 /// See [`Module::session_ended`].
@@ -148,6 +151,7 @@ impl Hosts {
             by_domain: HashMap::new(),
             meetings: HostId(0),
             ended: Vec::new(),
+            lists: Vec::new(),
         };
         nothing.and(config, rules)
     }
@@ -165,6 +169,7 @@ impl Hosts {
             by_domain: HashMap::new(),
             meetings: HostId(0),
             ended: Vec::new(),
+            lists: Vec::new(),
             former,
         }
         .and(config, ROOMS);
@@ -204,6 +209,7 @@ impl Hosts {
         });
         let ended: BTreeMap<&str, SessionEnded> = components.collect();
         hosts.ended = ended.into_values().collect();
+        hosts.lists = hosts.all.iter().map(|_| OnceLock::new()).collect();
         self
     }
 
@@ -226,6 +232,11 @@ impl Hosts {
 
     pub(crate) fn get(&self, id: HostId) -> Option<&HostDef> {
         self.all.get(id.0)?.as_deref()
+    }
+
+    /// What service discovery lists of a host, as text; `write` is asked once. `None`: there is no such host.
+    pub(crate) fn list(&self, id: HostId, write: impl FnOnce() -> String) -> Option<&str> {
+        Some(self.lists.get(id.0)?.get_or_init(|| write().into()))
     }
 
     /// Whether who comes may come in there: it is configured.

@@ -11,6 +11,7 @@ use jitsi_xmpp::{BareJid, Element, FullJid, Jid, StanzaError};
 use crate::config::Config;
 use crate::hosts::RoomsDef;
 use crate::muc::Muc;
+use crate::outbox::Outgoing;
 use crate::output::{Answer, HttpReply, QuestionId};
 use crate::request::{HttpMethod, HttpRequest};
 use crate::room::rank::Affiliation;
@@ -91,6 +92,15 @@ pub(crate) struct Information<'a> {
     pub(crate) domain: &'a str,
     /// The answer to a question about this node of it.
     pub(crate) about: &'a dyn Fn(Option<&str>) -> Element,
+}
+
+/// Somebody who has logged in and is about to hear its address.
+pub(crate) struct Bound<'a> {
+    pub(crate) jid: &'a FullJid,
+    /// Its host, as it spelled it.
+    pub(crate) domain: &'a str,
+    /// What service discovery lists of the host, as text.
+    pub(crate) list: &'a str,
 }
 
 /// An identity (XEP-0030): category, type and name.
@@ -182,7 +192,7 @@ pub(crate) struct Module {
 
     // ---- a host with users
     /// What somebody who has logged in is told before it hears its address.
-    pub(crate) bound: Option<fn(&World, &FullJid, &Information<'_>) -> Option<Element>>,
+    pub(crate) bound: Option<fn(&World, &Bound<'_>) -> Outgoing>,
     /// A message to somebody's account, or a session of it, past all rooms.
     pub(crate) direct: Option<fn(&Sender) -> Result<(), StanzaError>>,
     /// A request to the host itself, or to the sender's own account. `None`: another module's.

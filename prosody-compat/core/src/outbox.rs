@@ -45,6 +45,11 @@ impl Outgoing {
         Self(Arc::new(Parts { head: "<presence to=\"", tail }))
     }
 
+    /// The same of a message.
+    pub(crate) fn message(tail: String) -> Self {
+        Self(Arc::new(Parts { head: "<message to=\"", tail: tail.into() }))
+    }
+
     /// What the same broadcast to others shares.
     pub(crate) fn content(&self) -> &Bytes {
         &self.0.tail

@@ -10,7 +10,7 @@ use crate::connection::Stage;
 use crate::counters::Counter;
 use crate::disco;
 use crate::identity::{HostId, Identity};
-use crate::module::Information;
+use crate::module::Bound;
 use crate::output::{CloseReason, ConnId, Output};
 use crate::server::Server;
 use crate::session::SessionId;
@@ -60,13 +60,9 @@ impl Server {
         // (test: compat_websocket_frames_are_what_the_client_library_wants).
         let modules = self.hosts.users(user.host).map(|users| users.modules.clone());
         for bound in modules.iter().flat_map(|list| list.iter()).filter_map(|m| m.bound) {
-            let about = |node: Option<&str>| {
-                disco::info(&self.hosts, &self.world.config, user.host, &user.domain, node)
-            };
-            let told = bound(&self.world, &jid, &Information { domain: &user.domain, about: &about });
-            if let Some(told) = told {
-                self.world.send(session, told);
-            }
+            let list = disco::list(&self.hosts, &self.world.config, user.host, &user.domain);
+            let told = bound(&self.world, &Bound { jid: &jid, domain: &user.domain, list });
+            self.world.deliver(session, &told);
         }
         let result =
             Element::new("iq", ns::CLIENT).with_attr("type", "result").with_attr("id", id).with_child(
