@@ -96,6 +96,8 @@ pub(super) struct Fleet {
     /// When a scenario that waits has something to do.
     pub(super) wake: Option<Instant>,
     muted: bool,
+    /// Time without anything to do, since this fleet stays awake.
+    awake: Option<Duration>,
 }
 
 impl Fleet {
@@ -120,6 +122,7 @@ impl Fleet {
             patience,
             wake: None,
             muted: false,
+            awake: None,
         })
     }
 
@@ -238,13 +241,25 @@ impl Fleet {
         self.clients[id].connection.send(Opcode::Text, ping.as_bytes())
     }
 
+    /// From now on looks for events instead of sleeping until there are some. On one machine whoever sends to a sleeper wakes it, which
+    /// takes an interrupt of the other core, in a virtual machine several microseconds: a cost of the server for which no client of
+    /// another machine has to be thanked, and the larger the less there is to do.
+    pub(super) fn stay_awake(&mut self) {
+        self.awake = Some(Duration::ZERO);
+    }
+
+    /// Sleeps again; how long there was nothing to do.
+    pub(super) fn may_sleep(&mut self) -> Duration {
+        self.awake.take().unwrap_or_default()
+    }
+
     /// Waits for sockets at most until then, and handles what they have. An error ends the measurement.
     pub(super) fn turn(&mut self, until: Instant) -> Result<()> {
         let now = Instant::now();
         self.repeat_requests(now)?;
         let wait = until.saturating_duration_since(now).min(TICK);
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        let polled = match self.poll.poll(&mut events, Some(wait)) {
+        let polled = match self.wait(&mut events, now, wait) {
             Err(e) if e.kind() != std::io::ErrorKind::Interrupted => Err(e.into()),
             _ => events.iter().try_for_each(|event| {
                 let id = event.token().0;
@@ -253,6 +268,19 @@ impl Fleet {
         };
         self.events = events;
         polled
+    }
+
+    fn wait(&mut self, events: &mut Events, from: Instant, most: Duration) -> std::io::Result<()> {
+        let Some(idle) = &mut self.awake else { return self.poll.poll(events, Some(most)) };
+        loop {
+            self.poll.poll(events, Some(Duration::ZERO))?;
+            let waited = from.elapsed();
+            if !events.is_empty() || waited >= most {
+                *idle += waited;
+                return Ok(());
+            }
+            (0..PAUSES).for_each(|_| std::hint::spin_loop());
+        }
     }
 
     /// Turns until `done`; gives up when nothing comes that brings us on.
@@ -448,6 +476,8 @@ const BUFFER: usize = 1 << 20;
 /// Reads of one socket in one turn; edge-triggered, so a full buffer must be followed by another read.
 const READS: usize = 1_000;
 const TICK: Duration = Duration::from_millis(100);
+/// Between two looks for events while awake.
+const PAUSES: u32 = 16;
 /// Any wait for the server, however it goes on.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
 const LONGEST_GOODBYE: Duration = Duration::from_secs(10);

@@ -56,6 +56,11 @@ impl Window {
 }
 
 impl Measured {
+    /// Without the time in which this process had nothing to do and did not sleep.
+    pub(super) fn without(self, idle: Duration) -> Self {
+        Self { own_cpu: self.own_cpu.saturating_sub(idle), ..self }
+    }
+
     /// Whether we were the limit.
     pub(super) fn limited(&self) -> bool {
         self.own_cpu.as_secs_f64() >= 0.95 * self.time.as_secs_f64()

@@ -55,13 +55,15 @@ pub(super) fn sweep(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
 
 fn measure(plan: &Plan, fleet: &mut Fleet, what: Say) -> Result<Map<String, Value>> {
     let mut pace = Pace::new(plan, what);
+    fleet.stay_awake();
     pace.drive(fleet, Instant::now() + plan.warm_up)?;
     fleet.latency = Latencies::new();
     let before = fleet.deliveries;
     pace.skipped = 0;
+    fleet.stay_awake();
     let window = Window::open(plan.pid)?;
     pace.drive(fleet, window.begun() + plan.time)?;
-    let measured = window.close()?;
+    let measured = window.close()?.without(fleet.may_sleep());
     let deliveries = fleet.deliveries - before;
     let latency = fleet.latency.to_json();
     drain(fleet)?;

@@ -12,9 +12,10 @@ use super::{Plan, fill, log_in, open_rooms};
 pub(super) fn run(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
     let memory = Window::open(plan.pid)?;
     open_rooms(plan, fleet, plan.rooms)?;
+    fleet.stay_awake();
     let login = Window::open(plan.pid)?;
     let clients = log_in(fleet, plan.occupants)?;
-    let login = login.close()?;
+    let login = login.close()?.without(fleet.may_sleep());
     if plan.rooms > 0 {
         fill(plan, fleet, &clients)?;
     }
