@@ -12,6 +12,7 @@ pub mod config;
 mod connection;
 mod counters;
 mod crowds;
+mod gather;
 mod http;
 mod inside;
 pub mod ldap;

@@ -22,6 +22,7 @@ use crate::accounts::{Look, Looks};
 use crate::connection::{Order, Sink};
 use crate::counters::{Tally, bump};
 use crate::crowds::Crowds;
+use crate::gather::{Gathering, MANY};
 use crate::limits;
 use crate::outlet::Outlet;
 use crate::outside;
@@ -206,6 +207,7 @@ pub(crate) async fn run(
         next_request: 0,
         unflushed: Vec::new(),
         sent: 0,
+        gathering: Gathering::new(),
         shared,
     };
     let mut shutdown = owner.shared.shutdown.clone();
@@ -217,6 +219,7 @@ pub(crate) async fn run(
     owner.tell_clock();
     loop {
         let timeout = owner.server.poll_timeout();
+        let gathered = owner.gathers_until();
         let publish = stale.then(|| published + limits::STATS_AGE);
         tokio::select! {
             n = inputs.recv_many(&mut batch, BATCH) => {
@@ -235,6 +238,7 @@ pub(crate) async fn run(
                 owner.step(None, |server, now| server.handle_timeout(now));
                 stale = true;
             }
+            () = at(gathered), if gathered.is_some() => {}
             _ = clock.tick() => owner.tell_clock(),
             () = at(publish) => {
                 owner.publish();
@@ -247,10 +251,11 @@ pub(crate) async fn run(
                 return;
             }
         }
-        if owner.unflushed.len() > FLUSHED_TOGETHER {
+        if owner.unflushed.len() > MANY {
             // What others have sent in the meantime is read first: then it goes out in the same writes.
             task::yield_now().await;
-            if owner.sent < SENT_UNFLUSHED && !inputs.is_empty() {
+            let more = !inputs.is_empty() || owner.gathers_until().is_some();
+            if owner.sent < SENT_UNFLUSHED && more {
                 continue;
             }
         }
@@ -282,6 +287,7 @@ struct Owner {
     unflushed: Vec<Arc<Outlet>>,
     /// Orders since the last flush.
     sent: usize,
+    gathering: Gathering,
     shared: Arc<Shared>,
 }
 
@@ -451,16 +457,22 @@ impl Owner {
         }
     }
 
+    /// Until when what was sent waits for more.
+    fn gathers_until(&self) -> Option<Instant> {
+        self.gathering.until(Instant::now(), self.unflushed.len())
+    }
+
     /// Writes what was sent: a little at once, a broadcast in parts that all threads can take up.
     async fn flush(&mut self) {
-        self.sent = 0;
-        if self.unflushed.len() <= FLUSHED_TOGETHER {
+        let (orders, connections) = (std::mem::take(&mut self.sent), self.unflushed.len());
+        if connections <= MANY {
             flush_all(self.unflushed.drain(..)).await;
             return;
         }
-        let mut parts = Vec::with_capacity(self.unflushed.len() / FLUSHED_TOGETHER + 1);
+        let begun = Instant::now();
+        let mut parts = Vec::with_capacity(connections / MANY + 1);
         while !self.unflushed.is_empty() {
-            let rest = self.unflushed.split_off(self.unflushed.len().min(FLUSHED_TOGETHER));
+            let rest = self.unflushed.split_off(self.unflushed.len().min(MANY));
             let part = std::mem::replace(&mut self.unflushed, rest);
             parts.push(tokio::spawn(flush_all(part.into_iter())));
         }
@@ -468,6 +480,7 @@ impl Owner {
         for part in parts {
             let _ = part.await;
         }
+        self.gathering.written(begun, Instant::now(), orders, connections);
     }
 
     fn drop_connection(&mut self, id: ConnId) {
@@ -497,9 +510,6 @@ fn flush_all(outlets: impl Iterator<Item = Arc<Outlet>>) -> impl Future<Output =
         Poll::Ready(())
     }))
 }
-
-/// Outlets that are flushed in one go. Reason: long enough to pay for handing them to another thread.
-const FLUSHED_TOGETHER: usize = 64;
 
 /// Orders after which is flushed, even if more input waits. Reason: a few milliseconds' work.
 const SENT_UNFLUSHED: usize = 8_192;
