@@ -88,6 +88,8 @@ pub struct Counters {
     pub dtls_failed: u64,
     pub no_message_transport: u64,
     pub endpoints_disconnected: u64,
+    /// Media that went on to another address of its peer, which upstream does not count.
+    pub paths_followed: u64,
     pub endpoints_reconnected: u64,
     pub data_channel_messages_received: u64,
     pub data_channel_messages_sent: u64,
@@ -136,7 +138,7 @@ impl Counters {
         }
         sum!(packets_received bytes_received packets_sent bytes_sent conferences_created conferences_completed conferences_failed
             conference_milliseconds endpoints_created visitors_created ice_succeeded ice_failed dtls_failed
-            no_message_transport endpoints_disconnected endpoints_reconnected data_channel_messages_received
+            no_message_transport endpoints_disconnected paths_followed endpoints_reconnected data_channel_messages_received
             data_channel_messages_sent rejected_data_channels web_socket_messages_received web_socket_messages_sent);
         for (mine, theirs) in self.dropped.iter_mut().zip(other.dropped) {
             *mine += theirs;

@@ -143,6 +143,10 @@ pub const MAX_INACTIVITY: Duration = Duration::from_secs(8);
 /// interval.
 pub const CONNECTIVITY_INTERVAL: Duration = Duration::from_millis(500);
 
+/// Nothing of a peer over the way that is used for this long, and media over another: ours goes there, too. Sound and pictures come every
+/// 20 ms, reports of who only listens every 100 ms; a way that is used is not this silent.
+pub const PATH_SILENCE: Duration = Duration::from_millis(500);
+
 /// No answer to a consent check for this long: nothing is sent any more (RFC 7675 §5.1).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -302,6 +302,8 @@ impl Shard {
         let plain = if is_rtcp { transport.unprotect_rtcp(data) } else { transport.unprotect_rtp(data) };
         let plain = plain.ok_or(Discard::NoKeys)?.map_err(srtp_drop)?;
         endpoint.last_packet = Some(now);
+        let followed = endpoint.transport.heard(now, path);
+        self.endpoints.counters.paths_followed += u64::from(followed);
         let conference =
             self.conferences.get_mut(conference_key.0 as usize).ok_or(Discard::UnknownAddress)?;
         let mut outlet = outlet(now, &mut self.endpoints, out);

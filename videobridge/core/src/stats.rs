@@ -211,6 +211,7 @@ impl ShardStats {
             "total_ice_succeeded": t.ice_succeeded,
             "total_ice_succeeded_relayed": 0,
             "endpoints_disconnected": t.endpoints_disconnected,
+            "total_paths_followed": t.paths_followed,
             "endpoints_reconnected": t.endpoints_reconnected,
             "stress_level": state.stress_level,
             "average_participant_stress": AVERAGE_PARTICIPANT_STRESS,

@@ -368,6 +368,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("ice_succeeded_relayed", "total_ice_succeeded_relayed"),
     ("endpoints_disconnected", "endpoints_disconnected"),
     ("endpoints_reconnected", "endpoints_reconnected"),
+    // Ours: people whose network gave them another address while they spoke.
+    ("paths_followed", "total_paths_followed"),
 ];
 
 /// UTC as `yyyy-MM-dd HH:mm:ss.SSS`. Days are turned into a date by the well-known civil-from-days arithmetic.

@@ -20,6 +20,12 @@ use crate::limits;
 pub(crate) struct Ice {
     agent: IceAgent,
     selected: Option<Path>,
+    /// When something authentic last came over it.
+    heard: Option<Instant>,
+    /// Where a check was answered, the latest last.
+    answered: VecDeque<Path>,
+    /// Addresses that were given up because the peer's media came from elsewhere, the latest last. The agent ignores them.
+    given_up: VecDeque<SocketAddr>,
     /// How many addresses have answered a check.
     addresses_ever: u32,
     claims: Claims,
@@ -93,6 +99,9 @@ impl Ice {
         Self {
             agent,
             selected: None,
+            heard: None,
+            answered: VecDeque::new(),
+            given_up: VecDeque::new(),
             addresses_ever: 0,
             claims: Claims::default(),
             remote_candidates: Vec::new(),
@@ -156,6 +165,9 @@ impl Ice {
             return false;
         }
         let is_answer = message.is_successful_binding_response();
+        if message.is_binding_request() && self.given_up.contains(&path.remote) {
+            self.come_back(path.remote, &message);
+        }
         let packet =
             StunPacket { proto: Protocol::Udp, source: path.remote, destination: path.local, message };
         if !self.agent.handle_packet(now, packet) {
@@ -167,11 +179,57 @@ impl Ice {
         if is_answer && (self.claims.answered(path) || !known) {
             self.addresses_ever += 1;
         }
+        if is_answer && !self.answered.contains(&path) {
+            bounded(&mut self.answered, limits::MAX_BOUND_ADDRESSES).push_back(path);
+        }
+        if self.selected == Some(path) {
+            self.heard = Some(now);
+        }
         if self.agent.poll_timeout().is_none_or(|at| at <= now) || self.selected.is_none() {
             self.agent.handle_timeout(now);
         }
         self.update(now);
         true
+    }
+
+    /// Media of the peer came over `path`, decrypted and no repetition. Where it no longer comes over the way that was selected, but over
+    /// another on which the peer has answered a check, ours goes there, too: a NAT has given it another address, or it has another
+    /// network. Returns whether that has changed.
+    ///
+    /// Checks alone do not say so: peers check ways that they keep in reserve. And an address from which nothing but copies of
+    /// packets come cannot answer a check.
+    pub(crate) fn heard(&mut self, now: Instant, path: Path) -> bool {
+        let Some(selected) = self.selected.filter(|selected| *selected != path) else {
+            self.heard = Some(now);
+            return false;
+        };
+        let silent = self.heard.is_none_or(|at| now.saturating_duration_since(at) >= limits::PATH_SILENCE);
+        if !silent || selected.remote == path.remote || !self.answered.contains(&path) {
+            return false;
+        }
+        // The agent goes on with the best of what is left. If that is not this one, it is as silent, and the next packet says so.
+        let left: Vec<Candidate> =
+            self.agent.remote_candidates().filter(|c| c.addr() == selected.remote).collect();
+        for candidate in &left {
+            self.agent.invalidate_candidate(candidate);
+        }
+        bounded(&mut self.given_up, limits::MAX_BOUND_ADDRESSES).push_back(selected.remote);
+        self.answered.retain(|answered| answered.remote != selected.remote);
+        self.agent.handle_timeout(now);
+        self.update(now);
+        self.selected != Some(selected)
+    }
+
+    /// The peer is at an address again that was given up. Below all others, so that only its media brings ours there.
+    fn come_back(&mut self, address: SocketAddr, request: &StunMessage<'_>) {
+        if self.addresses_ever >= limits::MAX_ADDRESSES_EVER || !self.agent.accepts_message(request) {
+            return;
+        }
+        if let Ok(candidate) = Candidate::server_reflexive(address, address, Protocol::Udp) {
+            self.given_up.retain(|other| *other != address);
+            self.addresses_ever += 1;
+            self.agent.add_remote_candidate(candidate);
+        }
     }
 
     /// Lets checks and consent make progress.
@@ -240,8 +298,8 @@ impl Claims {
 
     fn note(&mut self, now: Instant, claim: Transaction, path: Path) {
         let _ = self.allowed.take(&limits::ADDRESS_CLAIMS, now, 1);
-        bounded(&mut self.seen).push_back(claim);
-        bounded(&mut self.unanswered).push_back(path);
+        bounded(&mut self.seen, limits::CLAIMS_REMEMBERED).push_back(claim);
+        bounded(&mut self.unanswered, limits::CLAIMS_REMEMBERED).push_back(path);
     }
 
     /// Whether this is the first answer from an address that was claimed.
@@ -252,8 +310,8 @@ impl Claims {
 }
 
 /// Makes room for one more.
-fn bounded<T>(queue: &mut VecDeque<T>) -> &mut VecDeque<T> {
-    if queue.len() >= limits::CLAIMS_REMEMBERED {
+fn bounded<T>(queue: &mut VecDeque<T>, most: usize) -> &mut VecDeque<T> {
+    if queue.len() >= most {
         queue.pop_front();
     }
     queue
@@ -414,6 +472,52 @@ mod tests {
         assert!(client.add_remote_candidate(*now, "127.0.0.1", 10000));
         exchange(now, bridge, &mut client, 400, true);
         bridge.agent.remote_candidates().any(|c| c.addr() == address.parse().unwrap())
+    }
+
+    /// A bridge whose client has answered checks behind two ports, of which the first was selected.
+    fn with_two_paths(now: &mut Instant) -> (Ice, Path, Path) {
+        let mut bridge = ice(*now, "127.0.0.1:10000", true, 1);
+        let mut client = ice(*now, "127.0.0.1:50000", false, 2);
+        introduce(*now, &mut bridge, &mut client);
+        assert!(client.add_remote_candidate(*now, "127.0.0.1", 10000));
+        run(now, &mut bridge, &mut client, 500, true);
+        assert!(moved(now, &mut bridge, 20_000));
+        let (first, second) =
+            (path("127.0.0.1:10000", "127.0.0.1:50000"), path("127.0.0.1:10000", "127.0.0.1:20000"));
+        assert_eq!(bridge.selected(), Some(first));
+        (bridge, first, second)
+    }
+
+    #[test]
+    fn media_over_another_way_is_followed_when_the_first_has_been_silent_for_so_long_and_not_before() {
+        let mut now = Instant::now();
+        let (mut bridge, first, second) = with_two_paths(&mut now);
+        let unproven = path("127.0.0.1:10000", "127.0.0.1:20009");
+        assert!(!bridge.heard(now, first));
+        assert!(!bridge.heard(now + limits::PATH_SILENCE - Duration::from_millis(1), second));
+        assert!(!bridge.heard(now + limits::PATH_SILENCE, unproven), "nobody has answered there");
+        assert!(bridge.heard(now + limits::PATH_SILENCE, second));
+        assert_eq!(bridge.selected(), Some(second));
+        assert!(
+            !bridge.heard(now + 10 * limits::PATH_SILENCE, first),
+            "it was given up: late packets change nothing"
+        );
+    }
+
+    #[test]
+    fn an_address_that_was_given_up_comes_back_as_often_as_addresses_may_be_new_and_not_once_more() {
+        for (ever, comes_back) in
+            [(limits::MAX_ADDRESSES_EVER - 1, true), (limits::MAX_ADDRESSES_EVER, false)]
+        {
+            let mut now = Instant::now();
+            let (mut bridge, first, second) = with_two_paths(&mut now);
+            now += limits::PATH_SILENCE;
+            assert!(bridge.heard(now, second));
+            bridge.addresses_ever = ever;
+            now += Duration::from_secs(10);
+            let _ = moved(&mut now, &mut bridge, first.remote.port());
+            assert_eq!(!bridge.given_up.contains(&first.remote), comes_back);
+        }
     }
 
     #[test]

@@ -204,6 +204,11 @@ impl Transport {
         if self.ice.handle_packet(now, path, datagram, known) { Stun::Authentic } else { Stun::Refused }
     }
 
+    /// See [`Ice::heard`].
+    pub(crate) fn heard(&mut self, now: Instant, path: Path) -> bool {
+        self.ice.heard(now, path)
+    }
+
     /// A DTLS datagram from a bound address. Pump afterwards. Returns false when it was dropped.
     pub(crate) fn handle_dtls(&mut self, now: Instant, datagram: &[u8]) -> bool {
         self.dtls.handle_datagram(now, datagram)

@@ -166,3 +166,60 @@ fn statistics_know_who_is_there_and_what_was_sent() {
     assert!(stats.totals.packets_sent >= 100 && stats.rtt_count == 3);
     assert_eq!(stats.totals.data_channel_messages_received, 0);
 }
+
+/// The second and third hear the first, and the second tells what it hears. Returns after how long it hears again, if it does.
+fn hears_again(world: &mut World, from: u16) -> Option<Duration> {
+    let (begun, before) = (world.now, world.peers[1].rtp.len());
+    for seq in from..from + 3_000 {
+        world.peers[0].send_rtp(&rtp(SSRC, seq, &[1; 40]));
+        world.peers[1].send_rtcp(&[0x80, 201, 0, 1, 0, 0, 0, 1]);
+        world.run(Duration::from_millis(20));
+        if world.peers[1].rtp.len() > before {
+            return Some(world.now - begun);
+        }
+    }
+    None
+}
+
+#[test]
+fn media_went_to_an_old_address_for_half_a_minute_after_a_nat_had_given_a_new_one() {
+    let mut world = three();
+    send(&mut world, 1..51);
+    let old = std::mem::replace(&mut world.peers[1].address, "127.0.0.1:60001".parse().unwrap());
+    let silent = hears_again(&mut world, 1_000).expect("it hears again");
+    // Its next check may be as far away as browsers make them; then everything has to be over soon.
+    assert!(silent <= CLIENTS_CHECK + Duration::from_secs(1), "{silent:?}");
+    assert_eq!((world.peers[1].broken, world.shard.counters().paths_followed), (0, 1));
+    // And back, as a telephone that looks for its Wi-Fi does.
+    world.peers[1].address = old;
+    let silent = hears_again(&mut world, 5_000).expect("it hears again");
+    assert!(silent <= CLIENTS_CHECK + Duration::from_secs(1), "{silent:?}");
+    let counters = world.shard.counters();
+    assert_eq!((counters.endpoints_disconnected, counters.paths_followed), (0, 2));
+}
+
+/// Somebody on the way sees the packets of the second and sends copies, and its own, from another address.
+#[test]
+fn copies_of_packets_from_another_address_take_nobody_s_media_away() {
+    let mut world = three();
+    send(&mut world, 1..51);
+    // The copy is the only one that arrives, and so as good as the packet.
+    world.cut = vec![1];
+    let thief = "127.0.0.1:60666".parse().unwrap();
+    let mut wire = crate::world::Wire::default();
+    for _ in 0..100 {
+        world.peers[1].send_rtcp(&[0x80, 201, 0, 1, 0, 0, 0, 1]);
+        world.run(Duration::from_millis(20));
+        let now = world.now;
+        for mut copy in std::mem::take(&mut world.peers[1].sent) {
+            world.shard.handle_datagram(now, thief, crate::world::bridge(), &mut copy, &mut wire);
+        }
+        for (to, _, data) in wire.0.drain(..) {
+            assert!(to != thief || data[0] < 4, "only questions, which it cannot answer");
+        }
+    }
+    assert_eq!(world.shard.counters().paths_followed, 0);
+}
+
+/// Between two checks of a browser on a path that works.
+const CLIENTS_CHECK: Duration = Duration::from_millis(2_500);
