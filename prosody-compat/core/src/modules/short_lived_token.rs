@@ -26,14 +26,19 @@ const KIND: &str = "short-lived-token";
 
 fn request(world: &World, r: &Request<'_>) -> Option<Reply> {
     let asks = r.gets("credentials", ns::EXTDISCO_2) || r.gets("credentials", ns::EXTDISCO_1);
-    let wanted = r.payload.child_named("service").filter(|s| asks && s.attr("type") == Some(KIND))?;
-    let audience = wanted.attr("host")?;
-    let tokens =
-        world.config.short_lived_tokens.as_deref().filter(|t| t.audiences.iter().any(|a| a == audience))?;
-    Some(token(world, r, tokens, audience))
+    let tokens = world.config.short_lived_tokens.as_deref().filter(|_| asks)?;
+    let wants = |s: &Element, a: &str| s.attr("type") == Some(KIND) && s.attr("host") == Some(a);
+    // Each once, however often it is named.
+    let wanted = tokens
+        .audiences
+        .iter()
+        .filter(|a| r.payload.children().any(|s| s.name() == "service" && wants(s, a)))
+        .map(String::as_str);
+    let wanted: Vec<&str> = wanted.collect();
+    (!wanted.is_empty()).then(|| services(world, r, tokens, &wanted))
 }
 
-fn token(world: &World, r: &Request<'_>, tokens: &ShortLivedTokens, audience: &str) -> Reply {
+fn services(world: &World, r: &Request<'_>, tokens: &ShortLivedTokens, wanted: &[&str]) -> Reply {
     let nowhere = || StanzaError::new(Condition::NotAllowed).with_type(ErrorType::Cancel);
     let id = world.sessions.by_jid(r.from.as_str()).ok_or_else(nowhere)?;
     let session = world.sessions.get(id).ok_or_else(nowhere)?;
@@ -49,7 +54,7 @@ fn token(world: &World, r: &Request<'_>, tokens: &ShortLivedTokens, audience: &s
     let said = occupant.said.read();
     let email = said.and_then(|s| s.child("email", ns::CLIENT).map(Element::text));
     let group = own.and_then(|t| t.group.as_ref()).or_else(|| lent?.group.as_ref());
-    let claims = ShortLived {
+    let claims = |audience| ShortLived {
         issuer: &tokens.issuer,
         audience,
         subject: text(identity.tenant.as_ref()).unwrap_or(r.host.domain),
@@ -69,19 +74,24 @@ fn token(world: &World, r: &Request<'_>, tokens: &ShortLivedTokens, audience: &s
         backend_region: world.config.region.as_deref(),
         user_region: identity.region.as_deref(),
     };
-    let claims = claims.claims(now.as_secs(), tokens.lasts.as_secs());
-    let failed = |_| StanzaError::new(Condition::InternalServerError);
-    let password = tokens.signer.sign(&claims).map_err(failed)?;
-    let service = Element::inherit("service")
-        .with_attr("type", KIND)
-        .with_attr("host", audience)
-        .with_attr("port", "443")
-        .with_attr("transport", "https")
-        .with_attr("username", "token")
-        .with_attr("password", password.reveal().as_str())
-        .with_attr("expires", iso(now + tokens.lasts))
-        .with_attr("restricted", "1");
-    Ok(Some(Element::new("credentials", r.payload.ns().to_owned()).with_child(service)))
+    let mut answer = Element::new("credentials", r.payload.ns().to_owned());
+    for audience in wanted {
+        let claims = claims(audience).claims(now.as_secs(), tokens.lasts.as_secs());
+        let failed = |_| StanzaError::new(Condition::InternalServerError);
+        let password = tokens.signer.sign(&claims).map_err(failed)?;
+        answer.push(
+            Element::inherit("service")
+                .with_attr("type", KIND)
+                .with_attr("host", *audience)
+                .with_attr("port", "443")
+                .with_attr("transport", "https")
+                .with_attr("username", "token")
+                .with_attr("password", password.reveal().as_str())
+                .with_attr("expires", iso(now + tokens.lasts))
+                .with_attr("restricted", "1"),
+        );
+    }
+    Ok(Some(answer))
 }
 
 fn text(value: Option<&Sensitive<String>>) -> Option<&str> {

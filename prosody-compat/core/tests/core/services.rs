@@ -54,7 +54,7 @@ fn open() -> Rig {
             c.region = Some("here".into());
             c.short_lived_tokens = Some(Arc::new(ShortLivedTokens {
                 issuer: "meet".into(),
-                audiences: vec!["files".into()],
+                audiences: vec!["files".into(), "pictures".into()],
                 signer: Signer::secret(Hash::Sha256, &Sensitive::new(SECRET.into())).unwrap(),
                 lasts: Duration::from_secs(30),
             }));
@@ -110,6 +110,28 @@ fn compat_who_is_in_a_meeting_gets_a_token_for_a_service() {
     for (kind, host) in [("short-lived-token", "other"), ("turn", "files")] {
         assert!(ask(&mut rig, &anna, kind, host).contains("<item-not-found "));
     }
+    rig.end(&[&focus, &anna]);
+}
+
+/// Newest upstream: whoever asks for several gets several.
+#[test]
+fn compat_tokens_for_several_services_are_asked_for_at_once() {
+    let mut rig = open();
+    let focus = tokens::meeting(&mut rig);
+    let anna = rig.client_with(tokens::token_with(&json!({})));
+    rig.join(&anna);
+    let wanted = ["pictures", "files", "files", "other"];
+    let wanted = wanted.map(|host| format!(r#"<service type="short-lived-token" host="{host}"/>"#)).concat();
+    let answer = rig.ask(&anna, &format!(r#"<iq type="get" id="s" to="meet.jitsi"><credentials xmlns="urn:xmpp:extdisco:2">{wanted}</credentials></iq>"#)).concat();
+    let services: Vec<&str> = answer.split("<service ").skip(1).collect();
+    let (hosts, audiences): (Vec<_>, Vec<_>) = services
+        .iter()
+        .map(|s| {
+            (between(s, "host=\"", "\"").unwrap().to_owned(), read(s)["aud"].as_str().unwrap().to_owned())
+        })
+        .unzip();
+    assert_eq!(hosts, ["files", "pictures"], "each once: {answer}");
+    assert_eq!(audiences, hosts);
     rig.end(&[&focus, &anna]);
 }
 
