@@ -5,8 +5,9 @@ import { after, before, describe, test } from 'node:test';
 import { Participant, launch } from '../rig/browser.mjs';
 import { clients } from '../rig/clients.mjs';
 import { launch as launchFirefox } from '../rig/firefox.mjs';
-import { everybodySeesEverybody, steadyMedia } from '../rig/media.mjs';
-import { Behind, House, Proxy } from '../rig/network.mjs';
+import { everybodySeesEverybody, steadyMedia, stream } from '../rig/media.mjs';
+import { Behind, House, Moving, Proxy } from '../rig/network.mjs';
+import { sleep, until } from '../rig/server.mjs';
 import { Server } from '../rig/server.mjs';
 
 const ONLY = process.env.ONLY_CLIENT;
@@ -111,6 +112,50 @@ if (!ONLY || 'hairpin'.includes(ONLY)) describe('in the same house as the server
       for (const u of used) assert.deepEqual([u?.remoteAddress, u?.remotePort], [House.PUBLIC, 10000], JSON.stringify(used));
     });
     assert.ok(it.behind.refused() > 0, 'the direct way was tried and shut');
+  });
+});
+
+if (!ONLY || 'moving'.includes(ONLY)) describe('a router that gets another address', () => {
+  const it = place({ network: () => Moving.open(), options: () => ({ at: Behind.SERVER, args: ['--media', '0.0.0.0:10000'] }), browsers: [launch] });
+  test('people behind it hear and see each other again in the same session', async () => {
+    const all = [];
+    for (const room of ['moving', 'moving', 'moving']) {
+      const p = await Participant.open(it.browsers[0], it.server, { path: `/${room}` });
+      await p.join(room, { resolution: 360 });
+      all.push(p);
+    }
+    await everybodySeesEverybody(all, 40000);
+    const got = async (viewer, kind, what) => {
+      const m = await viewer.media();
+      return all.filter((p) => p !== viewer).map((p) => stream(m, kind, p.id)?.[what] ?? 0);
+    };
+    const before = await Promise.all(all.map((p) => p.media()));
+    it.behind.move();
+    const moved = Date.now();
+    await sleep(300);
+    const again = async (viewer, kind, what, most) => {
+      const last = await got(viewer, kind, what);
+      await until(`${viewer.id} to get ${kind} of the others again`, async () => (await got(viewer, kind, what)).every((n, i) => n > last[i]), 20000, 100);
+      const ms = Date.now() - moved;
+      assert.ok(ms < most, `${kind} again after ${ms} ms`);
+      return ms;
+    };
+    const times = await Promise.all(all.flatMap((p) => [again(p, 'audio', 'packets', 6000), again(p, 'video', 'frames', 9000)]));
+    console.log(`    again after ${times.join(', ')} ms`);
+    // A browser that lost part of a picture may wait for three seconds before it asks for a whole one.
+    const frames = () => Promise.all(all.map((p) => got(p, 'video', 'frames')));
+    const few = await frames();
+    await until('pictures of everybody to move again', async () => (await frames()).every((all, v) => all.every((n, i) => n > few[v][i] + 10)), 8000, 100);
+    console.log(`    all pictures move again after ${Date.now() - moved} ms`);
+    for (let second = 1, last = await frames(); second <= 3; second++) {
+      await sleep(1000);
+      const now = await frames();
+      assert.ok(now.every((all, v) => all.every((n, i) => n > last[v][i])), `second ${second}: ${JSON.stringify([last, now])}`);
+      last = now;
+    }
+    const after = await Promise.all(all.map((p) => p.media()));
+    after.forEach((m, i) => assert.equal(m.transports.length, before[i].transports.length, 'the same connections'));
+    for (const p of all) { await p.call('leave').catch(() => {}); await p.close().catch(() => {}); }
   });
 });
 

@@ -120,6 +120,42 @@ export class House extends Behind {
   }
 }
 
+// People behind a router that hides them (NAT), whose address to the outside can become another one, as providers do at night. Nobody
+// inside is told: packets leave under the new address, and what is sent to the old one is lost.
+export class Moving extends Behind {
+  static async open() {
+    ours();
+    const it = new Moving();
+    it.router = await hold();
+    it.holder = await hold();
+    const [router, people] = [it.router, it.holder].map((h) => `${h.pid}`);
+    it.last = 2;
+    run('ip', 'link', 'add', 'server', 'type', 'veth', 'peer', 'name', 'ext', 'netns', router);
+    run('ip', 'addr', 'add', `${Behind.SERVER}/24`, 'dev', 'server');
+    run('ip', 'link', 'set', 'server', 'up');
+    for (const args of [['link', 'add', 'int', 'type', 'veth', 'peer', 'name', 'client', 'netns', people], ['addr', 'add', '10.99.0.2/24', 'dev', 'ext'],
+      ['addr', 'add', '192.168.88.1/24', 'dev', 'int'], ...['lo', 'ext', 'int'].map((d) => ['link', 'set', d, 'up'])]) inside(it.router, 'ip', ...args);
+    inside(it.router, 'sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward');
+    nft(it.router, 'table ip nat {\n chain out {\n  type nat hook postrouting priority srcnat;\n  oif ext masquerade\n }\n}\n');
+    still(it.holder);
+    for (const args of [['link', 'set', 'lo', 'up'], ['addr', 'add', '192.168.88.9/24', 'dev', 'client'], ['link', 'set', 'client', 'up'],
+      ['route', 'add', 'default', 'via', '192.168.88.1']]) inside(it.holder, 'ip', ...args);
+    return it;
+  }
+
+  // With its interface down the router forgets under which address whom it has hidden.
+  move() {
+    const [old, next] = [`10.99.0.${this.last}/24`, `10.99.0.${(this.last += 1)}/24`];
+    for (const args of [['link', 'set', 'ext', 'down'], ['addr', 'del', old, 'dev', 'ext'], ['addr', 'add', next, 'dev', 'ext'], ['link', 'set', 'ext', 'up']]) inside(this.router, 'ip', ...args);
+  }
+
+  async close() {
+    await super.close();
+    this.router.stdin.end();
+    await new Promise((resolve) => this.router.on('exit', resolve));
+  }
+}
+
 // A proxy as companies have it: CONNECT on its port, the only way out. To the server alone; counts how often. A browser also asks for
 // its maker's hosts, which it gets from nobody.
 export class Proxy {

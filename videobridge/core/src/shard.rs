@@ -312,6 +312,9 @@ impl Shard {
         } else {
             conference.media.handle_rtp(now, key, plain, &mut outlet);
         }
+        if followed {
+            conference.media.handle_path_change(now, key, &mut outlet);
+        }
         self.arm_conference(conference_key);
         Ok(())
     }

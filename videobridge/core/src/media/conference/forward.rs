@@ -1,6 +1,6 @@
 //! The path of one RTP packet: what is it, is it wanted at all, who gets it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
@@ -122,7 +122,8 @@ impl MediaConference {
         let audio_allowed =
             media != MediaType::Audio || member.budgets.audio.take(&AUDIO_PER_ENDPOINT, now, 1);
         source.last_packet = Some(now);
-        e.last_packet = Some(now);
+        let before = e.last_packet.replace(now);
+        let mut cut_off = false;
         let [audio_muted, video_muted] = member.muted;
         let extension = |kind| member.negotiated.id(kind).and_then(|id| view.extension(id));
 
@@ -153,6 +154,9 @@ impl MediaConference {
                 Arrival::Newest { missing: 0 } | Arrival::Late => {}
                 Arrival::Newest { missing } => {
                     self.counters.lost += missing;
+                    // What was lost in all that time is too much to be repeated, and a browser that waits for it waits for seconds
+                    // before it asks for a whole picture.
+                    cut_off = before.is_some_and(|at| now.saturating_duration_since(at) >= CUT_OFF);
                     ask_again(now, source, encoding, member, self.feedback.video, &mut self.counters, sink);
                 }
                 Arrival::Recovered => self.counters.recovered += u64::from(payload.repeats.is_some()),
@@ -197,7 +201,15 @@ impl MediaConference {
             member.news = true;
         }
         self.forward(now, (at, encoding), payload.codec, &packet, &descriptor, sink);
+        if cut_off && !descriptor.key_frame && self.is_shown(at, encoding) {
+            self.ask_key_frame(now, at, encoding, sink);
+        }
         Ok(())
+    }
+
+    /// Whether anybody gets this encoding now.
+    fn is_shown(&self, at: SourceIx, encoding: EncodingIx) -> bool {
+        self.sources.get(at).is_some_and(|s| s.routes.iter().any(|route| route.current() == Some(encoding)))
     }
 
     /// Hands a packet to everybody who gets this source now.
@@ -298,6 +310,9 @@ pub(super) fn ask_again(
         sink.rtcp(owner.key, buf.get(..len).unwrap_or_default());
     }
 }
+
+/// Nothing of an encoding for this long and then a gap: its sender was cut off. Browsers keep what they sent for a second at most.
+const CUT_OFF: Duration = Duration::from_millis(500);
 
 /// The audio level that means digital silence.
 const SILENCE: u8 = 127;

@@ -168,6 +168,26 @@ impl MediaConference {
         }
     }
 
+    /// An endpoint is reached at another address than before, and has missed what went to the old one: pictures of others, and what its
+    /// own were asked for.
+    pub fn handle_path_change(&mut self, now: Instant, of: EndpointKey, sink: &mut dyn MediaSink) {
+        let Some(index) = self.members.find(of) else { return };
+        self.refresh(now, index, sink);
+        let mut own: SmallVec<[(SourceIx, EncodingIx); 8]> = SmallVec::new();
+        for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.owner == index) {
+            for encoding in (0..).map(EncodingIx).take(source.encodings.len()) {
+                let shown = source.routes.iter().any(|route| route.current() == Some(encoding));
+                if let Some(e) = source.encodings.get_mut(encoding.at()).filter(|_| shown) {
+                    e.last_key_frame_request = None;
+                    own.push((at, encoding));
+                }
+            }
+        }
+        for (at, encoding) in own {
+            self.ask_key_frame(now, at, encoding, sink);
+        }
+    }
+
     /// A receiver missed much of everything it gets: only key frames help, and it should not have to ask for them.
     fn refresh(&mut self, now: Instant, receiver: MemberIx, sink: &mut dyn MediaSink) {
         let mut wanted: SmallVec<[(SourceIx, EncodingIx); 32]> = SmallVec::new();

@@ -247,6 +247,41 @@ fn requests_made_while_a_sender_was_gone_do_not_delay_those_after() {
 }
 
 #[test]
+fn a_sender_that_was_cut_off_was_asked_for_a_whole_picture_only_when_a_browser_had_waited_for_seconds() {
+    for (silence, asked) in [(499, 0), (500, 1)] {
+        let mut room = two_senders_one_viewer(false);
+        room.frames(60);
+        // Lost on their way; the last frame before them came just now.
+        room.send_frame();
+        let lost = room.camera(A).frame();
+        assert!(!lost.is_empty() && room.key_frame_requests().is_empty());
+        room.pass(silence);
+        room.out.rtcp.clear();
+        room.send_frame();
+        let requests = room.key_frame_requests().iter().filter(|(to, _)| *to == A).count();
+        assert_eq!(requests, asked, "after {silence} ms");
+    }
+}
+
+#[test]
+fn who_is_reached_at_another_address_gets_whole_pictures_and_is_asked_again_for_its_own() {
+    let mut room = two_senders_one_viewer(false);
+    room.frames(60);
+    assert!(room.key_frame_requests().is_empty());
+    room.media.handle_path_change(room.now, C, &mut room.out);
+    let asked: Vec<_> = room.key_frame_requests().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(asked, [A, B], "whom it watches");
+    // The request to A went to its old address.
+    room.media.handle_path_change(room.now, A, &mut room.out);
+    assert_eq!(room.key_frame_requests().iter().filter(|(to, _)| *to == A).count(), 2);
+    assert_eq!(
+        room.key_frame_requests().iter().filter(|(to, _)| *to == B).count(),
+        1,
+        "not B, whom nobody lost"
+    );
+}
+
+#[test]
 fn padding_is_numbered_tagged_and_only_on_announced_ssrcs() {
     let mut room = two_senders_one_viewer(true);
     let mut link = Link::new(&room, C, 60_000);
