@@ -19,12 +19,13 @@ use videobridge_core::{
     Certificate, Command, DatagramSink, Disposition, Event, Kind, LocalAddress, RequestId, Shard,
     ShardConfig, classify,
 };
-use videobridge_rtp::codecs::{Codec, Descriptor};
+use videobridge_rtp::codecs::{Codec, Descriptor, vp9};
+use videobridge_rtp::dependency::{Frame, Head, Rewriting, Structure, rewrite};
 use videobridge_rtp::extension::{AudioLevel, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, transport_sequence};
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 use videobridge_rtp::rtcp::{Compound, Rtcp, feedback, report};
 use videobridge_rtp::{
-    ExtSeq, ExtensionForm, Extensions, HeaderWriter, RtpFields, RtpPacket, Unwrapper, rtx,
+    ExtSeq, ExtensionForm, Extensions, FrameNumber, HeaderWriter, RtpFields, RtpPacket, Unwrapper, rtx,
 };
 use videobridge_srtp::{Profile, Receiver, Sender, SrtpKeys};
 
@@ -133,17 +134,39 @@ pub fn z05_transport_cc(data: &[u8]) {
     assert!(got.eq(arrivals.iter().take(written.arrivals).map(|a| a.sequence.wire())));
 }
 
-/// What the bridge reads of payloads and of AV1's dependency descriptor stands where it says; retransmissions carry what
-/// they say.
+/// What the bridge reads of payloads stands where it says; retransmissions carry what they say. Dependency descriptors that
+/// are written again with other numbers say the same about everything else.
 pub fn z06_payloads(data: &[u8]) {
     // The first byte says how much is the dependency descriptor.
     let (dependency, payload) = match data {
-        [len, rest @ ..] => rest.split_at(rest.len().min(usize::from(len & 31))),
+        [len, rest @ ..] => rest.split_at(rest.len().min(usize::from(len & 63))),
         [] => Default::default(),
     };
+    let head = Head::parse(dependency);
+    assert!(head.is_none_or(|head| dependency[1..3] == head.number.get().to_be_bytes()));
+    let mut structure = Structure::default();
+    let known = structure.take_from(dependency).is_some();
+    let frame = structure.frame(dependency);
+    assert!(known || frame.is_none());
+    if let Some(frame) = frame {
+        assert!(frame.present & !structure.all() == 0 && frame.switch & !frame.present == 0);
+        assert!(structure.best(structure.all(), u8::MAX, u8::MAX).is_some());
+        let [shift, ..] = data else { return };
+        for active in [None, Some((structure.all() >> 1, structure.targets()))] {
+            let to = Rewriting { number: FrameNumber::new(7), template_shift: *shift, active };
+            let mut buf = [0; 80];
+            let len = rewrite(dependency, &to, &mut buf).expect("what can be read can be written");
+            let mut there = Structure::default();
+            there.take_from(&buf[..len]).expect("with its structure");
+            let said = active.map_or(frame.active, |(active, _)| Some(active));
+            let same = Frame { number: FrameNumber::new(7), active: said, ..frame };
+            assert_eq!(there.frame(&buf[..len]), Some(same));
+        }
+    }
     for codec in [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::Other] {
-        for (payload, dependency) in [(data, None), (payload, Some(dependency))] {
-            let d = Descriptor::parse(codec, payload, dependency);
+        for (payload, head, frame) in [(data, None, None), (payload, head, frame)] {
+            let d = Descriptor::parse(codec, payload, head);
+            let d = frame.map_or(d, |frame| d.described_by(&frame));
             if let Some(id) = d.picture_id {
                 let at = usize::from(id.at);
                 let read = if id.long {
@@ -154,10 +177,10 @@ pub fn z06_payloads(data: &[u8]) {
                 assert_eq!(read, id.id.get());
             }
             assert!(d.tl0.is_none_or(|tl0| payload[usize::from(tl0.at)] == tl0.index.get()));
-            if let Some(number) = d.frame_number {
-                assert_eq!(dependency.map(|dd| [dd[1], dd[2]]), Some(number.get().to_be_bytes()));
-            }
-            assert!(!d.key_frame || codec != Codec::Other && !(payload.is_empty() && dependency.is_none()));
+            assert_eq!(d.frame_number, head.map(|head| head.number));
+            assert!(!d.key_frame || frame.is_some() || codec != Codec::Other && !payload.is_empty());
+            let sizes = d.sizes_at.and_then(|at| vp9::sizes(payload, at));
+            assert!(sizes.is_none_or(|s| usize::from(s.layers) <= vp9::MAX_SPATIAL));
         }
     }
     if let Some((sequence, body)) = rtx::parse(data) {

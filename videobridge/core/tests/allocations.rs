@@ -19,7 +19,7 @@ use jitsi_xmpp::jingle::{
 };
 use videobridge_core::DatagramSink;
 use videobridge_core::media::{
-    EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink,
+    Bitrate, EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink,
 };
 use videobridge_rtp::ExtSeq;
 use videobridge_rtp::rtcp::feedback;
@@ -95,6 +95,8 @@ impl MediaSink for Count {
     }
 }
 
+const TRANSPORT: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+
 /// One VP8 packet of 1,100 bytes; the first is a key frame.
 fn video_packet(n: u16) -> [u8; 1100] {
     let mut packet = [0u8; 1100];
@@ -118,13 +120,12 @@ fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
     vp8.rtcp_fbs = vec![RtcpFeedback::new("transport-cc", None)];
     let mut rtx = PayloadType::new(96, "rtx", 90_000, 1);
     rtx.parameters = vec![Parameter::new("apt", "100")];
-    let transport = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
     for key in (0..4).map(EndpointKey) {
         let id = EndpointId::new(format!("endpoint{}", key.0));
         let init = EndpointInit { id, ssrc_rewriting: false, visitor: false, initial_last_n: None };
         media.add_endpoint(now, key, init);
         media.add_payload_types(key, MediaType::Video, &[vp8.clone(), rtx.clone()]);
-        media.add_header_extensions(key, &[HeaderExtension::new(5, transport)]);
+        media.add_header_extensions(key, &[HeaderExtension::new(5, TRANSPORT)]);
         media.set_transport_up(now, key, true, &mut out);
         let wish = ReceiverVideoConstraints {
             default_constraints: Some(VideoConstraints { max_height: 720, max_frame_rate: -1.0 }),
@@ -175,6 +176,62 @@ fn video_costs_no_allocation_either_with_timers_and_retransmissions() {
     }
     assert!(media.counters().padding as usize > before.1 + 50);
     assert_eq!(ALLOCATIONS.get() - before.0, 0, "3 seconds of video and padding");
+}
+
+/// One VP8 packet of 1,000 bytes with its temporal layer, in cycles of four; the first is a key frame.
+fn layered_packet(n: u16) -> [u8; 1000] {
+    let mut packet = [0u8; 1000];
+    packet[..2].copy_from_slice(&[0x90, 0x80 | 100]);
+    packet[2..4].copy_from_slice(&n.to_be_bytes());
+    packet[4..8].copy_from_slice(&(u32::from(n) * 3000).to_be_bytes());
+    packet[11] = 7;
+    let [hi, lo] = n.to_be_bytes();
+    packet[12..20].copy_from_slice(&[0xbe, 0xde, 0, 1, 0x51, hi, lo, 0]);
+    let layer = [0, 0xa0, 0x60, 0x80][usize::from(n % 4)];
+    let tl0 = (n / 4) as u8;
+    packet[20..28].copy_from_slice(&[0x90, 0xe0, 0x80 | hi, lo, tl0, layer, u8::from(n > 0), 0]);
+    packet
+}
+
+#[test]
+fn layers_that_are_left_out_cost_no_allocation() {
+    let mut now = Instant::now();
+    let mut out = Count::default();
+    let config = MediaConfig { assumed_bandwidth_limit: Some(Bitrate(50_000_000)), ..MediaConfig::default() };
+    let feedback = FeedbackSsrcs { audio: Ssrc(1), video: Ssrc(2) };
+    let mut media = MediaConference::new(config, feedback, 5);
+    for (key, bandwidth) in [(0, 50_000_000), (1, 100_000), (2, 50_000_000)] {
+        let key = EndpointKey(key);
+        let id = EndpointId::new(format!("endpoint{}", key.0));
+        let init = EndpointInit { id, ssrc_rewriting: false, visitor: false, initial_last_n: None };
+        media.add_endpoint(now, key, init);
+        let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
+        vp8.rtcp_fbs = vec![RtcpFeedback::new("transport-cc", None)];
+        media.add_payload_types(key, MediaType::Video, &[vp8]);
+        media.add_header_extensions(key, &[HeaderExtension::new(5, TRANSPORT)]);
+        media.set_transport_up(now, key, true, &mut out);
+        let wish = ReceiverVideoConstraints {
+            default_constraints: Some(VideoConstraints { max_height: 720, max_frame_rate: -1.0 }),
+            assumed_bandwidth_bps: Some(bandwidth),
+            ..ReceiverVideoConstraints::default()
+        };
+        media.handle_channel_message(now, key, &ClientMessage::ReceiverVideoConstraints(wish), &mut out);
+    }
+    let mut source = MediaSource::new(MediaType::Video, SourceName::new("endpoint0-v0"));
+    source.sources.push(Source::new(Ssrc(7)));
+    media.set_sources(now, EndpointKey(0), &[source], &mut out);
+    let mut before = (0, 0);
+    for n in 0..800u16 {
+        if n == 400 {
+            before = (ALLOCATIONS.get(), out.0);
+        }
+        now += Duration::from_millis(33);
+        media.handle_rtp(now, EndpointKey(0), &mut layered_packet(n), &mut out);
+        media.handle_timeout(now, &mut out);
+    }
+    // 30 pictures of 1,000 bytes are 240 kbit/s, the base layer a quarter of that.
+    assert_eq!(out.0 - before.1, 400 + 100, "one receiver gets every picture, the other one in four");
+    assert_eq!(ALLOCATIONS.get() - before.0, 0, "13 seconds of video");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! * [`packet`], [`extension`], [`write`]: RTP headers and header extensions (RFC 3550, RFC 8285)
 //! * [`rtcp`]: reports and feedback (RFC 3550, RFC 4585, RFC 5104, transport-wide congestion control, REMB)
 //! * [`codecs`]: payload descriptors, as far as a forwarding bridge must read them
+//! * [`dependency`]: the dependency descriptor of AV1 and others
 //! * [`rtx`]: retransmission payloads (RFC 4588)
 //! * [`sequence`]: arithmetic on numbers that wrap
 //!
@@ -15,6 +16,7 @@
 
 mod bytes;
 pub mod codecs;
+pub mod dependency;
 mod error;
 pub mod extension;
 pub mod packet;

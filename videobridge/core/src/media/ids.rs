@@ -66,11 +66,6 @@ impl Timestamp {
     pub(crate) fn shifted(self, by: u32) -> Self {
         Self(self.0.wrapping_add(by))
     }
-
-    /// Whether it is from before `other`, if they are less than half a lap apart.
-    pub(crate) fn is_before(self, other: Self) -> bool {
-        (self.since(other) as i32) < 0
-    }
 }
 
 /// Bits per second.

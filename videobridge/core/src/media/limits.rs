@@ -15,6 +15,10 @@ pub const MAX_SSRCS_PER_ENDPOINT: usize = 64;
 /// Simulcast encodings per source: what browsers send and what the layer index of upstream can hold.
 pub const MAX_ENCODINGS: usize = 3;
 
+/// Spatial and temporal layers told apart per encoding; browsers send three of each. Packets of others count towards those
+/// that are known. 220 bytes each.
+pub const MAX_LAYERS: usize = 12;
+
 /// Packets remembered per encoding for retransmission (upstream: 500 per SSRC). A power of two.
 /// 512 × 48 bytes × 3 encodings = 74 KB of index per video source.
 pub const HISTORY_PACKETS: u64 = 512;
@@ -46,6 +50,18 @@ pub const SENT_HISTORY: usize = 2048;
 /// Stream switches remembered per outgoing stream, to answer NACKs for packets sent before a switch.
 /// 8 × 64 bytes per stream.
 pub const EPOCHS: usize = 8;
+
+/// Pictures of which it is remembered, per stretch of an outgoing stream, that they were left out: more than a stream has
+/// in the time of [`HISTORY_PACKETS`]. A multiple of 64; with the packets 250 bytes per stretch that leaves something out.
+pub const PICTURES_LEFT_OUT: u64 = 256;
+
+/// Pictures remembered per receiver and source with what was decided about their layers, for packets that come late: one
+/// second at 30 a second. 8 bytes each.
+pub const PICTURES_DECIDED: usize = 32;
+
+/// Frames remembered per receiver and source with whether they were sent, to see whether what refers to them can be
+/// decoded: ids of AV1 and others. A multiple of 64; 3 spatial layers at 30 a second for 2.8 s.
+pub const FRAMES_SENT: usize = 256;
 
 /// Retransmissions remembered per outgoing stream to not repeat one within a round trip: as many as there are packets
 /// in the history. 4 KB per stream, from the first retransmission on.

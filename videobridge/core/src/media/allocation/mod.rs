@@ -21,12 +21,19 @@ pub(crate) fn is_desktop(kind: VideoType) -> bool {
     matches!(kind, VideoType::Desktop | VideoType::DesktopHighFps)
 }
 
-/// Which part of a source. Temporal and spatial parts are not told apart yet.
+/// Which part of a source: an encoding up to these spatial and temporal layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LayerId {
     pub(crate) encoding: EncodingIx,
     pub(crate) spatial: u8,
     pub(crate) temporal: u8,
+}
+
+impl LayerId {
+    /// An encoding with all there is of it.
+    pub(crate) const fn all_of(encoding: EncodingIx) -> Self {
+        Self { encoding, spatial: u8::MAX, temporal: u8::MAX }
+    }
 }
 
 /// One thing a source can send: an encoding, or a temporal or spatial part of it.
@@ -39,13 +46,6 @@ pub(crate) struct Layer {
     pub(crate) fps: f32,
     /// Measured, of the layer and what it depends on; 0 = not being sent.
     pub(crate) bitrate: Bitrate,
-}
-
-impl Layer {
-    /// The simulcast encoding this layer is part of.
-    pub(crate) const fn encoding(self) -> EncodingIx {
-        self.id.encoding
-    }
 }
 
 /// No limit on the height.

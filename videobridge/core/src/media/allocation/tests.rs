@@ -117,8 +117,8 @@ fn inactive_layers_are_left_out() {
         .collect();
     let mut shares = [Share::new(wanted(VideoType::Camera, true, [720; 4])[0], &low)];
     allocate(None, &mut shares);
-    assert_eq!(shares[0].target().map(|l| l.encoding()), Some(EncodingIx::FIRST));
-    assert_eq!(shares[0].ideal().map(|l| l.encoding()), Some(EncodingIx::FIRST));
+    assert_eq!(shares[0].target().map(|l| l.id.encoding), Some(EncodingIx::FIRST));
+    assert_eq!(shares[0].ideal().map(|l| l.id.encoding), Some(EncodingIx::FIRST));
 }
 
 fn order(settings: &VideoSettings, kinds: [VideoType; 3], limits: &[i32]) -> Vec<(usize, i32)> {

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
-use videobridge_rtp::codecs::{Codec, Descriptor};
+use videobridge_rtp::codecs::{Codec, Descriptor, Layering};
+use videobridge_rtp::dependency::{Frame, Head};
 use videobridge_rtp::extension::{AudioLevel, transport_sequence};
 use videobridge_rtp::rtcp::feedback;
 use videobridge_rtp::{RtpPacket, rtx};
@@ -14,6 +15,7 @@ use super::announce::audio_mapping;
 use super::member::Member;
 use crate::media::counters::{Counters, DropReason};
 use crate::media::egress::Egress;
+use crate::media::egress::filter::Described;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
 use crate::media::egress::write::{Kept, Outgoing};
@@ -24,6 +26,7 @@ use crate::media::ids::{
 use crate::media::ingress::loss::Arrival;
 use crate::media::ingress::negotiated::{ExtensionKind, Payload};
 use crate::media::ingress::source::{Source, SsrcRole};
+use crate::media::ingress::throughput::WINDOW;
 use crate::media::limits::{AUDIO_PER_ENDPOINT, MAX_ENCODINGS, MAX_MISSING, MAX_RTCP, RTP_PER_ENDPOINT};
 use crate::media::packet::Packet;
 use crate::media::{EndpointKey, MediaSink};
@@ -111,7 +114,7 @@ impl MediaConference {
     ) -> Result<(), DropReason> {
         let member = self.members.get_mut(owner).ok_or(DropReason::UnknownSsrc)?;
         let source = self.sources.get_mut(at).ok_or(DropReason::UnknownSsrc)?;
-        let media = source.signalled.media;
+        let (media, patience) = (source.signalled.media, source.patience());
         let e = source.encodings.get_mut(encoding.at()).ok_or(DropReason::UnknownSsrc)?;
 
         let seq = e.sequence.accept(sequence).ok_or(DropReason::Duplicate)?;
@@ -179,14 +182,29 @@ impl MediaConference {
             payload: body,
         };
         let dependency = extension(ExtensionKind::DependencyDescriptor);
-        let descriptor = Descriptor::parse(payload.codec, body, dependency);
+        let head = dependency.and_then(Head::parse);
+        let mut descriptor = Descriptor::parse(payload.codec, body, head);
+        let frame = dependency.and_then(|dd| e.structures.read(packet.seq, dd));
+        if let Some(frame) = &frame {
+            descriptor = descriptor.described_by(frame);
+        }
+        descriptor.key_frame &= !e.is_late(packet.seq, packet.timestamp);
         let mut changed = woke && media == MediaType::Video;
+        if descriptor.layering != Layering::None {
+            let said =
+                Described { descriptor: &descriptor, frame: frame.as_ref().zip(e.structures.at(packet.seq)) };
+            changed |= e.layers.learn(body, &descriptor, said.frame);
+            changed |= e.layers.add(now, view.header_len() + body.len(), &said, patience);
+        }
         if descriptor.key_frame {
             self.counters.key_frames += 1;
             if let Some(height) = descriptor.height.map(i32::from).filter(|h| *h > 0 && *h != e.height) {
                 e.height = height;
                 changed = true;
             }
+        }
+        if changed {
+            e.measured_at = Some(now + WINDOW);
         }
         if media == MediaType::Video {
             let encodings = source.encodings.len();
@@ -200,7 +218,7 @@ impl MediaConference {
             // With the next tick: layers wake one after another, and each allocation would ask for key frames.
             member.news = true;
         }
-        self.forward(now, (at, encoding), payload.codec, &packet, &descriptor, sink);
+        self.forward(now, (at, encoding), payload.codec, &packet, (&descriptor, frame.as_ref()), sink);
         if cut_off && !descriptor.key_frame && self.is_shown(at, encoding) {
             self.ask_key_frame(now, at, encoding, sink);
         }
@@ -219,12 +237,15 @@ impl MediaConference {
         (at, encoding): (SourceIx, EncodingIx),
         codec: Codec,
         packet: &Packet<'_>,
-        descriptor: &Descriptor,
+        (descriptor, frame): (&Descriptor, Option<&Frame>),
         sink: &mut dyn MediaSink,
     ) {
         let Some(source) = self.sources.get_mut(at) else { return };
         let (uid, media) = (source.uid, source.signalled.media);
-        let gated = codec != Codec::Other;
+        let gated = codec != Codec::Other || descriptor.frame_number.is_some();
+        let structures = source.encodings.get(encoding.at()).map(|e| &e.structures);
+        let structure = structures.and_then(|s| s.at(packet.seq));
+        let said = Described { descriptor, frame: frame.zip(structure) };
         let owner_rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
         let (time, kept) = (self.clock.micros(now), Kept::of(packet, &source.kinds));
         let mut wanted = [false; MAX_ENCODINGS];
@@ -261,7 +282,7 @@ impl MediaConference {
                     continue;
                 }
             }
-            match route.project(now, stream, (uid, encoding), packet, descriptor, gated) {
+            match route.project(now, stream, (uid, encoding), packet, &said, gated) {
                 Ok(rewrite) => {
                     let outgoing = Outgoing { packet, descriptor, kept: &kept, rewrite };
                     let on = (media, stream.ssrc);
@@ -273,7 +294,7 @@ impl MediaConference {
                 }
                 Err(why) => self.counters.discard(why),
             }
-            if let Some(encoding) = route.wanted_key_frame().filter(|_| gated)
+            if let Some(encoding) = route.wanted_key_frame(now).filter(|_| gated)
                 && route.own_requests.allow(now, owner_rtt)
                 && let Some(flag) = wanted.get_mut(encoding.at())
             {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
 use videobridge_rtp::codecs::Descriptor;
+use videobridge_rtp::dependency::Head;
 use videobridge_rtp::rtcp::{Compound, Nack, Rtcp, SenderInfo, feedback};
 use videobridge_rtp::{Extension, Extensions};
 
@@ -238,14 +239,14 @@ impl MediaConference {
         let (time, media) = (self.clock.micros(now), Ssrc(nack.media));
         for sequence in nack.sequences().take(MAX_NACKED_PER_PACKET) {
             let Some(stream) = member.egress.stream_by_ssrc(media) else { return };
-            let Some((epoch, out, seq)) = stream.sent(sequence) else {
+            let Some(sent) = stream.sent(sequence) else {
                 self.counters.discard(DropReason::NotInHistory);
                 continue;
             };
             let source = stream.source.and_then(|s| self.sources.get(s.at));
-            let source = source.filter(|s| s.uid == epoch.source);
+            let source = source.filter(|s| s.uid == sent.epoch.source);
             let history = source.and_then(|s| s.history.as_ref());
-            let stored = history.and_then(|h| h.lookup(epoch.encoding, seq));
+            let stored = history.and_then(|h| h.lookup(sent.epoch.encoding, sent.seq));
             let (Some(source), Some(packet)) = (source, stored) else {
                 self.counters.discard(DropReason::NotInHistory);
                 continue;
@@ -255,7 +256,7 @@ impl MediaConference {
                 return self.key_frame_wanted(now, receiver, media, sink);
             }
             let Some(stream) = member.egress.stream_by_ssrc(media) else { return };
-            if !stream.may_resend(now, out, rtt) {
+            if !stream.may_resend(now, sent.out, rtt) {
                 continue;
             }
             let Some(payload) = member.negotiated.payload(packet.payload_type) else { continue };
@@ -263,17 +264,20 @@ impl MediaConference {
                 source.kinds.get(usize::from(e.id.wire())) == Some(&Some(ExtensionKind::DependencyDescriptor))
             };
             let dependency = Extensions::new(packet.profile, packet.extensions).find(is_dependency);
-            let descriptor = Descriptor::parse(payload.codec, packet.payload, dependency.map(|e| e.data));
-            let Some(rewrite) = epoch.rewrite(&packet, &descriptor) else { continue };
+            let head = dependency.and_then(|e| Head::parse(e.data));
+            let descriptor = Descriptor::parse(payload.codec, packet.payload, head);
+            let stream = member.egress.stream_by_ssrc(media);
+            let rewrite = stream.and_then(|s| s.rewrite(&sent, &packet, &descriptor));
+            let Some(rewrite) = rewrite else { continue };
             let size = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
             if !member.budgets.retransmitted.take(&RETRANSMITTED_BYTES, now, size) {
                 return self.counters.discard(DropReason::Limit);
             }
             let kept = Kept::of(&packet, &source.kinds);
             let outgoing = Outgoing { packet: &packet, descriptor: &descriptor, kept: &kept, rewrite };
-            let sent =
+            let again =
                 member.egress.resend(time, media, &outgoing, &member.negotiated, (&mut self.buffers, sink));
-            if sent.is_some() {
+            if again.is_some() {
                 self.counters.retransmitted += 1;
                 self.counters.forwarded += 1;
             }

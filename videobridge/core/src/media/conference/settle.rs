@@ -13,7 +13,7 @@ use super::member::Member;
 use crate::media::MediaSink;
 use crate::media::allocation::allocate::{Share, allocate};
 use crate::media::allocation::effective::{Offered, Wanted, effective};
-use crate::media::allocation::{Layer, enabled};
+use crate::media::allocation::{Layer, LayerId, enabled};
 use crate::media::bwe::padding;
 use crate::media::egress::numbers;
 use crate::media::egress::projection::Projection;
@@ -166,7 +166,7 @@ impl MediaConference {
             match share.target() {
                 Some(layer) => {
                     forwarded.push(at);
-                    self.route(receiver, at, layer.encoding());
+                    self.route(receiver, at, layer.id);
                 }
                 None => source.park(receiver),
             }
@@ -204,8 +204,8 @@ impl MediaConference {
         }
     }
 
-    /// Sends `encoding` of a source to a receiver from now on.
-    fn route(&mut self, receiver: MemberIx, at: SourceIx, encoding: EncodingIx) {
+    /// Sends `layer` of a source to a receiver from now on.
+    fn route(&mut self, receiver: MemberIx, at: SourceIx, layer: LayerId) {
         let Some(source) = self.sources.get_mut(at) else { return };
         let Some(member) = self.members.get_mut(receiver) else { return };
         let known = source.route_at(receiver).ok().and_then(|at| source.routes.get_mut(at));
@@ -213,7 +213,7 @@ impl MediaConference {
         if let Some(route) = known
             && route.stream.is_some_and(|s| carries(&member.egress, s, source.uid))
         {
-            route.set_target(encoding);
+            route.set_target(layer);
             return;
         }
         let stream = if member.rewriting {
@@ -229,13 +229,13 @@ impl MediaConference {
         match source.route_at(receiver) {
             Ok(at) => {
                 let Some(route) = source.routes.get_mut(at) else { return };
-                route.set_target(encoding);
+                route.set_target(layer);
                 if route.stream != stream {
                     route.stream = stream;
                     route.suspend();
                 }
             }
-            Err(at) => source.routes.insert(at, Projection::new(receiver, stream, encoding)),
+            Err(at) => source.routes.insert(at, Projection::new(receiver, stream, layer)),
         }
     }
 
@@ -303,7 +303,9 @@ fn hear(
             let stream = own.and_then(|ssrcs| {
                 member.egress.own_stream(SourceRef { uid: source.uid, at }, MediaType::Audio, ssrcs, first)
             });
-            source.routes.insert(place, Projection::new(receiver, stream, EncodingIx::FIRST));
+            source
+                .routes
+                .insert(place, Projection::new(receiver, stream, LayerId::all_of(EncodingIx::FIRST)));
         }
         Ok(place) if !wanted => {
             source.routes.remove(place);

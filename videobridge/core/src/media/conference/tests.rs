@@ -3,6 +3,7 @@
 mod audio;
 mod floods;
 mod indices;
+mod layers;
 mod links;
 mod membership;
 mod receivers;

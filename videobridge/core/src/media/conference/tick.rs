@@ -82,7 +82,7 @@ impl MediaConference {
             self.announce_speakers(sink);
             self.members.touch_all();
         }
-        let mut fell_silent: SmallVec<[MemberIx; 8]> = SmallVec::new();
+        let mut changed: SmallVec<[MemberIx; 8]> = SmallVec::new();
         for (_, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
             let idle = |at: Instant| now.duration_since(at).as_secs() >= HISTORY_IDLE_SECS;
             if source.last_packet.is_none_or(idle) {
@@ -93,7 +93,11 @@ impl MediaConference {
                 let Some(e) = source.encodings.get_mut(encoding.at()) else { continue };
                 if e.active && e.last_packet.is_none_or(|at| now.duration_since(at) > patience) {
                     e.active = false;
-                    fell_silent.push(source.owner);
+                    changed.push(source.owner);
+                }
+                if e.measured_at.is_some_and(|at| at <= now) {
+                    e.measured_at = None;
+                    changed.push(source.owner);
                 }
                 if e.loss.poll_timeout(now).is_some_and(|at| at <= now)
                     && let Some(owner) = self.members.get(source.owner)
@@ -102,7 +106,7 @@ impl MediaConference {
                 }
             }
         }
-        for owner in fell_silent {
+        for owner in changed {
             if let Some(member) = self.members.get_mut(owner) {
                 member.news = true;
             }

@@ -1,6 +1,8 @@
 //! What one receiver is sent: packets of the sources routed to it in; rewritten packets, retransmissions and sender
 //! reports out.
 
+pub(crate) mod filter;
+pub(crate) mod holes;
 pub(crate) mod numbers;
 pub(crate) mod projection;
 pub(crate) mod slots;

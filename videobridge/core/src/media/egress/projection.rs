@@ -1,15 +1,18 @@
-//! One source as one receiver gets it: packets of all its encodings in; the packets of one encoding at a time,
-//! switching only at key frames, out.
+//! One source as one receiver gets it: packets of all its encodings in; the packets of one encoding at a time, of the
+//! layers it gets of that, out. Encodings are switched at key frames; how layers are is in [`Filter`].
 
+use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
-use videobridge_rtp::codecs::Descriptor;
+use videobridge_rtp::codecs::Layering;
 
+use super::filter::{Described, Filter, Passed, Wish};
 use super::stream::{Rewrite, Stream, Unsent};
+use crate::media::allocation::LayerId;
 use crate::media::counters::DropReason;
-use crate::media::ids::{EncodingIx, MemberIx, SourceUid, StreamIx, Timestamp};
+use crate::media::ids::{EncodingIx, MemberIx, SourceUid, StreamIx};
 use crate::media::keyframes::RequestLimit;
-use crate::media::limits::{MAX_ENCODINGS, OWN_KEY_FRAME_REQUESTS};
+use crate::media::limits::OWN_KEY_FRAME_REQUESTS;
 use crate::media::packet::Packet;
 
 /// A receiver's choice among the encodings of a source.
@@ -19,14 +22,14 @@ pub(crate) struct Projection {
     pub(crate) receiver: MemberIx,
     /// Its outgoing stream, once it has one for this source.
     pub(crate) stream: Option<StreamIx>,
-    /// The encoding it should get.
-    target: EncodingIx,
+    /// The layer it should get.
+    target: LayerId,
     /// The encoding it gets.
     current: Option<EncodingIx>,
+    /// Which layers of it; only where there are any.
+    filter: Option<Box<Filter>>,
     needs_key_frame: bool,
     last_group: Option<Instant>,
-    /// The newest timestamp seen per encoding, to recognise key frames that come too late.
-    newest: [Option<Timestamp>; MAX_ENCODINGS],
     /// Key frame requests of the receiver.
     pub(crate) requests: RequestLimit<RECEIVER_REQUESTS>,
     /// Those for starting and switching: they must not use up what the receiver may ask for when it lost something.
@@ -34,24 +37,24 @@ pub(crate) struct Projection {
 }
 
 impl Projection {
-    pub(crate) fn new(receiver: MemberIx, stream: Option<StreamIx>, target: EncodingIx) -> Self {
+    pub(crate) fn new(receiver: MemberIx, stream: Option<StreamIx>, target: LayerId) -> Self {
         Self {
             receiver,
             stream,
             target,
             current: None,
+            filter: None,
             needs_key_frame: true,
             last_group: None,
-            newest: [None; MAX_ENCODINGS],
             requests: RequestLimit::default(),
             own_requests: RequestLimit::default(),
         }
     }
 
-    /// Sets the wanted encoding.
-    pub(crate) fn set_target(&mut self, target: EncodingIx) {
+    /// Sets the wanted layer.
+    pub(crate) fn set_target(&mut self, target: LayerId) {
         self.target = target;
-        self.needs_key_frame = self.current != Some(target);
+        self.needs_key_frame = self.current != Some(target.encoding);
     }
 
     /// Stops at once; going on needs a key frame.
@@ -67,7 +70,7 @@ impl Projection {
     }
 
     pub(crate) fn target(&self) -> EncodingIx {
-        self.target
+        self.target.encoding
     }
 
     pub(crate) fn current(&self) -> Option<EncodingIx> {
@@ -75,8 +78,19 @@ impl Projection {
     }
 
     /// The encoding a key frame is needed of.
-    pub(crate) fn wanted_key_frame(&self) -> Option<EncodingIx> {
-        self.needs_key_frame.then_some(self.target)
+    pub(crate) fn wanted_key_frame(&self, now: Instant) -> Option<EncodingIx> {
+        let within = || self.filter.as_ref().is_some_and(|filter| filter.needs_key_frame(now));
+        (self.needs_key_frame || within()).then_some(self.target.encoding)
+    }
+
+    /// What is wanted of the encoding it gets: while it waits for a lower one as little as possible.
+    fn wish(&self, current: EncodingIx) -> Wish {
+        let LayerId { encoding, spatial, temporal } = self.target;
+        match current.cmp(&encoding) {
+            Ordering::Equal => Wish { spatial, temporal },
+            Ordering::Less => Wish::ALL,
+            Ordering::Greater => Wish::SLOWEST,
+        }
     }
 
     /// Decides about a packet. With `gated` a stream starts and switches only at key frames; without, every packet
@@ -87,15 +101,19 @@ impl Projection {
         stream: &mut Stream,
         (source, encoding): (SourceUid, EncodingIx),
         packet: &Packet<'_>,
-        d: &Descriptor,
+        said: &Described<'_>,
         gated: bool,
     ) -> Result<Rewrite, DropReason> {
-        let late = self.is_late(encoding, packet.timestamp);
-        let starts =
-            if gated { d.key_frame && !late } else { self.current.is_none() || encoding == self.target };
+        let d = said.descriptor;
+        let target = self.target.encoding;
+        let starts = if gated { d.key_frame } else { self.current.is_none() || encoding == target };
         if starts && self.accepts(now, stream, encoding, gated) {
-            if self.current != Some(encoding) || stream.epoch(source, encoding).is_none() {
-                stream.switch(now, source, encoding, packet, d);
+            if self.current != Some(encoding)
+                || stream.epoch(source, encoding).is_none()
+                || (gated && stream.breaks_off(now, packet, d))
+            {
+                stream.switch(now, source, encoding, packet, said);
+                self.filter.iter_mut().for_each(|filter| filter.begin());
             }
             self.current = Some(encoding);
             self.needs_key_frame = false;
@@ -105,16 +123,34 @@ impl Projection {
             }
         }
         match self.current {
-            Some(current) if current == encoding => stream.forward(now, packet, d).map_err(|why| match why {
-                Unsent::BeforeEpoch => DropReason::BeforeSwitch,
-                Unsent::Jump => {
-                    self.suspend();
-                    DropReason::AwaitingKeyFrame
-                }
-            }),
+            Some(current) if current == encoding => {
+                let passed = if d.layering == Layering::None {
+                    let filter = self.filter.as_mut().filter(|_| d.frame_number.is_some());
+                    if filter.is_some_and(|filter| !filter.pass_unread(packet, d)) {
+                        stream.leave_out(packet, d);
+                        return Err(DropReason::NotSelected);
+                    }
+                    Passed { marker: packet.marker, active: None }
+                } else {
+                    let wish = self.wish(current);
+                    let filter = self.filter.get_or_insert_with(Box::default);
+                    let Some(passed) = filter.admit(now, packet, said, wish) else {
+                        stream.leave_out(packet, d);
+                        return Err(DropReason::NotSelected);
+                    };
+                    passed
+                };
+                stream.forward(now, packet, said, passed).map_err(|why| match why {
+                    Unsent::BeforeEpoch => DropReason::BeforeSwitch,
+                    Unsent::Jump => {
+                        self.suspend();
+                        DropReason::AwaitingKeyFrame
+                    }
+                })
+            }
             Some(current) => {
                 let settled = self.last_group.is_none_or(|at| now.duration_since(at) > GROUP);
-                if settled && nearer(encoding, current, self.target) {
+                if settled && nearer(encoding, current, target) {
                     self.needs_key_frame = true;
                 }
                 Err(DropReason::NotSelected)
@@ -129,20 +165,11 @@ impl Projection {
     /// Whether a key frame of `encoding` is better than what the receiver gets now. Upstream also steps down to
     /// every lower key frame of a group and up again; staying saves two switches and looks the same.
     fn accepts(&self, now: Instant, stream: &Stream, encoding: EncodingIx, gated: bool) -> bool {
-        let Some(current) = self.current else { return encoding <= self.target || !gated };
+        let Some(current) = self.current else { return encoding <= self.target.encoding || !gated };
         let stalled = || stream.last_used.is_none_or(|at| now.duration_since(at) > GROUP);
         encoding == current
-            || nearer(encoding, current, self.target)
-            || (encoding <= self.target && stalled())
-    }
-
-    fn is_late(&mut self, encoding: EncodingIx, timestamp: Timestamp) -> bool {
-        let Some(newest) = self.newest.get_mut(encoding.at()) else { return false };
-        if newest.is_some_and(|n| timestamp.is_before(n)) {
-            return true;
-        }
-        *newest = Some(timestamp);
-        false
+            || nearer(encoding, current, self.target.encoding)
+            || (encoding <= self.target.encoding && stalled())
     }
 }
 

@@ -1,16 +1,19 @@
 //! One outgoing RTP stream of one receiver: packets of changing encodings and sources in; one continuous sequence of
 //! numbers, timestamps and picture ids out.
 //!
-//! Within a stretch of one encoding (an *epoch*) all numbers are shifted by constants, so a retransmission can be
-//! rebuilt from the shared history with nothing but the epoch.
+//! Within a stretch of one encoding (an *epoch*) all numbers are shifted by constants, less what was left out of it
+//! ([`Holes`]), so a retransmission can be rebuilt from the shared history with nothing but these.
 
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
-use videobridge_rtp::codecs::Descriptor;
+use videobridge_rtp::codecs::{Descriptor, Layering};
+use videobridge_rtp::dependency::Targets;
 use videobridge_rtp::{ExtSeq, FrameNumber, PictureId, Tl0Index};
 
+use super::filter::{Described, Passed};
+use super::holes::Holes;
 use super::numbers::Numbered;
 use crate::media::ids::{EncodingIx, PayloadNumber, SourceRef, SourceUid, Timestamp};
 use crate::media::limits::{EPOCHS, RESENT};
@@ -30,7 +33,9 @@ pub(crate) struct Stream {
     pub(crate) last_used: Option<Instant>,
     first: ExtSeq,
     newest: Option<Newest>,
-    epochs: SmallVec<[Epoch; EPOCHS]>,
+    epochs: SmallVec<[Stretch; EPOCHS]>,
+    /// Of an epoch that is forgotten, to be used again.
+    spare: Option<Box<Holes>>,
     packets: u32,
     octets: u32,
     resent: Option<Box<Resent>>,
@@ -53,6 +58,8 @@ struct Newest {
     picture_id: PictureId,
     tl0: Tl0Index,
     frame_number: FrameNumber,
+    /// The id of the first template of the next structure.
+    templates: u8,
 }
 
 /// Why a packet cannot be sent on a stream.
@@ -76,6 +83,23 @@ pub(crate) struct Epoch {
     picture_id_shift: u16,
     tl0_shift: u8,
     frame_number_shift: u16,
+    template_shift: u8,
+}
+
+/// An epoch with what was left out of it.
+#[derive(Debug)]
+struct Stretch {
+    epoch: Epoch,
+    holes: Option<Box<Holes>>,
+}
+
+/// A packet that was sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) epoch: Epoch,
+    /// Its number out and in.
+    pub(crate) out: ExtSeq,
+    pub(crate) seq: ExtSeq,
 }
 
 /// The numbers of one outgoing packet.
@@ -86,6 +110,10 @@ pub(crate) struct Rewrite {
     pub(crate) picture_id: Option<PictureId>,
     pub(crate) tl0: Option<Tl0Index>,
     pub(crate) frame_number: Option<FrameNumber>,
+    pub(crate) template_shift: u8,
+    pub(crate) marker: bool,
+    /// The decode targets that are being sent, to be said in so many bits.
+    pub(crate) active: Option<(Targets, u8)>,
 }
 
 impl Stream {
@@ -101,6 +129,7 @@ impl Stream {
             first: at.next,
             newest: None,
             epochs: SmallVec::new(),
+            spare: None,
             packets: 0,
             octets: 0,
             resent: None,
@@ -114,8 +143,10 @@ impl Stream {
         source: SourceUid,
         encoding: EncodingIx,
         packet: &Packet<'_>,
-        d: &Descriptor,
+        said: &Described<'_>,
     ) {
+        let d = said.descriptor;
+        let templates = said.frame.map_or(0, |(_, structure)| structure.offset());
         let idle = self.last_used.map_or(Duration::ZERO, |at| now.duration_since(at));
         let picture_id = d.picture_id.map(|p| p.id).unwrap_or_default();
         let tl0 = d.tl0.map(|t| t.index).unwrap_or_default();
@@ -130,6 +161,7 @@ impl Stream {
                 picture_id_shift: 0,
                 tl0_shift: 0,
                 frame_number_shift: 0,
+                template_shift: 0,
             },
             Some(last) => {
                 // A frame whose end was not sent stays incomplete: the gap tells the receiver.
@@ -149,18 +181,36 @@ impl Stream {
                     picture_id_shift: last.picture_id.next().since(picture_id),
                     tl0_shift: last.tl0.next().since(tl0),
                     frame_number_shift: last.frame_number.next().since(frame),
+                    template_shift: last.templates.wrapping_sub(templates),
                 }
             }
         };
         if self.epochs.len() == EPOCHS {
-            self.epochs.remove(0);
+            let oldest = self.epochs.remove(0);
+            self.spare = self.spare.take().or(oldest.holes);
         }
-        self.epochs.push(epoch);
+        self.epochs.push(Stretch { epoch, holes: None });
+    }
+
+    /// Whether a key frame of the present encoding does not go on where it was: the sender began anew, with older
+    /// timestamps or picture ids or with such that are far ahead.
+    pub(crate) fn breaks_off(&self, now: Instant, packet: &Packet<'_>, d: &Descriptor) -> bool {
+        let (Some(last), Some(epoch)) = (self.newest, self.epochs.last().map(|s| &s.epoch)) else {
+            return false;
+        };
+        let step = packet.timestamp.shifted(epoch.timestamp_shift).since(last.timestamp) as i32;
+        let passed = self.last_used.map_or(Duration::ZERO, |at| now.duration_since(at)).as_millis();
+        let most = (passed * 90).min(MAX_FRAMES_IDLE * 3000) as i32;
+        let id =
+            d.picture_id.filter(|place| place.long).map(|place| place.id.shifted(epoch.picture_id_shift));
+        // What was left out only makes ids of now greater.
+        let back = id.is_some_and(|id| id.since(last.picture_id) >= PictureId::HALF);
+        step < 0 || step > most.saturating_add(MAX_STEP) || back
     }
 
     /// The epoch now, if it is of this source and encoding.
     pub(crate) fn epoch(&self, source: SourceUid, encoding: EncodingIx) -> Option<Epoch> {
-        self.epochs.last().copied().filter(|e| e.source == source && e.encoding == encoding)
+        self.epochs.last().map(|s| s.epoch).filter(|e| e.source == source && e.encoding == encoding)
     }
 
     /// Numbers a packet of the present epoch and counts it as sent.
@@ -168,9 +218,20 @@ impl Stream {
         &mut self,
         now: Instant,
         packet: &Packet<'_>,
-        d: &Descriptor,
+        said: &Described<'_>,
+        passed: Passed,
     ) -> Result<Rewrite, Unsent> {
-        let rewrite = self.epochs.last().and_then(|e| e.rewrite(packet, d)).ok_or(Unsent::BeforeEpoch)?;
+        let d = said.descriptor;
+        let stretch = self.epochs.last_mut().ok_or(Unsent::BeforeEpoch)?;
+        if let Some(holes) = &mut stretch.holes {
+            holes.keep(packet.seq, closing_id(d), passed.marker && !packet.marker);
+        } else if passed.marker && !packet.marker {
+            let holes = self.spare.take();
+            let holes = stretch.holes.insert(renewed(holes, packet.seq, closing_id(d)));
+            holes.keep(packet.seq, None, true);
+        }
+        let rewrite = stretch.rewrite(packet, d).ok_or(Unsent::BeforeEpoch)?;
+        let rewrite = Rewrite { marker: passed.marker, active: passed.active, ..rewrite };
         if self.newest.is_some_and(|n| rewrite.seq.0 > n.seq.0 + MAX_JUMP) {
             return Err(Unsent::Jump);
         }
@@ -183,28 +244,64 @@ impl Stream {
                 seq: rewrite.seq,
                 timestamp: rewrite.timestamp,
                 payload_type: packet.payload_type,
-                marker: packet.marker,
+                marker: rewrite.marker,
                 picture_id: rewrite.picture_id.or_else(|| before.map(|n| n.picture_id)).unwrap_or_default(),
                 tl0: rewrite.tl0.or_else(|| before.map(|n| n.tl0)).unwrap_or_default(),
                 frame_number: rewrite
                     .frame_number
                     .or_else(|| before.map(|n| n.frame_number))
                     .unwrap_or_default(),
+                templates: match said.frame {
+                    Some((_, structure)) => structure.next_offset().wrapping_add(rewrite.template_shift),
+                    None => before.map(|n| n.templates).unwrap_or_default(),
+                },
             });
         }
         Ok(rewrite)
     }
 
-    /// What a receiver lost: the epoch it was sent in, its extended number out and the sender's number in.
-    pub(crate) fn sent(&self, sequence: u16) -> Option<(Epoch, ExtSeq, ExtSeq)> {
+    /// Leaves a packet of the present epoch out; what is sent after it closes up.
+    pub(crate) fn leave_out(&mut self, packet: &Packet<'_>, d: &Descriptor) {
+        let Some(stretch) = self.epochs.last_mut() else { return };
+        if packet.seq < stretch.epoch.in_start {
+            return;
+        }
+        let holes = match &mut stretch.holes {
+            Some(holes) => holes,
+            // Up to the newest packet nothing is missing, and of its picture nothing was left out.
+            none => {
+                let back = |n: Newest| ExtSeq(stretch.epoch.in_start.0 + n.seq.0 - stretch.epoch.out_start.0);
+                let newest = self.newest.filter(|n| n.seq >= stretch.epoch.out_start);
+                let before = ExtSeq(stretch.epoch.in_start.0.saturating_sub(1));
+                let from = newest.map_or(before, back);
+                let id = newest.map(|n| n.picture_id.shifted(stretch.epoch.picture_id_shift.wrapping_neg()));
+                none.insert(renewed(self.spare.take(), from, id))
+            }
+        };
+        holes.leave(packet.seq, packet.timestamp);
+        if let Some(id) = closing_id(d) {
+            holes.leave_picture(id);
+        }
+    }
+
+    /// What a receiver lost.
+    pub(crate) fn sent(&self, sequence: u16) -> Option<Sent> {
         let newest = self.newest?.seq;
         let behind = newest.wire().wrapping_sub(sequence);
         if behind >= 0x8000 {
             return None;
         }
         let out = ExtSeq(newest.0.checked_sub(u64::from(behind))?);
-        let epoch = self.epochs.iter().rev().find(|e| e.out_start <= out)?;
-        Some((*epoch, out, ExtSeq(epoch.in_start.0 + (out.0 - epoch.out_start.0))))
+        let Stretch { epoch, holes } = self.epochs.iter().rev().find(|s| s.epoch.out_start <= out)?;
+        let closed = ExtSeq(epoch.in_start.0 + (out.0 - epoch.out_start.0));
+        let seq = holes.as_ref().map_or(Some(closed), |holes| holes.packet(closed))?;
+        Some(Sent { epoch: *epoch, out, seq })
+    }
+
+    /// The numbers a packet was sent with.
+    pub(crate) fn rewrite(&self, sent: &Sent, packet: &Packet<'_>, d: &Descriptor) -> Option<Rewrite> {
+        let same = |s: &&Stretch| s.epoch.out_start == sent.epoch.out_start;
+        self.epochs.iter().rev().find(same)?.rewrite(packet, d)
     }
 
     /// Whether `out` may be repeated now: not again within most of a round trip. Remembers it if so.
@@ -257,18 +354,47 @@ impl Stream {
     }
 }
 
-impl Epoch {
-    /// The numbers of a packet of this epoch.
-    pub(crate) fn rewrite(&self, packet: &Packet<'_>, d: &Descriptor) -> Option<Rewrite> {
-        let ahead = packet.seq.0.checked_sub(self.in_start.0)?;
+impl Stretch {
+    /// The numbers of a packet of this epoch; `None` when it is from before, or was left out.
+    fn rewrite(&self, packet: &Packet<'_>, d: &Descriptor) -> Option<Rewrite> {
+        let Self { epoch, holes } = self;
+        let ahead = packet.seq.0.checked_sub(epoch.in_start.0)?;
+        let (mut closed, mut pictures, mut marker) = (0, 0, packet.marker);
+        if let Some(holes) = holes {
+            closed = holes.packets_before(packet.seq)?;
+            pictures = closing_id(d).map_or(Some(0), |id| holes.pictures_before(id))?;
+            marker |= holes.ends(packet.seq);
+        }
         let picture_id = d.picture_id.filter(|p| p.long);
+        let picture_id_shift = epoch.picture_id_shift.wrapping_sub(pictures);
         Some(Rewrite {
-            seq: ExtSeq(self.out_start.0 + ahead),
-            timestamp: packet.timestamp.shifted(self.timestamp_shift),
-            picture_id: picture_id.map(|p| p.id.shifted(self.picture_id_shift)),
-            tl0: d.tl0.map(|t| t.index.shifted(self.tl0_shift)),
-            frame_number: d.frame_number.map(|f| f.shifted(self.frame_number_shift)),
+            seq: ExtSeq((epoch.out_start.0 + ahead).checked_sub(closed)?),
+            timestamp: packet.timestamp.shifted(epoch.timestamp_shift),
+            picture_id: picture_id.map(|p| p.id.shifted(picture_id_shift)),
+            tl0: d.tl0.map(|t| t.index.shifted(epoch.tl0_shift)),
+            frame_number: d.frame_number.map(|f| f.shifted(epoch.frame_number_shift)),
+            template_shift: epoch.template_shift,
+            marker,
+            active: None,
         })
+    }
+}
+
+/// The picture id, where ids have to close up: VP8's tell of pictures that are missing. Other codecs' say what refers to
+/// what.
+fn closing_id(d: &Descriptor) -> Option<PictureId> {
+    let closes = matches!(d.layering, Layering::Vp8 { .. });
+    d.picture_id.filter(|_| closes).map(|place| place.id)
+}
+
+fn renewed(old: Option<Box<Holes>>, newest: ExtSeq, picture: Option<PictureId>) -> Box<Holes> {
+    let new = Holes::new(newest, picture);
+    match old {
+        Some(mut old) => {
+            *old = new;
+            old
+        }
+        None => Box::new(new),
     }
 }
 
@@ -276,5 +402,7 @@ const VIDEO_FRAME: Duration = Duration::from_millis(33);
 const AUDIO_FRAME: Duration = Duration::from_millis(20);
 /// Half of what roll-over counters can follow.
 const MAX_JUMP: u64 = 0x4000;
+/// 10 s of video: further ahead of the time that passed is another beginning.
+const MAX_STEP: i32 = 900_000;
 /// An hour of video: longer pauses look like this, so that the timestamp stays within half its range.
 const MAX_FRAMES_IDLE: u128 = 110_000;

@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, RtcpFeedback};
 use videobridge_rtp::codecs::{Codec, Descriptor};
+use videobridge_rtp::dependency::Head;
 use videobridge_rtp::{ExtSeq, ExtensionId, RtpPacket};
 
+use super::filter::{Described, Passed};
 use super::numbers::Numbered;
 use super::projection::Projection;
 use super::stream::Stream;
 use super::write::{Buffers, Kept, Outgoing, Stamps, Written};
 use crate::media::DropReason;
+use crate::media::allocation::LayerId;
 use crate::media::ids::{EncodingIx, MemberIx, PayloadNumber, SourceUid, StreamIx, Timestamp};
 use crate::media::ingress::negotiated::{ExtensionKind, Negotiated};
 use crate::media::limits::{EPOCHS, MAX_HEADER, RESENT};
@@ -31,6 +34,13 @@ fn packet<'a>(seq: u64, profile: u16, extensions: &'a [u8], payload: &'a [u8]) -
     Packet { seq, timestamp, payload_type: PayloadNumber(41), marker: true, profile, extensions, payload }
 }
 
+/// Every packet of these tests has the marker bit.
+const MARKED: Passed = Passed { marker: true, active: None };
+
+fn alone(descriptor: &Descriptor) -> Described<'_> {
+    Described { descriptor, frame: None }
+}
+
 /// Sends a packet of `encoding` through a stream and returns what is on the wire.
 fn through(
     stream: &mut Stream,
@@ -41,12 +51,13 @@ fn through(
 ) -> Vec<u8> {
     let view = videobridge_rtp::Extensions::new(packet.profile, packet.extensions);
     let dd = sender.id(ExtensionKind::DependencyDescriptor).and_then(|id| view.clone().find(|e| e.id == id));
-    let d = Descriptor::parse(codec, packet.payload, dd.map(|e| e.data));
+    let head = dd.and_then(|e| Head::parse(e.data));
+    let d = Descriptor::parse(codec, packet.payload, head);
     let now = Instant::now();
-    if d.key_frame {
-        stream.switch(now, SourceUid(1), EncodingIx::FIRST, packet, &d);
+    if d.key_frame || head.is_some_and(|head| head.has_structure) {
+        stream.switch(now, SourceUid(1), EncodingIx::FIRST, packet, &alone(&d));
     }
-    let rewrite = stream.forward(now, packet, &d).unwrap();
+    let rewrite = stream.forward(now, packet, &alone(&d), MARKED).unwrap();
     let kept = Kept::of(packet, &sender.kinds);
     let outgoing = Outgoing { packet, descriptor: &d, kept: &kept, rewrite };
     let mut buffers = Buffers::default();
@@ -124,16 +135,31 @@ fn extensions_that_do_not_fit_the_header_are_left_out() {
 fn codecs_without_insight_start_and_resume_at_once_and_time_goes_on() {
     let now = Instant::now();
     let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(10) }, None);
-    let mut projection = Projection::new(MemberIx(0), Some(StreamIx(0)), EncodingIx::FIRST);
+    let everything = LayerId::all_of(EncodingIx::FIRST);
+    let mut projection = Projection::new(MemberIx(0), Some(StreamIx(0)), everything);
     let d = Descriptor::default();
     let a = projection
-        .project(now, &mut stream, (SourceUid(1), EncodingIx::FIRST), &packet(500, 0, &[], b"x"), &d, false)
+        .project(
+            now,
+            &mut stream,
+            (SourceUid(1), EncodingIx::FIRST),
+            &packet(500, 0, &[], b"x"),
+            &alone(&d),
+            false,
+        )
         .unwrap();
     assert_eq!((a.seq, a.timestamp), (ExtSeq(10), Timestamp(50_000)));
     projection.suspend();
     let later = now + Duration::from_millis(3300);
     let b = projection
-        .project(later, &mut stream, (SourceUid(1), EncodingIx::FIRST), &packet(700, 0, &[], b"x"), &d, false)
+        .project(
+            later,
+            &mut stream,
+            (SourceUid(1), EncodingIx::FIRST),
+            &packet(700, 0, &[], b"x"),
+            &alone(&d),
+            false,
+        )
         .unwrap();
     assert_eq!((b.seq, b.timestamp), (ExtSeq(11), Timestamp(50_000 + 100 * 3000)));
     let old = projection.project(
@@ -141,7 +167,7 @@ fn codecs_without_insight_start_and_resume_at_once_and_time_goes_on() {
         &mut stream,
         (SourceUid(1), EncodingIx::FIRST),
         &packet(699, 0, &[], b"x"),
-        &d,
+        &alone(&d),
         false,
     );
     assert_eq!(old, Err(DropReason::BeforeSwitch));
@@ -153,12 +179,13 @@ fn switches_further_back_than_the_limit_are_forgotten() {
     let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(10) }, None);
     for n in 0..=EPOCHS as u64 {
         let p = packet(1000 * (n + 1), 0, &[], b"x");
-        stream.switch(now, SourceUid(1), EncodingIx::FIRST, &p, &Descriptor::default());
-        stream.forward(now, &p, &Descriptor::default()).unwrap();
+        let d = Descriptor::default();
+        stream.switch(now, SourceUid(1), EncodingIx::FIRST, &p, &alone(&d));
+        stream.forward(now, &p, &alone(&d), MARKED).unwrap();
     }
     assert!(stream.sent(10).is_none(), "one beyond the limit");
-    let (_, out, seq) = stream.sent(11).unwrap();
-    assert_eq!((out, seq), (ExtSeq(11), ExtSeq(2000)));
+    let sent = stream.sent(11).unwrap();
+    assert_eq!((sent.out, sent.seq), (ExtSeq(11), ExtSeq(2000)));
 }
 
 #[test]

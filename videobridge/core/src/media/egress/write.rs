@@ -4,6 +4,7 @@
 use jitsi_xmpp::ids::Ssrc;
 use smallvec::SmallVec;
 use videobridge_rtp::codecs::Descriptor;
+use videobridge_rtp::dependency::{self, Rewriting};
 use videobridge_rtp::extension::{abs_send_time_bytes, transport_sequence_bytes};
 use videobridge_rtp::{ExtSeq, ExtensionForm, Extensions, HeaderWriter, RtpFields};
 
@@ -40,6 +41,7 @@ pub(crate) struct Stamps {
 pub(crate) struct Buffers {
     header: [u8; MAX_HEADER],
     prefix: [u8; MAX_PREFIX],
+    descriptor: [u8; MAX_DESCRIPTOR],
 }
 
 /// A rewritten packet: header and prefix in buffers, the rest of the payload still the sender's.
@@ -71,7 +73,7 @@ impl<'a> Kept<'a> {
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { header: [0; MAX_HEADER], prefix: [0; MAX_PREFIX] }
+        Self { header: [0; MAX_HEADER], prefix: [0; MAX_PREFIX], descriptor: [0; MAX_DESCRIPTOR] }
     }
 }
 
@@ -87,14 +89,14 @@ impl<'b, 'a> Written<'b, 'a> {
     ) -> Option<Self> {
         let Outgoing { packet, descriptor, kept, rewrite } = outgoing;
         let fields = RtpFields {
-            marker: packet.marker,
+            marker: rewrite.marker,
             payload_type: rtx.map_or(packet.payload_type, |rtx| rtx.payload_type).0,
             sequence: rtx.map_or(rewrite.seq, |rtx| rtx.seq).wire(),
             timestamp: rewrite.timestamp.0,
             ssrc: rtx.map_or(ssrc, |rtx| rtx.ssrc).0,
         };
-        let Buffers { header, prefix } = buffers;
-        let header_len = write_header(header, &fields, kept, rewrite, to, stamps)?;
+        let Buffers { header, prefix, descriptor: rewritten } = buffers;
+        let header_len = write_header((header, rewritten), &fields, kept, rewrite, to, stamps)?;
         let original = rtx.map(|_| rewrite.seq.wire());
         let (prefix_len, rest) = write_prefix(prefix, original, packet.payload, descriptor, rewrite)?;
         Some(Self { header: header.get(..header_len)?, prefix: prefix.get(..prefix_len)?, rest })
@@ -148,35 +150,34 @@ fn write_prefix<'a>(
 
 /// Puts what is kept under the receiver's ids and adds its stamps.
 fn write_header(
-    buf: &mut [u8],
+    (buf, descriptor): (&mut [u8], &mut [u8]),
     fields: &RtpFields,
     kept: &Kept<'_>,
     rewrite: &Rewrite,
     to: &Negotiated,
     stamps: Stamps,
 ) -> Option<usize> {
-    let kept = kept.0.iter().filter_map(|(kind, data)| Some((*kind, to.id(*kind)?, *data)));
+    let wanted = to.id(ExtensionKind::DependencyDescriptor).zip(rewrite.frame_number);
+    let is_dependency = |(kind, _): &&(ExtensionKind, _)| *kind == ExtensionKind::DependencyDescriptor;
+    // A descriptor that does not fit is left out whole: a wrong frame number is worse than none.
+    let rewritten = wanted.and_then(|(_, number)| {
+        let (_, data) = kept.0.iter().find(is_dependency)?;
+        let numbers = Rewriting { number, template_shift: rewrite.template_shift, active: rewrite.active };
+        let len = dependency::rewrite(data, &numbers, descriptor)?;
+        descriptor.get(..len)
+    });
+    let kept = kept.0.iter().filter_map(|(kind, data)| {
+        let data = if *kind == ExtensionKind::DependencyDescriptor { rewritten? } else { data };
+        Some((to.id(*kind)?, data))
+    });
     let transport = to.id(ExtensionKind::TransportCc).zip(stamps.transport);
     let send_time = to.id(ExtensionKind::AbsSendTime).zip(stamps.send_time);
-    let lengths = kept.clone().map(|(_, id, data)| (id, data.len()));
+    let lengths = kept.clone().map(|(id, data)| (id, data.len()));
     let stamped = transport.map(|(id, _)| (id, 2)).into_iter().chain(send_time.map(|(id, _)| (id, 3)));
     let form = ExtensionForm::for_elements(lengths.chain(stamped));
     let mut header = HeaderWriter::new(buf, fields, form)?;
-    for (kind, id, data) in kept {
-        match (kind, rewrite.frame_number) {
-            (ExtensionKind::DependencyDescriptor, Some(number)) => {
-                let mut copy = [0; MAX_DESCRIPTOR];
-                // A descriptor that does not fit is left out whole: a wrong frame number is worse than none.
-                if let Some(bytes) = copy.get_mut(..data.len()) {
-                    bytes.copy_from_slice(data);
-                    bytes.get_mut(1..3)?.copy_from_slice(&number.get().to_be_bytes());
-                    header.extension(id, bytes);
-                }
-            }
-            _ => {
-                header.extension(id, data);
-            }
-        }
+    for (id, data) in kept {
+        header.extension(id, data);
     }
     if let Some((id, sequence)) = transport {
         header.extension(id, &transport_sequence_bytes(sequence));

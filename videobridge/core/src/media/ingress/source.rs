@@ -8,18 +8,20 @@ use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{Semantics, VideoType};
 use smallvec::SmallVec;
-use videobridge_rtp::Unwrapper;
+use videobridge_rtp::{ExtSeq, Unwrapper};
 
+use super::layers::Layers;
 use super::loss::Loss;
 use super::negotiated::ExtensionKinds;
 use super::receive::ReceiveStats;
 use super::sequence::Sequence;
+use super::structures::Structures;
 use super::throughput::{Throughput, WINDOW};
 use crate::media::allocation::{Layer, LayerId, is_desktop};
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
 use crate::media::history::History;
-use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef, SourceUid};
+use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef, SourceUid, Timestamp};
 use crate::media::limits::MAX_ENCODINGS;
 
 /// What an SSRC of an endpoint carries.
@@ -71,7 +73,7 @@ pub(crate) struct Source {
     /// Silent packets in a row.
     pub(crate) silent: u32,
     /// What [`Self::layers`] found in which turn: all receivers of a turn choose from the same.
-    measured: (u64, SmallVec<[Layer; MAX_ENCODINGS]>),
+    measured: (u64, SmallVec<[Layer; 9]>),
     pub(crate) last_packet: Option<Instant>,
 }
 
@@ -81,12 +83,18 @@ pub(crate) struct Encoding {
     pub(crate) ssrc: Ssrc,
     pub(crate) rtx: Option<Ssrc>,
     pub(crate) sequence: Sequence,
+    pub(crate) structures: Structures,
+    /// The newest packet, to recognise key frames that come too late: what followed was not for those who wait for one.
+    newest: Option<(ExtSeq, Timestamp)>,
     pub(crate) loss: Loss,
     pub(crate) rate: Throughput,
+    pub(crate) layers: Layers,
     pub(crate) received: ReceiveStats,
     pub(crate) rtx_sequence: Unwrapper,
     pub(crate) rtx_received: ReceiveStats,
     pub(crate) active: bool,
+    /// When what woke is measured for the first time over a whole window: what was chosen before was a guess.
+    pub(crate) measured_at: Option<Instant>,
     pub(crate) last_packet: Option<Instant>,
     pub(crate) height: i32,
     pub(crate) last_key_frame_request: Option<Instant>,
@@ -184,8 +192,7 @@ impl Source {
         if is_desktop(self.kind) { WINDOW * 5 } else { WINDOW }
     }
 
-    /// The layers to choose from, measured once per turn; turns are numbered from 1. Temporal and spatial parts of an
-    /// encoding are not told apart yet.
+    /// The layers to choose from, measured once per turn; turns are numbered from 1.
     pub(crate) fn layers(&mut self, now: Instant, turn: u64) -> &[Layer] {
         if self.measured.0 != turn {
             self.measured = (turn, self.measure(now));
@@ -193,15 +200,25 @@ impl Source {
         &self.measured.1
     }
 
-    fn measure(&self, now: Instant) -> SmallVec<[Layer; MAX_ENCODINGS]> {
-        let layer = |(encoding, e): (EncodingIx, &Encoding)| Layer {
-            id: LayerId { encoding, spatial: 0, temporal: 0 },
-            height: e.height,
-            fps: 30.0,
+    fn measure(&self, now: Instant) -> SmallVec<[Layer; 9]> {
+        let mut out = SmallVec::new();
+        for (encoding, e) in (0..).map(EncodingIx).zip(&self.encodings) {
             // A screen share that shows nothing new is slow, not gone.
-            bitrate: e.rate.bitrate(now).max(Bitrate(e.active.into())),
-        };
-        (0..).map(EncodingIx).zip(&self.encodings).map(layer).collect()
+            let least = Bitrate(e.active.into());
+            let measured = if e.active { e.layers.measure(now, self.patience()) } else { SmallVec::new() };
+            let several = measured.iter().any(|m| m.spatial > 0);
+            out.extend(measured.iter().map(|m| Layer {
+                id: LayerId { encoding, spatial: m.spatial, temporal: m.temporal },
+                height: m.height.map_or(if several { -1 } else { e.height }, i32::from),
+                fps: m.fps,
+                bitrate: m.bitrate.max(least),
+            }));
+            if measured.is_empty() {
+                let bitrate = e.rate.bitrate(now).max(least);
+                out.push(Layer { id: LayerId::all_of(encoding), height: e.height, fps: 30.0, bitrate });
+            }
+        }
+        out
     }
 
     /// The highest height anybody wants: −1 = any, 0 = nobody wants it.
@@ -281,17 +298,33 @@ impl Encoding {
             ssrc,
             rtx,
             sequence: Sequence::default(),
+            structures: Structures::default(),
+            newest: None,
             loss: Loss::default(),
             rate: Throughput::new(now),
+            layers: Layers::new(now),
             received: ReceiveStats::new(now),
             rtx_sequence: Unwrapper::new(),
             rtx_received: ReceiveStats::new(now),
             active: false,
+            measured_at: None,
             last_packet: None,
             height,
             last_key_frame_request: None,
             reports: Bucket::full(),
             fir_sequence: 0,
+        }
+    }
+
+    /// Whether a later frame has been seen before this packet. By the numbers of packets alone: a sender that begins
+    /// anew has other timestamps, and its first key frame must not be kept out.
+    pub(crate) fn is_late(&mut self, seq: ExtSeq, timestamp: Timestamp) -> bool {
+        match self.newest {
+            Some((newest, of)) if seq < newest => timestamp != of,
+            _ => {
+                self.newest = Some((seq, timestamp));
+                false
+            }
         }
     }
 }

@@ -35,15 +35,20 @@ impl Throughput {
     }
 
     fn number(&self, now: Instant) -> u32 {
-        let ms = now.duration_since(self.start).as_millis();
-        u32::try_from(ms / 20).unwrap_or(u32::MAX - 1) + 1
+        bucket(self.start, now)
     }
+}
+
+/// The number of the 20 ms that `now` is in, from 1.
+pub(super) fn bucket(start: Instant, now: Instant) -> u32 {
+    let ms = now.duration_since(start).as_millis();
+    u32::try_from(ms / 20).unwrap_or(u32::MAX - 1) + 1
 }
 
 /// After this long without a packet the rate is 0.
 pub(crate) const WINDOW: Duration = Duration::from_secs(1);
 
-const BUCKETS: usize = 50;
+pub(super) const BUCKETS: usize = 50;
 
 #[cfg(test)]
 mod tests {

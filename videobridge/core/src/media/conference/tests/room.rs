@@ -369,6 +369,15 @@ impl Camera {
         out
     }
 
+    /// Begins anew under the same SSRCs, with timestamps and picture ids of before.
+    pub(super) fn restart(&mut self) {
+        self.ts.iter_mut().for_each(|ts| *ts = ts.wrapping_sub(90_000 * 600));
+        self.picture.iter_mut().for_each(|id| *id = id.wrapping_sub(5_000) & 0x7fff);
+        self.tl0.iter_mut().for_each(|tl0| *tl0 = tl0.wrapping_sub(100));
+        self.seq.iter_mut().for_each(|seq| *seq = seq.wrapping_add(9_000));
+        self.needs_key = [true; 3];
+    }
+
     pub(super) fn sequence(&self, layer: usize) -> u16 {
         self.seq[layer]
     }

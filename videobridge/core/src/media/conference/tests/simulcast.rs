@@ -92,6 +92,25 @@ fn compat_fir_is_answered_by_its_entries() {
     assert_eq!(room.key_frame_requests(), [(A, ssrc(A, 0))]);
 }
 
+#[test]
+fn a_sender_that_begins_anew_with_older_numbers_was_kept_out_until_they_caught_up() {
+    let mut room = Room::new();
+    room.join(A, true);
+    room.join(B, true);
+    room.want(B, 720, None);
+    room.frames(60);
+    assert!(!room.take(B, 100).is_empty());
+    // The camera is off for a while; B looks elsewhere meanwhile.
+    room.want(B, 0, None);
+    room.pass(3_000);
+    room.want(B, 720, None);
+    room.camera(A).restart();
+    room.frames(30);
+    let got = room.take(B, 100);
+    assert!(got.len() > 40, "{}", got.len());
+    assert_continuous(&got);
+}
+
 fn nack(media: u32, sequences: &[u16]) -> Vec<u8> {
     let mut buf = [0; 200];
     let (len, taken) = feedback::write_nack(&mut buf, 99, media, sequences).unwrap();
