@@ -154,7 +154,6 @@ const DEFAULT_PERMISSIONS: &[&str] = &[
 const BLOCKED_METADATA: &[&str] = &[
     "allownersEnabled",
     "asyncTranscription",
-    "audioTranslationAvailable",
     "audioTranslationRequests",
     "conferencePresetsServiceEnabled",
     "dialinEnabled",
