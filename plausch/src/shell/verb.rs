@@ -89,9 +89,13 @@ pub(crate) fn read(words: &[&str]) -> Result<Verb, Words> {
         ["muc", "room", room, "get_affiliation", account] => Asked::Affiliations(own(room), some(account)),
         ["muc", "room", room, "set_affiliation", account, affiliation]
         // Upstream's call has the actor first, `true` for the server.
-        | ["muc", "room", room, "set_affiliation", "true", account, affiliation] => {
+        | ["muc", "room", room, "set_affiliation", "true", account, affiliation]
+        // As Prosody 13 has it; there may be a reason behind it, which nobody is told.
+        | ["muc", "affiliation", room, account, affiliation]
+        | ["muc", "affiliation", room, account, affiliation, _] => {
             Asked::Affiliate(own(room), own(account), own(affiliation))
         }
+        ["muc", "affiliation", room, account] => Asked::Affiliations(own(room), some(account)),
         ["muc", "room", room, "destroy"] => Asked::Destroy(own(room)),
         ["c2s", "show"] => Asked::Sessions(None),
         ["c2s", "show", part] => Asked::Sessions(some(part)),
@@ -128,6 +132,26 @@ fn refused(words: &[&str]) -> Words {
         ["module", "load" | "unload", _] => {
             words!("name the host, too: module load NAME HOST", "auch den Host nennen: module load NAME HOST")
         }
+        ["muc", "role", ..] => words!(
+            "a role is what an affiliation makes of somebody: muc affiliation ROOM ACCOUNT owner|member|none; c2s close ADDRESS ends a session, of which muc occupants ROOM shows the address",
+            "eine Rolle ist, was eine Zugehörigkeit aus jemandem macht: muc affiliation RAUM KONTO owner|member|none; c2s close ADRESSE beendet eine Sitzung, deren Adresse muc occupants RAUM zeigt"
+        ),
+        ["muc", "occupants" | "affiliations", _, _] => words!(
+            "all are shown: leave the last word out, and look for it in what is shown",
+            "es werden alle gezeigt: das letzte Wort weglassen und in der Ausgabe danach suchen"
+        ),
+        ["muc", "size", ..] | ["muc", "room", _, "get_size" | "size"] => words!(
+            "muc occupants ROOM counts who is in it, and muc list HOST the rooms",
+            "muc occupants RAUM zählt, wer darin ist, und muc list HOST die Räume"
+        ),
+        ["muc", "create", _, ..] => words!(
+            "a room begins as all do: muc create ROOM; owners change its settings in the app",
+            "ein Raum beginnt wie alle: muc create RAUM; seine Einstellungen ändern Besitzende in der App"
+        ),
+        ["muc", "room", _, _, ..] => words!(
+            "of a room there are occupants, affiliations, get_affiliation, set_affiliation and destroy; password, subject and the like are for its moderators in the app, and muc room ROOM shows what it is like",
+            "von einem Raum gibt es occupants, affiliations, get_affiliation, set_affiliation und destroy; Passwort, Thema und dergleichen stellen seine Moderierenden in der App ein, und muc room RAUM zeigt, wie er ist"
+        ),
         ["s2s", ..] => {
             words!("no other servers are spoken to here", "mit anderen Servern wird hier nicht gesprochen")
         }
@@ -139,6 +163,7 @@ pub(crate) const HELP: &str = "\
 prosodyctl shell muc list HOST
 prosodyctl shell muc create|room|occupants|affiliations ROOM
 prosodyctl shell muc room ROOM set_affiliation ACCOUNT owner|admin|member|none|outcast
+prosodyctl shell muc affiliation ROOM ACCOUNT [owner|admin|member|none|outcast]
 prosodyctl shell muc room ROOM get_affiliation ACCOUNT
 prosodyctl shell muc room ROOM destroy
 prosodyctl shell c2s show [PART]
@@ -176,9 +201,13 @@ mod tests {
         for call in [
             "muc:room(\"rathaus@muc.meet.jitsi\"):set_affiliation(\"anna@meet.jitsi\", \"owner\")",
             "muc:room(\"rathaus@muc.meet.jitsi\"):set_affiliation(true, \"anna@meet.jitsi\",\"owner\")",
+            "muc:affiliation(\"rathaus@muc.meet.jitsi\", \"anna@meet.jitsi\", \"owner\")",
+            "muc:affiliation(\"rathaus@muc.meet.jitsi\", \"anna@meet.jitsi\", \"owner\", \"she chairs it\")",
         ] {
             assert_eq!(of(&[call]), Ok(set.clone()));
         }
+        let get = Verb::Xmpp(Asked::Affiliations(room(), Some("anna@meet.jitsi".into())));
+        assert_eq!(of(&["muc:affiliation(\"rathaus@muc.meet.jitsi\", \"anna@meet.jitsi\")"]), Ok(get));
         assert_eq!(of(&["muc:room(\"rathaus@muc.meet.jitsi\")"]), Ok(Verb::Xmpp(Asked::Room(room()))));
         assert_eq!(
             of(&["c2s:close(\"anna@meet.jitsi/x:y z\")"]),
@@ -213,6 +242,12 @@ mod tests {
             (&["module", "load", "muc_quota"], "HOST"),
             (&["s2s:show()"], "other servers"),
             (&["muc:room(\"a@b\"):set_affiliation(\"x\")"], "set_affiliation"),
+            (&["muc:role(\"a@b\", \"anna\", \"none\")"], "c2s close"),
+            (&["muc:occupants(\"a@b\", \"moderator\")"], "leave the last word out"),
+            (&["muc:affiliations(\"a@b\", \"owner\")"], "leave the last word out"),
+            (&["muc:size(\"a@b\")"], "muc occupants ROOM"),
+            (&["muc:create(\"a@b\", { persistent = true })"], "muc create ROOM"),
+            (&["muc:room(\"a@b\"):set_password(\"x\")"], "in the app"),
             (&["\"unfinished"], "prosodyctl shell"),
             (&[], "prosodyctl shell"),
         ] {
