@@ -138,7 +138,7 @@ pub(crate) struct Domains {
 }
 
 /// How meetings are watched, where they are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Visitors {
     /// So many meet; who comes then watches.
     pub(crate) max_participants: usize,
@@ -146,6 +146,10 @@ pub(crate) struct Visitors {
     pub(crate) max_viewers: usize,
     /// Who raises a hand comes in.
     pub(crate) come_in: bool,
+    /// Who wants to watch waits until a moderator shows the meeting.
+    pub(crate) only_live: bool,
+    /// Where a focus of Jitsi's own logs in a second time. `None`: it does not.
+    pub(crate) focus: Option<String>,
 }
 
 /// The admin's own listener.
@@ -209,13 +213,15 @@ pub(crate) struct Client {
 /// Where Debian's package puts the web app.
 pub(crate) const DEBIAN_WEB: &str = "/usr/share/jitsi-meet";
 
-fn visitors(e: &Effective, login: Option<&Login>) -> Result<Visitors, StartError> {
+fn visitors(e: &Effective, login: Option<&Login>, domains: &Domains) -> Result<Visitors, StartError> {
     // With tokens, who watches has one.
     let accounts_only = |l: &Login| l.guests.is_none() && !matches!(l.proof, Proof::Token(_));
     if e.is_on("visitors.enabled") && login.is_some_and(accounts_only) {
         let why = "needs login.guests: who watches has no account, and would come in where only accounts do";
         return Err(e.bad("visitors.enabled", why));
     }
+    let usual = |viewers: &String| domain(e, "visitors.focus_domain", &format!("auth.{viewers}"));
+    let focus = domains.viewers.as_ref().map(usual).transpose()?;
     let count = |key: &str| match e.parse::<usize>(key)? {
         0 => Err(e.bad(key, "must be at least 1")),
         n => Ok(n),
@@ -224,6 +230,9 @@ fn visitors(e: &Effective, login: Option<&Login>) -> Result<Visitors, StartError
         max_participants: count("visitors.max_participants")?,
         max_viewers: count("visitors.max_viewers")?,
         come_in: e.is_on("visitors.come_in"),
+        only_live: e.is_on("visitors.only_live"),
+        // Under one address two sessions push each other out: then as without.
+        focus: focus.filter(|domain| *domain != domains.auth),
     })
 }
 
@@ -246,7 +255,7 @@ impl Settings {
         }
         let (domains, hosts) = hosts::read(e)?;
         let login = login::read(e, &domains, hosts.as_ref())?;
-        let visitors = visitors(e, login.as_ref())?;
+        let visitors = visitors(e, login.as_ref(), &domains)?;
         let services = services::read(e, &domains, hosts.as_ref())?;
         let public_url = public_url(e)?;
         let https = tls::https(e, public_url.as_deref())?;

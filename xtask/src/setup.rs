@@ -30,6 +30,7 @@ const SERVERS: &[(&str, &str)] = &[
     ("haproxy", "haproxy"),
     ("caddy", "caddy"),
     ("slapd", "slapd"),
+    ("ldapdelete", "ldap-utils"),
 ];
 
 /// Installs what is missing; needs root and Debian for that.

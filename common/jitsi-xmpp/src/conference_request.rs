@@ -11,6 +11,9 @@ use crate::stanza_error::{Condition, StanzaError};
 use crate::xml::Element;
 use crate::{BareJid, ns};
 
+/// Attribute of a request for [`ConferenceRequest::moderates`], ours: upstream's server does not know.
+pub const MODERATES: &str = "moderates";
+
 /// What a client asks the focus before it joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConferenceRequest {
@@ -22,6 +25,8 @@ pub struct ConferenceRequest {
     pub session_id: Option<Sensitive<String>>,
     /// A JWT.
     pub token: Option<Sensitive<String>>,
+    /// Whether the account that asks moderates, where the server knows. Never the client's word: our server takes that out.
+    pub moderates: Option<bool>,
     /// Wishes, as text, in order.
     pub properties: Vec<(String, String)>,
 }
@@ -79,7 +84,14 @@ pub struct HttpAnswer {
 impl ConferenceRequest {
     /// A request for `room` without wishes.
     pub fn new(room: BareJid) -> Self {
-        Self { room, machine_uid: None, session_id: None, token: None, properties: Vec::new() }
+        Self {
+            room,
+            machine_uid: None,
+            session_id: None,
+            token: None,
+            moderates: None,
+            properties: Vec::new(),
+        }
     }
 
     /// A property's value.
@@ -94,6 +106,7 @@ impl ConferenceRequest {
         r.machine_uid = text(e, "machine-uid");
         r.session_id = text(e, "session-id");
         r.token = text(e, "token");
+        r.moderates = e.attr(MODERATES).and_then(|m| m.parse().ok());
         r.properties = properties(e);
         Ok(r)
     }
@@ -105,6 +118,7 @@ impl ConferenceRequest {
             .with_opt_attr("machine-uid", self.machine_uid.as_ref().map(Sensitive::reveal))
             .with_opt_attr("session-id", self.session_id.as_ref().map(Sensitive::reveal))
             .with_opt_attr("token", self.token.as_ref().map(Sensitive::reveal))
+            .with_opt_attr(MODERATES, self.moderates.map(|m| m.to_string()))
             .with_children(self.properties.iter().map(property_element))
     }
 

@@ -32,6 +32,8 @@ struct Login {
     holder: Option<Jid>,
     room: BareJid,
     last: Instant,
+    /// Not, where the directory of accounts names those who do and this is none of them.
+    moderates: bool,
 }
 
 /// What the answer to a request says of a session.
@@ -90,6 +92,10 @@ impl Logins {
             }
             login.last = now;
             login.room.clone_from(&request.room);
+            let own = from.is_some_and(|f| f.to_bare() == login.identity);
+            if let Some(moderates) = request.moderates.filter(|_| own) {
+                login.moderates = moderates;
+            }
             let identity = named(&login.identity);
             if let Some(from) = from {
                 self.hold(id.reveal(), from);
@@ -112,6 +118,7 @@ impl Logins {
                     holder: None,
                     room: request.room.clone(),
                     last: now,
+                    moderates: request.moderates.unwrap_or(true),
                 };
                 *self.by_account.entry(login.identity.clone()).or_insert(0) += 1;
                 self.by_id.insert(id.as_str().into(), login);
@@ -126,6 +133,11 @@ impl Logins {
     /// Whether this occupant has logged in.
     pub(crate) fn holds(&self, jid: &Jid) -> bool {
         self.holders.contains_key(jid)
+    }
+
+    /// Whether it owns the room that it is in by that.
+    pub(crate) fn moderates(&self, jid: &Jid) -> bool {
+        self.holders.get(jid).and_then(|id| self.by_id.get(id)).is_some_and(|login| login.moderates)
     }
 
     /// Somebody logs out.

@@ -114,14 +114,14 @@ impl Conference {
         }
     }
 
-    /// Where people log in, who has owns the room (focus §2.4).
+    /// Where people log in, who has owns the room (focus §2.4), unless their directory names others.
     pub(crate) fn own_by_login(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
         let Some(m) =
             self.members.get(id).filter(|m| m.kind == Kind::Person && m.rank != Rank::Owner && !m.watches)
         else {
             return;
         };
-        if m.real.as_ref().is_some_and(|real| turn.logins.holds(real)) && self.hosts.insert(id.clone()) {
+        if m.real.as_ref().is_some_and(|real| turn.logins.moderates(real)) && self.hosts.insert(id.clone()) {
             self.grant_owner(turn, id, false);
         }
     }

@@ -67,6 +67,11 @@ pub(super) fn focus(e: &Effective) -> Result<Focus, StartError> {
 
 /// compat: a time as HOCON writes it, where a number alone is milliseconds (test: compat_times_of_the_focus_are_read_as_hocon_does).
 pub(super) fn timeout(text: &str) -> Option<Duration> {
+    time(text).filter(|time| (SHORTEST..=LONGEST).contains(time))
+}
+
+/// The same, however long.
+pub(super) fn time(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at_checked(digits)?;
@@ -75,10 +80,10 @@ pub(super) fn timeout(text: &str) -> Option<Duration> {
         "s" | "second" | "seconds" => 1000,
         "m" | "minute" | "minutes" => 60_000,
         "h" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => 86_400_000,
         _ => return None,
     };
-    let time = Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(each)?);
-    (SHORTEST..=LONGEST).contains(&time).then_some(time)
+    Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(each)?))
 }
 
 /// `{50: 500, "100"=2000}`: from 50 people on half a second.
@@ -120,6 +125,7 @@ mod tests {
             ("1500", 1_500),
             ("1000 ms", 1_000),
             ("24 hours", 86_400_000),
+            ("1 day", 86_400_000),
         ] {
             assert_eq!(timeout(text), Some(Duration::from_millis(millis)), "{text}");
         }

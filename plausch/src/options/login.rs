@@ -1,11 +1,14 @@
 //! The settings of `login` in; how people log in, where those come in who do not, and who opens meetings, out.
 
+use std::time::Duration;
+
 use jitsi_xmpp::Sensitive;
 use prosody_server::ldap::DirectoryError;
 use prosody_server::logins::RawDirectory;
 use prosody_server::table::{RawLogin, RawToken, RawUsers};
 use service::{Effective, Origin, StartError};
 
+use super::focus::{time, timeout};
 use super::hosts::HostTables;
 use super::{Domains, domain, secret};
 
@@ -38,6 +41,8 @@ pub(crate) struct Opens {
     pub(crate) automatic: bool,
     /// Each meeting has a proof of its own, as with a token.
     pub(crate) each: bool,
+    /// For so long since it was last shown.
+    pub(crate) lifetime: Duration,
 }
 
 pub(super) fn read(
@@ -46,13 +51,14 @@ pub(super) fn read(
     tables: Option<&HostTables>,
 ) -> Result<Option<Login>, StartError> {
     let automatic = e.is_on("login.automatic");
+    let lifetime = lifetime(e)?;
     if let Some(t) = tables {
         let open = |h: &&RawUsers| h.public && h.login == RawLogin::Anonymous;
         let with_password =
             |h: &RawUsers| matches!(h.login, RawLogin::Accounts | RawLogin::Ldap | RawLogin::SharedSecret);
         let asks = t.users.first().is_some_and(with_password);
         let guests = t.users.iter().find(open).map(|h| h.domain.to_lowercase());
-        let opens = e.is_on("login.opens").then_some(Opens { automatic, each: false });
+        let opens = e.is_on("login.opens").then_some(Opens { automatic, each: false, lifetime });
         return Ok(asks.then_some(Login { guests, proof: Proof::Account, opens }));
     }
     let guest_domain = domain(e, "login.guest_domain", &format!("guest.{}", domains.main))?;
@@ -71,9 +77,26 @@ pub(super) fn read(
     Ok(Some(Login {
         guests: e.is_on("login.guests").then_some(guest_domain),
         proof,
-        opens: e.is_on("login.opens").then_some(Opens { automatic: automatic && !each, each }),
+        opens: e.is_on("login.opens").then_some(Opens {
+            automatic: automatic && !each,
+            each,
+            // compat: upstream's for tokens, whatever is written (test: compat_the_focus_asks_as_its_own_variables_say).
+            lifetime: if each { EACH } else { lifetime },
+        }),
     }))
 }
+
+/// How long what a browser has proved counts since it was last shown.
+fn lifetime(e: &Effective) -> Result<Duration, StartError> {
+    let key = "login.lifetime";
+    let longest = Duration::from_secs(366 * 86_400);
+    time(e.text(key)).filter(|t| (EACH..=longest).contains(t)).ok_or_else(|| {
+        e.bad(key, "must be a time such as `24 hours` or `7 days`, from a minute to a year; a number alone is milliseconds, as upstream reads it")
+    })
+}
+
+/// With a proof for each meeting.
+const EACH: Duration = Duration::from_secs(60);
 
 /// One of these. What the environment says else has stopped the start, or been accepted.
 fn kind<'a>(e: &Effective, key: &str, all: &[&'a str]) -> Result<&'a str, StartError> {
@@ -102,6 +125,8 @@ fn directory(e: &Effective) -> Result<RawDirectory, StartError> {
         base: Some(e.text("login.ldap.base").to_owned()),
         filter: e.text("login.ldap.filter").to_owned(),
         fastbind: kind(e, "login.ldap.method", &["bind", "fastbind"])? == "fastbind",
+        moderators: text("login.ldap.moderators"),
+        recheck_seconds: recheck(e)?,
         bind_dn: text("login.ldap.bind_dn"),
         bind_password: secret(e, "login.ldap.bind_password"),
         bind_password_file: None,
@@ -109,6 +134,17 @@ fn directory(e: &Effective) -> Result<RawDirectory, StartError> {
         check_peer: e.is_on("login.ldap.check_peer"),
         roots: text("login.ldap.roots").map(Into::into),
     })
+}
+
+/// How often it is asked about those who are in.
+fn recheck(e: &Effective) -> Result<Option<u32>, StartError> {
+    let key = "login.ldap.recheck";
+    if e.text(key).is_empty() {
+        return Ok(None);
+    }
+    let every = timeout(e.text(key)).and_then(|t| u32::try_from(t.as_secs()).ok());
+    let wrong = || e.bad(key, "must be a time such as `15 minutes`, from one second to a day");
+    every.map(Some).ok_or_else(wrong)
 }
 
 /// What tokens have to be like. Whether they can be told from others is for whoever lets people in.
@@ -140,6 +176,8 @@ pub(crate) const fn option_of_directory(error: &DirectoryError) -> &'static str 
         DirectoryError::Url => "login.ldap.url",
         DirectoryError::StartTls => "login.ldap.start_tls",
         DirectoryError::Filter(_) => "login.ldap.filter",
+        DirectoryError::Moderators(_) => "login.ldap.moderators",
+        DirectoryError::Recheck => "login.ldap.recheck",
         DirectoryError::Password => "login.ldap.bind_password",
         DirectoryError::Roots => "login.ldap.roots",
     }
@@ -174,6 +212,16 @@ mod tests {
         Settings::look(&Effective::load(SETTINGS, &sources).unwrap()).unwrap().login
     }
 
+    #[test]
+    fn a_lifetime_that_is_none_stops_the_start() {
+        for odd in ["never", "0", "59 s", "367 days", "-1 h"] {
+            let env = |n: &str| (n == "JICOFO_AUTH_LIFETIME").then(|| odd.to_owned());
+            let sources = Sources { defaults: None, file: None, env: &env, flags: BTreeMap::new() };
+            let error = Settings::look(&Effective::load(SETTINGS, &sources).unwrap()).unwrap_err();
+            assert!(error.to_string().contains("login.lifetime"), "{odd}: {error}");
+        }
+    }
+
     const JWT: [(&str, &str); 2] = [("ENABLE_AUTH", "1"), ("AUTH_TYPE", "jwt")];
 
     #[test]
@@ -188,11 +236,15 @@ mod tests {
     #[test]
     fn compat_the_focus_asks_as_its_own_variables_say() {
         let opens = |more: &[(&str, &str)]| login(&[&JWT[..], more].concat()).unwrap().opens;
-        let (day, each) = (Opens { automatic: true, each: false }, Opens { automatic: false, each: true });
+        let of = |automatic, each, seconds| Opens { automatic, each, lifetime: Duration::from_secs(seconds) };
+        let (day, each) = (of(true, false, 86_400), of(false, true, 60));
         assert_eq!(opens(&[]), Some(each));
         assert_eq!(opens(&[("JICOFO_AUTH_TYPE", "internal")]), Some(day));
         assert_eq!(opens(&[("JICOFO_AUTH_TYPE", "xmpp")]), Some(day));
         assert_eq!(opens(&[("JICOFO_ENABLE_AUTH", "0")]), None);
+        let hour = ("JICOFO_AUTH_LIFETIME", "1 hour");
+        assert_eq!(opens(&[hour]), Some(each));
+        assert_eq!(opens(&[("JICOFO_AUTH_TYPE", "xmpp"), hour]), Some(of(true, false, 3_600)));
         let own = login(&[("ENABLE_AUTH", "1"), ("JICOFO_AUTH_TYPE", "jwt")]).unwrap();
         assert!(matches!(own.proof, Proof::Account) && own.opens == Some(each));
         assert!(login(&[("AUTH_TYPE", "jwt")]).is_none(), "nobody is asked");

@@ -217,6 +217,12 @@ const OTHER: &[(&str, &str)] = &[
     ("client.recording", "false"),
     ("client.live_streaming", "true"),
     ("visitors.come_in", "false"),
+    ("services.recording_metadata", "false"),
+    ("visitors.only_live", "true"),
+    ("visitors.focus_domain", "auth.viewers.example"),
+    ("login.lifetime", "1 hour"),
+    ("login.ldap.moderators", "cn=chairs,dc=town"),
+    ("login.ldap.recheck", "15 minutes"),
     ("rooms.modules", "muc_flip"),
     ("rooms.lobby_modules", "frozen_nick"),
     ("rooms.breakout_modules", "frozen_nick"),
@@ -334,6 +340,21 @@ fn modules_that_are_not_there_stop_the_start_unless_they_are_accepted() {
     let accepted = load(&[("XMPP_MODULES", all), ("PLAUSCH_ACCEPT", "XMPP_MODULES")]).unwrap();
     assert_eq!(accepted.modules, ["muc_census", "muc_size"]);
     assert!(load(&[]).unwrap().modules.is_empty());
+}
+
+#[test]
+fn compat_a_recorder_learns_who_began_where_people_have_tokens() {
+    let tokens = [("ENABLE_AUTH", "1"), ("AUTH_TYPE", "jwt"), ("ENABLE_RECORDING", "1")];
+    let modules = |env: &[(&str, &str)]| load(env).unwrap().modules;
+    assert_eq!(modules(&tokens), ["jibri_session"]);
+    let named = [&tokens[..], &[("XMPP_MODULES", "jibri_session,muc_size")]].concat();
+    assert_eq!(modules(&named), ["jibri_session", "muc_size"], "once");
+    for off in
+        [("PROSODY_ENABLE_RECORDING_METADATA", "0"), ("ENABLE_RECORDING", "0"), ("AUTH_TYPE", "internal")]
+    {
+        assert_eq!(modules(&[&[off], &tokens[..]].concat()), [""; 0], "{off:?}");
+    }
+    assert_eq!(modules(&[("ENABLE_RECORDING", "1")]), [""; 0], "nobody has a token");
 }
 
 #[test]
@@ -477,21 +498,23 @@ fn every_option_reaches_the_settings() {
             "https.redirect" | "https.hsts" | "https.disabled" | "https.former" => {
                 &[("https.listen", "127.0.0.1:1")]
             }
-            "visitors.domain" => &[("visitors.enabled", "true")],
+            "visitors.domain" | "visitors.focus_domain" => &[("visitors.enabled", "true")],
             "services.hidden_domain" | "services.recorder_user" => &[("services.recorder_password", "y")],
             "services.recorder_brewery"
             | "services.recording_pending"
             | "services.recording_retries"
             | "client.recording"
             | "client.live_streaming" => &[("services.recording", "true")],
+            "services.recording_metadata" => {
+                &[("services.recording", "true"), ("login.required", "true"), ("login.type", "jwt")]
+            }
             "services.gateway_brewery" => &[("services.transcription", "true")],
             "services.jibri_user" => &[("services.jibri_password", "y")],
             "services.jigasi_user" => &[("services.jigasi_password", "y")],
             k if k.starts_with("login.ldap.") => &[("login.required", "true"), ("login.type", "ldap")],
             k if k.starts_with("login.token.") => &[("login.required", "true"), ("login.type", "jwt")],
-            "login.guests" | "login.automatic" | "login.type" | "login.opens" | "login.opens_by" => {
-                &[("login.required", "true")]
-            }
+            "login.guests" | "login.lifetime" | "login.automatic" | "login.type" | "login.opens"
+            | "login.opens_by" => &[("login.required", "true")],
             "login.guest_domain" => &[("login.required", "true"), ("login.guests", "true")],
             "media.disable_stun" => &[("media.stun_servers", "stun.example:3478")],
             "turn.stun_port" => &[("turn.stun_host", "a")],

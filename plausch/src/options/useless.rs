@@ -58,6 +58,12 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
             useless(s.key, "no directory is asked, which takes login.required and login.type `ldap`");
         }
     }
+    if !e.is_on("services.recording") || !e.is_on("login.required") || e.text("login.type") != "jwt" {
+        useless(
+            "services.recording_metadata",
+            "it takes services.recording, and login.type `jwt`: who began is what a token says",
+        );
+    }
     if e.is_on("rooms.reservations") {
         if e.is_on("client.http_conference_request") {
             useless(
@@ -74,6 +80,16 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
                 useless(s.key, "visitors.enabled is off");
             }
         }
+    }
+    let auth = match e.text("xmpp.auth_domain") {
+        "" => format!("auth.{}", e.text("xmpp.domain")),
+        named => named.to_owned(),
+    };
+    if e.is_on("visitors.enabled") && e.text("visitors.focus_domain").eq_ignore_ascii_case(&auth) {
+        useless(
+            "visitors.focus_domain",
+            "it is xmpp.auth_domain, where a focus of Jitsi's own would push itself out: name another, for both of them",
+        );
     }
     if e.is_on("https.disabled") {
         let https = SETTINGS.iter().map(|s| s.key).filter(|k| k.starts_with("https."));

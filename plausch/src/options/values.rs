@@ -110,8 +110,19 @@ pub(super) fn admin_hosts(e: &Effective) -> Result<Vec<String>, StartError> {
 
 /// Named modules that there are. Others end the start, unless the admin said that they may be missing.
 pub(super) fn modules(e: &Effective) -> Result<Vec<String>, StartError> {
-    named(e, "xmpp.modules", "XMPP_MODULES", prosody_server::config::MODULES)
+    let mut named = named(e, "xmpp.modules", "XMPP_MODULES", prosody_server::config::MODULES)?;
+    // compat: docker-jitsi-meet has it where recorders are and people log in with tokens (test:
+    // compat_a_recorder_learns_who_began_where_people_have_tokens).
+    let tokens = e.is_on("login.required") && e.text("login.type") == "jwt";
+    let told = e.is_on("services.recording") && e.is_on("services.recording_metadata");
+    if tokens && told && !named.iter().any(|m| m == RECORDING_METADATA) {
+        named.push(RECORDING_METADATA.to_owned());
+    }
+    Ok(named)
 }
+
+/// Upstream's module for it.
+const RECORDING_METADATA: &str = "jibri_session";
 
 /// The same of the meetings.
 pub(super) fn muc_modules(e: &Effective) -> Result<Vec<String>, StartError> {

@@ -61,7 +61,7 @@ pub(super) fn config(s: &Settings) -> Result<FocusConfig, StartError> {
     let engine = &mut config.engine;
     engine.login = s.login.as_ref().and_then(|login| login.opens).map(|opens| LoginConfig {
         domain: s.domains.main.clone(),
-        lifetime: if opens.each { LOGIN_LIFETIME_EACH } else { LOGIN_LIFETIME },
+        lifetime: opens.lifetime,
         automatic: opens.automatic,
         external: opens.each,
     });
@@ -70,6 +70,7 @@ pub(super) fn config(s: &Settings) -> Result<FocusConfig, StartError> {
         let mut visitors = VisitorsConfig::for_domain(vnode, domain);
         (visitors.max_participants, visitors.max_viewers) =
             (s.visitors.max_participants, s.visitors.max_viewers);
+        visitors.only_live = s.visitors.only_live;
         visitors
     });
     if let Some(recording) = &s.services.recording {
@@ -239,10 +240,6 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
     ];
     out.counters("plausch_focus_events", "What happened in the focus.", "event", rows);
 }
-
-/// Upstream's.
-const LOGIN_LIFETIME: Duration = Duration::from_secs(86_400);
-const LOGIN_LIFETIME_EACH: Duration = Duration::from_secs(60);
 
 /// How often the numbers are read while something is missing, and otherwise.
 const STARTING: Duration = Duration::from_millis(10);

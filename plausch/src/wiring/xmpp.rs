@@ -69,6 +69,7 @@ pub(super) fn options(s: &Settings) -> Raw {
             strict_nicks: Some(s.strict_nicks),
             lobby: Some(s.lobby),
             viewers_domain: s.domains.viewers.clone(),
+            viewers_focus_domain: s.visitors.focus.clone(),
             max_viewers: Some(s.visitors.max_viewers),
             viewers_come_in: Some(s.visitors.come_in),
             breakout_rooms: Some(s.breakout_rooms),

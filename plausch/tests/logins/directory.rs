@@ -5,6 +5,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::log_in;
 use crate::running::{Whole, free};
+use crate::tab::{ANONYMOUS, Tab};
 
 /// A directory in a folder of its own.
 struct OpenLdap {
@@ -32,6 +34,8 @@ TLSCertificateKeyFile AT/key.pem
 database mdb
 suffix \"dc=town\"
 directory AT/data
+rootdn \"cn=admin,dc=town\"
+rootpw alles
 access to attrs=userPassword by anonymous auth by * none
 access to * by dn.exact=\"cn=reader,dc=town\" read by * none
 ";
@@ -56,6 +60,11 @@ sn: A
 title: council
 userPassword: geheim
 
+dn: cn=chairs,dc=town
+objectClass: groupOfNames
+cn: chairs
+member: uid=anna,dc=town
+
 dn: uid=bert,dc=town
 objectClass: inetOrgPerson
 uid: bert
@@ -72,7 +81,9 @@ impl OpenLdap {
             eprintln!("skipped: there is no slapd on this machine; `cargo xtask test` installs it");
             return None;
         }
-        let at = std::env::temp_dir().join(format!("plausch-ldap-{}", std::process::id()));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("plausch-ldap-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let at = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&at);
         fs::create_dir_all(at.join("data")).unwrap();
         let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -149,6 +160,101 @@ async fn people_log_in_with_accounts_of_a_directory() {
             let said = says(&town, name, password).await;
             assert!(said.contains("<failure"), "{name}: {said}");
         }
+    }
+}
+
+/// Logs in on this host; for a guest without a password.
+async fn come(town: &Whole, domain: &str, account: Option<&str>) -> Tab {
+    let plain = account.map(|name| STANDARD.encode(format!("\0{name}\0geheim")));
+    let auth = plain.map_or_else(
+        || ANONYMOUS.to_owned(),
+        |p| format!(r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="PLAIN">{p}</auth>"#),
+    );
+    Tab::log_in(town.http, domain, "room=rathaus", &auth).await.unwrap()
+}
+
+/// Asks for the meeting; the session that the answer names.
+async fn ask(tab: &mut Tab, browser: &str, session: Option<&str>) -> Option<String> {
+    let session = session.map(|s| format!("session-id=\"{s}\"")).unwrap_or_default();
+    tab.say(&format!(r#"<iq xmlns="jabber:client" type="set" id="c" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="rathaus@muc.meet.jitsi" machine-uid="{browser}" {session}/></iq>"#)).await;
+    let said = tab.until("id=\"c\"").await;
+    assert!(said.contains("ready=\"true\""), "{said}");
+    Some(said.split("session-id=\"").nth(1)?.split('"').next()?.to_owned())
+}
+
+async fn join(tab: &mut Tab, nick: &str) -> String {
+    tab.say(&format!(r#"<presence xmlns="jabber:client" to="rathaus@muc.meet.jitsi/{nick}"><x xmlns="http://jabber.org/protocol/muc"/></presence>"#)).await;
+    tab.until("code=\"110\"").await
+}
+
+#[tokio::test]
+async fn who_is_in_the_group_of_moderators_moderates_and_the_others_only_open_meetings() {
+    let Some(directory) = OpenLdap::start() else { return };
+    let url = format!("ldap://127.0.0.1:{}", directory.plain);
+    for moderators in ["cn=chairs,dc=town", "(title=council)"] {
+        let town =
+            town(&[("LDAP_URL", &url), ("ENABLE_GUESTS", "1"), ("PLAUSCH_LDAP_MODERATORS", moderators)]);
+        // He opens the meeting, once as himself and once as the app does it: logged in beside, a guest in the room.
+        let mut bert = come(&town, "meet.jitsi", Some("bert")).await;
+        let session = ask(&mut bert, "b1", None).await.unwrap();
+        assert!(join(&mut bert, "bert0001").await.contains("affiliation=\"none\""));
+        let mut guest = come(&town, "guest.meet.jitsi", None).await;
+        ask(&mut guest, "b1", Some(&session)).await;
+        assert!(join(&mut guest, "bert0002").await.contains("affiliation=\"none\""));
+        // She is an owner from her first presence on; or, as a guest, once the focus has said so.
+        let mut anna = come(&town, "meet.jitsi", Some("anna")).await;
+        let session = ask(&mut anna, "a1", None).await.unwrap();
+        assert!(join(&mut anna, "anna0001").await.contains("affiliation=\"owner\""));
+        let mut app = come(&town, "guest.meet.jitsi", None).await;
+        ask(&mut app, "a1", Some(&session)).await;
+        join(&mut app, "anna0002").await;
+        guest.until("affiliation=\"owner\"").await;
+        let of_the_app =
+            |frame: &str| frame.contains("/anna0002\"") && frame.contains("affiliation=\"owner\"");
+        let mut last = String::new();
+        while !of_the_app(&last) {
+            last = guest.until("affiliation=").await;
+            assert!(!last.contains("/bert000") || !last.contains("\"owner\""), "{last}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_gone_from_the_directory_goes_from_the_meeting() {
+    let Some(mut directory) = OpenLdap::start() else { return };
+    let url = format!("ldap://127.0.0.1:{}", directory.plain);
+    let town = town(&[("LDAP_URL", &url), ("PLAUSCH_LDAP_RECHECK", "1 second")]);
+    let (mut anna, mut bert) =
+        (come(&town, "meet.jitsi", Some("anna")).await, come(&town, "meet.jitsi", Some("bert")).await);
+    // He is taken away by who may do that.
+    let gone = Command::new("ldapdelete")
+        .args(["-x", "-H", &url, "-D", "cn=admin,dc=town", "-w", "alles", "uid=bert,dc=town"])
+        .output();
+    let gone = gone.unwrap();
+    assert!(gone.status.success(), "{}", String::from_utf8_lossy(&gone.stderr));
+    let said = bert.until("Account deleted").await;
+    assert!(said.contains("not-authorized"), "{said}");
+    // The directory is away: nobody goes for that.
+    let _ = directory.program.kill();
+    let _ = directory.program.wait();
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    ask(&mut anna, "a1", None).await.expect("she is still in");
+}
+
+#[test]
+fn moderators_of_whom_nobody_knows_who_they_are_stop_the_start() {
+    for (moderators, method) in
+        [("chairs", "bind"), ("(memberOf=x", "bind"), ("cn=chairs,dc=town", "fastbind")]
+    {
+        let [http, admin, xmpp, media] = free().map(|a| a.to_string());
+        let mut c = crate::running::plausch();
+        c.args(["--http", &http, "--admin", &admin, "--xmpp", &xmpp, "--media", &media, "--web", "none"]);
+        c.env("ENABLE_AUTH", "1").env("AUTH_TYPE", "ldap").env("LDAP_URL", "ldap://127.0.0.1:1");
+        c.env("LDAP_BASE", "dc=town").env("LDAP_FILTER", "uid=%u").env("LDAP_AUTH_METHOD", method);
+        c.env("PLAUSCH_LDAP_MODERATORS", moderators);
+        let out = c.output().unwrap();
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert!(!out.status.success() && said.contains("login.ldap.moderators"), "{moderators}: {said}");
     }
 }
 

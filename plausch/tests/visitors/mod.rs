@@ -1,4 +1,7 @@
-//! A meeting that is watched, on the built program over real WebSockets: told to watch, watching, invited, coming in.
+//! A meeting that is watched, on the built program over real WebSockets: told to watch, watching, invited, coming in; with its own
+//! focus, and with one that speaks as Jitsi's does.
+
+mod stock;
 
 use crate::running::Whole;
 use crate::tab::{ANONYMOUS, Tab};
@@ -10,6 +13,37 @@ async fn open(whole: &Whole, domain: &str, query: &str) -> Tab {
 async fn ask(tab: &mut Tab) -> String {
     tab.say(r#"<iq xmlns="jabber:client" type="set" id="c" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="rat@muc.meet.jitsi" machine-uid="4f"><property name="visitors-version" value="1"/></conference></iq>"#).await;
     tab.until("<conference ").await
+}
+
+/// Somebody asks to watch, and a moderator has not said yet that the meeting is live.
+#[test]
+fn who_asks_to_watch_waits_until_the_meeting_is_live() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let whole = Whole::start(|c| {
+        c.envs([("ENABLE_VISITORS", "1"), ("PLAUSCH_VISITORS_ONLY_LIVE", "1")]);
+    });
+    runtime.block_on(async {
+        let mut anna = open(&whole, "meet.jitsi", "").await;
+        ask(&mut anna).await;
+        join(&mut anna, "rat@muc.meet.jitsi").await;
+        anna.until("role=\"moderator\"").await;
+        let watch = r#"<iq xmlns="jabber:client" type="set" id="w" to="focus.meet.jitsi"><conference xmlns="http://jitsi.org/protocol/focus" room="rat@muc.meet.jitsi" machine-uid="5f"><property name="visitors-version" value="1"/><property name="visitor" value="true"/></conference></iq>"#;
+        let mut vera = open(&whole, "meet.jitsi", "").await;
+        vera.say(watch).await;
+        let told = vera.until("<conference ").await;
+        assert!(told.contains(r#"ready="false""#) && told.contains(r#"name="live" value="false""#), "{told}");
+        anna.say(r#"<message xmlns="jabber:client" to="metadata.meet.jitsi"><room_metadata xmlns="http://jitsi.org/jitmeet" room="rat@muc.meet.jitsi">{"key":"visitors","data":{"live":true}}</room_metadata></message>"#).await;
+        anna.until("\"live\":true").await;
+        loop {
+            vera.say(watch).await;
+            let told = vera.until("<conference ").await;
+            if told.contains(r#"ready="true""#) {
+                assert!(told.contains(r#"vnode="v0""#), "{told}");
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
 }
 
 async fn join(tab: &mut Tab, room: &str) -> String {

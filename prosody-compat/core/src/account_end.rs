@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use jitsi_xmpp::BareJid;
 
+use crate::auth::Secret;
 use crate::connection::{Conn, Exchange, Framing, Stage};
 use crate::counters::Counter;
 use crate::output::ConnId;
@@ -58,6 +59,34 @@ impl Server {
     pub(crate) fn end_account(&mut self, jid: &BareJid, why: AccountEnd) {
         let sessions: Vec<(SessionId, Option<ConnId>)> =
             self.world.sessions.of_account(jid.as_str()).map(|(id, s)| (id, s.conn)).collect();
+        self.end_those(sessions, why);
+        let about = |c: &Conn| account_of(c) == Some((jid.node().unwrap_or_default(), jid.domain()));
+        self.end_logins(about, why);
+    }
+
+    /// Ends what came in, or is about to, by a password of everybody's that is none any more.
+    pub(crate) fn end_withdrawn(&mut self) {
+        let accounts = &self.accounts;
+        let gone =
+            |domain: &str, secret: Option<&Secret>| secret.is_some_and(|s| !accounts.still_counts(domain, s));
+        let sessions = self.world.sessions.iter();
+        let sessions = sessions.filter(|(_, s)| gone(s.bare.domain(), s.identity.secret.as_ref()));
+        let sessions = sessions.map(|(id, s)| (id, s.conn)).collect();
+        let logins = self.world.conns.iter().filter(|(_, c)| match &c.stage {
+            Stage::Login { domain, exchange: Exchange::Scram(scram), .. } => {
+                gone(domain, scram.secret.as_ref())
+            }
+            Stage::Reopening(user) | Stage::Binding(user) => gone(&user.domain, user.vouched.secret.as_ref()),
+            Stage::Login { .. } | Stage::Opening | Stage::Bound(_) => false,
+        });
+        let logins: Vec<ConnId> = logins.map(|(conn, _)| *conn).collect();
+        self.end_those(sessions, AccountEnd::PasswordChanged);
+        for conn in logins {
+            self.fail(conn, AccountEnd::PasswordChanged.error());
+        }
+    }
+
+    fn end_those(&mut self, sessions: Vec<(SessionId, Option<ConnId>)>, why: AccountEnd) {
         for (id, conn) in sessions {
             let inside =
                 |c: ConnId| self.world.conns.get(&c).is_some_and(|c| c.framing == Framing::InProcess);
@@ -69,10 +98,12 @@ impl Server {
             }
             self.world.counters.add(Counter::AccountEnded);
         }
-        let about = |c: &Conn| account_of(c) == Some((jid.node().unwrap_or_default(), jid.domain()));
-        let logins: Vec<ConnId> =
-            self.world.conns.iter().filter(|(_, c)| about(c)).map(|(conn, _)| *conn).collect();
-        for conn in logins {
+    }
+
+    fn end_logins(&mut self, about: impl Fn(&Conn) -> bool, why: AccountEnd) {
+        let those = self.world.conns.iter().filter(|(_, c)| about(c));
+        let those: Vec<ConnId> = those.map(|(conn, _)| *conn).collect();
+        for conn in those {
             self.fail(conn, why.error());
         }
     }

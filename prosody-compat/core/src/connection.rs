@@ -7,8 +7,9 @@ use jitsi_xmpp::Element;
 use jitsi_xmpp::sasl::{ScramFirst, ScramServer};
 use prosody_token::{Claims, Unverified};
 
+use crate::auth::Secret;
 use crate::auth::guesses::Attempt;
-use crate::identity::HostId;
+use crate::identity::{HostId, Vouched};
 use crate::output::{QuestionId, SessionQuery};
 use crate::session::SessionId;
 
@@ -27,8 +28,7 @@ pub(crate) struct User {
     pub(crate) node: String,
     pub(crate) host: HostId,
     pub(crate) domain: String,
-    /// What its token vouches for.
-    pub(crate) token: Option<Arc<Claims>>,
+    pub(crate) vouched: Vouched,
 }
 
 /// How far the stream is.
@@ -82,6 +82,8 @@ pub(crate) struct Looking {
 pub(crate) struct Scram {
     pub(crate) server: ScramServer,
     pub(crate) node: String,
+    /// Everybody's password, if that is what it is about.
+    pub(crate) secret: Option<Secret>,
     pub(crate) attempt: Attempt,
 }
 

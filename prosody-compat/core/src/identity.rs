@@ -6,6 +6,7 @@ use budget::Network;
 use jitsi_xmpp::Sensitive;
 use prosody_token::{Claims, Features};
 
+use crate::auth::Secret;
 use crate::hosts::Hosts;
 
 /// A local domain, by its place in the table of hosts.
@@ -33,6 +34,21 @@ pub(crate) struct Identity {
     pub(crate) peer: Option<Network>,
     /// What a token vouches for, if it came with one.
     pub(crate) token: Option<Arc<Claims>>,
+    /// Whether it moderates meetings, where whoever has its accounts says so.
+    pub(crate) moderates: Option<bool>,
+    /// Everybody's password, by which it came in: it ends with that.
+    pub(crate) secret: Option<Secret>,
+}
+
+/// What whoever vouches for somebody says of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Vouched {
+    /// Its token.
+    pub(crate) token: Option<Arc<Claims>>,
+    /// Whether it moderates, where whoever has its account says so.
+    pub(crate) moderates: Option<bool>,
+    /// Everybody's password, by which it came in.
+    pub(crate) secret: Option<Secret>,
 }
 
 /// A service that joins as people do, and that clients hide.
@@ -47,6 +63,16 @@ pub(crate) enum Unseen {
 impl Identity {
     /// The same person, for whom another token vouches.
     pub(crate) fn with_token(&self, token: Arc<Claims>) -> Self {
+        self.with(Some(token), self.moderates)
+    }
+
+    /// The same person, who has logged in anew.
+    pub(crate) fn with_login(&self, vouched: &Vouched) -> Self {
+        let secret = vouched.secret.clone().or_else(|| self.secret.clone());
+        Self { secret, ..self.with(self.token.clone(), vouched.moderates.or(self.moderates)) }
+    }
+
+    fn with(&self, token: Option<Arc<Claims>>, moderates: Option<bool>) -> Self {
         Self {
             host: self.host,
             anonymous: self.anonymous,
@@ -56,7 +82,9 @@ impl Identity {
             tenant: self.tenant.clone(),
             region: self.region.clone(),
             peer: self.peer,
-            token: Some(token),
+            token,
+            moderates,
+            secret: self.secret.clone(),
         }
     }
 

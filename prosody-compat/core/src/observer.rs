@@ -235,6 +235,8 @@ impl Server {
             region: before.region.clone(),
             peer: before.peer,
             token: Some(Arc::new(claims)),
+            moderates: before.moderates,
+            secret: before.secret.clone(),
         };
         if let Some(session) = self.world.sessions.get_mut(id) {
             session.identity = Arc::new(identity);

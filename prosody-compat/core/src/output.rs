@@ -203,6 +203,11 @@ pub enum AccountAnswer {
     Keys(Credentials),
     /// The password is right.
     Right,
+    /// The same, and those who have the account say whether it moderates.
+    Ranked {
+        /// It does.
+        moderates: bool,
+    },
     /// The password is wrong, there are no such keys, or there is no such account.
     Wrong,
     /// Nobody may log in with it for now.

@@ -60,6 +60,7 @@ impl Server {
         for (jid, why) in ended {
             self.end_account(&jid, why);
         }
+        self.end_withdrawn();
         self.settle();
     }
 

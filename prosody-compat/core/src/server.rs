@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::connection::{Conn, Framing, Stage};
 use crate::counters::{Counter, Counters};
 use crate::hosts::Hosts;
+use crate::identity::Vouched;
 use crate::inside;
 use crate::kept::Kept;
 use crate::keys::{self, KeyRings};
@@ -146,7 +147,7 @@ impl Server {
             },
         );
         if let Some(jid) = known {
-            self.bind(conn, jid, None);
+            self.bind(conn, jid, Vouched::default());
         } else {
             self.world.timers.set(login, Timer::Login(conn));
         }

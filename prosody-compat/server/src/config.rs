@@ -60,6 +60,8 @@ pub struct Raw {
     pub guest_domain: Option<String>,
     /// With `ENABLE_VISITORS`, `v0.` and `VISITORS_XMPP_DOMAIN`: where people log in who only watch; none.
     pub viewers_domain: Option<String>,
+    /// `VISITORS_XMPP_AUTH_DOMAIN`: where a focus of Jitsi's own logs in a second time to lead people to watch; nobody does elsewhere.
+    pub viewers_focus_domain: Option<String>,
     /// `VISITORS_MAX_VISITORS_PER_NODE`: so many watch one meeting; absent: no bound but the server's.
     pub max_viewers: Option<usize>,
     /// Who watches and raises a hand comes in. On.
@@ -276,8 +278,17 @@ impl Config {
         }
         core.exempt(&focus);
         core.focus = focus.clone();
+        let password = raw.focus_password.unwrap_or_else(random_password);
+        if let Some(host) = focus_of_viewers(&core, raw.viewers_focus_domain.as_deref()) {
+            let beside =
+                BareJid::from_parts("focus", &host).map_err(|_| ConfigError::Domain("auth_domain"))?;
+            core.admins.push(beside.clone());
+            core.unlimited.push(beside.clone());
+            core.exempt(&beside);
+            core = core.with_account(beside, password.clone());
+        }
         let mut core = core
-            .with_account(focus, raw.focus_password.unwrap_or_else(random_password))
+            .with_account(focus, password)
             .with_account(jvb, raw.jvb_password.unwrap_or_else(random_password));
         for (i, RawAccount { jid, password }) in raw.accounts.into_iter().enumerate() {
             let jid = jid.split_once('@').and_then(|(node, host)| BareJid::from_parts(node, host).ok());
@@ -405,6 +416,10 @@ fn layout(raw: &Raw) -> Result<prosody_core::Config, ConfigError> {
         host("viewers_domain", viewers)?;
         let prefix = core.muc_domain().split('.').next().unwrap_or_default().to_owned();
         core.hosts.add_audience(&viewers.to_lowercase(), &prefix, raw.max_viewers);
+        if let Some(focus) = &raw.viewers_focus_domain {
+            host("viewers_focus_domain", focus)?;
+            core.hosts.add_focus_of_viewers(&focus.to_lowercase());
+        }
     }
     core.hosts.check()?;
     Ok(core)
@@ -435,6 +450,16 @@ fn accounts_of_roles(core: &prosody_core::Config) -> &str {
     let inner = users.iter().find(|h| !h.public);
     let any = inner.or_else(|| users.iter().find(|h| h.login.is_with_password()));
     any.or_else(|| users.first()).map_or("", |h| &h.domain)
+}
+
+/// Where a focus of Jitsi's own has a second account, for the rooms from where people watch: a connection to each server for viewers is
+/// what it has, and here the server is the same. Two sessions of one account would have one address.
+fn focus_of_viewers(core: &prosody_core::Config, named: Option<&str>) -> Option<String> {
+    let audience = core.hosts.rooms.first()?.audience.as_deref()?;
+    let name = named
+        .map_or_else(|| Some(format!("auth.{}", audience.split_once('.')?.1)), |n| Some(n.to_lowercase()))?;
+    let those = |h: &&prosody_core::UsersHost| h.domain == name && !h.public && h.login.is_with_password();
+    core.hosts.users.iter().find(those).map(|h| h.domain.clone())
 }
 
 fn host(option: &'static str, value: &str) -> Result<(), ConfigError> {

@@ -134,7 +134,7 @@ fn ask_directories(
             );
         }
         let (hears, asked) = accounts::queue();
-        tokio::spawn(ldap::look(directory, asked, shared.inputs.clone()));
+        tokio::spawn(ldap::look(directory, domain.clone(), asked, shared.inputs.clone()));
         hear.push((domain, hears));
     }
     hear

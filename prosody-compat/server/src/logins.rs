@@ -2,6 +2,7 @@
 //! may not come in, in; each checked out.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
 use prosody_core::{AccessManager, SharedSecret};
@@ -57,6 +58,10 @@ pub struct RawDirectory {
     /// The filter is the name of one's entry, and nobody looks for it (`LDAP_AUTH_METHOD=fastbind`). No.
     #[serde(default)]
     pub fastbind: bool,
+    /// Who of them moderates: the name of a group's entry, or a filter in brackets that one's own entry passes. All who log in.
+    pub moderators: Option<String>,
+    /// So often, in seconds, it is asked about those who are in, who go when it does not find them any more. Never.
+    pub recheck_seconds: Option<u32>,
     /// Who looks (`LDAP_BINDDN`). Nobody.
     pub bind_dn: Option<String>,
     /// Its password (`LDAP_BINDPW`).
@@ -159,6 +164,8 @@ pub(crate) fn directory(host: &str, raw: RawDirectory) -> Result<Directory, Conf
         base: raw.base.unwrap_or_default(),
         filter: raw.filter,
         fastbind: raw.fastbind,
+        moderators: raw.moderators,
+        recheck: raw.recheck_seconds.map(|s| Duration::from_secs(s.max(1).into())),
         bind: raw.bind_dn.map(|dn| (dn, password)),
         start_tls: raw.start_tls,
         check_peer: raw.check_peer,

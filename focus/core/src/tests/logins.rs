@@ -75,6 +75,27 @@ fn a_browser_that_has_logged_in_opens_rooms_from_its_connection_as_a_guest_and_o
 }
 
 #[test]
+fn who_does_not_moderate_by_its_account_opens_rooms_and_does_not_own_them() {
+    let mut w = town(true);
+    let bert = session(&ask(&mut w, ANNA, ROOM, "machine-uid='b1' moderates='false'"));
+    ask(&mut w, "emil-0@meet.jitsi/r1", ROOM, &format!("machine-uid='b1' session-id='{bert}'"));
+    w.join("emil", NEW);
+    assert!(!w.is_owner("emil"), "who came first is nobody in particular");
+    // What a guest says of itself is nothing.
+    ask(
+        &mut w,
+        "emil-0@meet.jitsi/r1",
+        ROOM,
+        &format!("machine-uid='b1' session-id='{bert}' moderates='true'"),
+    );
+    assert!(!w.is_owner("emil"));
+    let chair = session(&ask(&mut w, ANNA, ROOM, "machine-uid='b2' moderates='true'"));
+    w.join("anna", NEW);
+    ask(&mut w, "anna-0@meet.jitsi/r1", ROOM, &format!("machine-uid='b2' session-id='{chair}'"));
+    assert!(w.is_owner("anna"));
+}
+
+#[test]
 fn who_logs_in_during_the_meeting_owns_it_from_then_on() {
     let mut w = town(true);
     let id = session(&ask(&mut w, ANNA, ROOM, "machine-uid='b1'"));

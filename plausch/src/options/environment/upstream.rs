@@ -88,12 +88,6 @@ pub(super) const UPSTREAM: &[Entry] = &[
         "ENABLE_AUTH_DOMAIN",
     ),
     entry(
-        Missing,
-        "a login lasts a day since it was last used",
-        "eine Anmeldung gilt einen Tag, nachdem sie zuletzt benutzt wurde",
-        "JICOFO_AUTH_LIFETIME",
-    ),
-    entry(
         Always,
         "moderator rights are always checked",
         "Moderationsrechte werden immer geprüft",
@@ -183,7 +177,7 @@ pub(super) const UPSTREAM: &[Entry] = &[
         Always,
         "viewers are served by this server itself; there are no others for them",
         "Zuschauende bedient dieser Server selbst; andere gibt es dafür nicht",
-        "VISITORS_XMPP_SERVER VISITORS_XMPP_PORT VISITORS_XMPP_AUTH_DOMAIN PROSODY_VISITOR_INDEX \
+        "VISITORS_XMPP_SERVER VISITORS_XMPP_PORT PROSODY_VISITOR_INDEX \
          PROSODY_VISITORS_MUC_PREFIX PROSODY_VISITORS_S2S_VHOSTS",
     ),
     entry(
@@ -197,12 +191,6 @@ pub(super) const UPSTREAM: &[Entry] = &[
         "SIP rooms through recorders are not there yet",
         "SIP-Räume über Recorder gibt es noch nicht",
         "JIBRI_SIP_BREWERY_MUC",
-    ),
-    entry(
-        Missing,
-        "who began a recording is told to Jibri where XMPP_MODULES names jibri_session",
-        "wer eine Aufzeichnung begann, erfährt Jibri, wo XMPP_MODULES jibri_session nennt",
-        "PROSODY_ENABLE_RECORDING_METADATA",
     ),
     entry(
         Missing,

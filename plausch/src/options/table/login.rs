@@ -31,7 +31,14 @@ pub(super) const ROWS: &[Setting] = &[
         "",
         &["ENABLE_AUTO_LOGIN"],
         "true",
-        "A browser that has logged in opens further meetings without being asked again, for a day. Otherwise until its meeting ends.",
+        "A browser that has logged in opens further meetings without being asked again, for login.lifetime. Otherwise until its meeting ends.",
+    ),
+    text(
+        "login.lifetime",
+        "",
+        &["JICOFO_AUTH_LIFETIME"],
+        "24 hours",
+        "How long that counts since it was last used; a number alone is milliseconds, as upstream reads it. With tokens a minute, whatever stands here.",
     ),
     text(
         "login.type",
@@ -52,7 +59,7 @@ pub(super) const ROWS: &[Setting] = &[
         "",
         &["JICOFO_AUTH_TYPE"],
         "",
-        "`jwt`: what somebody has proved to the focus counts for a minute and one meeting; `internal`: for a day. Without it, as login.type.",
+        "`jwt`: what somebody has proved to the focus counts for a minute and one meeting; `internal`: for login.lifetime. Without it, as login.type.",
     ),
     text("login.token.app_id", "", &["JWT_APP_ID"], "", "Whose tokens count, for login.type `jwt`."),
     of(
@@ -148,6 +155,20 @@ pub(super) const ROWS: &[Setting] = &[
         &["LDAP_AUTH_METHOD"],
         "bind",
         "`fastbind`: login.ldap.filter is the name of one's entry, such as `uid=%u,ou=people,dc=town`, and nobody looks for it; `bind`: one is looked for.",
+    ),
+    text(
+        "login.ldap.moderators",
+        "",
+        &["PLAUSCH_LDAP_MODERATORS"],
+        "",
+        "Who of them moderates: a group, by the name of its entry, such as `cn=chairs,ou=groups,dc=town,dc=example`, or, in brackets, a filter that one's own entry passes, such as `(memberOf=cn=chairs,ou=groups,dc=town,dc=example)`. Without it, all who log in.",
+    ),
+    text(
+        "login.ldap.recheck",
+        "",
+        &["PLAUSCH_LDAP_RECHECK"],
+        "",
+        "How often the directory is asked about those who are logged in, such as `15 minutes`: whom it does not find any more goes. Without it, nobody goes before the next login.",
     ),
     text(
         "login.ldap.bind_dn",

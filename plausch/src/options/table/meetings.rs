@@ -130,6 +130,20 @@ pub(super) const ROWS: &[Setting] = &[
         "true",
         "Who watches and raises a hand comes in, and everybody may come by the door; otherwise a moderator says who.",
     ),
+    switch(
+        "visitors.only_live",
+        "",
+        &["PLAUSCH_VISITORS_ONLY_LIVE"],
+        "false",
+        "Who asks to watch waits until a moderator has said that the meeting is live (`visitors.live` of its metadata).",
+    ),
+    text(
+        "visitors.focus_domain",
+        "",
+        &["VISITORS_XMPP_AUTH_DOMAIN"],
+        "",
+        "With a focus of Jitsi's own: the domain on which it logs in a second time, with its password, to lead people to watch; without it, `auth.` and the viewers' domain. Another than xmpp.auth_domain: two sessions of one account push each other out.",
+    ),
     of(
         Kind::Secret,
         "focus.password",

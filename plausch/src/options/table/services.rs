@@ -53,6 +53,13 @@ pub(super) const ROWS: &[Setting] = &[
         "false",
         "Moderators may have a meeting recorded, or sent out as a live stream, by recorders (Jibri) that log in here.",
     ),
+    switch(
+        "services.recording_metadata",
+        "",
+        &["PROSODY_ENABLE_RECORDING_METADATA"],
+        "true",
+        "With services.recording and login.type `jwt`: a recorder learns who began, by the token, and in which meeting (upstream's `jibri_session`).",
+    ),
     text(
         "services.recorder_brewery",
         "",

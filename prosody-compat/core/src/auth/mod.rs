@@ -4,6 +4,7 @@ pub(crate) mod guesses;
 pub(crate) mod record;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jitsi_xmpp::sasl::{Credentials, Hash};
@@ -12,10 +13,13 @@ use jitsi_xmpp::{BareJid, Entropy, Sensitive};
 use crate::account_end::AccountEnd;
 use crate::config::Config;
 
+/// A password that sessions remember, where it is everybody's, to end with it.
+pub(crate) type Secret = Arc<Sensitive<String>>;
+
 struct Account {
-    password: Sensitive<String>,
+    password: Secret,
     /// Another one that is as good, where somebody says it as it is.
-    previous: Option<Sensitive<String>>,
+    previous: Option<Secret>,
     /// Made when first asked for, because that takes milliseconds: one per hash at most.
     credentials: Vec<Credentials>,
 }
@@ -26,18 +30,17 @@ impl Account {
         let prepared = |text: &Sensitive<String>| {
             let text = text.reveal();
             let prepared = jitsi_xmpp::prepare::password(text).unwrap_or_else(|| text.into());
-            Sensitive::new(prepared.into_owned())
+            Arc::new(Sensitive::new(prepared.into_owned()))
         };
         Self { password: prepared(password), previous: previous.map(prepared), credentials: Vec::new() }
     }
 
-    /// Takes the same time wherever the two differ.
-    fn is(&self, password: &str) -> bool {
-        let same = |own: &Sensitive<String>| {
-            verify_slices_are_equal(own.reveal().as_bytes(), password.as_bytes()).is_ok()
-        };
-        let previous = self.previous.as_ref().is_some_and(same);
-        same(&self.password) || previous
+    /// Which of the two it is. Takes the same time wherever they differ.
+    fn is(&self, password: &str) -> Option<&Secret> {
+        let same =
+            |own: &&Secret| verify_slices_are_equal(own.reveal().as_bytes(), password.as_bytes()).is_ok();
+        let previous = self.previous.as_ref().filter(same);
+        Some(&self.password).filter(same).or(previous)
     }
 }
 
@@ -88,10 +91,23 @@ impl Accounts {
         if shared { jid.domain() } else { jid.as_str() }
     }
 
-    /// Whether this is the account's password.
-    pub(crate) fn check(&self, jid: &BareJid, password: &str) -> bool {
-        let account = self.by_jid.get(jid).or_else(|| self.by_domain.get(jid.domain()));
-        account.is_some_and(|a| a.is(password))
+    /// Whether this is the account's password; and if that is everybody's, the one it was.
+    pub(crate) fn check(&self, jid: &BareJid, password: &str) -> Option<Option<Secret>> {
+        match self.by_jid.get(jid) {
+            Some(own) => own.is(password).map(|_| None),
+            None => self.by_domain.get(jid.domain())?.is(password).map(|s| Some(Arc::clone(s))),
+        }
+    }
+
+    /// The password by which an exchange about this account is, where that is everybody's.
+    pub(crate) fn shared(&self, jid: &BareJid) -> Option<Secret> {
+        let shared = self.by_domain.get(jid.domain()).filter(|_| !self.by_jid.contains_key(jid));
+        shared.map(|account| Arc::clone(&account.password))
+    }
+
+    /// Whether everybody's password on this domain still is, or was until the newest, this one.
+    pub(crate) fn still_counts(&self, domain: &str, secret: &Secret) -> bool {
+        self.by_domain.get(domain).is_some_and(|account| account.is(secret.reveal()).is_some())
     }
 
     /// What a SCRAM exchange needs; `None` if there is no such account.
@@ -164,13 +180,13 @@ mod tests {
         let focus: BareJid = "focus@auth.meet.jitsi".parse().unwrap();
         let config = Config::for_domain("meet.jitsi").unwrap().with_account(focus.clone(), "secret");
         let accounts = Accounts::new(&config);
-        assert!(accounts.check(&focus, "secret"));
+        assert!(accounts.check(&focus, "secret").is_some());
         assert!(
-            !accounts.check(&focus, "Secret")
-                && !accounts.check(&focus, "secre")
-                && !accounts.check(&focus, "")
+            accounts.check(&focus, "Secret").is_none()
+                && accounts.check(&focus, "secre").is_none()
+                && accounts.check(&focus, "").is_none()
         );
-        assert!(!accounts.check(&"jvb@auth.meet.jitsi".parse().unwrap(), "secret"));
+        assert!(accounts.check(&"jvb@auth.meet.jitsi".parse().unwrap(), "secret").is_none());
     }
 
     #[test]
@@ -185,10 +201,11 @@ mod tests {
         let [anna, focus, other] = ["anna@programs.town", "focus@programs.town", "anna@meet.jitsi"].map(jid);
         assert!(accounts.has(&anna) && !accounts.has(&other));
         for (password, right) in [("new secret", true), ("old secret", true), ("", false), ("own", false)] {
-            assert_eq!(accounts.check(&anna, password), right, "{password}");
-            assert!(!accounts.check(&other, password), "{password}");
+            assert_eq!(accounts.check(&anna, password).is_some(), right, "{password}");
+            assert!(accounts.check(&other, password).is_none(), "{password}");
         }
-        assert!(accounts.check(&focus, "own") && !accounts.check(&focus, "new secret"), "a role's own alone");
+        assert_eq!(accounts.check(&focus, "own"), Some(None), "no one's but its own");
+        assert!(accounts.check(&focus, "new secret").is_none(), "a role's own alone");
         assert_eq!([&anna, &focus].map(|j| accounts.guessed(j)), ["programs.town", "focus@programs.town"]);
     }
 }

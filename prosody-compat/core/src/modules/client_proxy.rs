@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 
 use jitsi_xmpp::{Condition, Element, Jid, StanzaError, iq, ns};
 
+use super::login_affiliation;
 use crate::counters::Counter;
 use crate::module::{Component, Module};
 use crate::outbox::Outgoing;
@@ -95,6 +96,7 @@ pub(super) fn ask(world: &mut World, sender: &Sender, mut e: Element) {
             ask_again(world, &oldest);
         }
     }
+    login_affiliation::mark(sender, &mut e);
     e.set_attr("from", format!("{}/{}", world.hosts.proxy(), sender.jid.as_str()));
     world.deliver(focus, &Outgoing::new(e));
 }

@@ -1,6 +1,6 @@
 //! Upstream's `filesharing_component` (xmpp-server §4.27): somebody who may says that a file was put somewhere or
-//! taken away; the same, with who it was, to the others out, and the list to whoever comes later. The files themselves are at
-//! a service of their own.
+//! taken away; the same, with who it was, to the others and to those who watch out, and the list to whoever comes later. The files
+//! themselves are at a service of their own.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,11 @@ use jitsi_xmpp::{Condition, Element, ErrorType, StanzaError, ns};
 use serde_json::{Map, Value, json};
 
 use super::push;
-use crate::kept::Share;
+use crate::kept::{Kept, Share};
 use crate::module::{Command, Component, Module};
 use crate::room::Room;
 use crate::room::rank::Affiliation;
+use crate::session::SessionId;
 use crate::world::{Sender, World};
 
 pub(super) static MODULE: Module = Module {
@@ -40,6 +41,10 @@ fn command(room: &mut Room, world: &mut World, c: &Command<'_>) -> Result<(), St
     // As upstream: what is not understood does not exist.
     let nothing = || StanzaError::new(Condition::ServiceUnavailable);
     let said = c.message.child("file-sharing", ns::JITMEET).ok_or_else(nothing)?;
+    if room.watches().is_some() {
+        // Of the meeting, and shared there.
+        return Err(StanzaError::new(Condition::Forbidden));
+    }
     let owner = room.affiliation(&world.config, &c.sender.bare) == Affiliation::Owner;
     if !world.may(c.sender.id, "file-upload", owner) {
         return Err(StanzaError::new(Condition::Forbidden));
@@ -82,16 +87,52 @@ fn add(room: &mut Room, world: &mut World, c: &Command<'_>, said: &Element) -> R
     if files.len() >= most && !files.contains_key(&id) {
         return Err(StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Wait));
     }
+    let (seen, known) = (id.clone(), json.clone());
     files.insert(id, File { json, _share: share });
     tell_others(room, world, c, &told);
+    to_audience(room, world, told, move |files| {
+        files.insert(seen, File { json: known, _share: Kept::ours() });
+    });
     Ok(())
 }
 
 fn remove(room: &mut Room, world: &mut World, c: &Command<'_>, id: &str) {
     let Some(files) = room.slots.get_mut::<Files>() else { return };
     if files.0.remove(id).is_some() {
-        tell_others(room, world, c, &json!({"type": KIND, "event": "remove", "fileId": id}));
+        let told = json!({"type": KIND, "event": "remove", "fileId": id});
+        tell_others(room, world, c, &told);
+        let id = id.to_owned();
+        to_audience(room, world, told, move |files| drop(files.remove(&id)));
     }
+}
+
+/// The same for those who watch, where they have a component for it.
+fn to_audience(
+    room: &Room,
+    world: &mut World,
+    told: Value,
+    change: impl FnOnce(&mut BTreeMap<String, File>) + Send + 'static,
+) {
+    let Some(audience) = &room.audience else { return };
+    world.elsewhere(&audience.jid, move |audience, world| {
+        let from = world.component(audience.host, NAME);
+        if from.is_empty() {
+            return;
+        }
+        change(&mut audience.slots.entry::<Files>().0);
+        let message = push::message(&from, &told);
+        let viewers = audience.occupants().filter(|o| !world.is_admin(&o.bare));
+        let viewers: Vec<SessionId> = viewers.flat_map(|o| o.sessions.iter().map(|s| s.id)).collect();
+        viewers.into_iter().for_each(|id| world.deliver(id, &message));
+    });
+}
+
+/// Who begins to watch is told what was shared before.
+pub(super) fn share(meeting: &Room, audience: &mut Room) {
+    let Some(known) = meeting.slots.get::<Files>().filter(|f| !f.0.is_empty()) else { return };
+    let copy =
+        |(id, file): (&String, &File)| (id.clone(), File { json: file.json.clone(), _share: Kept::ours() });
+    audience.slots.put(Files(known.0.iter().map(copy).collect()));
 }
 
 /// Everybody but the roles and the one who did it.

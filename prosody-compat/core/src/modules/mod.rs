@@ -33,6 +33,7 @@ mod limit_messages;
 pub(crate) mod lobby;
 mod lobby_autostart;
 mod lobby_deactivate;
+mod login_affiliation;
 mod max_occupants;
 mod meeting_id;
 mod message_moderation;
@@ -127,6 +128,7 @@ pub(crate) static ROOMS: &[&Module] = &[
     // Before whoever has a token becomes more than a member.
     &lobby::MODULE,
     &token_affiliation::MODULE,
+    &login_affiliation::MODULE,
     &admission::MEMBERS_ONLY,
     &password_whitelist::MODULE,
     &admission::OUTCAST,
@@ -185,6 +187,7 @@ pub(crate) fn share(meeting: &Room, audience: &mut Room) {
     meeting_id::share(meeting, audience);
     conference_duration::share(meeting, audience);
     metadata::share(meeting, audience);
+    filesharing::share(meeting, audience);
 }
 
 /// Upstream's modules whose work the server does anyway: naming them changes nothing.

@@ -17,21 +17,27 @@ fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     if sender.identity.token.is_none() || sender.identity.admin {
         return Verdict::Pass;
     }
-    let before = room.affiliation(&world.config, &sender.bare);
     // compat: a token of another tenant makes members alone (test: compat_a_token_of_another_tenant_makes_no_moderator).
     let owns = sender.identity.own_token(&world.hosts).is_some_and(Claims::owns);
     let wanted = if owns { Affiliation::Owner } else { Affiliation::Member };
-    // A token opens no door that is shut: of a room for members it makes nobody a member.
+    affiliate(room, world, attempt, wanted);
+    Verdict::Pass
+}
+
+/// Makes of somebody who comes in what vouches for it says, unless it is more already.
+pub(super) fn affiliate(room: &mut Room, world: &mut World, attempt: &Attempt, wanted: Affiliation) {
+    let sender = &attempt.sender;
+    let before = room.affiliation(&world.config, &sender.bare);
+    // That opens no door that is shut: of a room for members it makes nobody a member.
     let knows = attempt.password.is_some()
         && attempt.password.as_deref() == room.config.password.as_ref().map(|p| p.reveal().as_str());
     let outside = room.config.members_only && before <= Affiliation::None && !knows;
     if before == Affiliation::Outcast || before >= wanted || outside {
-        return Verdict::Pass;
+        return;
     }
     let most = world.config.limits.max_affiliations;
     if room.affiliate(&sender.bare, wanted, most) {
         let set = Affiliated { account: &sender.bare, before, affiliation: wanted, by: None };
         permissions::affiliation(room, world, &set);
     }
-    Verdict::Pass
 }

@@ -43,7 +43,9 @@ fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
 fn own(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     let owns =
         room.policy.hosts_own && !allowners::is_moderated(room, world) && !attempt.sender.identity.admin;
-    if owns && !room.is_health_check() && may_host(room, world, attempt) {
+    // Somebody who opens meetings for others, and whose directory names others to moderate them.
+    let only_opens = attempt.sender.identity.moderates == Some(false);
+    if owns && !only_opens && !room.is_health_check() && may_host(room, world, attempt) {
         allowners::own(room, world, attempt);
     }
     Verdict::Pass

@@ -1,15 +1,12 @@
 //! Binding: the login's user and the wanted resource in, a session with its address out.
 
-use std::sync::Arc;
-
 use jitsi_xmpp::{Condition, Element, FullJid, Jid, StanzaError, iq, ns};
-use prosody_token::Claims;
 
 use super::error::StreamError;
 use crate::connection::Stage;
 use crate::counters::Counter;
 use crate::disco;
-use crate::identity::{HostId, Identity};
+use crate::identity::{HostId, Identity, Vouched};
 use crate::module::Bound;
 use crate::output::{CloseReason, ConnId, Output};
 use crate::server::Server;
@@ -55,7 +52,7 @@ impl Server {
                 .send_raw(conn, iq::error(e, &StanzaError::new(Condition::ResourceConstraint)).to_xml());
             return;
         }
-        let session = self.bind(conn, jid.clone(), user.token.clone());
+        let session = self.bind(conn, jid.clone(), user.vouched.clone());
         // compat: the push must be the first message of the connection and come before the bind result
         // (test: compat_websocket_frames_are_what_the_client_library_wants).
         let modules = self.hosts.users(user.host).map(|users| users.modules.clone());
@@ -72,7 +69,7 @@ impl Server {
     }
 
     /// Makes a session; one that has the same address already is replaced.
-    pub(crate) fn bind(&mut self, conn: ConnId, jid: FullJid, token: Option<Arc<Claims>>) -> SessionId {
+    pub(crate) fn bind(&mut self, conn: ConnId, jid: FullJid, vouched: Vouched) -> SessionId {
         if let Some(old) = self.world.sessions.by_jid(jid.as_str()) {
             self.world.counters.add(Counter::Replaced);
             match self.world.sessions.get(old).and_then(|s| s.conn) {
@@ -88,7 +85,7 @@ impl Server {
         }
         let unlimited = self.world.config.unlimited.contains(&jid.to_bare());
         let max_bytes = self.world.config.limits.max_stanza_bytes_unlimited;
-        let identity = self.identity(conn, &jid, token);
+        let identity = self.identity(conn, &jid, vouched);
         let id = self.world.sessions.add(jid, conn, identity);
         self.world.timers.cancel(Timer::Login(conn));
         if let Some(c) = self.world.conns.get_mut(&conn) {
@@ -101,7 +98,7 @@ impl Server {
     }
 
     /// Who this is: by its account, and by what the URL of its connection says.
-    fn identity(&self, conn: ConnId, jid: &FullJid, token: Option<Arc<Claims>>) -> Identity {
+    fn identity(&self, conn: ConnId, jid: &FullJid, vouched: Vouched) -> Identity {
         let config = &self.world.config;
         let query = self.world.conns.get(&conn).map(|c| c.query.clone()).unwrap_or_default();
         // Every session has a host with users; a role of the same process with an odd address has no more than that.
@@ -115,7 +112,9 @@ impl Server {
             tenant: query.prefix,
             region: query.region,
             peer: query.peer,
-            token,
+            token: vouched.token,
+            moderates: vouched.moderates,
+            secret: vouched.secret,
         }
     }
 }

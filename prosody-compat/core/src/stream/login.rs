@@ -13,10 +13,11 @@ use prosody_token::{Claims, Need, Refusal, TokenRules, Unverified};
 
 use super::error::StreamError;
 use super::features;
-use crate::auth::Mechanism;
 use crate::auth::guesses::Attempt;
+use crate::auth::{Mechanism, Secret};
 use crate::connection::{Exchange, Framing, Looking, Scram, Stage, User, Waiting};
 use crate::counters::Counter;
+use crate::identity::Vouched;
 use crate::keys::{self, Waits, Whose};
 use crate::modules::visitors;
 use crate::output::{AccountAnswer, AccountQuestion, ConnId, Output, Proof, QuestionId};
@@ -95,7 +96,7 @@ pub(super) enum Step {
     Done {
         node: String,
         data: Option<Vec<u8>>,
-        token: Option<Arc<Claims>>,
+        vouched: Vouched,
     },
     /// The password, or the account, is looked at later.
     Wait,
@@ -165,7 +166,7 @@ impl Server {
                     format!(r#"<challenge xmlns="urn:ietf:params:xml:ns:xmpp-sasl">{data}</challenge>"#),
                 );
             }
-            Ok(Step::Done { node, data, token }) => self.logged_in(conn, node, data, token),
+            Ok(Step::Done { node, data, vouched }) => self.logged_in(conn, node, data, vouched),
             Ok(Step::Wait) => {}
             Err(error) => self.login_failed(conn, error),
         }
@@ -197,11 +198,11 @@ impl Server {
                     self.look(conn, jid, Proof::Password(said.password), None, attempt);
                     return Ok(Step::Wait);
                 }
-                if !self.accounts.check(&jid, said.password.reveal()) {
-                    return Err(LoginError::NotAuthorized);
-                }
+                let right = self.accounts.check(&jid, said.password.reveal());
+                let secret = right.ok_or(LoginError::NotAuthorized)?;
                 self.world.guesses.right(attempt);
-                Ok(Step::Done { node: jid.node().unwrap_or_default().to_owned(), data: None, token: None })
+                let node = jid.node().unwrap_or_default().to_owned();
+                Ok(Step::Done { node, data: None, vouched: Vouched { secret, ..Vouched::default() } })
             }
             Mechanism::Scram(hash) => {
                 let first = ScramFirst::parse(&decode(e)?)?;
@@ -216,14 +217,16 @@ impl Server {
                     .credentials(&jid, hash, self.world.entropy.as_mut())
                     .ok_or(LoginError::NotAuthorized)?;
                 let node = jid.node().unwrap_or_default().to_owned();
-                Ok(self.challenge(conn, first, credentials, node, attempt))
+                let secret = self.accounts.shared(&jid);
+                Ok(self.challenge(conn, first, credentials, (node, secret), attempt))
             }
         }
     }
 
     /// Whoever has a name given out comes in.
     pub(super) fn anonymous(&mut self, conn: ConnId, token: Option<Arc<Claims>>) -> Step {
-        Step::Done { node: self.anonymous_node(conn), data: None, token }
+        let vouched = Vouched { token, ..Vouched::default() };
+        Step::Done { node: self.anonymous_node(conn), data: None, vouched }
     }
 
     /// Somebody comes with a token, or without.
@@ -318,19 +321,30 @@ impl Server {
         };
         let Looking { first, node, attempt, .. } = looking;
         let step = match (answer, first) {
-            (AccountAnswer::Keys(keys), Some(first)) => Ok(self.challenge(conn, first, keys, node, attempt)),
+            (AccountAnswer::Keys(keys), Some(first)) => {
+                Ok(self.challenge(conn, first, keys, (node, None), attempt))
+            }
             (AccountAnswer::Right, None) => {
                 self.world.guesses.right(attempt);
-                Ok(Step::Done { node, data: None, token: None })
+                Ok(Step::Done { node, data: None, vouched: Vouched::default() })
+            }
+            (AccountAnswer::Ranked { moderates }, None) => {
+                self.world.guesses.right(attempt);
+                let vouched = Vouched { moderates: Some(moderates), ..Vouched::default() };
+                Ok(Step::Done { node, data: None, vouched })
             }
             (AccountAnswer::Disabled, _) => Err(LoginError::AccountDisabled),
             (AccountAnswer::Unavailable, _) => {
                 self.world.guesses.unused(attempt);
                 Err(LoginError::TemporaryAuthFailure)
             }
-            (AccountAnswer::Wrong | AccountAnswer::Keys(_) | AccountAnswer::Right, _) => {
-                Err(LoginError::NotAuthorized)
-            }
+            (
+                AccountAnswer::Wrong
+                | AccountAnswer::Keys(_)
+                | AccountAnswer::Right
+                | AccountAnswer::Ranked { .. },
+                _,
+            ) => Err(LoginError::NotAuthorized),
         };
         self.went(conn, step);
     }
@@ -340,12 +354,12 @@ impl Server {
         conn: ConnId,
         first: ScramFirst,
         keys: Credentials,
-        node: String,
+        (node, secret): (String, Option<Secret>),
         attempt: Attempt,
     ) -> Step {
         let nonce = self.world.entropy.hex(18);
         let (server, challenge) = first.challenge(keys, &nonce);
-        self.exchange(conn, Exchange::Scram(Box::new(Scram { server, node, attempt })));
+        self.exchange(conn, Exchange::Scram(Box::new(Scram { server, node, secret, attempt })));
         Step::Challenge(challenge)
     }
 
@@ -387,7 +401,8 @@ impl Server {
         let Exchange::Scram(scram) = exchange else { return Err(LoginError::MalformedRequest) };
         let data = scram.server.finish(&decode(e)?)?;
         self.world.guesses.right(scram.attempt);
-        Ok(Step::Done { node: scram.node, data: Some(data), token: None })
+        let vouched = Vouched { secret: scram.secret, ..Vouched::default() };
+        Ok(Step::Done { node: scram.node, data: Some(data), vouched })
     }
 
     /// A fresh UUID, or the node of the session that this client is about to resume (xmpp-server §2.8), or the one that was promised to
@@ -409,14 +424,14 @@ impl Server {
         kept.unwrap_or_else(|| self.world.entropy.uuid())
     }
 
-    fn logged_in(&mut self, conn: ConnId, node: String, data: Option<Vec<u8>>, token: Option<Arc<Claims>>) {
-        if token.is_some() {
+    fn logged_in(&mut self, conn: ConnId, node: String, data: Option<Vec<u8>>, vouched: Vouched) {
+        if vouched.token.is_some() {
             self.world.counters.add(Counter::TokensTaken);
         }
         let config = &self.world.config;
         let Some(c) = self.world.conns.get_mut(&conn) else { return };
         let Stage::Login { host, domain, .. } = &c.stage else { return };
-        let user = User { node, host: *host, domain: domain.clone(), token };
+        let user = User { node, host: *host, domain: domain.clone(), vouched };
         let unlimited =
             config.unlimited.iter().any(|j| j.node() == Some(&user.node) && j.domain() == user.domain);
         let limits = &config.limits;

@@ -101,7 +101,7 @@ impl Server {
             return;
         };
         // Somebody comes back with another token: it has to open the rooms that the session is in.
-        let token = user.token.clone();
+        let token = user.vouched.token.clone();
         let vouched = match token.map(|token| self.with_other_token(id, token)).transpose() {
             Ok(vouched) => vouched,
             Err(NotForItsRooms) => {
@@ -124,6 +124,9 @@ impl Server {
         }
         if let Some(identity) = vouched {
             s.identity = identity;
+        }
+        if user.vouched.moderates.is_some() || user.vouched.secret.is_some() {
+            s.identity = Arc::new(s.identity.with_login(&user.vouched));
         }
         let (received, to) = (sm.received(), Arc::clone(&s.to));
         let frames: Vec<_> = sm.unacked().iter().map(|stanza| stanza.addressed(&to)).collect();

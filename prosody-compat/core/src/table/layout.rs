@@ -188,13 +188,28 @@ impl Table {
         for (domain, module, rooms) in [
             (format!("visitors.{base}"), "visitors_component", of_meetings),
             (format!("metadata.{domain}"), "room_metadata_component", rooms.clone()),
-            (format!("polls.{domain}"), "polls_component", rooms),
+            (format!("polls.{domain}"), "polls_component", rooms.clone()),
+            (format!("filesharing.{domain}"), "filesharing_component", rooms),
         ] {
             let wanted = module == "visitors_component" || self.components.iter().any(|c| c.module == module);
             if wanted {
                 self.components.push(ComponentHost { domain, module: module.to_owned(), rooms });
             }
         }
+    }
+
+    /// A focus of Jitsi's own leads people there, whose second account is on this domain.
+    pub fn add_focus_of_viewers(&mut self, domain: &str) {
+        let auth = self.users.iter().find(|h| !h.public);
+        let (modules, resume) = auth.map_or((Vec::new(), RESUME), |h| (h.modules.clone(), h.resume));
+        self.users.push(UsersHost {
+            domain: domain.to_owned(),
+            login: Login::Accounts,
+            mechanisms: Vec::new(),
+            modules,
+            resume,
+            public: false,
+        });
     }
 
     /// Without a lobby for the meetings.

@@ -10,7 +10,7 @@ use prosody_core::{
     SessionQuery, Transport,
 };
 
-use crate::rig::{OPEN, Rig, between};
+use crate::rig::{Client, OPEN, Rig, between};
 
 const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 
@@ -90,6 +90,60 @@ fn somebody_with_an_account_logs_in_with_its_password_and_nobody_else() {
         rig.lose(conn);
     }
     rig.assert_empty();
+}
+
+/// Logs in on a town whose directory says this of it.
+fn known(rig: &mut Rig, user: &str, answer: AccountAnswer) -> Client {
+    let conn = stream(rig);
+    plain(rig, conn, user, "geheim");
+    let (_, id, _) = asked(rig).remove(0);
+    rig.hear_account(conn, id, answer);
+    rig.raw(conn, OPEN.as_bytes());
+    rig.take_raw(conn);
+    rig.bound(conn)
+}
+
+fn ranked(rig: &mut Rig, user: &str, moderates: bool) -> Client {
+    known(rig, user, AccountAnswer::Ranked { moderates })
+}
+
+#[test]
+fn whom_the_directory_says_to_moderate_owns_meetings_and_the_others_do_not() {
+    for wait_for_host in [false, true] {
+        let mut rig = Rig::with(|c| {
+            c.hosts.users[0].login = Login::Directory;
+            if wait_for_host {
+                c.hosts.rooms[0].modules.push("muc_wait_for_host".into());
+            }
+        });
+        let focus = rig.focus();
+        rig.join(&focus);
+        let bert = ranked(&mut rig, "bert", false);
+        let joined = rig.join(&bert).concat();
+        assert!(joined.contains("affiliation=\"none\""), "{joined}");
+        let anna = ranked(&mut rig, "anna", true);
+        let joined = rig.join(&anna).concat();
+        let own = joined.split("<presence ").find(|p| p.contains("code=\"110\"")).unwrap();
+        assert!(own.contains("affiliation=\"owner\"") && own.contains("role=\"moderator\""), "{own}");
+    }
+}
+
+#[test]
+fn the_focus_hears_whether_an_account_moderates_and_never_from_a_client() {
+    let mut rig = Rig::with(|c| c.hosts.users[0].login = Login::Directory);
+    let focus = rig.focus();
+    let anna = ranked(&mut rig, "anna", true);
+    let bert = ranked(&mut rig, "bert", false);
+    let unknown = known(&mut rig, "karl", AccountAnswer::Right);
+    for (who, says, heard) in
+        [(&anna, "false", Some("true")), (&bert, "true", Some("false")), (&unknown, "true", None)]
+    {
+        rig.take(&focus);
+        rig.send(who, &format!("<iq type='set' id='c' to='focus.meet.jitsi'><conference xmlns='http://jitsi.org/protocol/focus' room='rathaus@muc.meet.jitsi' moderates='{says}'/></iq>"));
+        let all = rig.take(&focus).concat();
+        let marked = between(&all, "moderates=\"", "\"");
+        assert_eq!(marked, heard, "{all}");
+    }
 }
 
 #[test]

@@ -209,10 +209,16 @@ impl Rig {
 
     pub fn client_with(&mut self, query: SessionQuery) -> Client {
         let conn = self.authenticated(query);
+        self.bound(conn)
+    }
+
+    /// Who has logged in gets an address.
+    pub fn bound(&mut self, conn: ConnId) -> Client {
         self.raw(conn, br#"<iq xmlns="jabber:client" type="set" id="b"><bind xmlns="urn:ietf:params:xml:ns:xmpp-bind"/></iq>"#);
         let jid =
             self.take_raw(conn).iter().find_map(|f| Some(between(f, "<jid>", "</jid>")?.to_owned())).unwrap();
-        Client { conn, nick: jid[..8].to_owned(), jid }
+        let nick = jid.split('@').next().unwrap().chars().take(8).collect();
+        Client { conn, nick, jid }
     }
 
     /// A WebSocket after the anonymous login, before bind.

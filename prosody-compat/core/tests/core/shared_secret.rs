@@ -91,3 +91,34 @@ fn who_guesses_the_secret_waits_whatever_name_it_says() {
     assert_eq!(waits(&rig), 0);
     assert!(plain(&mut rig, "another", "wrong").is_empty() && waits(&rig) == 1);
 }
+
+/// Logs in and gets an address.
+fn bound(rig: &mut Rig, user: &str, password: &str) -> ConnId {
+    let (conn, _) = stream(rig);
+    let said = say(rig, conn, r#"auth mechanism="PLAIN""#, format!("\0{user}\0{password}").as_bytes());
+    assert!(said.starts_with("<success"), "{said}");
+    let open = format!(r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="{DOMAIN}" version="1.0"/>"#);
+    rig.raw(conn, open.as_bytes());
+    rig.bound(conn).conn
+}
+
+#[test]
+fn who_came_in_by_a_secret_goes_with_it_and_the_others_stay() {
+    let mut rig = rig(&[Mechanism::Plain]);
+    let (old, new) = (bound(&mut rig, "anna", "old secret"), bound(&mut rig, "anna", "new secret"));
+    let half = stream(&mut rig).0;
+    say(&mut rig, half, r#"auth mechanism="PLAIN""#, b"\0ben\0old secret");
+    rig.reload(|c| c.shared_secrets[0].previous = Some(Sensitive::new("old secret".into())));
+    assert!(rig.closed.is_empty(), "both count as before");
+    rig.reload(|c| {
+        let next = Sensitive::new("next secret".into());
+        c.shared_secrets[0].previous = Some(std::mem::replace(&mut c.shared_secrets[0].secret, next));
+    });
+    for conn in [old, half] {
+        let said = rig.take_raw(conn).concat();
+        assert!(said.contains("Password changed") && rig.closed.contains_key(&conn), "{said}");
+    }
+    assert!(!rig.closed.contains_key(&new), "its secret is the one before now");
+    rig.reload(|c| c.shared_secrets.clear());
+    assert!(rig.closed.contains_key(&new), "there is none any more");
+}

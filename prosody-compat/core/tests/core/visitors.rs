@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jitsi_xmpp::{Element, Sensitive, ns};
 use prosody_core::limits::visitors as limits;
-use prosody_core::{Config, SessionQuery, Transport};
+use prosody_core::{ComponentHost, Config, SessionQuery, Transport};
 
 use serde_json::{Value, json};
 
@@ -346,6 +346,50 @@ fn two_thousand_watch_and_nobody_pays_for_others_coming() {
     let mut all: Vec<&Client> = viewers.iter().collect();
     all.extend([&anna, &ben, &focus]);
     rig.end(&all);
+}
+
+/// What was said about files, last.
+fn files(rig: &mut Rig, who: &Client) -> Vec<Value> {
+    let all = rig.take(who);
+    let about = all.iter().filter(|f| f.contains("filesharing.v0.meet.jitsi"));
+    about.map(|f| crate::components::json_of(f, "filesharing.v0")).collect()
+}
+
+#[test]
+fn who_watches_is_told_what_is_shared_and_shares_nothing() {
+    let mut rig = Rig::with(|c| {
+        c.hosts.components.push(ComponentHost {
+            domain: "filesharing.meet.jitsi".into(),
+            module: "filesharing_component".into(),
+            rooms: "muc.meet.jitsi".into(),
+        });
+        c.hosts.rooms[0].policy.default_permissions.push("file-upload".into());
+        watched(c);
+    });
+    let (focus, anna, ben) = stage(&mut rig);
+    let share = |rig: &mut Rig, who: &Client, at: &str, room: &str, attrs: &str, text: &str| {
+        rig.ask(who, &format!(r#"<message to="filesharing.{at}" id="f"><file-sharing xmlns="http://jitsi.org/jitmeet" room="{room}" {attrs}>{text}</file-sharing></message>"#))
+    };
+    let id = |n: u32| format!(r#"{{"fileId":"f{n}","fileName":"Plan.pdf"}}"#);
+    assert!(share(&mut rig, &anna, "meet.jitsi", ROOM, "type='add'", &id(1)).is_empty());
+    // The room of those who watch was there before; and one that is not yet there begins with all of them.
+    let vera = viewer(&mut rig);
+    let told = join(&mut rig, &vera, AUDIENCE, "Vera");
+    let list = told.iter().find(|f| f.contains("filesharing.v0")).expect("the list");
+    let list = crate::components::json_of(list, "filesharing.v0");
+    assert_eq!(list["files"]["f1"]["authorParticipantId"], anna.nick.as_str());
+    assert!(share(&mut rig, &anna, "meet.jitsi", ROOM, "type='add'", &id(2)).is_empty());
+    let added = files(&mut rig, &vera);
+    assert_eq!((added[0]["event"].as_str(), added[0]["file"]["fileId"].as_str()), (Some("add"), Some("f2")));
+    assert!(share(&mut rig, &anna, "meet.jitsi", ROOM, "type='remove' fileId='f1'", "").is_empty());
+    assert_eq!(files(&mut rig, &vera)[0], json!({"type": "file-sharing", "event": "remove", "fileId": "f1"}));
+    let refused = share(&mut rig, &vera, "v0.meet.jitsi", AUDIENCE, "type='add'", &id(3));
+    assert!(
+        refused[0].contains("<forbidden ") || refused[0].contains("<service-unavailable "),
+        "{refused:?}"
+    );
+    rig.take(&ben);
+    rig.end(&[&vera, &focus, &anna, &ben]);
 }
 
 #[test]

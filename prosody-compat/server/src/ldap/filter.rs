@@ -55,8 +55,14 @@ pub enum FilterError {
 }
 
 impl Filter {
-    /// Reads one; the outer brackets may be missing.
+    /// Reads one that finds a person; the outer brackets may be missing.
     pub(super) fn parse(text: &str) -> Result<Self, FilterError> {
+        let filter = Self::of_an_entry(text)?;
+        filter.names_somebody().then_some(filter).ok_or(FilterError::Everybody)
+    }
+
+    /// Reads one about an entry that is found already.
+    pub(super) fn of_an_entry(text: &str) -> Result<Self, FilterError> {
         if text.len() > BYTES {
             return Err(FilterError::TooLarge);
         }
@@ -66,7 +72,17 @@ impl Filter {
         if !rest.is_empty() {
             return Err(FilterError::Syntax);
         }
-        filter.names_somebody().then_some(filter).ok_or(FilterError::Everybody)
+        Ok(filter)
+    }
+
+    /// Whether this attribute has exactly this value.
+    pub(super) fn equal(attribute: &str, value: &[u8]) -> Self {
+        Self::Compare(EQUAL, attribute.as_bytes().to_vec(), Value(vec![Part::Bytes(value.to_vec())]))
+    }
+
+    /// Whether one of these holds.
+    pub(super) const fn any(all: Vec<Self>) -> Self {
+        Self::Or(all)
     }
 
     /// Whether each way through it asks for the person. A part that is negated, or one of several ways, does not.

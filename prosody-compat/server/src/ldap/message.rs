@@ -22,12 +22,22 @@ pub(super) fn bind(id: u32, dn: &[u8], password: &str) -> Vec<u8> {
     })
 }
 
-/// Looks for the one entry below `base`. Two would be one too many.
-pub(super) fn search(id: u32, base: &str, filter: &Filter, who: Who<'_>, seconds: u32) -> Vec<u8> {
+/// Where one looks (RFC 4511 §4.5.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// At the entry itself.
+    Entry,
+    /// The whole tree.
+    Tree,
+}
+
+/// Looks for the one entry. Two would be one too many.
+pub(super) fn search(id: u32, at: (&[u8], Scope), filter: &Filter, who: Who<'_>, seconds: u32) -> Vec<u8> {
+    let (base, scope) = (at.0, if at.1 == Scope::Tree { 2 } else { 0 });
     message(id, |m| {
         m.inner(0x63, |search| {
-            // The whole tree; aliases are not followed; two entries; so many seconds; with values, of which none is wanted.
-            search.bytes(OCTETS, base.as_bytes()).number(ENUMERATED, 2).number(ENUMERATED, 0);
+            // Aliases are not followed; two entries; so many seconds; with values, of which none is wanted.
+            search.bytes(OCTETS, base).number(ENUMERATED, scope).number(ENUMERATED, 0);
             search.number(INTEGER, 2).number(INTEGER, seconds).bytes(0x01, &[0]);
             filter.write(who, search);
             search.inner(SEQUENCE, |attributes| {
@@ -97,7 +107,7 @@ mod tests {
         assert_eq!(bind(1, b"cn=a", "x"), b"\x30\x11\x02\x01\x01\x60\x0c\x02\x01\x03\x04\x04cn=a\x80\x01x");
         assert_eq!(unbind(2), b"\x30\x05\x02\x01\x02\x42\x00");
         let filter = Filter::parse("uid=%u").unwrap();
-        let search = search(3, "dc=a", &filter, Who { user: "b", domain: "" }, 5);
+        let search = search(3, (b"dc=a", Scope::Tree), &filter, Who { user: "b", domain: "" }, 5);
         let inner = b"\x04\x04dc=a\x0a\x01\x02\x0a\x01\x00\x02\x01\x02\x02\x01\x05\x01\x01\x00\xa3\x08\x04\x03uid\x04\x01b\x30\x05\x04\x031.1";
         assert_eq!(search[..7], [0x30, search.len() as u8 - 2, 2, 1, 3, 0x63, inner.len() as u8]);
         assert_eq!(&search[7..], inner);

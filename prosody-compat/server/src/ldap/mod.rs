@@ -4,13 +4,16 @@
 //! As saslauthd does it for Prosody in docker-jitsi-meet. Each login has a connection of its own, and so many are open at a time:
 //! a directory that is slow delays those alone who log in with it.
 
+mod again;
 mod ber;
 mod filter;
+mod group;
 mod message;
 mod name;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jitsi_xmpp::Sensitive;
 use prosody_core::{AccountAnswer, Proof};
@@ -21,19 +24,22 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 use tokio::time;
 use tokio_rustls::TlsConnector;
 use xmpp_link::AnyCertificate;
 
 use self::ber::NotBer;
 use self::filter::{Filter, Who};
-use self::message::Said;
+use self::group::Group;
+use self::message::{Said, Scope};
 use self::name::Name;
 use crate::accounts::Look;
 use crate::limits;
 use crate::owner::Input;
 
 pub use self::filter::FilterError;
+pub use self::group::GroupError;
 
 /// A directory as an admin has written it. Names in brackets: docker-jitsi-meet's variables.
 #[derive(Debug, Clone)]
@@ -46,6 +52,10 @@ pub struct DirectorySettings {
     pub filter: String,
     /// That is the name of one's entry, and nobody looks for it (`LDAP_AUTH_METHOD=fastbind`).
     pub fastbind: bool,
+    /// Who of them moderates: the name of a group's entry, or a filter in brackets that one's own entry passes. `None`: it does not say.
+    pub moderators: Option<String>,
+    /// How often it is asked about those who are in, who go when it does not find them any more. `None`: not before they log in again.
+    pub recheck: Option<Duration>,
     /// Who looks, and its password; nobody when absent (`LDAP_BINDDN`, `LDAP_BINDPW`).
     pub bind: Option<(String, Sensitive<String>)>,
     /// TLS on `ldap://`, before anything is said (`LDAP_START_TLS`).
@@ -68,6 +78,12 @@ pub enum DirectoryError {
     /// Not a filter that finds one person.
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// Moderators of whom nobody knows who they are.
+    #[error(transparent)]
+    Moderators(#[from] GroupError),
+    /// Nobody to ask about those who are in.
+    #[error("those who are in are looked for, which nobody does with `fastbind`: use `bind`")]
+    Recheck,
     /// Somebody without a password, which directories take for nobody.
     #[error("the account that looks for people needs a password")]
     Password,
@@ -81,7 +97,28 @@ pub enum DirectoryError {
 pub struct Directory {
     places: Vec<Place>,
     way: Way,
+    moderators: Option<Group>,
+    recheck: Option<Duration>,
     tls: TlsConnector,
+}
+
+/// What it says to a name and a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// There is nobody like that.
+    No,
+    /// There is, and whether that one moderates, if that is asked.
+    Yes { moderates: Option<bool> },
+}
+
+/// What a search has found.
+struct Found {
+    /// The one entry. `None`: there is none, or several.
+    entry: Option<Vec<u8>>,
+    /// Whether there are several.
+    many: bool,
+    /// Whether there is anything where it was looked for.
+    is_there: bool,
 }
 
 /// How somebody's entry is known.
@@ -121,6 +158,8 @@ enum NoAnswer {
     Refused(u32),
     #[error("not in time")]
     Late,
+    #[error("the directory has nothing where people are")]
+    Nothing,
 }
 
 impl Directory {
@@ -140,9 +179,17 @@ impl Directory {
         } else {
             Way::Search { base: settings.base, filter: Filter::parse(&settings.filter)?, bind }
         };
+        let moderators = match settings.moderators.as_deref() {
+            None => None,
+            Some(_) if settings.fastbind => return Err(GroupError::Fastbind.into()),
+            Some(text) => Some(Group::parse(text)?),
+        };
+        if settings.fastbind && settings.recheck.is_some() {
+            return Err(DirectoryError::Recheck);
+        }
         let needed = places.iter().any(|p| p.tls != Tls::No);
         let tls = connector(needed && settings.check_peer, settings.roots.as_deref())?;
-        Ok(Self { places, way, tls })
+        Ok(Self { places, way, moderators, recheck: settings.recheck, tls })
     }
 
     /// Whether passwords go over the network as they are.
@@ -154,16 +201,22 @@ impl Directory {
     }
 
     /// Whether somebody has this name and this password.
-    async fn knows(&self, who: Who<'_>, password: &str) -> Result<bool, NoAnswer> {
+    async fn knows(&self, who: Who<'_>, password: &str) -> Result<Known, NoAnswer> {
         // RFC 4513 §5.1.2: with an empty one every name is welcome, as nobody.
         if password.is_empty() || who.user.is_empty() {
-            return Ok(false);
+            return Ok(Known::No);
         }
+        let line = self.first().await?;
+        self.ask(line, who, password).await
+    }
+
+    /// A connection to the first of its servers that is there.
+    async fn first(&self) -> Result<Line, NoAnswer> {
         let mut last = NoAnswer::Late;
         for place in &self.places {
             let connect = time::timeout(limits::DIRECTORY_CONNECT, self.connect(place));
             match connect.await.unwrap_or(Err(NoAnswer::Late)) {
-                Ok(line) => return self.ask(line, who, password).await,
+                Ok(line) => return Ok(line),
                 Err(error) => last = error,
             }
         }
@@ -195,17 +248,19 @@ impl Directory {
         Ok(Line::new(self.tls.connect(name, tcp).await?))
     }
 
-    async fn ask(&self, mut line: Line, who: Who<'_>, password: &str) -> Result<bool, NoAnswer> {
+    async fn ask(&self, mut line: Line, who: Who<'_>, password: &str) -> Result<Known, NoAnswer> {
+        let mut moderates = None;
         let right = match &self.way {
             Way::Search { base, filter, bind } => {
-                if let Some((dn, password)) = bind {
-                    match line.bind(dn.as_bytes(), password.reveal()).await? {
-                        0 => {}
-                        code => return Err(NoAnswer::Refused(code)),
+                line.begin(bind.as_ref()).await?;
+                match line.find((base.as_bytes(), Scope::Tree), filter, who).await?.entry {
+                    Some(dn) => {
+                        // Before: who looks may see groups, and who logs in need not.
+                        if let Some(group) = &self.moderators {
+                            moderates = Some(line.is_in(group, &dn, who).await?);
+                        }
+                        line.bind(&dn, password).await? == 0
                     }
-                }
-                match line.find(base, filter, who).await? {
-                    Some(dn) => line.bind(&dn, password).await? == 0,
                     None => false,
                 }
             }
@@ -216,11 +271,11 @@ impl Directory {
                 code => return Err(NoAnswer::Refused(code)),
             },
         };
-        // Out of politeness; whoever logs in does not wait for it.
-        let _ = line.send(&message::unbind(line.id + 1)).await;
-        Ok(right)
+        line.end().await;
+        Ok(if right { Known::Yes { moderates } } else { Known::No })
     }
 }
+
 /// Secrets do not show.
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -327,10 +382,22 @@ impl Line {
         Ok(message::read(self.read.get(..len).unwrap_or_default(), self.id)?)
     }
 
-    /// The one entry that this person is. `None`: there is none, or several.
-    async fn find(&mut self, base: &str, filter: &Filter, who: Who<'_>) -> Result<Option<Vec<u8>>, NoAnswer> {
+    /// Whether the person whose entry is `dn` is one of these.
+    async fn is_in(&mut self, group: &Group, dn: &[u8], who: Who<'_>) -> Result<bool, NoAnswer> {
+        let (at, filter) = group.question(dn, who);
+        let found = self.find(at, &filter, who).await?;
+        if !found.is_there {
+            tracing::warn!(
+                "the group of moderators is not in the directory, or the account that looks for people may not see it: nobody moderates"
+            );
+        }
+        Ok(found.entry.is_some())
+    }
+
+    /// The one entry that is like this.
+    async fn find(&mut self, at: (&[u8], Scope), filter: &Filter, who: Who<'_>) -> Result<Found, NoAnswer> {
         let seconds = u32::try_from(limits::DIRECTORY.as_secs()).unwrap_or(u32::MAX);
-        self.send(&message::search(self.id + 1, base, filter, who, seconds)).await?;
+        self.send(&message::search(self.id + 1, at, filter, who, seconds)).await?;
         let mut found: Option<Vec<u8>> = None;
         let mut many = false;
         let code = loop {
@@ -345,10 +412,25 @@ impl Line {
         };
         // 4: there would be more; 32: the base is not there, and then nobody is.
         match code {
-            0 => Ok(found.filter(|dn| !many && !dn.is_empty())),
-            4 | 32 => Ok(None),
+            0 => Ok(Found { entry: found.filter(|dn| !many && !dn.is_empty()), many, is_there: true }),
+            4 => Ok(Found { entry: None, many: true, is_there: true }),
+            32 => Ok(Found { entry: None, many: false, is_there: false }),
             code => Err(NoAnswer::Refused(code)),
         }
+    }
+
+    /// Says that it is who looks, if somebody does.
+    async fn begin(&mut self, bind: Option<&(String, Sensitive<String>)>) -> Result<(), NoAnswer> {
+        let Some((dn, password)) = bind else { return Ok(()) };
+        match self.bind(dn.as_bytes(), password.reveal()).await? {
+            0 => Ok(()),
+            code => Err(NoAnswer::Refused(code)),
+        }
+    }
+
+    /// Out of politeness; whoever logs in does not wait for it.
+    async fn end(&mut self) {
+        let _ = self.send(&message::unbind(self.id + 1)).await;
     }
 
     /// Says who one is; 0 when that is believed.
@@ -361,12 +443,18 @@ impl Line {
     }
 }
 
-/// Asks the directory about those who log in, so many at a time.
+/// Asks the directory about those who log in on this host, so many at a time; and about those who are in, if it is to say that.
 pub(crate) async fn look(
     directory: Arc<Directory>,
+    domain: String,
     mut asked: mpsc::Receiver<Look>,
     inputs: mpsc::Sender<Input>,
 ) {
+    // Ends with those who log in: another configuration begins anew.
+    let mut again = JoinSet::new();
+    if let Some(every) = directory.recheck {
+        again.spawn(again::ask(Arc::clone(&directory), domain, every, inputs.clone()));
+    }
     let places = Arc::new(Semaphore::new(limits::DIRECTORY_CONNECTIONS));
     while let Some(Look { conn, id, question }) = asked.recv().await {
         // Fails only when it is closed, which nobody does.
@@ -379,8 +467,9 @@ pub(crate) async fn look(
                         Who { user: question.jid.node().unwrap_or_default(), domain: question.jid.domain() };
                     let known = directory.knows(who, password.reveal());
                     match time::timeout(limits::DIRECTORY, known).await.unwrap_or(Err(NoAnswer::Late)) {
-                        Ok(true) => AccountAnswer::Right,
-                        Ok(false) => AccountAnswer::Wrong,
+                        Ok(Known::Yes { moderates: None }) => AccountAnswer::Right,
+                        Ok(Known::Yes { moderates: Some(moderates) }) => AccountAnswer::Ranked { moderates },
+                        Ok(Known::No) => AccountAnswer::Wrong,
                         Err(error) => {
                             tracing::warn!(%error, "the directory of accounts did not answer");
                             AccountAnswer::Unavailable

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use super::ber::{Reader, Writer};
 use super::*;
@@ -67,7 +68,9 @@ fn entry(id: u32, name: &str) -> Vec<u8> {
 fn town(id: u32, tag: u8, inner: &[u8]) -> Vec<u8> {
     let has = |words: &[u8]| inner.windows(words.len()).any(|w| w == words);
     match tag {
-        0x60 if has(b"uid=anna,dc=town") => result(id, 0x61, if has(b"\x80\x06geheim") { 0 } else { 49 }),
+        0x60 if has(b"uid=anna,dc=town") || has(b"uid=bert,dc=town") => {
+            result(id, 0x61, if has(b"\x80\x06geheim") { 0 } else { 49 })
+        }
         0x60 => result(id, 0x61, if has(b"cn=reader") && has(b"\x80\x05lesen") { 0 } else { 49 }),
         0x63 if has(b"uid\x04\x04anna") => [
             say(id, 0x73, |r| {
@@ -77,6 +80,20 @@ fn town(id: u32, tag: u8, inner: &[u8]) -> Vec<u8> {
             result(id, 0x65, 0),
         ]
         .concat(),
+        // The group names its members by their entries; who looks has to have said who it is.
+        0x63 if has(b"\x04\x11cn=chairs,dc=town\x0a\x01\x00") => {
+            let member = has(b"member\x04\x10uid=anna,dc=town");
+            let found = if member { entry(id, "cn=chairs,dc=town") } else { Vec::new() };
+            [found, result(id, 0x65, 0)].concat()
+        }
+        0x63 if has(b"\x04\x0fcn=gone,dc=town\x0a\x01\x00") => result(id, 0x65, 32),
+        0x63 if has(b"\x04\x0fcn=shut,dc=town\x0a\x01\x00") => result(id, 0x65, 50),
+        // Her own entry says what she is.
+        0x63 if has(b"\x04\x10uid=anna,dc=town\x0a\x01\x00") => {
+            let found = if has(b"title\x04\x05chair") { entry(id, "uid=anna,dc=town") } else { Vec::new() };
+            [found, result(id, 0x65, 0)].concat()
+        }
+        0x63 if has(b"uid\x04\x04bert") => [entry(id, "uid=bert,dc=town"), result(id, 0x65, 0)].concat(),
         0x63 if has(b"uid\x04\x04emil") => {
             [entry(id, "uid=anna,dc=town"), entry(id, "uid=emil,dc=town"), result(id, 0x65, 4)].concat()
         }
@@ -91,6 +108,8 @@ fn settings(url: &str) -> DirectorySettings {
         base: "dc=town".into(),
         filter: "uid=%u".into(),
         fastbind: false,
+        moderators: None,
+        recheck: None,
         bind: Some(("cn=reader".into(), "lesen".to_owned().into())),
         start_tls: false,
         check_peer: true,
@@ -99,8 +118,12 @@ fn settings(url: &str) -> DirectorySettings {
 }
 
 async fn knows(directory: &Directory, user: &str, password: &str) -> Result<bool, String> {
+    known(directory, user, password).await.map(|known| known != Known::No)
+}
+
+async fn known(directory: &Directory, user: &str, password: &str) -> Result<Known, String> {
     let known = directory.knows(Who { user, domain: "town.example" }, password);
-    let known = time::timeout(std::time::Duration::from_secs(2), known).await;
+    let known = time::timeout(Duration::from_secs(2), known).await;
     known.unwrap_or(Err(NoAnswer::Late)).map_err(|e| e.to_string())
 }
 
@@ -118,6 +141,26 @@ async fn only_who_has_this_name_and_this_password_is_known() {
     assert_eq!(knows(&directory, "anna", "").await, Ok(false));
     assert_eq!(knows(&directory, "", "geheim").await, Ok(false));
     assert!(heard.lock().unwrap().is_empty(), "nobody is asked");
+}
+
+#[tokio::test]
+async fn a_group_or_one_s_own_entry_says_who_moderates() {
+    let (url, _) = serve(town);
+    let with = |moderators: &str| {
+        let settings = DirectorySettings { moderators: Some(moderators.into()), ..settings(&url) };
+        Directory::new(settings).unwrap()
+    };
+    let yes = |moderates| Ok(Known::Yes { moderates: Some(moderates) });
+    let group = with("cn=chairs,dc=town");
+    assert_eq!(known(&group, "anna", "geheim").await, yes(true));
+    assert_eq!(known(&group, "bert", "geheim").await, yes(false));
+    assert_eq!(known(&group, "anna", "falsch").await, Ok(Known::No));
+    assert_eq!(known(&with("(title=chair)"), "anna", "geheim").await, yes(true));
+    assert_eq!(known(&with("(title=clerk)"), "anna", "geheim").await, yes(false));
+    assert_eq!(known(&with("cn=gone,dc=town"), "anna", "geheim").await, yes(false), "nobody is in it");
+    assert!(known(&with("cn=shut,dc=town"), "anna", "geheim").await.unwrap_err().contains("50"));
+    let nobody_says = Directory::new(settings(&url)).unwrap();
+    assert_eq!(known(&nobody_says, "anna", "geheim").await, Ok(Known::Yes { moderates: None }));
 }
 
 #[tokio::test]
@@ -262,6 +305,15 @@ fn what_no_directory_can_be_asked_by_stops_the_start() {
     assert_eq!(error(&|s| s.urls.clear()), DirectoryError::Url);
     assert_eq!(error(&|s| (s.urls[0], s.start_tls) = ("ldaps://a".into(), true)), DirectoryError::StartTls);
     assert_eq!(error(&|s| s.filter = "uid=*".into()), FilterError::Everybody.into());
+    assert_eq!(error(&|s| s.moderators = Some("chairs".into())), GroupError::Name.into());
+    assert_eq!(
+        error(&|s| (s.moderators, s.fastbind) = (Some("cn=chairs,dc=town".into()), true)),
+        GroupError::Fastbind.into()
+    );
+    assert_eq!(
+        error(&|s| (s.recheck, s.fastbind) = (Some(Duration::from_secs(1)), true)),
+        DirectoryError::Recheck
+    );
     assert_eq!(error(&|s| s.bind = Some(("cn=x".into(), Sensitive::default()))), DirectoryError::Password);
     assert_eq!(
         error(&|s| (s.start_tls, s.roots) = (true, Some("/nonexistent".into()))),
@@ -280,7 +332,7 @@ async fn so_many_ask_at_a_time_and_who_gets_no_answer_may_come_again() {
     let (hears, asked) = crate::accounts::queue();
     let (inputs, mut received) = mpsc::channel(64);
     let directory = Arc::new(Directory::new(settings(&url)).unwrap());
-    tokio::spawn(look(directory, asked, inputs));
+    tokio::spawn(look(directory, "town.example".into(), asked, inputs));
     for n in 0..=limits::DIRECTORY_CONNECTIONS as u64 {
         let question = prosody_core::AccountQuestion {
             jid: "anna@town.example".parse().unwrap(),
@@ -302,4 +354,76 @@ async fn so_many_ask_at_a_time_and_who_gets_no_answer_may_come_again() {
     let first = answers[0].1;
     let late = answers.iter().filter(|(_, at)| *at >= 2 * first).count();
     assert_eq!(late, 1, "{answers:?}");
+}
+
+/// What a directory that is asked again leads to: who is in, and who has to go, in order.
+async fn ended(url: &str, base: &str, in_use: &[&str]) -> Vec<String> {
+    let every = Duration::from_secs(1);
+    let settings = DirectorySettings { recheck: Some(every), base: base.into(), ..settings(url) };
+    let (_hears, asked) = crate::accounts::queue();
+    let (inputs, mut received) = mpsc::channel(64);
+    let directory = Arc::new(Directory::new(settings).unwrap());
+    tokio::spawn(look(directory, "town.example".into(), asked, inputs));
+    let (mut ended, mut rounds) = (Vec::new(), 0);
+    while let Some(input) = received.recv().await {
+        match input {
+            Input::AccountsInUse { .. } if rounds == 2 => break,
+            Input::AccountsInUse { reply } => {
+                rounds += 1;
+                reply.send(in_use.iter().map(|jid| jid.parse().unwrap()).collect()).unwrap();
+            }
+            Input::AccountEnded { jid, why: prosody_core::AccountEnd::Deleted } => {
+                ended.push(jid.as_str().to_owned())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    ended
+}
+
+#[tokio::test]
+async fn who_is_not_found_any_more_goes_and_nobody_goes_while_the_directory_does_not_say() {
+    let those = ["anna@town.example", "emil@town.example", "karl@town.example", "karl@other.example"];
+    let (url, heard) = serve(town);
+    assert_eq!(ended(&url, "dc=town", &those).await, ["karl@town.example"; 2], "emil is two");
+    assert!(!heard.lock().unwrap().windows(8).any(|w| w == b"\x80\x06geheim"), "nobody's password is tried");
+    // It refuses who looks; it says that nothing is there at all; it is busy; it is away.
+    let refuses = serve(|id, tag, _| result(id, if tag == 0x60 { 0x61 } else { 0x65 }, 49)).0;
+    let empty =
+        serve(|id, tag, inner| if tag == 0x63 { result(id, 0x65, 32) } else { town(id, tag, inner) }).0;
+    let busy =
+        serve(|id, tag, inner| if tag == 0x63 { result(id, 0x65, 51) } else { town(id, tag, inner) }).0;
+    let away = format!("ldap://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    for url in [refuses, empty, busy, away] {
+        assert_eq!(ended(&url, "dc=town", &those[..3]).await, [""; 0], "{url}");
+    }
+}
+
+/// Not all at once, and none twice.
+#[tokio::test(start_paused = true)]
+async fn those_who_are_in_are_asked_about_one_after_the_other_over_the_time_there_is() {
+    let (hears, asked) = crate::accounts::queue();
+    let (inputs, mut received) = mpsc::channel(64);
+    let away = format!("ldap://{}", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let settings = DirectorySettings { recheck: Some(Duration::from_secs(600)), ..settings(&away) };
+    tokio::spawn(look(Arc::new(Directory::new(settings).unwrap()), "town.example".into(), asked, inputs));
+    let start = time::Instant::now();
+    let mut rounds = Vec::new();
+    while rounds.len() < 3 {
+        match received.recv().await.unwrap() {
+            Input::AccountsInUse { reply } => {
+                rounds.push(start.elapsed().as_secs());
+                reply.send(["a@town.example", "b@town.example"].map(|j| j.parse().unwrap()).into()).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // With what the questions themselves take.
+    assert!(
+        rounds[0] == 0 && (600..=612).contains(&rounds[1]) && (1_200..=1_224).contains(&rounds[2]),
+        "{rounds:?}"
+    );
+    // Another configuration: who logs in now is heard elsewhere, and this one asks no more.
+    drop(hears);
+    assert!(received.recv().await.is_none());
 }
