@@ -197,17 +197,20 @@ fn plan(seen: &Seen, values: &Values, found: &mut Found) -> Option<String> {
             Some(format!("{head}{text}"))
         }
         Err(e) => {
-            let line = options::line(&e);
-            found.push((
-                "options",
-                Finding::red(
-                    words!("a start would end with: {line}", "ein Start würde so enden: {line}"),
-                    words!("correct it, and ask again", "berichtigen und noch einmal fragen"),
-                ),
-            ));
+            found.push(no_start(&e));
             None
         }
     }
+}
+
+/// What was found cannot be started with.
+fn no_start(error: &StartError) -> (&'static str, Finding) {
+    let line = options::line(error);
+    let finding = Finding::red(
+        words!("a start would end with: {line}", "ein Start würde so enden: {line}"),
+        words!("correct it there, and ask again", "dort berichtigen und noch einmal fragen"),
+    );
+    ("options", finding)
 }
 
 /// What the containers' ports and volumes said.

@@ -14,7 +14,7 @@ use crate::commands::Given;
 use crate::doctor::checks::{Finding, Level};
 use crate::doctor::report;
 use crate::foreign::lua::{self, Place, Value};
-use crate::options::{self, Role, Settings};
+use crate::options::{Role, Settings};
 use crate::setup::write as files;
 use crate::wiring;
 use crate::words::{Words, words};
@@ -83,14 +83,7 @@ fn checked(tables: &Tables, found: &mut Found) -> Option<String> {
     match start {
         Ok(()) => Some(text),
         Err(e) => {
-            let line = options::line(&e);
-            found.push((
-                "options",
-                Finding::red(
-                    words!("a start would end with: {line}", "ein Start würde so enden: {line}"),
-                    words!("correct it there, and ask again", "dort berichtigen und noch einmal fragen"),
-                ),
-            ));
+            found.push(super::no_start(&e));
             None
         }
     }

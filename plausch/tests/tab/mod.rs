@@ -13,19 +13,6 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 pub(crate) const ANONYMOUS: &str =
     r#"<auth mechanism="ANONYMOUS" xmlns="urn:ietf:params:xml:ns:xmpp-sasl"/>"#;
 
-/// What the focus is told that it can do.
-const FEATURES: &[&str] = &[
-    "urn:xmpp:jingle:1",
-    "urn:xmpp:jingle:apps:rtp:audio",
-    "urn:xmpp:jingle:apps:rtp:video",
-    "urn:xmpp:jingle:transports:dtls-sctp:1",
-    "urn:ietf:rfc:4588",
-    "http://jitsi.org/tcc",
-    "http://jitsi.org/source-name",
-    "http://jitsi.org/json-encoded-sources",
-    "http://jitsi.org/ssrc-rewriting-1",
-];
-
 #[allow(dead_code, reason = "each test crate uses a part of it")]
 pub(crate) struct Tab {
     socket: WebSocketStream<TcpStream>,
@@ -120,7 +107,7 @@ impl Tab {
             let text = iq.split(&format!(" {name}=\"")).nth(1).unwrap();
             text.split('"').next().unwrap().to_owned()
         };
-        let features: String = FEATURES.iter().map(|f| format!(r#"<feature var="{f}"/>"#)).collect();
+        let features: String = peer::FEATURES.iter().map(|f| format!(r#"<feature var="{f}"/>"#)).collect();
         let (id, from) = (attr("id"), attr("from"));
         self.say(&format!(r#"<iq xmlns="jabber:client" type="result" id="{id}" to="{from}"><query xmlns="http://jabber.org/protocol/disco#info">{features}</query></iq>"#)).await;
     }

@@ -12,7 +12,7 @@ use crate::session::{Options, Peer};
 use crate::stream::Stream;
 
 /// What today's web client answers to disco#info, as far as the focus cares.
-const FEATURES: &[&str] = &[
+pub const FEATURES: &[&str] = &[
     "urn:xmpp:jingle:1",
     "urn:xmpp:jingle:apps:rtp:1",
     "urn:xmpp:jingle:apps:rtp:audio",

@@ -19,7 +19,7 @@ mod stream;
 pub mod turn;
 mod wire;
 
-pub use client::{Client, Media};
+pub use client::{Client, FEATURES, Media};
 pub use identity::{Identity, PeerError};
 pub use session::{Options, Peer};
 pub use stream::{OPEN, Stream};
