@@ -128,6 +128,24 @@ fn whom_the_directory_says_to_moderate_owns_meetings_and_the_others_do_not() {
     }
 }
 
+/// Where newcomers watch and moderators say who comes in, a moderator comes.
+#[test]
+fn whom_the_directory_says_to_moderate_comes_in_while_others_watch() {
+    let mut rig = Rig::with(|c| {
+        c.hosts.users[0].login = Login::Directory;
+        c.hosts.rooms[0].policy.viewers_come_in = false;
+        c.hosts.add_audience("v0.meet.jitsi", "muc", None);
+    });
+    let focus = rig.focus();
+    rig.join(&focus);
+    rig.ask(&focus, "<presence to='rathaus@muc.v0.meet.jitsi/focus'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    let bert = ranked(&mut rig, "bert", false);
+    let refused = rig.join(&bert).concat();
+    assert!(refused.contains("<promotion-not-allowed"), "{refused}");
+    let anna = ranked(&mut rig, "anna", true);
+    assert!(rig.join(&anna).concat().contains("role=\"moderator\" jid=\"anna@meet.jitsi/"));
+}
+
 #[test]
 fn the_focus_hears_whether_an_account_moderates_and_never_from_a_client() {
     let mut rig = Rig::with(|c| c.hosts.users[0].login = Login::Directory);
