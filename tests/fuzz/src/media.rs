@@ -20,7 +20,7 @@ use videobridge_core::{
     ShardConfig, classify,
 };
 use videobridge_rtp::codecs::{Codec, Descriptor, vp9};
-use videobridge_rtp::dependency::{Frame, Head, Rewriting, Structure, rewrite};
+use videobridge_rtp::dependency::{Active, Frame, Head, Rewriting, Structure, rewrite};
 use videobridge_rtp::extension::{AudioLevel, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, transport_sequence};
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 use videobridge_rtp::rtcp::{Compound, Rtcp, feedback, report};
@@ -152,13 +152,14 @@ pub fn z06_payloads(data: &[u8]) {
         assert!(frame.present & !structure.all() == 0 && frame.switch & !frame.present == 0);
         assert!(structure.best(structure.all(), u8::MAX, u8::MAX).is_some());
         let [shift, ..] = data else { return };
-        for active in [None, Some((structure.all() >> 1, structure.targets()))] {
+        let (set, targets, structure_end) = (structure.all() >> 1, structure.targets(), frame.structure_end);
+        for active in [None, Some(Active { set, targets, structure_end })] {
             let to = Rewriting { number: FrameNumber::new(7), template_shift: *shift, active };
             let mut buf = [0; 80];
             let len = rewrite(dependency, &to, &mut buf).expect("what can be read can be written");
             let mut there = Structure::default();
             there.take_from(&buf[..len]).expect("with its structure");
-            let said = active.map_or(frame.active, |(active, _)| Some(active));
+            let said = active.map_or(frame.active, |active| Some(active.set));
             let same = Frame { number: FrameNumber::new(7), active: said, ..frame };
             assert_eq!(there.frame(&buf[..len]), Some(same));
         }

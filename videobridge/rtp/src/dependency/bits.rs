@@ -68,11 +68,15 @@ impl<'b> Writer<'b> {
     }
 
     /// The lowest `count` bits of `value`, at most 32; `None` when they do not fit.
-    pub(super) fn put(&mut self, value: u32, count: usize) -> Option<()> {
-        for n in (0..count).rev() {
-            let (byte, bit) = (self.bytes.get_mut(self.at / 8)?, 0x80 >> (self.at % 8));
-            *byte = if value >> n & 1 == 1 { *byte | bit } else { *byte & !bit };
-            self.at += 1;
+    pub(super) fn put(&mut self, value: u32, mut count: usize) -> Option<()> {
+        while count > 0 {
+            let (byte, used) = (self.bytes.get_mut(self.at / 8)?, self.at % 8);
+            let now = count.min(8 - used);
+            let below = 8 - used - now;
+            let mask = ((1_u32 << now) - 1) as u8;
+            let bits = (value >> (count - now)) as u8 & mask;
+            *byte = *byte & !(mask << below) | bits << below;
+            (self.at, count) = (self.at + now, count - now);
         }
         Some(())
     }

@@ -11,7 +11,7 @@ pub use self::structure::{
     ChainDistances, MAX_REFERENCES, MAX_SPATIAL, MAX_TARGETS, MAX_TEMPLATES, References, Structure, Targets,
     Template,
 };
-pub use self::write::{Rewriting, rewrite, write};
+pub use self::write::{Active, Rewriting, rewrite, write};
 
 use self::bits::{Bits, Writer};
 use crate::FrameNumber;
@@ -56,6 +56,8 @@ pub struct Frame {
     pub ends: bool,
     /// It brings a structure.
     pub has_structure: bool,
+    /// The bit behind its structure, if it brings one.
+    pub structure_end: u16,
 }
 
 impl Head {
@@ -101,6 +103,7 @@ impl Structure {
             begins: head.begins,
             ends: head.ends,
             has_structure: head.has_structure,
+            structure_end: 0,
         };
         if descriptor.len() <= MANDATORY_BYTES {
             return Some(frame);
@@ -110,6 +113,7 @@ impl Structure {
         if flags.structure {
             // It is this one: only its length is of interest.
             Self::default().read(&mut bits)?;
+            frame.structure_end = bits.position() as u16;
             frame.active = Some(self.all());
         }
         if flags.active {

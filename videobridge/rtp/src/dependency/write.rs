@@ -12,8 +12,19 @@ pub struct Rewriting {
     pub number: FrameNumber,
     /// What is added to the ids of templates, modulo 64.
     pub template_shift: u8,
-    /// The targets being sent, to be said in so many bits.
-    pub active: Option<(Targets, u8)>,
+    /// The targets being sent, if that is to be said.
+    pub active: Option<Active>,
+}
+
+/// The targets being sent, to be said in a descriptor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Active {
+    /// Which they are.
+    pub set: Targets,
+    /// Of how many.
+    pub targets: u8,
+    /// [`super::Frame::structure_end`] of the descriptor: not to be looked for again for every receiver.
+    pub structure_end: u16,
 }
 
 /// Writes `descriptor` with other numbers; `None` when it is no descriptor or the buffer too small. Returns the length.
@@ -23,7 +34,7 @@ pub fn rewrite(descriptor: &[u8], to: &Rewriting, buf: &mut [u8]) -> Option<usiz
     let template = head.template.wrapping_add(to.template_shift) % MAX_TEMPLATES as u8;
     let first = descriptor.first()? & 0xc0 | template;
     let shifted = |offset: u32| (offset + u32::from(to.template_shift)) % MAX_TEMPLATES as u32;
-    let Some((active, targets)) = to.active else {
+    let Some(Active { set, targets, structure_end }) = to.active else {
         // Nothing moves.
         let copy = buf.get_mut(..descriptor.len())?;
         copy.copy_from_slice(descriptor);
@@ -43,15 +54,13 @@ pub fn rewrite(descriptor: &[u8], to: &Rewriting, buf: &mut [u8]) -> Option<usiz
     let had = std::mem::replace(&mut flags.active, true);
     flags.write(&mut writer)?;
     if flags.structure {
-        let mut end = bits.clone();
-        Structure::default().read(&mut end)?;
         writer.put(shifted(bits.take(6)?), 6)?;
-        writer.copy(&mut bits, end.position())?;
+        writer.copy(&mut bits, structure_end.into())?;
     }
     if had {
         bits.take_long(targets.into())?;
     }
-    writer.put(active, targets.into())?;
+    writer.put(set, targets.into())?;
     if extended {
         writer.copy(&mut bits, descriptor.len() * 8)?;
     }

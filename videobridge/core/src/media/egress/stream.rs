@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
 use videobridge_rtp::codecs::{Descriptor, Layering};
-use videobridge_rtp::dependency::Targets;
+use videobridge_rtp::dependency::Active;
 use videobridge_rtp::{ExtSeq, FrameNumber, PictureId, Tl0Index};
 
 use super::filter::{Described, Passed};
@@ -112,8 +112,8 @@ pub(crate) struct Rewrite {
     pub(crate) frame_number: Option<FrameNumber>,
     pub(crate) template_shift: u8,
     pub(crate) marker: bool,
-    /// The decode targets that are being sent, to be said in so many bits.
-    pub(crate) active: Option<(Targets, u8)>,
+    /// The decode targets that are being sent, if that is to be said.
+    pub(crate) active: Option<Active>,
 }
 
 impl Stream {

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use videobridge_rtp::ExtSeq;
 use videobridge_rtp::codecs::{Descriptor, Layering};
-use videobridge_rtp::dependency::{Frame, Structure, Targets};
+use videobridge_rtp::dependency::{Active, Frame, Structure};
 
 use self::targets::Choice;
 use crate::media::ids::Timestamp;
@@ -55,8 +55,8 @@ impl Wish {
 pub(crate) struct Passed {
     /// The receiver's picture ends with it.
     pub(crate) marker: bool,
-    /// The decode targets that are being sent, to be said in so many bits.
-    pub(crate) active: Option<(Targets, u8)>,
+    /// The decode targets that are being sent, if that is to be said.
+    pub(crate) active: Option<Active>,
 }
 
 /// The layers one receiver gets of one encoding.

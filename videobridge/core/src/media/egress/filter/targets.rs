@@ -1,7 +1,7 @@
 //! Layers by dependency descriptor: frames with their decode targets and references in, whether they are sent out.
 
 use videobridge_rtp::FrameNumber;
-use videobridge_rtp::dependency::{Frame, Structure, Targets};
+use videobridge_rtp::dependency::{Active, Frame, Structure, Targets};
 
 use super::{Described, Filter, Wish};
 use crate::media::limits::FRAMES_SENT;
@@ -128,13 +128,15 @@ impl Filter {
     }
 
     /// What to say of the targets that are being sent, if that is not what the packet says.
-    pub(super) fn active(&self, said: &Described<'_>) -> Option<(Targets, u8)> {
+    pub(super) fn active(&self, said: &Described<'_>) -> Option<Active> {
         let (frame, structure) = said.frame?;
         let choice = &self.targets;
         let set = structure.covers(choice.target?) & choice.active;
         let differs = frame.active.is_some_and(|active| active != set);
         let first = choice.changed == Some(frame.number) && set != structure.all();
-        (differs || (first && frame.active.is_none())).then_some((set, structure.targets()))
+        let (targets, structure_end) = (structure.targets(), frame.structure_end);
+        let says = differs || (first && frame.active.is_none());
+        says.then_some(Active { set, targets, structure_end })
     }
 }
 
