@@ -18,6 +18,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    ("openssl", "openssl"),
     ("cc", "gcc"),
     ("valgrind", "valgrind"),
     ("python3", "python3"),

@@ -29,6 +29,8 @@ pub struct Options {
     pub expects: Option<String>,
     /// Texts kept until somebody takes them; more are lost.
     pub max_texts: usize,
+    /// Somebody else speaks DTLS for it: see [`Peer::for_foreign`].
+    pub foreign: bool,
 }
 
 impl Default for Options {
@@ -41,6 +43,7 @@ impl Default for Options {
             keeps_media: true,
             expects: None,
             max_texts: usize::MAX,
+            foreign: false,
         }
     }
 }
@@ -78,6 +81,9 @@ pub struct Peer {
     pub rtcp: Vec<Vec<u8>>,
     /// SRTP packets that could not be decrypted.
     pub broken: usize,
+    /// DTLS datagrams from the bridge for whoever speaks DTLS for this peer; what that one answers goes into
+    /// [`Peer::sent`].
+    pub for_foreign: Vec<Vec<u8>>,
     /// Datagrams for the bridge.
     pub sent: Vec<Vec<u8>>,
     buffer: Vec<u8>,
@@ -128,6 +134,7 @@ impl Peer {
             rtp: Vec::new(),
             rtcp: Vec::new(),
             broken: 0,
+            for_foreign: Vec::new(),
             sent: Vec::new(),
             buffer: vec![0; 4096],
             options,
@@ -171,6 +178,15 @@ impl Peer {
         self.dtls_connected && self.failed.is_none() && self.srtp.is_some()
     }
 
+    /// The keys that somebody else's handshake led to: what that one exported. Whether they fit the profile.
+    pub fn keyed(&mut self, profile: Profile, exported: &[u8]) -> bool {
+        self.profile = Some(profile);
+        let keys = SrtpKeys::from_dtls_exporter(profile, exported, self.options.passive);
+        self.srtp = keys.ok().and_then(|k| k.split().ok());
+        self.dtls_connected = self.srtp.is_some();
+        self.dtls_connected
+    }
+
     /// One datagram from the bridge.
     pub fn receive(&mut self, now: Instant, data: &[u8]) {
         match data.first() {
@@ -184,6 +200,7 @@ impl Peer {
                 };
                 self.ice.handle_packet(now, packet);
             }
+            Some(20..=63) if self.options.foreign => self.for_foreign.push(data.to_vec()),
             Some(20..=63) => {
                 let _ = self.dtls.handle_timeout(now);
                 let _ = self.dtls.handle_packet(data);
@@ -197,7 +214,8 @@ impl Peer {
     /// Lets timers run.
     pub fn tick(&mut self, now: Instant) {
         self.ice.handle_timeout(now);
-        if self.selected && self.dtls.handle_timeout(now).is_err() && !self.connected() {
+        let own = self.selected && !self.options.foreign;
+        if own && self.dtls.handle_timeout(now).is_err() && !self.connected() {
             self.failed = Some("the DTLS handshake failed");
         }
         if let Some(channel) = &mut self.channel {
@@ -270,7 +288,7 @@ impl Peer {
         while let Some(transmit) = self.ice.poll_transmit() {
             self.sent.push(transmit.contents.to_vec());
         }
-        if !self.selected {
+        if !self.selected || self.options.foreign {
             return;
         }
         loop {

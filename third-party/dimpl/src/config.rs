@@ -3,7 +3,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::crypto::{CryptoProvider, SupportedDtls12CipherSuite};
+use crate::crypto::{CryptoProvider, SrtpProfile, SupportedDtls12CipherSuite};
 use crate::crypto::{SupportedDtls13CipherSuite, SupportedKxGroup};
 use crate::dtls12::message::Dtls12CipherSuite;
 use crate::types::{Dtls13CipherSuite, NamedGroup};
@@ -78,6 +78,7 @@ pub struct Config {
     dtls13_cipher_suites: Option<Vec<Dtls13CipherSuite>>,
     kx_groups: Option<Vec<NamedGroup>>,
     psk: Option<Psk>,
+    srtp_profiles: Vec<SrtpProfile>,
 }
 
 impl Config {
@@ -99,7 +100,18 @@ impl Config {
             dtls13_cipher_suites: None,
             kx_groups: None,
             psk: None,
+            srtp_profiles: vec![
+                SrtpProfile::AEAD_AES_256_GCM,
+                SrtpProfile::AEAD_AES_128_GCM,
+                SrtpProfile::AES128_CM_SHA1_80,
+            ],
         }
+    }
+
+    /// The SRTP profiles we offer as a client and choose from as a server, most preferred first.
+    #[inline(always)]
+    pub fn srtp_profiles(&self) -> &[SrtpProfile] {
+        &self.srtp_profiles
     }
 
     /// Max transmission unit.
@@ -306,9 +318,23 @@ pub struct ConfigBuilder {
     dtls13_cipher_suites: Option<Vec<Dtls13CipherSuite>>,
     kx_groups: Option<Vec<NamedGroup>>,
     psk: Option<Psk>,
+    srtp_profiles: Vec<SrtpProfile>,
 }
 
 impl ConfigBuilder {
+    /// Set the SRTP profiles that we offer as a client and choose from as a server, most preferred first.
+    ///
+    /// Profiles that are named twice count once. Defaults to AES-256-GCM, AES-128-GCM, AES-CM with HMAC-SHA1.
+    pub fn srtp_profiles(mut self, profiles: &[SrtpProfile]) -> Self {
+        self.srtp_profiles.clear();
+        for profile in profiles {
+            if !self.srtp_profiles.contains(profile) {
+                self.srtp_profiles.push(*profile);
+            }
+        }
+        self
+    }
+
     /// Set the max transmission unit (MTU).
     ///
     /// The largest size UDP packets we will produce.
@@ -643,6 +669,7 @@ impl ConfigBuilder {
             dtls13_cipher_suites: self.dtls13_cipher_suites,
             kx_groups: self.kx_groups,
             psk: self.psk,
+            srtp_profiles: self.srtp_profiles,
         })
     }
 }
@@ -693,6 +720,7 @@ impl fmt::Debug for Config {
             .field("dtls13_cipher_suites", &self.dtls13_cipher_suites)
             .field("kx_groups", &self.kx_groups)
             .field("psk", &self.psk)
+            .field("srtp_profiles", &self.srtp_profiles)
             .finish()
     }
 }
@@ -718,6 +746,7 @@ impl fmt::Debug for ConfigBuilder {
             .field("dtls13_cipher_suites", &self.dtls13_cipher_suites)
             .field("kx_groups", &self.kx_groups)
             .field("psk", &self.psk)
+            .field("srtp_profiles", &self.srtp_profiles)
             .finish()
     }
 }

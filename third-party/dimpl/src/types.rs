@@ -281,6 +281,8 @@ impl HashAlgorithm {
     pub const SHA384: Self = Self(5);
     /// SHA-512 hash.
     pub const SHA512: Self = Self(6);
+    /// The signature algorithm brings its own (RFC 8422 section 5.1.3).
+    pub const INTRINSIC: Self = Self(8);
 
     pub(crate) const UNKNOWN_DERIVED: Self = Self(u8::MAX);
 
@@ -363,6 +365,8 @@ impl SignatureAlgorithm {
     pub const DSA: Self = Self(2);
     /// ECDSA signatures.
     pub const ECDSA: Self = Self(3);
+    /// Ed25519 signatures (RFC 8422), with [`HashAlgorithm::INTRINSIC`].
+    pub const ED25519: Self = Self(7);
 
     pub(crate) const UNKNOWN_DERIVED: Self = Self(u8::MAX);
 

@@ -153,6 +153,10 @@ pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The whole DTLS handshake (bridge §3.2).
 pub const DTLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A peer that leaves this long after its handshake began, without one, counts as failed: whoever cannot agree with us gives up
+/// earlier than we do, and whoever only leaves in between is faster.
+pub const DTLS_SLOW: Duration = Duration::from_secs(5);
+
 /// No bridge channel this long after DTLS: counted, nothing else.
 pub const NO_CHANNEL_DELAY: Duration = Duration::from_secs(30);
 

@@ -126,6 +126,7 @@ impl Endpoints {
         let mut endpoint = self.slab.try_remove(key.0 as usize)?;
         // Nothing leads to it any more, even if saying goodbye fails.
         self.addresses.remove(key, endpoint.transport.local_credentials().0, &endpoint.addresses);
+        self.counters.dtls_failed += u64::from(endpoint.transport.dtls_failed_unsaid(now));
         endpoint.transport.close(now, &mut self.shared, out);
         self.counters.rejected_data_channels += endpoint.transport.rejected_channels();
         self.release(&mut endpoint);

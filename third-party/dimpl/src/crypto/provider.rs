@@ -301,6 +301,14 @@ pub trait SignatureVerifier: CryptoSafe {
         hash_alg: HashAlgorithm,
         sig_alg: SignatureAlgorithm,
     ) -> Result<(), CryptoError>;
+
+    /// What peers of DTLS 1.2 are told that they may sign with, most preferred first.
+    fn schemes(&self) -> &'static [(HashAlgorithm, SignatureAlgorithm)] {
+        &[
+            (HashAlgorithm::SHA256, SignatureAlgorithm::ECDSA),
+            (HashAlgorithm::SHA384, SignatureAlgorithm::ECDSA),
+        ]
+    }
 }
 
 /// Allow-list of supported (signature, hash, curve) combinations for

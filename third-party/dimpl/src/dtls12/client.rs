@@ -29,7 +29,7 @@ use crate::dtls12::message::{ClientPskKeys, ServerKeyExchangeParams};
 use crate::dtls12::message::{CompressionMethod, ContentType, Cookie};
 use crate::dtls12::message::{DigitallySigned, Dtls12CipherSuite};
 use crate::dtls12::message::{ExtensionType, KeyExchangeAlgorithm, MessageType, ProtocolVersion};
-use crate::dtls12::message::{Random, SessionId, SignatureAndHashAlgorithm};
+use crate::dtls12::message::{Random, SessionId, SignatureAlgorithm, SignatureAndHashAlgorithm};
 use crate::timer::HandshakeTimers;
 use crate::{Config, DtlsCertificate, Error, InternalError, KeyingMaterial, Output};
 
@@ -497,7 +497,7 @@ impl State {
         let is_compatible = client
             .engine
             .crypto_context()
-            .is_cipher_suite_compatible(cs);
+            .is_cipher_suite_compatible_with_client(cs);
 
         if !is_compatible {
             return Err(Error::SecurityError(
@@ -691,7 +691,11 @@ impl State {
         ))?;
 
         // Ensure the server's (hash, signature) pair was offered by the client
-        let offered = SignatureAndHashAlgorithm::supported().contains(&signature_algorithm);
+        let offered = client
+            .engine
+            .crypto_context()
+            .peer_signature_algorithms()
+            .contains(&signature_algorithm);
         if !offered {
             return Err(Error::CryptoError(
                 crate::CryptoError::SignatureAlgorithmNotOfferedByClient,
@@ -700,8 +704,13 @@ impl State {
         }
 
         // Ensure the signature algorithm is compatible with the cipher suite
+        // (RFC 8422 section 5.10: suites of ECDSA are for Ed25519 too)
+        let kind = match signature_algorithm.signature {
+            SignatureAlgorithm::ED25519 => SignatureAlgorithm::ECDSA,
+            kind => kind,
+        };
         if let Some(expected_sig) = cipher_suite.signature_algorithm()
-            && signature_algorithm.signature != expected_sig
+            && kind != expected_sig
         {
             return Err(
                 Error::CryptoError(crate::CryptoError::SignatureAlgorithmMismatch {
@@ -1250,7 +1259,7 @@ fn handshake_create_client_hello(
         .config()
         .dtls12_cipher_suites()
         .map(|cs| cs.suite())
-        .filter(|suite| engine.crypto_context().is_cipher_suite_compatible(*suite))
+        .filter(|suite| engine.crypto_context().is_cipher_suite_compatible_with_client(*suite))
         .take(Dtls12CipherSuite::supported().len())
         .collect();
 

@@ -13,6 +13,7 @@ use crate::dtls12::message::DigitallySigned;
 use crate::dtls12::message::{Asn1Cert, Certificate};
 use crate::dtls12::message::{CurveType, Dtls12CipherSuite, HashAlgorithm};
 use crate::dtls12::message::{NamedGroup, SignatureAlgorithm};
+use crate::dtls12::message::{SignatureAndHashAlgorithmVec, peer_signature_algorithms};
 
 /// DTLS 1.2 crypto context holding negotiated keys and ciphers for a session.
 pub struct CryptoContext {
@@ -580,6 +581,20 @@ impl CryptoContext {
             // Mismatch: cert context + PSK suite, or PSK context + cert suite
             _ => false,
         }
+    }
+
+    /// Check if a client can offer a given cipher suite: its own certificate does not sign the key exchange, so it need
+    /// not be of the suite's kind.
+    pub fn is_cipher_suite_compatible_with_client(&self, cipher_suite: Dtls12CipherSuite) -> bool {
+        match &self.auth {
+            AuthMode::Certificate { .. } => cipher_suite.signature_algorithm().is_some(),
+            AuthMode::Psk => cipher_suite.signature_algorithm().is_none(),
+        }
+    }
+
+    /// Signature algorithms that the peer may use, most preferred first.
+    pub fn peer_signature_algorithms(&self) -> SignatureAndHashAlgorithmVec {
+        peer_signature_algorithms(self.provider())
     }
 
     /// Get the client write IV if derived.

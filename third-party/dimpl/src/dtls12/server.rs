@@ -451,15 +451,11 @@ impl State {
             .into());
         }
 
-        // Select SRTP profile according to server priority: AES256GCM, AES128GCM, then SHA1
+        // Select SRTP profile according to server priority
         if let Some(profiles) = client_srtp_profiles {
             // Map client profile ids to SrtpProfile, then pick our preferred
             let mut selected_profile: Option<SrtpProfile> = None;
-            for preferred in [
-                SrtpProfile::AEAD_AES_256_GCM,
-                SrtpProfile::AEAD_AES_128_GCM,
-                SrtpProfile::AES128_CM_SHA1_80,
-            ] {
+            for &preferred in server.engine.config().srtp_profiles() {
                 if profiles.iter().any(|pid| preferred == (*pid).into()) {
                     selected_profile = Some(preferred);
                     break;
@@ -640,7 +636,10 @@ impl State {
         debug!("Sending CertificateRequest");
         // Select CertificateRequest.signature_algorithms as intersection of client's list and our supported
         let sig_algs =
-            select_certificate_request_sig_algs(server.client_signature_algorithms.as_ref());
+            select_certificate_request_sig_algs(
+                server.client_signature_algorithms.as_ref(),
+                server.engine.crypto_context().peer_signature_algorithms(),
+            );
         debug!(
             "CertificateRequest will advertise {} signature algorithms",
             sig_algs.len()
@@ -1321,23 +1320,16 @@ fn handshake_serialize_certificate_request(
     body: &mut Buf,
     sig_algs: &SignatureAndHashAlgorithmVec,
 ) -> Result<(), Error> {
-    // Only advertise ECDSA_SIGN (the only supported client cert type)
     let mut cert_types = CertificateTypeVec::new();
     cert_types.push(ClientCertificateType::ECDSA_SIGN);
-
-    // If intersection is empty (e.g., client didn't advertise), fall back to our supported set
-    // Build the selected list with the capacity expected by CertificateRequest
-    let mut selected = SignatureAndHashAlgorithmVec::new();
-    if sig_algs.is_empty() {
-        let fallback = SignatureAndHashAlgorithm::supported();
-        for alg in fallback.iter() {
-            selected.push(*alg);
-        }
-    } else {
-        for alg in sig_algs.iter() {
-            selected.push(*alg);
-        }
+    if sig_algs
+        .iter()
+        .any(|alg| alg.signature == SignatureAlgorithm::RSA)
+    {
+        cert_types.push(ClientCertificateType::RSA_SIGN);
     }
+
+    let selected = sig_algs.clone();
 
     let cert_auths: ArrayVec<DistinguishedName, 32> = ArrayVec::new();
 
@@ -1399,23 +1391,25 @@ fn select_ske_signature_algorithm(
 
 fn select_certificate_request_sig_algs(
     client_algs: Option<&SignatureAndHashAlgorithmVec>,
+    ours: SignatureAndHashAlgorithmVec,
 ) -> SignatureAndHashAlgorithmVec {
-    // Only select algorithms supported by dimpl's signature verifiers.
-    let ours = SignatureAndHashAlgorithm::supported();
-
     // Build intersection preserving client preference order
-    let mut out = ArrayVec::new();
+    let mut out = SignatureAndHashAlgorithmVec::new();
     if let Some(list) = client_algs {
         for alg in list.iter() {
             if ours
                 .iter()
                 .any(|a| a.hash == alg.hash && a.signature == alg.signature)
             {
-                out.push(*alg);
+                // The client may have named one twice; there is room for each once.
+                if !out.contains(alg) {
+                    out.push(*alg);
+                }
             }
         }
     }
-    out
+    // Nothing in common, or the client did not say: all of ours.
+    if out.is_empty() { ours } else { out }
 }
 
 #[cfg(test)]
@@ -1474,34 +1468,25 @@ mod tests {
     }
 
     #[test]
-    fn certificate_request_does_not_select_rsa_signatures() {
-        let mut client = SignatureAndHashAlgorithmVec::new();
-        client.push(SignatureAndHashAlgorithm::new(
-            HashAlgorithm::SHA256,
-            SignatureAlgorithm::ECDSA,
-        ));
-        client.push(SignatureAndHashAlgorithm::new(
-            HashAlgorithm::SHA256,
-            SignatureAlgorithm::RSA,
-        ));
+    fn certificate_request_selects_what_the_verifier_accepts() {
+        let rsa = SignatureAndHashAlgorithm::new(HashAlgorithm::SHA256, SignatureAlgorithm::RSA);
+        let ecdsa =
+            SignatureAndHashAlgorithm::new(HashAlgorithm::SHA256, SignatureAlgorithm::ECDSA);
+        let list = |algorithms: &[SignatureAndHashAlgorithm]| {
+            let mut list = SignatureAndHashAlgorithmVec::new();
+            list.extend(algorithms.iter().copied());
+            list
+        };
+        let select = |client: &[_], ours: &[_]| {
+            select_certificate_request_sig_algs(Some(&list(client)), list(ours)).to_vec()
+        };
 
-        let selected = select_certificate_request_sig_algs(Some(&client));
-
-        assert_eq!(selected.len(), 1);
-        assert_eq!(selected[0].signature, SignatureAlgorithm::ECDSA);
-        assert_eq!(selected[0].hash, HashAlgorithm::SHA256);
-    }
-
-    #[test]
-    fn certificate_request_rejects_rsa_only_signatures() {
-        let mut client = SignatureAndHashAlgorithmVec::new();
-        client.push(SignatureAndHashAlgorithm::new(
-            HashAlgorithm::SHA256,
-            SignatureAlgorithm::RSA,
-        ));
-
-        let selected = select_certificate_request_sig_algs(Some(&client));
-
-        assert!(selected.is_empty());
+        assert_eq!(select(&[ecdsa, rsa], &[ecdsa]), [ecdsa]);
+        assert_eq!(select(&[rsa, ecdsa, rsa], &[ecdsa, rsa]), [rsa, ecdsa]);
+        assert_eq!(select(&[rsa], &[ecdsa]), [ecdsa]);
+        assert_eq!(
+            select_certificate_request_sig_algs(None, list(&[ecdsa, rsa])).to_vec(),
+            [ecdsa, rsa]
+        );
     }
 }

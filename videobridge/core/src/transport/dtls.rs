@@ -15,6 +15,7 @@ use dimpl::{Config, Dtls as Engine, Output, SrtpProfile};
 use videobridge_srtp::{Profile, SrtpKeys};
 
 use super::certificate::{self, Certificate, Fingerprint};
+use super::crypto;
 use crate::limits;
 
 /// The DTLS side of one endpoint.
@@ -29,6 +30,10 @@ pub(crate) struct Dtls {
     early: Vec<Box<[u8]>>,
     restarts: u32,
     hellos: Bucket,
+    /// An attempt failed, nothing came of the others yet, and [`Dtls::poll`] has not said so.
+    unsaid: bool,
+    /// What the last attempt had to say when it failed: the alert, so that the peer does not wait.
+    last_word: Option<Vec<u8>>,
     wake: Option<Instant>,
 }
 
@@ -130,6 +135,8 @@ impl Dtls {
             early: Vec::new(),
             restarts: 0,
             hellos: Bucket::full(),
+            unsaid: false,
+            last_word: None,
             wake: None,
         }
     }
@@ -137,6 +144,8 @@ impl Dtls {
     /// What all handshakes of a process have in common. `None`: the crypto library does not work.
     pub(crate) fn shared_config() -> Option<Arc<Config>> {
         Config::builder()
+            .with_crypto_provider(crypto::provider())
+            .srtp_profiles(&SRTP_PROFILES)
             // ICE has proved the address already; the cookie would only cost a round trip.
             .use_server_cookie(false)
             .require_client_certificate(true)
@@ -170,6 +179,15 @@ impl Dtls {
     /// Whether role and fingerprint are known and the handshake has not begun.
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.state, State::Waiting) && !self.fingerprints.is_empty() && self.role.is_some()
+    }
+
+    /// Whether what the peer began has come to nothing, and [`Dtls::poll`] has not said so. A peer that cannot agree
+    /// with us leaves before its time is up, so this is asked when it does.
+    pub(crate) fn failed_unsaid(&self, now: Instant) -> bool {
+        let State::Handshake { attempts, started } = &self.state else { return self.unsaid };
+        let slow = now.saturating_duration_since(*started) >= limits::DTLS_SLOW;
+        // What the engine cannot read it takes for noise, and waits.
+        self.unsaid || slow && attempts.iter().any(|a| a.hello.is_some())
     }
 
     /// Whether it has begun and is not over.
@@ -223,11 +241,13 @@ impl Dtls {
         let client = self.role == Some(Role::Client);
         match &mut self.state {
             State::Handshake { attempts, .. } => {
+                let before = attempts.len();
                 attempts.retain_mut(|a| {
                     // Else somebody else's ClientHello would have us send to the peer again and again.
                     let silent = !client && !a.verified && a.hello.is_some();
                     silent || a.engine.handle_timeout(now).is_ok()
                 });
+                self.unsaid |= attempts.len() < before;
                 if attempts.is_empty() {
                     self.start_afresh(now);
                 }
@@ -262,6 +282,12 @@ impl Dtls {
 
     /// What there is to do now; poll until [`Polled::Idle`]. Grows `buf` when needed.
     pub(crate) fn poll<'a>(&mut self, now: Instant, buf: &'a mut Vec<u8>) -> Polled<'a> {
+        if let Some(word) = self.last_word.take() {
+            buf.clear();
+            buf.extend_from_slice(&word);
+            buf.resize(buf.len().max(limits::DTLS_MTU), 0);
+            return buf.get(..word.len()).map_or(Polled::Idle, Polled::Datagram);
+        }
         let (mut at, mut wake) = (0, None::<Instant>);
         loop {
             let (engine, verified, silent) = match &mut self.state {
@@ -279,6 +305,7 @@ impl Dtls {
                 }
                 State::Open(engine) => (engine, None, false),
                 State::Ending(error) => {
+                    self.unsaid = false;
                     let polled = error.map_or(Polled::Closed, Polled::Failed);
                     self.state = State::Failed { again: false };
                     return polled;
@@ -397,6 +424,9 @@ impl Dtls {
         let client = self.role == Some(Role::Client);
         let State::Handshake { attempts, .. } = &mut self.state else { return false };
         let (mut at, mut taken) = (0, false);
+        // Else a stranger's failure would end what the peer has begun.
+        let alone = attempts.len() == 1;
+        let (unsaid, last_word) = (&mut self.unsaid, &mut self.last_word);
         attempts.retain_mut(|attempt| {
             let concerned = hello.is_none_or(|only| only == at);
             at += 1;
@@ -411,6 +441,15 @@ impl Dtls {
             }
             let handled = engine.handle_timeout(now).and_then(|()| engine.handle_packet(datagram)).is_ok();
             taken |= handled;
+            if !handled {
+                *unsaid = true;
+                let mut word = vec![0; limits::DTLS_MTU];
+                if alone && let Output::Packet(alert) = engine.poll_output(&mut word) {
+                    let length = alert.len();
+                    word.truncate(length);
+                    *last_word = Some(word);
+                }
+            }
             handled
         });
         if attempts.is_empty() {
@@ -448,6 +487,7 @@ impl Dtls {
     /// Gives up the attempt at `at` if there are others. Returns whether it is the only one.
     fn only(&mut self, at: usize) -> bool {
         let State::Handshake { attempts, .. } = &mut self.state else { return true };
+        self.unsaid = true;
         if attempts.len() > 1 && at < attempts.len() {
             attempts.remove(at);
             return false;
@@ -457,6 +497,7 @@ impl Dtls {
 
     /// The attempt at `at` is the peer's; the others were not.
     fn decide(&mut self, at: usize) {
+        self.unsaid = false;
         if let State::Handshake { attempts, .. } = &mut self.state
             && at < attempts.len()
         {
@@ -477,6 +518,7 @@ impl Dtls {
     }
 
     fn fail<'a>(&mut self, error: DtlsError) -> Polled<'a> {
+        self.unsaid = false;
         let again = error == DtlsError::WrongFingerprint && self.role == Some(Role::Server);
         self.state = State::Failed { again };
         Polled::Failed(error)
@@ -521,6 +563,9 @@ fn starts_handshake(datagram: &[u8]) -> bool {
     datagram.first() == Some(&HANDSHAKE_RECORD) && matches!(datagram.get(13), Some(2 | 3))
 }
 
+/// As upstream, and AES-256 where a peer knows no other AEAD.
+const SRTP_PROFILES: [SrtpProfile; 3] =
+    [SrtpProfile::AEAD_AES_128_GCM, SrtpProfile::AEAD_AES_256_GCM, SrtpProfile::AES128_CM_SHA1_80];
 const HANDSHAKE_RECORD: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 /// No record and no certificate we accept is larger.

@@ -6,9 +6,11 @@
 //! ```
 
 pub(crate) mod certificate;
+mod crypto;
 mod dcep;
 mod dtls;
 mod ice;
+mod public_key;
 pub(crate) mod sctp;
 
 use std::collections::VecDeque;
@@ -147,6 +149,11 @@ impl Transport {
     /// See [`Dtls::set_role`].
     pub(crate) fn set_role(&mut self, role: Role) {
         self.dtls.set_role(role);
+    }
+
+    /// See [`Dtls::failed_unsaid`].
+    pub(crate) fn dtls_failed_unsaid(&self, now: Instant) -> bool {
+        self.dtls.failed_unsaid(now)
     }
 
     /// Our DTLS role, once decided.

@@ -2,6 +2,7 @@
 
 mod colibri2;
 mod floods;
+mod handshakes;
 mod hostile;
 mod isolation;
 mod limits;

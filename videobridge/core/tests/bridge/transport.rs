@@ -17,7 +17,7 @@ fn ice_dtls_and_channel_come_up() {
         let mut world = World::new();
         world.join("aaaa0001", Options { dtls12, ..Options::default() });
         world.connect();
-        assert_eq!(world.peers[0].profile, Some(Profile::AeadAes256Gcm));
+        assert_eq!(world.peers[0].profile, Some(Profile::AeadAes128Gcm));
         assert_eq!(world.shard.counters().ice_succeeded, 1);
         // No ServerHello unasked on a data channel.
         assert!(

@@ -2,7 +2,7 @@ use super::{CipherSuiteVec, CompressionMethod, CompressionMethodVec, Dtls12Ciphe
 use super::{Cookie, Extension, ExtensionType, ProtocolVersion, Random, SessionId};
 use super::{ECPointFormatsExtension, SignatureAlgorithmsExtension};
 use super::{NamedGroupVec, SignatureAndHashAlgorithmVec, SrtpProfileVec};
-use super::{SupportedGroupsExtension, UseSrtpExtension};
+use super::{SupportedGroupsExtension, UseSrtpExtension, peer_signature_algorithms};
 use arrayvec::ArrayVec;
 use nom::bytes::complete::take;
 use nom::error::{Error, ErrorKind};
@@ -86,13 +86,15 @@ impl ClientHello {
         }
 
         // Add signature algorithms extension (required for TLS 1.2+)
-        let signature_algorithms = SignatureAlgorithmsExtension::default();
+        let signature_algorithms = SignatureAlgorithmsExtension {
+            supported_signature_algorithms: peer_signature_algorithms(config.crypto_provider()),
+        };
         let start_pos = buf.len();
         signature_algorithms.serialize(buf);
         ranges.push((ExtensionType::SignatureAlgorithms, start_pos, buf.len()));
 
         // Add use_srtp extension for DTLS-SRTP support
-        let use_srtp = UseSrtpExtension::default();
+        let use_srtp = UseSrtpExtension::of(config);
         let start_pos = buf.len();
         use_srtp.serialize(buf);
         ranges.push((ExtensionType::UseSrtp, start_pos, buf.len()));

@@ -100,6 +100,15 @@ impl UseSrtpExtension {
         }
     }
 
+    /// The profiles that are configured, most preferred first
+    pub fn of(config: &crate::Config) -> Self {
+        let profiles = config.srtp_profiles().iter().map(|profile| (*profile).into());
+        UseSrtpExtension {
+            profiles: profiles.collect(),
+            mki: ArrayVec::new(),
+        }
+    }
+
     pub fn parse(input: &[u8]) -> IResult<&[u8], UseSrtpExtension> {
         let (input, profiles_length) = be_u16(input)?;
         if profiles_length == 0 {
