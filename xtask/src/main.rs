@@ -3,6 +3,7 @@
 //! `cargo xtask test` is everything: it installs what the tests need, builds, and runs all tests.
 #![forbid(unsafe_code)]
 
+mod bandwidth;
 mod bench;
 mod beside;
 mod browser;
@@ -44,6 +45,8 @@ cargo xtask <command>
                     [--arch amd64|arm64]
   deb               build Debian's package, or with `--web FOLDER` that of a web client
   bench [WHAT]      figures of this machine: media, xmpp, join, idle; `bench --help` has the options
+  bandwidth         play the bandwidth scenes in virtual time and print their figures: [--json | --from FILE]
+                    [--charts FOLDER [--beside FILE]]
   instructions      count instructions per packet, delivery and join; compare with the baseline
   instructions --renew
                     write the baseline
@@ -95,6 +98,7 @@ fn command(words: &[&str]) -> Result<()> {
         ["deb", rest @ ..] => package::build(rest),
         ["images", rest @ ..] => images::build(rest),
         ["bench", rest @ ..] => bench::run(rest),
+        ["bandwidth", rest @ ..] => bandwidth::run(rest),
         ["instructions", rest @ ..] => instructions::run(rest),
         ["rules"] => rules::check(),
         ["limits"] => rules::print_limits(),

@@ -2,6 +2,7 @@
 //! scenarios are this package's tests.
 #![forbid(unsafe_code)]
 
+pub mod bandwidth;
 pub mod bridge;
 mod end;
 pub mod names;

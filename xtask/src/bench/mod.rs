@@ -1,6 +1,6 @@
 //! The figures of the whole product on this machine: servers and load in, a table, JSON and curves out. Judges nothing.
 
-mod chart;
+pub(crate) mod chart;
 mod child;
 mod docs;
 mod figure;
@@ -13,7 +13,7 @@ mod plan;
 mod progress;
 mod server;
 mod statistics;
-mod svg;
+pub(crate) mod svg;
 mod table;
 mod token;
 mod turn;

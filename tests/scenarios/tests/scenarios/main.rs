@@ -6,6 +6,7 @@
 use scenarios::{bridge, world};
 
 mod bad_networks;
+mod bandwidth;
 mod breakout;
 mod bridge_loss;
 mod disorder;

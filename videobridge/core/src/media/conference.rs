@@ -12,6 +12,7 @@
 //! | `sources.rs` | – | the sources, and what each SSRC is | `Sources` |
 //! | `forward.rs` | RTP | what a source is, and copies for everybody who gets it | |
 //! | `rtcp.rs` | RTCP | estimates, retransmissions, key frame requests | |
+//! | `pace.rs` | time | what waits for a receiver, probes of its link | |
 //! | `settle.rs` | after every input | who gets what, for receivers whose inputs changed | `Turns` |
 //! | `announce.rs` | called by the others | what clients are told | |
 //! | `tick.rs` | time | reports, repeated requests, speakers, silent layers | `Clock` |
@@ -20,6 +21,7 @@ mod announce;
 mod forward;
 mod member;
 mod members;
+mod pace;
 mod rtcp;
 mod settle;
 mod sources;
@@ -331,6 +333,11 @@ impl MediaConference {
         let Some(from) = self.members.get(sender) else { return false };
         let mut own = from.sources.iter().filter_map(|i| self.sources.get(*i));
         speaks || own.any(|s| s.is_wished_by(receiver))
+    }
+
+    /// What an endpoint's link is thought to carry, once there is a reason to think anything.
+    pub fn estimate(&self, key: EndpointKey) -> Option<Bitrate> {
+        self.members.by_key(key)?.egress.estimator.estimate()
     }
 
     /// The round-trip time to an endpoint, once known from RTCP.

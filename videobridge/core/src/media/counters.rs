@@ -49,6 +49,8 @@ drops! {
     NoSlot => "no_slot",
     /// The receiver did not negotiate the payload type.
     NotNegotiated => "not_negotiated",
+    /// The receiver's link carries less than is sent to it, and what waits would come too late.
+    Congested => "congested",
     /// A retransmission was asked for that is not stored any more.
     NotInHistory => "not_in_history",
     /// A retransmission was asked for by a receiver that knows no RTX; a key frame is asked for instead.

@@ -79,11 +79,6 @@ impl Bitrate {
     pub(crate) fn as_f64(self) -> f64 {
         self.0 as f64
     }
-
-    /// What `bytes` in `time` are.
-    pub(crate) fn of(bytes: u64, time: std::time::Duration) -> f64 {
-        bytes as f64 * 8.0 / time.as_secs_f64()
-    }
 }
 
 impl std::iter::Sum for Bitrate {

@@ -47,6 +47,12 @@ pub const ARRIVALS: usize = 1024;
 /// Sent packets remembered per receiver to match transport-wide feedback: 32 KB, 1 s at 2,000 video packets/s.
 pub const SENT_HISTORY: usize = 2048;
 
+/// Packets that wait for one receiver's pacing: 500 ms at 10 Mbit/s. 96 bytes each, 48 KB.
+pub const PACED_PACKETS: usize = 512;
+
+/// How long, in microseconds, what waits for a receiver may take to be sent: a picture that is later is shown too late.
+pub const PACED_US: u64 = 500_000;
+
 /// Stream switches remembered per outgoing stream, to answer NACKs for packets sent before a switch.
 /// 8 × 64 bytes per stream.
 pub const EPOCHS: usize = 8;

@@ -48,5 +48,17 @@ pub(crate) struct Layer {
     pub(crate) bitrate: Bitrate,
 }
 
+impl Layer {
+    /// What a layer of this height probably costs, as long as it was not measured: browsers' rates.
+    pub(crate) const fn likely_bitrate(height: i32) -> Bitrate {
+        Bitrate(match height {
+            i32::MIN..=180 => 200_000,
+            181..=360 => 500_000,
+            361..=540 => 1_000_000,
+            _ => 1_700_000,
+        })
+    }
+}
+
 /// No limit on the height.
 pub(crate) const UNLIMITED: i32 = -1;

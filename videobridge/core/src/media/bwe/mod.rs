@@ -1,20 +1,32 @@
-//! What a receiver's link carries: sent packets and the receiver's feedback in, an estimate and the padding to test it
-//! with out.
+//! What a receiver's link carries: sent packets and the receiver's feedback in, an estimate, a pacing rate and probes out.
 //!
-//! This is deliberately simple and is *not* upstream's estimator (a port of Google congestion control). No estimate
-//! until the receiver shows congestion: loss above 10 %, or for two decisions in a row a queue of more than 200 ms
-//! that never drained. Then it goes towards the rate that arrived, and grows while there is no congestion: fast far
-//! from the rate that was too much, slowly near it, and never far beyond what was really carried. To carry something
-//! when the estimate allows no video there is [`padding`]. Silence is not congestion: what was lost while no feedback
-//! came at all does not count. A full estimator replaces [`Estimator`] behind the same inputs.
+//! | file | question |
+//! |---|---|
+//! | [`sent`] | when was the reported packet sent, how large was it |
+//! | [`delivered`] | at which rate do packets arrive |
+//! | [`queue`] | does a queue stand, or does the path's delay wander by itself |
+//! | [`losses`] | are losses the link's own, or is too much sent |
+//! | [`prober`] | does the link carry more |
+//! | [`pacer`] | may a packet be sent now |
+//!
+//! [`Estimator`] puts the answers together. While a queue stands, what arrives is what the link carries: a little less
+//! is sent until the queue is gone. Nothing else lowers the estimate for long, and only a probe raises it; what was
+//! lowered in error is taken back as soon as the error shows. Silence is not congestion.
 
+mod delivered;
+mod losses;
+pub(crate) mod pacer;
 pub(crate) mod padding;
+pub(crate) mod prober;
+mod queue;
 mod sent;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
-
+use delivered::Delivered;
+use losses::{Advice, Losses};
+use prober::{Probe, Prober, Verdict};
+use queue::{Fell, Queue};
 use sent::SentHistory;
 use videobridge_rtp::rtcp::TransportFeedback;
 
@@ -24,46 +36,49 @@ use crate::media::ids::{Bitrate, Micros};
 #[derive(Debug)]
 pub(crate) struct Estimator {
     history: SentHistory,
-    estimate: Option<Bitrate>,
+    /// Bit/s on the wire.
+    estimate: Option<f64>,
     /// The estimate the last allocation was made with.
     applied: Option<Bitrate>,
-    window: Window,
-    /// Decisions in a row that saw a queue.
-    queued: u32,
-    /// When the estimate was lowered because of a queue.
-    queue_seen: Option<Instant>,
-    last_change: Instant,
-    last_feedback: Option<Instant>,
+    delivered: Delivered,
+    queue: Queue,
+    losses: Losses,
+    prober: Prober,
+    /// Whether the first probe was sent, and whether it is known what it came to.
+    probed: bool,
+    unanswered: Option<Micros>,
+    last_feedback: Option<Micros>,
     /// Losses reported until then, or of packets sent before by the time of [`Self::sent`], belong to an outage.
-    outage_until: Option<Instant>,
+    outage_until: Option<Micros>,
     forgiven: Micros,
-    congested: Option<Congested>,
-    /// One-way delay in microseconds of unsynchronised clocks: the last, and the least of two spans of 10 s.
-    delay: Option<f64>,
-    least: [f64; 2],
-    least_since: Instant,
+    /// The newest packet that was reported.
+    newest: Micros,
+    lowered: Option<Lowered>,
+    /// What it was before less was sent to find out about losses.
+    before_test: f64,
+    /// The last rate that was too much, and when.
+    ceiling: Option<(f64, Micros)>,
+    /// What to use of what is known to be carried: less when that was too much lately.
+    margin: f64,
+    /// Whether there is a limit near.
+    near_limit: bool,
+    /// Until then the queue is other people's.
+    others_until: Micros,
+    /// Something was taken for a queue that was none: until then, and up to so much, it is taken for none.
+    lenient: (Micros, f64),
 }
 
-/// The last congestion.
+/// The estimate was lowered because a queue stands.
 #[derive(Debug, Clone, Copy)]
-struct Congested {
-    at: Instant,
-    /// What arrived nevertheless, in bit/s.
-    arrived: f64,
-    /// No padding until then.
-    rest_until: Instant,
-    rest: Duration,
-}
-
-/// What feedback said since the last decision.
-#[derive(Debug, Clone, Copy)]
-struct Window {
-    since: Instant,
-    received: u32,
-    lost: u32,
-    bytes: u64,
-    lost_bytes: u64,
-    least_delay: f64,
+struct Lowered {
+    at: Micros,
+    times: u32,
+    /// The estimate before the first time.
+    before: f64,
+    /// What arrived while the queue stood.
+    carried: f64,
+    /// How long it was then.
+    standing: f64,
 }
 
 /// How one feedback packet matched what was sent.
@@ -77,58 +92,69 @@ pub(crate) struct Matched {
 }
 
 impl Estimator {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new() -> Self {
+        let now = Micros(0);
         Self {
             history: SentHistory::default(),
             estimate: None,
             applied: None,
-            window: Window::new(now),
-            queued: 0,
-            queue_seen: None,
-            last_change: now,
+            delivered: Delivered::new(),
+            queue: Queue::new(now),
+            losses: Losses::new(now),
+            prober: Prober::new(),
+            probed: false,
+            unanswered: None,
             last_feedback: None,
             outage_until: None,
             forgiven: Micros(0),
-            congested: None,
-            delay: None,
-            least: [f64::MAX; 2],
-            least_since: now,
+            newest: Micros(0),
+            lowered: None,
+            before_test: 0.0,
+            ceiling: None,
+            margin: MOST_MARGIN,
+            near_limit: false,
+            others_until: Micros(0),
+            lenient: (Micros(0), 0.0),
+        }
+    }
+
+    /// The receiver will give feedback: there is something to begin with.
+    pub(crate) fn begin(&mut self) {
+        if self.estimate.is_none() {
+            self.estimate = Some(START);
+            self.applied = self.estimate();
         }
     }
 
     /// A packet with a transport-wide sequence number was sent.
     pub(crate) fn sent(&mut self, sequence: u16, time: Micros, bytes: usize) {
-        self.history.push(sequence, time, bytes);
+        self.history.push(sequence, time, bytes + OVERHEAD);
     }
 
     /// Transport-wide feedback arrived.
-    pub(crate) fn transport_feedback(&mut self, now: Instant, feedback: &TransportFeedback<'_>) -> Matched {
+    pub(crate) fn transport_feedback(&mut self, now: Micros, feedback: &TransportFeedback<'_>) -> Matched {
+        self.begin();
         let before = self.last_feedback.replace(now);
-        let silent = before.is_some_and(|at| now.duration_since(at) >= SILENCE);
+        let silent = before.is_some_and(|at| now.0.saturating_sub(at.0) >= SILENCE_US);
         if silent {
-            // Whatever path there is now, it is not the one the delays were measured on.
-            (self.least, self.least_since, self.delay) = ([f64::MAX; 2], now, None);
-            self.queued = 0;
-            self.outage_until = Some(now + OUTAGE_REPORT);
+            self.queue.forget(now);
+            self.losses.begin(now);
+            self.delivered = Delivered::new();
+            self.lowered = None;
+            self.outage_until = Some(Micros(now.0 + OUTAGE_REPORT_US));
         }
         let outage = self.outage_until.is_some_and(|at| now < at);
         let matched = self.read(now, feedback, outage);
-        if silent {
-            // How long it took to arrive says nothing about a rate: count from here.
-            self.window = Window::new(now);
-            self.last_change = now;
+        if outage {
+            self.losses.rest(now);
         }
-        self.decide(now);
+        self.look(now);
         matched
     }
 
-    fn read(&mut self, now: Instant, feedback: &TransportFeedback<'_>, outage: bool) -> Matched {
+    fn read(&mut self, now: Micros, feedback: &TransportFeedback<'_>, outage: bool) -> Matched {
         let mut matched = Matched::default();
         let mut arrival_us = i64::try_from(feedback.reference_time_us()).unwrap_or(i64::MAX);
-        if now.duration_since(self.least_since) > DELAY_SPAN {
-            let [recent, _] = self.least;
-            (self.least, self.least_since) = ([f64::MAX, recent], now);
-        }
         for status in feedback.statuses() {
             if let Some(delta) = status.delta_us {
                 arrival_us = arrival_us.saturating_add(delta.into());
@@ -139,54 +165,51 @@ impl Estimator {
                 matched.resumed |= outage && !arrived;
                 continue;
             };
+            let bytes = u32::from(bytes);
+            self.newest = self.newest.max(sent);
+            if outage {
+                matched.resumed |= !arrived;
+                if arrived {
+                    self.forgiven = self.forgiven.max(sent);
+                }
+            }
+            self.prober.reported(sent, arrived.then_some(arrival_us), bytes);
+            if !outage && sent >= self.forgiven {
+                self.losses.reported(sent, !arrived);
+            }
             if !arrived {
                 matched.lost += 1;
-                matched.resumed |= outage;
-                if !outage && sent >= self.forgiven {
-                    self.window.lost += 1;
-                    self.window.lost_bytes += u64::from(bytes);
-                }
                 continue;
             }
-            if outage {
-                self.forgiven = self.forgiven.max(sent);
-            }
             matched.received += 1;
-            self.window.received += 1;
-            self.window.bytes += u64::from(bytes);
-            let delay = arrival_us as f64 - sent.0 as f64;
-            // The clock of the receiver was set: nothing to compare with.
-            if self.delay.is_some_and(|d| (d - delay).abs() > CLOCK_JUMP_US) {
-                self.least = [f64::MAX; 2];
-                self.window.least_delay = f64::MAX;
-            }
-            self.delay = Some(delay);
-            self.window.least_delay = self.window.least_delay.min(delay);
-            let [recent, _] = &mut self.least;
-            *recent = recent.min(delay);
+            self.delivered.arrived(arrival_us, bytes);
+            self.queue.arrived(now, sent, arrival_us, bytes);
         }
         matched
     }
 
     /// The receiver's own estimate, when that is all there is.
     pub(crate) fn remb(&mut self, bitrate: Bitrate) {
-        self.estimate = Some(bitrate.clamp(MIN, MAX));
+        self.estimate = Some((bitrate.as_f64() / PAYLOAD).clamp(MIN, MAX));
     }
 
-    /// The estimate; `None` = no sign of a limit.
+    /// The estimate, less what headers take; `None` = no sign of a limit.
     pub(crate) fn estimate(&self) -> Option<Bitrate> {
-        self.estimate
+        self.estimate.map(|e| Bitrate((e * PAYLOAD) as u64))
     }
 
     /// What to allocate with, and whether it differs enough from last time to allocate anew.
     pub(crate) fn apply(&mut self, threshold: f64) -> bool {
-        let significant = match (self.applied, self.estimate) {
+        let now = self.estimate();
+        // A queue is reason enough to look whether less fits.
+        let threshold = if self.lowered.is_some() { threshold * LOWERED_THRESHOLD } else { threshold };
+        let significant = match (self.applied, now) {
             (None, None) => false,
             (Some(old), Some(new)) => (new.as_f64() - old.as_f64()).abs() > old.as_f64() * threshold,
             _ => true,
         };
         if significant {
-            self.applied = self.estimate;
+            self.applied = now;
         }
         significant
     }
@@ -196,121 +219,324 @@ impl Estimator {
         self.applied
     }
 
-    /// The rate to fill up with padding while a receiver wants `ideal` and does not get them. `None`: nothing to
-    /// find out, or the link has to rest.
-    pub(crate) fn probing_rate(&self, now: Instant, ideal: Bitrate) -> Option<Bitrate> {
+    /// At which rate to send at most, in bit/s.
+    pub(crate) fn pacing_rate(&self, now: Micros) -> Option<u64> {
         let estimate = self.estimate?;
-        if self.congested.is_some_and(|c| now < c.rest_until) {
+        let rate = match self.lowered {
+            Some(lowered) if lowered.times == 0 => lowered.carried * WAIT,
+            Some(lowered) if lowered.standing > LONG_QUEUE_US => lowered.carried * DRAIN_LONG,
+            Some(lowered) => lowered.carried * DRAIN,
+            None if self.is_unanswered(now) => estimate.min(UNKNOWN),
+            None if self.near_limit => estimate * PACING,
+            None => estimate * FREE_PACING,
+        };
+        Some(rate.clamp(MIN, MAX * PACING) as u64)
+    }
+
+    /// Whether less is sent until a queue is gone.
+    pub(crate) fn drains(&self) -> bool {
+        self.lowered.is_some()
+    }
+
+    /// Whether a few packets are to be sent at once, as the very first thing.
+    pub(crate) fn begins_with_burst(&mut self, now: Micros) -> bool {
+        let first = self.estimate.is_some() && !self.probed;
+        if first {
+            self.probed = true;
+            self.unanswered = Some(now);
+            self.prober.begin(now, 0.0, Probe::Burst);
+        }
+        first
+    }
+
+    /// Whether it should be known soon what the first packets came to.
+    pub(crate) fn is_unanswered(&self, now: Micros) -> bool {
+        self.unanswered.is_some_and(|at| now.0.saturating_sub(at.0) < UNKNOWN_US)
+    }
+
+    /// Whether it would.
+    pub(crate) fn is_untried(&self) -> bool {
+        self.estimate.is_some() && !self.probed
+    }
+
+    /// The rate to fill up with padding while a receiver wants `ideal` and does not get them; `None` = no padding now.
+    pub(crate) fn probing_rate(&mut self, now: Micros, ideal: Bitrate) -> Option<Bitrate> {
+        if let Some(rate) = self.prober.rate(now) {
+            return Some(Bitrate(rate as u64));
+        }
+        self.expire(now);
+        let estimate = self.estimate?;
+        let ideal = ideal.as_f64() / PAYLOAD;
+        let busy = self.lowered.is_some() || self.losses.testing() || self.stands(estimate);
+        if busy || estimate > ideal * ENOUGH || !self.prober.is_due(now) {
             return None;
         }
-        // Somewhat more than needed, or the estimate could stop just short of being worth a new allocation.
-        Some(estimate.max(MIN_PROBING).min(Bitrate(ideal.0.saturating_add(ideal.0 / 4))).max(MIN))
+        let step = self.prober.step().min(if self.is_shaky() { SHAKY_STEP } else { f64::MAX });
+        let rate = (estimate * step).min(ideal * BEYOND_IDEAL).max(LEAST_PROBE);
+        self.prober.begin(now, rate, if self.is_shaky() { Probe::Long } else { Probe::Short });
+        Some(Bitrate(rate as u64))
     }
 
-    fn decide(&mut self, now: Instant) {
-        let w = self.window;
-        let elapsed = now.duration_since(w.since);
-        if elapsed < DECISION || w.received + w.lost < MIN_PACKETS {
-            if elapsed > DECISION * 4 {
-                self.window = Window::new(now);
-            }
+    /// Without anything sent there is nothing to tell that a queue is gone, but after some time it is.
+    fn expire(&mut self, now: Micros) {
+        let quiet = now.0.saturating_sub(self.last_feedback.unwrap_or_default().0);
+        if quiet < QUIET_US {
             return;
         }
-        self.window = Window::new(now);
-        let loss = f64::from(w.lost) / f64::from(w.received + w.lost);
-        let (arrived, sent) = (Bitrate::of(w.bytes, elapsed), Bitrate::of(w.bytes + w.lost_bytes, elapsed));
-        let least = self.least.iter().copied().fold(f64::MAX, f64::min);
-        let slow = w.received > 0 && w.least_delay - least > MAX_QUEUE_US;
-        self.queued = if slow { self.queued + 1 } else { 0 };
-        let elapsed = now.duration_since(self.last_change).as_secs_f64().min(2.0);
-        self.last_change = now;
-        let current = self.estimate.map_or(sent, |e| e.as_f64().min(sent * HEADROOM));
-        if self.queued >= 2 {
-            self.queue_seen = Some(now);
-            self.lower(now, arrived, (arrived * BELOW_ARRIVED).max(current / 2.0), MIN);
-        } else if loss > HIGH_LOSS {
-            // Retransmissions repair the smallest picture, nothing repairs none. Unless the link is too narrow for it.
-            let narrow =
-                loss > MOST_LOSS || self.queue_seen.is_some_and(|at| now.duration_since(at) < MEMORY);
-            let floor = if narrow { MIN_BY_LOSS } else { SMALLEST_PICTURE };
-            // Much loss is a full queue: what arrives is what the link carries. Less may be the radio's.
-            let lower =
-                if loss > FULL_QUEUE { arrived.max(current / 2.0) } else { current * (1.0 - loss / 2.0) };
-            self.lower(now, arrived, lower, floor);
-            if !narrow {
-                // A few unlucky packets may have looked like too narrow a link before.
-                self.estimate = self.estimate.max(Some(floor));
+        if let Some(verdict) = self.prober.verdict(now, self.newest) {
+            self.probed_with(now, verdict);
+        }
+        let gone = |l: Lowered| now.0.saturating_sub(l.at.0) as f64 > l.standing + QUIET_US as f64;
+        if let Some(lowered) = self.lowered.filter(|l| gone(*l)) {
+            self.lowered = None;
+            self.estimate = self.estimate.map(|e| e.max(lowered.carried * self.margin));
+        }
+        if self.lowered.is_none() {
+            self.queue.forget_steps();
+            self.losses.begin(now);
+        }
+    }
+
+    /// Whether the path's delay wanders so much that short measurements say little.
+    fn is_shaky(&self) -> bool {
+        self.queue.wander() > SHAKY_US
+    }
+
+    fn stands(&self, estimate: f64) -> bool {
+        self.queue.standing() > self.queue.threshold(estimate)
+    }
+
+    fn look(&mut self, now: Micros) {
+        let Some(estimate) = self.estimate else { return };
+        let threshold = self.queue.threshold(estimate);
+        let standing = self.queue.standing();
+        self.queue.learn(now, self.lowered.is_none() && !self.prober.is_recent(now));
+        if let Some(fell) = self.queue.look(now, threshold) {
+            self.fell(now, fell, estimate);
+        } else if let Some(lowered) = self.lowered.filter(|l| self.was_wrong(now, l, standing)) {
+            self.lowered = None;
+            self.queue.wandered_now();
+            self.lenient = (Micros(now.0 + LENIENT_US), lowered.standing * LENIENT);
+            let since = i64::try_from(now.0.saturating_sub(lowered.at.0)).unwrap_or(i64::MAX);
+            let rate = self.delivered.rate(since);
+            self.prober.again_in(now, 0);
+            self.estimate = Some(estimate.max(lowered.wrongly(rate)));
+        } else if standing > threshold || self.queue.lately() > threshold * SUDDEN {
+            self.queue_stands(now, standing.max(self.queue.lately()), threshold, estimate);
+        }
+        self.look_at_losses(now, standing > threshold);
+        if let Some(verdict) = self.prober.verdict(now, self.newest) {
+            self.probed_with(now, verdict);
+        }
+        self.estimate = self.estimate.map(|e| e.clamp(MIN, MAX));
+    }
+
+    /// Whether more arrives than the link was thought to carry, and the delay fell meanwhile.
+    fn was_wrong(&self, now: Micros, lowered: &Lowered, standing: f64) -> bool {
+        let since = now.0.saturating_sub(lowered.at.0);
+        let span = i64::try_from(since).unwrap_or(i64::MAX);
+        since >= LOOK_BACK_US
+            && standing < lowered.standing * FELL
+            && self.delivered.rate(span) > lowered.carried * ERROR
+    }
+
+    fn fell(&mut self, now: Micros, fell: Fell, estimate: f64) {
+        let higher = match self.lowered.take() {
+            None => return,
+            // More arrived than the link was thought to carry: it was no queue of ours.
+            Some(lowered) if fell.rate > lowered.carried * ERROR => {
+                self.queue.wandered(fell.peak);
+                self.lenient = (Micros(now.0 + LENIENT_US), fell.peak * LENIENT);
+                self.prober.again_in(now, 0);
+                lowered.wrongly(fell.rate)
             }
-        } else if loss < LOW_LOSS && !slow {
-            self.raise(now, arrived, elapsed);
+            Some(lowered) => lowered.carried * self.margin,
+        };
+        self.estimate = Some(estimate.max(higher));
+    }
+
+    fn queue_stands(&mut self, now: Micros, standing: f64, threshold: f64, estimate: f64) {
+        let (until, most) = self.lenient;
+        if now < until && standing < most {
+            return;
+        }
+        let carried = self.delivered.rate(CARRIED_SPAN_US);
+        let (times, before) = match self.lowered {
+            Some(l) => {
+                let since = now.0.saturating_sub(l.at.0);
+                let drains = standing < l.standing * DRAINS && since < MOST_DRAIN_US;
+                // What was sent before stands in front of what shows whether it was enough.
+                if since < HOLD_US + l.standing as u64 || drains {
+                    return;
+                }
+                if l.times >= OURS && standing < l.standing * GROWN {
+                    // Whatever we do, it stays: it is other people's. It is what the path is like now.
+                    self.queue.forget(now);
+                    self.lowered = None;
+                    self.others_until = Micros(now.0 + OTHERS_US);
+                    self.estimate = Some(estimate.max(l.before * FAIR));
+                    return;
+                }
+                (l.times + 1, l.before)
+            }
+            None => (0, estimate),
+        };
+        // A queue that hardly grows needs a moment's patience, not smaller pictures.
+        let times = if times == 0 && self.queue.newest() > threshold * GROWS_FAST { 1 } else { times };
+        self.lowered = Some(Lowered { at: now, times, before, carried, standing });
+        if times == 0 {
+            return;
+        }
+        self.estimate = Some((carried * BELOW_CARRIED).min(estimate * LOWER));
+        if times == 1 && self.ceiling.is_some_and(|(_, at)| now.0.saturating_sub(at.0) < REMEMBERED_US) {
+            self.margin = (self.margin - MARGIN_STEP).max(LEAST_MARGIN);
+        }
+        self.ceiling = Some((carried, now));
+        self.near_limit = true;
+        self.prober.stop(now);
+        self.losses.begin(now);
+    }
+
+    fn look_at_losses(&mut self, now: Micros, stands: bool) {
+        let Some(estimate) = self.estimate else { return };
+        let arrived = self.delivered.rate(LOSS_SPAN_US);
+        match self.losses.look(now, stands || self.lowered.is_some()) {
+            Some(Advice::Test(_)) if now < self.others_until => {
+                // Others fill the queue until something is lost: whoever gives way too far gets nothing.
+                self.losses.rest(now);
+                self.estimate = Some((estimate * BELOW_CARRIED).max(SMALLEST_PICTURE.min(estimate)));
+            }
+            Some(Advice::Test(_)) => {
+                self.before_test = estimate;
+                // Retransmissions repair the smallest picture, nothing repairs none.
+                self.estimate = Some((arrived * LESS).max(SMALLEST_PICTURE).min(estimate));
+                self.prober.stop(now);
+            }
+            Some(Advice::Restore) => self.estimate = Some(estimate.max(self.before_test)),
+            Some(Advice::Keep) => self.ceiling = Some((arrived, now)),
+            Some(Advice::TooMuch(_)) => {
+                self.estimate = Some(arrived.max(MIN_BY_LOSS).min(estimate));
+                self.prober.stop(now);
+            }
+            None => {}
         }
     }
 
-    fn lower(&mut self, now: Instant, arrived: f64, to: f64, floor: Bitrate) {
-        let to = Bitrate(to as u64).clamp(floor, MAX);
-        self.estimate = Some(self.estimate.map_or(to, |e| e.min(to)));
-        let rest = match self.congested {
-            Some(c) if now < c.rest_until => c.rest,
-            Some(c) => (c.rest * 2).min(LONGEST_REST),
-            None => FIRST_REST,
+    fn probed_with(&mut self, now: Micros, verdict: Verdict) {
+        let Some(estimate) = self.estimate else { return };
+        self.unanswered = None;
+        let higher = match verdict {
+            Verdict::AtMost(rate) => {
+                self.estimate = Some((rate * FIRST_PART).min(START * FIRST_STEP));
+                return;
+            }
+            Verdict::Carried(rate) => {
+                if self.ceiling.is_none_or(|(ceiling, _)| rate > ceiling) {
+                    self.ceiling = None;
+                    self.near_limit = false;
+                    self.margin = MOST_MARGIN;
+                }
+                rate * SURE
+            }
+            Verdict::Less(_) if self.is_shaky() => return,
+            Verdict::Less(rate) => {
+                self.near_limit = true;
+                let recent = self.ceiling.filter(|(_, at)| now.0.saturating_sub(at.0) < REMEMBERED_US);
+                if recent.is_none() {
+                    self.margin = (self.margin + MARGIN_STEP).min(MOST_MARGIN);
+                }
+                recent.map_or(rate, |(ceiling, _)| rate.min(ceiling)) * self.margin
+            }
+            Verdict::Unclear => return,
         };
-        self.congested = Some(Congested { at: now, arrived, rest_until: now + rest, rest });
-    }
-
-    fn raise(&mut self, now: Instant, arrived: f64, elapsed: f64) {
-        let Some(estimate) = self.estimate.map(Bitrate::as_f64) else { return };
-        let far = |c: &Congested| {
-            let much = estimate.max(arrived) > c.arrived * 1.2 || now.duration_since(c.at) > MEMORY;
-            (much, estimate < c.arrived * 0.7 || much)
-        };
-        let (better, far) = self.congested.as_ref().map_or((false, true), far);
-        if better {
-            self.congested = None;
-        }
-        let growth: f64 = if far { FAST } else { SLOW };
-        let higher = (estimate * growth.powf(elapsed)).min(arrived * HEADROOM);
-        // What arrived without a queue is carried, whatever was thought before.
-        self.estimate = Some(Bitrate(higher.max(estimate).max(arrived * SURE).min(MAX.as_f64()) as u64));
+        self.estimate = Some(estimate.max(higher));
     }
 }
 
-impl Window {
-    const fn new(since: Instant) -> Self {
-        Self { since, received: 0, lost: 0, bytes: 0, lost_bytes: 0, least_delay: f64::MAX }
+impl Lowered {
+    /// The estimate when so much arrived after all.
+    fn wrongly(self, rate: f64) -> f64 {
+        if rate > self.carried * CLEAR_ERROR { self.before } else { self.before.min(rate * RETURN) }
     }
 }
 
-/// Upstream's `min-bw`, `max-bw`.
-const MIN: Bitrate = Bitrate(30_000);
-const MAX: Bitrate = Bitrate(20_000_000);
+/// Upstream's `min-bw`, `max-bw`, `initial-bw`.
+const MIN: f64 = 30_000.0;
+const MAX: f64 = 20_000_000.0;
+const START: f64 = 2_500_000.0;
+/// IPv4 and UDP headers and what SRTP adds.
+const OVERHEAD: usize = 44;
+/// What that leaves of packets of pictures.
+const PAYLOAD: f64 = 0.96;
 /// Loss alone does not lower the estimate further: upstream's `bitrate-threshold`.
-const MIN_BY_LOSS: Bitrate = Bitrate(100_000);
+const MIN_BY_LOSS: f64 = 100_000.0;
 /// Nor does the loss of a bad radio link go below what the smallest picture needs.
-const SMALLEST_PICTURE: Bitrate = Bitrate(300_000);
-/// Below this it takes too long to see enough packets.
-const MIN_PROBING: Bitrate = Bitrate(64_000);
-const DECISION: Duration = Duration::from_millis(500);
+const SMALLEST_PICTURE: f64 = 320_000.0;
 /// Feedback comes every 50 to 250 ms while anything arrives.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE_US: u64 = 1_000_000;
 /// The report about an outage may be several packets.
-const OUTAGE_REPORT: Duration = Duration::from_millis(100);
-const DELAY_SPAN: Duration = Duration::from_secs(10);
-const MIN_PACKETS: u32 = 10;
-const HIGH_LOSS: f64 = 0.10;
-const LOW_LOSS: f64 = 0.02;
-const FULL_QUEUE: f64 = 0.30;
-const MOST_LOSS: f64 = 0.50;
-const MAX_QUEUE_US: f64 = 200_000.0;
-const BELOW_ARRIVED: f64 = 0.85;
-/// How far the estimate may be above what was carried.
-const HEADROOM: f64 = 1.5;
-/// The part of a measured rate to rely on: feedback comes in steps.
-const SURE: f64 = 0.9;
-/// Growth per second.
-const FAST: f64 = 1.5;
-const SLOW: f64 = 1.05;
+const OUTAGE_REPORT_US: u64 = 100_000;
+/// While a queue stands, so long lies in what arrived.
+const CARRIED_SPAN_US: i64 = 250_000;
+const LOSS_SPAN_US: i64 = 500_000;
+/// Below what is carried, so that the queue drains: what to choose pictures by, and what to send until it is gone.
+const BELOW_CARRIED: f64 = 0.85;
+const DRAIN: f64 = 0.7;
+const LOWER: f64 = 0.95;
+/// And if the queue hardly grows, before anything is lowered.
+/// So much above the threshold, it need not stand that long.
+const SUDDEN: f64 = 2.0;
+const WAIT: f64 = 0.9;
+const GROWS_FAST: f64 = 2.2;
+/// Part of the usual threshold for another allocation while a queue stands.
+const LOWERED_THRESHOLD: f64 = 0.2;
+/// Until it shows what lowering did.
+const HOLD_US: u64 = 350_000;
+const DRAINS: f64 = 0.85;
+const MOST_DRAIN_US: u64 = 1_500_000;
+/// Lowered that often for nothing, the queue is others'.
+const OURS: u32 = 2;
+/// Unless it grew: then it was not lowered enough.
+const GROWN: f64 = 1.3;
+/// What to keep beside others.
+const FAIR: f64 = 0.6;
+const ERROR: f64 = 1.15;
+const CLEAR_ERROR: f64 = 1.5;
+/// Then what arrived, and a little, is carried.
+const RETURN: f64 = 1.1;
+const FELL: f64 = 0.7;
+const LOOK_BACK_US: u64 = 150_000;
+/// When losses are looked into: of what arrives.
+const LESS: f64 = 0.9;
+/// Pacing above the estimate, so that frames are not late because of a slightly wrong one.
+const PACING: f64 = 1.1;
+/// And while nothing says that there is a limit near.
+const FREE_PACING: f64 = 1.25;
+/// What to send before the first answer, which takes a round trip.
+const UNKNOWN: f64 = 600_000.0;
+const UNKNOWN_US: u64 = 300_000;
+/// From here on pictures come too late, and speech with them: nearly nothing is sent until the queue is gone.
+const LONG_QUEUE_US: f64 = 150_000.0;
+const DRAIN_LONG: f64 = 0.2;
+const QUIET_US: u64 = 400_000;
+const BEYOND_IDEAL: f64 = 1.25;
+const ENOUGH: f64 = 1.08;
+const LEAST_PROBE: f64 = 100_000.0;
 /// How long a rate that was too much is remembered.
-const MEMORY: Duration = Duration::from_secs(60);
-const FIRST_REST: Duration = Duration::from_secs(2);
-const LONGEST_REST: Duration = Duration::from_secs(4);
-const CLOCK_JUMP_US: f64 = 10_000_000.0;
+const REMEMBERED_US: u64 = 20_000_000;
+/// Of what is carried; with every time that it was too much within the time it is remembered, less.
+const MOST_MARGIN: f64 = 0.97;
+const LEAST_MARGIN: f64 = 0.85;
+const MARGIN_STEP: f64 = 0.03;
+/// How long a queue is left to others, and how long what was none is not taken for one.
+const OTHERS_US: u64 = 10_000_000;
+const LENIENT_US: u64 = 2_000_000;
+const LENIENT: f64 = 1.5;
+/// The part of a probed rate to rely on.
+const SURE: f64 = 0.95;
+/// And of the first, when nothing else was on the link; and how far to go by it alone: upstream's first probe.
+const FIRST_PART: f64 = 0.9;
+const FIRST_STEP: f64 = 3.0;
+/// A path whose delay wanders so much, in microseconds, is probed for longer.
+const SHAKY_US: f64 = 60_000.0;
+const SHAKY_STEP: f64 = 1.5;

@@ -13,6 +13,11 @@ pub(crate) struct Padding {
 }
 
 impl Padding {
+    /// Whether it fills up now.
+    pub(crate) fn is_running(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Bytes were sent, media or padding.
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.credit -= bytes as f64;
@@ -36,8 +41,6 @@ impl Padding {
     }
 }
 
-/// Every 15 ms, upstream's `cc.padding-period`.
-pub(crate) const PERIOD: Duration = Duration::from_millis(15);
 /// A late timer makes no larger burst than this.
 const SAVED: Duration = Duration::from_millis(45);
 /// A key frame is paid for no longer than this.

@@ -16,6 +16,7 @@ use super::member::Member;
 use crate::media::counters::{Counters, DropReason};
 use crate::media::egress::Egress;
 use crate::media::egress::filter::Described;
+use crate::media::egress::paced::Paced;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
 use crate::media::egress::write::{Kept, Outgoing};
@@ -249,6 +250,7 @@ impl MediaConference {
         let owner_rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
         let (time, kept) = (self.clock.micros(now), Kept::of(packet, &source.kinds));
         let mut wanted = [false; MAX_ENCODINGS];
+        let mut jammed = false;
         for route in &mut source.routes {
             let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else { continue };
             if member.negotiated.payload(packet.payload_type).is_none() {
@@ -267,6 +269,20 @@ impl MediaConference {
                     route.stream = slot.map(|(slot, _)| slot);
                 }
             }
+            // Speech never waits.
+            let waits = media == MediaType::Video && egress.must_wait(time);
+            let takes_part = route.current().is_none_or(|current| current == encoding);
+            if waits && gated && takes_part && egress.is_jammed() {
+                // Later packets would come too late as well. It goes on with a key frame when there is room.
+                if route.current().is_some() {
+                    route.suspend();
+                    // Maybe less was chosen meanwhile than what it gets.
+                    member.stale = true;
+                    jammed = true;
+                }
+                self.counters.discard(DropReason::Congested);
+                continue;
+            }
             let Some(stream) = route.stream.and_then(|slot| egress.stream_mut(slot)) else {
                 self.counters.discard(DropReason::NoSlot);
                 continue;
@@ -283,6 +299,14 @@ impl MediaConference {
                 }
             }
             match route.project(now, stream, (uid, encoding), packet, &said, gated) {
+                Ok(rewrite) if waits => {
+                    let (source, seq, ssrc) = (SourceRef { uid, at }, packet.seq, stream.ssrc);
+                    let seq_out = rewrite.seq;
+                    let bytes = packet.payload.len() + packet.extensions.len() + WAITING_HEADER;
+                    stream.waits(seq_out);
+                    egress.wait(Paced { source, encoding, seq, ssrc, rewrite, bytes });
+                    self.clock.pace_by(now + PACE);
+                }
                 Ok(rewrite) => {
                     let outgoing = Outgoing { packet, descriptor, kept: &kept, rewrite };
                     let on = (media, stream.ssrc);
@@ -300,6 +324,10 @@ impl MediaConference {
             {
                 *flag = true;
             }
+        }
+        if jammed {
+            self.members.settling(true);
+            self.clock.tick_soon(now);
         }
         for (encoding, _) in (0..).map(EncodingIx).zip(wanted).filter(|(_, wanted)| *wanted) {
             self.ask_key_frame(now, at, encoding, sink);
@@ -335,5 +363,9 @@ pub(super) fn ask_again(
 /// Nothing of an encoding for this long and then a gap: its sender was cut off. Browsers keep what they sent for a second at most.
 const CUT_OFF: Duration = Duration::from_millis(500);
 
+/// Bytes of the header of a packet that waits, about.
+const WAITING_HEADER: usize = 20;
+/// How soon what waits is looked at.
+const PACE: Duration = Duration::from_millis(5);
 /// The audio level that means digital silence.
 const SILENCE: u8 = 127;

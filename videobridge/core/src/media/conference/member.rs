@@ -89,7 +89,7 @@ impl Member {
             early_kinds: Vec::new(),
             arrivals: Arrivals::new(now),
             next_report: now,
-            egress: Egress::new(now, key, config),
+            egress: Egress::new(key, config),
             settings: VideoSettings::new(last_n, config.initial_max_height),
             audio: AudioSubscription::default(),
             stale: true,

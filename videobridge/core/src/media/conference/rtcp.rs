@@ -5,17 +5,15 @@ use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
-use videobridge_rtp::codecs::Descriptor;
-use videobridge_rtp::dependency::Head;
 use videobridge_rtp::rtcp::{Compound, Nack, Rtcp, SenderInfo, feedback};
-use videobridge_rtp::{Extension, Extensions};
 
 use super::MediaConference;
 use super::member::Member;
+use super::pace::describe;
 use crate::media::counters::DropReason;
 use crate::media::egress::write::{Kept, Outgoing};
 use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef};
-use crate::media::ingress::negotiated::{ExtensionKind, KeyFrameRequest};
+use crate::media::ingress::negotiated::KeyFrameRequest;
 use crate::media::ingress::source::SsrcRole;
 use crate::media::ingress::throughput::Throughput;
 use crate::media::keyframes::allow_source;
@@ -50,6 +48,7 @@ impl MediaConference {
     }
 
     fn control(&mut self, now: Instant, index: MemberIx, packet: Rtcp<'_>, sink: &mut dyn MediaSink) {
+        let time = self.clock.micros(now);
         let Some(member) = self.members.get_mut(index) else { return };
         match packet {
             Rtcp::SenderReport { ssrc, info, blocks } => {
@@ -74,11 +73,13 @@ impl MediaConference {
                     self.counters.discard(DropReason::Limit);
                     return;
                 }
-                let matched = member.egress.estimator.transport_feedback(now, &feedback);
+                let matched = member.egress.estimator.transport_feedback(time, &feedback);
+                member.egress.set_pace(time);
                 self.counters.unmatched_feedback += matched.unknown;
                 self.counters.feedback_received += matched.received;
                 self.counters.feedback_lost += matched.lost;
                 self.estimate_changed(index);
+                self.give_up_late(index);
                 let refreshes = |m: &mut Member| m.budgets.refreshes.take(&REFRESHES, now, 1);
                 if matched.resumed && self.members.get_mut(index).is_some_and(refreshes) {
                     self.refresh(now, index, sink);
@@ -235,6 +236,10 @@ impl MediaConference {
     /// Repeats what a receiver lost, out of the sources' histories.
     fn resend(&mut self, now: Instant, receiver: MemberIx, nack: &Nack<'_>, sink: &mut dyn MediaSink) {
         let Some(member) = self.members.get_mut(receiver).filter(|m| m.up) else { return };
+        if member.egress.is_behind(self.clock.micros(now)) {
+            // It is asked for again when there is room.
+            return self.counters.discard(DropReason::Congested);
+        }
         let rtt = member.egress.rtt.unwrap_or(DEFAULT_RTT);
         let (time, media) = (self.clock.micros(now), Ssrc(nack.media));
         for sequence in nack.sequences().take(MAX_NACKED_PER_PACKET) {
@@ -260,12 +265,7 @@ impl MediaConference {
                 continue;
             }
             let Some(payload) = member.negotiated.payload(packet.payload_type) else { continue };
-            let is_dependency = |e: &Extension<'_>| {
-                source.kinds.get(usize::from(e.id.wire())) == Some(&Some(ExtensionKind::DependencyDescriptor))
-            };
-            let dependency = Extensions::new(packet.profile, packet.extensions).find(is_dependency);
-            let head = dependency.and_then(|e| Head::parse(e.data));
-            let descriptor = Descriptor::parse(payload.codec, packet.payload, head);
+            let descriptor = describe(source, &packet, payload.codec);
             let stream = member.egress.stream_by_ssrc(media);
             let rewrite = stream.and_then(|s| s.rewrite(&sent, &packet, &descriptor));
             let Some(rewrite) = rewrite else { continue };

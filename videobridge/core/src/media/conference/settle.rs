@@ -14,7 +14,6 @@ use crate::media::MediaSink;
 use crate::media::allocation::allocate::{Share, allocate};
 use crate::media::allocation::effective::{Offered, Wanted, effective};
 use crate::media::allocation::{Layer, LayerId, enabled};
-use crate::media::bwe::padding;
 use crate::media::egress::numbers;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
@@ -140,6 +139,12 @@ impl MediaConference {
         effective(&member.settings, &offered, &[self.config.jvb_last_n, slots], &mut wanted);
         drop(offered);
 
+        let Some(member) = self.members.get_mut(receiver) else { return };
+        if member.negotiated.transport_cc() {
+            let time = self.clock.micros(now);
+            member.egress.estimator.begin();
+            member.egress.set_pace(time);
+        }
         let trusted = self.config.trust_bwe && member.negotiated.has_rtx();
         let estimate = member.egress.estimator.applied().filter(|_| trusted);
         let available = member.settings.assumed_bandwidth.or(estimate);
@@ -149,7 +154,8 @@ impl MediaConference {
         for (_, one) in part {
             let source = self.sources.get_mut(one.source);
             let layers = source.map(|s| s.layers(now, self.turns.count)).unwrap_or_default();
-            shares.push(Share::new(*one, layers));
+            let unknown = available.is_some() && layers.iter().all(|l| l.bitrate == Bitrate::ZERO);
+            shares.push(if unknown { Share::new(*one, &likely(layers)) } else { Share::new(*one, layers) });
         }
         allocate(available, &mut shares);
         let limited = estimate.is_some() && member.settings.assumed_bandwidth.is_none();
@@ -198,9 +204,13 @@ impl MediaConference {
             shares.iter().filter_map(of).map(|l| l.bitrate).sum::<Bitrate>()
         };
         let (target, ideal) = (sum(Share::target), sum(Share::ideal));
+        let target_any = shares.iter().any(|s| s.target().is_some());
         member.ideal = (limited && target < ideal).then_some(ideal);
         if member.ideal.is_some() {
-            self.clock.pad_by(now + padding::PERIOD);
+            self.clock.pace_by(now + LOOK);
+        }
+        if member.up && target_any && member.egress.estimator.is_untried() {
+            self.clock.pace_by(now);
         }
     }
 
@@ -281,6 +291,11 @@ impl MediaConference {
     }
 }
 
+/// What layers that send nothing yet probably cost: without that everybody would begin with all of them in full size.
+fn likely(layers: &[Layer]) -> SmallVec<[Layer; 9]> {
+    layers.iter().map(|l| Layer { bitrate: Layer::likely_bitrate(l.height), ..*l }).collect()
+}
+
 /// Routes one audio source to one receiver if it is to hear it.
 fn hear(
     receiver: MemberIx,
@@ -317,5 +332,7 @@ fn hear(
 
 /// Receivers allocated in one turn: well below a millisecond, when everybody sees fifty cameras.
 pub(super) const ALLOCATIONS_PER_TURN: usize = 32;
+/// How soon to look whether a link can be probed.
+const LOOK: Duration = Duration::from_millis(5);
 /// For packets.
 const BETWEEN_TURNS: Duration = Duration::from_millis(5);

@@ -10,7 +10,6 @@ use videobridge_rtp::rtcp::{ReportBlock, report};
 use super::MediaConference;
 use super::forward::ask_again;
 use crate::media::MediaSink;
-use crate::media::bwe::padding::PERIOD;
 use crate::media::ids::{Bitrate, EncodingIx, MemberIx, Micros};
 use crate::media::ingress::receive::{ReceiveStats, Reception};
 use crate::media::limits::{HISTORY_IDLE_SECS, MAX_REPORT_BLOCKS, MAX_RTCP};
@@ -22,8 +21,8 @@ pub(super) struct Clock {
     start: Option<Instant>,
     pub(super) last_rtp: Option<Instant>,
     next_tick: Option<Instant>,
-    /// When padding is due; `None` when nobody is probed.
-    next_padding: Option<Instant>,
+    /// When somebody's pacing is due; `None` when nothing waits and nobody is probed.
+    next_pace: Option<Instant>,
 }
 
 impl Clock {
@@ -51,9 +50,16 @@ impl Clock {
         }
     }
 
-    /// Somebody is probed.
-    pub(super) fn pad_by(&mut self, at: Instant) {
-        self.next_padding.get_or_insert(at);
+    /// Something waits, or somebody is probed.
+    pub(super) fn pace_by(&mut self, at: Instant) {
+        if self.next_pace.is_none_or(|next| next > at) {
+            self.next_pace = Some(at);
+        }
+    }
+
+    /// It is looked at.
+    pub(super) fn paced(&mut self) {
+        self.next_pace = None;
     }
 }
 
@@ -63,13 +69,13 @@ impl MediaConference {
         if self.members.is_empty() {
             return None;
         }
-        self.clock.next_tick.into_iter().chain(self.clock.next_padding).min()
+        self.clock.next_tick.into_iter().chain(self.clock.next_pace).min()
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant, sink: &mut dyn MediaSink) {
-        if self.clock.next_padding.is_some_and(|at| at <= now) {
-            self.pad(now, sink);
+        if self.clock.next_pace.is_some_and(|at| at <= now) {
+            self.pace(now, sink);
         }
         if self.clock.next_tick.is_some_and(|at| at > now) {
             return;
@@ -95,8 +101,9 @@ impl MediaConference {
                     e.active = false;
                     changed.push(source.owner);
                 }
-                if e.measured_at.is_some_and(|at| at <= now) {
-                    e.measured_at = None;
+                let measured = e.measured_at.is_some_and(|at| at <= now);
+                if e.rate.matures(now) || measured {
+                    e.measured_at = e.measured_at.filter(|_| !measured);
                     changed.push(source.owner);
                 }
                 if e.loss.poll_timeout(now).is_some_and(|at| at <= now)
@@ -119,20 +126,6 @@ impl MediaConference {
         self.settle(now, sink);
     }
 
-    /// Padding for receivers whose links may carry more than they get.
-    fn pad(&mut self, now: Instant, sink: &mut dyn MediaSink) {
-        self.clock.next_padding = None;
-        let time = self.clock.micros(now);
-        for (_, member) in self.members.iter_mut().filter(|(_, m)| m.up) {
-            let sent =
-                member.egress.pad((now, time), member.ideal, self.feedback.video, &member.negotiated, sink);
-            self.counters.padding += sent as u64;
-            if member.ideal.is_some() {
-                self.clock.pad_by(now + PERIOD);
-            }
-        }
-    }
-
     /// Receiver reports, transport-wide feedback and statistics that are due; stale allocations.
     fn report(&mut self, now: Instant, sink: &mut dyn MediaSink) {
         let mut unsettled = self.members.is_unsettled();
@@ -141,8 +134,11 @@ impl MediaConference {
             if member.arrivals.poll_timeout().is_some_and(|at| at <= now) {
                 member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(key, rtcp));
             }
-            member.stale |=
-                now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations;
+            if now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations {
+                member.stale = true;
+                // Small changes add up.
+                member.egress.estimator.apply(0.0);
+            }
             unsettled |= member.stale;
             if let (Some(at), Some(interval)) = (member.next_stats, self.config.connection_stats_interval)
                 && at <= now

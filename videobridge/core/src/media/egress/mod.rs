@@ -4,6 +4,7 @@
 pub(crate) mod filter;
 pub(crate) mod holes;
 pub(crate) mod numbers;
+pub(crate) mod paced;
 pub(crate) mod projection;
 pub(crate) mod slots;
 pub(crate) mod stream;
@@ -20,11 +21,14 @@ use videobridge_rtp::rtcp::{SenderInfo, report};
 use videobridge_rtp::{ExtSeq, NtpMiddle, RtpFields};
 
 use self::numbers::{FIRST_RTX, Numbered};
+use self::paced::{Paced, Waiting};
 use self::slots::{Claim, Slots, Supply};
 use self::stream::{Epoch, Stream};
 use self::write::{Buffers, Outgoing, Retransmission, Stamps, Written};
 use super::bwe::Estimator;
+use super::bwe::pacer::Pacer;
 use super::bwe::padding::Padding;
+use super::bwe::prober::BURST;
 use super::ids::{Bitrate, MemberIx, Micros, PayloadNumber, SourceRef, SourceUid, StreamIx, Timestamp};
 use super::ingress::negotiated::{ExtensionKind, Negotiated};
 use super::limits::SENT_REPORTS;
@@ -41,6 +45,10 @@ pub(crate) struct Egress {
     transport_sequence: u16,
     pub(crate) estimator: Estimator,
     padding: Padding,
+    pacer: Pacer,
+    waiting: Waiting,
+    /// Sends little, as nobody knows yet what the link carries.
+    careful: bool,
     /// Of padding on the bridge's own SSRC.
     next_padding: ExtSeq,
     reports: [(NtpMiddle, Option<Instant>); SENT_REPORTS],
@@ -49,7 +57,7 @@ pub(crate) struct Egress {
 }
 
 impl Egress {
-    pub(crate) fn new(now: Instant, to: EndpointKey, config: &MediaConfig) -> Self {
+    pub(crate) fn new(to: EndpointKey, config: &MediaConfig) -> Self {
         Self {
             to,
             supply: Supply::new(),
@@ -57,8 +65,11 @@ impl Egress {
             video: Slots::new(MediaType::Video, config.video_slots),
             audio: Slots::new(MediaType::Audio, config.audio_slots),
             transport_sequence: 0,
-            estimator: Estimator::new(now),
+            estimator: Estimator::new(),
             padding: Padding::default(),
+            pacer: Pacer::default(),
+            waiting: Waiting::default(),
+            careful: false,
             next_padding: ExtSeq(1),
             reports: [(NtpMiddle(0), None); SENT_REPORTS],
             next_report: 0,
@@ -223,8 +234,67 @@ impl Egress {
         if media == MediaType::Video {
             self.padding.sent(written.len());
         }
+        self.pacer.sent(written.len());
         sink.rtp(self.to, written.header(), written.prefix(), written.rest());
         Some(())
+    }
+
+    /// Whether a packet of a picture has to wait.
+    pub(crate) fn must_wait(&mut self, time: Micros) -> bool {
+        !self.waiting.is_empty() || !self.pacer.is_open(time)
+    }
+
+    /// It waits.
+    pub(crate) fn wait(&mut self, packet: Paced) {
+        self.waiting.push(packet);
+    }
+
+    /// The next packet that may be sent by now.
+    pub(crate) fn next_paced(&mut self, time: Micros) -> Option<Paced> {
+        if self.waiting.is_empty() || !self.pacer.is_open(time) {
+            return None;
+        }
+        let next = self.waiting.pop()?;
+        if let Some(stream) = self.stream_by_ssrc(next.ssrc) {
+            stream.waited(next.rewrite.seq);
+        }
+        Some(next)
+    }
+
+    /// Whether what waits would come too late.
+    pub(crate) fn is_jammed(&self) -> bool {
+        // At the estimate, not at the pace: that is slower until a queue is gone.
+        let estimate = self.estimator.estimate().map_or(u64::MAX, |e| e.0.max(1));
+        self.waiting.is_too_much(self.waiting.bytes() as u64 * 8_000_000 / estimate)
+    }
+
+    /// Whether so much is owed already that nothing should be sent again.
+    pub(crate) fn is_behind(&mut self, time: Micros) -> bool {
+        let _ = self.pacer.is_open(time);
+        // Among what waits for a queue to drain may be a key frame that makes repetitions needless.
+        let drains = self.estimator.drains() && !self.waiting.is_empty();
+        drains || self.pacer.ahead_us() > MOST_BEHIND_US
+    }
+
+    /// What waits is not sent.
+    pub(crate) fn give_up_waiting(&mut self) {
+        self.waiting.clear();
+        self.supply.streams.iter_mut().for_each(|(_, stream)| stream.take_back());
+    }
+
+    /// The estimate may have changed.
+    pub(crate) fn set_pace(&mut self, time: Micros) {
+        self.pacer.set_rate(time, self.estimator.pacing_rate(time));
+        self.careful = self.estimator.is_unanswered(time);
+    }
+
+    /// When to look again whether something may be sent; `limited`: more is wanted than the estimate allows.
+    pub(crate) fn pace_again(&self, limited: bool) -> Option<Duration> {
+        if !self.waiting.is_empty() || self.padding.is_running() {
+            Some(PACE)
+        } else {
+            (limited || self.careful).then_some(LOOK)
+        }
     }
 
     /// Sends the padding that is due to find out whether the receiver's link carries more; `ideal` = bit/s it would
@@ -239,22 +309,48 @@ impl Egress {
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> usize {
-        let rate = ideal.and_then(|ideal| self.estimator.probing_rate(now, ideal));
+        if self.careful {
+            self.set_pace(time);
+        }
+        if self.estimator.begins_with_burst(time) {
+            self.set_pace(time);
+            let once = |_: &usize| self.pad_once(time, None, own_ssrc, negotiated, sink).is_some();
+            return (0..BURST).take_while(once).count();
+        }
+        let rate = ideal.and_then(|ideal| self.estimator.probing_rate(time, ideal));
+        if let Some(rate) = rate {
+            // Pictures do not wait because of padding.
+            self.pacer.set_rate(time, Some(rate.0 + rate.0 / 4));
+        } else if self.padding.is_running() {
+            self.set_pace(time);
+        }
         let due = self.padding.due(now, rate, MAX_PADDING + PADDING_HEADER);
-        (0..due).take_while(|_| self.pad_once(time, own_ssrc, negotiated, sink).is_some()).count()
+        let beside = self.padding_stream(negotiated);
+        let once = |_: &usize| self.pad_once(time, beside, own_ssrc, negotiated, sink).is_some();
+        (0..due).take_while(once).count()
+    }
+
+    /// A stream that padding can go beside.
+    fn padding_stream(&self, negotiated: &Negotiated) -> Option<StreamIx> {
+        let fits = |s: &Stream| {
+            let repeats =
+                s.last_sent().is_some_and(|(_, payload_type)| negotiated.rtx(payload_type).is_some());
+            s.media == MediaType::Video && s.announced && repeats && s.rtx_ssrc().is_some()
+        };
+        self.supply.streams.iter().find(|(_, s)| fits(s)).map(|(at, _)| at)
     }
 
     fn pad_once(
         &mut self,
         time: Micros,
+        beside: Option<StreamIx>,
         own_ssrc: Ssrc,
         negotiated: &Negotiated,
         sink: &mut dyn MediaSink,
     ) -> Option<()> {
         let stamps = self.stamps(time, MediaType::Video, negotiated);
-        let streams = self.supply.streams.iter_mut().map(|(_, s)| s);
-        let mut video = streams.filter(|s| s.media == MediaType::Video && s.announced);
-        let repeats = video.find_map(|s| {
+        let stream = beside.and_then(|at| self.supply.streams.get_mut(at));
+        let repeats = stream.and_then(|s| {
             let (timestamp, payload_type) = s.last_sent()?;
             Some((negotiated.rtx(payload_type)?, timestamp, s.next_rtx()?))
         });
@@ -275,6 +371,7 @@ impl Egress {
             self.estimator.sent(sequence, time, len + MAX_PADDING);
         }
         self.padding.sent(len + MAX_PADDING);
+        self.pacer.sent(len + MAX_PADDING);
         sink.rtp(self.to, header.get(..len)?, &[], &PADDING);
         Some(())
     }
@@ -339,4 +436,9 @@ static PADDING: [u8; MAX_PADDING] = {
 };
 /// Bytes of the header of a padding packet: fixed part, extension head, one stamp.
 const PADDING_HEADER: usize = 20;
+/// While something waits or is probed.
+const PACE: Duration = Duration::from_millis(5);
+/// While nothing does, and more is wanted.
+const LOOK: Duration = Duration::from_millis(25);
+const MOST_BEHIND_US: u64 = 60_000;
 const MAX_RTT: Duration = Duration::from_secs(7);

@@ -39,6 +39,9 @@ pub(crate) struct Stream {
     packets: u32,
     octets: u32,
     resent: Option<Box<Resent>>,
+    /// Packets that wait, and the newest number that was really sent.
+    waiting: u32,
+    sent_up_to: ExtSeq,
 }
 
 /// When packets were repeated last, by number: the number's lower half + 1 and milliseconds since `since`.
@@ -133,6 +136,8 @@ impl Stream {
             packets: 0,
             octets: 0,
             resent: None,
+            waiting: 0,
+            sent_up_to: at.next,
         }
     }
 
@@ -281,6 +286,35 @@ impl Stream {
         holes.leave(packet.seq, packet.timestamp);
         if let Some(id) = closing_id(d) {
             holes.leave_picture(id);
+        }
+    }
+
+    /// The packet just numbered waits.
+    pub(crate) fn waits(&mut self, seq: ExtSeq) {
+        if self.waiting == 0 {
+            // Numbers before it were sent, or will not be given any more.
+            let newest = self.newest.map_or(self.first, |n| n.seq);
+            self.sent_up_to = if seq == newest { ExtSeq(seq.0.saturating_sub(1)) } else { newest };
+        }
+        self.waiting += 1;
+    }
+
+    /// A packet that waited is sent.
+    pub(crate) fn waited(&mut self, seq: ExtSeq) {
+        self.waiting = self.waiting.saturating_sub(1);
+        self.sent_up_to = self.sent_up_to.max(seq);
+    }
+
+    /// What waits will not be sent: its numbers are free. Whoever says so begins the next epoch.
+    pub(crate) fn take_back(&mut self) {
+        if std::mem::take(&mut self.waiting) == 0 {
+            return;
+        }
+        let sent = self.sent_up_to;
+        self.epochs.retain(|s| s.epoch.out_start <= sent);
+        self.newest = self.newest.filter(|_| sent >= self.first);
+        if let Some(newest) = &mut self.newest {
+            (newest.seq, newest.marker) = (sent, false);
         }
     }
 

@@ -206,15 +206,23 @@ impl Source {
             // A screen share that shows nothing new is slow, not gone.
             let least = Bitrate(e.active.into());
             let measured = if e.active { e.layers.measure(now, self.patience()) } else { SmallVec::new() };
+            // A key frame is in the layers' rates, and not in the whole.
+            let (whole, top) = (e.rate.bitrate(now), measured.iter().map(|m| m.bitrate).max());
+            let share = top.filter(|top| whole > Bitrate::ZERO && *top > whole);
+            let share = share.map_or(1.0, |top| whole.as_f64() / top.as_f64());
+            let rate = |height: i32, fps: f32, measured: Bitrate| {
+                let young = if e.rate.is_young() { Layer::likely_bitrate(height).as_f64() } else { 0.0 };
+                let part = if fps > 0.0 { f64::from(fps / 30.0).min(1.0) } else { 1.0 };
+                Bitrate((measured.as_f64() * share).max(young * part) as u64).max(least)
+            };
             let several = measured.iter().any(|m| m.spatial > 0);
-            out.extend(measured.iter().map(|m| Layer {
-                id: LayerId { encoding, spatial: m.spatial, temporal: m.temporal },
-                height: m.height.map_or(if several { -1 } else { e.height }, i32::from),
-                fps: m.fps,
-                bitrate: m.bitrate.max(least),
+            out.extend(measured.iter().map(|m| {
+                let id = LayerId { encoding, spatial: m.spatial, temporal: m.temporal };
+                let height = m.height.map_or(if several { -1 } else { e.height }, i32::from);
+                Layer { id, height, fps: m.fps, bitrate: rate(height, m.fps, m.bitrate) }
             }));
             if measured.is_empty() {
-                let bitrate = e.rate.bitrate(now).max(least);
+                let bitrate = rate(e.height, 30.0, whole);
                 out.push(Layer { id: LayerId::all_of(encoding), height: e.height, fps: 30.0, bitrate });
             }
         }

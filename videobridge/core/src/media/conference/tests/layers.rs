@@ -169,5 +169,6 @@ fn a_vp8_encoding_is_sent_with_fewer_pictures_before_it_is_not_sent_at_all() {
         stage.pictures(30);
         assert_eq!(stage.got(B).1.last(), Some(&temporal), "at {bandwidth}");
     }
-    assert_eq!(stage.key_frames, 1, "no switch of temporal layers needs one");
+    // The second is for when it is known that the layer costs less than layers of that height usually do.
+    assert_eq!(stage.key_frames, 2, "no switch of temporal layers needs one");
 }

@@ -292,13 +292,13 @@ impl Room {
         self.out.rtcp.iter().filter_map(|(to, b)| Some((*to, pli(b)?))).collect()
     }
 
-    /// What an endpoint got with this payload type, and forgets it.
+    /// What an endpoint got with this payload type, and forgets it. What only probes its link is left out.
     pub(super) fn take(&mut self, to: EndpointKey, pt: u8) -> Vec<Got> {
         let (taken, left) =
             std::mem::take(&mut self.out.rtp).into_iter().partition(|(k, g)| *k == to && g.pt == pt);
         self.out.rtp = left;
         let taken: Vec<(EndpointKey, Got)> = taken;
-        taken.into_iter().map(|(_, g)| g).collect()
+        taken.into_iter().map(|(_, g)| g).filter(|g| !g.payload.is_empty()).collect()
     }
 
     pub(super) fn messages(&self, to: EndpointKey) -> Vec<&BridgeMessage> {
