@@ -1,5 +1,5 @@
 //! One viewer behind a bad link: bounds for what each scene of [`scenarios::bandwidth`] may come to. Queues are what speech
-//! waits, which is sent all the time; the figures are in `docs/decisions/0021-gradient-and-pacing.md`.
+//! waits, which is sent all the time; the figures are in `docs/decisions/0024-queue-and-pacing.md`.
 
 use scenarios::bandwidth::{Outcome, Phase, named, run};
 
