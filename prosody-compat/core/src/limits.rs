@@ -318,8 +318,14 @@ pub mod recordings {
     pub const MOST_KEYS: usize = 10_000;
 }
 
-/// What is kept of calls to telephones, where the policy bounds them (`modules/filter_iq_rayo.rs`).
+/// Calls to telephones and transcribers, and what is kept of them (`modules/filter_iq_rayo.rs`).
 pub mod calls {
+    use budget::Rate;
+
+    /// Transcribers that are called into one room. One in ten seconds, as upstream: everybody's client asks when transcription begins,
+    /// and one is enough. 16 bytes for each room.
+    pub const TRANSCRIBERS: Rate = Rate::per_minute(1, 6);
+
     /// People who call from one room. 100: as many as moderate a large meeting. About 200 bytes each; nicks of those who say that they
     /// are a leg are no more than occupants.
     pub const CALLERS: usize = 100;

@@ -233,6 +233,9 @@ pub(crate) struct Module {
     pub(crate) last: Option<fn(&mut Room, &mut World, &Sender, &mut Element) -> Result<Relay, StanzaError>>,
     /// An IQ to another occupant.
     pub(crate) iq: Option<fn(&mut Room, &mut World, &Sender, &mut Element) -> Result<Relay, StanzaError>>,
+    /// An IQ to an occupant from somebody who is not in the room, which may not even be there: how it is refused, if in a way of the
+    /// module's own.
+    pub(crate) stranger: Option<fn(&Element) -> Option<StanzaError>>,
     /// A request to the room itself that is a module's. `None`: another module's.
     pub(crate) asked:
         Option<fn(&mut Room, &mut World, &Sender, kind: &str, payload: &Element) -> Option<Reply>>,
@@ -309,6 +312,7 @@ impl Module {
         private: None,
         last: None,
         iq: None,
+        stranger: None,
         asked: None,
         change: None,
         affiliation: None,

@@ -188,11 +188,17 @@ impl Server {
         let secret = |s: &Option<Sensitive<String>>| s.as_ref().map(|s| s.reveal().clone());
         let identity = &session.identity;
         let claims = identity.token.as_deref();
+        let asked = identity.room.is_some()
+            || query.is_some_and(|q| q.token.is_some() || q.previd.is_some() || q.custom_username.is_some());
         let all = [
             ("previd", query.and_then(|q| secret(&q.previd)).map(Value::from)),
             ("customusername", query.and_then(|q| secret(&q.custom_username)).map(Value::from)),
             ("jitsi_web_query_room", secret(&identity.room).map(Value::from)),
-            ("jitsi_web_query_prefix", secret(&identity.tenant).map(Value::from)),
+            // With a query, upstream keeps an empty one.
+            (
+                "jitsi_web_query_prefix",
+                secret(&identity.tenant).or_else(|| asked.then(String::new)).map(Value::from),
+            ),
             ("auth_token", query.and_then(|q| secret(&q.token)).map(Value::from)),
             ("user_region", identity.region.clone().map(Value::from)),
             ("jitsi_meet_room", claims.and_then(|c| secret(&c.room)).map(Value::from)),
@@ -211,8 +217,9 @@ impl Server {
         let features = body.get("features").and_then(Value::as_object).cloned().unwrap_or_default();
         let features: Features = features.into_iter().map(|(name, v)| (name, says(&v))).collect();
         let before = &session.identity;
+        // Of a session without a token nothing but this is known: it comes into every room, as it did before.
         let mut claims = before.token.as_deref().cloned().unwrap_or_else(|| Claims {
-            room: None,
+            room: Some(Sensitive::new("*".to_owned())),
             subject: Sensitive::new("*".to_owned()),
             issuer: None,
             tenant: None,

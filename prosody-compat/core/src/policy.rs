@@ -154,6 +154,7 @@ const DEFAULT_PERMISSIONS: &[&str] = &[
 const BLOCKED_METADATA: &[&str] = &[
     "allownersEnabled",
     "asyncTranscription",
+    "audioTranslationAvailable",
     "audioTranslationRequests",
     "conferencePresetsServiceEnabled",
     "dialinEnabled",

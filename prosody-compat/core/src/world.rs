@@ -45,6 +45,13 @@ pub(crate) enum Effect {
         /// What they waited for; see `room::waiting`.
         reason: &'static str,
     },
+    /// An account becomes an owner; everybody is told.
+    Own {
+        /// Of which room.
+        room: BareJid,
+        /// Who.
+        account: BareJid,
+    },
     /// An occupant goes, from the meeting and its lobby, with this in what everybody is told.
     TurnOut {
         /// From where.

@@ -19,7 +19,7 @@ use crate::world::{Sender, World};
 pub(super) static MODULE: Module = Module {
     name: NAME,
     named: &["audio_translation_component"],
-    component: Some(Component { identity: Some("audio-translation"), in_breakouts: false }),
+    component: Some(Component { identity: Some("audio-translation"), in_breakouts: true }),
     command: Some(command),
     left: Some(left),
     timer: Some(publish),

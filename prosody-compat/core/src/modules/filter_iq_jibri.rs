@@ -9,8 +9,13 @@ use crate::module::{Module, Relay};
 use crate::room::Room;
 use crate::world::{Sender, World};
 
-pub(super) static MODULE: Module =
-    Module { name: "filter_iq_jibri", named: &["filter_iq_jibri"], iq: Some(check), ..Module::NONE };
+pub(super) static MODULE: Module = Module {
+    name: "filter_iq_jibri",
+    named: &["filter_iq_jibri"],
+    iq: Some(check),
+    stranger: Some(stranger),
+    ..Module::NONE
+};
 
 /// How often each address has asked.
 struct ByNetwork(Buckets<Network>);
@@ -46,6 +51,12 @@ fn check(room: &mut Room, world: &mut World, sender: &Sender, e: &mut Element) -
         return Err(StanzaError::new(Condition::PolicyViolation).with_type(ErrorType::Wait));
     }
     Ok(Relay::Pass)
+}
+
+/// compat: as if there were no such room (test: compat_who_is_not_in_a_room_records_and_calls_nobody).
+fn stranger(e: &Element) -> Option<StanzaError> {
+    let asks = e.child("jibri", ns::JIBRI).is_some();
+    asks.then(|| StanzaError::new(Condition::ItemNotFound).with_type(ErrorType::Cancel))
 }
 
 #[cfg(test)]

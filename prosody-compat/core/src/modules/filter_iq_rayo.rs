@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use budget::Rate;
+use budget::{Bucket, Rate};
 use jitsi_xmpp::{Condition, Element, ErrorType, Jid, StanzaError, ns};
 
 use super::token_verification;
@@ -21,6 +21,7 @@ pub(super) static MODULE: Module = Module {
     name: "filter_iq_rayo",
     named: &["filter_iq_rayo"],
     iq: Some(check),
+    stranger: Some(stranger),
     relayed: Some(relayed),
     left: Some(left),
     destroyed: Some(destroyed),
@@ -42,6 +43,10 @@ struct Calls(BTreeMap<Caller, usize>);
 #[derive(Default)]
 struct InRoom(BTreeMap<Caller, Legs>);
 
+/// How often a room's people have called a transcriber.
+#[derive(Default)]
+struct Transcribed(Bucket);
+
 #[derive(Default)]
 struct Legs {
     /// How often was called.
@@ -59,16 +64,21 @@ impl Legs {
 fn check(room: &mut Room, world: &mut World, sender: &Sender, e: &mut Element) -> Result<Relay, StanzaError> {
     let dial = e.children_mut().find(|c| c.is("dial", ns::RAYO));
     let Some(dial) = dial.filter(|_| !sender.identity.admin) else { return Ok(Relay::Pass) };
-    let transcribes = dial.attr("to") == Some(TRANSCRIBER);
+    // compat: gateways take capitals, too (test: compat_capitals_call_no_transcriber_past_the_rules).
+    let transcribes = dial.attr("to").is_some_and(|to| to.eq_ignore_ascii_case(TRANSCRIBER));
     let feature = if transcribes { "transcription" } else { "outbound-call" };
     let owner = room.affiliation(&world.config, &sender.bare) == Affiliation::Owner;
     let allowed = world.may(sender.id, feature, owner) && token_verification::is_for(world, room, sender);
     if !allowed || !names_room(room, world, dial) {
         return Err(StanzaError::new(Condition::Forbidden));
     }
+    let too_many = || StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Cancel);
+    // Whoever comes to a meeting that is written down asks, and all at once.
+    if transcribes && !room.slots.entry::<Transcribed>().0.take(&limits::TRANSCRIBERS, world.now, 1) {
+        return Err(too_many());
+    }
     let caller = caller(world, sender);
     if let (Some(most), false) = (room.policy.max_outgoing_calls, transcribes) {
-        let too_many = || StanzaError::new(Condition::ResourceConstraint).with_type(ErrorType::Cancel);
         let (now, rate) = (world.now, Rate::per_minute(most.get(), most.get()));
         if !world.sessions.get_mut(sender.id).is_some_and(|s| s.dialled.take(&rate, now, 1)) {
             return Err(too_many());
@@ -87,6 +97,11 @@ fn check(room: &mut Room, world: &mut World, sender: &Sender, e: &mut Element) -
     Ok(Relay::Pass)
 }
 
+/// compat: in a room or not, who may not call is told the same (test: compat_who_is_not_in_a_room_records_and_calls_nobody).
+fn stranger(e: &Element) -> Option<StanzaError> {
+    e.child("dial", ns::RAYO).is_some().then(|| StanzaError::new(Condition::Forbidden))
+}
+
 /// Whether the call is into this room, as any client of it spells it.
 fn names_room(room: &Room, world: &World, dial: &Element) -> bool {
     let here = |name: &str| {
@@ -97,22 +112,22 @@ fn names_room(room: &Room, world: &World, dial: &Element) -> bool {
     named.peek().is_some() && named.all(|(_, value)| here(value))
 }
 
-/// What of the call is the server's to say: the room as it is spelled outside, and who calls.
+/// The headers of the call: the room as it is spelled outside, its password as the client says it, and who calls. A gateway makes
+/// headers of SIP of them: no others go along. compat: as upstream (test: compat_who_calls_stands_in_the_call).
 fn tell(room: &Room, dial: &mut Element, caller: Option<&Caller>) {
-    dial.retain_children(|c| {
-        c.name() != "header" || c.attr("name").is_none_or(|n| ![ROOM, USER, GROUP].contains(&n))
-    });
-    let mut say = |name: &str, value: &str| {
-        // Gateways make lines of it. compat: upstream puts spaces there (test: compat_who_calls_stands_in_the_call).
+    let password = headers(dial).filter(|(name, _)| *name == PASSWORD).last();
+    let password = password.map(|(_, value)| value.to_owned());
+    dial.retain_children(|c| c.name() != "header");
+    let said = [
+        (ROOM, Some(room.shown())),
+        (USER, caller.map(|c| &*c.user)),
+        (GROUP, caller.and_then(|c| c.group.as_deref())),
+        (PASSWORD, password.as_deref()),
+    ];
+    for (name, value) in said.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        // A line each, whatever a token or a client says.
         let value = value.replace(['\r', '\n'], " ");
         dial.push(Element::inherit("header").with_attr("name", name).with_attr("value", value));
-    };
-    say(ROOM, room.shown());
-    if let Some(caller) = caller {
-        say(USER, &caller.user);
-        if let Some(group) = &caller.group {
-            say(GROUP, group);
-        }
     }
 }
 
@@ -186,5 +201,6 @@ const TRANSCRIBER: &str = "jitsi_meet_transcribe";
 pub(super) const JIGASI: &str = "http://jitsi.org/protocol/jigasi";
 /// Into which room.
 pub(super) const ROOM: &str = "JvbRoomName";
+const PASSWORD: &str = "JvbRoomPassword";
 const USER: &str = "X-outbound-call-initiator-user";
 const GROUP: &str = "X-outbound-call-initiator-group";

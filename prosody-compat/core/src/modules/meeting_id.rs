@@ -1,7 +1,7 @@
 //! Upstream's `muc_meeting_id` (xmpp-server §4.14): a meeting has an id that the focus may set, health-check rooms
 //! are the focus' own, and nobody enters a meeting before the focus is in it.
 
-use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, StanzaError};
+use jitsi_xmpp::{BareJid, Condition, Element, ErrorType, Jid, StanzaError, ns};
 
 use super::admission::CREATION_IS_RESTRICTED;
 use crate::module::{Attempt, Module, Reason, Verdict};
@@ -14,6 +14,7 @@ pub(super) static MODULE: Module = Module {
     created: Some(created),
     join: Some(join),
     joined: Some(joined),
+    change: Some(change),
     config: Some(config),
     form: Some(|room, form| form.push(field(room))),
     disco: Some(|room, form| form.push(field(room))),
@@ -83,6 +84,17 @@ fn joined(room: &mut Room, world: &mut World, sender: &Sender, nick: &str) {
         room.slots.entry::<Meeting>().focus_was_in = true;
         world.effects.push_back(Effect::Release { room: room.jid.clone(), reason: FOCUS.name });
     }
+}
+
+/// compat: nobody changes what the focus is, by its nick or by its address, whatever stands beside that (test:
+/// compat_the_focus_is_nobodys_to_change).
+fn change(_: &Room, world: &World, sender: &Sender, query: &Element) -> Result<(), StanzaError> {
+    let focus = |jid: &str| jid.parse::<Jid>().is_ok_and(|jid| jid.to_bare() == world.config.focus);
+    let its = |item: &Element| item.attr("nick") == Some(FOCUS_NICK) || item.attr("jid").is_some_and(focus);
+    if !sender.identity.admin && query.children_of("item", ns::MUC_ADMIN).any(its) {
+        return Err(StanzaError::new(Condition::NotAllowed).with_type(ErrorType::Cancel));
+    }
+    Ok(())
 }
 
 fn config(room: &mut Room, sender: &Sender, var: &str, value: &str) -> Option<bool> {

@@ -206,12 +206,22 @@ pub(super) fn set_silently(
     Ok(true)
 }
 
+/// Whether nobody has said anything of the room.
+fn is_empty(room: &Room) -> bool {
+    room.slots.get::<Metadata>().is_none_or(|m| m.0.is_empty())
+        && room.slots.get::<ForRoles>().is_none_or(|m| m.0.is_empty())
+}
+
 fn quoted(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
 
-/// What a newcomer gets, right before its own presence.
+/// What a newcomer gets, right before its own presence. compat: the role that opens a room hears nothing, there is nothing yet
+/// (test: compat_the_focus_hears_of_no_metadata_of_a_room_that_it_opens).
 fn welcome(room: &mut Room, world: &mut World, sender: &Sender) {
+    if sender.identity.admin && room.len() == 0 && is_empty(room) {
+        return;
+    }
     let message = if sender.identity.admin {
         push(world, room, None, true)
     } else {
@@ -234,6 +244,8 @@ fn push(world: &World, room: &Room, services: Option<Value>, admin: bool) -> Out
     if let Some(metadata) = room.slots.get::<Metadata>() {
         members.extend(metadata.0.iter().map(|(key, e)| (&**key, &*e.json)));
     }
+    let shown = members.get(TRANSCRIPTION).filter(|_| !admin).map(|json| without_headers(json));
+    members.extend(shown.as_deref().map(|json| (TRANSCRIPTION, json)));
     members.extend(services.as_deref().map(|s| ("services", s)));
     members.extend(moderators.map(|m| ("moderators", m)));
     if let Some(known) = room.slots.get::<ForRoles>().filter(|_| admin) {
@@ -248,6 +260,16 @@ fn push(world: &World, room: &Room, services: Option<Value>, admin: bool) -> Out
             .with_child(json),
     )
 }
+
+/// How transcribers are reached, less the keys that they show there. compat: these are for roles (test:
+/// compat_keys_of_transcribers_are_for_roles).
+fn without_headers(json: &str) -> String {
+    let Ok(Value::Object(mut said)) = serde_json::from_str(json) else { return json.to_owned() };
+    said.remove("httpHeaders");
+    Value::Object(said).to_string()
+}
+
+const TRANSCRIPTION: &str = "transcription";
 
 /// All of it, for a suite.
 #[cfg(feature = "test-observer")]

@@ -68,14 +68,20 @@ fn asked(_: &mut Room, world: &mut World, _: &Sender, iq: &mut Element) -> Resul
         let named = dial.children().filter(|c| c.name() == "header");
         let headers: serde_json::Map<String, Value> =
             named.filter_map(|h| Some((h.attr("name")?.to_owned(), Value::from(h.attr("value"))))).collect();
-        keep(
-            &seen.dial,
-            json!({
-                "from": iq.attr("from"), "to": iq.attr("to"), "dial_to": dial.attr("to"),
-                "room_name_header": headers.get("JvbRoomName"), "room_pass_header": headers.get("JvbRoomPassword"),
-                "headers": headers, "raw_xml": iq.to_xml(),
-            }),
-        );
+        let mut entry = json!({
+            "from": iq.attr("from"), "to": iq.attr("to"), "dial_to": dial.attr("to"), "raw_xml": iq.to_xml(),
+        });
+        // What is not there is no member, as in upstream's.
+        for (member, header) in [("room_name_header", "JvbRoomName"), ("room_pass_header", "JvbRoomPassword")]
+        {
+            if let (Some(value), Some(entry)) = (headers.get(header), entry.as_object_mut()) {
+                entry.insert(member.to_owned(), value.clone());
+            }
+        }
+        if let Some(entry) = entry.as_object_mut() {
+            entry.insert("headers".to_owned(), Value::Object(headers));
+        }
+        keep(&seen.dial, entry);
     }
     Ok(Relay::Pass)
 }

@@ -14,7 +14,7 @@ const UPSTREAM: &str = "admin_shell audio_translation_component auth_anonymous a
     muc_meeting_id muc_password_whitelist muc_rate_limit muc_resource_validate muc_wait_for_host persistent_lobby \
     ping polls polls_component posix private rate_limit reservations room_destroy room_metadata_component roster \
     s2s_bidi s2s_whitelist s2sout_override saslauth secure_interfaces smacks speakerstats_component tls \
-    token_affiliation token_verification turncredentials version visitors_component websocket";
+    token_affiliation token_verification turncredentials version visitors visitors_component websocket";
 
 /// The table: names and what it says of them.
 fn rows() -> BTreeMap<&'static str, &'static str> {

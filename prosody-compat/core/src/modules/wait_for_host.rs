@@ -7,7 +7,7 @@ use crate::identity::Identity;
 use crate::module::{Attempt, Module, Verdict};
 use crate::room::Room;
 use crate::room::rank::Affiliation;
-use crate::world::World;
+use crate::world::{Effect, Sender, World};
 
 /// Before strangers are sent to a lobby, which this opens.
 pub(super) static DOOR: Module =
@@ -15,7 +15,7 @@ pub(super) static DOOR: Module =
 
 /// Whoever is let in.
 pub(super) static OWNERS: Module =
-    Module { name: "hosts own", named: &[UPSTREAM], join: Some(own), ..Module::NONE };
+    Module { name: "hosts own", named: &[UPSTREAM], joined: Some(own), ..Module::NONE };
 
 /// Upstream's name.
 pub(super) const UPSTREAM: &str = "muc_wait_for_host";
@@ -31,7 +31,7 @@ fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     if room.slots.get::<Arrived>().is_some_and(|a| a.0) {
         return Verdict::Pass;
     }
-    if may_host(room, world, attempt) {
+    if may_host(room, world, &attempt.sender) {
         room.slots.put(Arrived(true));
         lobby::end(room, world, "Host arrived.");
     } else if !room.config.members_only {
@@ -40,20 +40,20 @@ fn join(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
     Verdict::Pass
 }
 
-fn own(room: &mut Room, world: &mut World, attempt: &mut Attempt) -> Verdict {
-    let owns =
-        room.policy.hosts_own && !allowners::is_moderated(room, world) && !attempt.sender.identity.admin;
+/// compat: a host comes in as everybody does, and everybody is told that it owns the room (test:
+/// compat_a_host_is_told_that_it_owns_the_room_once_it_is_in).
+fn own(room: &mut Room, world: &mut World, sender: &Sender, _: &str) {
+    let owns = room.policy.hosts_own && !allowners::is_moderated(room, world) && !sender.identity.admin;
     // Somebody who opens meetings for others, and whose directory names others to moderate them.
-    let only_opens = attempt.sender.identity.moderates == Some(false);
-    if owns && !only_opens && !room.is_health_check() && may_host(room, world, attempt) {
-        allowners::own(room, world, attempt);
+    let only_opens = sender.identity.moderates == Some(false);
+    if owns && !only_opens && !room.is_health_check() && may_host(room, world, sender) {
+        let (room, account) = (room.jid.clone(), sender.bare.clone());
+        world.effects.push_back(Effect::Own { room, account });
     }
-    Verdict::Pass
 }
 
 /// Where rooms are moderated only a token counts.
-fn may_host(room: &Room, world: &World, attempt: &Attempt) -> bool {
-    let sender = &attempt.sender;
+fn may_host(room: &Room, world: &World, sender: &Sender) -> bool {
     is_host(&world.hosts, &sender.identity)
         && (sender.identity.token.is_some() || !allowners::is_moderated(room, world))
         && room.affiliation(&world.config, &sender.bare) != Affiliation::Outcast

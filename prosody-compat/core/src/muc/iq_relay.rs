@@ -15,7 +15,8 @@ use crate::world::Sender;
 
 pub(super) fn handle(t: &mut Turn<'_>, sender: &Sender, nick: &str, mut e: Element) {
     let Some(own) = t.room.occupant_of(sender.id).map(|o| o.nick.clone()) else {
-        t.world.refuse(sender, &e, &not_in(), Some(t.room.shown()));
+        let error = t.modules.iter().find_map(|m| m.stranger?(&e)).unwrap_or_else(not_in);
+        t.world.refuse(sender, &e, &error, Some(t.room.shown()));
         return;
     };
     // XEP-0410: the room itself says that one is still in.

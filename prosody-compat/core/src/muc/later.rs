@@ -3,10 +3,11 @@
 use jitsi_xmpp::{BareJid, Element};
 
 use super::turn::Muc;
-use super::{audience, breakout, join, leave, lobby};
+use super::{audience, breakout, give, join, leave, lobby};
 use crate::counters::Counter;
 use crate::module::Module;
 use crate::output::{Answer, QuestionId};
+use crate::room::rank::Affiliation;
 use crate::world::Effect;
 
 /// Carries out what rules left to be done, which may leave more.
@@ -18,6 +19,12 @@ pub(crate) fn carry_out(muc: &mut Muc<'_>) {
                 leave::destroy(muc, &room, Element::inherit("destroy").with_child(why));
             }
             Effect::TurnOut { room, nick, said } => leave::turn_out(muc, &room, &nick, said),
+            Effect::Own { room, account } => {
+                if let Some(mut t) = muc.turn(&room) {
+                    // A room with too many affiliations has owners.
+                    let _ = give(&mut t, &account, Affiliation::Owner);
+                }
+            }
             Effect::Release { room, reason } => join::release(muc, &room, reason),
             Effect::OpenLobby { room } => {
                 lobby::open(muc, &room);

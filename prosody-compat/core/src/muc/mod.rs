@@ -139,7 +139,11 @@ fn to_iq(
         }
     } else if let Some(mut room) = muc.pretended(sender, host, room_jid) {
         match muc.turn_of(&mut room) {
-            Some(t) if owners => t.world.refuse(sender, &e, &owner::not_an_owner(), Some(t.room.shown())),
+            Some(t) if owners => {
+                let refused = request.and_then(|(kind, _)| owner::may(&t, sender, kind).err());
+                let error = refused.unwrap_or_else(|| StanzaError::new(Condition::Forbidden));
+                t.world.refuse(sender, &e, &error, Some(t.room.shown()));
+            }
             Some(mut t) => about(&mut t, sender, nick, e),
             None => {}
         }

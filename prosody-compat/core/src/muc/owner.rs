@@ -12,15 +12,22 @@ use crate::room::rank::Affiliation;
 use crate::stanza::payload;
 use crate::world::Sender;
 
-/// What others are told.
-pub(super) fn not_an_owner() -> StanzaError {
-    StanzaError::new(Condition::Forbidden).with_text("Only owners can configure rooms")
+/// Whether somebody may see, or change, what owners can. compat: rules about changes come first (test:
+/// compat_settings_of_a_room_need_a_token_where_the_rules_say_so).
+pub(super) fn may(t: &Turn<'_>, sender: &Sender, kind: &str) -> Result<(), StanzaError> {
+    if kind == "set" {
+        t.modules.iter().filter_map(|m| m.owner).try_for_each(|may| may(t.world, sender))?;
+    }
+    match t.room.affiliation(&t.world.config, &sender.bare) {
+        Affiliation::Owner => Ok(()),
+        _ => Err(StanzaError::new(Condition::Forbidden).with_text("Only owners can configure rooms")),
+    }
 }
 
 pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: &Element) {
     let (Some(mut t), Some((kind, query))) = (muc.turn(room_jid), payload(e)) else { return };
-    if t.room.affiliation(&t.world.config, &sender.bare) != Affiliation::Owner {
-        t.world.refuse(sender, e, &not_an_owner(), Some(t.room.shown()));
+    if let Err(error) = may(&t, sender, kind) {
+        t.world.refuse(sender, e, &error, Some(t.room.shown()));
         return;
     }
     if kind == "get" {
@@ -33,10 +40,6 @@ pub(super) fn handle(muc: &mut Muc<'_>, sender: &Sender, room_jid: &BareJid, e: 
     if t.room.is_lobby() || (t.room.watches().is_some() && !by_role) {
         // It is as its meeting wants it.
         let error = StanzaError::new(Condition::NotAllowed).with_type(ErrorType::Cancel);
-        t.world.refuse(sender, e, &error, Some(t.room.shown()));
-        return;
-    }
-    if let Some(error) = t.modules.iter().filter_map(|m| m.owner).find_map(|may| may(t.world, sender).err()) {
         t.world.refuse(sender, e, &error, Some(t.room.shown()));
         return;
     }

@@ -61,7 +61,6 @@ fn compat_the_creator_gets_201_and_owns_the_room() {
     let back = rig.join(&focus);
     let own = back.iter().find(|f| f.starts_with("<presence")).unwrap();
     assert!(own.contains(r#"code="201""#) && own.contains(r#"affiliation="owner" role="moderator""#));
-    assert!(back.iter().any(|f| f.contains(r#"room="rathaus@muc.meet.jitsi""#) && f.contains("moderators")));
     rig.leave(&focus);
     let gone = rig.take(&focus);
     assert!(gone[0].contains("unavailable") && gone[0].contains(r#"code="110""#));
@@ -224,6 +223,48 @@ fn compat_a_kick_names_the_actor_and_resets_the_affiliation() {
     let focus_kick = admin(&mut rig, anna, r#"<item nick="focus" role="none"/>"#);
     assert!(focus_kick[0].contains("not-allowed"), "nobody ends the meeting by kicking the focus");
     rig.end(&[&focus, anna, ben, carl]);
+}
+
+#[test]
+fn compat_the_focus_is_nobodys_to_change() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(2);
+    let (anna, ben) = (&clients[0], &clients[1]);
+    rig.grant(&focus, anna);
+    rig.take(&focus);
+    for who in [anna, ben] {
+        for item in [
+            r#"<item jid="focus@auth.meet.jitsi" affiliation="outcast"/>"#.to_owned(),
+            r#"<item jid="focus@auth.meet.jitsi/focus" role="none"/>"#.to_owned(),
+            r#"<item jid="focus@auth.meet.jitsi" nick="decoy" affiliation="none"/>"#.to_owned(),
+            r#"<item nick="focus" role="participant"/>"#.to_owned(),
+            format!(r#"<item nick="{}" role="participant"/><item nick="focus" role="none"/>"#, ben.nick),
+        ] {
+            rig.take(ben);
+            let back = admin(&mut rig, who, &item).concat();
+            assert!(
+                back.contains(r#"<error type="cancel""#) && back.contains("<not-allowed "),
+                "{item}: {back}"
+            );
+        }
+    }
+    assert!(rig.take(&focus).is_empty(), "and nothing beside it is done");
+    rig.end(&[&focus, anna, ben]);
+}
+
+#[test]
+fn compat_the_focus_hears_of_no_metadata_of_a_room_that_it_opens() {
+    let told = |frames: &[String]| frames.iter().filter(|f| f.contains("room_metadata")).count();
+    let mut rig = Rig::new();
+    let focus = rig.focus();
+    assert_eq!(told(&rig.join(&focus)), 0);
+    let anna = rig.client();
+    assert_eq!(told(&rig.join(&anna)), 1);
+    rig.leave(&focus);
+    let back = rig.join(&focus);
+    assert_eq!(told(&back), 1, "it comes back to a room that somebody is in");
+    assert!(back.iter().any(|f| f.contains(r#"room="rathaus@muc.meet.jitsi""#) && f.contains("moderators")));
+    rig.end(&[&focus, &anna]);
 }
 
 #[test]

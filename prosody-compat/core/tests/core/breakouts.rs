@@ -65,6 +65,38 @@ fn with_breakout(rig: &mut Rig) -> (Client, Client, Client, String) {
     (focus, anna, ben, room)
 }
 
+/// Upstream's newest: whoever is in a breakout room wants to hear people there.
+#[test]
+fn compat_people_are_heard_in_another_language_in_a_breakout_room() {
+    let mut rig = Rig::with(|c| {
+        c.hosts.components.push(prosody_core::ComponentHost {
+            domain: "audiotranslation.meet.jitsi".into(),
+            module: "audio_translation_component".into(),
+            rooms: "muc.meet.jitsi".into(),
+        });
+    });
+    let (focus, anna, ben, room) = with_breakout(&mut rig);
+    assert!(in_it(&enter(&mut rig, &focus, &room)));
+    for who in [&anna, &ben] {
+        switch(&mut rig, who, ROOM);
+        assert!(in_it(&enter(&mut rig, who, &room)));
+    }
+    rig.take(&focus);
+    rig.take(&anna);
+    let wish = format!(
+        r#"<message to="audiotranslation.meet.jitsi" id="w"><audio-translation xmlns="http://jitsi.org/jitmeet">{{"{}":"de"}}</audio-translation></message>"#,
+        anna.nick
+    );
+    assert!(rig.ask(&ben, &wish).is_empty());
+    rig.advance(Duration::from_secs(1));
+    let told = rig.take(&focus).concat();
+    let there = format!(r#"room="{room}""#);
+    assert!(told.contains("audioTranslationRequests") && told.contains(&there), "{told}");
+    let listeners = rig.take(&anna).concat();
+    assert!(listeners.contains("<translation-listeners ") && listeners.contains(&ben.nick), "{listeners}");
+    end(rig, &[&focus, &anna, &ben]);
+}
+
 /// Everybody says goodbye; a meeting that had breakout rooms waits a little.
 fn end(mut rig: Rig, clients: &[&Client]) {
     for c in clients {

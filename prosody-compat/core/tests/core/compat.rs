@@ -118,13 +118,45 @@ fn compat_metadata_names_its_room_and_pushes_do_not() {
     assert_eq!(json.text(), r#"{"metadata":{"k\"y":[1,{"b":"\"c"}]},"type":"room_metadata"}"#);
     assert!(rig.ask(anna, &set("k\\\"y")).is_empty(), "no change, no word");
     // Newest upstream: what people ask of the translation is between server and focus.
-    assert!(rig.ask(anna, &set("audioTranslationRequests"))[0].contains("<service-unavailable "));
+    for key in ["audioTranslationRequests", "audioTranslationAvailable"] {
+        assert!(rig.ask(anna, &set(key))[0].contains("<service-unavailable "), "{key}");
+    }
     let push = parse(
         &rig.ask(anna, r#"<message to="avmoderation.meet.jitsi"><av_moderation enable="true" mediaType="audio"/></message>"#)[0],
     );
     assert!(push.attr("type").is_none() && push.attr("id").is_none() && push.child_named("body").is_none());
     assert!(push.child("json-message", ns::JITMEET).unwrap().attr("room").is_none());
     rig.end(&[&focus, anna]);
+}
+
+#[test]
+fn compat_keys_of_transcribers_are_for_roles() {
+    // Where an admin lets people say how transcribers are reached.
+    let mut rig = Rig::with(|c| c.hosts.rooms[0].policy.blocked_metadata.clear());
+    let (focus, clients) = rig.meeting(1);
+    let anna = &clients[0];
+    rig.grant(&focus, anna);
+    rig.take(&focus);
+    let set = |data: &str| {
+        format!(
+            r#"<message to="metadata.meet.jitsi"><room_metadata xmlns="http://jitsi.org/jitmeet" room="{ROOM}">{{"key":"transcription","data":{data}}}</room_metadata></message>"#
+        )
+    };
+    let transcription = |frames: &[String]| {
+        let told = parse(frames.last().unwrap()).child("json-message", ns::JITMEET).unwrap().text();
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        told["metadata"]["transcription"].to_string()
+    };
+    let all = r#"{"httpHeaders":{"key":"geheim"},"urlParams":{"a":"b"}}"#;
+    assert_eq!(transcription(&rig.ask(anna, &set(all))), r#"{"urlParams":{"a":"b"}}"#);
+    assert_eq!(transcription(&rig.take(&focus)), all);
+    let ben = rig.client();
+    let frames = rig.join(&ben);
+    let welcome: Vec<String> = frames.into_iter().filter(|f| f.contains("room_metadata")).collect();
+    assert_eq!(transcription(&welcome), r#"{"urlParams":{"a":"b"}}"#);
+    // What is no object is shown as it is.
+    assert_eq!(transcription(&rig.ask(anna, &set("1"))), "1");
+    rig.end(&[&focus, anna, &ben]);
 }
 
 #[test]

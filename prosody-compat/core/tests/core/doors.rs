@@ -86,6 +86,34 @@ fn compat_guests_wait_for_a_host() {
 }
 
 #[test]
+fn compat_a_host_is_told_that_it_owns_the_room_once_it_is_in() {
+    let mut rig = town(name("muc_wait_for_host"));
+    let focus = rig.focus();
+    rig.join(&focus);
+    rig.take(&focus);
+    let anna = host(&mut rig);
+    for seen in [rig.join(&anna), rig.take(&focus)] {
+        let of_anna = format!(r#"from="{ROOM}/{}""#, anna.nick);
+        let seen = seen.iter().filter(|f| f.starts_with("<presence") && f.contains(&of_anna));
+        let owns: Vec<bool> = seen.map(|f| f.contains(r#"affiliation="owner" role="moderator""#)).collect();
+        assert_eq!(owns, [false, true]);
+    }
+    // Where it need not own the room, it does not.
+    let mut other = town(|c| {
+        name("muc_wait_for_host")(c);
+        c.hosts.rooms[0].policy.hosts_own = false;
+    });
+    let nobody = other.focus();
+    other.join(&nobody);
+    let ben = host(&mut other);
+    assert!(!other.join(&ben).concat().contains(&format!(r#"jid="{}" affiliation="owner""#, ben.jid)));
+    let own = other.take(&nobody).concat();
+    assert!(!own.contains("moderator") && own.contains(&ben.nick), "{own}");
+    rig.end(&[&focus, &anna]);
+    other.end(&[&nobody, &ben]);
+}
+
+#[test]
 fn a_room_that_nobody_waits_for_ends() {
     let mut rig = town(name("muc_wait_for_host"));
     let focus = rig.focus();

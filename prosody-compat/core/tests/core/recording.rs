@@ -187,13 +187,32 @@ fn compat_telephones_and_transcribers_are_called_by_those_who_may() {
 }
 
 #[test]
+fn compat_who_is_not_in_a_room_records_and_calls_nobody() {
+    let mut rig = open(|_| {});
+    let focus = tokens::meeting(&mut rig);
+    let all = json!({"recording": true, "outbound-call": true, "transcription": true});
+    let anna = rig.client_with(with_features(&all));
+    for room in [ROOM, "nowhere@muc.meet.jitsi"] {
+        let call = dial("+4930", Some(room));
+        for (asked, kind, condition) in
+            [(jibri("start", "file"), "cancel", "item-not-found"), (call, "auth", "forbidden")]
+        {
+            let back = rig.ask(&anna, &format!(r#"<iq type="set" id="q" to="{room}/focus">{asked}</iq>"#));
+            let expected = format!(r#"<error type="{kind}" by="{room}"><{condition} "#);
+            assert!(back.len() == 1 && back[0].contains(&expected), "{room} {asked}: {back:?}");
+        }
+    }
+    rig.end(&[&focus, &anna]);
+}
+
+#[test]
 fn compat_who_calls_stands_in_the_call() {
     let mut rig = open(|_| {});
     let focus = tokens::meeting(&mut rig);
     let context = json!({"context": {
         "features": {"outbound-call": true}, "user": {"id": "u\r\n1"}, "group": "council"}});
     let (anna, ben) = (come(&mut rig, tokens::token_with(&context)), come(&mut rig, guest()));
-    let lies = phone().replace("</dial>", r#"<header name="X-outbound-call-initiator-user" value="mayor"/><header name="X-outbound-call-initiator-group" value="g"/><header name="Other" value="1"/></dial>"#);
+    let lies = phone().replace("</dial>", r#"<header name="X-outbound-call-initiator-user" value="mayor"/><header name="X-outbound-call-initiator-group" value="g"/><header name="Other" value="1"/><header name="JvbRoomPassword" value="a&#13;&#10;b"/></dial>"#);
     let heard = to_focus(&mut rig, &focus, &anna, &lies).unwrap();
     let headers = |iq: &str| -> Vec<(String, String)> {
         let iq = parse(iq);
@@ -202,17 +221,56 @@ fn compat_who_calls_stands_in_the_call() {
         dial.children().map(|h| (attr(h, "name"), attr(h, "value"))).collect()
     };
     let expected = [
-        ("Other", "1"),
         ("JvbRoomName", ROOM),
         ("X-outbound-call-initiator-user", "u  1"),
         ("X-outbound-call-initiator-group", "council"),
+        ("JvbRoomPassword", "a  b"),
     ];
     assert_eq!(headers(&heard), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
     // A guest whom she makes a moderator calls in her name.
     rig.grant(&focus, &anna);
     rig.ask(&anna, &format!(r#"<iq type="set" id="g" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#admin"><item affiliation="owner" jid="{}"/></query></iq>"#, ben.bare()));
     let heard = to_focus(&mut rig, &focus, &ben, &lies).unwrap();
-    assert_eq!(headers(&heard)[2..], expected.map(|(n, v)| (n.to_owned(), v.to_owned()))[2..]);
+    assert_eq!(headers(&heard), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    // Without any, nothing is made up.
+    let heard = to_focus(&mut rig, &focus, &ben, &phone()).unwrap();
+    assert_eq!(
+        headers(&heard),
+        expected[..3].iter().map(|(n, v)| ((*n).into(), (*v).into())).collect::<Vec<_>>()
+    );
+    rig.end(&[&focus, &anna, &ben]);
+}
+
+#[test]
+fn compat_capitals_call_no_transcriber_past_the_rules() {
+    let mut rig = open(|_| {});
+    let focus = tokens::meeting(&mut rig);
+    let anna = come(&mut rig, with_features(&json!({"outbound-call": true, "transcription": false})));
+    let ben = come(&mut rig, with_features(&json!({"outbound-call": false, "transcription": true})));
+    let capitals = dial("Jitsi_Meet_Transcribe", Some(ROOM));
+    assert!(to_focus(&mut rig, &focus, &anna, &capitals).unwrap_err().contains(FORBIDDEN));
+    assert!(to_focus(&mut rig, &focus, &ben, &capitals).is_ok());
+    rig.end(&[&focus, &anna, &ben]);
+}
+
+#[test]
+fn compat_a_room_calls_one_transcriber_in_ten_seconds() {
+    let mut rig = open(|_| {});
+    let focus = tokens::meeting(&mut rig);
+    let who = || with_features(&json!({"outbound-call": true, "transcription": true}));
+    let (anna, ben) = (come(&mut rig, who()), come(&mut rig, who()));
+    let transcriber = dial("jitsi_meet_transcribe", Some(ROOM));
+    for _ in 0..calls::TRANSCRIBERS.burst() {
+        assert!(to_focus(&mut rig, &focus, &anna, &transcriber).is_ok());
+    }
+    for who in [&anna, &ben] {
+        assert!(to_focus(&mut rig, &focus, who, &transcriber).unwrap_err().contains(TOO_MANY));
+        assert!(to_focus(&mut rig, &focus, who, &phone()).is_ok(), "which is no transcriber");
+    }
+    rig.advance(Duration::from_secs(9));
+    assert!(to_focus(&mut rig, &focus, &ben, &transcriber).is_err());
+    rig.advance(Duration::from_secs(2));
+    assert!(to_focus(&mut rig, &focus, &ben, &transcriber).is_ok());
     rig.end(&[&focus, &anna, &ben]);
 }
 

@@ -234,15 +234,17 @@ fn compat_settings_of_a_room_need_a_token_where_the_rules_say_so() {
     let anna = rig.client_with(token_with(&json!({"context": {"user": {"moderator": true}}})));
     rig.join(&guest);
     rig.join(&anna);
-    rig.grant(&focus, &guest);
     let form = format!(
         r#"<iq type="set" id="f" to="{ROOM}"><query xmlns="http://jabber.org/protocol/muc#owner"><x xmlns="jabber:x:data" type="submit"/></query></iq>"#
     );
-    let refused = rig.ask(&guest, &form).concat();
-    assert!(
-        refused.contains("<not-allowed") && refused.contains("Room modification disabled for guests"),
-        "{refused}"
-    );
+    let nowhere = form.replace(ROOM, "nowhere@muc.meet.jitsi");
+    let mut refused = rig.ask(&guest, &form).concat();
+    let hidden = rig.ask(&guest, &nowhere).concat().replace("nowhere@", "rathaus@");
+    assert_eq!(refused, hidden, "strangers do not learn which rooms there are");
+    rig.grant(&focus, &guest);
+    refused.push_str(&rig.ask(&guest, &form).concat());
+    let (not_allowed, text) = ("<not-allowed", "Room modification disabled for guests");
+    assert_eq!((refused.matches(not_allowed).count(), refused.matches(text).count()), (2, 2), "{refused}");
     assert!(rig.ask(&anna, &form).concat().contains("type=\"result\""));
     assert!(rig.ask(&focus, &form).concat().contains("type=\"result\""), "the focus sets what it has to");
 }
