@@ -56,9 +56,10 @@ impl Window {
 }
 
 impl Measured {
-    /// Without the time in which this process had nothing to do and did not sleep.
+    /// Without the time in which this process had nothing to do and did not sleep. On a busy machine it may have been without a core for a
+    /// part of that, so that it is no more CPU time than what is left of the whole time.
     pub(super) fn without(self, idle: Duration) -> Self {
-        Self { own_cpu: self.own_cpu.saturating_sub(idle), ..self }
+        Self { own_cpu: self.own_cpu.min(self.time.saturating_sub(idle)), ..self }
     }
 
     /// Whether we were the limit.
@@ -131,6 +132,11 @@ mod tests {
         assert!(!measured(949).limited());
         assert!(measured(950).limited());
         assert_eq!(measured(0).cpu_ns_per(100), Some(5_000_000));
+        // Awake all the time, and at work for a part of it.
+        assert!(!measured(1_000).without(Duration::from_millis(51)).limited());
+        assert!(measured(1_000).without(Duration::from_millis(50)).limited());
+        let half = measured(500).without(Duration::from_millis(900)).own_cpu;
+        assert_eq!(half, Duration::from_millis(100), "half of the time it had no core");
     }
 
     #[test]

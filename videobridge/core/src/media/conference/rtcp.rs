@@ -74,7 +74,9 @@ impl MediaConference {
                     return;
                 }
                 let matched = member.egress.estimator.transport_feedback(time, &feedback);
-                member.egress.set_pace(time);
+                if self.config.trust_bwe {
+                    member.egress.set_pace(time);
+                }
                 self.counters.unmatched_feedback += matched.unknown;
                 self.counters.feedback_received += matched.received;
                 self.counters.feedback_lost += matched.lost;

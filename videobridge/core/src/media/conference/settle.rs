@@ -140,7 +140,8 @@ impl MediaConference {
         drop(offered);
 
         let Some(member) = self.members.get_mut(receiver) else { return };
-        if member.negotiated.transport_cc() {
+        // Without trust in estimates nothing waits for one either.
+        if self.config.trust_bwe && member.negotiated.transport_cc() {
             let time = self.clock.micros(now);
             member.egress.estimator.begin();
             member.egress.set_pace(time);
