@@ -141,8 +141,7 @@ fn run(
     front::limits::raise_open_files();
     // Parts name the provider where they can; this is for those that ask the process.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers())
+    let runtime = runtime(workers())
         .max_blocking_threads(BLOCKING)
         .thread_stack_size(STACK)
         .thread_name("plausch")
@@ -152,6 +151,16 @@ fn run(
     let clean = runtime.block_on(wiring::run(role, settings, effective, source));
     runtime.shutdown_background();
     clean
+}
+
+/// One thread alone needs nothing of what several need to share work, and does not wake itself.
+fn runtime(workers: usize) -> tokio::runtime::Builder {
+    if workers == 1 {
+        return tokio::runtime::Builder::new_current_thread();
+    }
+    let mut several = tokio::runtime::Builder::new_multi_thread();
+    several.worker_threads(workers);
+    several
 }
 
 /// Signalling threads; media has threads of its own. A second one on the same core would only take turns with the first.

@@ -24,10 +24,6 @@ impl<S, G> Patient<S, G> {
         Self { stream, most, stall: None, _guard: guard }
     }
 
-    pub(crate) const fn get(&self) -> &S {
-        &self.stream
-    }
-
     fn watch<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_ready() {
             self.stall = None;

@@ -13,6 +13,7 @@ use http::StatusCode;
 use prosody_server::{Config, ServerHandle};
 use serde_json::json;
 use service::{Effective, StartError, logging};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -118,8 +119,12 @@ impl Running {
     }
 
     async fn reload(&mut self) -> Result<Reloaded, String> {
-        // Files are read.
-        let plan = tokio::task::block_in_place(|| self.plan()).map_err(|e| options::line(&e))?;
+        // Files are read; where there is one thread alone, it is the one that does.
+        let plan = match Handle::current().runtime_flavor() {
+            RuntimeFlavor::CurrentThread => self.plan(),
+            _ => tokio::task::block_in_place(|| self.plan()),
+        };
+        let plan = plan.map_err(|e| options::line(&e))?;
         let Plan { effective, settings, done } = plan;
         if let Some(xmpp) = &self.xmpp {
             let config = served(&settings).map_err(|e| options::line(&e))?;

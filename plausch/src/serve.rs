@@ -165,7 +165,6 @@ impl Visit {
 type Connection = Patient<TcpStream, (OwnedSemaphorePermit, Option<Held>)>;
 
 async fn connection(stream: Connection, visit: Visit, end: watch::Receiver<bool>) {
-    let _ = stream.get().set_nodelay(true);
     let head = visit.serving.head;
     let Some(tls) = visit.serving.tls.clone() else {
         return requests(stream, visit, end).await;

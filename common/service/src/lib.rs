@@ -18,7 +18,7 @@ pub mod proxies;
 pub mod shutdown;
 pub mod websocket;
 
-pub use entropy::SystemEntropy;
+pub use entropy::{Portions, SystemEntropy};
 pub use error::StartError;
 pub use health::{Health, State};
 pub use metrics::{Exposition, Metrics};

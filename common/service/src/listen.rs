@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::StartError;
 
@@ -34,8 +34,20 @@ impl FromStr for Address {
 
 /// Listens on TCP. `option` is the name of the setting that holds the address, for the error text.
 pub async fn tcp(option: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|e| refused(option, address, "tcp", &e))
+    bound(address).map_err(|e| refused(option, address, "tcp", &e))
 }
+
+/// What is accepted sends at once, as the socket that it came from: asked for each connection it would be one more system call.
+fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_nodelay(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Connections that wait to be accepted; the system may allow fewer.
+const BACKLOG: u32 = 1024;
 
 /// The start error for a socket that could not be opened.
 pub fn refused(option: &str, address: SocketAddr, protocol: &'static str, e: &io::Error) -> StartError {
@@ -68,6 +80,16 @@ mod tests {
         {
             let said = bad.parse::<Address>().unwrap_err();
             assert!(said.contains("0.0.0.0:8000"), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_accepted_sends_at_once() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = tcp("http.listen", any.parse().unwrap()).await.unwrap();
+            let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (accepted, _) = listener.accept().await.unwrap();
+            assert!(accepted.nodelay().unwrap(), "{any}");
         }
     }
 

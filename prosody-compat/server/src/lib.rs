@@ -37,7 +37,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use service::{StartError, SystemEntropy};
+use service::{Portions, StartError, SystemEntropy};
 use tokio::sync::{mpsc, oneshot, watch};
 use xmpp_link::ServerEnd;
 
@@ -110,7 +110,8 @@ pub async fn start(config: Config, shutdown: watch::Receiver<bool>) -> Result<Se
         files
     });
     let looks = Looks { files, directories: ask_directories(directories, &shared) };
-    let server = prosody_core::Server::new(core, Box::new(SystemEntropy), std::time::Instant::now());
+    let server =
+        prosody_core::Server::new(core, Box::new(Portions::new(SystemEntropy)), std::time::Instant::now());
     let inside = server.http_routes().into();
     tokio::spawn(owner::run(server, inputs, Arc::clone(&shared), looks));
     let mut tcp = None;

@@ -85,7 +85,7 @@ pub const ADDRESS_LONGEST_WAIT: Duration = Duration::from_secs(10);
 pub const FRAME_COST: usize = 512;
 
 /// A WebSocket read buffer; allocated per connection. So much may be read beyond a frame's end.
-pub const WS_READ_BUFFER: usize = 4_096;
+pub const WS_READ_BUFFER: usize = 1_024;
 
 /// WebSocket frames are gathered up to this size for one write; one buffer per thread. Reason: what a socket takes.
 /// Not a bound: what is behind it stays in the connection's queue, which has its own.

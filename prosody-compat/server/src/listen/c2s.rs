@@ -51,7 +51,6 @@ async fn serve(
     socket: TcpStream,
     tls: Option<TlsAcceptor>,
 ) {
-    let _ = socket.set_nodelay(true);
     let query = SessionQuery { peer: Some(peer), ..SessionQuery::default() };
     let connection = Connection::open(&shared, place, Transport::Tcp { tls: false }, query).await;
     bump(&shared.tally.tcp_opened);
