@@ -258,8 +258,15 @@ fn of_size(m: &Measured, name: &str, size: u16, pointer: &str) -> Option<Samples
     m.samples("sizes", &format!("{name} {size}"), pointer)
 }
 
+/// In one room, or as many small ones as make up the middle one: what somebody may say at once would last for a part of the time alone.
 fn occupants(count: u16, seconds: u64) -> Vec<String> {
-    vec!["--occupants".into(), count.to_string(), "--seconds".into(), seconds.to_string()]
+    let rooms = (MIDDLE / count).max(1);
+    let mut words =
+        vec!["--occupants".into(), (count * rooms).to_string(), "--seconds".into(), seconds.to_string()];
+    if rooms > 1 {
+        words.extend(["--rooms".into(), rooms.to_string(), "--together".into()]);
+    }
+    words
 }
 
 fn broadcast(key: String, connections: u16, seconds: u64) -> Step {

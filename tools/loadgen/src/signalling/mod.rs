@@ -61,6 +61,10 @@ pub struct Arguments {
     /// Broadcasts of one room under way at a time when there is no rate.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     window: u32,
+    /// That many in all rooms together, one room after the other. A server puts up with so many changes of one person at once and with few
+    /// from then on: small rooms are measured in several of them.
+    #[arg(long)]
+    together: bool,
     /// With join-full: how many join the full room, one after another.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     joins: u32,
@@ -173,6 +177,8 @@ struct Plan {
     /// Seconds between two changes.
     interval: Option<Duration>,
     window: usize,
+    /// It is one for all rooms.
+    together: bool,
     joins: usize,
     sizes: Vec<usize>,
     pid: Option<u32>,
@@ -205,6 +211,7 @@ impl Plan {
             warm_up: a.warm_up,
             interval: (a.rate > 0.0).then(|| Duration::from_secs_f64(1.0 / a.rate)),
             window: a.window as usize,
+            together: a.together,
             joins: a.joins as usize,
             sizes: a.sizes.iter().map(|s| *s as usize).collect(),
             pid: a.pid,

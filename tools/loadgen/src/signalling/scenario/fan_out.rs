@@ -85,6 +85,7 @@ struct Pace {
     what: Say,
     interval: Option<Duration>,
     window: usize,
+    together: bool,
     due: Instant,
     next_room: usize,
     /// Changes that were due while as many were under way as we can follow.
@@ -94,7 +95,8 @@ struct Pace {
 impl Pace {
     fn new(plan: &Plan, what: Say) -> Self {
         let due = Instant::now();
-        Self { what, interval: plan.interval, window: plan.window, due, next_room: 0, skipped: 0 }
+        let Plan { interval, window, together, .. } = *plan;
+        Self { what, interval, window, together, due, next_room: 0, skipped: 0 }
     }
 
     fn drive(&mut self, fleet: &mut Fleet, until: Instant) -> Result<()> {
@@ -140,12 +142,18 @@ impl Pace {
         }
     }
 
-    fn fill_window(&self, fleet: &mut Fleet, room: usize) -> Result<()> {
-        while fleet.rooms[room].outstanding < self.window {
-            if !fleet.say(room, self.what)? {
-                break;
+    /// Begins as many as may be under way, in this room or in the next ones.
+    fn fill_window(&mut self, fleet: &mut Fleet, room: usize) -> Result<()> {
+        loop {
+            let (room, outstanding) = if self.together {
+                (self.next_room % fleet.rooms.len(), fleet.broadcasts.outstanding())
+            } else {
+                (room, fleet.rooms[room].outstanding)
+            };
+            if outstanding >= self.window || !fleet.say(room, self.what)? {
+                return Ok(());
             }
+            self.next_room += 1;
         }
-        Ok(())
     }
 }
