@@ -220,7 +220,9 @@ for (const [name, client] of Object.entries(clients)) {
       for (let i = 0; i < 5; i++) await round();
       const after = server.memory();
       console.log(`      memory ${before} kB → ${after} kB`);
-      assert.ok(after <= before * 1.05, `memory grew from ${before} kB to ${after} kB`);
+      // The allocator takes and gives back a megabyte at a time: within 2.4 MB up and down over 25 rounds that left nothing. A meeting of two
+      // that stays is some 1.5 MB, each round.
+      assert.ok(after <= before + 4096, `memory grew from ${before} kB to ${after} kB`);
     });
   });
 }
