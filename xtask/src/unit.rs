@@ -33,6 +33,21 @@ pub(crate) fn story(machine: &Machine, package: &str) -> Result<()> {
     let state = fs::metadata(machine.at("var/lib/plausch"))?;
     ensure!(state.permissions().mode() & 0o777 == 0o700 && state.uid() != 0, "its folder is its own");
 
+    // A reload is read by the process that runs, and a wrong one changes nothing.
+    let config = machine.at("etc/plausch/plausch.toml");
+    let good = fs::read_to_string(&config)?;
+    let (runs, log) = (show("MainPID")?, ["journalctl", "--unit=plausch", "--output=cat", "--no-pager"]);
+    for (wish, said) in [
+        ("[log]\nfilter = \"info,hyper=warn\"\n", "the configuration was read again; changed: log.filter"),
+        ("[log]\nfliter = \"info\"\n", "the configuration stays as it was"),
+    ] {
+        fs::write(&config, format!("{good}\n{wish}"))?;
+        machine.does(&["systemctl", "reload", "plausch"])?;
+        machine.until(said, 10, || Ok(machine.says(&log)?.contains(said)))?;
+    }
+    ensure!(show("ActiveState")? == "active" && show("MainPID")? == runs, "a reload is no restart");
+    fs::write(&config, &good)?;
+
     // A process that says nothing any more is ended, and another one is there.
     let hangs = show("MainPID")?;
     machine.does(&["systemctl", "kill", "--signal=STOP", "plausch"])?;
@@ -43,8 +58,6 @@ pub(crate) fn story(machine: &Machine, package: &str) -> Result<()> {
     machine.does(&["plausch", "healthcheck"])?;
 
     // What can not be configured waits for the admin, and is no loop.
-    let config = machine.at("etc/plausch/plausch.toml");
-    let good = fs::read_to_string(&config)?;
     fs::write(&config, "[http]\nlissen = 1\n")?;
     ensure!(!machine.inside(&["systemctl", "restart", "plausch"]).status()?.success());
     ensure!(

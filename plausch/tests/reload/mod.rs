@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -24,11 +24,16 @@ struct Town {
 
 impl Town {
     fn new(name: &str, text: &str) -> Self {
+        Self::started(name, text, |_| ())
+    }
+
+    fn started(name: &str, text: &str, change: impl FnOnce(&mut Command)) -> Self {
         let at = folder(name);
         let config = at.join("plausch.toml");
         fs::write(&config, head(&at) + text).unwrap();
         let whole = Whole::start(|c| {
             c.arg("--config").arg(&config);
+            change(c);
         });
         Self { at, whole }
     }
@@ -186,6 +191,41 @@ fn a_signal_under_load_loses_nobody() {
     let told = log.matches("the configuration was read again; changed: xmpp.max_participants").count();
     assert!((1..=10).contains(&told), "{log}");
     assert!(!log.contains("panic"), "{log}");
+}
+
+/// One thread serves all there, and reads the files, too.
+#[test]
+fn a_reload_on_one_core_loses_nobody() {
+    let town = Town::started("reload-one-core", "", on_one_core);
+    let http = town.whole.http;
+    on_a_runtime(async {
+        let mut anna = browser(http).await;
+        meet(&mut anna, "rat").await.unwrap();
+        town.write("xmpp.max_participants = \"1\"\n");
+        assert_eq!(town.command(&["reload"]), (Some(0), "changed: xmpp.max_participants\n".to_owned()));
+        town.write("xmpp.max_participants = \"two\"\n");
+        let (code, said) = town.command(&["reload"]);
+        assert!(code != Some(0), "{said}");
+        ping(&mut anna, "still-here").await;
+        let mut ben = browser(http).await;
+        meet(&mut ben, "bauamt").await.unwrap();
+        let mut cleo = browser(http).await;
+        assert!(meet(&mut cleo, "bauamt").await.is_err());
+    });
+    let log = town.log();
+    assert!(log.contains("the configuration stays as it was") && !log.contains("panic"), "{log}");
+}
+
+/// The same program with the same words, on the first core that we may use.
+fn on_one_core(command: &mut Command) {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ours = status.lines().find_map(|l| l.strip_prefix("Cpus_allowed_list:")).unwrap();
+    let first: String = ours.trim().chars().take_while(char::is_ascii_digit).collect();
+    let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let program = command.get_program().to_owned();
+    *command = Command::new("taskset");
+    command.args(["--cpu-list", &first]).arg(program).args(words);
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
 }
 
 #[test]

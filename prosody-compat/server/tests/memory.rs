@@ -125,8 +125,8 @@ fn until(what: &str, done: impl Fn() -> bool) {
 const WARM_UP: isize = 100;
 const SESSIONS: isize = 500;
 /// In the development profile, whose tasks are larger than those that are shipped; without what the allocator itself needs, which is some
-/// tenth more, and the kernel's buffers. 4,096 are the buffer for reading.
-const MOST: isize = 10_500;
+/// tenth more, and the kernel's buffers. 1,024 are the buffer for reading.
+const MOST: isize = 7_400;
 const LOGIN: [(&str, &str); 5] = [
     (r#"<open xmlns="urn:ietf:params:xml:ns:xmpp-framing" to="meet.jitsi" version="1.0"/>"#, "ANONYMOUS"),
     (r#"<auth xmlns="urn:ietf:params:xml:ns:xmpp-sasl" mechanism="ANONYMOUS"/>"#, "<success"),
