@@ -36,7 +36,8 @@ const OUTWARD: &[(&str, &[&str])] = &[
             "plausch/src/acme/directory.rs",
         ],
     ),
-    ("TcpSocket::", &[]),
+    // It listens.
+    ("TcpSocket::", &["common/service/src/listen.rs"]),
     ("lookup_host", &[]),
     ("to_socket_addrs", &["plausch/src/doctor/gather.rs"]),
 ];
