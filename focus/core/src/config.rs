@@ -17,6 +17,8 @@ pub struct Config {
     pub client_proxy: Option<String>,
     /// Where bridges publish their stats.
     pub brewery: BareJid,
+    /// Which of them a participant gets, and whether a conference may span several.
+    pub bridges: BridgesConfig,
     /// Where recorders say how they are (`jibri.brewery-jid`). `None`: nothing is recorded.
     pub recorders: Option<BareJid>,
     /// How many more recorders are tried when one fails (`jibri.num-retries`). `None`: as many as there are.
@@ -72,6 +74,7 @@ impl Config {
             muc_domain: format!("muc.{domain}"),
             client_proxy: Some(format!("focus.{domain}")),
             brewery: BareJid::from_parts("jvbbrewery", &format!("internal-muc.{domain}"))?,
+            bridges: BridgesConfig::default(),
             recorders: None,
             recorder_retries: Some(5),
             recorder_pending: limits::RECORDER_PENDING,
@@ -100,6 +103,98 @@ impl Config {
     pub(crate) fn source_signaling_delay(&self, members: usize) -> Duration {
         let reached = self.source_signaling_delays.iter().take_while(|(from, _)| *from <= members);
         reached.last().map_or(Duration::ZERO, |(_, delay)| *delay)
+    }
+}
+
+/// How bridges are chosen (focus §7.3, §7.4). Defaults are upstream's: a conference stays on one bridge.
+#[derive(Debug, Clone)]
+pub struct BridgesConfig {
+    /// How (`bridge.selection-strategy`).
+    pub strategy: Strategy,
+    /// A conference may span several bridges that say a relay id (`octo.enabled`).
+    pub relays: bool,
+    /// Also bridges of different versions (`octo.allow-mixed-versions`): for tests.
+    pub mixed_versions: bool,
+    /// The region of who says none (`local-region`).
+    pub local_region: Option<String>,
+    /// Regions that are near each other (`bridge.region-groups`).
+    pub region_groups: Vec<Vec<String>>,
+    /// People of one conference on one bridge before another one is preferred (`bridge.max-bridge-participants`). `None`: no limit.
+    pub max_participants: Option<usize>,
+    /// The same of those who came within [`BridgesConfig::joins_interval`] (`bridge.max-bridge-participants-per-interval`).
+    pub max_joins: Option<usize>,
+    /// See there (`bridge.max-bridge-participants-interval`).
+    pub joins_interval: Duration,
+    /// From this stress on a bridge is avoided (`bridge.stress-threshold`).
+    pub stress_threshold: f64,
+    /// People are moved off a bridge that drains, a few at a time. Upstream waits until they leave.
+    pub empty_draining: bool,
+    /// Stress of a participant until the bridge says it (`bridge.average-participant-stress`).
+    pub average_stress: f64,
+}
+
+impl Default for BridgesConfig {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::Single,
+            relays: false,
+            mixed_versions: false,
+            local_region: None,
+            region_groups: Vec::new(),
+            max_participants: Some(80),
+            max_joins: None,
+            joins_interval: Duration::from_secs(60),
+            stress_threshold: 0.8,
+            empty_draining: false,
+            average_stress: 0.01,
+        }
+    }
+}
+
+impl BridgesConfig {
+    /// compat: as upstream, splitting means relays, whatever is said of them (test: compat_split_means_relays).
+    pub(crate) fn spans(&self) -> bool {
+        match self.strategy {
+            Strategy::Single => false,
+            Strategy::Split => true,
+            Strategy::RegionBased | Strategy::IntraRegion => self.relays,
+        }
+    }
+
+    /// Whether two regions are the same or near each other.
+    pub(crate) fn are_near(&self, one: &str, other: &str) -> bool {
+        one == other
+            || self.region_groups.iter().any(|g| g.iter().any(|r| r == one) && g.iter().any(|r| r == other))
+    }
+}
+
+/// How a bridge is chosen, by upstream's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// One bridge for a conference: the least loaded of the first participant's region.
+    Single,
+    /// As many bridges as there are: for tests.
+    Split,
+    /// Each participant on a bridge of its region.
+    RegionBased,
+    /// Several bridges of one region, when one is full.
+    IntraRegion,
+}
+
+impl Strategy {
+    /// By the name of upstream's class, with or without its package.
+    ///
+    /// compat: viewers are on the same bridges as everybody, so upstream's strategy for them is the one that it uses for each class
+    /// (test: compat_strategies_have_upstream_s_names).
+    pub fn named(name: &str) -> Option<Self> {
+        let short = name.strip_prefix("org.jitsi.jicofo.bridge.").unwrap_or(name);
+        Some(match short {
+            "SingleBridgeSelectionStrategy" => Self::Single,
+            "SplitBridgeSelectionStrategy" => Self::Split,
+            "RegionBasedBridgeSelectionStrategy" | "VisitorSelectionStrategy" => Self::RegionBased,
+            "IntraRegionBridgeSelectionStrategy" => Self::IntraRegion,
+            _ => return None,
+        })
     }
 }
 

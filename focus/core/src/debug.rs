@@ -8,6 +8,7 @@ use std::time::Instant;
 use jitsi_xmpp::BareJid;
 
 use crate::bridges::Bridge;
+use crate::colibri::BridgeSession;
 use crate::conference::member::{Kind, Lookup, Media, Member, Rank};
 use crate::conference::{Conference, Phase};
 use crate::{Focus, limits};
@@ -49,12 +50,36 @@ pub struct ConferenceDebug {
     /// As the bridge calls it.
     pub meeting: String,
     pub phase: &'static str,
-    pub bridge: Option<String>,
+    /// The bridges that carry it, oldest first.
+    pub sessions: Vec<SessionDebug>,
     pub is_breakout: bool,
     pub bridge_missing: bool,
     pub member_count: usize,
     /// When they were asked for.
     pub members: Vec<MemberDebug>,
+}
+
+/// A conference on a bridge.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct SessionDebug {
+    /// What the bridge calls itself among the bridges.
+    pub bridge: String,
+    pub relay_id: Option<String>,
+    pub region: Option<String>,
+    pub endpoint_count: usize,
+    pub relays: Vec<RelayDebug>,
+}
+
+/// The way from one bridge to another, as far as the first one has been told.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct RelayDebug {
+    /// The other bridge.
+    pub to: String,
+    pub state: &'static str,
+    /// Who is on the other one, as far as this one knows.
+    pub endpoint_count: usize,
 }
 
 /// Somebody in it.
@@ -139,11 +164,28 @@ fn conference(c: &Conference, shown: usize) -> ConferenceDebug {
             Phase::Running => "running",
             Phase::Ended => "ended",
         },
-        bridge: c.bridge.as_ref().map(|b| b.bridge.resource().to_owned()),
+        sessions: c.sessions.iter().map(|s| session(c, s)).collect(),
         is_breakout: c.breakout_of.is_some(),
         bridge_missing: c.presence.bridge_not_available,
         member_count: c.members.len(),
         members: members.into_iter().take(shown).map(member).collect(),
+    }
+}
+
+fn session(c: &Conference, s: &BridgeSession) -> SessionDebug {
+    let relays = s.links.iter().filter_map(|(other, link)| {
+        Some(RelayDebug {
+            to: c.sessions.get(*other)?.bridge.resource().to_owned(),
+            state: link.state(),
+            endpoint_count: link.known(),
+        })
+    });
+    SessionDebug {
+        bridge: s.bridge.resource().to_owned(),
+        relay_id: s.relay_id.clone(),
+        region: s.region.clone(),
+        endpoint_count: s.people(),
+        relays: relays.collect(),
     }
 }
 

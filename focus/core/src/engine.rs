@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::features::CapsCache;
 use crate::iqs::{Answer, Iqs};
 use crate::logins::{Logins, Refused, Shown};
+use crate::pins::Pins;
 use crate::request::HEALTH_PREFIX;
 use crate::services::{Gateways, Heard, Place, Recorders};
 use crate::stats::{Counters, Stats};
@@ -40,6 +41,7 @@ pub(crate) struct Engine {
     pub(crate) iqs: Iqs,
     pub(crate) timers: Timers,
     pub(crate) logins: Logins,
+    pub(crate) pins: Pins,
     pub(crate) counters: Counters,
     pub(crate) out: VecDeque<Output>,
     /// Conferences that ended while the link or their bridge was away: the bridges are told when they are back.
@@ -81,11 +83,11 @@ impl Engine {
         ];
         let places = places.into_iter().filter_map(|(kind, room)| Some((kind, Place::new(room?)))).collect();
         Self {
+            brewery: Brewery::new(config.bridges.average_stress),
             config,
             entropy,
             jid: None,
             down_since: None,
-            brewery: Brewery::default(),
             recorders: Recorders::default(),
             gateways: Gateways::default(),
             places,
@@ -95,6 +97,7 @@ impl Engine {
             iqs: Iqs::default(),
             timers: Timers::default(),
             logins: Logins::default(),
+            pins: Pins::default(),
             counters: Counters::default(),
             out: VecDeque::new(),
             orphans: Vec::new(),
@@ -121,6 +124,7 @@ impl Engine {
             iqs: &mut self.iqs,
             timers: &mut self.timers,
             logins: &self.logins,
+            pins: &self.pins,
             visitors: self.components.visitors.as_ref(),
             out: &mut self.out,
             orphans: &mut self.orphans,
@@ -299,11 +303,9 @@ impl Engine {
     }
 
     pub(crate) fn orphan(&mut self, conference: &Conference) {
-        if let Some(bridge) = &conference.bridge
-            && self.orphans.len() < limits::ORPHANS
-        {
-            self.orphans.push((bridge.bridge.clone(), bridge.meeting.clone()));
-        }
+        let room = limits::ORPHANS.saturating_sub(self.orphans.len());
+        let left = conference.sessions.iter().map(|s| (s.bridge.clone(), s.meeting.clone()));
+        self.orphans.extend(left.take(room));
     }
 
     /// Deadlines that no conference owns.

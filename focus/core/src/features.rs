@@ -38,6 +38,11 @@ impl Features {
         }
     }
 
+    /// All that one bridge can pass on to another (focus §6.8).
+    pub(crate) const fn of_a_bridge() -> Self {
+        Self { rtx: true, tcc: true, opus_red: true, ..Self::assumed() }
+    }
+
     /// Reads the `<query/>` of a disco#info answer; an empty list counts as no answer.
     pub(crate) fn read(query: &Element) -> Self {
         let vars: Vec<&str> = query

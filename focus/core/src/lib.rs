@@ -34,6 +34,8 @@ mod jingle;
 pub mod limits;
 mod logins;
 mod moderation;
+mod moving;
+mod pins;
 mod request;
 mod rooms;
 mod route;
@@ -43,14 +45,16 @@ mod stats;
 mod timers;
 mod turn;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid};
 
 pub use budget::Network;
-pub use config::{Config, LoginConfig, OfferConfig, VideoCodec, VisitorsConfig};
+pub use config::{BridgesConfig, Config, LoginConfig, OfferConfig, Strategy, VideoCodec, VisitorsConfig};
 pub use jitsi_xmpp::conference_request::HttpAnswer;
+pub use moving::{Move, MoveError, Moved};
+pub use pins::{Pin, PinError};
 pub use stats::{Counters, Stats};
 
 use budgets::Budgets;
@@ -86,6 +90,8 @@ pub struct Focus {
     /// Rooms that may be over; looked at after each input.
     over: Vec<BareJid>,
     next_conference: u64,
+    /// When a few more are moved off bridges that drain.
+    empty_at: Option<Instant>,
     stopping: bool,
     /// No new conferences for now; those that run go on.
     draining: bool,
@@ -107,6 +113,7 @@ impl Focus {
             breakouts: HashMap::new(),
             over: Vec::new(),
             next_conference: 0,
+            empty_at: None,
             stopping: false,
             draining: false,
         }
@@ -157,6 +164,7 @@ impl Focus {
         let events = self.engine.handle_timeout(now);
         self.bridge_events(now, events);
         self.timers_due(now);
+        self.empty_due(now);
         self.after(now);
     }
 
@@ -167,7 +175,8 @@ impl Focus {
 
     /// When to call [`Focus::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.engine.poll_timeout()
+        let emptying = self.empty_at.filter(|_| self.engine.me().is_some());
+        [self.engine.poll_timeout(), emptying].into_iter().flatten().min()
     }
 
     /// A picture of now.
@@ -184,9 +193,25 @@ impl Focus {
             visitors: self.rooms.values().map(Conference::viewer_count).sum(),
             conferences_with_visitors: self.rooms.values().filter(|c| c.viewer_count() > 0).count(),
             recordings: self.rooms.values().filter(|c| c.records() == Some(Mode::File)).count(),
+            bridge_sessions: self.rooms.values().map(|c| c.sessions.len()).sum(),
+            conferences_over_bridges: self.rooms.values().filter(|c| c.sessions.len() > 1).count(),
+            relays: self.rooms.values().map(|c| c.sessions.relays()).sum(),
+            bridge_endpoints: self.bridge_endpoints(),
             streams: self.rooms.values().filter(|c| c.records() == Some(Mode::Stream)).count(),
             ..self.engine.stats()
         }
+    }
+}
+
+impl Focus {
+    /// How many people are on each bridge.
+    fn bridge_endpoints(&self) -> Vec<(String, usize)> {
+        let mut by_bridge: BTreeMap<&str, usize> =
+            self.engine.brewery.bridges().map(|b| (b.jid.resource(), 0)).collect();
+        for session in self.rooms.values().flat_map(|c| c.sessions.iter()) {
+            *by_bridge.entry(session.bridge.resource()).or_insert(0) += session.people();
+        }
+        by_bridge.into_iter().map(|(bridge, n)| (bridge.to_owned(), n)).collect()
     }
 }
 

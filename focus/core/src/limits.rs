@@ -32,6 +32,26 @@ pub const VIEWER_JOIN: Duration = Duration::from_secs(60);
 pub const WAITING_REQUESTS: usize = 500;
 /// Bridges in the registry. About 500 bytes each.
 pub const BRIDGES: usize = 500;
+/// People moved off a draining bridge within [`EMPTYING`], where that is wanted. Reason: each is a new session, and a bridge makes a
+/// hundred in a second without anybody on it noticing.
+pub const MOVED_AT_ONCE: usize = 20;
+/// See [`MOVED_AT_ONCE`].
+pub const EMPTYING: Duration = Duration::from_secs(1);
+/// Rooms that an admin has bound to a version of the bridges. Reason: it is for trying a version out. About 300 bytes each.
+pub const PINS: usize = 1_000;
+/// For how long at most.
+pub const PIN_LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+/// Bridges of one conference; beyond it people share those that are there. Reason: each is linked to each, and 40 carry more than
+/// the largest room. About 1 KiB for each of the 780 links, and 50 bytes for each participant on each other bridge.
+pub const BRIDGES_PER_CONFERENCE: usize = 40;
+/// How often a relay may fail within [`RELAY_WINDOW`] before its bridge is left. Reason: what a second attempt does not mend a third
+/// does not either, and people hear each other only in part meanwhile.
+pub const RELAY_FAILURES: u32 = 2;
+/// See [`RELAY_FAILURES`].
+pub const RELAY_WINDOW: Duration = Duration::from_secs(60);
+/// A bridge that refused a relay gets none for so long. Reason: it is a matter of its configuration, which an admin changes with a
+/// restart.
+pub const RELAY_REFUSED: Duration = Duration::from_secs(300);
 /// Feature sets remembered by entity capabilities. Reason: one per client build. About 2 KiB each.
 pub const CAPS_CACHE: usize = 1_000;
 /// Features read from one disco#info answer. Reason: clients send 25.

@@ -226,11 +226,13 @@ impl Focus {
             turn.counters.conference_requests_new += 1;
             turn.counters.conferences_created += 1;
             self.next_conference += 1;
+            let pinned = turn.pins.version(now, &request.room);
             let new = NewConference {
                 id: ConferenceId(self.next_conference),
                 room: request.room.clone(),
                 properties: RoomProperties::of(request),
                 opened_by: asker,
+                pinned,
             };
             let conference = Conference::new(&mut turn, new);
             self.rooms.insert(request.room.clone(), conference);

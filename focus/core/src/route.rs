@@ -122,13 +122,16 @@ impl Focus {
         if !gone.expire {
             return StanzaError::new(Condition::FeatureNotImplemented).into();
         }
-        let theirs = |c: &&Conference| {
-            c.bridge.as_ref().is_some_and(|b| {
-                b.meeting == gone.meeting_id && from.is_some_and(|f| f.as_str() == b.bridge.as_str())
-            })
+        let theirs = |c: &Conference| {
+            let mut all = c.sessions.iter();
+            let of = all.find(|s| {
+                s.meeting == gone.meeting_id && from.is_some_and(|f| f.as_str() == s.bridge.as_str())
+            });
+            of.map(|s| (c.room.clone(), s.number))
         };
-        let room = self.rooms.values().find(theirs).map(|c| c.room.clone());
-        match room.and_then(|room| self.with_room(now, &room, |c, turn| c.lose_bridge(turn, true))) {
+        let found = self.rooms.values().find_map(theirs);
+        match found.and_then(|(room, s)| self.with_room(now, &room, |c, turn| c.lose_session(turn, s, true)))
+        {
             Some(()) => Verdict::Result(None),
             None => StanzaError::new(Condition::ItemNotFound).into(),
         }
@@ -214,18 +217,25 @@ impl Focus {
 
     pub(crate) fn bridge_events(&mut self, now: Instant, events: Vec<BridgeEvent>) {
         for event in events {
+            if event == BridgeEvent::Drains || event == BridgeEvent::Usable {
+                self.empty_soon(now);
+            }
             let concerned = |c: &&Conference| match &event {
                 BridgeEvent::Usable => c.presence.bridge_not_available,
-                BridgeEvent::Lost(bridge) => c.bridge.as_ref().is_some_and(|b| b.bridge == *bridge),
+                BridgeEvent::Lost(bridge) => c.sessions.on(bridge).is_some(),
+                BridgeEvent::Drains => false,
             };
             let rooms: Vec<BareJid> = self.rooms.values().filter(concerned).map(|c| c.room.clone()).collect();
             for room in rooms {
                 self.with_room(now, &room, |c, turn| match &event {
                     BridgeEvent::Usable => c.bridge_usable(now),
+                    BridgeEvent::Drains => {}
                     BridgeEvent::Lost(bridge) => {
                         // A bridge that says it is sick is told; one that left cannot be.
                         let expire = turn.brewery.bridge(bridge).is_some();
-                        c.lose_bridge(turn, expire);
+                        if let Some(lost) = c.sessions.on(bridge).map(|s| s.number) {
+                            c.lose_session(turn, lost, expire);
+                        }
                     }
                 });
             }

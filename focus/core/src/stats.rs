@@ -13,6 +13,12 @@ pub struct Counters {
     pub participants_restart_requested: u64,
     pub restarts_delayed: u64,
     pub bridges_removed: u64,
+    /// People moved away from a bridge because an admin said so.
+    pub endpoints_moved: u64,
+    /// Relays that bridges were asked for, on either side.
+    pub relays_created: u64,
+    /// Requests about relays that bridges refused, or did not answer.
+    pub relays_failed: u64,
     pub bridge_not_available: u64,
     pub sessions_initiated: u64,
     pub sessions_accepted: u64,
@@ -52,6 +58,14 @@ pub struct Stats {
     pub in_shutdown_bridge_count: usize,
     pub bridge_version_count: usize,
     pub lost_bridges: u64,
+    /// Conferences on bridges: one that spans two counts twice.
+    pub bridge_sessions: usize,
+    /// Conferences that span several.
+    pub conferences_over_bridges: usize,
+    /// Links between two bridges.
+    pub relays: usize,
+    /// People by bridge, by what the bridge calls itself among the bridges.
+    pub bridge_endpoints: Vec<(String, usize)>,
     pub recorders: usize,
     pub recorders_available: usize,
     pub recordings: usize,

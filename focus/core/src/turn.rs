@@ -15,6 +15,7 @@ use crate::features::CapsCache;
 use crate::iqs::{self, Iqs};
 use crate::limits;
 use crate::logins::Logins;
+use crate::pins::Pins;
 use crate::services::{Gateways, Recorders};
 use crate::stats::Counters;
 use crate::timers::Timers;
@@ -68,6 +69,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) timers: &'a mut Timers,
     /// Who has logged in.
     pub(crate) logins: &'a Logins,
+    /// Rooms that are bound to a version of the bridges.
+    pub(crate) pins: &'a Pins,
     /// The component that lets people watch.
     pub(crate) visitors: Option<&'a Jid>,
     pub(crate) out: &'a mut VecDeque<Output>,

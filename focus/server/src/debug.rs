@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
-use focus_core::debug::{Asked, ConferenceDebug, Debug};
+use focus_core::debug::{Asked, ConferenceDebug, Debug, SessionDebug};
 
 use crate::run::FocusHandle;
 
@@ -84,11 +84,26 @@ fn conferences_json(debug: &Debug) -> Value {
     debug.conferences.iter().map(|c| (c.number.to_string(), conference_json(c))).collect::<Map<_, _>>().into()
 }
 
+/// By bridge, as upstream has it.
+fn sessions_json(c: &ConferenceDebug) -> Value {
+    let session = |s: &SessionDebug| {
+        let relays = s
+            .relays
+            .iter()
+            .map(|r| (r.to.clone(), json!({ "state": r.state, "endpoint_count": r.endpoint_count })));
+        json!({
+            "relay_id": s.relay_id, "region": s.region, "endpoint_count": s.endpoint_count,
+            "relays": relays.collect::<Map<_, _>>(),
+        })
+    };
+    c.sessions.iter().map(|s| (s.bridge.clone(), session(s))).collect::<Map<_, _>>().into()
+}
+
 fn conference_json(c: &ConferenceDebug) -> Value {
     let mut value = json!({
         "meeting_id": c.meeting,
         "phase": c.phase,
-        "bridge": c.bridge,
+        "colibri_session_manager": { "sessions": sessions_json(c) },
         "breakout": c.is_breakout,
         "bridge_not_available": c.bridge_missing,
         "member_count": c.member_count,

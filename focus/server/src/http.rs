@@ -17,7 +17,7 @@ use crate::run::{FocusHandle, HttpConferenceRequest};
 pub struct Routers {
     /// Safe to publish: `/conference-request/v1`.
     pub public: Router,
-    /// For the admin's own listener: `/about/health`, `/about/version`, `/stats`, `/debug`.
+    /// For the admin's own listener: `/about/health`, `/about/version`, `/stats`, `/debug`, `/move-endpoints`, `/pin`.
     pub admin: Router,
 }
 
@@ -37,6 +37,7 @@ pub fn router(handle: FocusHandle) -> Routers {
         .route("/about/version", get(version))
         .route("/stats", get(stats))
         .merge(crate::debug::router())
+        .merge(crate::orders::router())
         .with_state(handle);
     Routers { public, admin }
 }
@@ -96,6 +97,10 @@ fn stats_json(s: &Stats) -> Value {
             "bridge_version_count": s.bridge_version_count,
             "lost_bridges": s.lost_bridges,
         },
+        "load_redistributor": { "endpoints_moved": c.endpoints_moved },
+        "bridge_sessions": s.bridge_sessions,
+        "conferences_over_bridges": s.conferences_over_bridges,
+        "relays": s.relays,
         "jibri": {
             "total_recording_failures": c.recording_failures,
             "total_live_streaming_failures": c.streaming_failures,

@@ -10,10 +10,13 @@ mod config;
 mod debug;
 mod http;
 pub mod limits;
+mod orders;
 mod run;
 mod unsent;
 
 pub use config::{ConfigError, FocusConfig, RawConfig};
-pub use focus_core::{Config, HttpAnswer as HttpConferenceReply, LoginConfig, Stats, VisitorsConfig};
+pub use focus_core::{
+    BridgesConfig, Config, HttpAnswer as HttpConferenceReply, LoginConfig, Stats, Strategy, VisitorsConfig,
+};
 pub use http::router;
 pub use run::{FocusHandle, HttpConferenceRequest, focus};

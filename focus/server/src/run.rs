@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use focus_core::debug::{Asked, Debug};
-use focus_core::{Config, Focus, HttpAnswer, HttpRequestId, Network, Output, Stats};
+use focus_core::{
+    Config, Focus, HttpAnswer, HttpRequestId, Move, MoveError, Moved, Network, Output, Pin, PinError, Stats,
+};
+use jitsi_xmpp::BareJid;
 use service::SystemEntropy;
 use xmpp_link::{Link, LinkEvent, LinkFull};
 
@@ -44,6 +47,10 @@ enum Command {
     Stats(oneshot::Sender<Stats>),
     Debug(Asked, oneshot::Sender<Debug>),
     Drain(bool, oneshot::Sender<()>),
+    Move(Move, oneshot::Sender<Result<Moved, MoveError>>),
+    Pin(BareJid, String, Duration, oneshot::Sender<Result<(), PinError>>),
+    Unpin(BareJid, oneshot::Sender<bool>),
+    Pins(oneshot::Sender<Vec<Pin>>),
 }
 
 impl FocusHandle {
@@ -77,6 +84,37 @@ impl FocusHandle {
         let (reply, done) = oneshot::channel();
         self.commands.try_send(Command::Drain(on, reply)).is_ok()
             && matches!(tokio::time::timeout(limits::STATS, done).await, Ok(Ok(())))
+    }
+
+    /// Moves people away from a bridge. `None` when the engine does not answer.
+    pub(crate) async fn move_away(&self, order: Move) -> Option<Result<Moved, MoveError>> {
+        self.ask(|reply| Command::Move(order, reply)).await
+    }
+
+    /// Binds a room to a version of the bridges. `None` when the engine does not answer.
+    pub(crate) async fn pin(
+        &self,
+        room: BareJid,
+        version: String,
+        time: Duration,
+    ) -> Option<Result<(), PinError>> {
+        self.ask(|reply| Command::Pin(room, version, time, reply)).await
+    }
+
+    /// Lets it go. `Some(false)`: it was not bound.
+    pub(crate) async fn unpin(&self, room: BareJid) -> Option<bool> {
+        self.ask(|reply| Command::Unpin(room, reply)).await
+    }
+
+    /// All that are bound.
+    pub(crate) async fn pins(&self) -> Option<Vec<Pin>> {
+        self.ask(Command::Pins).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.try_send(command(reply)).ok()?;
+        tokio::time::timeout(limits::STATS, answer).await.ok()?.ok()
     }
 
     /// Whether meetings can be held: `Err` says what is missing.
@@ -213,6 +251,18 @@ impl Task {
             Command::Drain(on, reply) => {
                 self.focus.set_draining(on);
                 let _ = reply.send(());
+            }
+            Command::Move(order, reply) => self.step(|focus, now| {
+                let _ = reply.send(focus.move_away(now, &order));
+            }),
+            Command::Pin(room, version, time, reply) => {
+                let _ = reply.send(self.focus.pin(Instant::now(), room, version, time));
+            }
+            Command::Unpin(room, reply) => {
+                let _ = reply.send(self.focus.unpin(&room));
+            }
+            Command::Pins(reply) => {
+                let _ = reply.send(self.focus.pins(Instant::now()));
             }
             Command::Debug(asked, reply) => {
                 let _ = reply.send(self.focus.debug(Instant::now(), &asked));

@@ -16,6 +16,8 @@ pub(crate) enum BridgeEvent {
     Usable,
     /// The bridge is gone or sick: its participants must move.
     Lost(FullJid),
+    /// The bridge wants to become empty: its participants may move.
+    Drains,
 }
 
 /// One bridge of the brewery.
@@ -28,11 +30,14 @@ pub(crate) struct Bridge {
     pub(crate) shutting_down: bool,
     pub(crate) drain: bool,
     pub(crate) version: Option<String>,
+    release: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) relay_id: Option<String>,
     healthy: bool,
     seen: Instant,
     failed: Option<Failure>,
+    /// It would not link conferences with other bridges.
+    refused_relay: Option<Instant>,
     added: VecDeque<Instant>,
 }
 
@@ -44,21 +49,23 @@ struct Failure {
 }
 
 impl Bridge {
-    fn new(now: Instant, jid: FullJid) -> Self {
+    fn new(now: Instant, jid: FullJid, average_stress: f64) -> Self {
         Self {
             jid,
             stress: 0.0,
-            average_stress: 0.01,
+            average_stress,
             graceful_shutdown: false,
             shutting_down: false,
             // Upstream's default until the bridge says otherwise: nothing is sent to a bridge not heard of.
             drain: true,
             version: None,
+            release: None,
             region: None,
             relay_id: None,
             healthy: true,
             seen: now,
             failed: None,
+            refused_relay: None,
             added: VecDeque::new(),
         }
     }
@@ -101,28 +108,52 @@ impl Bridge {
                 "drain" => self.drain = flag,
                 "healthy" => self.healthy = flag,
                 "version" => self.version = text(),
+                "release" => self.release = text().filter(|t| !t.is_empty()),
                 "region" => self.region = text().filter(|t| !t.is_empty()),
-                "relay_id" => self.relay_id = text(),
+                "relay_id" => self.relay_id = text().filter(|t| !t.is_empty()),
                 _ => {}
             }
         }
     }
 
-    const fn usable(&self) -> bool {
+    /// Whether somebody may be invited there.
+    pub(crate) const fn usable(&self) -> bool {
         self.operational() && !self.shutting_down
+    }
+
+    /// Whether it wants to become empty.
+    pub(crate) const fn is_leaving(&self) -> bool {
+        self.drain || self.graceful_shutdown
+    }
+
+    /// Bridges of one conference have the same (focus §7.1).
+    pub(crate) fn full_version(&self) -> Option<String> {
+        let version = self.version.as_ref()?;
+        Some(self.release.as_ref().map_or_else(|| version.clone(), |release| format!("{version}-{release}")))
+    }
+
+    /// Whether it refused a relay a while ago.
+    pub(crate) fn refuses_relays(&self, now: Instant) -> bool {
+        self.refused_relay.is_some_and(|at| now.duration_since(at) < limits::RELAY_REFUSED)
     }
 }
 
 /// The registry, keyed by occupant JID.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Brewery {
     bridges: BTreeMap<FullJid, Bridge>,
+    /// Stress of a participant until a bridge says it.
+    average_stress: f64,
     check_at: Option<Instant>,
     /// `lost_bridges`
     pub(crate) lost: u64,
 }
 
 impl Brewery {
+    pub(crate) const fn new(average_stress: f64) -> Self {
+        Self { bridges: BTreeMap::new(), average_stress, check_at: None, lost: 0 }
+    }
+
     /// A member's presence with its stats.
     pub(crate) fn handle_stats(
         &mut self,
@@ -135,13 +166,18 @@ impl Brewery {
         }
         self.check_at.get_or_insert(now + limits::BRIDGE_CHECK);
         let known = self.bridges.contains_key(jid);
-        let b = self.bridges.entry(jid.clone()).or_insert_with(|| Bridge::new(now, jid.clone()));
-        let (was_usable, drained) = (known && b.usable(), b.drain);
+        let b = self
+            .bridges
+            .entry(jid.clone())
+            .or_insert_with(|| Bridge::new(now, jid.clone(), self.average_stress));
+        let (was_usable, drained, kept) = (known && b.usable(), b.drain, known && !b.is_leaving());
         b.read(now, stats);
         if was_usable && !b.usable() {
             Some(BridgeEvent::Lost(jid.clone()))
         } else if b.usable() && (!was_usable || (drained && !b.drain)) {
             Some(BridgeEvent::Usable)
+        } else if kept && b.is_leaving() {
+            Some(BridgeEvent::Drains)
         } else {
             None
         }
@@ -166,6 +202,13 @@ impl Brewery {
     pub(crate) fn failed(&mut self, now: Instant, jid: &FullJid) {
         if let Some(b) = self.bridges.get_mut(jid) {
             b.failed.get_or_insert(Failure { since: now, probe_at: Some(now) });
+        }
+    }
+
+    /// The bridge would not link conferences with others.
+    pub(crate) fn refused_relay(&mut self, now: Instant, jid: &FullJid) {
+        if let Some(b) = self.bridges.get_mut(jid) {
+            b.refused_relay = Some(now);
         }
     }
 

@@ -1,5 +1,5 @@
-//! The session with one bridge (focus §6): what the conference wants there in; Colibri2 requests, and what their answers
-//! mean, out.
+//! The sessions with the bridges of a conference (focus §6): what the conference wants there in; Colibri2 requests, and what their
+//! answers mean, out.
 //!
 //! The state kept in members and in the source map is the desired state. A request says all of the aspect it
 //! changes, so repeating it after a lost answer is harmless; what cannot be repeated fails the whole session, and
@@ -7,8 +7,10 @@
 //! changes its mind a thousand times makes two requests.
 
 mod news;
+mod relays;
+mod sessions;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jitsi_xmpp::colibri2::{
     Colibri2Error, ConferenceModified, ConferenceModify, Endpoint, ErrorReason, ForceMute, Sctp, Transport,
@@ -26,21 +28,7 @@ use crate::sources::SourceSet;
 use crate::turn::Turn;
 
 pub(crate) use news::{Change, News};
-
-/// A conference on one bridge.
-#[derive(Debug)]
-pub(crate) struct BridgeSession {
-    pub(crate) bridge: FullJid,
-    /// What the bridge knows the conference by.
-    pub(crate) meeting: MeetingId,
-    /// Clients echo it; it tells late messages about an earlier session apart.
-    pub(crate) id: String,
-    pub(crate) region: Option<String>,
-    created: bool,
-    /// The bridge's own sources, from its first answer.
-    pub(crate) feedback: SourceSet,
-    endpoints: BTreeSet<EndpointId>,
-}
+pub(crate) use sessions::{BridgeSession, SessionNumber, Sessions};
 
 /// What an allocation brought.
 pub(crate) struct Allocated {
@@ -61,20 +49,6 @@ pub(crate) enum AllocationFailure {
     Draining,
 }
 
-impl BridgeSession {
-    pub(crate) fn new(bridge: FullJid, meeting: MeetingId, id: String, region: Option<String>) -> Self {
-        Self {
-            bridge,
-            meeting,
-            id,
-            region,
-            created: false,
-            feedback: SourceSet::default(),
-            endpoints: BTreeSet::new(),
-        }
-    }
-}
-
 impl Conference {
     /// Asks the bridge for an endpoint. The answer comes back as [`Wait::Allocation`]. `false`: could not be asked.
     pub(crate) fn allocate(
@@ -83,10 +57,13 @@ impl Conference {
         id: &EndpointId,
         offer: &Offer,
         attempt: u64,
+        on: SessionNumber,
     ) -> bool {
         let force_mute = self.force_mute_of(id);
         let wait = self.waits(Wait::Allocation { member: id.clone(), attempt });
-        let (Some(bridge), Some(member)) = (&mut self.bridge, self.members.get(id)) else { return false };
+        let (Some(bridge), Some(member)) = (self.sessions.get_mut(on), self.members.get(id)) else {
+            return false;
+        };
         let mut endpoint = Endpoint::new(id.clone());
         endpoint.create = true;
         endpoint.muc_role = member.watches.then(|| "visitor".to_owned());
@@ -117,106 +94,134 @@ impl Conference {
         }
         bridge.created = true;
         bridge.endpoints.insert(id.clone());
+        bridge.joined(turn.now, &turn.config.bridges);
         turn.brewery.endpoint_added(turn.now, &to);
         true
     }
 
-    /// Tells the bridge whose audio and video to discard.
+    /// Tells bridges whose audio and video to discard.
     pub(crate) fn force_mute(&mut self, turn: &mut Turn<'_>, ids: &[EndpointId]) {
-        let Some(bridge) = &self.bridge else { return };
-        let endpoints: Vec<Endpoint> = ids
-            .iter()
-            .filter(|id| bridge.endpoints.contains(*id))
-            .map(|id| {
+        let mut by_session: BTreeMap<SessionNumber, Vec<EndpointId>> = BTreeMap::new();
+        for id in ids {
+            if let Some(session) = self.sessions.with(id) {
+                by_session.entry(session.number).or_default().push(id.clone());
+            }
+        }
+        for (number, ids) in by_session {
+            let Some(session) = self.sessions.get(number) else { continue };
+            let muted = |id: &EndpointId| {
                 let mut e = Endpoint::new(id.clone());
                 e.force_mute = Some(self.force_mute_of(id));
                 e
-            })
-            .collect();
-        if endpoints.is_empty() {
-            return;
-        }
-        let wait = Wait::Update { session: bridge.id.clone(), member: None };
-        if !self.modify(turn, endpoints, wait) {
-            // One by one, as soon as there is a place.
-            for id in ids {
-                self.tell_bridge(id, Change { force_mute: true, ..Change::default() });
+            };
+            let wait = Wait::Update { session: session.id.clone(), member: None };
+            if !self.modify(turn, session, ids.iter().map(muted).collect(), wait) {
+                // One by one, as soon as there is a place.
+                for id in &ids {
+                    self.tell_bridge(id, Change { force_mute: true, ..Change::default() });
+                }
             }
         }
     }
 
-    fn modify(&self, turn: &mut Turn<'_>, endpoints: Vec<Endpoint>, wait: Wait) -> bool {
-        let Some(bridge) = &self.bridge else { return false };
-        let mut request = ConferenceModify::new(bridge.meeting.clone());
+    fn modify(
+        &self,
+        turn: &mut Turn<'_>,
+        session: &BridgeSession,
+        endpoints: Vec<Endpoint>,
+        wait: Wait,
+    ) -> bool {
+        let mut request = ConferenceModify::new(session.meeting.clone());
         request.endpoints = endpoints;
         let wait = self.waits(wait);
-        turn.ask("get", bridge.bridge.as_jid(), request.to_element(), wait)
+        turn.ask("get", session.bridge.as_jid(), request.to_element(), wait)
     }
 
     /// Expires an endpoint; with the last one, the conference on the bridge.
     pub(crate) fn expire_endpoint(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
-        let Some(bridge) = &mut self.bridge else { return };
-        if !bridge.endpoints.remove(id) {
-            return;
-        }
-        if bridge.endpoints.is_empty() {
-            self.expire_bridge(turn);
+        let Some(number) = self.sessions.with(id).map(|s| s.number) else { return };
+        let Some(session) = self.sessions.get_mut(number) else { return };
+        session.endpoints.remove(id);
+        if session.endpoints.is_empty() {
+            self.expire_session(turn, number);
             return;
         }
         let mut endpoint = Endpoint::new(id.clone());
         endpoint.expire = true;
-        let mut request = ConferenceModify::new(bridge.meeting.clone());
+        let mut request = ConferenceModify::new(session.meeting.clone());
         request.endpoints.push(endpoint);
-        turn.tell("get", bridge.bridge.as_jid(), request.to_element());
+        turn.tell("get", session.bridge.as_jid(), request.to_element());
+        self.expire_on_relays(turn, number, id);
     }
 
-    /// Expires the conference on its bridge.
-    pub(crate) fn expire_bridge(&mut self, turn: &mut Turn<'_>) {
-        let Some(bridge) = self.bridge.take() else { return };
-        if !bridge.created {
-            self.meeting_is_free(&bridge.meeting);
+    /// Expires the conference on all its bridges.
+    pub(crate) fn expire_sessions(&mut self, turn: &mut Turn<'_>) {
+        for session in std::mem::take(&mut self.sessions).into_sessions() {
+            self.expire_on(turn, session);
+        }
+    }
+
+    /// Expires the conference on a bridge; those that stay forget their way there.
+    fn expire_session(&mut self, turn: &mut Turn<'_>, number: SessionNumber) {
+        let Some(session) = self.sessions.remove(number) else { return };
+        self.unlink(turn, number);
+        self.expire_on(turn, session);
+    }
+
+    fn expire_on(&mut self, turn: &mut Turn<'_>, session: BridgeSession) {
+        let BridgeSession { bridge, meeting, created, .. } = session;
+        if !created {
+            self.meeting_is_free(&bridge, &meeting);
             return;
         }
-        let wait = self.waits(Wait::Expired { meeting: bridge.meeting.clone() });
-        if self.phase == Phase::Ended
-            || !turn.ask("get", bridge.bridge.as_jid(), expire_request(&bridge.meeting), wait)
-        {
-            turn.tell("get", bridge.bridge.as_jid(), expire_request(&bridge.meeting));
+        let wait = self.waits(Wait::Expired { bridge: bridge.clone(), meeting: meeting.clone() });
+        if self.phase == Phase::Ended || !turn.ask("get", bridge.as_jid(), expire_request(&meeting), wait) {
+            turn.tell("get", bridge.as_jid(), expire_request(&meeting));
         }
     }
 
     /// The bridge says that the meeting is over there, or that it knows of none.
-    pub(crate) fn expired_answer(&mut self, meeting: &MeetingId, answer: &Answer) {
+    pub(crate) fn expired_answer(&mut self, bridge: &FullJid, meeting: &MeetingId, answer: &Answer) {
         let gone = match answer {
             Answer::Result(_) => true,
             Answer::Error(e) => Colibri2Error::from_stanza_error(e)
                 .is_some_and(|e| e.reason == ErrorReason::ConferenceNotFound),
             Answer::Timeout => false,
         };
-        if gone && self.bridge.as_ref().is_none_or(|b| b.meeting != *meeting) {
-            self.meeting_is_free(meeting);
+        if gone && self.sessions.on(bridge).is_none_or(|s| s.meeting != *meeting) {
+            self.meeting_is_free(bridge, meeting);
         }
     }
 
-    fn meeting_is_free(&mut self, meeting: &MeetingId) {
+    fn meeting_is_free(&mut self, bridge: &FullJid, meeting: &MeetingId) {
         if *meeting == self.meeting {
-            self.meeting_on = None;
+            self.meeting_on.remove(bridge);
         }
     }
 
-    /// The bridge session is over: everybody on it is told to end and invited again (focus §4.13).
-    pub(crate) fn lose_bridge(&mut self, turn: &mut Turn<'_>, expire: bool) {
-        let Some(bridge) = &self.bridge else { return };
-        let affected = self.on_bridge_session(&bridge.id);
+    /// A bridge session is over: everybody on it is told to end and invited again (focus §4.13). Whoever is on other bridges notices
+    /// nothing.
+    pub(crate) fn lose_session(&mut self, turn: &mut Turn<'_>, number: SessionNumber, expire: bool) {
+        let Some(session) = self.sessions.get(number) else { return };
+        let affected = self.on_bridge_session(&session.id);
         turn.counters.bridges_removed += 1;
         turn.counters.participants_moved += affected.len() as u64;
         if expire {
-            self.expire_bridge(turn);
-        } else if let Some(bridge) = self.bridge.take() {
-            turn.orphan(bridge.bridge, bridge.meeting);
+            self.expire_session(turn, number);
+        } else if let Some(session) = self.sessions.remove(number) {
+            self.unlink(turn, number);
+            turn.orphan(session.bridge, session.meeting);
         }
         for id in affected {
             self.move_member(turn, &id);
+        }
+    }
+
+    /// The same of all of them.
+    pub(crate) fn lose_sessions(&mut self, turn: &mut Turn<'_>) {
+        let all: Vec<SessionNumber> = self.sessions.iter().map(|s| s.number).collect();
+        for number in all {
+            self.lose_session(turn, number, true);
         }
     }
 }

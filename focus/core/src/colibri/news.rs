@@ -71,6 +71,9 @@ impl Conference {
         if let Some(m) = self.member_mut(id) {
             m.news.waiting = m.news.waiting.and(change);
         }
+        if change.sources {
+            self.tell_relays(id);
+        }
     }
 
     /// Says what is to be said, unless the last update is still under way.
@@ -84,13 +87,12 @@ impl Conference {
     }
 
     fn say(&mut self, turn: &mut Turn<'_>, id: &EndpointId, what: Change, again: bool) {
-        let (Some(bridge), Some(member)) = (&self.bridge, self.members.get(id)) else { return };
-        if !bridge.endpoints.contains(id) {
+        let (Some(session), Some(member)) = (self.sessions.with(id), self.members.get(id)) else {
             if let Some(m) = self.members.get_mut(id) {
                 m.news.waiting = Change::default();
             }
             return;
-        }
+        };
         let mut endpoint = Endpoint::new(id.clone());
         endpoint.stats_id = member.stats_id.clone().map(Sensitive::new);
         if what.transport {
@@ -107,8 +109,8 @@ impl Conference {
         }
         endpoint.force_mute = what.force_mute.then(|| self.force_mute_of(id));
         let number = member.news.next + 1;
-        let wait = Wait::Update { session: bridge.id.clone(), member: Some((id.clone(), number)) };
-        let sent = self.modify(turn, vec![endpoint], wait);
+        let wait = Wait::Update { session: session.id.clone(), member: Some((id.clone(), number)) };
+        let sent = self.modify(turn, session, vec![endpoint], wait);
         let Some(m) = self.member_mut(id) else { return };
         m.news.next = number;
         if sent {
@@ -129,9 +131,7 @@ impl Conference {
         member: Option<(EndpointId, u64)>,
         answer: &Answer,
     ) {
-        if self.bridge.as_ref().is_none_or(|b| b.id != session) {
-            return;
-        }
+        let Some(on) = self.sessions.named(session).map(|s| s.number) else { return };
         let of_one = member.is_some();
         let said = member.and_then(|(id, number)| {
             let m = self.member_mut(&id)?;
@@ -149,10 +149,10 @@ impl Conference {
             // The endpoint is gone already.
             (Answer::Timeout, None) if of_one => return,
             (Answer::Timeout, _) => {
-                if let Some(bridge) = &self.bridge {
-                    turn.brewery.failed(turn.now, &bridge.bridge);
+                if let Some(session) = self.sessions.get(on) {
+                    turn.brewery.failed(turn.now, &session.bridge);
                 }
-                return self.lose_bridge(turn, true);
+                return self.lose_session(turn, on, true);
             }
             (Answer::Error(e), _) => Colibri2Error::from_stanza_error(e),
         };
@@ -162,7 +162,7 @@ impl Conference {
                     self.move_member(turn, &id);
                 }
             }
-            _ => self.lose_bridge(turn, true),
+            _ => self.lose_session(turn, on, true),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Conference {
 
     /// Asks the next gateway; `otherwise` is what the client hears when there is none.
     fn ask_gateway(&mut self, turn: &mut Turn<'_>, number: u64, otherwise: Condition) {
-        let region = self.bridge.as_ref().and_then(|b| b.region.clone());
+        let region = self.sessions.iter().next().and_then(|s| s.region.clone());
         let Some(d) = self.dials.get_mut(&number) else { return };
         let next = match d.tried.len() < limits::DIAL_TRIES {
             true => turn.gateways.choose(d.need, region.as_deref(), &d.tried),

@@ -8,8 +8,8 @@ use jitsi_xmpp::{Element, ns, presence};
 
 use super::member::{Allocating, Lookup, Media, Member, Offered, Session};
 use super::{Conference, Wait};
-use crate::bridges::select::{Wish, select};
-use crate::colibri::{AllocationFailure, BridgeSession, allocated};
+use crate::bridges::select::{Picked, Wish, select};
+use crate::colibri::{AllocationFailure, SessionNumber, allocated};
 use crate::features::Features;
 use crate::iqs::Answer;
 use crate::jingle::{Initiate, Offer, SourceMessage, source_message};
@@ -106,10 +106,14 @@ impl Conference {
     fn invite(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
         let Some(member) = self.members.get(id) else { return };
         let Some(features) = member.known_features() else { return };
-        let wish =
-            Wish { current: self.bridge.as_ref().map(|b| &b.bridge), region: member.region.as_deref() };
-        let picked = select(turn.now, turn.brewery, wish).map(|b| (b.jid.clone(), b.region.clone()));
-        let Some((bridge, region)) = picked else {
+        let used = self.sessions.used(turn.now, &turn.config.bridges);
+        let wish = Wish {
+            used: &used,
+            region: member.region.as_deref(),
+            version: self.pinned.as_deref(),
+            avoid: member.avoid.as_ref(),
+        };
+        let Some(bridge) = select(turn.now, &turn.config.bridges, turn.brewery, wish) else {
             turn.counters.bridge_not_available += 1;
             self.presence.bridge_not_available = true;
             if let Some(m) = self.member_mut(id) {
@@ -118,15 +122,16 @@ impl Conference {
             return;
         };
         self.presence.bridge_not_available = false;
-        // The conference's own bridge is not usable any more: everybody moves, or the room would be split.
-        if self.bridge.as_ref().is_some_and(|b| b.bridge != bridge) {
-            self.lose_bridge(turn, true);
+        // What the conference is on is not usable any more, and cannot be linked: everybody moves, or the room would be split.
+        if self.sessions.on(&bridge.jid).is_none() && !self.can_span(turn, &bridge) {
+            self.lose_sessions(turn);
         }
         let offer = Offer::new(turn.config, features);
         let attempt = turn.entropy.u64();
-        let session = self.session_on(turn, bridge, region);
-        let asked = self.allocate(turn, id, &offer, attempt);
+        let (number, session) = self.session_on(turn, &bridge);
+        let asked = self.allocate(turn, id, &offer, attempt, number);
         if let Some(m) = self.member_mut(id) {
+            m.avoid = None;
             if asked {
                 m.invites.spend(turn.now);
                 m.set_media(Media::Allocating(Allocating { attempt, bridge_session: session, offer }));
@@ -135,30 +140,30 @@ impl Conference {
                 m.set_media(Media::Delayed(turn.now + limits::BUSY));
             }
         }
+        self.tell_relays(id);
     }
 
-    /// The id of the session with the conference's bridge, a new one if there is none.
+    /// Whether this bridge can carry the conference beside those that do.
+    fn can_span(&self, turn: &Turn<'_>, bridge: &Picked) -> bool {
+        self.sessions.is_empty()
+            || turn.config.bridges.spans()
+                && bridge.relay_id.is_some()
+                && self.sessions.iter().all(|s| s.relay_id.is_some() && s.relay_id != bridge.relay_id)
+    }
+
+    /// The session with a bridge, a new one if there is none.
     ///
     /// compat: a bridge that has been told to end a meeting refuses to make one of the same id until it has got round
     /// to it, a slow one for minutes. So the room's own id is used only where nothing of it can be left
     /// (test: compat_a_slow_bridge_that_heard_the_first_request_is_not_asked_for_the_same_meeting_again).
-    fn session_on(
-        &mut self,
-        turn: &mut Turn<'_>,
-        bridge: jitsi_xmpp::FullJid,
-        region: Option<String>,
-    ) -> String {
-        if let Some(session) = &self.bridge {
-            return session.id.clone();
+    fn session_on(&mut self, turn: &mut Turn<'_>, bridge: &Picked) -> (SessionNumber, String) {
+        if let Some(session) = self.sessions.on(&bridge.jid) {
+            return (session.number, session.id.clone());
         }
-        let meeting = if self.meeting_on.as_ref() == Some(&bridge) {
-            MeetingId::new(turn.entropy.uuid())
-        } else {
-            self.meeting_on = Some(bridge.clone());
-            self.meeting.clone()
-        };
-        let session = BridgeSession::new(bridge, meeting, turn.entropy.uuid(), region);
-        self.bridge.insert(session).id.clone()
+        let is_free = self.meeting_on.len() < limits::BRIDGES && self.meeting_on.insert(bridge.jid.clone());
+        let meeting = if is_free { self.meeting.clone() } else { MeetingId::new(turn.entropy.uuid()) };
+        let session = self.sessions.begin(bridge, meeting, turn.entropy.uuid());
+        (session.number, session.id.clone())
     }
 
     pub(super) fn allocation_answer(
@@ -175,8 +180,12 @@ impl Conference {
         let Media::Allocating(allocating) = m.set_media(Media::Wanted) else { return };
         match allocated(id, &allocating.offer, answer) {
             Ok(allocated) => {
-                if let (Some(feedback), Some(bridge)) = (allocated.feedback, &mut self.bridge) {
-                    bridge.feedback = feedback;
+                if let Some(session) = self.sessions.named_mut(&allocating.bridge_session) {
+                    let number = session.number;
+                    if let Some(feedback) = allocated.feedback {
+                        session.feedback = feedback;
+                    }
+                    self.link_session(number);
                 }
                 self.initiate(turn, id, &allocating, &allocated.transport);
             }
@@ -189,8 +198,9 @@ impl Conference {
     }
 
     fn allocation_failed(&mut self, turn: &mut Turn<'_>, id: &EndpointId, failure: AllocationFailure) {
-        let bridge = self.bridge.as_ref().map(|b| b.bridge.clone());
-        match (failure, bridge) {
+        let session = self.sessions.with(id).map(|s| (s.number, s.bridge.clone()));
+        let lost = session.as_ref().map(|(number, _)| *number);
+        match (failure, session.map(|(_, bridge)| bridge)) {
             (AllocationFailure::Endpoint, _) | (_, None) => {
                 self.expire_endpoint(turn, id);
                 if let Some(m) = self.member_mut(id) {
@@ -203,7 +213,9 @@ impl Conference {
             (AllocationFailure::Draining, Some(bridge)) => turn.brewery.is_draining(&bridge),
             (AllocationFailure::Session, Some(_)) => {}
         }
-        self.lose_bridge(turn, true);
+        if let Some(lost) = lost {
+            self.lose_session(turn, lost, true);
+        }
     }
 
     fn initiate(
@@ -215,7 +227,8 @@ impl Conference {
     ) {
         let start_muted = self.start_muted_of(turn, id);
         self.touch(id);
-        let (Some(bridge), Some(member)) = (&self.bridge, self.members.get_mut(id)) else { return };
+        let bridge = self.sessions.named(&allocating.bridge_session);
+        let (Some(bridge), Some(member)) = (bridge, self.members.get_mut(id)) else { return };
         let offer = &allocating.offer;
         let sid = SessionId::new(base32(turn.entropy.u64()));
         let others =

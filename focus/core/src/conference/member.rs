@@ -116,6 +116,8 @@ pub(crate) struct Member {
     pub(crate) past: VecDeque<SessionId>,
     pub(crate) invites: InviteBudget,
     pub(crate) restarts: RestartBudget,
+    /// The bridge that it is moved away from.
+    pub(crate) avoid: Option<FullJid>,
     /// The invitation was repeated once already.
     pub(crate) repeated: bool,
     /// Has not accepted an invitation yet: the policies for joining apply. Afterwards it is the person who decides
@@ -160,6 +162,7 @@ impl Member {
             past: VecDeque::new(),
             invites: InviteBudget::default(),
             restarts: RestartBudget::default(),
+            avoid: None,
             repeated: false,
             just_joined: true,
             news: News::default(),

@@ -25,7 +25,7 @@ use jitsi_xmpp::{BareJid, Condition, Element, FullJid, Jid, StanzaError, ns};
 pub(crate) use state::{Leave, Phase, PublishedPresence};
 
 use crate::budgets::Asker;
-use crate::colibri::BridgeSession;
+use crate::colibri::{SessionNumber, Sessions};
 use crate::iqs::Answer;
 use crate::limits;
 use crate::moderation::{AvModeration, StartMuted};
@@ -47,7 +47,8 @@ pub(crate) enum Wait {
     Grant { member: EndpointId, again: bool },
     Allocation { member: EndpointId, attempt: u64 },
     Update { session: String, member: Option<(EndpointId, u64)> },
-    Expired { meeting: MeetingId },
+    Expired { bridge: FullJid, meeting: MeetingId },
+    Relay { of: SessionNumber, about: SessionNumber, number: u64 },
     Offer { member: EndpointId, sid: String },
     Recorder { session: String, recorder: FullJid },
     Gateway { number: u64 },
@@ -59,8 +60,8 @@ pub(crate) struct Conference {
     pub(crate) room: BareJid,
     pub(crate) phase: Phase,
     pub(crate) meeting: MeetingId,
-    /// The bridge that may still know the meeting by its id: it was told to end it and has not confirmed.
-    pub(crate) meeting_on: Option<FullJid>,
+    /// Bridges that know the meeting by its id, or may still do: they were told to end it and have not confirmed.
+    pub(crate) meeting_on: BTreeSet<FullJid>,
     pub(crate) breakout_of: Option<BareJid>,
     /// Properties of the request that created it.
     pub(crate) properties: RoomProperties,
@@ -84,7 +85,10 @@ pub(crate) struct Conference {
     #[cfg(test)]
     trap: bool,
     pub(crate) sources: SourceMap,
-    pub(crate) bridge: Option<BridgeSession>,
+    /// The version of bridges that it was bound to when it began.
+    pinned: Option<String>,
+    /// The bridges that carry it.
+    pub(crate) sessions: Sessions,
     /// Who only watches.
     pub(crate) audience: Audience,
     pub(crate) recording: Option<Recording>,
@@ -216,7 +220,8 @@ impl Conference {
             Wait::Grant { member, again } => self.grant_answer(turn, &member, again, answer),
             Wait::Allocation { member, attempt } => self.allocation_answer(turn, &member, attempt, answer),
             Wait::Update { session, member } => self.update_answer(turn, &session, member, answer),
-            Wait::Expired { meeting } => self.expired_answer(&meeting, answer),
+            Wait::Expired { bridge, meeting } => self.expired_answer(&bridge, &meeting, answer),
+            Wait::Relay { of, about, number } => self.relay_answer(turn, of, about, number, answer),
             Wait::Offer { member, sid } => self.offer_answer(turn, &member, &sid, answer),
             Wait::Recorder { session, recorder } => {
                 self.recorder_answer(turn, &session, &recorder, answer);
@@ -251,6 +256,7 @@ impl Conference {
                 self.tell_bridge_if_due(turn, &id);
                 self.flush_sources(turn, &id);
             }
+            self.tell_relays_if_due(turn);
             self.count_dirty();
             self.watch_single_participant(turn);
             self.count_dirty();
@@ -288,6 +294,8 @@ pub(crate) struct NewConference {
     pub(crate) properties: RoomProperties,
     /// Who asked for it.
     pub(crate) opened_by: Asker,
+    /// See [`Pins`](crate::pins::Pins).
+    pub(crate) pinned: Option<String>,
 }
 
 impl Conference {
@@ -298,7 +306,7 @@ impl Conference {
             room: new.room,
             phase: Phase::joining(turn.now),
             meeting: MeetingId::new(turn.entropy.uuid()),
-            meeting_on: None,
+            meeting_on: BTreeSet::new(),
             breakout_of: None,
             properties: new.properties,
             waiting: Vec::new(),
@@ -313,7 +321,8 @@ impl Conference {
             #[cfg(test)]
             trap: false,
             sources: SourceMap::default(),
-            bridge: None,
+            pinned: new.pinned,
+            sessions: Sessions::default(),
             audience: Audience::default(),
             recording: None,
             dials: BTreeMap::new(),

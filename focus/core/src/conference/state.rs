@@ -227,7 +227,7 @@ impl Conference {
         if leave != Leave::Silently {
             self.stop_recording(turn, None);
             self.end_dials(turn);
-            self.expire_bridge(turn);
+            self.expire_sessions(turn);
             self.leave_audience(turn);
         }
         self.remove_all(turn);
@@ -246,7 +246,7 @@ impl Conference {
 
     /// Sends the presence if it says something new. Always all of it, never with the join marker (focus §3.2).
     pub(super) fn publish(&mut self, turn: &mut Turn<'_>) {
-        let bridges = usize::from(self.bridge.is_some()).to_string();
+        let bridges = self.sessions.len().to_string();
         self.presence.properties.insert("bridge-count", bridges);
         self.limit_properties(turn);
         let says = |sent: &Said| {

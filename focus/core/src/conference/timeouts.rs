@@ -17,10 +17,8 @@ impl Conference {
             Phase::Running => None,
             Phase::Ended => return None,
         };
-        [join, self.start_timer, self.single_timer, self.audience_deadline(), self.recording_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let parts = [self.audience_deadline(), self.recording_deadline(), self.relays_deadline()];
+        [join, self.start_timer, self.single_timer].into_iter().chain(parts).flatten().min()
     }
 
     /// Does what is due; [`Conference::settle`] follows.
@@ -43,6 +41,7 @@ impl Conference {
         }
         self.audience_due(turn);
         self.recording_due(turn);
+        self.relays_due(turn);
     }
 
     /// A member's deadline has come: `settle` looks at it. An invitation that nobody accepted is repeated once.

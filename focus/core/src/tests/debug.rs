@@ -14,7 +14,8 @@ fn a_meeting_is_told_without_the_names_of_its_room_and_its_people() {
     assert!(all.connected && !all.draining && all.left_out == 0);
     assert_eq!((all.bridges[0].nick.as_str(), all.bridges[0].operational), ("jvb1", true));
     let [conference] = &all.conferences[..] else { panic!("{all:?}") };
-    assert_eq!((conference.phase, conference.bridge.as_deref()), ("running", Some("jvb1")));
+    assert_eq!((conference.phase, conference.sessions[0].bridge.as_str()), ("running", "jvb1"));
+    assert_eq!((conference.sessions.len(), conference.sessions[0].endpoint_count), (1, 2));
     let seen: Vec<_> = conference.members.iter().map(|m| (m.endpoint.as_deref(), m.kind)).collect();
     assert_eq!(seen, [(Some("deadbeef"), "person"), (None, "person")], "a nickname may be a name");
     assert!(conference.members.iter().all(|m| ["offered", "accepted"].contains(&m.media)), "{conference:?}");

@@ -6,6 +6,7 @@ mod debug;
 mod faults;
 mod hostile;
 mod logins;
+mod many;
 mod meeting;
 mod neighbours;
 mod policies;

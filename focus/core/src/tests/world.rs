@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::colibri2::{
-    Colibri2Error, ConferenceModified, ConferenceModify, Endpoint, ErrorReason, MediaSource, Sctp, SctpRole,
-    Transport,
+    Colibri2Error, ConferenceModified, ConferenceModify, Endpoint, ErrorReason, MediaSource, Relay, Sctp,
+    SctpRole, Transport,
 };
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::{MediaType, SourceName, Ssrc};
@@ -36,6 +36,8 @@ pub(super) enum Mood {
     Refuses(Condition, Option<ErrorReason>),
     /// A result without a transport.
     Empty,
+    /// Does what it is told, and its answers wait for [`World::release`].
+    Late,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,23 @@ pub(super) struct Bridge {
     pub(super) requests: Vec<ConferenceModify>,
     /// Meetings of its cold time.
     stuck: BTreeSet<String>,
+    /// What it does with requests about relays.
+    pub(super) relay_mood: Mood,
+    /// By the other's relay id.
+    pub(super) relays: BTreeMap<String, RelaySide>,
+    pub(super) held: Vec<Element>,
+    /// What it says of itself beside the usual.
+    pub(super) says: BTreeMap<&'static str, String>,
+}
+
+/// What a bridge knows of another.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct RelaySide {
+    pub(super) begins: bool,
+    /// The other's user name fragment and DTLS role.
+    pub(super) remote: Option<(String, Setup)>,
+    /// SSRCs by endpoint.
+    pub(super) endpoints: BTreeMap<String, BTreeSet<u32>>,
 }
 
 #[derive(Debug)]
@@ -161,24 +180,52 @@ impl World {
     // ---- bridges
 
     pub(super) fn add_bridge(&mut self, nick: &str) {
+        self.add_bridge_that_says(nick, &[]);
+    }
+
+    /// One that can be linked with others.
+    pub(super) fn add_relay(&mut self, nick: &str) {
+        self.add_bridge_that_says(nick, &[("relay_id", nick)]);
+    }
+
+    pub(super) fn add_bridge_that_says(&mut self, nick: &str, says: &[(&'static str, &str)]) {
         let bridge = Bridge {
             mood: Mood::Works,
             healthy: true,
             conferences: BTreeMap::new(),
             requests: Vec::new(),
             stuck: BTreeSet::new(),
+            relay_mood: Mood::Works,
+            relays: BTreeMap::new(),
+            held: Vec::new(),
+            says: BTreeMap::new(),
         };
         self.bridges.insert(nick.into(), bridge);
+        self.bridge_says(nick, says);
+    }
+
+    pub(super) fn bridge_says(&mut self, nick: &str, says: &[(&'static str, &str)]) {
+        let bridge = self.bridges.get_mut(nick).unwrap();
+        bridge.says.extend(says.iter().map(|(name, value)| (*name, (*value).to_owned())));
         self.bridge_presence(nick);
+    }
+
+    /// A late bridge answers what it was asked so far.
+    pub(super) fn release(&mut self, nick: &str) {
+        let held = std::mem::take(&mut self.bridges.get_mut(nick).unwrap().held);
+        self.inbox.extend(held);
+        self.pump();
     }
 
     pub(super) fn bridge_presence(&mut self, nick: &str) {
         let healthy = self.bridges[nick].healthy;
+        let said = self.bridges[nick].says.iter();
+        let said: String = said.map(|(n, v)| format!("<stat name='{n}' value='{v}'/>")).collect();
         self.receive(&format!(
             "<presence from='{BREWERY}/{nick}' to='{ME}'><stats xmlns='http://jitsi.org/protocol/colibri'>\
              <stat name='stress_level' value='0.1'/><stat name='drain' value='false'/>\
              <stat name='region' value='eu'/><stat name='version' value='2.3'/>\
-             <stat name='healthy' value='{healthy}'/></stats></presence>"
+             <stat name='healthy' value='{healthy}'/>{said}</stats></presence>"
         ));
     }
 
@@ -216,8 +263,20 @@ impl World {
             Mood::Empty => {
                 return Some(iq::result(request, Some(ConferenceModified::default().to_element())));
             }
-            Mood::Works => {}
+            Mood::Works | Mood::Late => {}
         }
+        if modify.relays.iter().any(|r| !r.expire) {
+            match &bridge.relay_mood {
+                Mood::Silent => return None,
+                Mood::Refuses(c, reason) => return error(*c, reason.map(Colibri2Error::new)),
+                Mood::Empty => {
+                    return Some(iq::result(request, Some(ConferenceModified::default().to_element())));
+                }
+                Mood::Works | Mood::Cold | Mood::Late => {}
+            }
+        }
+        let late = bridge.mood == Mood::Late
+            || bridge.relay_mood == Mood::Late && modify.relays.iter().any(|r| !r.expire);
         let meeting = modify.meeting_id.as_str().to_owned();
         if modify.create {
             if bridge.conferences.contains_key(&meeting) {
@@ -234,7 +293,8 @@ impl World {
             let id = e.id.as_str().to_owned();
             let mut answer = Endpoint::new(e.id.clone());
             if e.create {
-                if !endpoints.insert(id) {
+                let elsewhere = bridge.relays.values().any(|r| r.endpoints.contains_key(&id));
+                if elsewhere || !endpoints.insert(id) {
                     self.duplicates += 1;
                     return error(Condition::Conflict, None);
                 }
@@ -248,11 +308,23 @@ impl World {
             }
             modified.endpoints.push(answer);
         }
-        if bridge.stuck.contains(&meeting) {
-        } else if modify.expire || (!modify.create && endpoints.is_empty()) {
-            bridge.conferences.remove(&meeting);
+        for r in &modify.relays {
+            match relay(&mut bridge.relays, endpoints, nick, r) {
+                Ok(answer) => modified.relays.push(answer),
+                Err(condition) => return error(condition, None),
+            }
         }
-        Some(iq::result(request, Some(modified.to_element())))
+        if bridge.stuck.contains(&meeting) {
+        } else if modify.expire || (!modify.create && endpoints.is_empty() && bridge.relays.is_empty()) {
+            bridge.conferences.remove(&meeting);
+            bridge.relays.clear();
+        }
+        let answer = iq::result(request, Some(modified.to_element()));
+        if late {
+            bridge.held.push(answer);
+            return None;
+        }
+        Some(answer)
     }
 
     // ---- clients
@@ -609,6 +681,38 @@ impl World {
             assert!(b.conferences.is_empty(), "{nick} still has a conference");
         }
     }
+
+    /// Every bridge of the conference knows every other one, and who is on it with what.
+    pub(super) fn assert_linked(&self) {
+        assert_eq!(self.duplicates, 0, "somebody was twice on a bridge");
+        let with: Vec<&String> =
+            self.bridges.iter().filter(|(_, b)| !b.conferences.is_empty()).map(|(nick, _)| nick).collect();
+        for one in &with {
+            let relays = &self.bridges[*one].relays;
+            let others: Vec<&String> = with.iter().copied().filter(|o| o != one).collect();
+            assert_eq!(relays.keys().collect::<Vec<_>>(), others, "relays of {one}");
+            for other in others {
+                let (here, there) = (&relays[other], &self.bridges[other].relays[*one]);
+                assert_ne!(here.begins, there.begins, "{one} and {other}: one of them begins");
+                let role = if here.begins { Setup::Active } else { Setup::Passive };
+                assert_eq!(here.remote, Some((format!("{other}-{one}"), role)), "{one} knows {other}");
+                let there: BTreeMap<String, BTreeSet<u32>> = self
+                    .endpoints(other)
+                    .into_iter()
+                    .filter(|id| self.clients.get(id).is_none_or(|c| c.room == ROOM))
+                    .map(|id| (id.clone(), self.sources_of(&id)))
+                    .collect();
+                assert_eq!(here.endpoints, there, "who {one} knows on {other}");
+            }
+        }
+    }
+
+    /// SSRCs of somebody, as the focus knows them.
+    fn sources_of(&self, id: &str) -> BTreeSet<u32> {
+        let conference = self.focus.rooms.values().next().unwrap();
+        let set = conference.sources.of(&jitsi_xmpp::ids::EndpointId::new(id));
+        set.sources.iter().map(|s| s.ssrc.0).collect()
+    }
 }
 
 impl Client {
@@ -672,9 +776,65 @@ pub(super) fn old_camera(nick: &str, base: u32) -> String {
     )
 }
 
+/// What a stock bridge does with a relay.
+fn relay(
+    relays: &mut BTreeMap<String, RelaySide>,
+    local: &BTreeSet<String>,
+    nick: &str,
+    r: &Relay,
+) -> Result<Relay, Condition> {
+    let mut answer = Relay::new(r.id.clone());
+    if r.expire {
+        relays.remove(&r.id);
+        answer.expire = true;
+        return Ok(answer);
+    }
+    if r.create {
+        let transport = r.transport.as_ref().ok_or(Condition::BadRequest)?;
+        if relays.contains_key(&r.id) {
+            return Err(Condition::Conflict);
+        }
+        relays.insert(r.id.clone(), RelaySide { begins: transport.ice_controlling, ..RelaySide::default() });
+        let opposite = transport.sctp.and_then(|s| s.role).map(|role| match role {
+            SctpRole::Client => SctpRole::Server,
+            SctpRole::Server => SctpRole::Client,
+        });
+        answer.transport = Some(Transport {
+            ice: Some(ice(&format!("{nick}-{}", r.id))),
+            sctp: transport.sctp.map(|_| Sctp { port: Some(5000), role: opposite }),
+            ..Transport::default()
+        });
+    }
+    let side = relays.get_mut(&r.id).ok_or(Condition::BadRequest)?;
+    if let Some(ice) = r.transport.as_ref().and_then(|t| t.ice.as_ref()) {
+        side.remote = Some((ice.ufrag.clone().unwrap(), ice.fingerprints[0].setup.unwrap()));
+    }
+    for e in &r.endpoints {
+        let id = e.id.as_str().to_owned();
+        assert!(!local.contains(&id), "{id} is on {nick} itself");
+        let ssrcs = e.sources.iter().flatten().flat_map(|m| m.sources.iter().map(|s| s.ssrc.0)).collect();
+        if e.expire {
+            side.endpoints.remove(&id);
+        } else if e.create || side.endpoints.contains_key(&id) {
+            assert!(!e.create || e.has_capability("source-names"));
+            side.endpoints.insert(id, ssrcs);
+        }
+    }
+    Ok(answer)
+}
+
 fn bridge_transport(e: &Endpoint) -> Transport {
-    let ice = IceUdpTransport {
-        ufrag: Some("uf".into()),
+    let wants_sctp = e.transport.as_ref().is_some_and(|t| t.sctp.is_some());
+    Transport {
+        ice: Some(ice("uf")),
+        sctp: wants_sctp.then_some(Sctp { port: Some(5000), role: Some(SctpRole::Server) }),
+        ..Transport::default()
+    }
+}
+
+fn ice(ufrag: &str) -> IceUdpTransport {
+    IceUdpTransport {
+        ufrag: Some(ufrag.into()),
         pwd: Some(Sensitive::new("pw".into())),
         rtcp_mux: true,
         fingerprints: vec![Fingerprint {
@@ -701,12 +861,6 @@ fn bridge_transport(e: &Endpoint) -> Transport {
         }],
         web_sockets: vec![WebSocket::new("wss://meet.example/colibri-ws/jvb1/x?pwd=pw")],
         ..IceUdpTransport::default()
-    };
-    let wants_sctp = e.transport.as_ref().is_some_and(|t| t.sctp.is_some());
-    Transport {
-        ice: Some(ice),
-        sctp: wants_sctp.then_some(Sctp { port: Some(5000), role: Some(SctpRole::Server) }),
-        ..Transport::default()
     }
 }
 

@@ -234,3 +234,54 @@ async fn an_engine_that_hangs_is_asked_so_often_and_waited_for_so_long_and_not_m
     assert_eq!(one_more.await.unwrap(), 503);
     assert_eq!(start.elapsed(), std::time::Duration::ZERO, "there is no place for one more");
 }
+
+#[tokio::test]
+async fn orders_about_bridges_are_read_strictly_and_rooms_are_named_for_who_names_them() {
+    let (link, end) = Link::in_process("focus@auth.meet.jitsi/focus".parse().unwrap(), 64);
+    let server = tokio::spawn(serve(end));
+    let (stop, shutdown) = watch::channel(false);
+    let config = RawConfig::default().check().unwrap().engine;
+    let (handle, task) = focus(config, link, shutdown);
+    let task = tokio::spawn(task);
+    let admin = router(handle).admin;
+    let order = async |path: &str, body: &str| {
+        let request = Request::post(path).header("content-type", "application/json");
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        admin.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    for (path, status) in [
+        ("/move-endpoints/move-endpoint?endpoint=a", 400),
+        ("/move-endpoints/move-endpoint?conference=r@muc.meet.jitsi", 400),
+        ("/move-endpoints/move-endpoint?conference=@@&endpoint=a", 400),
+        ("/move-endpoints/move-endpoint?conference=r@muc.meet.jitsi&endpoint=a", 404),
+        ("/move-endpoints/move-endpoints", 400),
+        ("/move-endpoints/move-endpoints?bridge=jvb1", 404),
+        ("/move-endpoints/move-endpoints?bridge=jvb1&numEndpoints=many", 400),
+        ("/move-endpoints/move-fraction?bridge=jvb1&fraction=1.5", 400),
+        ("/move-endpoints/move-fraction?bridge=jvb1&fraction=NaN", 400),
+        ("/move-endpoints/move-fraction?bridge=jvb1", 404),
+    ] {
+        assert_eq!(order(path, "").await, status, "{path}");
+    }
+    let get = async |path: &str| read(admin.clone(), path).await;
+    assert_eq!(get("/move-endpoints/move-fraction?bridge=jvb1").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    let pin = |minutes: u32| {
+        format!(
+            r#"{{"conferenceId":"council@muc.meet.jitsi","jvbVersion":"2.3-1","durationMinutes":{minutes}}}"#
+        )
+    };
+    assert_eq!(order("/pin", &pin(0)).await, 400);
+    assert_eq!(order("/pin", r#"{"conferenceId":"council@muc.meet.jitsi"}"#).await, 400);
+    assert_eq!(order("/pin", &pin(60)).await, 200);
+    assert_eq!(get("/pin").await.1, r#"[{"jvbVersion":"2.3-1","minutesRemaining":60}]"#);
+    let (_, named) = get("/pin?conference=council@muc.meet.jitsi").await;
+    assert!(named.contains(r#""conferenceId":"council@muc.meet.jitsi""#), "{named}");
+    assert_eq!(get("/pin?conference=other@muc.meet.jitsi").await.1, "[]");
+    let room = r#"{"conferenceId":"council@muc.meet.jitsi"}"#;
+    assert_eq!(order("/pin/remove", "council").await, 400);
+    assert_eq!(order("/pin/remove", room).await, 200);
+    assert_eq!(order("/pin/remove", room).await, 404);
+    let _ = stop.send(true);
+    let _ = task.await;
+    let _ = server.await;
+}
