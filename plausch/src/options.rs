@@ -10,6 +10,7 @@ mod login;
 mod names;
 pub(crate) mod running;
 mod services;
+mod spread;
 mod table;
 mod tls;
 mod turn;

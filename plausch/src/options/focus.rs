@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use focus_server::BridgesConfig;
 use jitsi_xmpp::Sensitive;
 use service::{Effective, StartError};
 
@@ -23,6 +24,8 @@ pub(crate) struct Focus {
     pub(crate) source_signaling_delays: Vec<(usize, Duration)>,
     pub(crate) strip_simulcast: bool,
     pub(crate) ssrc_rewriting: bool,
+    /// Which bridge somebody gets.
+    pub(crate) bridges: BridgesConfig,
 }
 
 /// Which video codecs are offered.
@@ -62,6 +65,7 @@ pub(super) fn focus(e: &Effective) -> Result<Focus, StartError> {
             .ok_or_else(|| e.bad(delays, "must be people and milliseconds, up to ten pairs and ten seconds, such as `{50: 500, 100: 2000}`"))?,
         strip_simulcast: e.is_on("focus.strip_simulcast"),
         ssrc_rewriting: e.is_on("focus.ssrc_rewriting"),
+        bridges: super::spread::bridges(e)?,
     })
 }
 

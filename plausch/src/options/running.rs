@@ -111,6 +111,7 @@ const RESTART: &[&str] = &[
     "services.recorder_user",
     "services.transcriber_user",
     "focus.*",
+    "relays.*",
     "bridge.*",
 ];
 

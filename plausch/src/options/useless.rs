@@ -91,6 +91,18 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
             "it is xmpp.auth_domain, where a focus of Jitsi's own would push itself out: name another, for both of them",
         );
     }
+    if e.text("focus.bridge_selection").ends_with("SingleBridgeSelectionStrategy") {
+        for key in ["focus.region", "focus.region_groups", "focus.bridge_stress_threshold"] {
+            useless(key, "focus.bridge_selection is SingleBridgeSelectionStrategy");
+        }
+    }
+    if !e.is_on("relays.enabled") {
+        useless("focus.max_bridge_participants", "relays.enabled is off: a meeting stays on one bridge");
+    } else if e.text("focus.bridge_selection").ends_with("SingleBridgeSelectionStrategy")
+        && role != Role::Videobridge
+    {
+        useless("relays.enabled", "focus.bridge_selection is SingleBridgeSelectionStrategy");
+    }
     if e.is_on("https.disabled") {
         let https = SETTINGS.iter().map(|s| s.key).filter(|k| k.starts_with("https."));
         for key in https.filter(|k| *k != "https.disabled") {
@@ -181,6 +193,7 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
             "media" | "bridge" => &[AllInOne, Videobridge],
             "visitors" => &[AllInOne, Xmpp, Focus],
             "focus" => &[AllInOne, Focus],
+            "relays" => &[AllInOne, Focus, Videobridge],
             _ => &[AllInOne],
         },
     }

@@ -86,6 +86,7 @@ pub(super) fn config(s: &Settings) -> Result<FocusConfig, StartError> {
     engine.single_participant = s.focus.single_participant_timeout;
     engine.source_signaling_delays.clone_from(&s.focus.source_signaling_delays);
     engine.strip_simulcast = s.focus.strip_simulcast;
+    engine.bridges = s.focus.bridges.clone();
     let (offer, on) = (&mut engine.offer, s.focus.codecs);
     for (codec, on) in [
         (&mut offer.vp8, on.vp8),
@@ -183,6 +184,23 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
     ] {
         out.gauge(&format!("jitsi_jicofo_{name}"), help, n as f64);
     }
+    out.gauge(
+        "plausch_focus_bridge_sessions",
+        "Conferences on bridges: one that spans two counts twice.",
+        s.bridge_sessions as f64,
+    );
+    out.gauge(
+        "plausch_focus_conferences_over_bridges",
+        "Conferences that span several bridges.",
+        s.conferences_over_bridges as f64,
+    );
+    out.gauge("plausch_focus_relays", "Relays between bridges, each counted once.", s.relays as f64);
+    out.gauges(
+        "jitsi_jicofo_bridge_endpoints",
+        "People on each bridge, as far as this focus invited them.",
+        "jvb",
+        s.bridge_endpoints.iter().map(|(jvb, n)| (jvb.as_str(), *n as f64)),
+    );
     let healthy = s.connected && s.operational_bridge_count > 0;
     out.gauge("jitsi_jicofo_healthy", "Whether meetings can begin.", f64::from(u8::from(healthy)));
     out.gauge(
@@ -211,6 +229,21 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         c.conference_requests_new,
     );
     out.counter("jitsi_jicofo_bridges_removed", "Bridges taken out of conferences.", c.bridges_removed);
+    out.counter(
+        "plausch_focus_endpoints_moved",
+        "People whom an admin moved away from a bridge.",
+        c.endpoints_moved,
+    );
+    out.counter(
+        "plausch_focus_relays_created",
+        "Relays that bridges were asked for, on either side.",
+        c.relays_created,
+    );
+    out.counter(
+        "plausch_focus_relays_failed",
+        "Requests about relays that bridges refused or did not answer.",
+        c.relays_failed,
+    );
     out.counter("jitsi_jicofo_participants", "Participants that joined.", c.participants);
     out.counter(
         "jitsi_jicofo_participants_moved",
@@ -249,19 +282,56 @@ const STEADY: Duration = Duration::from_secs(1);
 mod tests {
     use std::collections::BTreeMap;
 
+    use focus_server::Strategy;
     use service::{Effective, Sources};
 
     use super::*;
     use crate::options::SETTINGS;
 
+    fn of(set: &[(&str, &str)]) -> Result<focus_server::Config, StartError> {
+        let env = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        let sources = Sources { defaults: None, file: None, env: &env, flags: BTreeMap::new() };
+        let effective = Effective::load(SETTINGS, &sources).unwrap();
+        Settings::look(&effective).and_then(|s| config(&s)).map(|c| c.engine)
+    }
+
+    #[test]
+    fn compat_variables_of_bridges_reach_the_focus() {
+        let usual = of(&[]).unwrap().bridges;
+        assert_eq!((usual.strategy, usual.relays), (Strategy::Single, false));
+        assert_eq!((usual.max_participants, usual.stress_threshold), (Some(80), 0.8));
+        let other = of(&[
+            ("ENABLE_OCTO", "1"),
+            ("OCTO_BRIDGE_SELECTION_STRATEGY", "RegionBasedBridgeSelectionStrategy"),
+            ("JICOFO_OCTO_REGION", "eu-west"),
+            ("JICOFO_BRIDGE_REGION_GROUPS", r#"["eu-west", "eu-east"], ["us"]"#),
+            ("MAX_BRIDGE_PARTICIPANTS", "40"),
+            ("BRIDGE_STRESS_THRESHOLD", "0.7"),
+            ("BRIDGE_AVG_PARTICIPANT_STRESS", "0.02"),
+        ])
+        .unwrap()
+        .bridges;
+        assert_eq!((other.strategy, other.relays), (Strategy::RegionBased, true));
+        assert_eq!((other.max_participants, other.stress_threshold), (Some(40), 0.7));
+        assert_eq!((other.local_region.as_deref(), other.average_stress), (Some("eu-west"), 0.02));
+        assert_eq!(
+            other.region_groups,
+            [vec!["eu-west".to_owned(), "eu-east".to_owned()], vec!["us".into()]]
+        );
+        assert_eq!(of(&[("MAX_BRIDGE_PARTICIPANTS", "-1")]).unwrap().bridges.max_participants, None);
+        for (name, value, key) in [
+            ("OCTO_BRIDGE_SELECTION_STRATEGY", "Best", "focus.bridge_selection"),
+            ("JICOFO_BRIDGE_REGION_GROUPS", "eu", "focus.region_groups"),
+            ("MAX_BRIDGE_PARTICIPANTS", "many", "focus.max_bridge_participants"),
+            ("BRIDGE_STRESS_THRESHOLD", "0", "focus.bridge_stress_threshold"),
+            ("BRIDGE_AVG_PARTICIPANT_STRESS", "2", "focus.participant_stress"),
+        ] {
+            assert!(of(&[(name, value)]).unwrap_err().to_string().contains(key), "{name}");
+        }
+    }
+
     #[test]
     fn compat_variables_of_the_focus_reach_it() {
-        let of = |set: &[(&str, &str)]| {
-            let env = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
-            let sources = Sources { defaults: None, file: None, env: &env, flags: BTreeMap::new() };
-            let effective = Effective::load(SETTINGS, &sources).unwrap();
-            Settings::look(&effective).and_then(|s| config(&s)).map(|c| c.engine)
-        };
         let usual = of(&[]).unwrap();
         assert_eq!((usual.conference_start.as_secs(), usual.single_participant.as_secs()), (15, 20));
         assert!(usual.ssrc_rewriting && usual.strip_simulcast && usual.source_signaling_delays.is_empty());

@@ -162,8 +162,7 @@ pub(super) const UPSTREAM: &[Entry] = &[
         "entscheiden Fokus und Bridge selbst",
         "JICOFO_ENABLE_ICE_FAILURE_DETECTION JICOFO_ICE_FAILURE_INTERVAL JICOFO_ICE_FAILURE_MIN_ENDPOINTS \
          JICOFO_ICE_FAILURE_THRESHOLD JICOFO_MULTI_STREAM_BACKWARD_COMPAT JICOFO_ENABLE_MID ENABLE_VLA JVB_CC_TRUST_BWE BWE_ESTIMATOR_ENGINE \
-         JVB_INSTANCE_ID JVB_VERSION \
-         BRIDGE_AVG_PARTICIPANT_STRESS BRIDGE_STRESS_THRESHOLD XMPP_TRUST_ALL_CERTS XMPP_ENV_NAME",
+         JVB_INSTANCE_ID JVB_VERSION XMPP_TRUST_ALL_CERTS XMPP_ENV_NAME",
     ),
     entry(
         Nothing,
@@ -201,10 +200,15 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Missing,
-        "a meeting over several bridges is not there yet",
-        "eine Besprechung über mehrere Bridges gibt es noch nicht",
-        "ENABLE_OCTO JVB_OCTO_BIND_ADDRESS JVB_OCTO_RELAY_ID OCTO_BRIDGE_SELECTION_STRATEGY JICOFO_OCTO_REGION \
-         JICOFO_BRIDGE_REGION_GROUPS MAX_BRIDGE_PARTICIPANTS JICOFO_ENABLE_LOAD_REDISTRIBUTION",
+        "the bridge is not linked with others yet",
+        "die Bridge wird noch nicht mit anderen verbunden",
+        "JVB_OCTO_BIND_ADDRESS JVB_OCTO_RELAY_ID",
+    ),
+    entry(
+        Missing,
+        "people are not moved between bridges by load; an admin can move them",
+        "nach Last wird niemand umgezogen; ein Admin kann es veranlassen",
+        "JICOFO_ENABLE_LOAD_REDISTRIBUTION",
     ),
     entry(
         Missing,

@@ -1,0 +1,80 @@
+//! The settings of how meetings are spread over bridges in; what the focus is told of it, or the error that names the option, out.
+
+use focus_server::{BridgesConfig, Strategy};
+use service::{Effective, StartError};
+
+pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
+    let strategy = Strategy::named(e.text("focus.bridge_selection"))
+        .ok_or_else(|| e.bad("focus.bridge_selection", STRATEGIES))?;
+    let groups = "focus.region_groups";
+    let region_groups = region_groups(e.text(groups)).ok_or_else(|| e.bad(groups, GROUPS))?;
+    let most: i64 = e.parse("focus.max_bridge_participants")?;
+    let part = |key| {
+        let value: f64 = e.parse(key)?;
+        if value > 0.0 && value <= 1.0 { Ok(value) } else { Err(e.bad(key, "must be above 0 and at most 1")) }
+    };
+    Ok(BridgesConfig {
+        strategy,
+        relays: e.is_on("relays.enabled"),
+        local_region: super::label(e, "focus.region")?,
+        region_groups,
+        // compat: a negative number is none, as upstream has it (test: compat_variables_of_bridges_reach_the_focus).
+        max_participants: usize::try_from(most).ok().filter(|n| *n > 0),
+        stress_threshold: part("focus.bridge_stress_threshold")?,
+        empty_draining: e.is_on("focus.empty_draining"),
+        average_stress: part("focus.participant_stress")?,
+        ..BridgesConfig::default()
+    })
+}
+
+/// `["eu-west", "eu-east"], ["us-west", "us-east"]`: what upstream's image puts between brackets, or with them.
+fn region_groups(text: &str) -> Option<Vec<Vec<String>>> {
+    let text = text.trim();
+    let inner = match text.strip_prefix('[').map(str::trim_start) {
+        Some(rest) if rest.starts_with('[') => rest.trim_end().strip_suffix(']')?,
+        _ => text,
+    };
+    let mut groups = Vec::new();
+    let mut rest = inner.trim();
+    while !rest.is_empty() {
+        let (group, after) = rest.strip_prefix('[')?.split_once(']')?;
+        let names = group.split(',').map(|n| n.trim().trim_matches('"').trim());
+        let names: Vec<String> = names.filter(|n| !n.is_empty()).map(str::to_owned).collect();
+        if names.iter().any(|n| n.contains(['[', '"'])) || groups.len() == REGIONS || names.len() > REGIONS {
+            return None;
+        }
+        groups.push(names);
+        rest = after.trim_start();
+        rest = match rest.strip_prefix(',') {
+            Some(more) => more.trim_start(),
+            None if rest.is_empty() => rest,
+            None => return None,
+        };
+    }
+    Some(groups)
+}
+
+const STRATEGIES: &str = "must be SingleBridgeSelectionStrategy, RegionBasedBridgeSelectionStrategy, IntraRegionBridgeSelectionStrategy or, for tests, SplitBridgeSelectionStrategy";
+const GROUPS: &str =
+    "must be lists of regions, such as `[\"eu-west\", \"eu-east\"], [\"us-west\", \"us-east\"]`";
+/// Groups, and regions in one. Reason: more than there are places with bridges.
+const REGIONS: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn region_groups_are_upstream_s_inner_text_or_the_whole() {
+        let both = Some(vec![vec!["eu".to_owned(), "eu2".to_owned()], vec!["us".to_owned()]]);
+        assert_eq!(region_groups(r#"["eu", "eu2"], ["us"]"#), both);
+        assert_eq!(region_groups(r#"[["eu", "eu2"], ["us"]]"#), both);
+        assert_eq!(region_groups("[eu,eu2],[us],"), both);
+        assert_eq!(region_groups(" "), Some(vec![]));
+        let many = |n: usize| "[a],".repeat(n);
+        assert!(region_groups(&many(REGIONS)).is_some());
+        for odd in ["eu", "[eu", "[eu]]", "[eu] [us]", "[[eu]", &many(REGIONS + 1)] {
+            assert_eq!(region_groups(odd), None, "{odd}");
+        }
+    }
+}
