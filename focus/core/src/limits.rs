@@ -39,7 +39,7 @@ pub const MOVED_AT_ONCE: usize = 20;
 pub const EMPTYING: Duration = Duration::from_secs(1);
 /// Rooms that an admin has bound to a version of the bridges. Reason: it is for trying a version out. About 300 bytes each.
 pub const PINS: usize = 1_000;
-/// For how long at most.
+/// For how long at most. Reason: a pin that nobody remembers leaves a room without media when its version is gone.
 pub const PIN_LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Bridges of one conference; beyond it people share those that are there. Reason: each is linked to each, and 40 carry more than
 /// the largest room. About 1 KiB for each of the 780 links, and 50 bytes for each participant on each other bridge.

@@ -16,21 +16,26 @@ const MOVED: Duration = Duration::from_secs(3);
 /// From its death. A session that lost its connection is waited for, 15 seconds as upstream does: it may be the network.
 const RECONNECTED: Duration = Duration::from_secs(19);
 
-struct Bridge {
-    name: String,
-    admin: SocketAddr,
-    running: Running,
+pub(crate) struct Bridge {
+    pub(crate) name: String,
+    pub(crate) admin: SocketAddr,
+    pub(crate) running: Running,
 }
 
 impl Bridge {
-    fn conferences(&self) -> u64 {
+    pub(crate) fn conferences(&self) -> u64 {
         let text = get(self.admin, "/colibri/stats").unwrap();
         let json: serde_json::Value = serde_json::from_str(text.split_once("\r\n\r\n").unwrap().1).unwrap();
         json["conferences"].as_u64().unwrap()
     }
 }
 
-fn role(name: &str, http: SocketAddr, admin: SocketAddr, xmpp: SocketAddr) -> std::process::Command {
+pub(crate) fn role(
+    name: &str,
+    http: SocketAddr,
+    admin: SocketAddr,
+    xmpp: SocketAddr,
+) -> std::process::Command {
     let mut c = plausch();
     c.args([name, "--http", &http.to_string(), "--admin", &admin.to_string(), "--log", "error"]);
     c.args(["--xmpp", &xmpp.to_string(), "--xmpp-server", &xmpp.to_string()]);

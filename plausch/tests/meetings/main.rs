@@ -8,6 +8,7 @@ mod disk;
 mod person;
 #[path = "../running/mod.rs"]
 mod running;
+mod scaling;
 mod upgrade;
 
 use std::time::{Duration, Instant};

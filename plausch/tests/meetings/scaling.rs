@@ -1,0 +1,105 @@
+//! The commands of the page about several bridges in, typed as they stand there at two bridges and a focus of their own; a meeting that
+//! goes from one bridge to the other, out.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::bridges::{Bridge, role};
+use crate::person::Person;
+use crate::running::{Running, free};
+use crate::{people, silence, wait};
+
+/// From the order to move to sound from the other bridge.
+const MOVED: Duration = Duration::from_secs(3);
+
+/// What the page says to type, a line each.
+fn typed() -> Vec<String> {
+    let page = include_str!("../../../docs/admin/scaling.md");
+    let blocks = page.split("```sh\n").skip(1).filter_map(|b| b.split("```").next());
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
+}
+
+struct Admin {
+    token: String,
+    focus: SocketAddr,
+    first: SocketAddr,
+}
+
+impl Admin {
+    /// Types a line; what it printed.
+    fn types(&self, line: &str) -> String {
+        let here = line
+            .replace("/var/lib/plausch/token", &self.token)
+            .replace("127.0.0.1:8888", &self.focus.to_string())
+            .replace("127.0.0.1:8081", &self.first.to_string())
+            .replace("curl ", "curl --silent --show-error --fail ");
+        let own = Path::new(env!("CARGO_BIN_EXE_plausch")).parent().unwrap().to_str().unwrap();
+        let path = format!("{own}:{}", std::env::var("PATH").unwrap());
+        let out = Command::new("sh").args(["-ec", &here]).env("PATH", path).output().unwrap();
+        assert!(out.status.success(), "{here}: {out:?}");
+        String::from_utf8(out.stdout).unwrap()
+    }
+}
+
+#[test]
+fn the_commands_of_the_page_about_several_bridges_do_what_is_said() {
+    let [http, admin, xmpp, focus_http] = free();
+    let [focus_admin, ..] = free();
+    let folder = std::env::temp_dir().join(format!("plausch-scaling-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let token = folder.join("token").to_str().unwrap().to_owned();
+    let _xmpp = Running::healthy(&mut role("xmpp", http, admin, xmpp), admin);
+    let bridges = ["jvb1", "jvb2"].map(|name| {
+        let [http, admin, media, _] = free();
+        let mut c = role("videobridge", http, admin, xmpp);
+        c.args(["--media", &media.to_string(), "--bridge-name", name, "--admin-token-file", &token]);
+        Bridge { running: Running::healthy(&mut c, admin), name: name.to_owned(), admin }
+    });
+    let mut c = role("focus", focus_http, focus_admin, xmpp);
+    let _focus = Running::healthy(c.args(["--admin-token-file", &token]), focus_admin);
+    let [first, second] = &bridges;
+    let it = Admin { token, focus: focus_admin, first: first.admin };
+    let known = || it.types("curl http://127.0.0.1:8888/debug").matches("\"operational\":true").count();
+    wait("the focus knows both bridges", || known() == 2);
+
+    let people = people();
+    let council = people.block_on(async {
+        let both = [("Anna", 1), ("Ben", 2)].map(|(who, n)| Person::join_in("gemeinderat", n, who, http));
+        for person in &both {
+            person.connected(Duration::from_secs(20)).await.expect("a meeting");
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        both
+    });
+    // The page takes the first out; where both are alike, it is the one with the meeting.
+    assert_eq!((first.conferences(), second.conferences()), (1, 0), "{} before {}", first.name, second.name);
+    let lines = typed();
+    let [drain, fraction, some, pin, pinned, unpin, debug] = &lines[..] else { panic!("{lines:?}") };
+    it.types(drain);
+    wait("the focus knows of the drain", || {
+        it.types("curl http://127.0.0.1:8888/debug").contains("\"drain\":true")
+    });
+    council.iter().for_each(Person::begin);
+    assert!(it.types(fraction).contains("\"movedEndpoints\":2"));
+    wait("the meeting is on the other bridge", || (first.conferences(), second.conferences()) == (0, 1));
+    std::thread::sleep(MOVED);
+    let gap = silence(&council);
+    println!("moved by an admin: {} ms without a sound", gap.as_millis());
+    assert!(gap < MOVED, "back after {gap:?}");
+
+    council.iter().for_each(Person::begin);
+    assert!(it.types(some).contains("\"movedEndpoints\":2"));
+    std::thread::sleep(MOVED);
+    assert!(silence(&council) < MOVED, "the other one drains, so they come back");
+    assert_eq!((first.conferences(), second.conferences()), (0, 1));
+
+    it.types(pin);
+    assert!(it.types(pinned).contains("\"jvbVersion\":\"2.3-1\""));
+    it.types(unpin);
+    assert_eq!(it.types(pinned), "[]");
+    let seen = it.types(debug);
+    assert!(seen.contains("\"endpoint_count\":2") && !seen.contains("gemeinderat"), "{seen}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
