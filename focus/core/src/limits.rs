@@ -41,9 +41,12 @@ pub const EMPTYING: Duration = Duration::from_secs(1);
 pub const PINS: usize = 1_000;
 /// For how long at most. Reason: a pin that nobody remembers leaves a room without media when its version is gone.
 pub const PIN_LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-/// Bridges of one conference; beyond it people share those that are there. Reason: each is linked to each, and 40 carry more than
-/// the largest room. About 1 KiB for each of the 780 links, and 50 bytes for each participant on each other bridge.
-pub const BRIDGES_PER_CONFERENCE: usize = 40;
+/// Bridges of one conference; beyond it people share those that are there. Reason: each is linked to each, and 32 carry more than
+/// the largest room. About 1 KiB for each of the 496 links, and 50 bytes for each participant on each other bridge.
+pub const BRIDGES_PER_CONFERENCE: usize = 32;
+/// People told to another bridge in one request; the rest follows in further ones. Reason: with as many streams as one may have they are
+/// 160 KB, and XMPP servers take stanzas of 256.
+pub const RELAY_ENDPOINTS: usize = 20;
 /// How often a relay may fail within [`RELAY_WINDOW`] before its bridge is left. Reason: what a second attempt does not mend a third
 /// does not either, and people hear each other only in part meanwhile.
 pub const RELAY_FAILURES: u32 = 2;

@@ -199,7 +199,7 @@ impl Conference {
         let theirs =
             self.sessions.get(about_whom).and_then(|s| s.links.get(&of)).and_then(|l| l.ours.clone());
         let mut relay = Relay::new(link.relay.clone());
-        let mut told = BTreeSet::new();
+        let mut follow = BTreeSet::new();
         match (link.stage, theirs) {
             (Stage::Asked, _) => return,
             (Stage::Wanted, _) => {
@@ -216,29 +216,24 @@ impl Conference {
                     ..Transport::default()
                 });
                 let there = self.sessions.get(about_whom).map(|s| &s.endpoints);
-                for id in there.into_iter().flatten() {
-                    if let Some(endpoint) = self.remote(id, true) {
-                        relay.endpoints.push(endpoint);
-                        told.insert(id.clone());
-                    }
-                }
+                let mut all = there.into_iter().flatten().filter_map(|id| self.remote(id, true));
+                relay.endpoints.extend(all.by_ref().take(limits::RELAY_ENDPOINTS));
+                follow.extend(all.map(|e| e.id));
             }
             (Stage::Made, Some(theirs)) if !link.knows_theirs => {
                 let ice = for_the_other(theirs, link.begins, turn.config.sctp);
                 relay.transport = Some(Transport { ice: Some(ice), ..Transport::default() });
             }
             (Stage::Made, _) => {
-                for id in &link.stale {
-                    if let Some(endpoint) = self.remote(id, !link.told.contains(id)) {
-                        relay.endpoints.push(endpoint);
-                        told.insert(id.clone());
-                    }
-                }
+                let stale = link.stale.iter();
+                let news = stale.filter_map(|id| self.remote(id, !link.told.contains(id)));
+                relay.endpoints.extend(news.take(limits::RELAY_ENDPOINTS));
                 if relay.endpoints.is_empty() {
                     return;
                 }
             }
         }
+        let mut told: BTreeSet<EndpointId> = relay.endpoints.iter().map(|e| e.id.clone()).collect();
         let (is_new, is_transport) = (relay.create, relay.transport.is_some() && !relay.create);
         let number = self.sessions.asked + 1;
         let wait = self.waits(Wait::Relay { of, about: about_whom, number });
@@ -255,8 +250,7 @@ impl Conference {
         (link.said, link.at) = (Some(number), None);
         if is_new {
             turn.counters.relays_created += 1;
-            (link.stage, link.told) = (Stage::Asked, told);
-            link.stale.clear();
+            (link.stage, link.told, link.stale) = (Stage::Asked, told, follow);
         } else if is_transport {
             link.knows_theirs = true;
         } else {

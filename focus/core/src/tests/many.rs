@@ -126,24 +126,26 @@ fn without_a_data_channel_one_side_opens_a_websocket() {
 
 #[test]
 fn every_bridge_knows_who_is_on_the_others_as_people_come_change_and_go() {
-    let mut w = bridges(3);
-    for nick in PEOPLE {
-        w.join(nick, NEW);
+    for n in [2, 3] {
+        let mut w = bridges(n);
+        for nick in PEOPLE {
+            w.join(nick, NEW);
+            w.assert_linked();
+        }
+        assert!(w.focus_in[ROOM].to_xml().contains(&format!("key=\"bridge-count\" value=\"{n}\"")));
+        assert_eq!(w.jingle("anna0001", "source-add", SHARE).attr("type"), Some("result"));
         w.assert_linked();
+        assert_eq!(w.jingle("anna0001", "source-remove", SHARE).attr("type"), Some("result"));
+        w.assert_linked();
+        w.restart("ben00002");
+        w.assert_linked();
+        w.leave("cem00003");
+        w.assert_linked();
+        w.join("cem00003", NEW);
+        w.assert_linked();
+        leave_all(&mut w);
+        assert!(w.bridges.values().all(|b| b.relays.is_empty()));
     }
-    assert!(w.focus_in[ROOM].to_xml().contains("key=\"bridge-count\" value=\"3\""));
-    assert_eq!(w.jingle("anna0001", "source-add", SHARE).attr("type"), Some("result"));
-    w.assert_linked();
-    assert_eq!(w.jingle("anna0001", "source-remove", SHARE).attr("type"), Some("result"));
-    w.assert_linked();
-    w.restart("ben00002");
-    w.assert_linked();
-    w.leave("cem00003");
-    w.assert_linked();
-    w.join("cem00003", NEW);
-    w.assert_linked();
-    leave_all(&mut w);
-    assert!(w.bridges.values().all(|b| b.relays.is_empty()));
 }
 
 #[test]
@@ -222,7 +224,7 @@ fn a_second_bridge_is_used_when_the_first_is_full_for_this_conference() {
 
 #[test]
 fn the_bridges_of_a_conference_are_bounded() {
-    for (n, used) in [(limits::BRIDGES_PER_CONFERENCE, 40), (limits::BRIDGES_PER_CONFERENCE + 1, 40)] {
+    for (n, used) in [(limits::BRIDGES_PER_CONFERENCE, 32), (limits::BRIDGES_PER_CONFERENCE + 1, 32)] {
         let mut w = bridges(n);
         for i in 0..n {
             w.join(&format!("p{i:07}"), NEW);
@@ -334,8 +336,25 @@ fn while_a_relay_is_slow_news_are_collected_and_told_in_one_request() {
     w.bridges.get_mut(&slow).unwrap().relay_mood = Mood::Works;
     let before = about(&w);
     w.release(&slow);
-    assert_eq!(about(&w), before + 1, "all the rest at once");
+    assert_eq!(about(&w), before + 2, "all the rest, as many at once as go into a request");
     w.assert_linked();
+}
+
+#[test]
+fn so_many_people_go_into_one_request_about_a_relay_and_one_more_follows() {
+    for (people, requests) in [(limits::RELAY_ENDPOINTS, 1), (limits::RELAY_ENDPOINTS + 1, 2)] {
+        let mut w = bridges(1);
+        for n in 0..people {
+            w.join(&format!("p{n:07}"), NEW);
+        }
+        w.add_relay("jvb2");
+        w.join("zoe00001", NEW);
+        w.assert_linked();
+        let told = w.bridges["jvb2"].requests.iter().flat_map(|r| &r.relays);
+        let told: Vec<usize> = told.map(|r| r.endpoints.len()).filter(|n| *n > 0).collect();
+        assert_eq!(told.iter().sum::<usize>(), people, "each once");
+        assert_eq!(told.len(), requests, "{told:?}");
+    }
 }
 
 #[test]
