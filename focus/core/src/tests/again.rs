@@ -9,7 +9,7 @@ use jitsi_xmpp::{Element, ns};
 use super::world::{ME, NEW, ROOM, World};
 use crate::conference::Wait;
 use crate::turn::Waiting;
-use crate::{Config, Focus, Output, limits};
+use crate::{BridgesConfig, Config, Focus, Output, Strategy, limits};
 
 const MOMENT: Duration = Duration::from_millis(10);
 const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
@@ -21,6 +21,12 @@ fn busy() -> World {
         w.join(nick, NEW);
     }
     w.leave("cem00003");
+    fill(&mut w);
+    w
+}
+
+/// As many requests of the room are under way as it may have.
+fn fill(w: &mut World) {
     let id = w.focus.rooms.values().next().unwrap().id;
     for n in 0.. {
         let to = format!("{ROOM}/ghost{n}").parse().unwrap();
@@ -32,7 +38,6 @@ fn busy() -> World {
         }
     }
     w.pump();
-    w
 }
 
 /// Twenty of those requests are answered; then the rest of the world is forgotten.
@@ -85,6 +90,27 @@ fn news_for_a_bridge_that_found_no_place_are_told_later() {
     assert_eq!(w.jingle("anna0001", "source-add", share).attr("type"), Some("result"));
     happens_when_it_is_tried_again(&mut w, |w| !w.bridges["jvb1"].requests.is_empty());
     assert!(w.bridges["jvb1"].requests[0].to_element().to_xml().contains("ssrc=\"51\""));
+}
+
+#[test]
+fn news_for_another_bridge_that_found_no_place_are_told_later() {
+    let bridges = BridgesConfig { strategy: Strategy::Split, ..BridgesConfig::default() };
+    let mut w = World::with(Config { bridges, ..Config::for_domain("meet.jitsi").unwrap() });
+    w.add_relay("jvb1");
+    w.add_relay("jvb2");
+    w.conference_request(ROOM);
+    w.join("anna0001", NEW);
+    w.join("ben00002", NEW);
+    fill(&mut w);
+    let share = "<content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>\
+        <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='51' name='anna0001-v1'/></description></content>";
+    assert_eq!(w.jingle("anna0001", "source-add", share).attr("type"), Some("result"));
+    let told = |w: &World| {
+        let mut relays = w.bridges.values().flat_map(|b| &b.requests).flat_map(|r| &r.relays);
+        relays.any(|r| r.endpoints.iter().any(|e| e.id.as_str() == "anna0001"))
+    };
+    happens_when_it_is_tried_again(&mut w, told);
+    w.assert_linked();
 }
 
 #[test]
