@@ -22,9 +22,9 @@ export async function launch({ behind, proxy, name, letters, more = [] } = {}) {
   return chromium.launch({ executablePath, headless: true, args, env: { ...process.env, ...letters?.env } });
 }
 
-// A page with one participant. `kind`: how the page is driven (see clients.mjs).
+// A page with one participant. `scripts`: what runs in it before anything of its own.
 export class Participant {
-  static async open(browser, server, { path: where, keepFrames = false } = {}) {
+  static async open(browser, server, { path: where, keepFrames = false, scripts = [] } = {}) {
     const p = new Participant();
     p.context = await browser.newContext({ locale: 'en-US', viewport: { width: 900, height: 700 }, ignoreHTTPSErrors: true });
     p.page = await p.context.newPage();
@@ -36,7 +36,8 @@ export class Participant {
       ws.on('framesent', (f) => p.frames.push(`> ${f.payload}`));
       ws.on('framereceived', (f) => p.frames.push(`< ${f.payload}`));
     });
-    await p.page.addInitScript(INIT);
+    // One after the other for certain.
+    await p.page.addInitScript([INIT, ...scripts].join('\n'));
     await p.page.goto(server.base + where, { waitUntil: 'load' });
     // Our own page has the same verbs under its own name.
     await p.page.waitForFunction(() => window.plausch || window.client);
