@@ -3,7 +3,7 @@
 (() => {
   const Native = window.RTCPeerConnection;
   if (!Native || window.rig) return;
-  const rig = window.rig = { pcs: [], errors: [], gain: null, pitch: 440 };
+  const rig = window.rig = { pcs: [], errors: [], gain: null, pitch: 440, sound: null };
   window.addEventListener('error', (e) => rig.errors.push(String(e.message)));
   window.addEventListener('unhandledrejection', (e) => rig.errors.push(String(e.reason && (e.reason.stack || e.reason))));
   window.RTCPeerConnection = class extends Native {
@@ -37,8 +37,9 @@
     if (constraints?.video) {
       for (const t of (await native({ video: constraints.video })).getVideoTracks()) stream.addTrack(t);
     }
-    // Firefox's own fake microphone is a tone, and its contexts stand still where there is no loudspeaker.
-    if (constraints?.audio) stream.addTrack(navigator.userAgent.includes('Firefox') ? (await native({ audio: true })).getAudioTracks()[0] : tone());
+    // Firefox's own fake microphone is a tone, and its contexts stand still where there is no loudspeaker. `sound`: Chromium's own, as it is asked for.
+    const own = rig.sound ?? navigator.userAgent.includes('Firefox');
+    if (constraints?.audio) stream.addTrack(own ? (await native({ audio: own })).getAudioTracks()[0] : tone());
     return stream;
   };
   // 0 = silent … 1 = as loud as the format allows.
