@@ -10,9 +10,9 @@ use jitsi_xmpp::{Condition, StanzaError};
 use peer::Options;
 use peer::describe::video_source;
 use serde_json::Value;
-use videobridge_core::{Command, limits};
+use videobridge_core::{Command, LocalAddress, limits};
 
-use crate::world::{World, audio_source, endpoint, new_endpoint, request};
+use crate::world::{World, audio_source, endpoint, new_endpoint, request, rtp};
 
 fn refused(world: &mut World, modify: ConferenceModify) -> (Condition, Option<ErrorReason>) {
     let before = world.shard.load();
@@ -250,4 +250,117 @@ fn an_old_clients_last_n_was_overridden_too() {
     assert!(world.peers[1].say(now, wish));
     world.run(Duration::from_millis(100));
     assert!(forwarded(&world, 1).is_empty());
+}
+
+#[test]
+fn an_endpoint_that_is_there_already_is_a_conflict_without_a_reason() {
+    let mut world = World::new();
+    world.modify(request(true, vec![new_endpoint("aaaa0001")])).unwrap();
+    assert_eq!(
+        refused(&mut world, request(false, vec![new_endpoint("aaaa0001")])),
+        (Condition::Conflict, None)
+    );
+}
+
+#[test]
+fn one_is_made_or_changed_at_a_time_and_any_number_goes_or_is_muted_beside_it() {
+    let mut world = World::new();
+    world.modify(request(true, vec![new_endpoint("aaaa0001")])).unwrap();
+    for id in ["aaaa0002", "aaaa0003", "aaaa0004"] {
+        world.modify(request(false, vec![new_endpoint(id)])).unwrap();
+    }
+    let muted = |id| Endpoint { force_mute: Some(ForceMute { audio: true, video: true }), ..endpoint(id) };
+    let gone = |id| Endpoint { expire: true, ..endpoint(id) };
+    let entries = vec![
+        gone("aaaa0001"),
+        muted("aaaa0002"),
+        new_endpoint("aaaa0005"),
+        gone("aaaa0003"),
+        muted("aaaa0004"),
+    ];
+    let answer = world.modify(request(false, entries)).unwrap();
+    let shape: Vec<_> =
+        answer.endpoints.iter().map(|e| (e.id.as_str(), e.expire, e.transport.is_some())).collect();
+    assert_eq!(
+        shape,
+        [
+            ("aaaa0001", true, false),
+            ("aaaa0002", false, false),
+            ("aaaa0005", false, true),
+            ("aaaa0003", true, false),
+            ("aaaa0004", false, false),
+        ]
+    );
+    assert_eq!(world.shard.load(), (1, 3));
+    let media = |id| Endpoint { media: new_endpoint(id).media, ..endpoint(id) };
+    assert_eq!(
+        refused(&mut world, request(false, vec![media("aaaa0002"), media("aaaa0004")])).0,
+        Condition::FeatureNotImplemented
+    );
+    // As soon as something is made or changed, everybody named has to be there.
+    let error = world.modify(request(false, vec![media("aaaa0002"), muted("zzzz0001")])).unwrap_err();
+    let detail = Colibri2Error::from_stanza_error(&error).unwrap();
+    assert_eq!(
+        (detail.reason, detail.endpoint.unwrap().as_str()),
+        (ErrorReason::UnknownEndpoint, "zzzz0001")
+    );
+}
+
+#[test]
+fn a_conference_that_is_not_there_is_neither_ended_nor_changed() {
+    let mut world = World::new();
+    let expire = ConferenceModify { expire: true, ..request(false, vec![]) };
+    for modify in [expire, request(false, vec![new_endpoint("aaaa0001")])] {
+        assert_eq!(
+            refused(&mut world, modify),
+            (Condition::ItemNotFound, Some(ErrorReason::ConferenceNotFound))
+        );
+    }
+}
+
+#[test]
+fn sources_replace_those_before_and_none_named_changes_nothing() {
+    let mut world = World::new();
+    world.join_with("aaaa0001", Options::default(), |_, update| {
+        update.sources = Some(vec![audio_source("aaaa0001-a0", 1001), audio_source("aaaa0001-a1", 1002)]);
+    });
+    world.join("aaaa0002", Options::default());
+    world.connect();
+    let mut seq = 0;
+    let mut heard = |world: &mut World| {
+        seq += 1;
+        world.peers[1].rtp.clear();
+        for ssrc in [1001, 1002] {
+            world.peers[0].send_rtp(&rtp(ssrc, seq, &[ssrc as u8; 20]));
+        }
+        world.run(Duration::from_millis(50));
+        world.peers[1].rtp.iter().map(|p| p[p.len() - 1]).collect::<Vec<_>>()
+    };
+    let with = |sources| request(false, vec![Endpoint { sources, ..endpoint("aaaa0001") }]);
+    assert_eq!(heard(&mut world), [1001_u32 as u8, 1002_u32 as u8]);
+    world.modify(with(Some(vec![audio_source("aaaa0001-a1", 1002)]))).unwrap();
+    assert_eq!(heard(&mut world), [1002_u32 as u8]);
+    world.modify(with(None)).unwrap();
+    assert_eq!(heard(&mut world), [1002_u32 as u8]);
+    world.modify(with(Some(vec![]))).unwrap();
+    assert!(heard(&mut world).is_empty());
+}
+
+#[test]
+fn gateways_are_told_private_addresses_also_where_others_are_not() {
+    let mut world = World::with(|config| {
+        config.addresses = vec![LocalAddress {
+            socket: "10.0.0.5:10000".parse().unwrap(),
+            public: vec!["203.0.113.9:10000".parse().unwrap()],
+        }];
+        config.advertise_private_candidates = false;
+    });
+    let mut told = |endpoint: Endpoint| -> Vec<String> {
+        let answer = world.modify(request(world.shard.load().0 == 0, vec![endpoint])).unwrap();
+        let ice = answer.endpoints[0].transport.as_ref().unwrap().ice.clone().unwrap();
+        ice.candidates.iter().map(|c| c.ip.reveal().clone()).collect()
+    };
+    assert_eq!(told(new_endpoint("aaaa0001")), ["203.0.113.9"]);
+    let gateway = changed("aaaa0002", |e| e.capabilities.push("private-address-connectivity".to_owned()));
+    assert_eq!(told(gateway), ["10.0.0.5", "203.0.113.9"]);
 }
