@@ -33,6 +33,12 @@ pub const MAX_CHANNEL_MESSAGE_BYTES: usize = 262_144;
 /// Most names in one list or map of a message. Reason: four sources for each of 500 participants; about 100 bytes each.
 pub const MAX_CHANNEL_NAMES: usize = 2_000;
 
+/// Bytes of a service's address and of a header that is sent to it (`connect` of Colibri2). Reason: tokens have up to 8 KiB.
+pub const MAX_CONNECT_TEXT_BYTES: usize = 16_384;
+
+/// Headers that are sent to a service. Reason: one with a token, some that say what meeting it is; 32 KiB each at the worst.
+pub const MAX_CONNECT_HEADERS: usize = 16;
+
 /// Properties read from a conference request. Clients send five. The body's size bounds the memory.
 pub const MAX_REQUEST_PROPERTIES: usize = 64;
 

@@ -113,6 +113,21 @@ impl Exposition {
         }
     }
 
+    /// How many things there are of each size at present: `counts[n]` of size n, the last of at least that.
+    pub fn histogram(&mut self, name: &str, help: &str, counts: &[u64]) {
+        self.family(name, "histogram", help);
+        let (mut below, mut sum) = (0, 0);
+        let last = counts.len().saturating_sub(1);
+        for (size, count) in counts.iter().enumerate() {
+            below += count;
+            sum += count * size as u64;
+            let bound = if size == last { "+Inf".to_owned() } else { size.to_string() };
+            self.row(name, "_bucket", &[("le", &bound)], below as f64);
+        }
+        self.row(name, "_sum", &[], sum as f64);
+        self.row(name, "_count", &[], below as f64);
+    }
+
     fn rows(&mut self, name: &str, kind: &str, suffix: &str, help: &str, rows: &[(&[(&str, &str)], f64)]) {
         self.family(name, kind, help);
         for (labels, value) in rows {
@@ -148,12 +163,16 @@ mod tests {
         metrics.add(|out| {
             out.gauge("plausch_rooms", "Rooms", 2.0);
             out.counters("plausch_errors", "Errors", "reason", [("bad \"xml\"", 3)]);
+            out.histogram("plausch_sizes", "Sizes", &[1, 0, 2]);
         });
         c.inc();
         let text = metrics.encode();
         assert!(text.contains("requests_total 1\n"), "{text}");
         assert!(text.contains("plausch_rooms 2\n"), "{text}");
         assert!(text.contains("plausch_errors_total{reason=\"bad \\\"xml\\\"\"} 3\n"), "{text}");
+        for row in ["bucket{le=\"0\"} 1", "bucket{le=\"1\"} 1", "bucket{le=\"+Inf\"} 3", "sum 4", "count 3"] {
+            assert!(text.contains(&format!("plausch_sizes_{row}\n")), "{row}: {text}");
+        }
         assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1, "{text}");
     }
 }

@@ -169,7 +169,7 @@ pub(crate) async fn run(
                 leaving.left().await;
                 end.send_replace(true);
             });
-            bridge.admin = bridge.admin.merge(handle.shutdown_router());
+            bridge.admin = bridge.admin.merge(handle.shutdown_router()).merge(handle.muc_client_router());
             let draining = Draining { focus: None, bridge: Some(handle) };
             // compat: its name is asked for by programs (test: one_address_for_all_of_a_role_and_the_probes_of_jitsi_helm).
             let about = admin::about(p.health.clone(), "JVB");

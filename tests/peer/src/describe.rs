@@ -18,6 +18,7 @@ pub fn request(create: bool, endpoints: Vec<Endpoint>) -> ConferenceModify {
         rtcstats_enabled: true,
         endpoints,
         relays: Vec::new(),
+        connects: None,
     }
 }
 

@@ -6,15 +6,16 @@
 use std::time::Instant;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
-use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage};
+use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, EndpointMessage};
 use jitsi_xmpp::ids::EndpointId;
+use serde_json::{Map, Value};
 
 use crate::command::{DatagramSink, Event, SocketId};
 use crate::counters::Discard;
 use crate::endpoint::Channel;
 use crate::limits;
 use crate::mailbox::ChannelMessage;
-use crate::media::EndpointKey;
+use crate::media::{EndpointKey, ExportKey};
 use crate::shard::{Shard, outlet};
 
 impl Shard {
@@ -211,6 +212,34 @@ impl Shard {
         Ok(())
     }
 
+    /// What a service outside has written of what was said, for everybody.
+    pub(crate) fn tell_transcription(
+        &mut self,
+        now: Instant,
+        service: ExportKey,
+        result: Map<String, Value>,
+        out: &mut dyn DatagramSink,
+    ) {
+        let Some(key) = self.services.get(&service).copied() else { return };
+        self.at_work = Some(key);
+        let Some(conference) = self.conferences.get(key.0 as usize) else { return };
+        let message = BridgeMessage::EndpointMessage(EndpointMessage {
+            from: Some(EndpointId::new(TRANSCRIBER)),
+            to: String::new(),
+            other: Map::from_iter([("msgPayload".to_owned(), result.into())]),
+        });
+        let text = match relayed(&message) {
+            Ok(text) => text,
+            Err(reason) => return self.endpoints.counters.discard(reason),
+        };
+        let mut outlet = outlet(now, &mut self.endpoints, out);
+        for to in conference.others(None) {
+            if outlet.endpoints.get(to).is_some_and(|e| e.channel.is_some()) {
+                outlet.send(to, text.clone());
+            }
+        }
+    }
+
     /// Announces that an endpoint's media arrives again, or not any more, to everybody.
     pub(crate) fn announce_connectivity(
         &mut self,
@@ -238,6 +267,9 @@ fn connectivity(endpoint: &EndpointId, active: bool) -> BridgeMessage {
 fn hello(version: Option<&str>) -> BridgeMessage {
     BridgeMessage::ServerHello { version: version.map(str::to_owned) }
 }
+
+/// Who said what a service outside wrote, as clients know it.
+const TRANSCRIBER: &str = "transcriber";
 
 /// What a client said to others. With the sender's name it may be larger than any client's stack takes.
 fn relayed(message: &BridgeMessage) -> Result<ChannelMessage, Discard> {

@@ -3,6 +3,7 @@
 //! A request is checked as a whole before anything changes, so that an error leaves nothing behind (upstream
 //! keeps half-made endpoints; nobody relies on that). Order and errors are those of bridge §2.
 
+pub(crate) mod connects;
 mod describe;
 mod errors;
 
@@ -47,6 +48,9 @@ impl Shard {
         for wanted in &request.endpoints {
             created |= wanted.create && !wanted.expire;
             answer.endpoints.push(self.modify_endpoint(now, key, wanted, out));
+        }
+        if let Some(connects) = &request.connects {
+            self.set_connects(key, connects);
         }
         if let Some(conference) = self.conferences.get(key.0 as usize) {
             if created {
@@ -107,7 +111,10 @@ impl Shard {
                 return Err(Refusal::BadRequest("Visitors can not have sources."));
             }
         }
-        Ok(())
+        match &request.connects {
+            Some(connects) => self.check_connects(connects, conference),
+            None => Ok(()),
+        }
     }
 
     fn check_create(&self, wanted: &Wanted, conference: Option<&Conference>) -> Result<(), Refusal> {
@@ -152,6 +159,7 @@ impl Shard {
             endpoints: Default::default(),
             feedback,
             media,
+            services: Vec::new(),
             armed: Armed::default(),
         });
         let key = ConferenceKey(u32::try_from(slot).unwrap_or(u32::MAX));
@@ -255,6 +263,7 @@ impl Shard {
             initial_last_n: wanted.initial_last_n,
         };
         c.media.add_endpoint(now, key, init);
+        c.media.set_diarize(key, wanted.diarize);
         let counters = &mut self.endpoints.counters;
         counters.endpoints_created += 1;
         counters.visitors_created += u64::from(visitor);

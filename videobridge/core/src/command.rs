@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
-use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify};
-use jitsi_xmpp::ids::{EndpointId, MeetingId};
+use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify, Connect};
+use jitsi_xmpp::ids::{EndpointId, MeetingId, SourceName};
 use jitsi_xmpp::{Sensitive, StanzaError};
 
 use crate::config::LocalAddress;
 use crate::mailbox::ChannelMessage;
+use crate::media::{ExportKey, ExportedAudio};
 use crate::stats::ShardStats;
 
 /// Names a conference of one shard.
@@ -50,6 +51,13 @@ pub enum Command {
         socket: SocketId,
         /// The frame.
         text: String,
+    },
+    /// A service outside wrote what was said: everybody in the conference gets it.
+    Transcription {
+        /// Which service.
+        service: ExportKey,
+        /// The service's own words.
+        result: serde_json::Map<String, serde_json::Value>,
     },
     /// An accepted WebSocket is gone.
     WebSocketClosed {
@@ -123,6 +131,34 @@ pub enum Event {
         code: u16,
         /// The close reason.
         reason: &'static str,
+    },
+    /// Connect with a service outside, and keep trying until [`Event::ServiceLetGo`].
+    ServiceWanted {
+        /// Its number.
+        service: ExportKey,
+        /// Where it is, and what it is told.
+        connect: Box<Connect>,
+    },
+    /// Which sources a service is about has changed.
+    ServiceSources {
+        /// Which.
+        service: ExportKey,
+        /// Those it gets; none: all.
+        exports: Vec<SourceName>,
+        /// Those it is asked for.
+        requests: Vec<SourceName>,
+    },
+    /// Audio for a service. It may be lost.
+    ServiceAudio {
+        /// Which.
+        service: ExportKey,
+        /// One packet.
+        audio: Box<ExportedAudio>,
+    },
+    /// Nothing more for a service.
+    ServiceLetGo {
+        /// Which.
+        service: ExportKey,
     },
     /// Datagrams from `remote` to `local` are for this shard from now on.
     AddressBound {

@@ -6,6 +6,7 @@ use hashbrown::HashMap;
 use jitsi_xmpp::ids::{EndpointId, MeetingId};
 
 use crate::EndpointKey;
+use crate::colibri2::connects::Service;
 use crate::media::{FeedbackSsrcs, MediaConference};
 use crate::timers::Armed;
 
@@ -18,6 +19,8 @@ pub(crate) struct Conference {
     pub(crate) endpoints: HashMap<EndpointId, EndpointKey, foldhash::quality::RandomState>,
     pub(crate) feedback: FeedbackSsrcs,
     pub(crate) media: MediaConference,
+    /// Services outside that hear it.
+    pub(crate) services: Vec<Service>,
     pub(crate) armed: Armed,
 }
 

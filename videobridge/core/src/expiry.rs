@@ -102,6 +102,7 @@ impl Shard {
         self.by_meeting.remove(&conference.meeting);
         self.by_id.remove(&conference.id);
         self.count_past(now, &conference);
+        self.let_go(conference.services);
         self.endpoints.event(Event::ConferenceExpired { meeting: conference.meeting });
     }
 
@@ -131,6 +132,7 @@ impl Shard {
         self.by_id.retain(|_, conference| *conference != key);
         let Some(conference) = self.conferences.try_remove(key.0 as usize) else { return false };
         self.count_past(now, &conference);
+        self.let_go(conference.services);
         self.endpoints.counters.conferences_failed += 1;
         self.endpoints.event(Event::ConferenceFailed { meeting: conference.meeting });
         true

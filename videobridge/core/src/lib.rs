@@ -80,7 +80,7 @@ pub mod stun {
 
 pub use demux::{Kind, classify, shard_of_conference, shard_of_request};
 pub use mailbox::{ChannelMessage, Lost, Mailbox};
-pub use media::EndpointKey;
+pub use media::{EndpointKey, ExportKey, ExportedAudio};
 pub use shard::{Disposition, Shard, ShardError};
 pub use stats::ShardStats;
 pub use transport::certificate::{Certificate, CertificateError};

@@ -17,6 +17,13 @@ pub const MAX_ENDPOINTS_PER_CONFERENCE: usize = 1_000;
 /// Endpoint entries in one `conference-modify` (any number may be expired or muted together).
 pub const MAX_ENDPOINTS_PER_REQUEST: usize = 2_000;
 
+/// Services outside that hear one conference. Reason: a transcriber, a recorder and a translator, and one that is being replaced.
+pub const MAX_SERVICES_PER_CONFERENCE: usize = 4;
+
+/// Services outside of all conferences on one shard. Reason: each is a connection; one costs about as much as an endpoint that only
+/// listens, and a shard carries some hundred of those.
+pub const MAX_SERVICES: usize = 256;
+
 /// Bytes of an endpoint id. Jitsi's are 8; MUC nicknames chosen by hand may be longer.
 pub const MAX_ID_LEN: usize = 128;
 

@@ -11,7 +11,7 @@ use crate::addresses::{Addresses, Binding};
 use crate::counters::{Counters, Discard};
 use crate::endpoint::{Channel, Endpoint};
 use crate::mailbox::ChannelMessage;
-use crate::media::{EndpointKey, MediaSink};
+use crate::media::{EndpointKey, ExportKey, ExportedAudio, MediaSink};
 use crate::timers::{Timer, Timers};
 use crate::transport::{Consent, Path, Shared};
 use crate::{DatagramSink, Event, demux, limits};
@@ -225,5 +225,9 @@ impl MediaSink for Outlet<'_> {
             self.flush_held();
         }
         self.state(to, message)
+    }
+
+    fn export(&mut self, to: ExportKey, audio: ExportedAudio) {
+        self.endpoints.event(Event::ServiceAudio { service: to, audio: Box::new(audio) });
     }
 }

@@ -28,7 +28,7 @@ use crate::config::ShardConfig;
 use crate::counters::{Counters, Discard};
 use crate::demux::{self, Kind};
 use crate::endpoint::Channel;
-use crate::media::EndpointKey;
+use crate::media::{EndpointKey, ExportKey};
 use crate::outlet::{Endpoints, Outlet};
 use crate::timers::{Armed, Timer, Timers};
 use crate::transport::{Path, Shared, Stun, TransportEvent};
@@ -43,6 +43,9 @@ pub struct Shard {
     pub(crate) by_id: HashMap<String, ConferenceKey, foldhash::quality::RandomState>,
     pub(crate) sockets: HashMap<SocketId, EndpointKey, foldhash::quality::RandomState>,
     pub(crate) endpoints: Endpoints,
+    /// Services outside, and what they hear.
+    pub(crate) services: HashMap<ExportKey, ConferenceKey, foldhash::quality::RandomState>,
+    pub(crate) last_service: u64,
     pub(crate) refuse_new: bool,
     pub(crate) expiry: Armed,
     pub(crate) connectivity: Armed,
@@ -106,6 +109,8 @@ impl Shard {
             by_id: HashMap::default(),
             sockets: HashMap::default(),
             endpoints,
+            services: HashMap::default(),
+            last_service: 0,
             refuse_new: false,
             expiry: Armed::default(),
             connectivity: Armed::default(),
@@ -172,6 +177,7 @@ impl Shard {
                     self.channel_text(now, key, Channel::WebSocket(socket), &text, out);
                 }
             }
+            Command::Transcription { service, result } => self.tell_transcription(now, service, result, out),
             Command::WebSocketClosed { socket } => self.web_socket_closed(now, socket, out),
             Command::RefuseNewConferences(refuse) => self.refuse_new = refuse,
             Command::ExpireConference(meeting) => {
@@ -277,6 +283,7 @@ impl Shard {
             && self.by_meeting.is_empty()
             && self.by_id.is_empty()
             && self.sockets.is_empty()
+            && self.services.is_empty()
     }
 
     /// Totals outside the media part.

@@ -39,6 +39,13 @@ pub struct ShardStats {
     pub jitter_count: u64,
     /// How many conferences have 0, 1, … 19, and 20 or more endpoints.
     pub conferences_by_size: [u64; 21],
+    /// The same by endpoints that send audio, video.
+    pub conferences_by_audio_sender: [u64; 21],
+    pub conferences_by_video_sender: [u64; 21],
+    /// Endpoints that get less video than they want, as their links carry no more.
+    pub endpoints_with_suspended_sources: u64,
+    /// Endpoints to which more than a tenth of the packets was lost lately.
+    pub endpoints_with_high_outgoing_loss: u64,
 }
 
 /// What the process around the shards knows.
@@ -80,6 +87,9 @@ pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
             audio += u64::from(a);
             video += u64::from(v);
             either += u64::from(a || v);
+            let (suspended, lossy) = conference.media.is_short(key);
+            stats.endpoints_with_suspended_sources += u64::from(suspended);
+            stats.endpoints_with_high_outgoing_loss += u64::from(lossy);
             if let Some(endpoint) = shard.endpoints.get(key) {
                 stats.visitors += u64::from(endpoint.visitor);
                 stats.totals.rejected_data_channels += endpoint.transport.rejected_channels();
@@ -105,8 +115,14 @@ pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
             stats.receive_only_endpoints += size - either;
         }
         stats.largest_conference = stats.largest_conference.max(size);
-        if let Some(n) = stats.conferences_by_size.get_mut(conference.endpoints.len().min(20)) {
-            *n += 1;
+        for (counts, n) in [
+            (&mut stats.conferences_by_size, size),
+            (&mut stats.conferences_by_audio_sender, audio),
+            (&mut stats.conferences_by_video_sender, video),
+        ] {
+            if let Some(count) = counts.get_mut(usize::try_from(n).unwrap_or(20).min(20)) {
+                *count += 1;
+            }
         }
         let lasted = now.saturating_duration_since(conference.created).as_millis();
         stats.conference_milliseconds += u64::try_from(lasted).unwrap_or(u64::MAX);
@@ -121,12 +137,17 @@ impl ShardStats {
             ($($field:ident)*) => {$(self.$field += other.$field;)*};
         }
         sum!(conferences inactive_conferences p2p_conferences endpoints inactive_endpoints receive_only_endpoints
-            endpoints_sending_audio endpoints_sending_video visitors conference_milliseconds rtt_sum rtt_count jitter_sum jitter_count);
+            endpoints_sending_audio endpoints_sending_video visitors conference_milliseconds rtt_sum rtt_count jitter_sum jitter_count
+            endpoints_with_suspended_sources endpoints_with_high_outgoing_loss);
         self.totals.add(&other.totals);
         self.media.add(&other.media);
         self.largest_conference = self.largest_conference.max(other.largest_conference);
-        for (mine, theirs) in self.conferences_by_size.iter_mut().zip(other.conferences_by_size) {
-            *mine += theirs;
+        for (mine, theirs) in [
+            (&mut self.conferences_by_size, &other.conferences_by_size),
+            (&mut self.conferences_by_audio_sender, &other.conferences_by_audio_sender),
+            (&mut self.conferences_by_video_sender, &other.conferences_by_video_sender),
+        ] {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
         }
     }
 
@@ -162,6 +183,8 @@ impl ShardStats {
             ),
             "rtt_aggregate": rtt,
             "tcc_unmatched_feedback": m.unmatched_feedback,
+            "endpoints_with_suspended_sources": self.endpoints_with_suspended_sources,
+            "endpoints_with_high_outgoing_loss": self.endpoints_with_high_outgoing_loss,
             "conferences": self.conferences,
             "inactive_conferences": self.inactive_conferences,
             "p2p_conferences": self.p2p_conferences,
@@ -199,6 +222,8 @@ impl ShardStats {
             "total_packets_received": t.packets_received,
             "total_packets_sent": t.packets_sent,
             "total_keyframes_received": m.key_frames,
+            "total_layering_changes_received": m.layering_changes,
+            "total_video_stream_milliseconds_received": m.video_micros / 1000,
             "total_dominant_speaker_changes": m.dominant_speaker_changes,
             "total_data_channel_messages_received": t.data_channel_messages_received,
             "total_data_channel_messages_sent": t.data_channel_messages_sent,

@@ -4,6 +4,7 @@
 //! * [`rtcp`]: reports and feedback (RFC 3550, RFC 4585, RFC 5104, transport-wide congestion control, REMB)
 //! * [`codecs`]: payload descriptors, as far as a forwarding bridge must read them
 //! * [`dependency`]: the dependency descriptor of AV1 and others
+//! * [`red`]: redundant audio (RFC 2198)
 //! * [`rtx`]: retransmission payloads (RFC 4588)
 //! * [`sequence`]: arithmetic on numbers that wrap
 //!
@@ -20,6 +21,7 @@ pub mod dependency;
 mod error;
 pub mod extension;
 pub mod packet;
+pub mod red;
 pub mod rtcp;
 pub mod rtx;
 pub mod sequence;

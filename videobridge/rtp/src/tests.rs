@@ -8,7 +8,7 @@ use crate::rtcp::transport_cc::{self, Arrival};
 use crate::rtcp::{Compound, ReportBlock, Rtcp, SenderInfo, feedback};
 use crate::{
     ExtSeq, ExtensionForm, ExtensionId, Extensions, HeaderWriter, NtpMiddle, RtpError, RtpFields, RtpPacket,
-    Unwrapper, is_rtcp, rtx,
+    Unwrapper, is_rtcp, red, rtx,
 };
 
 const FIELDS: RtpFields = RtpFields {
@@ -437,6 +437,6 @@ proptest! {
                 }
             }
         }
-        let _ = (rtx::parse(&bytes), is_rtcp(&bytes));
+        let _ = (rtx::parse(&bytes), red::newest(&bytes), is_rtcp(&bytes));
     }
 }

@@ -52,7 +52,7 @@ impl ShardPort {
     }
 
     /// Hands over what a client said, as soon as there is room; `false` when the thread is gone.
-    async fn send_for_client(&self, command: Command) -> bool {
+    pub(crate) async fn send_for_client(&self, command: Command) -> bool {
         self.clients.send(command).await.is_ok() && self.waker.wake().is_ok()
     }
 }
@@ -97,6 +97,19 @@ pub(crate) struct Control {
     failures: mpsc::Sender<Failure>,
     /// Commands that found a shard's queue full.
     overflows: AtomicU64,
+    /// How bridge-channel WebSockets ended: as they should, in another way, with an error.
+    closed: [AtomicU64; 3],
+}
+
+/// How a bridge-channel WebSocket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SocketEnd {
+    /// With a close that says so.
+    Normal,
+    /// With another close, or given up by us.
+    Abnormal,
+    /// Its connection broke.
+    Broken,
 }
 
 #[derive(Debug, Default)]
@@ -120,6 +133,7 @@ impl Control {
             state: Mutex::default(),
             failures,
             overflows: AtomicU64::new(0),
+            closed: Default::default(),
         };
         (this, failed)
     }
@@ -367,8 +381,24 @@ impl Control {
             Event::AddressBound { .. }
             | Event::AddressReleased { .. }
             | Event::WebSocketMessage { .. }
-            | Event::CloseWebSocket { .. } => {}
+            | Event::CloseWebSocket { .. }
+            | Event::ServiceWanted { .. }
+            | Event::ServiceSources { .. }
+            | Event::ServiceAudio { .. }
+            | Event::ServiceLetGo { .. } => {}
         }
+    }
+
+    /// A bridge-channel WebSocket ended.
+    pub(crate) fn count_end(&self, end: SocketEnd) {
+        if let Some(n) = self.closed.get(end as usize) {
+            n.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many ended normally, otherwise, broken.
+    pub(crate) fn closed_sockets(&self) -> [u64; 3] {
+        self.closed.each_ref().map(|n| n.load(Ordering::Relaxed))
     }
 
     /// Commands lost because a shard's queue was full.

@@ -11,6 +11,7 @@ mod http;
 mod leaving;
 mod limits;
 mod reach;
+mod services;
 mod shards;
 mod sockets;
 mod stats;
@@ -24,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use service::{Exposition, StartError, State};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use videobridge_core::{Certificate, Command, LocalAddress, ShardConfig, WebSocketConfig};
 use xmpp_link::Link;
@@ -33,10 +34,11 @@ pub use config::{Config, ConfigError, Raw};
 pub use xmpp::BreweryConfig;
 
 use crate::addresses::Machine;
-use crate::control::{Control, Failure};
+use crate::control::Control;
 use crate::http::{colibri_ws, rest};
 use crate::reach::Reach;
 use crate::stats::{Identity, Reporter};
+use crate::xmpp::links::Links;
 
 /// The version this bridge calls itself by: upstream's numbering, because a focus compares it.
 pub const VERSION: &str =
@@ -50,6 +52,7 @@ pub struct BridgeHandle {
     server_id: Arc<str>,
     public: watch::Sender<Vec<SocketAddr>>,
     left: watch::Receiver<bool>,
+    links: Arc<Links>,
 }
 
 /// Binds the media port, starts the media threads and, with a link, enters the breweries. When `shutdown` becomes true
@@ -96,18 +99,20 @@ async fn start_on(
         version: VERSION.to_owned(),
         region: config.region.clone(),
         relay_id: None,
-        rooms: config.breweries.len() as u64,
         media_port: config.port,
     };
     let reporter =
         Arc::new(Reporter::new(Arc::clone(&control), threads.counters(), identity, config.load_threshold));
     let left = watch::Sender::new(false);
+    let links =
+        Links::new(Arc::clone(&control), Arc::clone(&reporter), config.presence_interval, shutdown.clone());
     let handle = BridgeHandle {
         control: Arc::clone(&control),
         reporter: Arc::clone(&reporter),
         server_id: config.nick.as_str().into(),
         public: watch::Sender::new(config.public.clone()),
         left: left.subscribe(),
+        links: Arc::clone(&links),
     };
     for mut events in events {
         let control = Arc::clone(&control);
@@ -126,16 +131,16 @@ async fn start_on(
         nick: config.nick.clone(),
         presence_interval: config.presence_interval,
     };
-    let task = tokio::spawn(run(brewery, link, control, reporter, failures, threads, (shutdown, left)));
+    let first = link.map(|link| links.begin(brewery, link));
+    tokio::spawn(Arc::clone(&links).pass_failures(failures));
+    let task = tokio::spawn(run((first, links), control, reporter, threads, (shutdown, left)));
     Ok((handle, task))
 }
 
 async fn run(
-    brewery: BreweryConfig,
-    link: Option<Link>,
+    (first, links): (Option<JoinHandle<()>>, Arc<Links>),
     control: Arc<Control>,
     reporter: Arc<Reporter>,
-    failures: mpsc::Receiver<Failure>,
     threads: shards::Threads,
     (shutdown, left): (watch::Receiver<bool>, watch::Sender<bool>),
 ) {
@@ -160,10 +165,14 @@ async fn run(
             }
         }
     });
-    match link {
-        Some(link) => {
-            let (control, reporter) = (Arc::clone(&control), Arc::clone(&reporter));
-            xmpp::run(brewery, link, control, reporter, failures, shutdown.clone()).await;
+    match first {
+        // Until its server is gone for good, or all end.
+        Some(first) => {
+            let _ = first.await;
+            if links.is_without_first() {
+                // An admin took it away: others are there, or come.
+                service::shutdown::told(shutdown.clone()).await;
+            }
         }
         None => service::shutdown::told(shutdown.clone()).await,
     }
@@ -192,6 +201,11 @@ impl BridgeHandle {
     /// is the process' own; see [`BridgeHandle::colibri_router`].
     pub fn admin_router(&self) -> axum::Router {
         self.colibri_router().merge(rest::about(self.rest()))
+    }
+
+    /// `/colibri/muc-client`: further XMPP servers (bridge §1.4), for a bridge that is a process of its own.
+    pub fn muc_client_router(&self) -> axum::Router {
+        rest::muc_client(self.rest())
     }
 
     /// The admin routes below `/colibri` only.
@@ -253,7 +267,11 @@ impl BridgeHandle {
     }
 
     fn rest(&self) -> rest::Rest {
-        rest::Rest { control: Arc::clone(&self.control), reporter: Arc::clone(&self.reporter) }
+        rest::Rest {
+            control: Arc::clone(&self.control),
+            reporter: Arc::clone(&self.reporter),
+            links: Arc::clone(&self.links),
+        }
     }
 }
 

@@ -46,6 +46,12 @@ pub(crate) const COLIBRI_UNDER_WAY: usize = 1000;
 /// Of these, by one focus: several may share a bridge.
 pub(crate) const COLIBRI_UNDER_WAY_EACH: usize = 800;
 
+/// Connections to XMPP servers. Reason: one for each shard of an installation whose bridges serve all of them; the largest known have a dozen.
+pub(crate) const LINKS: usize = 32;
+
+/// Rooms of bridges on one connection. Reason: one is usual.
+pub(crate) const ROOMS_PER_LINK: usize = 16;
+
 /// How soon a full link is tried again with an answer: the focus waits for it. Not a bound: an interval.
 pub(crate) const LINK_RETRY: Duration = Duration::from_millis(20);
 
@@ -65,6 +71,30 @@ pub(crate) const REST_BODY: usize = 1 << 20;
 
 /// Largest message taken from a WebSocket; a data channel may carry as much (client §6.1).
 pub(crate) const SOCKET_MESSAGE: usize = 262_144;
+
+/// What waits for one service outside; the rest is lost for it. Reason: upstream's; twenty seconds of one voice, three of six. Worst case
+/// 1,024 × ~1.5 kB for each of 256 services on a shard.
+pub(crate) const SERVICE_ORDERS: usize = 1024;
+
+/// Streams whose numbers are remembered for one service; with one more all begin anew. 64 bytes each.
+pub(crate) const SERVICE_STREAMS: usize = 1024;
+
+/// Largest message taken from a service outside: a page of what was said.
+pub(crate) const SERVICE_MESSAGE: usize = 65_536;
+
+/// How long it may take to connect with a service. Not a bound: a wait.
+pub(crate) const SERVICE_CONNECT: Duration = Duration::from_secs(10);
+
+/// How long a service may take to take something; then it is left, and tried again. Not a bound: a wait.
+pub(crate) const SERVICE_SEND: Duration = Duration::from_secs(5);
+
+/// Between attempts to connect with a service: first and last, upstream's. Not a bound: an interval.
+pub(crate) const SERVICE_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// See [`SERVICE_RETRY_FIRST`]. Not a bound: an interval.
+pub(crate) const SERVICE_RETRY_LAST: Duration = Duration::from_secs(30);
+
+/// A connection that lasted this long was a good one: attempts begin anew. Not a bound: upstream's measure.
+pub(crate) const SERVICE_STABLE: Duration = Duration::from_secs(30);
 
 /// Between two pings on a WebSocket (upstream's `keepalive-ping-interval`).
 pub(crate) const SOCKET_PING: Duration = Duration::from_secs(15);

@@ -1,16 +1,18 @@
 //! What the bridge tells about itself: the shards' numbers in; stats JSON, brewery presence, metrics and health out.
 
+mod cpu;
+mod expose;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jitsi_xmpp::bridge_stats::BridgeStats;
 use serde_json::{Map, Value, json};
-use service::Exposition;
-use videobridge_core::media::DropReason;
+use videobridge_core::ShardStats;
 use videobridge_core::stats::BridgeState;
-use videobridge_core::{Discard, ShardStats};
 
+use self::cpu::{Busy, Spent};
 use crate::control::{Conferences, Control};
 use crate::leaving::{Leaving, Wish};
 use crate::shards::ThreadCounters;
@@ -22,25 +24,23 @@ pub(crate) struct Identity {
     pub(crate) version: String,
     pub(crate) region: Option<String>,
     pub(crate) relay_id: Option<String>,
-    pub(crate) rooms: u64,
     pub(crate) media_port: u16,
 }
 
 /// Collects and tells. One per process; shared.
 #[derive(Debug)]
 pub(crate) struct Reporter {
+    started: SystemTime,
     control: Arc<Control>,
     threads: Arc<ThreadCounters>,
     identity: Identity,
     /// Packets per second at which the bridge calls itself fully loaded (`load-threshold`).
     load_threshold: f64,
     latest: Mutex<Latest>,
-    link_up: AtomicBool,
-    rooms_joined: AtomicU64,
+    links: Mutex<Links>,
     draining: AtomicBool,
     stopping: AtomicBool,
     leaving: Mutex<Leaving>,
-    refusals: [AtomicU64; 4],
     /// Addresses media is received on.
     addresses: AtomicU64,
 }
@@ -54,6 +54,9 @@ struct Latest {
     before_at: Instant,
     /// Whether the media threads answered the last time they were asked.
     answered: bool,
+    /// What the machine had spent when rates began, and how busy it was over the last of them.
+    spent: Option<Spent>,
+    busy: Busy,
 }
 
 impl Reporter {
@@ -73,19 +76,20 @@ impl Reporter {
             before: ShardStats::default(),
             before_at: now,
             answered: true,
+            spent: Spent::now(),
+            busy: Busy::default(),
         };
         Self {
+            started: SystemTime::now(),
             control,
             threads,
             identity,
             load_threshold,
             latest: Mutex::new(latest),
-            link_up: AtomicBool::new(false),
-            rooms_joined: AtomicU64::new(0),
+            links: Mutex::default(),
             draining: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             leaving: Mutex::default(),
-            refusals: Default::default(),
             addresses: AtomicU64::new(1),
         }
     }
@@ -98,12 +102,25 @@ impl Reporter {
         self.identity.media_port
     }
 
-    pub(crate) fn set_link_up(&self, up: bool) {
-        self.link_up.store(up, Ordering::Relaxed);
+    /// A connection to an XMPP server that is kept from now on, with so many rooms.
+    pub(crate) fn add_link(&self, rooms: u64) -> Arc<LinkState> {
+        let state = Arc::new(LinkState { rooms, ..LinkState::default() });
+        self.links().open.push(Arc::clone(&state));
+        state
     }
 
-    pub(crate) fn set_rooms_joined(&self, n: usize) {
-        self.rooms_joined.store(n as u64, Ordering::Relaxed);
+    /// It is not any more; what was counted stays.
+    pub(crate) fn remove_link(&self, gone: &Arc<LinkState>) {
+        let mut links = self.links();
+        links.open.retain(|one| !Arc::ptr_eq(one, gone));
+        let last = gone.counts();
+        for (sum, n) in links.past.iter_mut().zip(last) {
+            *sum += n;
+        }
+    }
+
+    fn links(&self) -> std::sync::MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_draining(&self, on: bool) {
@@ -136,12 +153,6 @@ impl Reporter {
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set_brewery_counters(&self, c: BreweryCounters) {
-        for (cell, value) in self.refusals.iter().zip([c.forbidden, c.malformed, c.unknown, c.overloaded]) {
-            cell.store(value, Ordering::Relaxed);
-        }
-    }
-
     /// Asks the media threads now.
     pub(crate) async fn refresh(&self) -> ShardStats {
         let shards = self.control.stats().await;
@@ -155,6 +166,10 @@ impl Reporter {
         if now.saturating_duration_since(latest.before_at) >= Self::RATE_OVER {
             latest.before = std::mem::take(&mut latest.now);
             latest.before_at = latest.now_at;
+            let spent = Spent::now();
+            let busy = spent.as_ref().zip(latest.spent.as_ref()).and_then(|(now, then)| now.since(then));
+            latest.busy = busy.unwrap_or(latest.busy);
+            latest.spent = spent;
         }
         latest.now = sum.clone();
         latest.now_at = now;
@@ -166,8 +181,8 @@ impl Reporter {
         let now = self.refresh().await;
         let latest = self.latest();
         let elapsed = latest.now_at.saturating_duration_since(latest.before_at);
-        let rate = now.packet_rate(&latest.before, elapsed);
-        now.keys(&latest.before, elapsed, &self.state(rate, latest.answered))
+        let load = self.load(&now, &latest);
+        now.keys(&latest.before, elapsed, &self.state(load, latest.answered))
     }
 
     /// What is asked for over HTTP: the same, and what the bridge of today says no more while dashboards still show it.
@@ -200,8 +215,7 @@ impl Reporter {
     /// The frame of `/debug` around what the shards tell.
     pub(crate) fn debug(&self, conferences: Conferences) -> Value {
         let latest = self.latest();
-        let elapsed = latest.now_at.saturating_duration_since(latest.before_at);
-        let state = self.state(latest.now.packet_rate(&latest.before, elapsed), latest.answered);
+        let state = self.state(self.load(&latest.now, &latest), latest.answered);
         let shutdown = match (state.shutting_down, state.graceful_shutdown) {
             (true, _) => "SHUTTING_DOWN",
             (_, true) => "GRACEFUL_SHUTDOWN",
@@ -234,49 +248,15 @@ impl Reporter {
         if self.latest().answered { Ok(()) } else { Err("a media thread does not answer".to_owned()) }
     }
 
-    /// The bridge's part of `/metrics`. Does not wait; the numbers are as old as the last refresh.
-    pub(crate) fn expose(&self, out: &mut Exposition) {
-        let latest = self.latest();
-        let s = &latest.now;
+    /// How loaded the bridge is, 1 = fully: by what it forwards or by what its machine works, whichever is more.
+    fn load(&self, now: &ShardStats, latest: &Latest) -> f64 {
         let elapsed = latest.now_at.saturating_duration_since(latest.before_at);
-        let keys = s.keys(
-            &latest.before,
-            elapsed,
-            &self.state(s.packet_rate(&latest.before, elapsed), latest.answered),
-        );
-        for (name, key) in GAUGES {
-            let value = match keys.get(*key) {
-                Some(Value::Bool(on)) => f64::from(u8::from(*on)),
-                Some(value) => value.as_f64().unwrap_or_default(),
-                None => continue,
-            };
-            out.gauge(&format!("jitsi_jvb_{name}"), key, value);
-        }
-        for (name, key) in COUNTERS {
-            if let Some(value) = keys.get(*key).and_then(Value::as_u64) {
-                out.counter(&format!("jitsi_jvb_{name}"), key, value);
-            }
-        }
-        let drops = Discard::ALL.iter().map(|d| (d.reason(), s.totals.dropped(*d)));
-        out.counters("plausch_bridge_dropped", "Datagrams dropped, by reason.", "reason", drops);
-        let drops = DropReason::ALL.iter().map(|d| (d.reason(), s.media.dropped(*d)));
-        out.counters("plausch_bridge_media_dropped", "Media packets dropped, by reason.", "reason", drops);
-        let addresses = self.addresses.load(Ordering::Relaxed);
-        out.gauge("plausch_bridge_media_addresses", "Addresses media is received on.", addresses as f64);
-        let thread_rows = self.threads.rows();
-        out.counters("plausch_bridge_thread", "Events of the media threads.", "event", thread_rows);
-        out.counter(
-            "plausch_bridge_command_overflows",
-            "Commands that found a full queue.",
-            self.control.overflows(),
-        );
-        let names = ["forbidden", "malformed", "unknown", "overloaded"];
-        let rows = names.into_iter().zip(self.refusals.iter().map(|c| c.load(Ordering::Relaxed)));
-        out.counters("plausch_bridge_iq_refused", "IQs refused, by reason.", "reason", rows);
+        let packets = now.packet_rate(&latest.before, elapsed) / self.load_threshold;
+        packets.max(latest.busy.load / CPU_THRESHOLD)
     }
 
-    fn state(&self, packet_rate: f64, healthy: bool) -> BridgeState {
-        let up = u64::from(self.link_up.load(Ordering::Relaxed));
+    fn state(&self, stress: f64, healthy: bool) -> BridgeState {
+        let [configured, connected, rooms, joined] = self.links().numbers();
         let stopping = self.stopping.load(Ordering::Relaxed);
         let leaving = *self.leaving();
         BridgeState {
@@ -288,13 +268,13 @@ impl Reporter {
             release: None,
             region: self.identity.region.clone(),
             relay_id: self.identity.relay_id.clone(),
-            stress_level: packet_rate / self.load_threshold,
+            stress_level: stress,
             current_timestamp: timestamp(SystemTime::now()),
             threads: self.control.shards() as u64,
-            muc_clients_configured: u64::from(self.identity.rooms > 0),
-            muc_clients_connected: up,
-            mucs_configured: self.identity.rooms,
-            mucs_joined: up * self.rooms_joined.load(Ordering::Relaxed),
+            muc_clients_configured: configured,
+            muc_clients_connected: connected,
+            mucs_configured: rooms,
+            mucs_joined: joined,
         }
     }
 
@@ -303,74 +283,68 @@ impl Reporter {
     }
 }
 
-/// Metric names after `jitsi_jvb_` (videobridge, appendix B) with the stats keys that say the same.
-const GAUGES: &[(&str, &str)] = &[
-    ("graceful_shutdown", "graceful_shutdown"),
-    ("shutting_down", "shutting_down"),
-    ("drain_mode", "drain"),
-    ("healthy", "healthy"),
-    ("stress", "stress_level"),
-    ("conferences", "conferences"),
-    ("conferences_inactive", "inactive_conferences"),
-    ("conferences_p2p", "p2p_conferences"),
-    ("conferences_with_relay", "octo_conferences"),
-    ("largest_conference", "largest_conference"),
-    ("current_endpoints", "endpoints"),
-    ("local_endpoints", "local_endpoints"),
-    ("active_endpoints", "local_active_endpoints"),
-    ("endpoints_inactive", "inactive_endpoints"),
-    ("endpoints_recvonly", "receive_only_endpoints"),
-    ("endpoints_relayed", "octo_endpoints"),
-    ("endpoints_sending_audio", "endpoints_sending_audio"),
-    ("endpoints_sending_video", "endpoints_sending_video"),
-    ("current_visitors", "visitors"),
-    ("incoming_bitrate", "bit_rate_download"),
-    ("outgoing_bitrate", "bit_rate_upload"),
-    ("incoming_packet_rate", "packet_rate_download"),
-    ("outgoing_packet_rate", "packet_rate_upload"),
-    ("incoming_loss_fraction", "incoming_loss"),
-    ("outgoing_loss_fraction", "outgoing_loss"),
-    ("loss_fraction", "overall_loss"),
-    ("average_rtt", "rtt_aggregate"),
-    ("tcc_unmatched_feedback", "tcc_unmatched_feedback"),
-    ("thread_count", "threads"),
-    ("muc_clients_configured", "muc_clients_configured"),
-    ("muc_clients_connected", "muc_clients_connected"),
-    // compat: upstream reports the configured ones under this name
-    // (test: compat_mucs_connected_are_the_configured_ones).
-    ("mucs_connected", "mucs_configured"),
-    ("mucs_joined", "mucs_joined"),
-];
+/// How busy a machine is when it is fully loaded (upstream's `cpu-usage.load-threshold`).
+const CPU_THRESHOLD: f64 = 0.9;
 
-/// The same for totals; the format adds `_total`.
-const COUNTERS: &[(&str, &str)] = &[
-    ("conferences_created", "total_conferences_created"),
-    ("conferences_completed", "total_conferences_completed"),
-    ("conference_seconds", "total_conference_seconds"),
-    ("endpoints", "total_participants"),
-    ("visitors", "total_visitors"),
-    ("relays", "total_relays"),
-    ("endpoints_no_message_transport_after_delay", "num_eps_no_msg_transport_after_delay"),
-    ("packets_received", "total_packets_received"),
-    ("packets_sent", "total_packets_sent"),
-    ("bytes_received", "total_bytes_received"),
-    ("bytes_sent", "total_bytes_sent"),
-    ("keyframes_received", "total_keyframes_received"),
-    ("dominant_speaker_changes", "total_dominant_speaker_changes"),
-    ("data_channel_messages_received", "total_data_channel_messages_received"),
-    ("data_channel_messages_sent", "total_data_channel_messages_sent"),
-    ("colibri_web_socket_messages_received", "total_colibri_web_socket_messages_received"),
-    ("colibri_web_socket_messages_sent", "total_colibri_web_socket_messages_sent"),
-    ("endpoints_ice_failed", "endpoints_ice_failed"),
-    ("endpoints_dtls_failed", "dtls_failed_endpoints"),
-    ("ice_failed", "total_ice_failed"),
-    ("ice_succeeded", "total_ice_succeeded"),
-    ("ice_succeeded_relayed", "total_ice_succeeded_relayed"),
-    ("endpoints_disconnected", "endpoints_disconnected"),
-    ("endpoints_reconnected", "endpoints_reconnected"),
-    // Ours: people whose network gave them another address while they spoke.
-    ("paths_followed", "total_paths_followed"),
-];
+/// One connection to an XMPP server, as it is told of.
+#[derive(Debug, Default)]
+pub(crate) struct LinkState {
+    rooms: u64,
+    up: AtomicBool,
+    joined: AtomicU64,
+    /// IQs refused: forbidden, malformed, unknown, overloaded; and how often it was lost.
+    counts: [AtomicU64; 5],
+}
+
+impl LinkState {
+    pub(crate) fn set_up(&self, up: bool) {
+        self.up.store(up, Ordering::Relaxed);
+        if let (false, [.., lost]) = (up, &self.counts) {
+            lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn set_joined(&self, rooms: usize) {
+        self.joined.store(rooms as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_refused(&self, c: BreweryCounters) {
+        for (cell, value) in self.counts.iter().zip([c.forbidden, c.malformed, c.unknown, c.overloaded]) {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn counts(&self) -> [u64; 5] {
+        self.counts.each_ref().map(|n| n.load(Ordering::Relaxed))
+    }
+}
+
+/// All connections, and what those that are gone had counted.
+#[derive(Debug, Default)]
+struct Links {
+    open: Vec<Arc<LinkState>>,
+    past: [u64; 5],
+}
+
+impl Links {
+    fn counts(&self) -> [u64; 5] {
+        let mut sums = self.past;
+        for link in &self.open {
+            for (sum, n) in sums.iter_mut().zip(link.counts()) {
+                *sum += n;
+            }
+        }
+        sums
+    }
+
+    /// Connections, those of them that are up, their rooms, and those that we are in.
+    fn numbers(&self) -> [u64; 4] {
+        let up = self.open.iter().filter(|link| link.up.load(Ordering::Relaxed));
+        let (connected, joined) =
+            up.fold((0, 0), |(n, joined), link| (n + 1, joined + link.joined.load(Ordering::Relaxed)));
+        [self.open.len() as u64, connected, self.open.iter().map(|link| link.rooms).sum(), joined]
+    }
+}
 
 /// UTC as `yyyy-MM-dd HH:mm:ss.SSS`. Days are turned into a date by the well-known civil-from-days arithmetic.
 fn timestamp(at: SystemTime) -> String {

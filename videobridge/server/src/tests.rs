@@ -54,7 +54,8 @@ impl Bridge {
         let stop = watch::Sender::new(false);
         let config = Config::check(raw, &[], 2).unwrap();
         let (handle, task) = start(config, link, stop.subscribe()).await.unwrap();
-        let router = handle.public_router().merge(handle.admin_router()).merge(handle.shutdown_router());
+        let router = handle.public_router().merge(handle.admin_router());
+        let router = router.merge(handle.shutdown_router()).merge(handle.muc_client_router());
         tokio::spawn(async move { axum::serve(http, router).await });
         Self { handle, task, stop, http: address }
     }
@@ -496,13 +497,86 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn compat_mucs_connected_are_the_configured_ones() {
-    let bridge = Bridge::start(1, None).await;
+    let (link, _nobody_answers) = Link::in_process("jvb@auth.meet.jitsi/x".parse().unwrap(), 64);
+    let bridge = Bridge::start(1, Some(link)).await;
     let metrics = Metrics::new();
     let handle = bridge.handle.clone();
     metrics.add(move |out| handle.expose(out));
     let text = metrics.encode();
-    assert!(text.contains("jitsi_jvb_mucs_connected 1\n"), "there is no link at all: {text}");
+    assert!(text.contains("jitsi_jvb_mucs_connected 1\n"), "nobody let us in: {text}");
     assert!(text.contains("jitsi_jvb_mucs_joined 0\n"), "{text}");
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn xmpp_servers_are_added_and_taken_away_while_the_bridge_runs() {
+    let (link, _end) = Link::in_process("jvb@auth.meet.jitsi/x".parse().unwrap(), 64);
+    let bridge = Bridge::start(1, Some(link)).await;
+    let list = async || bridge.json("GET", "/colibri/muc-client/list", &json!(null)).await;
+    assert_eq!(list().await, json!(["shard0"]));
+    // Nobody is there yet; it is tried as long as it is wanted.
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut other = json!({
+        "id": "shard-2", "hostname": "127.0.0.1", "port": nobody.local_addr().unwrap().port(), "username": "jvb", "password": "x",
+        "muc_jids": "jvbbrewery@internal.other.example", "muc_nickname": "jvb-1", "domain": "auth.other.example",
+        "disable_certificate_verification": true,
+    });
+    let post = async |what: &str, body: &Value| {
+        bridge.request("POST", &format!("/colibri/muc-client/{what}"), &body.to_string()).await.0
+    };
+    for _ in 0..2 {
+        assert_eq!(post("add", &other).await, 200, "the same once more is the same");
+    }
+    assert_eq!(list().await, json!(["shard-2", "shard0"]));
+    let (mut tcp, _) = timeout(WAIT, nobody.accept()).await.unwrap().unwrap();
+    let mut hello = [0; 256];
+    let n = timeout(WAIT, tcp.read(&mut hello)).await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&hello[..n]).contains("auth.other.example"));
+    drop(tcp);
+    timeout(WAIT, nobody.accept()).await.expect("lost, it is tried again").unwrap();
+    let stats = bridge.json("GET", "/colibri/stats", &json!(null)).await;
+    let counts = ["muc_clients_configured", "mucs_configured"].map(|key| stats[key].clone());
+    assert_eq!(counts, [json!(2), json!(2)]);
+    other["password"] = "y".into();
+    assert_eq!(post("add", &other).await, 400, "another one with the same id");
+    assert_eq!(post("add", &json!({ "id": "shard-3" })).await, 400);
+    assert_eq!(post("remove", &json!({})).await, 400);
+    for _ in 0..2 {
+        assert_eq!(post("remove", &json!({ "id": "shard-2" })).await, 200, "gone is gone");
+    }
+    assert_eq!(list().await, json!(["shard0"]));
+    // Also the one that it began with can go, and the bridge goes on.
+    assert_eq!(post("remove", &json!({ "id": "shard0" })).await, 200);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let stats = bridge.json("GET", "/colibri/stats", &json!(null)).await;
+    assert_eq!((&stats["muc_clients_configured"], &stats["shutting_down"]), (&json!(0), &json!(false)));
+    bridge.json("POST", "/colibri/v2/conferences", &create("m", "abcd")).await;
+    for n in 0..limits::LINKS {
+        other["id"] = format!("many-{n}").into();
+        assert_eq!(post("add", &other).await, 200);
+    }
+    other["id"] = "one-more".into();
+    assert_eq!(post("add", &other).await, 400, "one beyond");
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn compat_features_for_debugging_have_upstream_s_addresses_and_are_off() {
+    let bridge = Bridge::start(1, None).await;
+    assert_eq!(bridge.json("GET", "/debug/features/jvb/pool-stats", &json!(null)).await, json!(false));
+    assert_eq!(bridge.json("GET", "/debug/stats/jvb/pool-stats", &json!(null)).await, json!({}));
+    for (method, path, status) in [
+        ("POST", "/debug/features/jvb/pool-stats/false", 200),
+        ("POST", "/debug/features/jvb/pool-stats/true", 501),
+        ("GET", "/debug/features/jvb/node-stats/true", 501),
+        ("GET", "/debug/features/jvb/mind-reading", 404),
+        ("POST", "/debug/features/jvb/pool-stats/maybe", 404),
+        ("GET", "/debug/stats/jvb/mind-reading", 404),
+        ("POST", "/debug/features/endpoint/m/abcd/pcap-dump/true", 403),
+        ("POST", "/debug/features/relay/m/jvb-2/sctp-pcap-dump/true", 403),
+    ] {
+        assert_eq!(bridge.request(method, path, "").await.0, status, "{path}");
+    }
     bridge.end().await;
 }
 

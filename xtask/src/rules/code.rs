@@ -24,7 +24,8 @@ const PRINTS: &[&str] = &["print!(", "println!(", "eprint!(", "eprintln!(", "dbg
 const PRODUCT: &[&str] = &["common/", "focus/", "prosody-compat/", "videobridge/", "turn/", "plausch/"];
 /// Calls that reach out of the machine, each with the files that may: the link of a role to the XMPP server that the admin
 /// has named, questions to services, key servers and directories of accounts that the admin has named, commands' questions to the server on the same machine,
-/// the look-up of the public name that the admin has named, and the directory that certificates are asked of.
+/// the look-up of the public name that the admin has named, the directory that certificates are asked of, and services that a focus has
+/// a bridge connect with.
 const OUTWARD: &[(&str, &[&str])] = &[
     (
         "TcpStream::connect",
@@ -34,6 +35,7 @@ const OUTWARD: &[(&str, &[&str])] = &[
             "prosody-compat/server/src/ldap/mod.rs",
             "plausch/src/commands/ask.rs",
             "plausch/src/acme/directory.rs",
+            "videobridge/server/src/services/link.rs",
         ],
     ),
     // It listens.

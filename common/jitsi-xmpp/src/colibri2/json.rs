@@ -9,7 +9,8 @@ use super::json_parts::{
 };
 use super::xml::room_name;
 use super::{
-    ConferenceModified, ConferenceModify, Endpoint, ForceMute, Media, Relay, Sctp, SctpRole, Transport,
+    ConferenceModified, ConferenceModify, Connect, Endpoint, ForceMute, Media, Relay, Sctp, SctpRole,
+    Transport,
 };
 use crate::BareJid;
 use crate::ids::{EndpointId, MediaType, MeetingId};
@@ -28,6 +29,7 @@ impl ConferenceModify {
         c.rtcstats_enabled = f.flag("rtcstats-enabled")?.unwrap_or(true);
         c.endpoints = f.list("endpoints", endpoint)?.unwrap_or_default();
         c.relays = f.list("relays", relay)?.unwrap_or_default();
+        c.connects = f.list("connects", Connect::from_json)?;
         Ok(c)
     }
 
@@ -45,6 +47,9 @@ impl ConferenceModify {
         }
         set_list(&mut o, "endpoints", &self.endpoints, endpoint_json);
         set_list(&mut o, "relays", &self.relays, relay_json);
+        if let Some(connects) = &self.connects {
+            o.insert("connects".into(), array(connects, Connect::to_json));
+        }
         o.into()
     }
 }

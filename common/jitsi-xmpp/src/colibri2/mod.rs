@@ -1,9 +1,12 @@
 //! Colibri2, focus ⇄ bridge (bridge §2): `conference-modify` and its answer in, typed requests out, and back,
 //! as XML and in the JSON form of the bridge's REST interface.
 
+mod connect;
 mod json;
 mod json_parts;
 mod xml;
+
+pub use connect::{Connect, ConnectProtocol, ConnectType, Ping};
 
 use crate::BareJid;
 use crate::ids::{EndpointId, MediaType, MeetingId, SourceName};
@@ -38,6 +41,8 @@ pub struct ConferenceModify {
     pub endpoints: Vec<Endpoint>,
     /// Other bridges.
     pub relays: Vec<Relay>,
+    /// Services outside that get audio; `None`: nothing about them, empty: none any more.
+    pub connects: Option<Vec<Connect>>,
 }
 
 /// `conference-modified`: what the bridge did.
@@ -208,6 +213,7 @@ impl ConferenceModify {
             rtcstats_enabled: true,
             endpoints: Vec::new(),
             relays: Vec::new(),
+            connects: None,
         }
     }
 }

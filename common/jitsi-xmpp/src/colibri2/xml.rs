@@ -1,7 +1,7 @@
 //! Colibri2 as XML: reading and writing. Attributes with their default value are left out.
 
 use super::{
-    Colibri2Error, ConferenceModified, ConferenceModify, Endpoint, ErrorReason, ForceMute, Media,
+    Colibri2Error, ConferenceModified, ConferenceModify, Connect, Endpoint, ErrorReason, ForceMute, Media,
     MediaSource, Relay, Sctp, SctpRole, Transport,
 };
 use crate::BareJid;
@@ -29,6 +29,10 @@ impl ConferenceModify {
         c.expire = flag(e, E, "expire")?;
         c.rtcstats_enabled = boolean(e, E, "rtcstats-enabled")?.unwrap_or(true);
         (c.endpoints, c.relays) = entries(e)?;
+        c.connects = e
+            .child("connects", ns::COLIBRI2)
+            .map(|list| list.children_of("connect", ns::COLIBRI2).map(Connect::from_element).collect())
+            .transpose()?;
         Ok(c)
     }
 
@@ -42,6 +46,11 @@ impl ConferenceModify {
             .with_opt_attr("rtcstats-enabled", (!self.rtcstats_enabled).then_some("false"))
             .with_children(self.endpoints.iter().map(Endpoint::to_element))
             .with_children(self.relays.iter().map(Relay::to_element))
+            .with_children(
+                self.connects.iter().map(|all| {
+                    Element::inherit("connects").with_children(all.iter().map(Connect::to_element))
+                }),
+            )
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jitsi_xmpp::colibri2::*;
 use jitsi_xmpp::ids::EndpointId;
+use jitsi_xmpp::limits::{MAX_CONNECT_HEADERS, MAX_CONNECT_TEXT_BYTES};
 use jitsi_xmpp::{Condition, Element, ParseError, StanzaError, ns};
 
 use crate::element;
@@ -82,9 +83,17 @@ const RELAY: &str = "<conference-modify xmlns=\"jitsi:colibri2\" meeting-id=\"6f
 <endpoints><endpoint id=\"c0ffee00\" create=\"true\"><sources/></endpoint></endpoints>\
 </relay></conference-modify>";
 
+const CONNECTS: &str = "<conference-modify xmlns=\"jitsi:colibri2\" meeting-id=\"6f0c\"><connects>\
+<connect id=\"t1\" create=\"true\" url=\"wss://scribe.ex/x\" protocol=\"mediajson\" type=\"transcriber\" audio=\"true\">\
+<http-header name=\"Authorization\" value=\"Bearer x\"/><ping interval=\"10000\" timeout=\"5000\"/>\
+<exports><export>a1b2c3d4-a0</export></exports><requests><request>a1b2c3d4-a0.en</request></requests>\
+</connect>\
+<connect url=\"ws://127.0.0.1:1/\" protocol=\"mediajson\" type=\"recorder\"/>\
+</connects></conference-modify>";
+
 #[test]
 fn requests_keep_their_bytes() {
-    for text in [CREATE, ANSWERED, MUTE_EXPIRE, ICE_RESTART, RELAY] {
+    for text in [CREATE, ANSWERED, MUTE_EXPIRE, ICE_RESTART, RELAY, CONNECTS] {
         let c = ConferenceModify::from_element(&element(text)).unwrap();
         assert_eq!(c.to_element().to_xml(), text);
     }
@@ -105,7 +114,7 @@ fn answers_keep_their_bytes() {
 
 #[test]
 fn json_says_the_same_as_xml() {
-    for text in [CREATE, ANSWERED, RELAY] {
+    for text in [CREATE, ANSWERED, RELAY, CONNECTS] {
         let mut c = ConferenceModify::from_element(&element(text)).unwrap();
         let json = c.to_json().to_string();
         let again = ConferenceModify::from_json(&json).unwrap();
@@ -213,6 +222,71 @@ fn bad_xml_is_refused() {
         bad("meeting-id='x'><endpoint/></conference-modify>"),
         ParseError::Missing { element: "endpoint", what: "id" }
     );
+}
+
+#[test]
+fn services_outside_are_websockets_with_readable_headers_and_an_empty_list_is_not_none() {
+    let read = |connects: &str| {
+        let text = format!(
+            "<conference-modify xmlns='jitsi:colibri2' meeting-id='x'><connects>{connects}</connects></conference-modify>"
+        );
+        ConferenceModify::from_element(&element(&text))
+    };
+    assert_eq!(read("").unwrap().connects, Some(vec![]), "none any more");
+    assert_eq!(
+        ConferenceModify::from_json(r#"{"meeting-id":"x","connects":[]}"#).unwrap().connects,
+        Some(vec![])
+    );
+    assert_eq!(
+        ConferenceModify::from_json(r#"{"meeting-id":"x"}"#).unwrap().connects,
+        None,
+        "nothing about them"
+    );
+    let gone = read("<connect id='t1' expire='true'/>").unwrap().connects.unwrap();
+    assert_eq!((gone[0].name(), gone[0].expire), ("t1", true), "known by its id alone");
+    let kind = "protocol='mediajson' type='transcriber'";
+    for (connect, what) in [
+        (format!("<connect url='http://x/' {kind}/>"), "url"),
+        (format!("<connect url='{}' {kind}/>", "ws://".repeat(4000)), "url"),
+        ("<connect url='ws://x/' protocol='carrier-pigeon' type='transcriber'/>".to_owned(), "protocol"),
+        ("<connect url='ws://x/' protocol='mediajson' type='spy'/>".to_owned(), "type"),
+        (format!("<connect url='ws://x/' audio='maybe' {kind}/>"), "audio"),
+    ] {
+        assert_eq!(
+            read(&connect).unwrap_err(),
+            ParseError::Invalid { element: "connect", what },
+            "{connect}"
+        );
+    }
+    for what in ["url", "protocol", "type"] {
+        let attributes = ["url='ws://x/'", "protocol='mediajson'", "type='recorder'"];
+        let others: Vec<_> = attributes.iter().filter(|a| !a.starts_with(what)).copied().collect();
+        let connect = format!("<connect {}/>", others.join(" "));
+        assert_eq!(read(&connect).unwrap_err(), ParseError::Missing { element: "connect", what });
+    }
+    let headers = |n: usize, name: &str| {
+        format!(
+            "<connect url='ws://x/' {kind}>{}</connect>",
+            format!("<http-header name='{name}' value='v'/>").repeat(n)
+        )
+    };
+    let most = read(&headers(MAX_CONNECT_HEADERS, "X-1")).unwrap().connects.unwrap();
+    assert_eq!(most[0].headers.len(), MAX_CONNECT_HEADERS);
+    for wrong in
+        [headers(MAX_CONNECT_HEADERS + 1, "X-1"), headers(1, "X 1"), headers(1, "X:"), headers(1, "")]
+    {
+        assert!(read(&wrong).is_err(), "{wrong}");
+    }
+    let long = |len: usize| format!("<connect url='ws://{}' {kind}/>", "x".repeat(len - "ws://".len()));
+    assert!(read(&long(MAX_CONNECT_TEXT_BYTES)).is_ok(), "at the limit");
+    assert!(read(&long(MAX_CONNECT_TEXT_BYTES + 1)).is_err(), "one beyond");
+    let shown = format!(
+        "{:?}",
+        read(&format!(
+            "<connect url='wss://scribe.ex/token' {kind}><http-header name='A' value='secret'/></connect>"
+        ))
+    );
+    assert!(!shown.contains("token") && !shown.contains("secret"), "{shown}");
 }
 
 #[test]

@@ -15,9 +15,11 @@
 //! | `pace.rs` | time | what waits for a receiver, probes of its link | |
 //! | `settle.rs` | after every input | who gets what, for receivers whose inputs changed | `Turns` |
 //! | `announce.rs` | called by the others | what clients are told | |
+//! | `export.rs` | called by `forward.rs` | what services outside get | |
 //! | `tick.rs` | time | reports, repeated requests, speakers, silent layers | `Clock` |
 
 mod announce;
+pub(crate) mod export;
 mod forward;
 mod member;
 mod members;
@@ -37,6 +39,7 @@ use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::{MediaType, SourceName};
 use jitsi_xmpp::jingle::{HeaderExtension, PayloadType, VideoType};
 
+use self::export::Export;
 use self::member::Member;
 use self::members::Members;
 use self::settle::Turns;
@@ -66,6 +69,8 @@ pub struct MediaConference {
     members: Members,
     sources: Sources,
     speakers: Speakers,
+    /// Services outside.
+    exports: Vec<Export>,
     turns: Turns,
     clock: Clock,
     /// Where the packet is written that goes out next.
@@ -83,6 +88,7 @@ impl MediaConference {
             members: Members::new(),
             sources: Sources::new(),
             speakers: Speakers::default(),
+            exports: Vec::new(),
             turns: Turns::default(),
             clock: Clock::default(),
             buffers: Buffers::default(),
@@ -288,6 +294,12 @@ impl MediaConference {
         (sends(MediaType::Audio), sends(MediaType::Video))
     }
 
+    /// Whether an endpoint gets less video than it wants, as its link carries no more; whether more than a tenth of what is sent to it is lost.
+    pub(crate) fn is_short(&self, key: EndpointKey) -> (bool, bool) {
+        let Some(member) = self.members.by_key(key) else { return (false, false) };
+        (member.ideal.is_some(), member.outgoing_loss > HIGH_LOSS)
+    }
+
     /// The jitter of all that came within the last second: sum, and of how many.
     pub(crate) fn jitter(&self, now: Instant) -> (Duration, u64) {
         let recent = self.sources.iter().map(|(_, source)| source);
@@ -397,3 +409,5 @@ fn same_streams(a: &Signalled, b: &Signalled) -> bool {
 }
 
 const RECENTLY: Duration = Duration::from_secs(1);
+/// More than that is high loss, for upstream's dashboards.
+const HIGH_LOSS: f32 = 0.1;

@@ -86,6 +86,10 @@ pub struct Counters {
     pub key_frame_requests_suppressed: u64,
     /// Key frames received.
     pub key_frames: u64,
+    /// Changes of the layers that senders send.
+    pub layering_changes: u64,
+    /// Microseconds of video that came, of all sources together.
+    pub video_micros: u64,
     /// Changes of the dominant speaker.
     pub dominant_speaker_changes: u64,
     /// Sequence numbers in transport-wide feedback of receivers that were not sent or are forgotten.
@@ -110,6 +114,8 @@ impl Default for Counters {
             key_frame_requests: 0,
             key_frame_requests_suppressed: 0,
             key_frames: 0,
+            layering_changes: 0,
+            video_micros: 0,
             dominant_speaker_changes: 0,
             unmatched_feedback: 0,
             feedback_received: 0,
@@ -140,6 +146,8 @@ impl Counters {
         self.key_frame_requests += other.key_frame_requests;
         self.key_frame_requests_suppressed += other.key_frame_requests_suppressed;
         self.key_frames += other.key_frames;
+        self.layering_changes += other.layering_changes;
+        self.video_micros += other.video_micros;
         self.dominant_speaker_changes += other.dominant_speaker_changes;
         self.unmatched_feedback += other.unmatched_feedback;
         self.feedback_received += other.feedback_received;

@@ -19,6 +19,7 @@ mod packet;
 mod speakers;
 
 pub use conference::MediaConference;
+pub use conference::export::{Export, ExportKey, ExportedAudio};
 pub use counters::{Counters, DropReason};
 pub use ids::Bitrate;
 
@@ -43,6 +44,9 @@ pub trait MediaSink {
 
     /// One message for `to` on its bridge channel. Returns whether it was taken: what was not is told again later.
     fn message(&mut self, to: EndpointKey, message: &BridgeMessage) -> bool;
+
+    /// Audio for a service outside.
+    fn export(&mut self, _to: ExportKey, _audio: ExportedAudio) {}
 }
 
 /// The SSRCs the bridge itself sends with: the same for all endpoints of a conference, announced to clients.

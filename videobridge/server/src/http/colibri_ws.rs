@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use videobridge_core::limits::CHANNEL_MESSAGES;
 
-use crate::control::{AcceptedSocket, Control};
+use crate::control::{AcceptedSocket, Control, SocketEnd};
 use crate::limits;
 use crate::sockets::SocketOrder;
 
@@ -58,7 +58,8 @@ pub(crate) async fn open(
                 .max_message_size(Some(limits::SOCKET_MESSAGE))
                 .max_frame_size(Some(limits::SOCKET_MESSAGE));
             let stream = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-            carry(&control, &socket, stream).await;
+            let end = carry(&control, &socket, stream).await;
+            control.count_end(end);
         }
         control.socket_closed(&socket).await;
     });
@@ -70,7 +71,7 @@ fn refused() -> Response {
     (StatusCode::FORBIDDEN, "authentication failed").into_response()
 }
 
-async fn carry<S>(control: &Control, socket: &AcceptedSocket, mut stream: WebSocketStream<S>)
+async fn carry<S>(control: &Control, socket: &AcceptedSocket, mut stream: WebSocketStream<S>) -> SocketEnd
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
@@ -85,13 +86,13 @@ where
                     let message = Message::text(&*text);
                     let sent = tokio::time::timeout(limits::SOCKET_IDLE, stream.send(message)).await;
                     if !matches!(sent, Ok(Ok(()))) {
-                        return;
+                        return SocketEnd::Broken;
                     }
                 }
                 SocketOrder::Close(code, reason) => {
                     let frame = CloseFrame { code: code.into(), reason: Utf8Bytes::from_static(reason) };
                     let _ = tokio::time::timeout(Duration::from_secs(5), stream.close(Some(frame))).await;
-                    return;
+                    return SocketEnd::Normal;
                 }
             },
             () = sleep_until(read_at), if read_at.is_some() => read_at = None,
@@ -104,18 +105,22 @@ where
                 match message {
                     Some(Ok(Message::Text(text))) => {
                         if !control.socket_text(socket, text.as_str().to_owned()).await {
-                            return;
+                            return SocketEnd::Abnormal;
                         }
                     }
                     // Text frames only; what else arrives is ignored, as upstream does.
                     Some(Ok(Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    Some(Ok(Message::Close(frame))) => {
+                        let normal = frame.is_none_or(|f| matches!(u16::from(f.code), 1000 | 1001));
+                        return if normal { SocketEnd::Normal } else { SocketEnd::Abnormal };
+                    }
+                    Some(Err(_)) | None => return SocketEnd::Broken,
                 }
             }
             _ = ping.tick() => {
                 let pinged = tokio::time::timeout(limits::SOCKET_PING, stream.send(Message::Ping(bytes::Bytes::new()))).await;
                 if heard.elapsed() > limits::SOCKET_IDLE || !matches!(pinged, Ok(Ok(()))) {
-                    return;
+                    return SocketEnd::Abnormal;
                 }
             }
         }
@@ -166,7 +171,7 @@ mod tests {
         let answers = async { while client.next().await.is_some() {} };
         let long = tokio::time::sleep(10 * limits::SOCKET_IDLE);
         tokio::select! {
-            () = carry(&control, &socket, stream) => panic!("given up"),
+            end = carry(&control, &socket, stream) => panic!("given up: {end:?}"),
             () = answers => panic!("closed"),
             () = long => {}
         }

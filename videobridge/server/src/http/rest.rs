@@ -19,12 +19,14 @@ use crate::control::Control;
 use crate::leaving::Wish;
 use crate::limits;
 use crate::stats::Reporter;
+use crate::xmpp::links::{Links, Wanted};
 
 /// What the routes need.
 #[derive(Debug, Clone)]
 pub(crate) struct Rest {
     pub(crate) control: Arc<Control>,
     pub(crate) reporter: Arc<Reporter>,
+    pub(crate) links: Arc<Links>,
 }
 
 /// `/about/health` and `/about/version`, as a bridge alone answers them.
@@ -39,6 +41,13 @@ pub(crate) fn about(rest: Rest) -> axum::Router {
 fn debug_routes() -> axum::Router<Rest> {
     axum::Router::new()
         .route("/debug", get(debug))
+        .route("/debug/features/jvb/{feature}", get(feature))
+        .route("/debug/features/jvb/{feature}/{on}", get(set_feature).post(set_feature))
+        .route(
+            "/debug/features/{kind}/{conference}/{id}/{feature}/{on}",
+            post(async || (StatusCode::FORBIDDEN, "this bridge keeps no recordings of packets")),
+        )
+        .route("/debug/stats/jvb/{feature}", get(feature_stats))
         .route("/debug/{conference}", get(debug_conference))
         .route("/debug/{conference}/{endpoint}", get(debug_endpoint))
         // compat: the old address (test: compat_the_state_of_the_bridge_has_upstream_s_addresses).
@@ -71,6 +80,45 @@ async fn debug_endpoint(
     }
 }
 
+/// What upstream's bridge can be asked to count besides. Ours counts what it counts always, so none of them is ever on.
+const FEATURES: &[&str] = &[
+    "conference-packet-stats",
+    "ice-stats",
+    "node-stats",
+    "node-tracing",
+    "payload-verification",
+    "pool-stats",
+    "queue-stats",
+    "task-pool-stats",
+    "tossed-packet-stats",
+    "transit-stats",
+    "xmpp-delay-stats",
+];
+
+async fn feature(Path(feature): Path<String>) -> Response {
+    if !FEATURES.contains(&feature.as_str()) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    Json(false).into_response()
+}
+
+async fn set_feature(Path((feature, on)): Path<(String, String)>) -> Response {
+    match (FEATURES.contains(&feature.as_str()), on.as_str()) {
+        (true, "false") => StatusCode::OK.into_response(),
+        (true, "true") => {
+            (StatusCode::NOT_IMPLEMENTED, "what this bridge counts is in /metrics").into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+async fn feature_stats(Path(feature): Path<String>) -> Response {
+    if !FEATURES.contains(&feature.as_str()) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    Json(json!({})).into_response()
+}
+
 /// Everything below `/colibri`, and `/debug`.
 pub(crate) fn colibri(rest: Rest) -> axum::Router {
     axum::Router::new()
@@ -87,6 +135,43 @@ pub(crate) fn colibri(rest: Rest) -> axum::Router {
 /// How an admin makes a bridge leave (bridge §1.7).
 pub(crate) fn shutdown(rest: Rest) -> axum::Router {
     axum::Router::new().route("/colibri/shutdown", post(leave)).with_state(rest)
+}
+
+/// XMPP servers that are added and taken away while the bridge runs (bridge §1.4).
+pub(crate) fn muc_client(rest: Rest) -> axum::Router {
+    axum::Router::new()
+        .route("/colibri/muc-client/add", post(add_link))
+        .route("/colibri/muc-client/remove", post(remove_link))
+        .route("/colibri/muc-client/list", get(list_links))
+        .with_state(rest)
+}
+
+async fn add_link(State(rest): State<Rest>, request: Request) -> Response {
+    let parsed = match body::read(request, limits::REST_BODY).await {
+        Ok((_, whole)) => serde_json::from_slice::<serde_json::Value>(&whole).unwrap_or_default(),
+        Err(refused) => return refused.into_response(),
+    };
+    match Wanted::from_json(&parsed).and_then(|wanted| rest.links.add(wanted)) {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(why) => (StatusCode::BAD_REQUEST, why.to_string()).into_response(),
+    }
+}
+
+/// One that is not there is gone, as upstream has it.
+async fn remove_link(State(rest): State<Rest>, request: Request) -> Response {
+    let parsed = match body::read(request, limits::REST_BODY).await {
+        Ok((_, whole)) => serde_json::from_slice::<serde_json::Value>(&whole).unwrap_or_default(),
+        Err(refused) => return refused.into_response(),
+    };
+    let Some(id) = parsed.get("id").and_then(serde_json::Value::as_str) else {
+        return (StatusCode::BAD_REQUEST, "an id is needed").into_response();
+    };
+    rest.links.remove(id);
+    StatusCode::OK.into_response()
+}
+
+async fn list_links(State(rest): State<Rest>) -> Response {
+    Json(rest.links.ids()).into_response()
 }
 
 /// The body is `{"graceful-shutdown": true}`: when nobody is here any more; with `false` people are moved at once.

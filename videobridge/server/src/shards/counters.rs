@@ -1,9 +1,12 @@
 //! What the media threads count outside the shards: added once per turn of a loop, read for `/metrics`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use videobridge_core::Lost;
 use videobridge_udp::Flushed;
+
+use crate::services::ServiceCounters;
 
 /// Totals of all media threads.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(crate) struct ThreadCounters {
     conferences_failed: AtomicU64,
     chatter_dropped: AtomicU64,
     state_dropped: AtomicU64,
+    /// Of services outside.
+    pub(crate) services: Arc<ServiceCounters>,
 }
 
 impl ThreadCounters {

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use service::{StartError, SystemEntropy, listen};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use videobridge_core::{Command, Event, LocalAddress, Shard, ShardConfig};
 use videobridge_udp::{BufferShortage, SocketOptions, UdpSocket};
@@ -23,6 +24,7 @@ pub(crate) use counters::ThreadCounters;
 
 use crate::control::ShardPort;
 use crate::limits;
+use crate::services::Services;
 use crate::sockets::Sockets;
 use peers::Peer;
 use thread::{MediaThread, WAKE};
@@ -86,7 +88,7 @@ pub(crate) fn start(
         let shard = Shard::new(config.clone(), Box::new(SystemEntropy)).map_err(|e| failed(&e))?;
         let (port, orders, clients) = ShardPort::open(Arc::clone(&waker));
         let (events_tx, events_rx) = mpsc::channel(limits::EVENTS);
-        ports.push(port);
+        ports.push(port.clone());
         events.push(events_rx);
         threads.wakers.push(waker);
         let parts = thread::Parts {
@@ -97,6 +99,7 @@ pub(crate) fn start(
             clients,
             events: events_tx,
             web_sockets: Arc::clone(web_sockets),
+            services: Services::new(Handle::current(), port, Arc::clone(&threads.counters.services)),
             peers: peers.clone(),
             from_peers,
             stop: Arc::clone(&stop),

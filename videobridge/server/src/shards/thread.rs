@@ -28,6 +28,7 @@ use super::counters::ThreadCounters;
 use super::outbox::Outbox;
 use super::peers::{Peer, PeerMessage, Peers};
 use crate::limits::{BATCHES_PER_TURN, COMMANDS_PER_TURN, EVENTS, PEER_MESSAGES_PER_TURN};
+use crate::services::Services;
 use crate::sockets::Sockets;
 
 /// The waker's token; sockets have their index.
@@ -48,6 +49,7 @@ pub(super) struct Parts {
     pub(super) clients: mpsc::Receiver<Command>,
     pub(super) events: mpsc::Sender<(usize, Event)>,
     pub(super) web_sockets: Arc<Sockets>,
+    pub(super) services: Services,
     pub(super) peers: Vec<Peer>,
     pub(super) from_peers: Receiver<PeerMessage>,
     pub(super) stop: Arc<AtomicBool>,
@@ -67,6 +69,7 @@ pub(super) struct MediaThread {
     /// Events that found no room; in order. None is lost.
     unsent: VecDeque<Event>,
     web_sockets: Arc<Sockets>,
+    services: Services,
     peers: Peers,
     from_peers: Receiver<PeerMessage>,
     stop: Arc<AtomicBool>,
@@ -100,6 +103,7 @@ impl MediaThread {
             events: parts.events,
             unsent: VecDeque::new(),
             web_sockets: parts.web_sockets,
+            services: parts.services,
             peers: Peers::new(parts.index, parts.peers),
             from_peers: parts.from_peers,
             stop: parts.stop,
@@ -323,7 +327,11 @@ impl MediaThread {
                 Event::CloseWebSocket { socket, code, reason } => {
                     self.web_sockets.close(socket, code, reason);
                 }
-                event => self.unsent.push_back(event),
+                event => {
+                    if let Some(event) = self.services.handle_event(event) {
+                        self.unsent.push_back(event);
+                    }
+                }
             }
         }
         while let Some(event) = self.unsent.pop_front() {
@@ -408,6 +416,9 @@ mod tests {
         let poll = mio::Poll::new().unwrap();
         let waker = Arc::new(mio::Waker::new(poll.registry(), WAKE).unwrap());
         let (peer, from_peers) = Peer::new(Arc::clone(&waker));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (port, ..) = crate::control::ShardPort::open(Arc::clone(&waker));
+        let services = Services::new(runtime.handle().clone(), port, Arc::default());
         let (other, _) = Peer::new(waker);
         let (orders_tx, orders) = std::sync::mpsc::sync_channel(orders);
         let (clients_tx, clients) = mpsc::channel(2 * COMMANDS_PER_TURN);
@@ -420,6 +431,7 @@ mod tests {
             clients,
             events: events_tx,
             web_sockets: Arc::default(),
+            services,
             peers: vec![peer.clone(), other],
             from_peers,
             stop: Arc::default(),

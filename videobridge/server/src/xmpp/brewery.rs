@@ -159,6 +159,10 @@ impl Brewery {
             return;
         }
         let Ok(to) = asked_by.parse::<Jid>() else { return };
+        // Others are told by the connection that they use.
+        if !self.rooms.iter().any(|room| room.occupant.to_bare() == to.to_bare()) {
+            return;
+        }
         self.next += 1;
         let mut expired = ConferenceModify::new(meeting);
         expired.expire = true;
@@ -442,6 +446,8 @@ mod tests {
         assert!(expired.expire && expired.meeting_id.as_str() == "m");
         // What a stock focus says to that changes nothing.
         b.handle_stanza(&iq::error(&told, &StanzaError::new(Condition::FeatureNotImplemented)));
+        b.handle_failure(MeetingId::new("m"), "bridges@elsewhere.example/focus");
+        assert!(sent(&mut b).is_empty(), "who asked by another connection is told by that");
         b.handle_down();
         b.handle_failure(MeetingId::new("m"), &format!("{ROOM}/focus"));
         assert!(sent(&mut b).is_empty());

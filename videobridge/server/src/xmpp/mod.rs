@@ -1,6 +1,7 @@
 //! The bridge's XMPP side: one link in, presence with stats and colibri answers out.
 
 mod brewery;
+pub(crate) mod links;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -20,7 +21,7 @@ use brewery::{Brewery, Output};
 
 use crate::control::{Control, Failure};
 use crate::limits;
-use crate::stats::Reporter;
+use crate::stats::{LinkState, Reporter};
 
 /// Where and how the bridge publishes itself.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ pub(crate) async fn run(
     config: BreweryConfig,
     mut link: Link,
     control: Arc<Control>,
-    reporter: Arc<Reporter>,
+    (reporter, state): (Arc<Reporter>, Arc<LinkState>),
     mut failures: mpsc::Receiver<Failure>,
     stop: tokio::sync::watch::Receiver<bool>,
 ) {
@@ -58,7 +59,7 @@ pub(crate) async fn run(
         tokio::select! {
             event = link.recv() => match event {
                 Some(LinkEvent::Up { resumed, .. }) => {
-                    reporter.set_link_up(true);
+                    state.set_up(true);
                     if !resumed {
                         // Answers to questions of a session that is over.
                         unsent.clear();
@@ -68,7 +69,7 @@ pub(crate) async fn run(
                 }
                 Some(LinkEvent::Stanza(stanza)) => brewery.handle_stanza(&stanza),
                 Some(LinkEvent::Down { reason }) => {
-                    reporter.set_link_up(false);
+                    state.set_up(false);
                     brewery.handle_down();
                     tracing::warn!(reason, "connection to the XMPP server lost");
                 }
@@ -102,8 +103,8 @@ pub(crate) async fn run(
             }
         }
         unsent.flush(|stanza| link.send(stanza), |answer| brewery.handle_answered(answer));
-        reporter.set_rooms_joined(brewery.joined());
-        reporter.set_brewery_counters(brewery.counters());
+        state.set_joined(brewery.joined());
+        state.set_refused(brewery.counters());
     }
 }
 

@@ -12,6 +12,7 @@ use videobridge_rtp::{RtpPacket, rtx};
 
 use super::MediaConference;
 use super::announce::audio_mapping;
+use super::export::{Heard, export};
 use super::member::Member;
 use crate::media::counters::{Counters, DropReason};
 use crate::media::egress::Egress;
@@ -125,7 +126,11 @@ impl MediaConference {
         }
         let audio_allowed =
             media != MediaType::Audio || member.budgets.audio.take(&AUDIO_PER_ENDPOINT, now, 1);
-        source.last_packet = Some(now);
+        if let Some(last) = source.last_packet.replace(now).filter(|_| media == MediaType::Video) {
+            let since = now.saturating_duration_since(last);
+            // Pauses are none.
+            self.counters.video_micros += if since < STANDS { since.as_micros() as u64 } else { 0 };
+        }
         let before = e.last_packet.replace(now);
         let mut cut_off = false;
         let [audio_muted, video_muted] = member.muted;
@@ -148,6 +153,11 @@ impl MediaConference {
             if self.config.discard_silence && source.silent > self.config.forwarded_silence_packets {
                 e.sequence.close(seq);
                 return Err(DropReason::Silence);
+            }
+            if !self.exports.is_empty() && !body.is_empty() {
+                let payload_type = payload.repeats.map_or_else(|| view.payload_type(), |number| number.0);
+                let heard = Heard { payload_type, sequence, timestamp: view.timestamp(), level, body };
+                export(&self.exports, member, source, &heard, sink);
             }
         } else {
             if video_muted {
@@ -205,6 +215,7 @@ impl MediaConference {
             }
         }
         if changed {
+            self.counters.layering_changes += 1;
             e.measured_at = Some(now + WINDOW);
         }
         if media == MediaType::Video {
@@ -362,6 +373,9 @@ pub(super) fn ask_again(
 
 /// Nothing of an encoding for this long and then a gap: its sender was cut off. Browsers keep what they sent for a second at most.
 const CUT_OFF: Duration = Duration::from_millis(500);
+
+/// Video of which nothing comes for this long stands still. A shared screen has a picture each second.
+const STANDS: Duration = Duration::from_secs(2);
 
 /// Bytes of the header of a packet that waits, about.
 const WAITING_HEADER: usize = 20;

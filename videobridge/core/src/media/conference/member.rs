@@ -27,6 +27,8 @@ pub(crate) struct Member {
     pub(crate) channel: bool,
     /// Whether the channel did not take something the client has to know.
     pub(crate) behind: bool,
+    /// Whether several people speak here, as services outside are told.
+    pub(crate) diarize: bool,
     /// Force-muted audio, video.
     pub(crate) muted: [bool; 2],
     pub(crate) negotiated: Negotiated,
@@ -51,6 +53,8 @@ pub(crate) struct Member {
     pub(crate) ideal: Option<Bitrate>,
     /// The video sources it gets now, as last announced.
     pub(crate) forwarded: Vec<SourceName>,
+    /// The part of what was sent lately that it reports as lost.
+    pub(crate) outgoing_loss: f32,
     pub(crate) next_stats: Option<Instant>,
     /// Whether everybody has to be allocated anew because of it.
     pub(crate) news: bool,
@@ -82,6 +86,7 @@ impl Member {
             up: false,
             channel: false,
             behind: false,
+            diarize: false,
             muted: [false; 2],
             negotiated: Negotiated::default(),
             ssrcs: HashMap::default(),
@@ -98,6 +103,7 @@ impl Member {
             allocated_at: now,
             ideal: None,
             forwarded: Vec::new(),
+            outgoing_loss: 0.0,
             next_stats: config.connection_stats_interval.map(|i| now + i),
             news: false,
             budgets: Budgets::default(),

@@ -77,6 +77,10 @@ impl MediaConference {
                 if self.config.trust_bwe {
                     member.egress.set_pace(time);
                 }
+                if matched.received + matched.lost > 0 {
+                    let lost = matched.lost as f32 / (matched.received + matched.lost) as f32;
+                    member.outgoing_loss += (lost - member.outgoing_loss) * NEW_LOSS;
+                }
                 self.counters.unmatched_feedback += matched.unknown;
                 self.counters.feedback_received += matched.received;
                 self.counters.feedback_lost += matched.lost;
@@ -289,3 +293,6 @@ impl MediaConference {
 
 /// Before the round-trip time is known.
 const DEFAULT_RTT: Duration = Duration::from_millis(100);
+
+/// What one report of losses counts beside those before: they come some ten times a second, so the last two seconds count most.
+const NEW_LOSS: f32 = 0.05;

@@ -12,9 +12,21 @@ use crate::media::ids::PayloadNumber;
 pub(crate) struct Payload {
     pub(crate) media: MediaType,
     pub(crate) codec: Codec,
+    pub(crate) sound: Sound,
     pub(crate) clock_rate: u32,
     /// For RTX: the payload type it repeats.
     pub(crate) repeats: Option<PayloadNumber>,
+}
+
+/// What services outside are given of audio.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sound {
+    /// Opus.
+    Opus,
+    /// RED: with older packets in front.
+    Redundant,
+    /// Nothing.
+    Other,
 }
 
 /// A header extension the bridge uses.
@@ -94,12 +106,17 @@ impl Negotiated {
                 () if t.is_codec("H264") => Codec::H264,
                 () => Codec::Other,
             };
+            let sound = match () {
+                () if media == MediaType::Audio && t.is_codec("opus") => Sound::Opus,
+                () if media == MediaType::Audio && t.is_codec("red") => Sound::Redundant,
+                () => Sound::Other,
+            };
             let repeats = if t.is_codec("rtx") { t.associated().map(PayloadNumber) } else { None };
             let (payload, feedback) = (self.payloads.get_mut(usize::from(t.id)), usize::from(t.id));
             let (Some(payload), Some(feedback)) = (payload, self.feedback_of.get_mut(feedback)) else {
                 continue;
             };
-            *payload = Some(Payload { media, codec, clock_rate: t.clockrate.max(8000), repeats });
+            *payload = Some(Payload { media, codec, sound, clock_rate: t.clockrate.max(8000), repeats });
             *feedback = Feedback {
                 pli: t.has_feedback("nack", Some("pli")),
                 fir: t.has_feedback("ccm", Some("fir")),
