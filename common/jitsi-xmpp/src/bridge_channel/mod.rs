@@ -1,5 +1,5 @@
-//! The bridge channel, client ⇄ bridge (client §6, bridge §8): one JSON text in, a typed message out,
-//! and back. The same texts travel over the SCTP data channel and the websocket.
+//! The bridge channel, client ⇄ bridge and bridge ⇄ bridge (client §6, bridge §8, §9.3): one JSON text in, a typed
+//! message out, and back. The same texts travel over the SCTP data channel and the websocket.
 
 mod messages;
 mod read;
@@ -41,9 +41,34 @@ pub enum ClientMessage {
     },
 }
 
-/// Bridge → client.
+/// Bridge → client, and bridge → bridge.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BridgeMessage {
+    /// To a bridge: what that one should have of a source at most.
+    AddReceiver {
+        /// The relay id of the bridge that says so.
+        bridge_id: String,
+        /// Which.
+        source_name: SourceName,
+        /// The most that anybody behind that bridge wants; nobody wants it with a height of 0.
+        video_constraints: VideoConstraints,
+    },
+    /// To a bridge: answered with [`BridgeMessage::ServerHello`].
+    ClientHello,
+    /// To a bridge: nobody wants anything of an endpoint any more. Exists upstream, and nobody sends it.
+    RemoveReceiver {
+        /// The relay id of the bridge that says so.
+        bridge_id: String,
+        /// Whose sources.
+        endpoint: EndpointId,
+    },
+    /// To a bridge: what a source shows now.
+    SourceVideoType {
+        /// Whose it is.
+        endpoint: EndpointId,
+        /// Which, and what.
+        source: SourceVideoType,
+    },
     /// First message on a websocket.
     ServerHello {
         /// The bridge's version, if it may be told.

@@ -58,6 +58,26 @@ impl BridgeMessage {
     pub fn parse(text: &str) -> Result<Self> {
         let (class, m) = object(text)?;
         Ok(match class.as_str() {
+            "AddReceiver" => Self::AddReceiver {
+                bridge_id: m.text("bridgeId")?.ok_or(ChannelError::Missing("bridgeId"))?.to_owned(),
+                source_name: m.source("sourceName")?,
+                video_constraints: video_constraints(
+                    m.value("videoConstraints").ok_or(ChannelError::Missing("videoConstraints"))?,
+                    "videoConstraints",
+                )?,
+            },
+            "ClientHello" => Self::ClientHello,
+            "RemoveReceiver" => Self::RemoveReceiver {
+                bridge_id: m.text("bridgeId")?.ok_or(ChannelError::Missing("bridgeId"))?.to_owned(),
+                endpoint: m.endpoint("endpointId")?,
+            },
+            "SourceVideoTypeMessage" => Self::SourceVideoType {
+                endpoint: m.endpoint("endpointId")?,
+                source: SourceVideoType {
+                    source_name: m.source("sourceName")?,
+                    video_type: m.video_type("videoType")?,
+                },
+            },
             "ServerHello" => Self::ServerHello { version: m.text("version")?.map(str::to_owned) },
             "ConnectionStats" => Self::ConnectionStats {
                 estimated_downlink_bandwidth: m

@@ -28,6 +28,10 @@ fn client_messages_keep_their_bytes() {
 #[test]
 fn bridge_messages_keep_their_bytes() {
     for text in [
+        r#"{"colibriClass":"AddReceiver","bridgeId":"jvb-2","sourceName":"b5c6d7e8-v0","videoConstraints":{"maxHeight":720,"maxFrameRate":-1.0}}"#,
+        r#"{"colibriClass":"ClientHello"}"#,
+        r#"{"colibriClass":"RemoveReceiver","bridgeId":"jvb-2","endpointId":"b5c6d7e8"}"#,
+        r#"{"colibriClass":"SourceVideoTypeMessage","videoType":"DESKTOP","endpointId":"b5c6d7e8","sourceName":"b5c6d7e8-v1"}"#,
         r#"{"colibriClass":"ServerHello","version":"2.3-x"}"#,
         r#"{"colibriClass":"ServerHello"}"#,
         r#"{"colibriClass":"ConnectionStats","estimatedDownlinkBandwidth":2350000}"#,
@@ -42,6 +46,40 @@ fn bridge_messages_keep_their_bytes() {
         r#"{"colibriClass":"SyntheticSourceSendingChangeEvent","sourceName":"b5c6d7e8-a0.de","sending":true,"timestamp":123456}"#,
     ] {
         assert_eq!(BridgeMessage::parse(text).unwrap().to_json(), text);
+    }
+}
+
+#[test]
+fn compat_a_source_that_is_disabled_shows_nothing() {
+    let text = r#"{"colibriClass":"SourceVideoTypeMessage","videoType":"DISABLED","endpointId":"b5c6d7e8","sourceName":"b5c6d7e8-v1"}"#;
+    let Ok(BridgeMessage::SourceVideoType { source, .. }) = BridgeMessage::parse(text) else {
+        panic!("{text}")
+    };
+    assert_eq!(source.video_type, VideoType::None);
+}
+
+#[test]
+fn what_bridges_say_to_each_other_needs_its_members() {
+    for (text, error) in [
+        (
+            r#"{"colibriClass":"AddReceiver","bridgeId":"b","sourceName":"s"}"#,
+            ChannelError::Missing("videoConstraints"),
+        ),
+        (
+            r#"{"colibriClass":"AddReceiver","bridgeId":"b","videoConstraints":{}}"#,
+            ChannelError::Missing("sourceName"),
+        ),
+        (
+            r#"{"colibriClass":"AddReceiver","bridgeId":"b","sourceName":"s","videoConstraints":{"maxHeight":-2}}"#,
+            ChannelError::Invalid("videoConstraints"),
+        ),
+        (
+            r#"{"colibriClass":"SourceVideoTypeMessage","videoType":"CAMERA","sourceName":"s"}"#,
+            ChannelError::Missing("endpointId"),
+        ),
+        (r#"{"colibriClass":"RemoveReceiver","bridgeId":"b"}"#, ChannelError::Missing("endpointId")),
+    ] {
+        assert_eq!(BridgeMessage::parse(text), Err(error), "{text}");
     }
 }
 

@@ -34,6 +34,22 @@ impl BridgeMessage {
     /// The text on the wire.
     pub fn to_json(&self) -> String {
         match self {
+            Self::AddReceiver { bridge_id, source_name, video_constraints } => Json::class("AddReceiver")
+                .text("bridgeId", bridge_id)
+                .text("sourceName", source_name.as_str())
+                .object("videoConstraints", |j| {
+                    // As upstream's: with a point.
+                    let rate = format!("{:?}", video_constraints.max_frame_rate);
+                    j.number("maxHeight", &video_constraints.max_height).number("maxFrameRate", &rate)
+                }),
+            Self::ClientHello => Json::class("ClientHello"),
+            Self::RemoveReceiver { bridge_id, endpoint } => Json::class("RemoveReceiver")
+                .text("bridgeId", bridge_id)
+                .text("endpointId", endpoint.as_str()),
+            Self::SourceVideoType { endpoint, source } => Json::class("SourceVideoTypeMessage")
+                .text("videoType", upper(source.video_type))
+                .text("endpointId", endpoint.as_str())
+                .text("sourceName", source.source_name.as_str()),
             Self::ServerHello { version } => {
                 Json::class("ServerHello").optional_text("version", version.as_deref())
             }
@@ -125,7 +141,7 @@ fn constraints(j: Json, c: &VideoConstraints) -> Json {
     if c.max_frame_rate >= 0.0 { j.number("maxFrameRate", &c.max_frame_rate) } else { j }
 }
 
-/// In source maps the type is written in upper case.
+/// In source maps, and between bridges, the type is written in upper case.
 fn upper(v: VideoType) -> &'static str {
     match v {
         VideoType::Camera => "CAMERA",

@@ -64,8 +64,15 @@ pub struct SsrcGroup {
 
 impl VideoType {
     /// From the word on the wire in any case: the bridge channel writes `CAMERA`.
+    ///
+    /// compat: stock bridges also say `DISABLED` of a source that is off
+    /// (test: compat_a_source_that_is_disabled_shows_nothing).
     pub fn parse_any_case(s: &str) -> Option<Self> {
-        Self::parse(&s.to_ascii_lowercase())
+        if s.eq_ignore_ascii_case("disabled") {
+            Some(Self::None)
+        } else {
+            Self::parse(&s.to_ascii_lowercase())
+        }
     }
 }
 
