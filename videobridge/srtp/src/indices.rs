@@ -7,7 +7,7 @@
 use foldhash::{HashMap, HashMapExt};
 
 use crate::SrtpError;
-use crate::limits::{MAX_SENT_SSRCS, RTCP_INDEX_END, RTP_INDEX_END, SEND_WINDOW};
+use crate::limits::{MAX_RELAYED_SSRCS, MAX_SENT_SSRCS, RTCP_INDEX_END, RTP_INDEX_END, SEND_WINDOW};
 use crate::replay::nearest;
 
 /// The right to protect one RTP packet.
@@ -42,6 +42,7 @@ pub(crate) struct Indices {
     recent: [usize; RECENT],
     /// One counter for all SSRCs; receivers only ask that it grows per SSRC.
     next_rtcp: u32,
+    most: usize,
 }
 
 struct Stream {
@@ -82,7 +83,13 @@ impl NextRtcpIndex {
 
 impl Indices {
     pub(crate) fn new() -> Self {
-        Self { places: HashMap::new(), streams: Vec::new(), recent: [0; RECENT], next_rtcp: 1 }
+        let (streams, recent, most) = (Vec::new(), [0; RECENT], MAX_SENT_SSRCS);
+        Self { places: HashMap::new(), streams, recent, next_rtcp: 1, most }
+    }
+
+    /// With room for a whole conference.
+    pub(crate) fn relayed(&mut self) {
+        self.most = MAX_RELAYED_SSRCS;
     }
 
     /// The index of the packet with this sequence number. Its roll-over counter is the one the receiver will guess
@@ -99,7 +106,7 @@ impl Indices {
 
     fn find(&mut self, ssrc: u32, sequence: u16) -> Result<u64, SrtpError> {
         let known = self.places.get(&ssrc).copied();
-        if known.is_none() && self.streams.len() == MAX_SENT_SSRCS {
+        if known.is_none() && self.streams.len() == self.most {
             return Err(SrtpError::TooManySsrcs);
         }
         let at = known.unwrap_or(self.streams.len());
@@ -224,14 +231,17 @@ mod tests {
 
     #[test]
     fn a_full_table_refuses_new_ssrcs_and_forgets_no_old_one() {
-        let mut indices = Indices::new();
-        for ssrc in 0..MAX_SENT_SSRCS as u32 {
-            assert!(indices.rtp(ssrc, 1).is_ok(), "at the limit");
-        }
-        assert_eq!(indices.rtp(u32::MAX, 1), Err(SrtpError::TooManySsrcs), "one beyond");
-        for ssrc in 0..MAX_SENT_SSRCS as u32 {
-            assert_eq!(indices.rtp(ssrc, 1), Err(SrtpError::IndexUsed));
-            assert!(indices.rtp(ssrc, 2).is_ok());
+        let mut relayed = Indices::new();
+        relayed.relayed();
+        for (mut indices, most) in [(Indices::new(), MAX_SENT_SSRCS), (relayed, MAX_RELAYED_SSRCS)] {
+            for ssrc in 0..most as u32 {
+                assert!(indices.rtp(ssrc, 1).is_ok(), "at the limit");
+            }
+            assert_eq!(indices.rtp(u32::MAX, 1), Err(SrtpError::TooManySsrcs), "one beyond");
+            for ssrc in 0..most as u32 {
+                assert_eq!(indices.rtp(ssrc, 1), Err(SrtpError::IndexUsed));
+                assert!(indices.rtp(ssrc, 2).is_ok());
+            }
         }
     }
 

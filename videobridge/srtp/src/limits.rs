@@ -14,6 +14,10 @@ pub const MAX_SSRCS: usize = 1024;
 /// microphone, each with SSRCs of their own. Worst case 2048 × 104 bytes = 208 KiB per endpoint, usually some 5 KiB.
 pub const MAX_SENT_SSRCS: usize = 2048;
 
+/// The same of both towards another bridge, which carries what all participants of a conference send: a thousand with camera
+/// and microphone. Worst case 8,192 × (104 + 2 × 48) bytes = 1.6 MiB per relay.
+pub const MAX_RELAYED_SSRCS: usize = 8192;
+
 /// How far behind the newest a packet may still be sent for the first time: 1.8 s of a full camera, more than a packet
 /// that was lost on its way to us is waited for. A multiple of 64.
 pub const SEND_WINDOW: u64 = 512;

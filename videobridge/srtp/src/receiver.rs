@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::cipher::Cipher;
 use crate::indices::RtcpIndex;
-use crate::limits::{MAX_SSRCS, RTP_INDEX_END};
+use crate::limits::{MAX_RELAYED_SSRCS, MAX_SSRCS, RTP_INDEX_END};
 use crate::replay::ReplayWindow;
 use crate::wire::{ENCRYPTED, rtcp_ssrc, rtp_header};
 use crate::{Profile, SrtpError};
@@ -21,6 +21,13 @@ pub struct Receiver {
 impl Receiver {
     pub(crate) const fn new(profile: Profile, rtp: Cipher, rtcp: Cipher) -> Self {
         Self { profile, rtp, rtcp, rtp_streams: Streams::new(), rtcp_streams: Streams::new() }
+    }
+
+    /// For another bridge, from which one conference's SSRCs come: [`crate::limits::MAX_RELAYED_SSRCS`] of them.
+    #[must_use]
+    pub const fn relayed(mut self) -> Self {
+        (self.rtp_streams.most, self.rtcp_streams.most) = (MAX_RELAYED_SSRCS, MAX_RELAYED_SSRCS);
+        self
     }
 
     /// The negotiated profile.
@@ -90,6 +97,7 @@ struct Streams {
     last: usize,
     /// Counts accepted packets; orders the entries by use.
     clock: u64,
+    most: usize,
 }
 
 struct State {
@@ -99,7 +107,7 @@ struct State {
 
 impl Streams {
     const fn new() -> Self {
-        Self { ssrcs: Vec::new(), states: Vec::new(), last: 0, clock: 0 }
+        Self { ssrcs: Vec::new(), states: Vec::new(), last: 0, clock: 0, most: MAX_SSRCS }
     }
 
     fn len(&self) -> usize {
@@ -129,7 +137,7 @@ impl Streams {
             }
             return;
         }
-        if self.ssrcs.len() >= MAX_SSRCS {
+        if self.ssrcs.len() >= self.most {
             let oldest = self.states.iter().enumerate().min_by_key(|(_, s)| s.used).map(|(at, _)| at);
             if let Some(at) = oldest {
                 self.ssrcs.swap_remove(at);

@@ -23,6 +23,13 @@ impl Sender {
         Self { profile, rtp, rtcp, indices: Indices::new() }
     }
 
+    /// For another bridge, to which one conference's SSRCs go: [`crate::limits::MAX_RELAYED_SSRCS`] of them.
+    #[must_use]
+    pub fn relayed(mut self) -> Self {
+        self.indices.relayed();
+        self
+    }
+
     /// The negotiated profile.
     pub const fn profile(&self) -> Profile {
         self.profile

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use crate::cipher::Cipher;
 use crate::indices::{NextIndex, NextRtcpIndex, RtcpIndex};
 use crate::keys::{Label, Master};
-use crate::limits::{MAX_SSRCS, REPLAY_WINDOW, RTCP_INDEX_END, RTP_INDEX_END};
+use crate::limits::{MAX_RELAYED_SSRCS, MAX_SSRCS, REPLAY_WINDOW, RTCP_INDEX_END, RTP_INDEX_END};
 use crate::{KeyError, Profile, Receiver, Sender, SrtpError, SrtpKeys};
 
 const PROFILES: [Profile; 3] = [Profile::AeadAes256Gcm, Profile::AeadAes128Gcm, Profile::Aes128CmHmacSha1_80];
@@ -332,18 +332,24 @@ fn keys_end_exactly_at_their_limit() {
 
 #[test]
 fn ssrc_table_is_bounded_and_forgets_the_least_recently_used() {
-    let ((mut tx, _), (_, mut rx)) = pair(Profile::AeadAes128Gcm);
-    let mut send = |ssrc: u32, seq: u16| protect(&mut tx, &rtp(ssrc, seq, b"x"));
-    let first: Vec<_> = (0..MAX_SSRCS as u32).map(|ssrc| send(ssrc, 1)).collect();
-    for packet in &first {
-        unprotect(&mut rx, packet).unwrap();
+    for (relayed, most) in [(false, MAX_SSRCS), (true, MAX_RELAYED_SSRCS)] {
+        let ((tx, _), (_, rx)) = pair(Profile::AeadAes128Gcm);
+        let (mut tx, mut rx) = (tx.relayed(), if relayed { rx.relayed() } else { rx });
+        let mut send = |ssrc: u32, seq: u16| protect(&mut tx, &rtp(ssrc, seq, b"x"));
+        let mut first: Vec<_> = (0..most as u32 - 1).map(|ssrc| send(ssrc, 1)).collect();
+        let beyond = [send(0, 2), send(70_000, 1)];
+        if !relayed {
+            first.push(send(most as u32 - 1, 1));
+        }
+        for packet in &first {
+            unprotect(&mut rx, packet).unwrap();
+        }
+        unprotect(&mut rx, &beyond[0]).unwrap();
+        unprotect(&mut rx, &beyond[1]).unwrap();
+        assert_eq!(rx.ssrc_counts().0, most, "at the limit");
+        assert_eq!(unprotect(&mut rx, &first[0]), Err(SrtpError::Replayed), "0 was used recently");
+        assert_eq!(unprotect(&mut rx, &first[1]).is_ok(), !relayed, "one beyond: 1 was forgotten");
     }
-    assert_eq!(rx.ssrc_counts().0, MAX_SSRCS);
-    unprotect(&mut rx, &send(0, 2)).unwrap();
-    unprotect(&mut rx, &send(70_000, 1)).unwrap();
-    assert_eq!(rx.ssrc_counts().0, MAX_SSRCS, "one beyond the limit");
-    assert_eq!(unprotect(&mut rx, &first[0]), Err(SrtpError::Replayed), "0 was used recently");
-    assert!(unprotect(&mut rx, &first[1]).is_ok(), "1 was forgotten");
 }
 
 // --- our own mistakes ---
