@@ -170,6 +170,7 @@ pub(crate) struct Bridge {
     pub(crate) password: Option<Sensitive<String>>,
     pub(crate) name: String,
     pub(crate) region: Option<String>,
+    pub(crate) relay_id: Option<String>,
     pub(crate) brewery: String,
 }
 
@@ -315,6 +316,7 @@ impl Settings {
                 password: secret(e, "bridge.password"),
                 name: name(e, "bridge.name")?,
                 region: label(e, "bridge.region")?,
+                relay_id: label(e, "bridge.relay_id")?,
                 brewery: name(e, "bridge.brewery")?,
             },
             web: Web {

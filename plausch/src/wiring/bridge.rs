@@ -38,6 +38,7 @@ pub(super) async fn start(
         breweries: vec![format!("{}@{}", s.bridge.brewery, s.domains.internal_muc)],
         nick: s.bridge.name.clone(),
         region: s.bridge.region.clone(),
+        relay_id: s.bridge.relay_id.clone(),
         web_socket_domains: domain,
         web_socket_tls: tls,
         inner: s.inner_addresses,

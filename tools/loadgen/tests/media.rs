@@ -46,6 +46,7 @@ impl Bridge {
             breweries: Vec::new(),
             nick: "jvb-1".into(),
             region: None,
+            relay_id: None,
             web_socket_domains: Vec::new(),
             web_socket_tls: false,
             threads: 1,

@@ -76,12 +76,12 @@ impl Shard {
         let conference_key = endpoint.conference;
         self.at_work = Some(conference_key);
         let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) else { return };
-        let inactive: Vec<_> = conference
-            .others(None)
-            .filter_map(|other| self.endpoints.get(other))
-            .filter(|e| !e.visitor && !e.reachable)
-            .map(|e| (key, connectivity(&e.id, false)))
-            .collect();
+        let local = conference.others(None).filter_map(|other| self.endpoints.get(other));
+        let local = local.filter(|e| !e.visitor && !e.reachable).map(|e| &e.id);
+        let remote = conference.remotes.iter().filter(|(_, r)| !r.reachable).map(|(id, _)| id);
+        let is_relay = self.endpoints.get(key).is_some_and(|e| e.is_relay());
+        let all = local.chain(remote).filter(|_| !is_relay);
+        let inactive: Vec<_> = all.map(|id| (key, connectivity(id, false))).collect();
         let mut outlet = outlet(now, &mut self.endpoints, out);
         if matches!(channel, Channel::WebSocket(_)) {
             // compat: upstream greets on a WebSocket only; on the data channel only when asked
@@ -148,6 +148,9 @@ impl Shard {
         out: &mut dyn DatagramSink,
     ) -> Result<(), Discard> {
         let endpoint = self.endpoints.get_mut(key).ok_or(Discard::ChannelUnavailable)?;
+        if endpoint.is_relay() {
+            return self.take_relay_text(now, key, channel, text, out);
+        }
         if text.len() > limits::MAX_CHANNEL_MESSAGE
             || !endpoint.messages.take(&limits::CHANNEL_MESSAGES, now, 1)
         {
@@ -178,6 +181,7 @@ impl Shard {
                 message.from = Some(from);
                 let to = std::mem::take(&mut message.to);
                 let target = conference.endpoints.get(to.as_str()).copied();
+                let target = target.or_else(|| conference.remotes.get(to.as_str()).map(|r| r.relay));
                 message.to = to;
                 let everybody = message.to.is_empty();
                 let text = relayed(&BridgeMessage::EndpointMessage(message))?;
@@ -186,7 +190,7 @@ impl Shard {
                         outlet.send(target, text);
                     }
                     None if everybody => {
-                        for to in conference.others(Some(key)) {
+                        for to in conference.others(Some(key)).chain(conference.relays_beyond(None)) {
                             outlet.send(to, text.clone());
                         }
                     }
@@ -196,11 +200,15 @@ impl Shard {
             ClientMessage::EndpointStats(mut stats) => {
                 stats.from = Some(from);
                 let text = relayed(&BridgeMessage::EndpointStats(stats))?;
-                let everybody = conference.endpoints.len() <= self.config.stats_filter_threshold;
+                let people = conference.endpoints.len() + conference.remotes.len();
+                let everybody = people <= self.config.stats_filter_threshold;
                 for to in conference.others(Some(key)) {
                     if everybody || conference.media.wants_stats(to, key) {
                         outlet.send(to, text.clone());
                     }
+                }
+                for to in conference.relays_beyond(None) {
+                    outlet.send(to, text.clone());
                 }
             }
             ClientMessage::Unknown { .. } => return Err(Discard::MalformedMessage),
@@ -252,7 +260,7 @@ impl Shard {
         self.at_work = Some(endpoint.conference);
         let Some(conference) = self.conferences.get(endpoint.conference.0 as usize) else { return };
         let mut outlet = outlet(now, &mut self.endpoints, out);
-        for to in conference.others(None) {
+        for to in conference.everybody() {
             if outlet.endpoints.get(to).is_some_and(|e| e.channel.is_some()) {
                 outlet.state(to, &status);
             }
@@ -260,11 +268,11 @@ impl Shard {
     }
 }
 
-fn connectivity(endpoint: &EndpointId, active: bool) -> BridgeMessage {
+pub(crate) fn connectivity(endpoint: &EndpointId, active: bool) -> BridgeMessage {
     BridgeMessage::EndpointConnectivityStatus { endpoint: endpoint.clone(), active }
 }
 
-fn hello(version: Option<&str>) -> BridgeMessage {
+pub(crate) fn hello(version: Option<&str>) -> BridgeMessage {
     BridgeMessage::ServerHello { version: version.map(str::to_owned) }
 }
 
@@ -272,7 +280,7 @@ fn hello(version: Option<&str>) -> BridgeMessage {
 const TRANSCRIBER: &str = "transcriber";
 
 /// What a client said to others. With the sender's name it may be larger than any client's stack takes.
-fn relayed(message: &BridgeMessage) -> Result<ChannelMessage, Discard> {
+pub(crate) fn relayed(message: &BridgeMessage) -> Result<ChannelMessage, Discard> {
     let text = message.to_json();
     if text.len() > limits::MAX_CHANNEL_MESSAGE {
         return Err(Discard::MessageLimit);

@@ -6,22 +6,21 @@
 pub(crate) mod connects;
 mod describe;
 mod errors;
+mod relay;
 
 use std::time::Instant;
 
-use budget::Bucket;
 use jitsi_xmpp::colibri2::{
-    self, ConferenceModified, ConferenceModify, Endpoint as Wanted, MediaSource, SctpRole, capability,
+    self, ConferenceModified, ConferenceModify, Endpoint as Wanted, Media, MediaSource, SctpRole, capability,
 };
 use jitsi_xmpp::ids::{MeetingId, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{IceUdpTransport, Setup, Source};
-use jitsi_xmpp::{Sensitive, StanzaError, ids};
+use jitsi_xmpp::{StanzaError, ids};
 
 use crate::command::{ConferenceKey, DatagramSink, Event};
 use crate::conference::Conference;
 use crate::counters::Discard;
 use crate::endpoint::Endpoint;
-use crate::mailbox::Mailbox;
 use crate::media::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference};
 use crate::shard::{Shard, outlet};
 use crate::timers::Armed;
@@ -52,11 +51,15 @@ impl Shard {
         if let Some(connects) = &request.connects {
             self.set_connects(key, connects);
         }
+        for wanted in &request.relays {
+            answer.relays.push(self.modify_relay(now, key, wanted, out));
+        }
         if let Some(conference) = self.conferences.get(key.0 as usize) {
             if created {
                 answer.sources = Some(feedback_sources(conference.feedback));
             }
-            if request.expire || !request.create && conference.endpoints.is_empty() {
+            let is_empty = conference.endpoints.is_empty() && conference.relays.is_empty();
+            if request.expire || !request.create && is_empty {
                 self.expire_conference(now, key, out);
             }
         }
@@ -77,9 +80,7 @@ impl Shard {
             None if self.conferences.len() >= limits::MAX_CONFERENCES => return Err(Refusal::Full),
             _ => {}
         }
-        if !request.relays.is_empty() {
-            return Err(Refusal::NotImplemented("Relays are not supported."));
-        }
+        self.check_relays(request, conference)?;
         if request.endpoints.len() > limits::MAX_ENDPOINTS_PER_REQUEST {
             return Err(Refusal::Full);
         }
@@ -157,6 +158,8 @@ impl Shard {
             id: id.clone(),
             created: now,
             endpoints: Default::default(),
+            relays: Default::default(),
+            remotes: Default::default(),
             feedback,
             media,
             services: Vec::new(),
@@ -235,25 +238,8 @@ impl Shard {
         // 40 random bits per shard: a clash is a miracle, and then the endpoint is not reachable and expires.
         self.endpoints.addresses.add_ufrag(ice.local_credentials().0, key);
         let visitor = is_visitor(wanted);
-        slot.insert(Endpoint {
-            id: wanted.id.clone(),
-            conference,
-            visitor,
-            transport: ice,
-            addresses: Default::default(),
-            created: now,
-            last_packet: None,
-            reachable: true,
-            password: Sensitive::new(demux::random_text(WEB_SOCKET_PASSWORD_LEN, &mut *self.entropy)),
-            socket: None,
-            channel: None,
-            no_channel_checked: false,
-            mailbox: Mailbox::default(),
-            messages: Bucket::full(),
-            relayed: Bucket::full(),
-            armed: Armed::default(),
-            is_dirty: false,
-        });
+        let password = demux::random_text(WEB_SOCKET_PASSWORD_LEN, &mut *self.entropy);
+        slot.insert(Endpoint { visitor, ..Endpoint::new(now, wanted.id.clone(), conference, ice, password) });
         c.endpoints.insert(wanted.id.clone(), key);
         let has = |name: &str| wanted.capabilities.iter().any(|c| c == name);
         let init = EndpointInit {
@@ -278,13 +264,18 @@ impl Shard {
         wanted: &Wanted,
         out: &mut dyn DatagramSink,
     ) {
+        self.add_media(conference, key, &wanted.media);
         let Some(c) = self.conferences.get_mut(conference.0 as usize) else { return };
-        for media in &wanted.media {
-            c.media.add_payload_types(key, media.kind, &media.payload_types);
-            c.media.add_header_extensions(key, &media.header_extensions);
-        }
         if let Some(last_n) = wanted.initial_last_n.filter(|_| !wanted.create) {
             c.media.set_initial_last_n(now, key, last_n, &mut outlet(now, &mut self.endpoints, out));
+        }
+    }
+
+    fn add_media(&mut self, conference: ConferenceKey, key: EndpointKey, media: &[Media]) {
+        let Some(c) = self.conferences.get_mut(conference.0 as usize) else { return };
+        for media in media {
+            c.media.add_payload_types(key, media.kind, &media.payload_types);
+            c.media.add_header_extensions(key, &media.header_extensions);
         }
     }
 

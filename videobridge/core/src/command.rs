@@ -33,6 +33,9 @@ pub enum Command {
         /// What is wanted.
         modify: Box<ConferenceModify>,
     },
+    /// Sockets that the next relay may have for itself, one per address family or interface. Another set is asked for with
+    /// [`Event::RelaySocketsWanted`].
+    AddRelaySockets(Vec<SocketAddr>),
     /// A WebSocket wants to be a bridge channel. The answer is [`Event::WebSocketAccepted`] or
     /// [`Event::WebSocketRefused`]; the shell has checked the server id.
     WebSocketOpen {
@@ -174,6 +177,10 @@ pub enum Event {
         /// Our socket.
         local: SocketAddr,
     },
+    /// A relay has taken the sockets that waited for one.
+    RelaySocketsWanted,
+    /// These are not used any more: close them.
+    RelaySocketsReleased(Vec<SocketAddr>),
     /// A conference exists now.
     ConferenceCreated {
         /// Which.

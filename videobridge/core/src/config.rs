@@ -21,6 +21,8 @@ pub struct ShardConfig {
     pub web_sockets: Option<WebSocketConfig>,
     /// `videobridge.sctp.enabled`.
     pub sctp_enabled: bool,
+    /// `relay.relay-id`: who we are to other bridges; `None` = conferences stay on this bridge.
+    pub relay_id: Option<String>,
     /// `ServerHello` carries this version if set (`videobridge.version.announce`).
     pub announced_version: Option<String>,
     /// Whether [`crate::Event::AddressBound`] and [`crate::Event::AddressReleased`] are wanted: only a shell with
@@ -63,6 +65,7 @@ impl ShardConfig {
             certificate,
             web_sockets: None,
             sctp_enabled: true,
+            relay_id: None,
             announced_version: None,
             report_addresses: false,
             stats_filter_threshold: crate::limits::STATS_FILTER_THRESHOLD,

@@ -65,6 +65,10 @@ drops! {
     VisitorMessage => "visitor_message",
     /// A remote candidate that is of no use, or one too many.
     RemoteCandidate => "remote_candidate",
+    /// Another bridge spoke of somebody who is not there, or in the name of somebody who is not behind it.
+    RelayMessage => "relay_message",
+    /// An endpoint beyond what one relay may announce.
+    RelayEndpoint => "relay_endpoint",
 }
 
 /// Totals of a shard; they only grow.
@@ -96,6 +100,16 @@ pub struct Counters {
     pub rejected_data_channels: u64,
     pub web_socket_messages_received: u64,
     pub web_socket_messages_sent: u64,
+    pub relays_created: u64,
+    /// Relays whose bridge never answered, or does not any more.
+    pub relays_ice_failed: u64,
+    pub relays_dtls_failed: u64,
+    pub relays_no_message_transport: u64,
+    /// Of these [`Self::packets_received`] and the like are the whole.
+    pub relay_packets_received: u64,
+    pub relay_bytes_received: u64,
+    pub relay_packets_sent: u64,
+    pub relay_bytes_sent: u64,
     /// Indexed by [`Discard`].
     dropped: [u64; Discard::ALL.len()],
 }
@@ -118,12 +132,27 @@ impl Counters {
     }
 
     /// Counts one datagram handed to the sink, or its loss if nothing could be sent.
-    pub(crate) fn sent(&mut self, bytes: usize) {
+    pub(crate) fn sent_to(&mut self, bytes: usize, is_relay: bool) {
         if bytes == 0 {
             return self.discard(Discard::ReceiverNotReady);
         }
         self.packets_sent += 1;
         self.bytes_sent += bytes as u64;
+        if is_relay {
+            self.relay_packets_sent += 1;
+            self.relay_bytes_sent += bytes as u64;
+        }
+    }
+
+    /// The same less what came from and went to other bridges.
+    pub(crate) fn without_relays(&self) -> Self {
+        Self {
+            packets_received: self.packets_received.saturating_sub(self.relay_packets_received),
+            bytes_received: self.bytes_received.saturating_sub(self.relay_bytes_received),
+            packets_sent: self.packets_sent.saturating_sub(self.relay_packets_sent),
+            bytes_sent: self.bytes_sent.saturating_sub(self.relay_bytes_sent),
+            ..self.clone()
+        }
     }
 
     /// How many were dropped for `reason`.
@@ -139,7 +168,9 @@ impl Counters {
         sum!(packets_received bytes_received packets_sent bytes_sent conferences_created conferences_completed conferences_failed
             conference_milliseconds endpoints_created visitors_created ice_succeeded ice_failed dtls_failed
             no_message_transport endpoints_disconnected paths_followed endpoints_reconnected data_channel_messages_received
-            data_channel_messages_sent rejected_data_channels web_socket_messages_received web_socket_messages_sent);
+            data_channel_messages_sent rejected_data_channels web_socket_messages_received web_socket_messages_sent
+            relays_created relays_ice_failed relays_dtls_failed relays_no_message_transport relay_packets_received
+            relay_bytes_received relay_packets_sent relay_bytes_sent);
         for (mine, theirs) in self.dropped.iter_mut().zip(other.dropped) {
             *mine += theirs;
         }

@@ -1,5 +1,7 @@
 //! A shard at one moment in; what its conferences and endpoints are at, without names and addresses, out (bridge appendix C).
 //!
+//! Relays are told in a conference's state without the other bridges' names: `relays`, one for each.
+//!
 //! For whoever looks for the cause of something. Upstream says that the format is no interface; ours has what helps: how an endpoint is
 //! connected, what it wants, what it gets and what its link carries. Endpoint ids that are not random stay out: clients choose them,
 //! and one may choose a name.
@@ -54,6 +56,19 @@ fn conference(shard: &Shard, c: &Conference, now: Instant, full: bool) -> Value 
             })
             .collect();
         object.insert("endpoints".to_owned(), endpoints.into());
+        let relays = c.relays.values().filter_map(|link| shard.endpoints.get(link.key).map(|e| (link, e)));
+        let relays: Vec<Value> = relays
+            .map(|(link, e)| {
+                let mut state = endpoint(e, now);
+                if let Some(state) = state.as_object_mut() {
+                    let behind = c.remotes.values().filter(|remote| remote.relay == link.key).count();
+                    state.insert("mesh_id".to_owned(), link.mesh.as_deref().into());
+                    state.insert("endpoint_count".to_owned(), behind.into());
+                }
+                state
+            })
+            .collect();
+        object.insert("relays".to_owned(), relays.into());
     }
     value
 }

@@ -1,4 +1,4 @@
-//! One participant on this bridge: its transport, its channel and when it was last heard of.
+//! One participant on this bridge, or one other bridge: its transport, its channel and when it was last heard of.
 
 use std::time::Instant;
 
@@ -7,16 +7,20 @@ use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::ids::EndpointId;
 
 use crate::addresses::Bound;
+use crate::config::LocalAddress;
 use crate::counters::{Counters, Discard};
 use crate::mailbox::Mailbox;
 use crate::timers::Armed;
 use crate::transport::{Consent, Transport};
 use crate::{ConferenceKey, SocketId, limits};
 
-/// A participant.
+/// A participant, or a relay.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
+    /// Of a relay: the other bridge's relay id.
     pub(crate) id: EndpointId,
+    /// `Some`: a relay.
+    pub(crate) relay: Option<Box<Relay>>,
     pub(crate) conference: ConferenceKey,
     pub(crate) visitor: bool,
     pub(crate) transport: Transport,
@@ -42,6 +46,15 @@ pub(crate) struct Endpoint {
     pub(crate) is_dirty: bool,
 }
 
+/// What only a relay has.
+#[derive(Debug, Default)]
+pub(crate) struct Relay {
+    /// Sockets of its own. Without, it shares those of all: then two bridges can have one conference together.
+    pub(crate) sockets: Vec<LocalAddress>,
+    /// Its failure was counted.
+    pub(crate) has_failed: bool,
+}
+
 /// The two ways a bridge channel can go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Channel {
@@ -50,6 +63,41 @@ pub(crate) enum Channel {
 }
 
 impl Endpoint {
+    /// Somebody new. `password` is the one in its WebSocket URL.
+    pub(crate) fn new(
+        now: Instant,
+        id: EndpointId,
+        conference: ConferenceKey,
+        transport: Transport,
+        password: String,
+    ) -> Self {
+        Self {
+            id,
+            relay: None,
+            conference,
+            visitor: false,
+            transport,
+            addresses: Bound::default(),
+            created: now,
+            last_packet: None,
+            reachable: true,
+            password: Sensitive::new(password),
+            socket: None,
+            channel: None,
+            no_channel_checked: false,
+            mailbox: Mailbox::default(),
+            messages: Bucket::full(),
+            relayed: Bucket::full(),
+            armed: Armed::default(),
+            is_dirty: false,
+        }
+    }
+
+    /// Whether it is another bridge.
+    pub(crate) fn is_relay(&self) -> bool {
+        self.relay.is_some()
+    }
+
     /// Hands what waits to the data channel, as far as it has room. Whether anything was handed over.
     pub(crate) fn fill_channel(&mut self, counters: &mut Counters) -> bool {
         let mut any = false;
@@ -80,8 +128,11 @@ impl Endpoint {
         }
     }
 
-    /// Whether it has to go (bridge §12).
+    /// Whether it has to go (bridge §12). A relay stays until the focus says so.
     pub(crate) fn is_expired(&self, now: Instant) -> bool {
+        if self.is_relay() {
+            return false;
+        }
         if self.transport.consent() == Consent::Lost {
             return true;
         }

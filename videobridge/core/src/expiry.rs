@@ -15,6 +15,17 @@ impl Shard {
     pub(crate) fn check_expiry(&mut self, now: Instant, out: &mut dyn DatagramSink) {
         let expired: Vec<_> =
             keys(self.endpoints.slab.iter().filter(|(_, e)| e.is_expired(now)).map(|(k, _)| k));
+        let counters = &mut self.endpoints.counters;
+        for (_, endpoint) in &mut self.endpoints.slab {
+            let silent = now.saturating_duration_since(endpoint.created) >= limits::ENDPOINT_NEVER_ACTIVE;
+            let consent = endpoint.transport.consent();
+            let failed = consent == Consent::Lost || (consent == Consent::NotYet && silent);
+            if let Some(relay) = endpoint.relay.as_mut().filter(|relay| failed && !relay.has_failed) {
+                relay.has_failed = true;
+                counters.relays_ice_failed += 1;
+                tracing::warn!("another bridge of a conference is not reached");
+            }
+        }
         for key in expired {
             if self.endpoints.get(key).is_some_and(|e| e.transport.consent() != Consent::Given) {
                 self.endpoints.counters.ice_failed += 1;
@@ -22,7 +33,10 @@ impl Shard {
             self.expire_endpoint(now, key, out);
         }
         let empty = |c: &Conference| {
-            c.endpoints.is_empty() && now.saturating_duration_since(c.created) >= limits::EMPTY_CONFERENCE
+            c.endpoints.is_empty()
+                && c.remotes.is_empty()
+                && !c.is_between_meshes()
+                && now.saturating_duration_since(c.created) >= limits::EMPTY_CONFERENCE
         };
         let empty: Vec<_> = self.conferences.iter().filter(|(_, c)| empty(c)).map(|(k, _)| k).collect();
         for key in empty {
@@ -43,7 +57,15 @@ impl Shard {
                     .is_some_and(|at| now.saturating_duration_since(at) >= limits::NO_CHANNEL_DELAY)
             {
                 endpoint.no_channel_checked = true;
-                counters.no_message_transport += u64::from(endpoint.channel.is_none());
+                let none = u64::from(endpoint.channel.is_none());
+                if endpoint.is_relay() {
+                    counters.relays_no_message_transport += none;
+                } else {
+                    counters.no_message_transport += none;
+                }
+            }
+            if endpoint.is_relay() {
+                continue;
             }
             let reachable = endpoint.is_reachable(now);
             if endpoint.visitor || reachable == endpoint.reachable {
@@ -77,14 +99,28 @@ impl Shard {
         }
     }
 
+    /// Removes a relay with everybody behind it.
+    pub(crate) fn expire_relay(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) {
+        self.at_work = self.endpoints.get(key).map(|e| e.conference);
+        let Some(relay) = self.disconnect(now, key, out) else { return };
+        if let Some(conference) = self.conferences.get_mut(relay.conference.0 as usize) {
+            conference.relays.retain(|_, link| link.key != key);
+            conference.remotes.retain(|_, remote| remote.relay != key);
+            conference.media.remove_relay(now, key, &mut outlet(now, &mut self.endpoints, out));
+            self.arm_conference(relay.conference);
+        }
+    }
+
     /// Ends an endpoint's connections. Its conference still has to forget it.
     fn disconnect(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) -> Option<Endpoint> {
         let endpoint = self.endpoints.get_mut(key)?;
         let socket = endpoint.socket.take();
         endpoint.channel = None;
+        // The other bridge does not come again.
+        let reason = if endpoint.is_relay() { "relay_closed" } else { "endpoint closed" };
         if let Some(socket) = socket {
             self.sockets.remove(&socket);
-            self.endpoints.event(Event::CloseWebSocket { socket, code: 1001, reason: "endpoint closed" });
+            self.endpoints.event(Event::CloseWebSocket { socket, code: 1001, reason });
         }
         self.endpoints.remove(now, key, out)
     }
@@ -93,7 +129,7 @@ impl Shard {
     pub(crate) fn expire_conference(&mut self, now: Instant, key: ConferenceKey, out: &mut dyn DatagramSink) {
         self.at_work = Some(key);
         let Some(conference) = self.conferences.get(key.0 as usize) else { return };
-        let all: Vec<_> = conference.others(None).collect();
+        let all: Vec<_> = conference.everybody().collect();
         for endpoint in all {
             // Nobody stays who would have to be told.
             self.disconnect(now, endpoint, out);

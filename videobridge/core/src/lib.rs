@@ -59,6 +59,7 @@ pub mod limits;
 mod mailbox;
 pub mod media;
 mod outlet;
+mod relay_channel;
 mod shard;
 pub mod stats;
 mod timers;

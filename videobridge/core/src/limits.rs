@@ -14,6 +14,9 @@ pub const MAX_ENDPOINTS: usize = 10_000;
 /// Endpoints in one conference: twice the 500 upstream recommends as the most.
 pub const MAX_ENDPOINTS_PER_CONFERENCE: usize = 1_000;
 
+/// Sockets that wait to be a relay's own: one set for the next relay, and one in case two come before there is another.
+pub const SPARE_SOCKETS: usize = 2;
+
 /// Endpoint entries in one `conference-modify` (any number may be expired or muted together).
 pub const MAX_ENDPOINTS_PER_REQUEST: usize = 2_000;
 
@@ -112,6 +115,7 @@ pub const MAILBOX_CHATTER: usize = 512 * 1024;
 /// States waiting for one endpoint: one for every other endpoint of the largest conference, and what else there is.
 /// About 100 bytes each.
 pub const MAILBOX_STATE: usize = 1_200;
+const _: () = assert!(MAILBOX_STATE > crate::media::limits::MAX_ENDPOINTS_PER_RELAY);
 
 /// Slots in a source map that waits: twice as many as one medium has. About 150 bytes each.
 pub const MAX_MAPPINGS_WAITING: usize = 100;
@@ -124,6 +128,13 @@ pub const CHANNEL_MESSAGES: Rate = Rate::per_second(300, 100);
 /// Bytes one client may send to others on the bridge channel: so many at once, then so many per second. What it may
 /// send at once fits into everybody's mailbox.
 pub const CHANNEL_RELAYED_BYTES: Rate = Rate::per_second(512 * 1024, 64 * 1024);
+
+/// Messages of one other bridge: of all participants behind it, and what it wants of those here. More are dropped and
+/// counted.
+pub const RELAY_MESSAGES: Rate = Rate::per_second(8_000, 2_000);
+
+/// Bytes one other bridge may pass on to participants here: statistics of 500 every 10 s are 50 kB a second.
+pub const RELAY_RELAYED_BYTES: Rate = Rate::per_second(4 * 1024 * 1024, 1024 * 1024);
 
 /// Events waiting for the shell. It polls after every input, so that this many from one input is a bug.
 pub const MAX_EVENTS: usize = 65_536;

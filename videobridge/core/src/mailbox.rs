@@ -107,11 +107,16 @@ impl Mailbox {
 /// Whether `newer` makes `waiting` superfluous, or can be told together with it.
 fn are_about_the_same(waiting: &BridgeMessage, newer: &BridgeMessage) -> bool {
     use BridgeMessage::{
-        EndpointConnectivityStatus, SenderSourceConstraints, SyntheticSourceSending, VideoSourcesMap,
+        AddReceiver, EndpointConnectivityStatus, SenderSourceConstraints, SourceVideoType,
+        SyntheticSourceSending, VideoSourcesMap,
     };
     match (waiting, newer) {
         (EndpointConnectivityStatus { endpoint: a, .. }, EndpointConnectivityStatus { endpoint: b, .. }) => {
             a == b
+        }
+        (AddReceiver { source_name: a, .. }, AddReceiver { source_name: b, .. }) => a == b,
+        (SourceVideoType { source: a, .. }, SourceVideoType { source: b, .. }) => {
+            a.source_name == b.source_name
         }
         (
             SenderSourceConstraints { source_name: a, .. } | SyntheticSourceSending { source_name: a, .. },

@@ -126,7 +126,12 @@ impl Endpoints {
         let mut endpoint = self.slab.try_remove(key.0 as usize)?;
         // Nothing leads to it any more, even if saying goodbye fails.
         self.addresses.remove(key, endpoint.transport.local_credentials().0, &endpoint.addresses);
-        self.counters.dtls_failed += u64::from(endpoint.transport.dtls_failed_unsaid(now));
+        let failed = u64::from(endpoint.transport.dtls_failed_unsaid(now));
+        if endpoint.is_relay() {
+            self.counters.relays_dtls_failed += failed;
+        } else {
+            self.counters.dtls_failed += failed;
+        }
         endpoint.transport.close(now, &mut self.shared, out);
         self.counters.rejected_data_channels += endpoint.transport.rejected_channels();
         self.release(&mut endpoint);
@@ -143,6 +148,10 @@ impl Endpoints {
     }
 
     fn release(&mut self, endpoint: &mut Endpoint) {
+        if let Some(relay) = endpoint.relay.as_mut().filter(|relay| !relay.sockets.is_empty()) {
+            let sockets = relay.sockets.drain(..).map(|address| address.socket).collect();
+            self.event(Event::RelaySocketsReleased(sockets));
+        }
         if self.report_addresses {
             for path in std::mem::take(&mut endpoint.addresses) {
                 self.event(Event::AddressReleased { remote: path.remote, local: path.local });
@@ -203,19 +212,21 @@ impl Outlet<'_> {
 
 impl MediaSink for Outlet<'_> {
     fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]) {
-        let sent = match self.endpoints.slab.get_mut(to.0 as usize) {
-            Some(endpoint) => endpoint.transport.send_rtp(self.out, header, prefix, payload),
-            None => 0,
+        let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
+            Some(endpoint) => {
+                (endpoint.transport.send_rtp(self.out, header, prefix, payload), endpoint.is_relay())
+            }
+            None => (0, false),
         };
-        self.endpoints.counters.sent(sent);
+        self.endpoints.counters.sent_to(sent, is_relay);
     }
 
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]) {
-        let sent = match self.endpoints.slab.get_mut(to.0 as usize) {
-            Some(endpoint) => endpoint.transport.send_rtcp(self.out, compound),
-            None => 0,
+        let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
+            Some(endpoint) => (endpoint.transport.send_rtcp(self.out, compound), endpoint.is_relay()),
+            None => (0, false),
         };
-        self.endpoints.counters.sent(sent);
+        self.endpoints.counters.sent_to(sent, is_relay);
     }
 
     fn message(&mut self, to: EndpointKey, message: &BridgeMessage) -> bool {

@@ -1,17 +1,20 @@
 //! The owner of its conferences: datagrams, commands and time in; everything else hangs below.
 //!
-//! [`Shard`] is one state machine; its `impl` is in five files, to be read in this order:
+//! [`Shard`] is one state machine; its `impl` is in seven files, to be read in this order:
 //!
 //! | file | input | what it does |
 //! |---|---|---|
 //! | `shard.rs` | datagrams, commands, time | finds out what it is about, and passes it on |
 //! | `colibri2.rs`, `colibri2/describe.rs` | requests of the focus | makes and changes conferences and endpoints; the answer |
+//! | `colibri2/relay.rs` | the part of requests about other bridges | makes and changes relays and who is behind them |
 //! | `channel.rs` | bridge channels that open, speak, close | what clients say to the bridge and to each other |
+//! | `relay_channel.rs` | what other bridges say | what they and their people say to those here |
 //! | `expiry.rs` | time, faults | who has to go, who is not reachable |
 //! | `stats.rs` | a question for numbers | the answer |
 //!
 //! What they all send goes through `outlet.rs`.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -47,6 +50,8 @@ pub struct Shard {
     pub(crate) services: HashMap<ExportKey, ConferenceKey, foldhash::quality::RandomState>,
     pub(crate) last_service: u64,
     pub(crate) refuse_new: bool,
+    /// Sockets for relays that come.
+    pub(crate) spare_sockets: VecDeque<Vec<SocketAddr>>,
     pub(crate) expiry: Armed,
     pub(crate) connectivity: Armed,
     /// The conference the present call is about; see [`Shard::recover`].
@@ -83,7 +88,8 @@ impl Shard {
     ///
     /// # Errors
     /// See [`ShardError`].
-    pub fn new(config: ShardConfig, entropy: Box<dyn Entropy>) -> Result<Self, ShardError> {
+    pub fn new(mut config: ShardConfig, entropy: Box<dyn Entropy>) -> Result<Self, ShardError> {
+        config.media.relay_id = config.relay_id.clone().unwrap_or_default();
         if config.addresses.is_empty() {
             return Err(ShardError::NoAddress);
         }
@@ -112,6 +118,7 @@ impl Shard {
             services: HashMap::default(),
             last_service: 0,
             refuse_new: false,
+            spare_sockets: VecDeque::new(),
             expiry: Armed::default(),
             connectivity: Armed::default(),
             at_work: None,
@@ -167,6 +174,13 @@ impl Shard {
                 let result = self.modify_conference(now, &modify, out);
                 let result = result.map(Box::new).map_err(Box::new);
                 self.endpoints.event(Event::Colibri2Reply { request, result });
+            }
+            Command::AddRelaySockets(sockets) => {
+                if self.spare_sockets.len() < limits::SPARE_SOCKETS && !sockets.is_empty() {
+                    self.spare_sockets.push_back(sockets);
+                } else {
+                    self.endpoints.event(Event::RelaySocketsReleased(sockets));
+                }
             }
             Command::WebSocketOpen { socket, conference, endpoint, password } => {
                 self.open_web_socket(now, socket, &conference, &endpoint, password.reveal(), out);
@@ -309,6 +323,11 @@ impl Shard {
         let plain = if is_rtcp { transport.unprotect_rtcp(data) } else { transport.unprotect_rtp(data) };
         let plain = plain.ok_or(Discard::NoKeys)?.map_err(srtp_drop)?;
         endpoint.last_packet = Some(now);
+        if endpoint.is_relay() {
+            self.endpoints.counters.relay_packets_received += 1;
+            self.endpoints.counters.relay_bytes_received += plain.len() as u64;
+        }
+        let endpoint = self.endpoints.get_mut(key).ok_or(Discard::UnknownAddress)?;
         let followed = endpoint.transport.heard(now, path);
         self.endpoints.counters.paths_followed += u64::from(followed);
         let conference =
@@ -397,17 +416,19 @@ impl Shard {
         event: TransportEvent,
         out: &mut dyn DatagramSink,
     ) {
+        let is_relay = self.endpoints.get(key).is_some_and(|e| e.is_relay());
         let counters = &mut self.endpoints.counters;
         match event {
             TransportEvent::IceConnected => counters.ice_succeeded += 1,
             TransportEvent::Up => self.transport_up(now, key, true, out),
             TransportEvent::Down => self.transport_up(now, key, false, out),
             TransportEvent::DtlsFailed(error) => {
-                counters.dtls_failed += 1;
+                counters.dtls_failed += u64::from(!is_relay);
+                counters.relays_dtls_failed += u64::from(is_relay);
                 if error == crate::transport::DtlsError::WrongFingerprint {
                     counters.discard(Discard::WrongFingerprint);
                 }
-                tracing::info!(reason = error.reason(), "an endpoint has no secured connection");
+                tracing::info!(reason = error.reason(), is_relay, "an endpoint has no secured connection");
                 self.transport_up(now, key, false, out);
             }
             TransportEvent::ChannelOpen => self.channel_open(now, key, Channel::Data, out),

@@ -21,7 +21,11 @@ pub struct ShardStats {
     /// Inactive ones with exactly two endpoints: those two talk directly.
     pub p2p_conferences: u64,
     pub largest_conference: u64,
+    /// Endpoints of this bridge.
     pub endpoints: u64,
+    /// Conferences that are on other bridges, too, and their endpoints there.
+    pub relayed_conferences: u64,
+    pub relayed_endpoints: u64,
     /// Endpoints in inactive conferences.
     pub inactive_endpoints: u64,
     /// Endpoints in active conferences that send nothing.
@@ -81,6 +85,9 @@ pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
     for (key, conference) in &shard.conferences {
         shard.at_work = u32::try_from(key).ok().map(ConferenceKey);
         let size = conference.endpoints.len() as u64;
+        let remote = conference.remotes.len() as u64;
+        stats.relayed_conferences += u64::from(!conference.relays.is_empty());
+        stats.relayed_endpoints += remote;
         let (mut audio, mut video, mut either) = (0, 0, 0);
         for key in conference.others(None) {
             let (a, v) = conference.media.is_sending(now, key);
@@ -110,13 +117,13 @@ pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
         if either == 0 {
             stats.inactive_conferences += 1;
             stats.inactive_endpoints += size;
-            stats.p2p_conferences += u64::from(size == 2);
+            stats.p2p_conferences += u64::from(size + remote == 2);
         } else {
             stats.receive_only_endpoints += size - either;
         }
-        stats.largest_conference = stats.largest_conference.max(size);
+        stats.largest_conference = stats.largest_conference.max(size + remote);
         for (counts, n) in [
-            (&mut stats.conferences_by_size, size),
+            (&mut stats.conferences_by_size, size + remote),
             (&mut stats.conferences_by_audio_sender, audio),
             (&mut stats.conferences_by_video_sender, video),
         ] {
@@ -136,7 +143,8 @@ impl ShardStats {
         macro_rules! sum {
             ($($field:ident)*) => {$(self.$field += other.$field;)*};
         }
-        sum!(conferences inactive_conferences p2p_conferences endpoints inactive_endpoints receive_only_endpoints
+        sum!(conferences inactive_conferences p2p_conferences endpoints relayed_conferences relayed_endpoints
+            inactive_endpoints receive_only_endpoints
             endpoints_sending_audio endpoints_sending_video visitors conference_milliseconds rtt_sum rtt_count jitter_sum jitter_count
             endpoints_with_suspended_sources endpoints_with_high_outgoing_loss);
         self.totals.add(&other.totals);
@@ -151,13 +159,13 @@ impl ShardStats {
         }
     }
 
-    /// The keys of `/colibri/stats`. Rates are over `elapsed`, since `before`. Relay and Octo keys are there with 0,
-    /// because dashboards ask for them.
+    /// The keys of `/colibri/stats`. Rates are over `elapsed`, since `before`. What goes between bridges is counted by itself
+    /// (`octo`), as upstream does.
     pub fn keys(&self, before: &Self, elapsed: Duration, state: &BridgeState) -> Map<String, Value> {
         let seconds = elapsed.as_secs_f64().max(0.001);
         let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / seconds;
         let kbit = |now, then| rate(now, then) * 8.0 / 1000.0;
-        let (t, b, m) = (&self.totals, &before.totals, &self.media);
+        let (t, b, m) = (&self.totals.without_relays(), &before.totals.without_relays(), &self.media);
         let incoming_loss =
             fraction(delta(m.lost, before.media.lost), delta(m.received, before.media.received));
         let outgoing_loss = fraction(
@@ -188,30 +196,31 @@ impl ShardStats {
             "conferences": self.conferences,
             "inactive_conferences": self.inactive_conferences,
             "p2p_conferences": self.p2p_conferences,
-            "octo_conferences": 0,
+            "octo_conferences": self.relayed_conferences,
             "largest_conference": self.largest_conference,
-            "endpoints": self.endpoints,
-            "participants": self.endpoints,
+            "endpoints": self.endpoints + self.relayed_endpoints,
+            "participants": self.endpoints + self.relayed_endpoints,
             "local_endpoints": self.endpoints,
             "local_active_endpoints": self.endpoints.saturating_sub(self.inactive_endpoints),
             "inactive_endpoints": self.inactive_endpoints,
             "receive_only_endpoints": self.receive_only_endpoints,
-            "octo_endpoints": 0,
+            "octo_endpoints": self.relayed_endpoints,
             "endpoints_sending_audio": self.endpoints_sending_audio,
             "endpoints_sending_video": self.endpoints_sending_video,
             "visitors": self.visitors,
-            "octo_receive_bitrate": 0,
-            "octo_send_bitrate": 0,
-            "octo_receive_packet_rate": 0,
-            "octo_send_packet_rate": 0,
-            "total_bytes_received_octo": 0,
-            "total_bytes_sent_octo": 0,
-            "total_packets_received_octo": 0,
-            "total_packets_sent_octo": 0,
-            "total_relays": 0,
-            "num_relays_no_msg_transport_after_delay": 0,
-            "relays_ice_failed": 0,
-            "dtls_failed_relays": 0,
+            // These are whole bits and packets per second, unlike the others.
+            "octo_receive_bitrate": 8 * rate(t.relay_bytes_received, b.relay_bytes_received) as u64,
+            "octo_send_bitrate": 8 * rate(t.relay_bytes_sent, b.relay_bytes_sent) as u64,
+            "octo_receive_packet_rate": rate(t.relay_packets_received, b.relay_packets_received) as u64,
+            "octo_send_packet_rate": rate(t.relay_packets_sent, b.relay_packets_sent) as u64,
+            "total_bytes_received_octo": t.relay_bytes_received,
+            "total_bytes_sent_octo": t.relay_bytes_sent,
+            "total_packets_received_octo": t.relay_packets_received,
+            "total_packets_sent_octo": t.relay_packets_sent,
+            "total_relays": t.relays_created,
+            "num_relays_no_msg_transport_after_delay": t.relays_no_message_transport,
+            "relays_ice_failed": t.relays_ice_failed,
+            "dtls_failed_relays": t.relays_dtls_failed,
             "total_conferences_created": t.conferences_created,
             "total_conferences_completed": t.conferences_completed,
             "total_conference_seconds": self.conference_milliseconds / 1000,

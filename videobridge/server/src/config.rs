@@ -24,6 +24,8 @@ pub struct Raw {
     pub nick: String,
     /// Region, if any.
     pub region: Option<String>,
+    /// Who this bridge is to others of the same conference; none: its conferences are on no other bridge.
+    pub relay_id: Option<String>,
     /// Where clients reach `/colibri-ws`, `host[:port]`; none: the WebSocket bridge channel is not offered.
     pub web_socket_domains: Vec<String>,
     /// Whether that is `wss`.
@@ -63,6 +65,7 @@ pub struct Config {
     pub(crate) breweries: Vec<BareJid>,
     pub(crate) nick: String,
     pub(crate) region: Option<String>,
+    pub(crate) relay_id: Option<String>,
     pub(crate) web_socket_domains: Vec<String>,
     pub(crate) web_socket_tls: bool,
     pub(crate) threads: usize,
@@ -141,6 +144,7 @@ impl Config {
             breweries,
             nick: raw.nick,
             region: raw.region,
+            relay_id: raw.relay_id,
             web_socket_domains: raw.web_socket_domains,
             web_socket_tls: raw.web_socket_tls,
             threads,
@@ -179,6 +183,7 @@ mod tests {
             breweries: vec!["jvbbrewery@internal-muc.meet.jitsi".into()],
             nick: "jvb".into(),
             region: None,
+            relay_id: None,
             web_socket_domains: Vec::new(),
             web_socket_tls: false,
             threads: 0,

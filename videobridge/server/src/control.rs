@@ -380,6 +380,8 @@ impl Control {
             // The media threads pass these on themselves.
             Event::AddressBound { .. }
             | Event::AddressReleased { .. }
+            | Event::RelaySocketsWanted
+            | Event::RelaySocketsReleased(_)
             | Event::WebSocketMessage { .. }
             | Event::CloseWebSocket { .. }
             | Event::ServiceWanted { .. }

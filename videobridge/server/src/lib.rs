@@ -81,6 +81,7 @@ async fn start_on(
         .collect();
     let mut shard = ShardConfig::new(addresses, certificate);
     shard.announced_version = Some(VERSION.to_owned());
+    shard.relay_id = config.relay_id.clone();
     shard.advertise_private_candidates = config.inner;
     shard.report_addresses = config.threads > 1;
     if !config.web_socket_domains.is_empty() {
@@ -98,7 +99,7 @@ async fn start_on(
     let identity = Identity {
         version: VERSION.to_owned(),
         region: config.region.clone(),
-        relay_id: None,
+        relay_id: config.relay_id.clone(),
         media_port: config.port,
     };
     let reporter =

@@ -46,6 +46,7 @@ impl Bridge {
             breweries: vec![ROOM.into()],
             nick: "jvb-1".into(),
             region: Some("de-west".into()),
+            relay_id: Some("jvb-1".into()),
             web_socket_domains: vec![address.to_string()],
             web_socket_tls: false,
             threads,
@@ -106,6 +107,21 @@ fn create(meeting: &str, endpoint: &str) -> Value {
 
 fn ice(answer: &Value) -> &Value {
     &answer["endpoints"][0]["transport"]["transport"]
+}
+
+/// Half of what a focus does to connect two bridges: `first` is the side that begins. Our side of it.
+async fn relay(at: &Bridge, meeting: &str, first: bool) -> Value {
+    let role = if first { "client" } else { "server" };
+    let transport = json!({"ice-controlling": first, "use-unique-port": first, "sctp": {"role": role}});
+    let relay = json!({"id": "other", "mesh-id": "0", "create": true, "transport": transport});
+    let request = json!({
+        "meeting-id": meeting,
+        "name": "room@muc.meet.jitsi",
+        "create": true,
+        "relays": [relay],
+    });
+    let answer = at.json("POST", "/colibri/v2/conferences", &request).await;
+    answer["relays"][0]["transport"]["transport"].clone()
 }
 
 /// A Binding request as a browser sends it: authenticated with the bridge's password. `n` makes it another one.
@@ -216,6 +232,50 @@ async fn rest_interface_answers_as_upstream() {
         assert_eq!(serde_json::from_str::<Value>(&drain).unwrap(), json!({ "drain": on }));
     }
     bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_bridges_have_several_conferences_together_each_over_a_port_of_its_own() {
+    let bridges = [Bridge::start(1, None).await, Bridge::start(2, None).await];
+    let meetings: Vec<String> = (0..5).map(|n| format!("m{n}")).collect();
+    for meeting in &meetings {
+        let mut ours = relay(&bridges[0], meeting, true).await;
+        let mut theirs = relay(&bridges[1], meeting, false).await;
+        ours["fingerprints"][0]["setup"] = json!("passive");
+        theirs["fingerprints"][0]["setup"] = json!("active");
+        for (at, other) in [(0, &theirs), (1, &ours)] {
+            let update = json!({"relays": [{"id": "other", "transport": {"transport": other}}]});
+            bridges[at].json("PATCH", &format!("/colibri/v2/conferences/{meeting}"), &update).await;
+        }
+    }
+    for bridge in &bridges {
+        for meeting in &meetings {
+            let connected = async {
+                loop {
+                    let state = bridge.json("GET", &format!("/debug/{meeting}"), &json!(null)).await;
+                    let relay = &state["relays"][0];
+                    if relay["channel"] == "data" && relay["ice"] == "connected" {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            timeout(WAIT, connected).await.unwrap_or_else(|_| panic!("{meeting} is not connected"));
+        }
+        let stats = bridge.json("GET", "/colibri/stats", &json!(null)).await;
+        assert_eq!((&stats["total_relays"], &stats["octo_conferences"]), (&json!(5), &json!(5)));
+        assert_eq!(stats["relay_id"], "jvb-1");
+    }
+    // And each goes with its conference.
+    for meeting in &meetings {
+        let expire = json!({"relays": [{"id": "other", "expire": true}]});
+        bridges[0].json("PATCH", &format!("/colibri/v2/conferences/{meeting}"), &expire).await;
+    }
+    let stats = bridges[0].json("GET", "/colibri/stats", &json!(null)).await;
+    assert_eq!(stats["conferences"], 0, "nobody is in them");
+    for bridge in bridges {
+        bridge.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -398,6 +458,7 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
         breweries: Vec::new(),
         nick: "jvb".into(),
         region: None,
+        relay_id: None,
         web_socket_domains: Vec::new(),
         web_socket_tls: false,
         threads: 2,
@@ -483,6 +544,7 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
             breweries: Vec::new(),
             nick: "jvb".into(),
             region: None,
+            relay_id: None,
             web_socket_domains: Vec::new(),
             web_socket_tls: false,
             threads,

@@ -200,12 +200,6 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Missing,
-        "the bridge is not linked with others yet",
-        "die Bridge wird noch nicht mit anderen verbunden",
-        "JVB_OCTO_BIND_ADDRESS JVB_OCTO_RELAY_ID",
-    ),
-    entry(
-        Missing,
         "people are not moved between bridges by load; an admin can move them",
         "nach Last wird niemand umgezogen; ein Admin kann es veranlassen",
         "JICOFO_ENABLE_LOAD_REDISTRIBUTION",

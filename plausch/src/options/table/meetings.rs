@@ -301,6 +301,13 @@ pub(super) const ROWS: &[Setting] = &[
         "This bridge's name in the bridges' room; each bridge needs its own. HOSTNAME counts in the role `videobridge` alone.",
     ),
     text("bridge.region", "", &["JVB_OCTO_REGION"], "", "Region this bridge reports."),
+    text(
+        "bridge.relay_id",
+        "",
+        &["JVB_OCTO_RELAY_ID", "JVB_OCTO_BIND_ADDRESS"],
+        "",
+        "Who this bridge is to others of one meeting, each another; without it, its meetings are on no other bridge.",
+    ),
     text("bridge.brewery", "", &["JVB_BREWERY_MUC"], "jvbbrewery", "Name of the bridges' room."),
     text(
         "state.dir",

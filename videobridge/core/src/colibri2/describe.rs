@@ -1,4 +1,5 @@
-//! Our side of a transport as the focus passes it on to the client: credentials, candidates, fingerprint, channels.
+//! Our side of a transport as the focus passes it on to the client or to another bridge: credentials, candidates,
+//! fingerprint, channels.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +10,7 @@ use jitsi_xmpp::jingle::{Candidate, CandidateType, Fingerprint, IceUdpTransport,
 use super::SCTP_PORT;
 use crate::command::ConferenceKey;
 use crate::config::{LocalAddress, WebSocketConfig};
+use crate::endpoint::Endpoint;
 use crate::media::EndpointKey;
 use crate::shard::Shard;
 use crate::transport::Role;
@@ -23,14 +25,8 @@ impl Shard {
     ) -> Option<colibri2::Transport> {
         let endpoint = self.endpoints.get(key)?;
         let conference = self.conferences.get(conference.0 as usize)?;
-        let (ufrag, pwd) = endpoint.transport.local_credentials();
         let private = self.config.advertise_private_candidates
             || wanted.capabilities.iter().any(|c| c == capability::PRIVATE_ADDRESS_CONNECTIVITY);
-        let setup = match endpoint.transport.role() {
-            None => Setup::Actpass,
-            Some(Role::Client) => Setup::Active,
-            Some(Role::Server) => Setup::Passive,
-        };
         let web_sockets = self.config.web_sockets.as_ref().map_or_else(Vec::new, |config| {
             urls(config, &conference.id, endpoint.id.as_str(), endpoint.password.reveal())
         });
@@ -39,24 +35,41 @@ impl Shard {
                 .transport
                 .has_sctp()
                 .then_some(Sctp { port: Some(SCTP_PORT), role: Some(SctpRole::Server) }),
-            ice: Some(IceUdpTransport {
-                ufrag: Some(ufrag.to_owned()),
-                pwd: Some(Sensitive::new(pwd.to_owned())),
-                ice_generation: None,
-                rtcp_mux: true,
-                fingerprints: vec![Fingerprint {
-                    hash: "sha-256".to_owned(),
-                    value: self.config.certificate.fingerprint().to_owned(),
-                    setup: Some(setup),
-                    required: None,
-                    cryptex: false,
-                }],
-                candidates: candidates(&self.config.addresses, private, ufrag),
-                web_sockets,
-                sctp_map: None,
-            }),
+            ice: Some(self.describe_ice(endpoint, private, web_sockets)),
             ..colibri2::Transport::default()
         })
+    }
+
+    /// `private`: whether addresses of inner networks are told.
+    pub(super) fn describe_ice(
+        &self,
+        endpoint: &Endpoint,
+        private: bool,
+        web_sockets: Vec<WebSocket>,
+    ) -> IceUdpTransport {
+        let (ufrag, pwd) = endpoint.transport.local_credentials();
+        let setup = match endpoint.transport.role() {
+            None => Setup::Actpass,
+            Some(Role::Client) => Setup::Active,
+            Some(Role::Server) => Setup::Passive,
+        };
+        let own = endpoint.relay.as_ref().map(|relay| &relay.sockets).filter(|own| !own.is_empty());
+        IceUdpTransport {
+            ufrag: Some(ufrag.to_owned()),
+            pwd: Some(Sensitive::new(pwd.to_owned())),
+            ice_generation: None,
+            rtcp_mux: true,
+            fingerprints: vec![Fingerprint {
+                hash: "sha-256".to_owned(),
+                value: self.config.certificate.fingerprint().to_owned(),
+                setup: Some(setup),
+                required: None,
+                cryptex: false,
+            }],
+            candidates: candidates(own.unwrap_or(&self.config.addresses), private, ufrag),
+            web_sockets,
+            sctp_map: None,
+        }
     }
 }
 

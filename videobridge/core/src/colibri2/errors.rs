@@ -7,7 +7,8 @@ use jitsi_xmpp::colibri2::{Colibri2Error, ErrorReason};
 use jitsi_xmpp::ids::EndpointId;
 use jitsi_xmpp::{Condition, StanzaError};
 
-/// Blame: always the focus, but for [`Refusal::Full`] and [`Refusal::Shutdown`]. Consequence: the request fails
+/// Blame: always the focus, but for [`Refusal::Full`], [`Refusal::NoChannel`] and
+/// [`Refusal::Shutdown`]. Consequence: the request fails
 /// and changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -16,8 +17,11 @@ pub(super) enum Refusal {
     ConferenceUnknown,
     EndpointExists,
     EndpointUnknown(EndpointId),
+    RelayExists,
     BadRequest(&'static str),
     NotImplemented(&'static str),
+    /// Ours: bridges could not talk to each other.
+    NoChannel,
     /// Ours: a limit is reached.
     Full,
 }
@@ -37,6 +41,10 @@ impl Refusal {
             Self::EndpointExists => (Condition::Conflict, "Endpoint already exists", None),
             Self::EndpointUnknown(_) => {
                 (Condition::ItemNotFound, "Unknown endpoint", Some(ErrorReason::UnknownEndpoint))
+            }
+            Self::RelayExists => (Condition::Conflict, "Relay already exists", None),
+            Self::NoChannel => {
+                (Condition::InternalServerError, "SCTP needs to be enabled to use a colibri2 relay.", None)
             }
             Self::BadRequest(text) => (Condition::BadRequest, *text, Some(ErrorReason::Unspecified)),
             Self::NotImplemented(text) => {

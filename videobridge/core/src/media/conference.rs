@@ -2,7 +2,7 @@
 //! continues in one of the files below.
 //!
 //! [`MediaConference`] is one state machine. What it knows is in structs of their own, each with its file; its `impl` is
-//! in six files. Read them in this order, which is that of the data:
+//! in seven files. Read them in this order, which is that of the data:
 //!
 //! | file | input | what it changes | state that lives there |
 //! |---|---|---|---|
@@ -16,6 +16,7 @@
 //! | `settle.rs` | after every input | who gets what, for receivers whose inputs changed | `Turns` |
 //! | `announce.rs` | called by the others | what clients are told | |
 //! | `export.rs` | called by `forward.rs` | what services outside get | |
+//! | `relays.rs` | other bridges and who is there | who else sends; what those bridges get and are told | `Relay` |
 //! | `tick.rs` | time | reports, repeated requests, speakers, silent layers | `Clock` |
 
 mod announce;
@@ -24,6 +25,7 @@ mod forward;
 mod member;
 mod members;
 mod pace;
+mod relays;
 mod rtcp;
 mod settle;
 mod sources;
@@ -33,7 +35,7 @@ mod tick;
 
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::bridge_channel::ClientMessage;
+use jitsi_xmpp::bridge_channel::{ClientMessage, SourceVideoType};
 use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::{MediaType, SourceName};
@@ -109,6 +111,11 @@ impl MediaConference {
     /// An endpoint leaves; nothing of it stays.
     pub fn remove_endpoint(&mut self, now: Instant, key: EndpointKey, sink: &mut dyn MediaSink) {
         let Some(index) = self.members.find(key) else { return };
+        self.remove_member(index, sink);
+        self.settle(now, sink);
+    }
+
+    fn remove_member(&mut self, index: MemberIx, sink: &mut dyn MediaSink) {
         let owned = self.members.get_mut(index).map(|m| std::mem::take(&mut m.sources)).unwrap_or_default();
         for source in owned {
             self.sources.remove(source, &mut self.members);
@@ -124,7 +131,6 @@ impl MediaConference {
             self.announce_speakers(sink);
         }
         self.members.touch_all();
-        self.settle(now, sink);
     }
 
     /// What an endpoint can send and receive of one medium, added to what was said before.
@@ -134,6 +140,7 @@ impl MediaConference {
             member.negotiated.add_payload_types(media, types);
             member.audio_stale = true;
         }
+        self.share_negotiated(index);
         self.members.touch(index);
     }
 
@@ -154,7 +161,12 @@ impl MediaConference {
 
     /// Header extensions of an endpoint, added to those set before.
     pub fn add_header_extensions(&mut self, key: EndpointKey, extensions: &[HeaderExtension]) {
-        let Some(member) = self.members.by_key_mut(key) else { return };
+        let Some(index) = self.members.find(key) else { return };
+        let Some(member) = self.members.get_mut(index) else { return };
+        if member.as_relay().is_some() {
+            member.negotiated.add_relay_extensions(extensions);
+            return self.share_negotiated(index);
+        }
         member.negotiated.add_header_extensions(extensions);
         for source in &member.sources {
             if let Some(source) = self.sources.get_mut(*source) {
@@ -172,6 +184,11 @@ impl MediaConference {
         sink: &mut dyn MediaSink,
     ) {
         let Some(index) = self.members.find(key) else { return };
+        self.set_sources_of(now, index, sources);
+        self.settle(now, sink);
+    }
+
+    fn set_sources_of(&mut self, now: Instant, index: MemberIx, sources: &[MediaSource]) {
         let visitor = self.members.get(index).is_none_or(|m| m.visitor);
         let mut wanted: Vec<Signalled> = Vec::new();
         let mut ssrcs = 0;
@@ -193,15 +210,13 @@ impl MediaConference {
         }
         for one in &wanted {
             if !kept.iter().any(|i| self.sources.get(*i).is_some_and(|s| same_streams(one, &s.signalled))) {
-                let Some(member) = self.members.get_mut(index) else { continue };
-                self.sources.add(now, index, member, one.clone());
+                self.sources.add(now, index, &mut self.members, one.clone());
             }
         }
         if let Some(member) = self.members.get_mut(index) {
             member.sources.extend(kept);
         }
         self.members.touch_all();
-        self.settle(now, sink);
     }
 
     /// Whether an endpoint's packets of each medium are dropped.
@@ -217,6 +232,7 @@ impl MediaConference {
         if let Some(member) = self.members.get_mut(index) {
             member.up = up;
         }
+        self.share_up(index, up);
         self.members.touch(index);
         self.settle(now, sink);
     }
@@ -259,7 +275,8 @@ impl MediaConference {
                 self.members.touch(index);
             }
             ClientMessage::SourceVideoType(m) => {
-                self.set_video_type(now, index, &m.source_name, m.video_type)
+                self.set_video_type(now, index, &m.source_name, m.video_type);
+                self.tell_relays_kind(index, m, sink);
             }
             ClientMessage::VideoType(kind) => {
                 let Some(member) = self.members.get(index) else { return };
@@ -267,6 +284,8 @@ impl MediaConference {
                 // (test: compat_old_clients_tell_the_kind_of_their_only_source).
                 let name = SourceName::new(format!("{}-v0", member.id));
                 self.set_video_type(now, index, &name, *kind);
+                let told = SourceVideoType { source_name: name, video_type: *kind };
+                self.tell_relays_kind(index, &told, sink);
             }
             ClientMessage::ClientHello
             | ClientMessage::EndpointMessage(_)
@@ -340,6 +359,10 @@ impl MediaConference {
         let (Some(receiver), Some(sender)) = (self.members.find(receiver), self.members.find(sender)) else {
             return false;
         };
+        self.shows(receiver, sender)
+    }
+
+    fn shows(&self, receiver: MemberIx, sender: MemberIx) -> bool {
         let speaks =
             self.speakers.dominant() == Some(sender) || self.speakers.previous().any(|e| e == sender);
         let Some(from) = self.members.get(sender) else { return false };

@@ -82,6 +82,26 @@ pub const RTP_PER_ENDPOINT: Rate = Rate::per_second(8_000, 4_000);
 /// a translator one such stream per language. Upstream has none.
 pub const AUDIO_PER_ENDPOINT: Rate = Rate::per_second(1_200, 600);
 
+/// RTP packets one relay may bring, of all endpoints behind it: two hundred cameras with three encodings. Each endpoint's
+/// own limits hold as well. Upstream has none.
+pub const RTP_PER_RELAY: Rate = Rate::per_second(200_000, 100_000);
+
+/// RTCP packets one relay may bring: reports of all endpoints behind it, and what is asked of all endpoints here.
+pub const RTCP_PER_RELAY: Rate = Rate::per_second(40_000, 20_000);
+
+/// Bytes one relay may be sent again: what all receivers behind it wait for. A tenth of 300 Mbit/s.
+pub const RETRANSMITTED_BYTES_PER_RELAY: Rate = Rate::per_second(8 * 1024 * 1024, 4 * 1024 * 1024);
+
+/// Key frames of one source that one relay may ask for within 10 s, for all receivers behind it: ten times what one
+/// receiver may.
+pub const KEY_FRAME_REQUESTS_OF_RELAY: usize = 30;
+
+/// Relays of one conference: more bridges than any region has. About 5 KiB each, and what its endpoints take.
+pub const MAX_RELAYS_PER_CONFERENCE: usize = 32;
+
+/// Endpoints behind one relay: as many as one conference can have here. About 5 KiB each, and 100 KiB for each camera.
+pub const MAX_ENDPOINTS_PER_RELAY: usize = 1_000;
+
 /// RTCP packets honoured of one compound; browsers put in fewer than ten.
 pub const MAX_RTCP_PER_COMPOUND: usize = 32;
 

@@ -3,7 +3,8 @@
 //!
 //! A packet walks through the folders in this order: [`ingress`] (what is it, what was lost), `history` (keep one
 //! copy), `allocation` (who should get what, recomputed rarely), [`egress`] (rewrite it for each receiver).
-//! `bwe` tells what a receiver's link carries, `speakers` who talks. Nothing here encrypts, sends or reads a clock.
+//! `bwe` tells what a receiver's link carries, `speakers` who talks. Other bridges of the conference get everything as it
+//! came (`relays`). Nothing here encrypts, sends or reads a clock.
 
 mod allocation;
 mod bwe;
@@ -71,6 +72,15 @@ pub struct EndpointInit {
     pub initial_last_n: Option<i32>,
 }
 
+/// What is known of a relay, the way to another bridge of the same conference, when it is created.
+#[derive(Debug, Clone)]
+pub struct RelayInit {
+    /// The other bridge's relay id.
+    pub id: String,
+    /// Bridges of one mesh all reach each other: what came from one of them is not passed on to another.
+    pub mesh: Option<String>,
+}
+
 /// Settings of the media part; names and defaults are upstream's.
 #[derive(Debug, Clone)]
 pub struct MediaConfig {
@@ -100,6 +110,8 @@ pub struct MediaConfig {
     pub forwarded_silence_packets: u32,
     /// `connection-stats.interval`; `None` = never sent.
     pub connection_stats_interval: Option<Duration>,
+    /// `relay.relay-id`: who we are to other bridges.
+    pub relay_id: String,
 }
 
 impl Default for MediaConfig {
@@ -118,6 +130,7 @@ impl Default for MediaConfig {
             discard_silence: true,
             forwarded_silence_packets: 3,
             connection_stats_interval: Some(Duration::from_secs(10)),
+            relay_id: String::new(),
         }
     }
 }

@@ -25,14 +25,14 @@ pub(crate) fn parse(message: &[u8]) -> Option<Dcep> {
     }
 }
 
-/// A request to open a reliable, ordered channel.
-#[cfg(test)]
+/// A request to open a reliable, ordered channel. `label` and `protocol` are cut at 65,535 bytes.
 pub(crate) fn open(label: &str, protocol: &str) -> Vec<u8> {
-    let mut m = vec![MESSAGE_OPEN, 0, 1, 0, 0, 0, 0, 0];
-    m.extend(u16::try_from(label.len()).unwrap().to_be_bytes());
-    m.extend(u16::try_from(protocol.len()).unwrap().to_be_bytes());
-    m.extend(label.as_bytes());
-    m.extend(protocol.as_bytes());
+    let mut m = vec![MESSAGE_OPEN, 0, 0, 0, 0, 0, 0, 0];
+    let len = |text: &str| u16::try_from(text.len()).unwrap_or(u16::MAX);
+    m.extend(len(label).to_be_bytes());
+    m.extend(len(protocol).to_be_bytes());
+    m.extend(label.bytes().take(len(label).into()));
+    m.extend(protocol.bytes().take(len(protocol).into()));
     m
 }
 

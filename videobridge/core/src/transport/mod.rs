@@ -25,7 +25,7 @@ use videobridge_srtp::{Receiver, Sender, SrtpError};
 pub(crate) use dtls::{DtlsError, Role};
 pub(crate) use ice::{Consent, Path};
 
-use crate::config::ShardConfig;
+use crate::config::{LocalAddress, ShardConfig};
 use crate::{DatagramSink, limits};
 use certificate::Certificate;
 use dtls::{Dtls, Polled};
@@ -42,6 +42,8 @@ pub(crate) struct Transport {
     events: VecDeque<TransportEvent>,
     was_up: bool,
     started: bool,
+    /// It leads to another bridge.
+    is_relay: bool,
     /// Counted among the handshakes under way, for this address.
     share: Option<Network>,
     pub(crate) dtls_connected_at: Option<Instant>,
@@ -94,6 +96,15 @@ impl Shared {
     }
 }
 
+/// Who opens the data channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChannelSide {
+    /// We do.
+    Opens,
+    /// The peer does.
+    Waits,
+}
+
 /// What a STUN message was worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stun {
@@ -112,15 +123,35 @@ impl Transport {
         sctp: bool,
         entropy: &mut dyn Entropy,
     ) -> Self {
-        let sockets = config.addresses.iter().map(|a| a.socket);
+        let sctp = sctp.then_some(ChannelSide::Waits);
+        let addresses = &config.addresses;
+        let this = Self::relay(now, config, addresses, shared, controlling, sctp, entropy);
+        Self { is_relay: false, ..this }
+    }
+
+    /// The same to another bridge, which may be over sockets of its own.
+    pub(crate) fn relay(
+        now: Instant,
+        config: &ShardConfig,
+        addresses: &[LocalAddress],
+        shared: &Shared,
+        controlling: bool,
+        sctp: Option<ChannelSide>,
+        entropy: &mut dyn Entropy,
+    ) -> Self {
+        let sockets = addresses.iter().map(|a| a.socket);
         Self {
             ice: Ice::new(now, config.index, sockets, controlling, entropy),
             dtls: Dtls::new(shared.dtls.clone(), shared.certificate.clone()),
-            sctp: sctp.then(Sctp::new),
+            sctp: sctp.map(|side| match side {
+                ChannelSide::Opens => Sctp::client(),
+                ChannelSide::Waits => Sctp::new(),
+            }),
             srtp: None,
             events: VecDeque::new(),
             was_up: false,
             started: false,
+            is_relay: true,
             share: None,
             dtls_connected_at: None,
         }
@@ -404,10 +435,19 @@ impl Transport {
                     }
                 }
                 Polled::Keys(keys) => match keys.split() {
+                    Ok((sender, receiver)) if self.is_relay => {
+                        let (sender, receiver) = (sender.relayed(), receiver.relayed());
+                        self.srtp = Some(Box::new(Srtp { receiver, sender }));
+                    }
                     Ok((sender, receiver)) => self.srtp = Some(Box::new(Srtp { receiver, sender })),
                     Err(_) => self.events.push_back(TransportEvent::DtlsFailed(DtlsError::NoProfile)),
                 },
-                Polled::Connected => self.dtls_connected_at = Some(now),
+                Polled::Connected => {
+                    self.dtls_connected_at = Some(now);
+                    if let Some(sctp) = &mut self.sctp {
+                        sctp.connect();
+                    }
+                }
                 Polled::Failed(error) => {
                     self.srtp = None;
                     self.events.push_back(TransportEvent::DtlsFailed(error));

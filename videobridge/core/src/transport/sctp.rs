@@ -1,7 +1,7 @@
 //! The data channel: SCTP packets out of DTLS in; text messages out, and back.
 //!
-//! One association at a time, opened by the client (we are the passive side), and one channel in it: further ones
-//! are ignored. Over the crate `sctp-proto` with our own channel establishment.
+//! One association at a time, opened by the client (we are the passive side) or, to another bridge, by us; and one channel in
+//! it: further ones are ignored. Over the crate `sctp-proto` with our own channel establishment.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use sctp_proto::{
-    Association, AssociationHandle, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
+    Association, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event, Payload,
     PayloadProtocolIdentifier as Ppid, ServerConfig, StreamEvent, StreamId, TransportConfig,
 };
 use std::collections::VecDeque;
@@ -22,6 +22,8 @@ pub struct Sctp {
     endpoint: Endpoint,
     association: Option<(AssociationHandle, Association)>,
     channel: Option<StreamId>,
+    /// We are the client, and have begun.
+    opens: Option<bool>,
     events: VecDeque<SctpEvent>,
     /// Channels refused because there is one already.
     pub rejected_channels: u64,
@@ -45,8 +47,25 @@ impl Sctp {
             endpoint: endpoint(),
             association: None,
             channel: None,
+            opens: None,
             events: VecDeque::new(),
             rejected_channels: 0,
+        }
+    }
+
+    /// Opens the association and the channel itself, as soon as [`Sctp::connect`] says that it can.
+    pub fn client() -> Self {
+        Self { opens: Some(false), ..Self::new() }
+    }
+
+    /// What is below is there. Nothing happens unless it is for us to begin.
+    pub fn connect(&mut self) {
+        if self.opens == Some(false) {
+            self.opens = Some(true);
+            self.endpoint = Endpoint::new(endpoint_config(), None);
+            let mut config = ClientConfig::new();
+            config.transport = transport();
+            self.association = self.endpoint.connect(config, PEER).ok();
         }
     }
 
@@ -128,6 +147,7 @@ impl Sctp {
         let mut is_lost = false;
         while let Some(event) = self.association.as_mut().and_then(|(_, a)| a.poll()) {
             match event {
+                Event::Connected if self.opens.is_some() => self.open_channel(),
                 Event::Stream(StreamEvent::Readable { id }) => self.read(id),
                 Event::Stream(StreamEvent::Finished { id }) if self.channel == Some(id) => {
                     self.channel = None;
@@ -143,7 +163,17 @@ impl Sctp {
         }
         if is_lost {
             self.lost();
-            self.endpoint = endpoint();
+            if self.opens.is_none() {
+                self.endpoint = endpoint();
+            }
+        }
+    }
+
+    /// As upstream's bridges do towards each other.
+    fn open_channel(&mut self) {
+        let Some((_, association)) = &mut self.association else { return };
+        if let Ok(mut stream) = association.open_stream(OWN_CHANNEL, Ppid::String) {
+            let _ = stream.write_with_ppi(&dcep::open("default", ""), Ppid::Dcep);
         }
     }
 
@@ -172,6 +202,16 @@ impl Sctp {
                         self.events.push_back(SctpEvent::Opened);
                     }
                 }
+                Ppid::Dcep
+                    if complete
+                        && dcep::parse(&bytes) == Some(Dcep::Ack)
+                        && self.opens.is_some()
+                        && id == OWN_CHANNEL
+                        && self.channel.is_none() =>
+                {
+                    self.channel = Some(id);
+                    self.events.push_back(SctpEvent::Opened);
+                }
                 Ppid::String if complete && self.channel == Some(id) => {
                     if let Ok(text) = String::from_utf8(bytes) {
                         self.events.push_back(SctpEvent::Text(text));
@@ -196,11 +236,20 @@ impl std::fmt::Debug for Sctp {
 }
 
 fn endpoint() -> Endpoint {
+    let mut server = ServerConfig::new();
+    server.transport = transport();
+    Endpoint::new(endpoint_config(), Some(Arc::new(server)))
+}
+
+fn endpoint_config() -> Arc<EndpointConfig> {
     let mut config = EndpointConfig::new();
     config.max_payload_size(limits::SCTP_MAX_PAYLOAD);
-    let mut server = ServerConfig::new();
+    Arc::new(config)
+}
+
+fn transport() -> Arc<TransportConfig> {
     let message = u32::try_from(limits::MAX_CHANNEL_MESSAGE).unwrap_or(u32::MAX);
-    server.transport = Arc::new(
+    Arc::new(
         TransportConfig::default()
             .with_max_num_inbound_streams(limits::SCTP_MAX_STREAMS)
             .with_max_num_outbound_streams(limits::SCTP_MAX_STREAMS)
@@ -213,9 +262,11 @@ fn endpoint() -> Endpoint {
             .with_rto_initial_ms(500)
             .with_rto_min_ms(400)
             .with_rto_max_ms(3_000),
-    );
-    Endpoint::new(Arc::new(config), Some(Arc::new(server)))
+    )
 }
+
+/// The stream of the channel that we open.
+const OWN_CHANNEL: StreamId = 0;
 
 /// Where the first chunk of a packet says what it is (RFC 9260 §3), and what it says when a client begins; such a one stands alone.
 const CHUNK: usize = 12;
@@ -258,7 +309,7 @@ mod tests {
     fn an_init_that_comes_again_when_the_association_has_begun_ended_it_and_the_channel_never_opened() {
         let now = Instant::now();
         let (mut sctp, mut client) = (Sctp::new(), Endpoint::new(Arc::new(EndpointConfig::new()), None));
-        let (handle, mut association) = client.connect(sctp_proto::ClientConfig::new(), PEER).unwrap();
+        let (handle, mut association) = client.connect(ClientConfig::new(), PEER).unwrap();
         let mut sent = Vec::new();
         for _ in 0..3 {
             while let Some(transmit) = association.poll_transmit(now) {

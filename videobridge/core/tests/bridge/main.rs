@@ -7,6 +7,7 @@ mod hostile;
 mod isolation;
 mod limits;
 mod media;
+mod relays;
 mod services;
 mod transport;
 mod web_socket;

@@ -104,6 +104,13 @@ pub(crate) fn start(
             from_peers,
             stop: Arc::clone(&stop),
             counters: Arc::clone(&threads.counters),
+            // No trains, and nobody to share the port with.
+            relay_sockets: config.relay_id.as_ref().map(|_| SocketOptions {
+                reuse_port: false,
+                gro: false,
+                gso,
+                ..SocketOptions::default()
+            }),
         };
         let handle = std::thread::Builder::new()
             .name(format!("media-{index}"))

@@ -4,7 +4,7 @@
 //! Every step of the shard is guarded by itself: a panic costs the conference the step was about, and the next datagram
 //! of the batch, the next timer and the next command are handled as if nothing had been.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -20,8 +20,9 @@ use mio::unix::SourceFd;
 use mio::{Interest, Token};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
+use videobridge_core::limits::SPARE_SOCKETS;
 use videobridge_core::{Command, DatagramSink, Event, Shard};
-use videobridge_udp::{RecvBatch, UdpSocket, limits::RECEIVE_BATCH};
+use videobridge_udp::{RecvBatch, SocketOptions, UdpSocket, limits::RECEIVE_BATCH};
 
 use super::Order;
 use super::counters::ThreadCounters;
@@ -54,6 +55,8 @@ pub(super) struct Parts {
     pub(super) from_peers: Receiver<PeerMessage>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) counters: Arc<ThreadCounters>,
+    /// How relays' own sockets are opened; `None`: there are no relays.
+    pub(super) relay_sockets: Option<SocketOptions>,
 }
 
 /// See the module.
@@ -74,6 +77,17 @@ pub(super) struct MediaThread {
     from_peers: Receiver<PeerMessage>,
     stop: Arc<AtomicBool>,
     counters: Arc<ThreadCounters>,
+    relays: RelaySockets,
+}
+
+/// Sockets that one relay each has for itself: no other thread and no endpoint uses them.
+#[derive(Debug, Default)]
+struct RelaySockets {
+    options: Option<SocketOptions>,
+    open: HashSet<SocketAddr>,
+    /// Sets to open, and sockets to close.
+    wanted: usize,
+    released: Vec<SocketAddr>,
 }
 
 /// The receiving side of one socket.
@@ -92,7 +106,9 @@ impl MediaThread {
             register(&parts.poll, at, socket)?;
             inputs.push(Input::new());
         }
-        Ok(Self {
+        let wanted = if parts.relay_sockets.is_some() { SPARE_SOCKETS } else { 0 };
+        let relays = RelaySockets { options: parts.relay_sockets, wanted, ..RelaySockets::default() };
+        let mut this = Self {
             index: parts.index,
             shard: parts.shard,
             poll: parts.poll,
@@ -108,7 +124,10 @@ impl MediaThread {
             from_peers: parts.from_peers,
             stop: parts.stop,
             counters: parts.counters,
-        })
+            relays,
+        };
+        this.supply_relays();
+        Ok(this)
     }
 
     /// Until told to stop.
@@ -143,6 +162,8 @@ impl MediaThread {
                 guarded(shard, outbox, counters, |shard, out| shard.handle_timeout(Instant::now(), out));
             }
             self.finish_turn();
+            // Conferences also end by themselves.
+            self.supply_relays();
             more |= self.peers.settle();
             if stopping && !more {
                 return;
@@ -202,6 +223,7 @@ impl MediaThread {
             shard.handle_command(Instant::now(), command, out);
         });
         self.pass_events();
+        self.supply_relays();
         if !done && let Some(request) = request {
             // If it was answered already nobody waits for this any more.
             let gone = Colibri2Error::new(ErrorReason::ConferenceNotFound);
@@ -210,9 +232,51 @@ impl MediaThread {
         }
     }
 
+    /// Opens and closes what relays need. Those that cannot be opened are missed by the next relay alone, which then shares
+    /// the sockets of all.
+    fn supply_relays(&mut self) {
+        for address in std::mem::take(&mut self.relays.released) {
+            if self.relays.open.remove(&address) {
+                self.close(address);
+            }
+        }
+        for _ in 0..std::mem::take(&mut self.relays.wanted) {
+            let Some(options) = self.relays.options else { return };
+            let shared = self.outbox.sockets.iter().map(UdpSocket::local_address);
+            let shared: Vec<_> = shared.filter(|address| !self.relays.open.contains(address)).collect();
+            let mut set = Vec::with_capacity(shared.len());
+            for address in shared {
+                match UdpSocket::bind(SocketAddr::new(address.ip(), 0), &options) {
+                    Ok((socket, _)) => set.extend(self.open_for_relay(socket)),
+                    Err(error) => tracing::warn!(kind = ?error.kind(), "no socket for a relay of its own"),
+                }
+            }
+            let Self { shard, outbox, counters, .. } = self;
+            guarded(shard, outbox, counters, |shard, out| {
+                shard.handle_command(Instant::now(), Command::AddRelaySockets(set), out);
+            });
+        }
+    }
+
+    fn open_for_relay(&mut self, socket: UdpSocket) -> Option<SocketAddr> {
+        let address = socket.local_address();
+        if let Err(error) = register(&self.poll, self.inputs.len(), &socket) {
+            tracing::error!(%error, "a media thread can not watch a relay's socket");
+            return None;
+        }
+        self.inputs.push(Input::without_trains());
+        self.outbox.add(socket);
+        self.relays.open.insert(address);
+        Some(address)
+    }
+
     fn remove_address(&mut self, address: SocketAddr) {
-        let Some(at) = self.outbox.sockets.iter().position(|s| s.local_address() == address) else { return };
         self.command(Command::RemoveAddress(address));
+        self.close(address);
+    }
+
+    fn close(&mut self, address: SocketAddr) {
+        let Some(at) = self.outbox.sockets.iter().position(|s| s.local_address() == address) else { return };
         let registry = self.poll.registry();
         for (at, socket) in self.outbox.sockets.iter().enumerate().skip(at) {
             let fd = socket.as_raw_fd();
@@ -324,6 +388,8 @@ impl MediaThread {
                 Event::WebSocketMessage { socket, message } => {
                     self.counters.add_lost(self.web_sockets.push(socket, message));
                 }
+                Event::RelaySocketsWanted => self.relays.wanted += 1,
+                Event::RelaySocketsReleased(sockets) => self.relays.released.extend(sockets),
                 Event::CloseWebSocket { socket, code, reason } => {
                     self.web_sockets.close(socket, code, reason);
                 }
@@ -352,6 +418,11 @@ impl Input {
     fn new() -> Self {
         // What arrived before is not told: try once.
         Self { batch: RecvBatch::with_gro(), readable: true, kernel_drops: 0, truncated: 0 }
+    }
+
+    /// For a relay's own socket: there may be many, and buffers for trains are large.
+    fn without_trains() -> Self {
+        Self { batch: RecvBatch::new(), readable: true, kernel_drops: 0, truncated: 0 }
     }
 }
 
@@ -436,8 +507,9 @@ mod tests {
             from_peers,
             stop: Arc::default(),
             counters: Arc::default(),
+            relay_sockets: None,
         };
-        let options = videobridge_udp::SocketOptions::default();
+        let options = SocketOptions::default();
         let (socket, _) = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let thread = MediaThread::new(parts, vec![socket]).unwrap();
         Still { peer, thread, orders: orders_tx, clients: clients_tx, events: events_rx }

@@ -16,6 +16,9 @@ use crate::media::limits::SSRC_SLOTS;
 impl MediaConference {
     /// The full state for a channel that just opened, in upstream's order.
     pub(super) fn announce_everything(&mut self, index: MemberIx, sink: &mut dyn MediaSink) {
+        if self.members.relays().contains(&index) {
+            return self.announce_to_relay(index, sink);
+        }
         let Some(member) = self.members.get(index) else { return };
         let (key, rewriting) = (member.key, member.rewriting);
         let mut behind = false;
@@ -119,7 +122,7 @@ impl MediaConference {
     /// The dominant speaker, to everybody.
     pub(super) fn announce_speakers(&mut self, sink: &mut dyn MediaSink) {
         let Some(message) = self.speakers_message() else { return };
-        for (_, member) in self.members.iter_mut().filter(|(_, m)| m.channel) {
+        for (_, member) in self.members.iter_mut().filter(|(_, m)| m.channel && m.is_local()) {
             member.tell(&[], &message, sink);
         }
     }

@@ -29,7 +29,9 @@ use crate::media::ingress::loss::Arrival;
 use crate::media::ingress::negotiated::{ExtensionKind, Payload};
 use crate::media::ingress::source::{Source, SsrcRole};
 use crate::media::ingress::throughput::WINDOW;
-use crate::media::limits::{AUDIO_PER_ENDPOINT, MAX_ENCODINGS, MAX_MISSING, MAX_RTCP, RTP_PER_ENDPOINT};
+use crate::media::limits::{
+    AUDIO_PER_ENDPOINT, MAX_ENCODINGS, MAX_MISSING, MAX_RTCP, RTP_PER_ENDPOINT, RTP_PER_RELAY,
+};
 use crate::media::packet::Packet;
 use crate::media::{EndpointKey, MediaSink};
 
@@ -61,7 +63,8 @@ impl MediaConference {
         let view = RtpPacket::parse(bytes).map_err(|_| DropReason::Malformed)?;
         let index = self.members.find(from).ok_or(DropReason::UnknownSsrc)?;
         let member = self.members.get_mut(index).ok_or(DropReason::UnknownSsrc)?;
-        if !member.budgets.rtp.take(&RTP_PER_ENDPOINT, now, 1) {
+        let budget = if member.is_local() { &RTP_PER_ENDPOINT } else { &RTP_PER_RELAY };
+        if !member.budgets.rtp.take(budget, now, 1) {
             return Err(DropReason::Limit);
         }
         let negotiated = &member.negotiated;
@@ -83,7 +86,8 @@ impl MediaConference {
             SsrcRole::Media { source, encoding } => {
                 let inner = (view.sequence(), view.payload());
                 let payload = Payload { repeats: None, ..payload };
-                self.receive_media(now, index, (source, encoding), &view, payload, inner, sink)
+                let owner = self.sender(now, index, source)?;
+                self.receive_media(now, owner, (source, encoding), &view, payload, inner, sink)
             }
             SsrcRole::Rtx { source, encoding } => {
                 let repeated = payload.repeats.ok_or(DropReason::BadRtx)?;
@@ -97,9 +101,22 @@ impl MediaConference {
                 // Clients probe with empty retransmissions.
                 let inner = rtx::parse(view.payload()).ok_or(DropReason::Padding)?;
                 let payload = Payload { repeats: Some(repeated), ..original };
-                self.receive_media(now, index, (source, encoding), &view, payload, inner, sink)
+                let owner = self.sender(now, index, source)?;
+                self.receive_media(now, owner, (source, encoding), &view, payload, inner, sink)
             }
         }
+    }
+
+    /// Whose source this is that came over the transport of `carrier`. Who is behind a relay may cost as much as others.
+    fn sender(&mut self, now: Instant, carrier: MemberIx, source: SourceIx) -> Result<MemberIx, DropReason> {
+        let owner = self.sources.get(source).ok_or(DropReason::UnknownSsrc)?.owner;
+        if owner != carrier {
+            let remote = self.members.get_mut(owner).ok_or(DropReason::UnknownSsrc)?;
+            if !remote.budgets.rtp.take(&RTP_PER_ENDPOINT, now, 1) {
+                return Err(DropReason::Limit);
+            }
+        }
+        Ok(owner)
     }
 
     /// A packet of a known source; `inner` is the original of a retransmission, whose `payload.repeats` is then set.
@@ -258,7 +275,7 @@ impl MediaConference {
         let structures = source.encodings.get(encoding.at()).map(|e| &e.structures);
         let structure = structures.and_then(|s| s.at(packet.seq));
         let said = Described { descriptor, frame: frame.zip(structure) };
-        let owner_rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
+        let owner_rtt = self.members.rtt(source.owner);
         let (time, kept) = (self.clock.micros(now), Kept::of(packet, &source.kinds));
         let mut wanted = [false; MAX_ENCODINGS];
         let mut jammed = false;
@@ -339,6 +356,9 @@ impl MediaConference {
         if jammed {
             self.members.settling(true);
             self.clock.tick_soon(now);
+        }
+        if !self.members.relays().is_empty() {
+            self.forward_to_relays(now, (at, encoding), packet, descriptor, &kept, sink);
         }
         for (encoding, _) in (0..).map(EncodingIx).zip(wanted).filter(|(_, wanted)| *wanted) {
             self.ask_key_frame(now, at, encoding, sink);

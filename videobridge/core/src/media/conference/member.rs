@@ -1,4 +1,4 @@
-//! One endpoint as the media part sees it: a sender, a receiver, or both.
+//! One endpoint as the media part sees it: a sender, a receiver, or both; or another bridge.
 
 use std::time::Instant;
 
@@ -10,17 +10,19 @@ use jitsi_xmpp::jingle::VideoType;
 
 use crate::media::allocation::settings::{AudioSubscription, VideoSettings};
 use crate::media::egress::Egress;
-use crate::media::ids::{Bitrate, SourceIx, StreamIx};
+use crate::media::ids::{Bitrate, MemberIx, SourceIx, StreamIx};
 use crate::media::ingress::arrivals::Arrivals;
 use crate::media::ingress::negotiated::Negotiated;
 use crate::media::ingress::source::SsrcRole;
-use crate::media::{EndpointInit, EndpointKey, MediaConfig, MediaSink};
+use crate::media::{EndpointInit, EndpointKey, MediaConfig, MediaSink, RelayInit};
 
-/// An endpoint.
+/// An endpoint here, a relay, or an endpoint behind one.
 #[derive(Debug)]
 pub(crate) struct Member {
+    /// Where it is reached: of an endpoint behind a relay the relay's.
     pub(crate) key: EndpointKey,
     pub(crate) id: EndpointId,
+    pub(crate) role: Role,
     pub(crate) visitor: bool,
     pub(crate) rewriting: bool,
     pub(crate) up: bool,
@@ -32,7 +34,7 @@ pub(crate) struct Member {
     /// Force-muted audio, video.
     pub(crate) muted: [bool; 2],
     pub(crate) negotiated: Negotiated,
-    /// As a sender.
+    /// As a sender: what comes over its transport. Of a relay what all endpoints behind it send.
     pub(crate) ssrcs: HashMap<Ssrc, SsrcRole>,
     pub(crate) sources: Vec<SourceIx>,
     pub(crate) early_kinds: Vec<(SourceName, VideoType)>,
@@ -61,6 +63,27 @@ pub(crate) struct Member {
     pub(crate) budgets: Budgets,
 }
 
+/// What a member is.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// An endpoint with a transport of its own.
+    Local,
+    /// Another bridge.
+    Relay(Box<Relay>),
+    /// An endpoint of another bridge.
+    Remote {
+        /// Which.
+        relay: MemberIx,
+    },
+}
+
+/// Another bridge, and who is there.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) mesh: Option<String>,
+    pub(crate) endpoints: HashMap<EndpointId, MemberIx>,
+}
+
 /// What is left of what one endpoint may cost; the rates are in `limits.rs`. Beyond, it loses something and nobody else
 /// does.
 #[derive(Debug, Default)]
@@ -81,6 +104,7 @@ impl Member {
         Self {
             key,
             id: init.id,
+            role: Role::Local,
             visitor: init.visitor,
             rewriting: init.ssrc_rewriting,
             up: false,
@@ -107,6 +131,62 @@ impl Member {
             next_stats: config.connection_stats_interval.map(|i| now + i),
             news: false,
             budgets: Budgets::default(),
+        }
+    }
+
+    /// A relay, which chooses for its receivers itself.
+    pub(crate) fn relay(now: Instant, key: EndpointKey, init: RelayInit, config: &MediaConfig) -> Self {
+        let relay = Relay { mesh: init.mesh, endpoints: HashMap::default() };
+        let id = EndpointId::new(init.id);
+        Self { role: Role::Relay(Box::new(relay)), ..Self::without_wishes(now, key, id, config) }
+    }
+
+    /// An endpoint behind a relay, which is at `relay`.
+    pub(crate) fn remote(
+        now: Instant,
+        (relay, at): (&Self, MemberIx),
+        id: EndpointId,
+        config: &MediaConfig,
+    ) -> Self {
+        Self {
+            role: Role::Remote { relay: at },
+            up: relay.up,
+            negotiated: relay.negotiated.clone(),
+            ..Self::without_wishes(now, relay.key, id, config)
+        }
+    }
+
+    fn without_wishes(now: Instant, key: EndpointKey, id: EndpointId, config: &MediaConfig) -> Self {
+        let init = EndpointInit { id, ssrc_rewriting: false, visitor: false, initial_last_n: None };
+        Self { stale: false, audio_stale: false, next_stats: None, ..Self::new(now, key, init, config) }
+    }
+
+    /// Whether it is an endpoint here: only those are allocated something.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.role, Role::Local)
+    }
+
+    /// The bridge it is, if it is one.
+    pub(crate) fn as_relay(&self) -> Option<&Relay> {
+        match &self.role {
+            Role::Relay(relay) => Some(relay),
+            _ => None,
+        }
+    }
+
+    /// See [`Self::as_relay`].
+    pub(crate) fn as_relay_mut(&mut self) -> Option<&mut Relay> {
+        match &mut self.role {
+            Role::Relay(relay) => Some(relay),
+            _ => None,
+        }
+    }
+
+    /// The relay it is behind, if it is.
+    pub(crate) fn behind_relay(&self) -> Option<MemberIx> {
+        match self.role {
+            Role::Remote { relay } => Some(relay),
+            _ => None,
         }
     }
 

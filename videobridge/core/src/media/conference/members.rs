@@ -1,6 +1,10 @@
 //! Who takes part: endpoints by key and by place in; which of them have to be allocated anew out.
 
+use std::time::Duration;
+
 use foldhash::{HashMap, HashMapExt as _};
+
+use smallvec::SmallVec;
 
 use super::member::Member;
 use crate::media::EndpointKey;
@@ -11,19 +15,27 @@ use crate::media::ids::{MemberIx, Table};
 pub(super) struct Members {
     places: HashMap<EndpointKey, MemberIx>,
     table: Table<MemberIx, Member>,
+    /// Those that are other bridges.
+    relays: SmallVec<[MemberIx; 2]>,
     /// Whether somebody's allocation is out of date.
     unsettled: bool,
 }
 
 impl Members {
     pub(super) fn new() -> Self {
-        Self { places: HashMap::new(), table: Table::new(), unsettled: false }
+        Self { places: HashMap::new(), table: Table::new(), relays: SmallVec::new(), unsettled: false }
     }
 
     pub(super) fn add(&mut self, member: Member) -> MemberIx {
-        let key = member.key;
+        let (key, has_key) = (member.key, member.behind_relay().is_none());
+        let is_relay = member.as_relay().is_some();
         let index = self.table.insert(member);
-        self.places.insert(key, index);
+        if has_key {
+            self.places.insert(key, index);
+        }
+        if is_relay {
+            self.relays.push(index);
+        }
         self.touch(index);
         index
     }
@@ -31,7 +43,35 @@ impl Members {
     /// Nobody is at this place any more; another one may be later.
     pub(super) fn remove(&mut self, index: MemberIx) {
         if let Some(member) = self.table.try_remove(index) {
-            self.places.remove(&member.key);
+            if member.behind_relay().is_none() {
+                self.places.remove(&member.key);
+            }
+            self.relays.retain(|at| *at != index);
+        }
+    }
+
+    /// The relays.
+    pub(super) fn relays(&self) -> &[MemberIx] {
+        &self.relays
+    }
+
+    /// Over whose transport a sender's packets come: its own, or its relay's.
+    pub(super) fn carrier(&self, sender: MemberIx) -> Option<MemberIx> {
+        Some(self.get(sender)?.behind_relay().unwrap_or(sender))
+    }
+
+    /// The round-trip time to a sender, as far as the next bridge.
+    pub(super) fn rtt(&self, sender: MemberIx) -> Option<Duration> {
+        self.get(self.carrier(sender)?)?.egress.rtt
+    }
+
+    /// Whether what `sender` sends goes on to `relay`: never back into the mesh that it came from.
+    pub(super) fn passes_on(&self, sender: MemberIx, relay: MemberIx) -> bool {
+        let mesh = |at| self.get(at).and_then(Member::as_relay).map(|relay| relay.mesh.as_deref());
+        match self.get(sender).map(Member::behind_relay) {
+            None => false,
+            Some(None) => true,
+            Some(Some(from)) => from != relay && mesh(from) != mesh(relay),
         }
     }
 
@@ -69,15 +109,16 @@ impl Members {
 
     /// Marks a receiver's allocation as out of date.
     pub(super) fn touch(&mut self, index: MemberIx) {
+        // A source of somebody who is not allocated anything may be new, too.
         if let Some(member) = self.table.get_mut(index) {
-            member.stale = true;
+            member.stale = member.is_local();
             self.unsettled = true;
         }
     }
 
     /// Marks everybody's.
     pub(super) fn touch_all(&mut self) {
-        self.table.iter_mut().for_each(|(_, m)| m.stale = true);
+        self.table.iter_mut().filter(|(_, m)| m.is_local()).for_each(|(_, m)| m.stale = true);
         self.unsettled = true;
     }
 

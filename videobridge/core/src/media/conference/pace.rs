@@ -21,7 +21,7 @@ impl MediaConference {
     pub(super) fn pace(&mut self, now: Instant, sink: &mut dyn MediaSink) {
         self.clock.paced();
         let time = self.clock.micros(now);
-        for (_, member) in self.members.iter_mut().filter(|(_, m)| m.up) {
+        for (_, member) in self.members.iter_mut().filter(|(_, m)| m.up && m.is_local()) {
             while let Some(paced) = member.egress.next_paced(time) {
                 let source = self.sources.get(paced.source.at).filter(|s| s.uid == paced.source.uid);
                 let history = source.and_then(|s| s.history.as_ref());

@@ -19,7 +19,7 @@ use crate::media::ingress::throughput::Throughput;
 use crate::media::keyframes::allow_source;
 use crate::media::limits::{
     FEEDBACK_STATUSES, MAX_FIR_ENTRIES, MAX_NACKED_PER_PACKET, MAX_RTCP_PER_COMPOUND, REFRESHES,
-    RETRANSMITTED_BYTES, RTCP_PER_ENDPOINT, SENDER_REPORTS,
+    RETRANSMITTED_BYTES, RETRANSMITTED_BYTES_PER_RELAY, RTCP_PER_ENDPOINT, RTCP_PER_RELAY, SENDER_REPORTS,
 };
 use crate::media::{EndpointKey, MediaSink};
 
@@ -34,7 +34,8 @@ impl MediaConference {
     ) {
         let Some(index) = self.members.find(from) else { return };
         for (n, packet) in Compound::new(compound).enumerate() {
-            let allowed = |m: &mut Member| m.budgets.rtcp.take(&RTCP_PER_ENDPOINT, now, 1);
+            let budget = |m: &Member| if m.is_local() { &RTCP_PER_ENDPOINT } else { &RTCP_PER_RELAY };
+            let allowed = |m: &mut Member| m.budgets.rtcp.take(budget(m), now, 1);
             if n == MAX_RTCP_PER_COMPOUND || !self.members.get_mut(index).is_some_and(allowed) {
                 self.counters.discard(DropReason::Limit);
                 break;
@@ -67,6 +68,8 @@ impl MediaConference {
                 });
             }
             Rtcp::Nack(nack) => self.resend(now, index, &nack, sink),
+            // Between bridges nothing is estimated.
+            Rtcp::TransportFeedback(_) | Rtcp::Remb(_) if !member.is_local() => {}
             Rtcp::TransportFeedback(feedback) => {
                 let claimed = feedback.status_count.into();
                 if !member.budgets.feedback.take(&FEEDBACK_STATUSES, now, claimed) {
@@ -125,11 +128,11 @@ impl MediaConference {
                         return self.counters.discard(DropReason::Limit);
                     }
                 }
-                for route in source.routes.iter().filter(|r| r.current() == Some(encoding)) {
-                    let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else {
-                        continue;
-                    };
-                    let Some(at) = route.stream else { continue };
+                let relayed = source.relayed.iter().map(|w| (w.receiver, w.stream(encoding)));
+                let routed = source.routes.iter().filter(|r| r.current() == Some(encoding));
+                for (receiver, stream) in routed.map(|r| (r.receiver, r.stream)).chain(relayed) {
+                    let Some(member) = self.members.get_mut(receiver).filter(|m| m.up) else { continue };
+                    let Some(at) = stream else { continue };
                     let stream = member.egress.stream(at);
                     if let Some(epoch) = stream.and_then(|s| s.epoch(source.uid, encoding)) {
                         member.egress.report(now, at, &epoch, info, sink);
@@ -150,11 +153,12 @@ impl MediaConference {
     fn goodbye(&mut self, now: Instant, owner: MemberIx, ssrc: Ssrc) {
         let role = self.members.get(owner).and_then(|m| m.ssrcs.get(&ssrc)).copied();
         let Some(SsrcRole::Media { source, encoding }) = role else { return };
-        let source = self.sources.get_mut(source);
-        if let Some(e) = source.and_then(|s| s.encoding_mut(encoding)) {
+        let Some(source) = self.sources.get_mut(source) else { return };
+        let sender = source.owner;
+        if let Some(e) = source.encoding_mut(encoding) {
             e.rate = Throughput::new(now);
             if std::mem::take(&mut e.active) {
-                self.concern_all(now, owner);
+                self.concern_all(now, sender);
             }
         }
     }
@@ -166,7 +170,18 @@ impl MediaConference {
             return;
         };
         let Some(source) = self.sources.get_mut(at).filter(|s| s.uid == uid) else { return };
-        let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
+        let rtt = self.members.rtt(source.owner);
+        if let Some(encoding) = source.encodings.iter().position(|e| e.ssrc == ssrc)
+            && let Some(whole) = source.relayed_mut(receiver)
+        {
+            if whole.requests.allow(now, rtt) {
+                let encoding = EncodingIx(u8::try_from(encoding).unwrap_or(u8::MAX));
+                self.ask_key_frame(now, at, encoding, sink);
+            } else {
+                self.counters.key_frame_requests_suppressed += 1;
+            }
+            return;
+        }
         let Some(route) = source.route_mut(receiver) else { return };
         let encoding = route.target();
         if route.requests.allow(now, rtt) {
@@ -182,7 +197,9 @@ impl MediaConference {
         let Some(index) = self.members.find(of) else { return };
         self.refresh(now, index, sink);
         let mut own: SmallVec<[(SourceIx, EncodingIx); 8]> = SmallVec::new();
-        for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.owner == index) {
+        let members = &self.members;
+        let comes = |owner| members.carrier(owner) == Some(index);
+        for (at, source) in self.sources.iter_mut().filter(|(_, s)| comes(s.owner)) {
             for encoding in (0..).map(EncodingIx).take(source.encodings.len()) {
                 let shown = source.routes.iter().any(|route| route.current() == Some(encoding));
                 if let Some(e) = source.encodings.get_mut(encoding.at()).filter(|_| shown) {
@@ -200,7 +217,7 @@ impl MediaConference {
     fn refresh(&mut self, now: Instant, receiver: MemberIx, sink: &mut dyn MediaSink) {
         let mut wanted: SmallVec<[(SourceIx, EncodingIx); 32]> = SmallVec::new();
         for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
-            let rtt = self.members.get(source.owner).and_then(|m| m.egress.rtt);
+            let rtt = self.members.rtt(source.owner);
             let Some(route) = source.route_mut(receiver) else { continue };
             if route.own_requests.allow(now, rtt) {
                 wanted.push((at, route.current().unwrap_or_else(|| route.target())));
@@ -220,10 +237,11 @@ impl MediaConference {
         sink: &mut dyn MediaSink,
     ) {
         let Some(source) = self.sources.get_mut(at) else { return };
+        let rtt = self.members.rtt(source.owner);
         let Some(owner) = self.members.get(source.owner).filter(|m| m.up) else { return };
         let Some(e) = source.encoding_mut(encoding) else { return };
         let Some(how) = owner.negotiated.key_frame_request() else { return };
-        if !allow_source(&mut e.last_key_frame_request, now, owner.egress.rtt) {
+        if !allow_source(&mut e.last_key_frame_request, now, rtt) {
             self.counters.key_frame_requests_suppressed += 1;
             return;
         }
@@ -276,7 +294,9 @@ impl MediaConference {
             let rewrite = stream.and_then(|s| s.rewrite(&sent, &packet, &descriptor));
             let Some(rewrite) = rewrite else { continue };
             let size = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
-            if !member.budgets.retransmitted.take(&RETRANSMITTED_BYTES, now, size) {
+            let budget =
+                if member.is_local() { &RETRANSMITTED_BYTES } else { &RETRANSMITTED_BYTES_PER_RELAY };
+            if !member.budgets.retransmitted.take(budget, now, size) {
                 return self.counters.discard(DropReason::Limit);
             }
             let kept = Kept::of(&packet, &source.kinds);

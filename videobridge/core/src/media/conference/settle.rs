@@ -58,7 +58,7 @@ impl MediaConference {
         let mut new_audio = std::mem::take(&mut self.sources.new_audio);
         for at in new_audio.drain(..) {
             let Some(source) = self.sources.get_mut(at) else { continue };
-            for (receiver, member) in self.members.iter_mut() {
+            for (receiver, member) in self.members.iter_mut().filter(|(_, m)| m.is_local()) {
                 hear(receiver, member, (at, source), &mut self.entropy);
             }
         }
@@ -281,6 +281,10 @@ impl MediaConference {
         let Some(source) = self.sources.get_mut(at) else { return };
         // Whoever has no channel yet is told everything when it opens.
         source.wishes_changed = false;
+        let carrier = self.members.carrier(source.owner);
+        if carrier != Some(source.owner) {
+            return self.tell_carrier(at, sink);
+        }
         let owner = self.members.get_mut(source.owner).filter(|m| m.channel);
         let Some(owner) = owner.filter(|_| source.signalled.media == MediaType::Video) else { return };
         let max_height = source.wished_height();

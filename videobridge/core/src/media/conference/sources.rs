@@ -5,7 +5,6 @@ use std::time::Instant;
 use foldhash::{HashMap, HashMapExt as _};
 use jitsi_xmpp::ids::{MediaType, SourceName};
 
-use super::member::Member;
 use super::members::Members;
 use crate::media::ids::{EncodingIx, MemberIx, SourceIx, SourceUid, Table};
 use crate::media::ingress::source::{Signalled, Source, SsrcRole};
@@ -25,8 +24,9 @@ impl Sources {
         Self { table: Table::new(), video_by_name: HashMap::new(), next_uid: 1, new_audio: Vec::new() }
     }
 
-    /// A new source of `member`, who is at `owner`.
-    pub(super) fn add(&mut self, now: Instant, owner: MemberIx, member: &mut Member, signalled: Signalled) {
+    /// A new source of somebody.
+    pub(super) fn add(&mut self, now: Instant, owner: MemberIx, members: &mut Members, signalled: Signalled) {
+        let Some(member) = members.get_mut(owner) else { return };
         let (name, media) = (signalled.name.clone(), signalled.media);
         let uid = SourceUid(self.next_uid);
         self.next_uid += 1;
@@ -36,16 +36,18 @@ impl Sources {
             source.kind = member.early_kinds.swap_remove(at).1;
         }
         let at = self.table.vacant();
+        member.sources.push(at);
+        let carrier = members.carrier(owner).and_then(|carrier| members.get_mut(carrier));
+        let Some(carrier) = carrier else { return };
         for (i, e) in (0..).map(EncodingIx).zip(&source.encodings) {
-            member.ssrcs.insert(e.ssrc, SsrcRole::Media { source: at, encoding: i });
+            carrier.ssrcs.insert(e.ssrc, SsrcRole::Media { source: at, encoding: i });
             if let Some(rtx) = e.rtx {
-                member.ssrcs.insert(rtx, SsrcRole::Rtx { source: at, encoding: i });
+                carrier.ssrcs.insert(rtx, SsrcRole::Rtx { source: at, encoding: i });
             }
         }
         for fec in &source.signalled.fec {
-            member.ssrcs.insert(*fec, SsrcRole::Fec);
+            carrier.ssrcs.insert(*fec, SsrcRole::Fec);
         }
-        member.sources.push(at);
         match media {
             MediaType::Video => {
                 self.video_by_name.insert(name, at);
@@ -58,11 +60,13 @@ impl Sources {
     /// It is gone, also for its owner and for everybody who got it.
     pub(super) fn remove(&mut self, index: SourceIx, members: &mut Members) {
         let Some(source) = self.table.try_remove(index) else { return };
-        if let Some(member) = members.get_mut(source.owner) {
-            member.ssrcs.retain(|ssrc, role| match role {
+        if let Some(carrier) = members.carrier(source.owner).and_then(|carrier| members.get_mut(carrier)) {
+            carrier.ssrcs.retain(|ssrc, role| match role {
                 SsrcRole::Media { source: s, .. } | SsrcRole::Rtx { source: s, .. } => *s != index,
                 SsrcRole::Fec => !source.signalled.fec.contains(ssrc),
             });
+        }
+        if let Some(member) = members.get_mut(source.owner) {
             member.sources.retain(|s| *s != index);
         }
         if self.video_by_name.get(&source.signalled.name) == Some(&index) {

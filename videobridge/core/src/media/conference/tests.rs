@@ -7,5 +7,6 @@ mod layers;
 mod links;
 mod membership;
 mod receivers;
+mod relays;
 mod room;
 mod simulcast;

@@ -134,7 +134,9 @@ impl MediaConference {
             if member.arrivals.poll_timeout().is_some_and(|at| at <= now) {
                 member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(key, rtcp));
             }
-            if now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations {
+            if member.is_local()
+                && now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations
+            {
                 member.stale = true;
                 // Small changes add up.
                 member.egress.estimator.apply(0.0);

@@ -10,6 +10,7 @@ pub(crate) mod slots;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
+pub(crate) mod whole;
 pub(crate) mod write;
 
 use std::time::{Duration, Instant};
@@ -143,20 +144,49 @@ impl Egress {
         Some(at)
     }
 
-    /// A source is gone: its slot waits for it to come back, a stream under its own SSRC ends.
+    /// The stream that carries one encoding of a source under its own SSRC; `None` when another one uses that, as it was
+    /// first.
+    pub(crate) fn encoding_stream(
+        &mut self,
+        source: SourceRef,
+        media: MediaType,
+        (ssrc, rtx): (Ssrc, Option<Ssrc>),
+        first: ExtSeq,
+    ) -> Option<StreamIx> {
+        let Supply { streams, numbers, .. } = &mut self.supply;
+        if let Some(at) = self.by_ssrc.get(&ssrc) {
+            return Some(*at).filter(|at| streams.get(*at).is_some_and(|s| s.source == Some(source)));
+        }
+        if streams.iter().any(|(_, s)| s.uses(ssrc) || rtx.is_some_and(|rtx| s.uses(rtx))) {
+            return None;
+        }
+        let rtx = rtx.map(|rtx| numbers.begin(rtx, FIRST_RTX));
+        let mut stream = Stream::new(media, numbers.begin(ssrc, first), rtx);
+        (stream.source, stream.announced) = (Some(source), true);
+        let at = streams.insert(stream);
+        self.by_ssrc.insert(ssrc, at);
+        Some(at)
+    }
+
+    /// A source is gone: its slot waits for it to come back, streams under its own SSRCs end.
     pub(crate) fn release(&mut self, source: SourceUid) {
+        while self.release_one(source) {}
+    }
+
+    fn release_one(&mut self, source: SourceUid) -> bool {
         let Supply { streams, numbers, .. } = &mut self.supply;
         let found = streams.iter().find(|(_, s)| s.source.is_some_and(|s| s.uid == source));
-        let Some(at) = found.map(|(at, _)| at) else { return };
+        let Some(at) = found.map(|(at, _)| at) else { return false };
         if self.video.iter().chain(self.audio.iter()).any(|slot| slot == at) {
             if let Some(stream) = streams.get_mut(at) {
                 (stream.source, stream.announced) = (None, false);
             }
         } else {
-            let Some(stream) = streams.try_remove(at) else { return };
+            let Some(stream) = streams.try_remove(at) else { return false };
             stream.end().for_each(|at| numbers.end(at));
             self.by_ssrc.remove(&stream.ssrc);
         }
+        true
     }
 
     /// Somebody left whose sources were released before: nobody else gets their slots.

@@ -7,7 +7,7 @@ use jitsi_xmpp::Entropy;
 use jitsi_xmpp::ids::Ssrc;
 use videobridge_rtp::ExtSeq;
 
-use crate::media::limits::MAX_SSRCS_PER_RECEIVER;
+use videobridge_srtp::limits::MAX_RELAYED_SSRCS;
 
 /// An SSRC with the extended sequence number of its next packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Numbers {
     /// A stream with this SSRC ended.
     pub(crate) fn end(&mut self, at: Numbered) {
         // Beyond the limit the SSRC is one that SRTP refuses, too.
-        if self.ended.len() < MAX_SSRCS_PER_RECEIVER {
+        if self.ended.len() < MAX_RELAYED_SSRCS {
             self.ended.insert(at.ssrc, at.next);
         }
     }

@@ -190,6 +190,29 @@ impl Stream {
                 }
             }
         };
+        self.push(epoch);
+    }
+
+    /// Begins an epoch with `packet` in which everything but the sequence numbers stays as the sender has it: for those who
+    /// get all encodings and choose themselves.
+    pub(crate) fn resume(&mut self, source: SourceUid, encoding: EncodingIx, packet: &Packet<'_>) {
+        // A frame whose end was not sent stays incomplete: the gap tells the receiver.
+        let open = |last: Newest| u64::from(self.media == MediaType::Video && !last.marker);
+        let out_start = self.newest.map_or(self.first, |last| ExtSeq(last.seq.next().0 + open(last)));
+        self.push(Epoch {
+            source,
+            encoding,
+            in_start: packet.seq,
+            out_start,
+            timestamp_shift: 0,
+            picture_id_shift: 0,
+            tl0_shift: 0,
+            frame_number_shift: 0,
+            template_shift: 0,
+        });
+    }
+
+    fn push(&mut self, epoch: Epoch) {
         if self.epochs.len() == EPOCHS {
             let oldest = self.epochs.remove(0);
             self.spare = self.spare.take().or(oldest.holes);

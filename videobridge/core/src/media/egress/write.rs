@@ -23,7 +23,8 @@ pub(crate) struct Outgoing<'p, 'a> {
     pub(crate) rewrite: Rewrite,
 }
 
-/// The header extensions of a packet that receivers get, too: audio level, video orientation and dependency descriptor.
+/// The header extensions of a packet that receivers get, too: audio level, video orientation and dependency descriptor; and, for
+/// other bridges, the allocation of layers.
 /// Looked up once for all of them.
 pub(crate) struct Kept<'a>(SmallVec<[(ExtensionKind, &'a [u8]); MAX_KEPT]>);
 
@@ -212,4 +213,4 @@ const PADDING_FLAG: u8 = 0x20;
 const MAX_PREFIX: usize = 12;
 const MAX_DESCRIPTOR: usize = 200;
 /// One of each kind that is kept, and one more.
-const MAX_KEPT: usize = 4;
+const MAX_KEPT: usize = 5;

@@ -37,13 +37,15 @@ pub(crate) enum ExtensionKind {
     AbsSendTime,
     VideoOrientation,
     DependencyDescriptor,
+    /// What the sender says its layers are; only other bridges get it.
+    LayersAllocation,
 }
 
 /// The extension behind each id, index = id. Larger ids are not used by Jitsi.
 pub(crate) type ExtensionKinds = [Option<ExtensionKind>; 16];
 
 /// Payload types and header extensions of one endpoint.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Negotiated {
     payloads: Box<[Option<Payload>; 128]>,
     /// The RTX payload type for each payload type.
@@ -52,7 +54,7 @@ pub(crate) struct Negotiated {
     feedback_of: Box<[Feedback; 128]>,
     feedback: [Feedback; 2],
     pub(crate) kinds: ExtensionKinds,
-    ids: [Option<ExtensionId>; 5],
+    ids: [Option<ExtensionId>; 6],
     /// See [`Self::transport_cc`]: asked for every packet.
     transport_cc: bool,
 }
@@ -86,7 +88,7 @@ impl Default for Negotiated {
             feedback_of: Box::new([Feedback::default(); 128]),
             feedback: [Feedback::default(); 2],
             kinds: [None; 16],
-            ids: [None; 5],
+            ids: [None; 6],
             transport_cc: false,
         }
     }
@@ -140,10 +142,27 @@ impl Negotiated {
 
     /// Adds header extensions; audio and video share one id space.
     pub(crate) fn add_header_extensions(&mut self, extensions: &[HeaderExtension]) {
+        self.add_extensions(extensions, |_| true);
+        // It is heard of them and not told them, as upstream.
+        if let Some(id) = self.ids.get_mut(ExtensionKind::LayersAllocation as usize) {
+            *id = None;
+        }
+    }
+
+    /// The same between bridges, where nothing is estimated: a stock bridge neither stamps its packets there nor reports.
+    pub(crate) fn add_relay_extensions(&mut self, extensions: &[HeaderExtension]) {
+        let stamps = [ExtensionKind::TransportCc, ExtensionKind::AbsSendTime];
+        self.add_extensions(extensions, |kind| !stamps.contains(&kind));
+    }
+
+    fn add_extensions(&mut self, extensions: &[HeaderExtension], wanted: impl Fn(ExtensionKind) -> bool) {
         for extension in extensions {
             let Some(kind) = URIS.iter().find(|(uri, _)| *uri == extension.uri).map(|(_, k)| *k) else {
                 continue;
             };
+            if !wanted(kind) {
+                continue;
+            }
             let Some(number) = ExtensionId::new(extension.id) else { continue };
             let slot = self.kinds.get_mut(usize::from(number.wire()));
             if let (Some(slot), Some(id)) = (slot, self.ids.get_mut(kind as usize)) {
@@ -216,7 +235,7 @@ pub(crate) enum KeyFrameRequest {
     Fir,
 }
 
-const URIS: [(&str, ExtensionKind); 5] = [
+const URIS: [(&str, ExtensionKind); 6] = [
     ("urn:ietf:params:rtp-hdrext:ssrc-audio-level", ExtensionKind::AudioLevel),
     ("http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01", ExtensionKind::TransportCc),
     ("http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time", ExtensionKind::AbsSendTime),
@@ -224,5 +243,9 @@ const URIS: [(&str, ExtensionKind); 5] = [
     (
         "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension",
         ExtensionKind::DependencyDescriptor,
+    ),
+    (
+        "http://www.webrtc.org/experiments/rtp-hdrext/video-layers-allocation00",
+        ExtensionKind::LayersAllocation,
     ),
 ];

@@ -20,6 +20,7 @@ use super::throughput::{Throughput, WINDOW};
 use crate::media::allocation::{Layer, LayerId, is_desktop};
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
+use crate::media::egress::whole::Whole;
 use crate::media::history::History;
 use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef, SourceUid, Timestamp};
 use crate::media::limits::MAX_ENCODINGS;
@@ -64,6 +65,8 @@ pub(crate) struct Source {
     pub(crate) routes: Vec<Projection>,
     /// Who got it earlier and may again, ascending by receiver.
     pub(crate) parked: Vec<Projection>,
+    /// The relays that get it.
+    pub(crate) relayed: Vec<Whole>,
     /// Effective height limit by receiver, ascending, zeros left out.
     pub(crate) wishes: Vec<(MemberIx, i32)>,
     /// Whether `wishes` differs from what was last passed on to the owner.
@@ -171,6 +174,7 @@ impl Source {
             history: None,
             routes: Vec::new(),
             parked: Vec::new(),
+            relayed: Vec::new(),
             wishes: Vec::new(),
             wishes_changed: true,
             told: None,
@@ -268,6 +272,11 @@ impl Source {
         self.routes.get_mut(at)
     }
 
+    /// How a relay gets it.
+    pub(crate) fn relayed_mut(&mut self, relay: MemberIx) -> Option<&mut Whole> {
+        self.relayed.iter_mut().find(|w| w.receiver == relay)
+    }
+
     /// Where the route to a receiver is, or belongs.
     pub(crate) fn route_at(&self, receiver: MemberIx) -> Result<usize, usize> {
         self.routes.binary_search_by_key(&receiver, |p| p.receiver)
@@ -296,6 +305,7 @@ impl Source {
     pub(crate) fn forget(&mut self, receiver: MemberIx) -> bool {
         self.routes.retain(|p| p.receiver != receiver);
         self.parked.retain(|p| p.receiver != receiver);
+        self.relayed.retain(|w| w.receiver != receiver);
         self.wish(receiver, 0)
     }
 }

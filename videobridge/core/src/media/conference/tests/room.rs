@@ -12,7 +12,9 @@ use jitsi_xmpp::jingle::{
 use videobridge_rtp::rtcp::{Compound, Rtcp};
 use videobridge_rtp::{ExtensionForm, ExtensionId, HeaderWriter, RtpFields, RtpPacket, Unwrapper};
 
-use crate::media::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink};
+use crate::media::{
+    EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink, RelayInit,
+};
 
 /// A packet a receiver got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +116,8 @@ pub(super) struct Room {
 /// A three-layer camera that answers key frame requests.
 pub(super) struct Camera {
     pub(super) key: EndpointKey,
+    /// Over whose transport its packets come.
+    carrier: EndpointKey,
     seq: [u16; 3],
     ts: [u32; 3],
     picture: [u16; 3],
@@ -192,6 +196,34 @@ impl Room {
         let id = EndpointId::new(name(key));
         let init = EndpointInit { id, ssrc_rewriting, visitor: false, initial_last_n: None };
         self.media.add_endpoint(self.now, key, init);
+        self.negotiate(key);
+        self.media.set_sources(self.now, key, &[microphone(key), camera(key, 3)], &mut self.out);
+        self.media.set_transport_up(self.now, key, true, &mut self.out);
+        self.senders.push(Camera::new(key));
+    }
+
+    /// Another bridge, reached and with a channel.
+    pub(super) fn relay(&mut self, key: EndpointKey, mesh: &str) {
+        let init = RelayInit { id: name(key), mesh: Some(mesh.to_owned()) };
+        self.media.add_relay(self.now, key, init);
+        self.negotiate(key);
+        self.media.set_transport_up(self.now, key, true, &mut self.out);
+        self.media.set_channel_open(self.now, key, true, &mut self.out);
+    }
+
+    /// Somebody behind a relay, with microphone and camera.
+    pub(super) fn remote(&mut self, relay: EndpointKey, key: EndpointKey) {
+        let (id, sources) = (EndpointId::new(name(key)), [microphone(key), camera(key, 3)]);
+        assert!(self.media.set_remote_endpoint(self.now, relay, &id, &sources, &mut self.out));
+        self.senders.push(Camera { carrier: relay, ..Camera::new(key) });
+    }
+
+    /// What another bridge says.
+    pub(super) fn relay_says(&mut self, relay: EndpointKey, message: &BridgeMessage) -> bool {
+        self.media.handle_relay_message(self.now, relay, message, &mut self.out)
+    }
+
+    fn negotiate(&mut self, key: EndpointKey) {
         let mut vp8 = PayloadType::new(100, "VP8", 90_000, 1);
         vp8.rtcp_fbs = vec![RtcpFeedback::new("nack", Some("pli")), RtcpFeedback::new("transport-cc", None)];
         let mut rtx = PayloadType::new(96, "rtx", 90_000, 1);
@@ -200,9 +232,6 @@ impl Room {
         self.media.add_payload_types(key, MediaType::Audio, &[PayloadType::new(111, "opus", 48_000, 2)]);
         let extensions = [HeaderExtension::new(1, AUDIO_LEVEL), HeaderExtension::new(5, TRANSPORT_CC)];
         self.media.add_header_extensions(key, &extensions);
-        self.media.set_sources(self.now, key, &[microphone(key), camera(key, 3)], &mut self.out);
-        self.media.set_transport_up(self.now, key, true, &mut self.out);
-        self.senders.push(Camera::new(key));
     }
 
     pub(super) fn leave(&mut self, key: EndpointKey) {
@@ -256,7 +285,7 @@ impl Room {
     pub(super) fn send_frame(&mut self) {
         for i in 0..self.senders.len() {
             let packets = self.senders[i].frame();
-            let key = self.senders[i].key;
+            let key = self.senders[i].carrier;
             packets.iter().for_each(|p| self.rtp(key, p));
         }
     }
@@ -274,8 +303,8 @@ impl Room {
         }
         let asked = self.key_frame_requests();
         for (key, media) in asked {
-            let Some(camera) = self.senders.iter_mut().find(|s| s.key == key) else { continue };
-            if (0..3).any(|i| ssrc(key, i) == media) {
+            let asked = |s: &&mut Camera| s.carrier == key && (0..3).any(|i| ssrc(s.key, i) == media);
+            if let Some(camera) = self.senders.iter_mut().find(asked) {
                 // Like libwebrtc: a request for one encoding is answered by all.
                 camera.needs_key = [true; 3];
             }
@@ -307,6 +336,11 @@ impl Room {
 
     /// One audio packet with this level.
     pub(super) fn audio(&mut self, from: EndpointKey, seq: u16, level: u8) {
+        self.audio_over(from, from, seq, level);
+    }
+
+    /// The same of somebody whose packets come over the transport of `carrier`.
+    pub(super) fn audio_over(&mut self, carrier: EndpointKey, from: EndpointKey, seq: u16, level: u8) {
         let fields = RtpFields {
             marker: false,
             payload_type: 111,
@@ -315,7 +349,7 @@ impl Room {
             ssrc: audio_ssrc(from),
         };
         let bytes = packet(&fields, &[(1, &[0x80 | level])], b"opus");
-        self.rtp(from, &bytes);
+        self.rtp(carrier, &bytes);
     }
 }
 
@@ -323,6 +357,7 @@ impl Camera {
     fn new(key: EndpointKey) -> Self {
         Self {
             key,
+            carrier: key,
             seq: [65_500, 100, 30_000],
             ts: [1_000, 500_000, u32::MAX - 50_000],
             picture: [0x7ff0, 5, 300],
