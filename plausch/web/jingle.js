@@ -38,6 +38,14 @@ export function readOffer(jingle) {
   };
 }
 
+// The bridge's new credentials for an ICE restart within the session; null when it is about something else.
+export function readRestart(jingle) {
+  const transport = child(children(jingle, 'content')[0], 'transport', ICE);
+  const generation = attr(transport, 'ice-generation');
+  if (!generation) return null;
+  return { generation, ufrag: attr(transport, 'ufrag'), pwd: attr(transport, 'pwd'), candidates: children(transport, 'candidate').map(readCandidate) };
+}
+
 function readMedia(content) {
   const description = child(content, 'description', RTP);
   if (!description) throw new Error('offer without media');
@@ -92,8 +100,8 @@ function sourcesXml(m, { name, videoType, msid }) {
   ];
 }
 
-function transportXml(local, sctpPort) {
-  return el('transport', { xmlns: ICE, ufrag: local.ufrag, pwd: local.pwd },
+function transportXml(local, sctpPort, generation) {
+  return el('transport', { xmlns: ICE, ufrag: local.ufrag, pwd: local.pwd, 'ice-generation': generation },
     el('fingerprint', { xmlns: DTLS, hash: local.fingerprint.hash, setup: local.fingerprint.setup }, local.fingerprint.value),
     sctpPort ? el('sctpmap', { xmlns: SCTP, number: sctpPort, protocol: 'webrtc-datachannel', streams: '0' }) : null);
 }
@@ -102,6 +110,16 @@ function transportXml(local, sctpPort) {
 export function sourceAddXml(offer, section, named) {
   return jingle('source-add', offer, {}, el('content', { creator: 'responder', name: section.kind, senders: 'both' },
     el('description', { xmlns: RTP, media: section.kind }, sourcesXml(section, named))));
+}
+
+// Asks for the bridge's new credentials, to look for another way while the old one is used.
+export function restartIceXml(offer) {
+  return jingle('session-info', offer, {}, el('bridge-session', { xmlns: FOCUS, id: offer.bridgeSession, 'ice-restart': 'true' }));
+}
+
+// Ours, in answer to those.
+export function restartedXml(offer, local, generation) {
+  return jingle('transport-info', offer, {}, el('content', { creator: 'responder', name: 'audio' }, transportXml(local, null, generation)));
 }
 
 export function terminateXml(offer, condition, message, restart) {

@@ -2,7 +2,7 @@
 import { Knock, TurnedAway, askedBy } from './admission.js';
 import { Entry } from './entry.js';
 import { Focus } from './focus.js';
-import { readOffer, readReason, terminateXml } from './jingle.js';
+import { readOffer, readReason, readRestart, restartIceXml, terminateXml } from './jingle.js';
 import { LocalMedia } from './media.js';
 import { CAPS_VERSION } from './presence.js';
 import { hex } from './random.js';
@@ -19,6 +19,8 @@ const HOST_EVERY_MS = 5000;
 const JOIN_RETRIES = 3;
 const RESTARTS = 3;
 const REACH_MS = 65000;
+// As upstream's clients.
+const FOUND_MS = 15000;
 
 // The room's name as all clients write it, and its address' local part.
 export function normaliseRoom(name) {
@@ -361,8 +363,12 @@ export class Meeting extends EventTarget {
         this.#changed(`session-terminate ${readReason(jingle)}`);
         this.#endSession();
         return {};
+      case 'transport-info':
+        if (!current) return unknown;
+        this.#restarted(readRestart(jingle), from).catch((e) => this.#failed('ice', e));
+        return {};
       // With SSRC rewriting the streams of others come from the bridge; nothing to do for what the focus adds.
-      case 'source-add': case 'source-remove': case 'transport-info': case 'session-info':
+      case 'source-add': case 'source-remove': case 'session-info':
         return current ? {} : unknown;
       default: return { error: 'bad-request', type: 'modify' };
     }
@@ -389,14 +395,42 @@ export class Meeting extends EventTarget {
     if (this.media.screen) await this.#sendScreen();
   }
 
-  // ICE broke: the focus is asked for a new session, a few times per meeting.
+  // Asks for new credentials of the bridge, to look for another way within the session. Whether there is one, in time.
+  async restartIce() {
+    const { session } = this;
+    if (!session?.offer.bridgeSession) return false;
+    session.isRestarted = false;
+    await this.xmpp.iq('set', `${this.room.jid}/focus`, restartIceXml(session.offer));
+    const until = Date.now() + FOUND_MS;
+    while (this.session === session && Date.now() < until) {
+      await pause(250);
+      if (session.isRestarted && ['connected', 'completed'].includes(session.pc.iceConnectionState)) return true;
+    }
+    return false;
+  }
+
+  async #restarted(restart, focus) {
+    const { session } = this;
+    if (!restart) return;
+    const answer = await session.restart(restart);
+    if (!answer || this.session !== session) return;
+    session.isRestarted = true;
+    await this.xmpp.iq('set', focus, answer);
+  }
+
+  // ICE broke: another way is looked for within the session; if there is none the focus is asked for a new one, a few times per meeting.
   async #restart(session) {
+    if (session.isLooking) return;
     if (this.restarts++ >= RESTARTS) { this.#failed('ice', 'the way to the bridge is blocked'); return; }
     // Our own network first: it may be what broke, and then ICE recovers together with it.
     const reached = await this.xmpp.reachable(REACH_MS).then(() => true, () => false);
     if (!reached) return;
     await pause(2000 + Math.random() * 1000 * this.restarts);
     if (this.session !== session || session.pc.iceConnectionState !== 'failed') return;
+    session.isLooking = true;
+    const found = await this.restartIce().catch(() => false);
+    session.isLooking = false;
+    if (found || this.session !== session) return;
     const ask = terminateXml(session.offer, 'connectivity-error', 'ICE FAILED', true);
     this.#endSession();
     this.xmpp.iq('set', `${this.room.jid}/focus`, ask).catch((e) => this.#failed('ice', e));

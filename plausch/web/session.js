@@ -1,6 +1,6 @@
 // One media session with the bridge: an offer in, one peer connection out, with a section per stream the bridge maps.
 import { BridgeChannel } from './channel.js';
-import { acceptXml, sourceAddXml } from './jingle.js';
+import { acceptXml, restartedXml, sourceAddXml } from './jingle.js';
 import { uuid } from './random.js';
 import { RemoteDescription, allowedEncodings, readLocal, withSimulcast } from './sdp.js';
 
@@ -46,6 +46,15 @@ export class BridgeSession extends EventTarget {
   async accept(responder) {
     await this.#queued(() => this.#negotiate());
     return acceptXml(this.offer, this.local, this.names, responder);
+  }
+
+  // Looks for another way with the bridge's new credentials; the old one is used until there is. Our own as Jingle.
+  restart({ generation, ...credentials }) {
+    return this.#queued(async () => {
+      Object.assign(this.offer.transport, credentials);
+      await this.#negotiate();
+      return restartedXml(this.offer, this.local, generation);
+    });
   }
 
   // Puts our current tracks where they belong (after a mute or unmute).

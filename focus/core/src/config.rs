@@ -41,6 +41,8 @@ pub struct Config {
     pub json_sources: bool,
     /// Receivers are told one layer of a simulcast source (`strip-simulcast`).
     pub strip_simulcast: bool,
+    /// Clients may look for another path without a new session (`enable-ice-restart`).
+    pub ice_restart: bool,
     /// Offer a data channel (`sctp.enabled`).
     pub sctp: bool,
     /// What is offered.
@@ -86,6 +88,7 @@ impl Config {
             ssrc_rewriting: true,
             json_sources: true,
             strip_simulcast: true,
+            ice_restart: true,
             sctp: true,
             offer: OfferConfig::default(),
             max_audio_senders: 999_999,

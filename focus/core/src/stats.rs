@@ -12,6 +12,11 @@ pub struct Counters {
     pub participants_moved: u64,
     pub participants_restart_requested: u64,
     pub restarts_delayed: u64,
+    pub ice_restarts_requested: u64,
+    /// The bridge's new credentials were told to the client.
+    pub ice_restarts_relayed: u64,
+    pub ice_restarts_not_needed: u64,
+    pub ice_restarts_failed: u64,
     pub bridges_removed: u64,
     /// People moved away from a bridge because an admin said so.
     pub endpoints_moved: u64,

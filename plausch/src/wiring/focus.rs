@@ -257,6 +257,14 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
     );
     out.counter("jitsi_jicofo_bridge_selector_lost_bridges", "Bridges that disappeared.", s.lost_bridges);
     out.counter("jitsi_jicofo_xmpp_disconnects", "Lost links to the XMPP server.", c.xmpp_disconnects);
+    for (name, help, count) in [
+        ("requested", "Clients that looked for another path within their session.", c.ice_restarts_requested),
+        ("relayed", "Those that were told new credentials.", c.ice_restarts_relayed),
+        ("not_needed", "Those whose first path was still looked for.", c.ice_restarts_not_needed),
+        ("failed", "Those that got a new session instead.", c.ice_restarts_failed),
+    ] {
+        out.counter(&format!("jitsi_jicofo_ice_restarts_{name}"), help, count);
+    }
     let rows = [
         ("requests_rate_limited", c.requests_rate_limited),
         ("restarts_delayed", c.restarts_delayed),

@@ -57,6 +57,8 @@ pub struct Peer {
     options: Options,
     fingerprint: String,
     ice: IceAgent,
+    /// An ICE restart that has not found its way yet.
+    restart: Option<Restart>,
     /// ICE has found the way.
     pub selected: bool,
     dtls: Dtls,
@@ -87,6 +89,13 @@ pub struct Peer {
     /// Datagrams for the bridge.
     pub sent: Vec<Vec<u8>>,
     buffer: Vec<u8>,
+}
+
+/// A second agent, beside the one that carries media.
+struct Restart {
+    ice: IceAgent,
+    address: SocketAddr,
+    sent: Vec<Vec<u8>>,
 }
 
 impl Peer {
@@ -121,6 +130,7 @@ impl Peer {
             bridge,
             fingerprint: identity.fingerprint().to_owned(),
             ice,
+            restart: None,
             selected: false,
             dtls,
             dtls_connected: false,
@@ -158,6 +168,11 @@ impl Peer {
         (c.ufrag.clone(), c.pass.clone())
     }
 
+    /// The bridge's ufrag and password, once they were told.
+    pub fn remote(&self) -> (String, String) {
+        self.ice.remote_credentials().map(|c| (c.ufrag.clone(), c.pass.clone())).unwrap_or_default()
+    }
+
     /// SHA-256 of its certificate, as signalled.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
@@ -171,6 +186,52 @@ impl Peer {
         self.ice.set_remote_credentials(IceCreds { ufrag: ufrag.to_owned(), pass: pwd.to_owned() });
         self.ice.add_remote_candidate(candidate(self.bridge)?);
         Ok(())
+    }
+
+    /// Looks for another way from `address`, with credentials of its own and the bridge's. Once it is found everything goes there.
+    ///
+    /// # Errors
+    /// When an address is no candidate.
+    pub fn restart_ice(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        own: (&str, &str),
+        bridge: (&str, &str),
+    ) -> Result<(), PeerError> {
+        let creds = |(ufrag, pass): (&str, &str)| IceCreds { ufrag: ufrag.to_owned(), pass: pass.to_owned() };
+        let mut ice = IceAgent::new(creds(own));
+        ice.add_local_candidate(candidate(address)?);
+        ice.set_remote_credentials(creds(bridge));
+        ice.add_remote_candidate(candidate(self.bridge)?);
+        ice.handle_timeout(now);
+        self.restart = Some(Restart { ice, address, sent: Vec::new() });
+        Ok(())
+    }
+
+    /// Datagrams of an ICE restart for the bridge, and where they come from.
+    pub fn sent_by_restart(&mut self) -> Option<(SocketAddr, Vec<Vec<u8>>)> {
+        self.restart.as_mut().map(|r| (r.address, std::mem::take(&mut r.sent)))
+    }
+
+    /// Whether it receives at `address`.
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        self.address == address || self.restart.as_ref().is_some_and(|r| r.address == address)
+    }
+
+    /// One datagram from the bridge to `address`.
+    pub fn receive_at(&mut self, now: Instant, address: SocketAddr, data: &[u8]) {
+        if let (Some(restart), Some(0..=3)) = (&mut self.restart, data.first())
+            && restart.address == address
+            && let Ok(message) = StunMessage::parse(data)
+            && restart.ice.accepts_message(&message)
+        {
+            let packet =
+                StunPacket { proto: Protocol::Udp, source: self.bridge, destination: address, message };
+            restart.ice.handle_packet(now, packet);
+            return self.run(now);
+        }
+        self.receive(now, data);
     }
 
     /// DTLS is up with the right bridge, and the keys are there.
@@ -214,6 +275,9 @@ impl Peer {
     /// Lets timers run.
     pub fn tick(&mut self, now: Instant) {
         self.ice.handle_timeout(now);
+        if let Some(restart) = &mut self.restart {
+            restart.ice.handle_timeout(now);
+        }
         let own = self.selected && !self.options.foreign;
         if own && self.dtls.handle_timeout(now).is_err() && !self.connected() {
             self.failed = Some("the DTLS handshake failed");
@@ -282,6 +346,19 @@ impl Peer {
     }
 
     fn run(&mut self, now: Instant) {
+        if let Some(restart) = &mut self.restart {
+            let mut found = false;
+            while let Some(event) = restart.ice.poll_event() {
+                found |= matches!(event, IceAgentEvent::NominatedSend { .. });
+            }
+            while let Some(transmit) = restart.ice.poll_transmit() {
+                restart.sent.push(transmit.contents.to_vec());
+            }
+            if found && let Some(restart) = self.restart.take() {
+                (self.ice, self.address, self.local) = (restart.ice, restart.address, restart.address);
+                self.sent.extend(restart.sent);
+            }
+        }
         while let Some(event) = self.ice.poll_event() {
             self.selected |= matches!(event, IceAgentEvent::NominatedSend { .. });
         }

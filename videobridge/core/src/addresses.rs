@@ -59,6 +59,11 @@ impl Addresses {
         self.ufrags.try_insert(ufrag.to_owned(), key).is_ok()
     }
 
+    /// Forgets a user name.
+    pub(crate) fn remove_ufrag(&mut self, ufrag: &str) {
+        self.ufrags.remove(ufrag);
+    }
+
     /// Remembers a check to an address that is not bound yet.
     pub(crate) fn add_check(&mut self, transaction: Transaction, key: EndpointKey, path: Path) {
         if self.check_order.len() >= limits::MAX_PENDING_CHECKS
@@ -100,8 +105,13 @@ impl Addresses {
     }
 
     /// Forgets an endpoint.
-    pub(crate) fn remove(&mut self, key: EndpointKey, ufrag: &str, bound: &[Path]) {
-        self.ufrags.remove(ufrag);
+    pub(crate) fn remove<'a>(
+        &mut self,
+        key: EndpointKey,
+        ufrags: impl IntoIterator<Item = &'a str>,
+        bound: &[Path],
+    ) {
+        ufrags.into_iter().for_each(|ufrag| self.remove_ufrag(ufrag));
         for path in bound {
             if self.owner(*path) == Some(key) {
                 self.paths.remove(path);
@@ -157,9 +167,9 @@ mod tests {
             Binding::New { from: Some(A), released: None }
         );
         assert_eq!(table.owner(path(1)), Some(B));
-        table.remove(A, "", &a);
+        table.remove(A, [], &a);
         assert_eq!(table.owner(path(1)), Some(B), "it is not A's any more");
-        table.remove(B, "", &b);
+        table.remove(B, [], &b);
         assert!(table.is_empty());
     }
 
@@ -193,7 +203,7 @@ mod tests {
         assert_eq!(table.check(&id(0)), None);
         assert_eq!(table.check(&id(1)), Some((A, path(1))));
         assert_eq!(table.check(&id(limits::MAX_PENDING_CHECKS)), Some((A, path(1))));
-        table.remove(A, "", &[]);
+        table.remove(A, [], &[]);
         assert!(table.is_empty());
     }
 }

@@ -24,7 +24,7 @@ use crate::endpoint::Endpoint;
 use crate::media::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference};
 use crate::shard::{Shard, outlet};
 use crate::timers::Armed;
-use crate::transport::{Role, Transport};
+use crate::transport::{Restart, Role, Transport};
 use crate::{demux, limits};
 use errors::Refusal;
 
@@ -206,9 +206,10 @@ impl Shard {
                 c.media.set_force_mute(now, key, mute.audio, mute.video);
             }
         }
-        // A granted restart would be answered with new credentials; none in the answer is the refusal (bridge §3.1).
         if wanted.create {
-            answer.transport = self.describe_transport(conference, key, wanted);
+            answer.transport = self.describe_transport(conference, key);
+        } else if wanted.transport.as_ref().is_some_and(|t| t.ice_restart) {
+            answer.transport = self.restart_ice(now, key, out);
         }
         answer
     }
@@ -239,7 +240,12 @@ impl Shard {
         self.endpoints.addresses.add_ufrag(ice.local_credentials().0, key);
         let visitor = is_visitor(wanted);
         let password = demux::random_text(WEB_SOCKET_PASSWORD_LEN, &mut *self.entropy);
-        slot.insert(Endpoint { visitor, ..Endpoint::new(now, wanted.id.clone(), conference, ice, password) });
+        let private_addresses = wanted.capabilities.iter().any(|c| c == capability::PRIVATE_ADDRESS_CONNECTIVITY);
+        slot.insert(Endpoint {
+            visitor,
+            private_addresses,
+            ..Endpoint::new(now, wanted.id.clone(), conference, ice, password)
+        });
         c.endpoints.insert(wanted.id.clone(), key);
         let has = |name: &str| wanted.capabilities.iter().any(|c| c == name);
         let init = EndpointInit {
@@ -279,6 +285,43 @@ impl Shard {
         }
     }
 
+    /// A restart that is granted is answered with new credentials; none in the answer is the refusal (bridge §3.1).
+    fn restart_ice(
+        &mut self,
+        now: Instant,
+        key: EndpointKey,
+        out: &mut dyn DatagramSink,
+    ) -> Option<colibri2::Transport> {
+        let counters = &mut self.endpoints.counters;
+        let endpoint = self.endpoints.slab.get_mut(key.0 as usize)?;
+        let restart = if self.config.ice_restart {
+            endpoint.transport.restart_ice(now, &self.config, &mut *self.entropy)
+        } else {
+            Restart::Refused
+        };
+        let generation = match restart {
+            Restart::Refused => {
+                counters.ice_restarts_rejected += 1;
+                return None;
+            }
+            Restart::NotNeeded => {
+                counters.ice_restarts_not_established += 1;
+                None
+            }
+            Restart::Offered(generation) => Some(generation),
+            Restart::Began(generation) | Restart::Superseded(generation) => {
+                counters.ice_restarts_started += 1;
+                counters.ice_restarts_superseded += u64::from(matches!(restart, Restart::Superseded(_)));
+                if let Some((ufrag, _)) = endpoint.transport.restart_credentials() {
+                    self.endpoints.addresses.add_ufrag(ufrag, key);
+                }
+                Some(generation)
+            }
+        };
+        self.endpoints.pump(now, key, out);
+        self.describe_restart(key, generation)
+    }
+
     /// The peer's side of ICE and DTLS, whole or in pieces.
     fn set_remote_transport(
         &mut self,
@@ -289,6 +332,17 @@ impl Shard {
     ) {
         let Some(endpoint) = self.endpoints.get_mut(key) else { return };
         let transport = &mut endpoint.transport;
+        if let Some(generation) = ice.ice_generation {
+            // The secured connection is the same; its fingerprints are repeated. A client's own count of generations is in its candidates.
+            if let (Some(ufrag), Some(pwd)) = (&ice.ufrag, &ice.pwd) {
+                transport.answer_restart(now, generation, ufrag, pwd.reveal());
+            }
+            let usable = ice.candidates.iter().filter(|c| c.component == 1 && c.protocol.eq_ignore_ascii_case("udp"));
+            for candidate in usable {
+                transport.add_restart_candidate(now, generation, candidate.ip.reveal(), candidate.port);
+            }
+            return self.endpoints.pump(now, key, out);
+        }
         for fingerprint in ice.fingerprints.iter().filter(|f| !f.hash.is_empty() && !f.value.is_empty()) {
             transport.add_fingerprint(&fingerprint.hash, &fingerprint.value);
         }

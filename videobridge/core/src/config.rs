@@ -23,6 +23,8 @@ pub struct ShardConfig {
     pub sctp_enabled: bool,
     /// `relay.relay-id`: who we are to other bridges; `None` = conferences stay on this bridge.
     pub relay_id: Option<String>,
+    /// Whether a path is looked for anew on request, beside the old one (`videobridge.ice.restart.enabled`).
+    pub ice_restart: bool,
     /// `ServerHello` carries this version if set (`videobridge.version.announce`).
     pub announced_version: Option<String>,
     /// Whether [`crate::Event::AddressBound`] and [`crate::Event::AddressReleased`] are wanted: only a shell with
@@ -66,6 +68,7 @@ impl ShardConfig {
             web_sockets: None,
             sctp_enabled: true,
             relay_id: None,
+            ice_restart: true,
             announced_version: None,
             report_addresses: false,
             stats_filter_threshold: crate::limits::STATS_FILTER_THRESHOLD,

@@ -89,6 +89,14 @@ pub struct Counters {
     pub visitors_created: u64,
     pub ice_succeeded: u64,
     pub ice_failed: u64,
+    pub ice_restarts_started: u64,
+    pub ice_restarts_succeeded: u64,
+    pub ice_restarts_failed: u64,
+    /// Switched off.
+    pub ice_restarts_rejected: u64,
+    pub ice_restarts_superseded: u64,
+    /// There was no connection to restart yet.
+    pub ice_restarts_not_established: u64,
     pub dtls_failed: u64,
     pub no_message_transport: u64,
     pub endpoints_disconnected: u64,
@@ -166,7 +174,8 @@ impl Counters {
             ($($field:ident)*) => {$(self.$field += other.$field;)*};
         }
         sum!(packets_received bytes_received packets_sent bytes_sent conferences_created conferences_completed conferences_failed
-            conference_milliseconds endpoints_created visitors_created ice_succeeded ice_failed dtls_failed
+            conference_milliseconds endpoints_created visitors_created ice_succeeded ice_failed ice_restarts_started
+            ice_restarts_succeeded ice_restarts_failed ice_restarts_rejected ice_restarts_superseded ice_restarts_not_established dtls_failed
             no_message_transport endpoints_disconnected paths_followed endpoints_reconnected data_channel_messages_received
             data_channel_messages_sent rejected_data_channels web_socket_messages_received web_socket_messages_sent
             relays_created relays_ice_failed relays_dtls_failed relays_no_message_transport relay_packets_received

@@ -23,6 +23,8 @@ pub(crate) struct Endpoint {
     pub(crate) relay: Option<Box<Relay>>,
     pub(crate) conference: ConferenceKey,
     pub(crate) visitor: bool,
+    /// It is told our private addresses, whatever is configured.
+    pub(crate) private_addresses: bool,
     pub(crate) transport: Transport,
     pub(crate) addresses: Bound,
     pub(crate) created: Instant,
@@ -76,6 +78,7 @@ impl Endpoint {
             relay: None,
             conference,
             visitor: false,
+            private_addresses: false,
             transport,
             addresses: Bound::default(),
             created: now,
@@ -133,7 +136,12 @@ impl Endpoint {
         if self.is_relay() {
             return false;
         }
-        if self.transport.consent() == Consent::Lost {
+        // compat: upstream's goes with the next look. Browsers notice as late as we do that their way is lost, and look for another
+        // within the session only then (test: who_looks_for_another_way_is_not_removed_because_the_old_one_is_lost).
+        let lost = self.transport.consent() == Consent::Lost && !self.transport.is_restarting();
+        let answered = self.transport.last_consent();
+        if lost && answered.is_none_or(|at| now.saturating_duration_since(at) >= limits::ENDPOINT_INACTIVITY)
+        {
             return true;
         }
         match self.last_activity() {

@@ -168,6 +168,13 @@ pub const PATH_SILENCE: Duration = Duration::from_millis(500);
 /// No answer to a consent check for this long: nothing is sent any more (RFC 7675 §5.1).
 pub const CONSENT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// An ICE restart that has not found the peer after this is given up, and the old pair stays, as upstream (`ice.restart.timeout`).
+/// Memory of one more agent until then.
+pub const ICE_RESTART_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long the agent before an ICE restart still answers, as upstream (`ice.restart.transition-window`).
+pub const ICE_RESTART_TRANSITION: Duration = Duration::from_secs(3);
+
 /// The whole DTLS handshake (bridge §3.2).
 pub const DTLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 

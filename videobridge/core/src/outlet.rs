@@ -74,6 +74,7 @@ impl Endpoints {
                 break;
             }
         }
+        endpoint.transport.take_retired().for_each(|ufrag| addresses.remove_ufrag(&ufrag));
         self.timers.arm(Timer::Endpoint(key), &mut endpoint.armed, endpoint.transport.poll_timeout());
         if endpoint.transport.has_events() && !endpoint.is_dirty {
             endpoint.is_dirty = true;
@@ -125,7 +126,7 @@ impl Endpoints {
     ) -> Option<Endpoint> {
         let mut endpoint = self.slab.try_remove(key.0 as usize)?;
         // Nothing leads to it any more, even if saying goodbye fails.
-        self.addresses.remove(key, endpoint.transport.local_credentials().0, &endpoint.addresses);
+        self.addresses.remove(key, endpoint.transport.ufrags(), &endpoint.addresses);
         let failed = u64::from(endpoint.transport.dtls_failed_unsaid(now));
         if endpoint.is_relay() {
             self.counters.relays_dtls_failed += failed;

@@ -420,6 +420,13 @@ impl Shard {
         let counters = &mut self.endpoints.counters;
         match event {
             TransportEvent::IceConnected => counters.ice_succeeded += 1,
+            TransportEvent::IceRestarted { gap } => {
+                counters.ice_restarts_succeeded += 1;
+                if gap {
+                    self.path_changed(now, key, out);
+                }
+            }
+            TransportEvent::IceRestartFailed => counters.ice_restarts_failed += 1,
             TransportEvent::Up => self.transport_up(now, key, true, out),
             TransportEvent::Down => self.transport_up(now, key, false, out),
             TransportEvent::DtlsFailed(error) => {
@@ -444,6 +451,13 @@ impl Shard {
         let Some(conference_key) = self.endpoints.get(key).map(|e| e.conference) else { return };
         let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) else { return };
         conference.media.set_transport_up(now, key, up, &mut outlet(now, &mut self.endpoints, out));
+        self.arm_conference(conference_key);
+    }
+
+    fn path_changed(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) {
+        let Some(conference_key) = self.endpoints.get(key).map(|e| e.conference) else { return };
+        let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) else { return };
+        conference.media.handle_path_change(now, key, &mut outlet(now, &mut self.endpoints, out));
         self.arm_conference(conference_key);
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct Change {
     pub(crate) sources: bool,
     pub(crate) last_n: bool,
     pub(crate) force_mute: bool,
+    /// Its client looks for another path.
+    pub(crate) ice_restart: bool,
 }
 
 impl Change {
@@ -30,6 +32,7 @@ impl Change {
             sources: self.sources || other.sources,
             last_n: self.last_n || other.last_n,
             force_mute: self.force_mute || other.force_mute,
+            ice_restart: self.ice_restart || other.ice_restart,
         }
     }
 }
@@ -101,6 +104,9 @@ impl Conference {
                 .and_then(|s| s.transport.clone())
                 .map(|ice| Transport { ice: Some(ice), ..Transport::default() });
         }
+        if what.ice_restart {
+            endpoint.transport.get_or_insert_default().ice_restart = true;
+        }
         if what.sources {
             endpoint.sources = Some(media_sources(id, &self.sources.of(id)));
         }
@@ -139,6 +145,9 @@ impl Conference {
             Some((id, said))
         });
         let error = match (answer, said) {
+            (Answer::Result(answer), Some((id, said))) if said.what.ice_restart => {
+                return self.ice_restart_answer(turn, &id, answer);
+            }
             (Answer::Result(_), _) => return,
             // Saying it once more is harmless, and a lost update would leave client and bridge out of step.
             (Answer::Timeout, Some((id, said))) if !said.again => {
@@ -153,6 +162,11 @@ impl Conference {
                     turn.brewery.failed(turn.now, &session.bridge);
                 }
                 return self.lose_session(turn, on, true);
+            }
+            (Answer::Error(_), Some((id, said)))
+                if said.what == (Change { ice_restart: true, ..Change::default() }) =>
+            {
+                return self.ice_restart_failed(turn, &id);
             }
             (Answer::Error(e), _) => Colibri2Error::from_stanza_error(e),
         };

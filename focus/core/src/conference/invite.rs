@@ -251,6 +251,8 @@ impl Conference {
             offered: Some(Offered { repeat_at }),
             transport: None,
             last_n: None,
+            ice_restart: None,
+            ice_generation: None,
             rewriting: offer.rewriting,
             json: offer.json,
             filter: offer.filter(),

@@ -79,6 +79,9 @@ pub(crate) struct Session {
     /// answer.
     pub(crate) transport: Option<IceUdpTransport>,
     pub(crate) last_n: Option<i32>,
+    /// When the restart of ICE that the client asked for may happen, and the last one it was told of.
+    pub(crate) ice_restart: Option<Instant>,
+    pub(crate) ice_generation: Option<u32>,
     pub(crate) rewriting: bool,
     pub(crate) json: bool,
     pub(crate) filter: Filter,
@@ -118,6 +121,7 @@ pub(crate) struct Member {
     pub(crate) restarts: RestartBudget,
     /// The bridge that it is moved away from.
     pub(crate) avoid: Option<FullJid>,
+    pub(crate) ice_restarts: RestartBudget,
     /// The invitation was repeated once already.
     pub(crate) repeated: bool,
     /// Has not accepted an invitation yet: the policies for joining apply. Afterwards it is the person who decides
@@ -163,6 +167,7 @@ impl Member {
             invites: InviteBudget::default(),
             restarts: RestartBudget::default(),
             avoid: None,
+            ice_restarts: RestartBudget::default(),
             repeated: false,
             just_joined: true,
             news: News::default(),
@@ -335,7 +340,8 @@ impl Member {
             Lookup::Asking { again, .. } => *again,
             Lookup::Known(_) => None,
         };
-        [due, flush, ask, self.news.due()].into_iter().flatten().min()
+        let ice = self.session().and_then(|s| s.ice_restart);
+        [due, flush, ask, ice, self.news.due()].into_iter().flatten().min()
     }
 }
 

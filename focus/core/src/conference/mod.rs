@@ -253,6 +253,7 @@ impl Conference {
                 self.own_by_login(turn, &id);
                 self.ask_features_again(turn, &id);
                 self.invite_if_due(turn, &id);
+                self.restart_ice_if_due(turn, &id);
                 self.tell_bridge_if_due(turn, &id);
                 self.flush_sources(turn, &id);
             }

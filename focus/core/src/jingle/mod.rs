@@ -45,7 +45,7 @@ impl Conference {
             Action::SourceAdd => self.source_add(turn, &id, &jingle),
             Action::SourceRemove => self.source_remove(turn, &id, &jingle),
             Action::SessionTerminate => self.session_terminate(turn, &id, &jingle),
-            Action::SessionInfo => Self::session_info(&jingle, payload),
+            Action::SessionInfo => self.session_info(turn, &id, &jingle, payload),
             Action::SessionInitiate | Action::TransportReplace | Action::ContentModify => {
                 unsupported_action().into()
             }

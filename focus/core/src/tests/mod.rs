@@ -5,6 +5,7 @@ mod bounds;
 mod debug;
 mod faults;
 mod hostile;
+mod ice;
 mod logins;
 mod many;
 mod meeting;

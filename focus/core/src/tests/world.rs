@@ -40,6 +40,19 @@ pub(super) enum Mood {
     Late,
 }
 
+/// What a scripted bridge does when it is to restart ICE.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum IceRestart {
+    /// New credentials each time, counted.
+    Restarts(u32),
+    /// It was not connected yet.
+    NotNeeded,
+    /// It cannot: no transport in the answer.
+    Refuses,
+    /// It does not even answer with a result.
+    Errs,
+}
+
 #[derive(Debug)]
 pub(super) struct Bridge {
     pub(super) mood: Mood,
@@ -47,6 +60,7 @@ pub(super) struct Bridge {
     /// Endpoints by meeting id.
     pub(super) conferences: BTreeMap<String, BTreeSet<String>>,
     pub(super) requests: Vec<ConferenceModify>,
+    pub(super) ice_restart: IceRestart,
     /// Meetings of its cold time.
     stuck: BTreeSet<String>,
     /// What it does with requests about relays.
@@ -194,6 +208,7 @@ impl World {
             healthy: true,
             conferences: BTreeMap::new(),
             requests: Vec::new(),
+            ice_restart: IceRestart::Restarts(0),
             stuck: BTreeSet::new(),
             relay_mood: Mood::Works,
             relays: BTreeMap::new(),
@@ -303,6 +318,19 @@ impl World {
                 modified.sources = Some(feedback());
             } else if e.expire {
                 endpoints.remove(&id);
+            } else if e.transport.as_ref().is_some_and(|t| t.ice_restart) {
+                let mut transport = bridge_transport(e);
+                match &mut bridge.ice_restart {
+                    IceRestart::Restarts(n) => {
+                        *n += 1;
+                        let ice = transport.ice.as_mut().unwrap();
+                        (ice.ice_generation, ice.ufrag) = (Some(*n), Some(format!("uf{n}")));
+                        answer.transport = Some(transport);
+                    }
+                    IceRestart::NotNeeded => answer.transport = Some(transport),
+                    IceRestart::Refuses => {}
+                    IceRestart::Errs => return error(Condition::InternalServerError, None),
+                }
             } else if !endpoints.contains(&id) && (e.transport.is_some() || e.sources.is_some()) {
                 return error(Condition::ItemNotFound, Some(Colibri2Error::unknown_endpoint(e.id.clone())));
             }
@@ -431,6 +459,17 @@ impl World {
             &format!(
                 "<reason><connectivity-error/></reason>\
                  <bridge-session xmlns='http://jitsi.org/protocol/focus' id='{session}' restart='true'/>"
+            ),
+        )
+    }
+
+    pub(super) fn restart_ice(&mut self, nick: &str) -> Element {
+        let session = self.clients[nick].bridge_session.clone();
+        self.jingle(
+            nick,
+            "session-info",
+            &format!(
+                "<bridge-session xmlns='http://jitsi.org/protocol/focus' id='{session}' ice-restart='true'/>"
             ),
         )
     }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use jitsi_xmpp::Sensitive;
-use jitsi_xmpp::colibri2::{self, Endpoint as Wanted, Sctp, SctpRole, capability};
+use jitsi_xmpp::colibri2::{self, Sctp, SctpRole};
 use jitsi_xmpp::jingle::{Candidate, CandidateType, Fingerprint, IceUdpTransport, Setup, WebSocket};
 
 use super::SCTP_PORT;
@@ -21,33 +21,45 @@ impl Shard {
         &self,
         conference: ConferenceKey,
         key: EndpointKey,
-        wanted: &Wanted,
     ) -> Option<colibri2::Transport> {
         let endpoint = self.endpoints.get(key)?;
         let conference = self.conferences.get(conference.0 as usize)?;
-        let private = self.config.advertise_private_candidates
-            || wanted.capabilities.iter().any(|c| c == capability::PRIVATE_ADDRESS_CONNECTIVITY);
         let web_sockets = self.config.web_sockets.as_ref().map_or_else(Vec::new, |config| {
             urls(config, &conference.id, endpoint.id.as_str(), endpoint.password.reveal())
         });
+        let ice = self.describe_ice(endpoint, endpoint.transport.local_credentials(), None);
         Some(colibri2::Transport {
             sctp: endpoint
                 .transport
                 .has_sctp()
                 .then_some(Sctp { port: Some(SCTP_PORT), role: Some(SctpRole::Server) }),
-            ice: Some(self.describe_ice(endpoint, private, web_sockets)),
+            ice: Some(IceUdpTransport { web_sockets, ..ice }),
             ..colibri2::Transport::default()
         })
     }
 
-    /// `private`: whether addresses of inner networks are told.
+    /// What is new with ICE restart `generation`; without one, what holds. Channels stay as they are.
+    pub(super) fn describe_restart(
+        &self,
+        key: EndpointKey,
+        generation: Option<u32>,
+    ) -> Option<colibri2::Transport> {
+        let endpoint = self.endpoints.get(key)?;
+        let credentials = match generation {
+            Some(_) => endpoint.transport.restart_credentials()?,
+            None => endpoint.transport.local_credentials(),
+        };
+        let ice = self.describe_ice(endpoint, credentials, generation);
+        Some(colibri2::Transport { ice: Some(ice), ..colibri2::Transport::default() })
+    }
+
     pub(super) fn describe_ice(
         &self,
         endpoint: &Endpoint,
-        private: bool,
-        web_sockets: Vec<WebSocket>,
+        (ufrag, pwd): (&str, &str),
+        ice_generation: Option<u32>,
     ) -> IceUdpTransport {
-        let (ufrag, pwd) = endpoint.transport.local_credentials();
+        let private = self.config.advertise_private_candidates || endpoint.private_addresses;
         let setup = match endpoint.transport.role() {
             None => Setup::Actpass,
             Some(Role::Client) => Setup::Active,
@@ -57,7 +69,7 @@ impl Shard {
         IceUdpTransport {
             ufrag: Some(ufrag.to_owned()),
             pwd: Some(Sensitive::new(pwd.to_owned())),
-            ice_generation: None,
+            ice_generation,
             rtcp_mux: true,
             fingerprints: vec![Fingerprint {
                 hash: "sha-256".to_owned(),
@@ -67,8 +79,7 @@ impl Shard {
                 cryptex: false,
             }],
             candidates: candidates(own.unwrap_or(&self.config.addresses), private, ufrag),
-            web_sockets,
-            sctp_map: None,
+            ..IceUdpTransport::default()
         }
     }
 }

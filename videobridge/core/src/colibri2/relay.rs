@@ -147,7 +147,13 @@ impl Shard {
         self.endpoints.addresses.add_ufrag(ice.local_credentials().0, key);
         let relay = Some(Box::new(Relay { sockets, has_failed: false }));
         let id = EndpointId::new(&wanted.id);
-        slot.insert(Endpoint { relay, ..Endpoint::new(now, id, conference, ice, password) });
+        // As upstream: between servers there is no good reason to hide inner networks.
+        let private_addresses = true;
+        slot.insert(Endpoint {
+            relay,
+            private_addresses,
+            ..Endpoint::new(now, id, conference, ice, password)
+        });
         let mesh = wanted.mesh_id.clone();
         c.relays.insert(wanted.id.clone(), Link { key, mesh: mesh.clone() });
         c.media.add_relay(now, key, RelayInit { id: wanted.id.clone(), mesh });
@@ -166,8 +172,7 @@ impl Shard {
         });
         Some(colibri2::Transport {
             sctp: role.map(|role| Sctp { port: Some(SCTP_PORT), role: Some(role) }),
-            // As upstream: between servers there is no good reason to hide inner networks.
-            ice: Some(self.describe_ice(endpoint, true, Vec::new())),
+            ice: Some(self.describe_ice(endpoint, endpoint.transport.local_credentials(), None)),
             ..colibri2::Transport::default()
         })
     }

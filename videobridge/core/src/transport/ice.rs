@@ -203,8 +203,7 @@ impl Ice {
             self.heard = Some(now);
             return false;
         };
-        let silent = self.heard.is_none_or(|at| now.saturating_duration_since(at) >= limits::PATH_SILENCE);
-        if !silent || selected.remote == path.remote || !self.answered.contains(&path) {
+        if !self.is_silent(now) || selected.remote == path.remote || !self.answered.contains(&path) {
             return false;
         }
         // The agent goes on with the best of what is left. If that is not this one, it is as silent, and the next packet says so.
@@ -218,6 +217,16 @@ impl Ice {
         self.agent.handle_timeout(now);
         self.update(now);
         self.selected != Some(selected)
+    }
+
+    /// Whether nothing authentic came over the way that is used for so long that media over another would be followed.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        self.heard.is_none_or(|at| now.saturating_duration_since(at) >= limits::PATH_SILENCE)
+    }
+
+    /// This agent's pair carries media from now on. The peer's comes over the way before for a moment; that is no silence.
+    pub(crate) fn begins_to_carry(&mut self, now: Instant) {
+        self.heard = Some(now);
     }
 
     /// The peer is at an address again that was given up. Below all others, so that only its media brings ours there.

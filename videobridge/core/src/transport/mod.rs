@@ -11,6 +11,7 @@ mod dcep;
 mod dtls;
 mod ice;
 mod public_key;
+mod restart;
 pub(crate) mod sctp;
 
 use std::collections::VecDeque;
@@ -24,18 +25,20 @@ use videobridge_srtp::{Receiver, Sender, SrtpError};
 
 pub(crate) use dtls::{DtlsError, Role};
 pub(crate) use ice::{Consent, Path};
+pub(crate) use restart::Restart;
 
 use crate::config::{LocalAddress, ShardConfig};
 use crate::{DatagramSink, limits};
 use certificate::Certificate;
 use dtls::{Dtls, Polled};
 use ice::Ice;
+use restart::{Agents, Outcome};
 use sctp::{Sctp, SctpEvent};
 
 /// Everything between an endpoint and its peer.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    ice: Ice,
+    ice: Agents,
     dtls: Dtls,
     sctp: Option<Sctp>,
     srtp: Option<Box<Srtp>>,
@@ -58,6 +61,10 @@ pub(crate) enum TransportEvent {
     Down,
     /// ICE found a path for the first time.
     IceConnected,
+    /// A restart found another. `gap`: nothing had come over the old one.
+    IceRestarted { gap: bool },
+    /// A restart found nobody.
+    IceRestartFailed,
     /// No secured connection, and none will come.
     DtlsFailed(DtlsError),
     /// The data channel is open.
@@ -141,7 +148,7 @@ impl Transport {
     ) -> Self {
         let sockets = addresses.iter().map(|a| a.socket);
         Self {
-            ice: Ice::new(now, config.index, sockets, controlling, entropy),
+            ice: Agents::new(Ice::new(now, config.index, sockets, controlling, entropy), controlling),
             dtls: Dtls::new(shared.dtls.clone(), shared.certificate.clone()),
             sctp: sctp.map(|side| match side {
                 ChannelSide::Opens => Sctp::client(),
@@ -159,17 +166,63 @@ impl Transport {
 
     /// Our `ufrag` and `pwd`.
     pub(crate) fn local_credentials(&self) -> (&str, &str) {
-        self.ice.local_credentials()
+        self.ice.current().local_credentials()
+    }
+
+    /// See [`Agents::restart`].
+    pub(crate) fn restart_ice(
+        &mut self,
+        now: Instant,
+        config: &ShardConfig,
+        entropy: &mut dyn Entropy,
+    ) -> Restart {
+        self.ice.restart(now, config.index, config.addresses.iter().map(|a| a.socket), entropy)
+    }
+
+    /// Our `ufrag` and `pwd` of the restart under way.
+    pub(crate) fn restart_credentials(&self) -> Option<(&str, &str)> {
+        self.ice.offered()
+    }
+
+    /// See [`Agents::answer`].
+    pub(crate) fn answer_restart(&mut self, now: Instant, generation: u32, ufrag: &str, pwd: &str) -> bool {
+        self.ice.answer(now, generation, ufrag, pwd)
+    }
+
+    /// See [`Agents::add_restart_candidate`].
+    pub(crate) fn add_restart_candidate(
+        &mut self,
+        now: Instant,
+        generation: u32,
+        ip: &str,
+        port: u16,
+    ) -> bool {
+        self.ice.add_restart_candidate(now, generation, ip, port)
+    }
+
+    /// Whether an ICE restart is under way.
+    pub(crate) fn is_restarting(&self) -> bool {
+        self.ice.is_restarting()
+    }
+
+    /// See [`Agents::ufrags`].
+    pub(crate) fn ufrags(&self) -> impl Iterator<Item = &str> {
+        self.ice.ufrags()
+    }
+
+    /// See [`Agents::take_retired`].
+    pub(crate) fn take_retired(&mut self) -> impl Iterator<Item = String> + use<> {
+        self.ice.take_retired().into_iter()
     }
 
     /// See [`Ice::set_remote_credentials`].
     pub(crate) fn set_remote_credentials(&mut self, now: Instant, ufrag: &str, pwd: &str) -> bool {
-        self.ice.set_remote_credentials(now, ufrag, pwd)
+        self.ice.current_mut().set_remote_credentials(now, ufrag, pwd)
     }
 
     /// See [`Ice::add_remote_candidate`].
     pub(crate) fn add_remote_candidate(&mut self, now: Instant, ip: &str, port: u16) -> bool {
-        self.ice.add_remote_candidate(now, ip, port)
+        self.ice.current_mut().add_remote_candidate(now, ip, port)
     }
 
     /// See [`Dtls::add_fingerprint`].
@@ -214,12 +267,12 @@ impl Transport {
 
     /// Whether the peer has ever answered, and still does.
     pub(crate) fn consent(&self) -> Consent {
-        self.ice.consent()
+        self.ice.current().consent()
     }
 
     /// Where media goes; see [`Ice::selected`].
     pub(crate) fn selected(&self) -> Option<Path> {
-        self.ice.selected()
+        self.ice.current().selected()
     }
 
     /// Whether [`Transport::poll_event`] has something.
@@ -229,12 +282,12 @@ impl Transport {
 
     /// When the peer last answered.
     pub(crate) fn last_consent(&self) -> Option<Instant> {
-        self.ice.last_consent()
+        self.ice.current().last_consent()
     }
 
     /// Round-trip time of the last check.
     pub(crate) fn rtt(&self) -> Option<Duration> {
-        self.ice.rtt()
+        self.ice.current().rtt()
     }
 
     /// A STUN message. Pump afterwards.
@@ -348,7 +401,7 @@ impl Transport {
             checks(path, &message);
             send_copy(out, path, &message);
         }
-        if let Some(path) = self.ice.selected() {
+        if let Some(path) = self.ice.current().selected() {
             if !self.started {
                 self.started = true;
                 self.events.push_back(TransportEvent::IceConnected);
@@ -361,7 +414,12 @@ impl Transport {
                 self.give_back(shared);
             }
         }
-        let up = self.srtp.is_some() && self.ice.consent() == Consent::Given;
+        match self.ice.take_outcome() {
+            Some(Outcome::Restarted { gap }) => self.events.push_back(TransportEvent::IceRestarted { gap }),
+            Some(Outcome::Failed) => self.events.push_back(TransportEvent::IceRestartFailed),
+            None => {}
+        }
+        let up = self.srtp.is_some() && self.ice.current().consent() == Consent::Given;
         if up != self.was_up {
             self.was_up = up;
             self.events.push_back(if up { TransportEvent::Up } else { TransportEvent::Down });
@@ -398,7 +456,7 @@ impl Transport {
 
     /// Where media may go now.
     fn sendable(&self) -> Option<Path> {
-        if self.ice.consent() == Consent::Given { self.ice.selected() } else { None }
+        if self.ice.current().consent() == Consent::Given { self.ice.current().selected() } else { None }
     }
 
     fn pump_dtls(&mut self, now: Instant, path: Path, scratch: &mut Vec<u8>, out: &mut dyn DatagramSink) {

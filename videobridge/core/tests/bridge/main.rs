@@ -8,6 +8,7 @@ mod isolation;
 mod limits;
 mod media;
 mod relays;
+mod restart;
 mod services;
 mod transport;
 mod web_socket;

@@ -27,6 +27,8 @@ pub(crate) struct World {
     pub(crate) meddle: Meddle,
     /// Peers whose datagrams get lost, both ways.
     pub(crate) cut: Vec<usize>,
+    /// Addresses from and to which everything gets lost.
+    pub(crate) dead: Vec<SocketAddr>,
     /// The longest DTLS datagram of the bridge.
     pub(crate) longest_dtls: usize,
 }
@@ -48,6 +50,7 @@ impl World {
             requests: 0,
             meddle: Box::new(|d| d),
             cut: Vec::new(),
+            dead: Vec::new(),
             longest_dtls: 0,
         }
     }
@@ -76,20 +79,23 @@ impl World {
                     self.longest_dtls = self.longest_dtls.max(data.len());
                 }
                 let cut = &self.cut;
-                if let Some((n, peer)) = self.peers.iter_mut().enumerate().find(|(_, p)| p.address == to)
+                if let Some((n, peer)) = self.peers.iter_mut().enumerate().find(|(_, p)| p.is_at(to))
                     && !cut.contains(&n)
+                    && !self.dead.contains(&to)
                 {
-                    peer.receive(self.now, &data);
+                    peer.receive_at(self.now, to, &data);
                 }
             }
             for n in 0..self.peers.len() {
-                let sent = std::mem::take(&mut self.peers[n].sent);
-                if sent.is_empty() || self.cut.contains(&n) {
-                    continue;
-                }
-                let src = self.peers[n].address;
-                for mut data in (self.meddle)(sent) {
-                    self.shard.handle_datagram(self.now, src, bridge(), &mut data, &mut wire);
+                let peer = &mut self.peers[n];
+                let sent = (peer.address, std::mem::take(&mut peer.sent));
+                for (src, sent) in peer.sent_by_restart().into_iter().chain([sent]) {
+                    if sent.is_empty() || self.cut.contains(&n) || self.dead.contains(&src) {
+                        continue;
+                    }
+                    for mut data in (self.meddle)(sent) {
+                        self.shard.handle_datagram(self.now, src, bridge(), &mut data, &mut wire);
+                    }
                 }
             }
             while let Some(event) = self.shard.poll_event() {

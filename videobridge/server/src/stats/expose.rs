@@ -31,6 +31,17 @@ impl Reporter {
             }
         }
         self.expose_more(s, latest.busy, out);
+        let t = &s.totals;
+        for (name, help, count) in [
+            ("started", "Restarts of ICE that were offered to clients.", t.ice_restarts_started),
+            ("succeeded", "Those that found another path.", t.ice_restarts_succeeded),
+            ("failed", "Those that found none in time.", t.ice_restarts_failed),
+            ("rejected", "Those that were asked for and switched off.", t.ice_restarts_rejected),
+            ("superseded", "Those in whose place another came.", t.ice_restarts_superseded),
+            ("not_established", "Those asked for before the first path.", t.ice_restarts_not_established),
+        ] {
+            out.counter(&format!("jitsi_jvb_ice_restarts_{name}"), help, count);
+        }
         let drops = Discard::ALL.iter().map(|d| (d.reason(), s.totals.dropped(*d)));
         out.counters("plausch_bridge_dropped", "Datagrams dropped, by reason.", "reason", drops);
         let drops = DropReason::ALL.iter().map(|d| (d.reason(), s.media.dropped(*d)));
