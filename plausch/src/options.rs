@@ -29,6 +29,7 @@ use prosody_server::short_lived::RawShortLived;
 use service::listen::Address;
 use service::logging::{Format, To};
 use service::{Effective, Proxies, StartError};
+use videobridge_server::TcpPorts;
 
 pub(crate) use self::focus::Focus;
 pub(crate) use self::hosts::HostTables;
@@ -41,8 +42,8 @@ pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
     account, admin_hosts, admin_token, beside_modules, file, folder, header, label, log_filter,
-    media_addresses, modules, muc_modules, p2p_stun_servers, reservations, stun_servers, web_folder,
-    xmpp_server,
+    media_addresses, media_tcp, modules, muc_modules, p2p_stun_servers, reservations, stun_servers,
+    web_folder, xmpp_server,
 };
 
 /// What the process was asked to be.
@@ -79,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) stun_servers: Vec<String>,
     /// Clients are told the bridge's inner addresses, too.
     pub(crate) inner_addresses: bool,
+    /// Where TCP connections for media are taken.
+    pub(crate) media_tcp: Option<TcpPorts>,
     pub(crate) media_threads: usize,
     pub(crate) media_gso: bool,
     pub(crate) xmpp: SocketAddr,
@@ -278,6 +281,7 @@ impl Settings {
             from_dns: e.is_on("media.from_dns"),
             stun_servers: stun_servers(e)?,
             inner_addresses: e.is_on("media.inner_addresses"),
+            media_tcp: media_tcp(e, media.port())?,
             media_threads: e.parse("media.threads")?,
             media_gso: e.is_on("media.gso"),
             xmpp: listen(e, "xmpp.listen")?,

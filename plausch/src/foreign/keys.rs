@@ -362,7 +362,7 @@ const LEGACY: &[Row] = &[
     ("org.jitsi.videobridge.AUTHORIZED_SOURCE_REGEXP", Nothing),
     ("org.jitsi.videobridge.ENABLE_STATISTICS", Nothing),
     ("org.jitsi.videobridge.STATISTICS_TRANSPORT", Nothing),
-    ("org.jitsi.videobridge.DISABLE_TCP_HARVESTER", Nothing),
+    ("org.jitsi.videobridge.DISABLE_TCP_HARVESTER", Variable("JVB_TCP_HARVESTER_DISABLED")),
     ("org.jitsi.jicofo.ALWAYS_TRUST_MODE_ENABLED", Nothing),
     ("org.jitsi.jicofo.auth.URL", ClosedByAny),
     ("org.jitsi.jicofo.BRIDGE_MUC", Nothing),

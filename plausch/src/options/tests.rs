@@ -169,6 +169,9 @@ const OTHER: &[(&str, &str)] = &[
     ("media.inner_addresses", "false"),
     ("media.stun_servers", "stun.example:3478"),
     ("media.disable_stun", "true"),
+    ("media.disable_tcp", "false"),
+    ("media.tcp_port", "1"),
+    ("media.tcp_public_port", "1"),
     ("media.threads", "3"),
     ("media.gso", "false"),
     ("xmpp.listen", "127.0.0.1:1"),
@@ -403,6 +406,24 @@ fn media_has_several_addresses_with_one_port_up_to_a_bound() {
 }
 
 #[test]
+fn compat_tcp_for_media_is_switched_on_and_named_as_older_releases_do() {
+    let tcp = |vars: &[(&str, &str)]| load(vars).map(|s| s.media_tcp.map(|t| (t.own, t.public)));
+    assert_eq!(tcp(&[]).unwrap(), None);
+    assert_eq!(tcp(&[("JVB_TCP_PORT", "4443")]).unwrap(), None, "named and switched off");
+    let on = ("JVB_TCP_HARVESTER_DISABLED", "false");
+    assert_eq!(tcp(&[on]).unwrap(), Some((10_000, 10_000)));
+    assert_eq!(tcp(&[on, ("JVB_PORT", "20000")]).unwrap(), Some((20_000, 20_000)));
+    assert_eq!(tcp(&[on, ("JVB_TCP_PORT", "4443")]).unwrap(), Some((4443, 4443)));
+    assert_eq!(
+        tcp(&[on, ("JVB_TCP_PORT", "4443"), ("JVB_TCP_MAPPED_PORT", "443")]).unwrap(),
+        Some((4443, 443))
+    );
+    for wrong in ["0", "65536", "x"] {
+        assert!(tcp(&[on, ("JVB_TCP_PORT", wrong)]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn so_many_stun_servers_are_asked_and_none_unless_one_is_named() {
     let of = |n: usize| vec!["stun.example:3478"; n].join(",");
     assert_eq!(load(&[]).unwrap().stun_servers, [""; 0]);
@@ -526,6 +547,7 @@ fn every_option_reaches_the_settings() {
             "login.guests" | "login.lifetime" | "login.automatic" | "login.type" | "login.opens"
             | "login.opens_by" => &[("login.required", "true")],
             "login.guest_domain" => &[("login.required", "true"), ("login.guests", "true")],
+            "media.tcp_port" | "media.tcp_public_port" => &[("media.disable_tcp", "false")],
             "media.disable_stun" => &[("media.stun_servers", "stun.example:3478")],
             "turn.stun_port" => &[("turn.stun_host", "a")],
             "turn.username" => &[("turn.hosts", "a"), ("turn.password", "x")],

@@ -122,6 +122,11 @@ pub(crate) fn lines(role: Role, e: &Effective) -> Vec<String> {
     if e.list("media.stun_servers").is_empty() {
         useless("media.disable_stun", "media.stun_servers names none, and nobody else is asked");
     }
+    if e.is_on("media.disable_tcp") {
+        for key in ["media.tcp_port", "media.tcp_public_port"] {
+            useless(key, "media.disable_tcp is on");
+        }
+    }
     if e.list("turn.hosts").is_empty() {
         useless("turn.port", "turn.hosts names none");
         useless("turn.transports", "turn.hosts names none");

@@ -12,6 +12,7 @@ use service::listen::Address;
 use service::logging::{check_filter, may_speak_below_info};
 use service::options::shown;
 use service::{Effective, StartError, SystemEntropy};
+use videobridge_server::TcpPorts;
 
 use super::{DEBIAN_WEB, without_ipv6};
 use crate::wiring::limits::{MEDIA_ADDRESSES, STUN_SERVERS};
@@ -66,6 +67,17 @@ pub(super) fn media_addresses(e: &Effective) -> Result<(SocketAddr, Vec<IpAddr>)
         return Err(e.bad(key, format!("must be at most {MEDIA_ADDRESSES} addresses; `[::]` is all of them")));
     }
     Ok((first, more))
+}
+
+/// Ports for TCP connections with media, unless that is switched off.
+pub(super) fn media_tcp(e: &Effective, media_port: u16) -> Result<Option<TcpPorts>, StartError> {
+    let port = |key: &str, otherwise: u16| match e.parse_optional(key)? {
+        Some(0) => Err(e.bad(key, "must be a port, 1 to 65535")),
+        port => Ok(port.unwrap_or(otherwise)),
+    };
+    let own = port("media.tcp_port", media_port)?;
+    let public = port("media.tcp_public_port", own)?;
+    Ok((!e.is_on("media.disable_tcp")).then_some(TcpPorts { own, public }))
 }
 
 /// Servers that are asked for our public address, each with its port; none when that is switched off.

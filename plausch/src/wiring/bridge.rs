@@ -41,6 +41,7 @@ pub(super) async fn start(
         relay_id: s.bridge.relay_id.clone(),
         web_socket_domains: domain,
         web_socket_tls: tls,
+        tcp: s.media_tcp,
         inner: s.inner_addresses,
         threads: s.media_threads,
         gso: s.media_gso,

@@ -91,9 +91,10 @@ if (!ONLY || 'proxy'.includes(ONLY)) describe('a proxy is the only way out', () 
   });
 });
 
-if (!ONLY || 'ipv6'.includes(ONLY)) describe('a network without IPv4', () => {
+if (!ONLY || 'ipv6'.includes(ONLY)) describe('a network without IPv4, with packets of 1,280 bytes', () => {
   const args = ['--media', '[::]:10000', '--turn', '[::]:3478'];
-  const it = place({ network: () => Behind.open({ v6: true }), options: () => ({ at: Behind.SERVER6, args }), browsers: [launch] });
+  // And no packet may be longer than IPv6 has to carry.
+  const it = place({ network: () => Behind.open({ v6: true, mtu: 1280 }), options: () => ({ at: Behind.SERVER6, args }), browsers: [launch] });
   test('people hear and see each other', async () => {
     it.behind.lets(MEDIA);
     await it.meet('six', (used) => { for (const u of used) assert.equal(u?.remoteAddress, Behind.SERVER6, JSON.stringify(used)); });
@@ -156,6 +157,78 @@ if (!ONLY || 'moving'.includes(ONLY)) describe('a router that gets another addre
     const after = await Promise.all(all.map((p) => p.media()));
     after.forEach((m, i) => assert.equal(m.transports.length, before[i].transports.length, 'the same connections'));
     for (const p of all) { await p.call('leave').catch(() => {}); await p.close().catch(() => {}); }
+  });
+});
+
+if (!ONLY || 'tcp'.includes(ONLY)) describe('no UDP and no TURN server', () => {
+  const options = () => ({ at: Behind.SERVER, args: ['--media', '0.0.0.0:10000'], env: { JVB_TCP_HARVESTER_DISABLED: 'false' } });
+  const it = place({ network: () => Behind.open(), options, browsers: [launch] });
+  test('people hear and see each other over TCP to the media port', async () => {
+    it.behind.lets(NETWORKS['no UDP']);
+    await it.meet('overtcp', (used) => {
+      for (const u of used) assert.deepEqual([u?.protocol, u?.remoteAddress, u?.remotePort], ['tcp', Behind.SERVER, 10000], JSON.stringify(used));
+    });
+    assert.ok(it.behind.refused() > 0, 'the firewall had something to refuse');
+  });
+  test('where UDP is let through it is used', async () => {
+    it.behind.lets(MEDIA);
+    await it.meet('overudp', (used) => { for (const u of used) assert.equal(u?.protocol, 'udp', JSON.stringify(used)); });
+  });
+});
+
+if (!ONLY || 'restart'.includes(ONLY)) describe('ICE restarts within a session', () => {
+  const it = place({ network: () => Behind.open(), options: () => ({ at: Behind.SERVER, args: ['--media', '0.0.0.0:10000'] }), browsers: [launch] });
+  const meeting = async (room) => {
+    const all = [];
+    for (let n = 0; n < 2; n++) {
+      const p = await Participant.open(it.browsers[0], it.server, { path: `/${room}` });
+      await p.join(room, { resolution: 360 });
+      all.push(p);
+    }
+    await everybodySeesEverybody(all, 40000);
+    return all;
+  };
+  const way = async (p) => (await p.media()).transports.find((t) => t.localType && t.dtls === 'connected');
+  const heard = async (p, from) => stream(await p.media(), 'audio', from.id);
+  const closeAll = async (all) => { for (const p of all) { await p.call('leave').catch(() => {}); await p.close().catch(() => {}); } };
+
+  test('another way is taken without a gap', async () => {
+    it.behind.lets(MEDIA);
+    const all = await meeting('inplace');
+    const [first, other] = all;
+    const [before, sound] = [await way(first), await heard(first, other)];
+    assert.equal(await first.call('restartIce'), true);
+    await until('another pair to be used', async () => (await way(first))?.localPort !== before.localPort, 10000, 100);
+    await sleep(1000);
+    const [after, more] = [await way(first), await heard(first, other)];
+    assert.equal(after.dtls, 'connected');
+    assert.ok(more.packets > sound.packets + 40, JSON.stringify([sound, more]));
+    assert.ok(more.lost - sound.lost <= 2, `lost ${more.lost - sound.lost}`);
+    await steadyMedia(all, 3);
+    assert.equal(await it.server.metric('jitsi_jvb_ice_restarts_succeeded_total'), 1);
+    assert.equal(await it.server.metric('jitsi_jicofo_participants_moved_total'), 0);
+    await closeAll(all);
+  });
+
+  test('who is cut off for long comes back in the same session', async () => {
+    it.behind.lets(MEDIA);
+    const all = await meeting('cutoff');
+    const moved = await it.server.metric('jitsi_jicofo_participants_moved_total');
+    const asked = await it.server.metric('jitsi_jicofo_participants_restart_requested_total');
+    const before = await way(all[0]);
+    // The firewall forgets this way and lets no packet of it through any more; others are open.
+    it.behind.lets(`udp sport != ${before.localPort} accept\n  ip protocol tcp`);
+    const cut = Date.now();
+    await until('media again', async () => {
+      const now = await way(all[0]).catch(() => null);
+      return now && now.localPort !== before.localPort && (await all[0].get('session'), true);
+    }, 60000, 200);
+    console.log(`    another way after ${Date.now() - cut} ms`);
+    await everybodySeesEverybody(all, 20000);
+    await steadyMedia(all, 3);
+    assert.equal(await it.server.metric('jitsi_jicofo_participants_moved_total'), moved);
+    assert.equal(await it.server.metric('jitsi_jicofo_participants_restart_requested_total'), asked);
+    await closeAll(all);
   });
 });
 

@@ -79,7 +79,7 @@
           const pair = byId.get(s.selectedCandidatePairId);
           out.transports.push({ pc: index, ice: pc.iceConnectionState, dtls: s.dtlsState, tls: s.tlsVersion, cipher: s.srtpCipher, rtt: pair?.currentRoundTripTime,
             remotePort: byId.get(pair?.remoteCandidateId)?.port, remoteAddress: byId.get(pair?.remoteCandidateId)?.address, remoteType: byId.get(pair?.remoteCandidateId)?.candidateType,
-            localType: byId.get(pair?.localCandidateId)?.candidateType, relayProtocol: byId.get(pair?.localCandidateId)?.relayProtocol });
+            localType: byId.get(pair?.localCandidateId)?.candidateType, localPort: byId.get(pair?.localCandidateId)?.port, protocol: byId.get(pair?.localCandidateId)?.protocol, relayProtocol: byId.get(pair?.localCandidateId)?.relayProtocol });
         } else if (s.type === 'data-channel') {
           out.channels.push({ pc: index, label: s.label, state: s.state, received: s.messagesReceived, sent: s.messagesSent });
         }

@@ -25,7 +25,7 @@ export class Behind {
   static SERVER = '10.99.0.1';
   static SERVER6 = 'fd99::1';
 
-  static async open({ v6 = false } = {}) {
+  static async open({ v6 = false, mtu = 1500 } = {}) {
     ours();
     const it = new Behind();
     it.holder = await hold();
@@ -33,8 +33,8 @@ export class Behind {
     const address = (a) => (v6 ? ['addr', 'add', `${a}/64`, 'nodad'] : ['addr', 'add', `${a}/24`]);
     still(it.holder, v6);
     run('ip', ...address(v6 ? Behind.SERVER6 : Behind.SERVER), 'dev', 'server');
-    run('ip', 'link', 'set', 'server', 'up');
-    for (const args of [[...address(v6 ? 'fd99::2' : '10.99.0.2'), 'dev', 'client'], ['link', 'set', 'client', 'up'], ['link', 'set', 'lo', 'up']]) inside(it.holder, 'ip', ...args);
+    run('ip', 'link', 'set', 'server', 'mtu', `${mtu}`, 'up');
+    for (const args of [[...address(v6 ? 'fd99::2' : '10.99.0.2'), 'dev', 'client'], ['link', 'set', 'client', 'mtu', `${mtu}`, 'up'], ['link', 'set', 'lo', 'up']]) inside(it.holder, 'ip', ...args);
     return it;
   }
 

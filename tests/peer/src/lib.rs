@@ -23,4 +23,4 @@ pub use client::{Client, FEATURES, Media};
 pub use identity::{Identity, PeerError};
 pub use session::{Options, Peer};
 pub use stream::{OPEN, Stream};
-pub use wire::Wire;
+pub use wire::{Sent, Wire};

@@ -41,6 +41,7 @@ impl Bridge {
         let raw = videobridge_server::Raw {
             media: "127.0.0.1:0".parse().unwrap(),
             more: Vec::new(),
+            tcp: None,
             advertise: Vec::new(),
             inner: true,
             breweries: Vec::new(),

@@ -149,7 +149,7 @@ mod tests {
     const B: EndpointKey = EndpointKey(2);
 
     fn path(port: u16) -> Path {
-        Path { local: "127.0.0.1:10000".parse().unwrap(), remote: ([127, 0, 0, 1], port).into() }
+        Path::udp("127.0.0.1:10000".parse().unwrap(), ([127, 0, 0, 1], port).into())
     }
 
     #[test]

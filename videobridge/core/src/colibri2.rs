@@ -240,7 +240,8 @@ impl Shard {
         self.endpoints.addresses.add_ufrag(ice.local_credentials().0, key);
         let visitor = is_visitor(wanted);
         let password = demux::random_text(WEB_SOCKET_PASSWORD_LEN, &mut *self.entropy);
-        let private_addresses = wanted.capabilities.iter().any(|c| c == capability::PRIVATE_ADDRESS_CONNECTIVITY);
+        let private_addresses =
+            wanted.capabilities.iter().any(|c| c == capability::PRIVATE_ADDRESS_CONNECTIVITY);
         slot.insert(Endpoint {
             visitor,
             private_addresses,
@@ -337,7 +338,8 @@ impl Shard {
             if let (Some(ufrag), Some(pwd)) = (&ice.ufrag, &ice.pwd) {
                 transport.answer_restart(now, generation, ufrag, pwd.reveal());
             }
-            let usable = ice.candidates.iter().filter(|c| c.component == 1 && c.protocol.eq_ignore_ascii_case("udp"));
+            let usable =
+                ice.candidates.iter().filter(|c| c.component == 1 && c.protocol.eq_ignore_ascii_case("udp"));
             for candidate in usable {
                 transport.add_restart_candidate(now, generation, candidate.ip.reveal(), candidate.port);
             }

@@ -6,6 +6,7 @@ use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify, Connect};
 use jitsi_xmpp::ids::{EndpointId, MeetingId, SourceName};
 use jitsi_xmpp::{Sensitive, StanzaError};
 
+use crate::Certificate;
 use crate::config::LocalAddress;
 use crate::mailbox::ChannelMessage;
 use crate::media::{ExportKey, ExportedAudio};
@@ -76,6 +77,8 @@ pub enum Command {
     AddAddress(LocalAddress),
     /// Nothing arrives at this address any more. Endpoints that were told go on with the others they were told.
     RemoveAddress(SocketAddr),
+    /// Endpoints that are created from now on are shown this DTLS certificate; the others keep theirs.
+    RenewCertificate(Certificate),
     /// Asks for [`Event::Stats`].
     Stats {
         /// Whose answer it will be.
@@ -217,4 +220,16 @@ pub trait DatagramSink {
         max_len: usize,
         fill: &mut dyn FnMut(&mut [u8]) -> usize,
     );
+
+    /// The same for a packet over the TCP connection that `to` has made to `from`, with its length before it (RFC 4571). Where there
+    /// are no connections it is dropped.
+    fn send_framed(
+        &mut self,
+        to: SocketAddr,
+        from: SocketAddr,
+        max_len: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) {
+        let _ = (to, from, max_len, fill);
+    }
 }

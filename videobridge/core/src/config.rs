@@ -15,7 +15,7 @@ pub struct ShardConfig {
     pub addresses: Vec<LocalAddress>,
     /// `videobridge.ice.advertise-private-candidates`.
     pub advertise_private_candidates: bool,
-    /// The process' DTLS certificate.
+    /// The DTLS certificate that endpoints are shown, until there is a newer one.
     pub certificate: Certificate,
     /// How clients reach the WebSocket bridge channel; `None` = not offered.
     pub web_sockets: Option<WebSocketConfig>,
@@ -44,6 +44,17 @@ pub struct LocalAddress {
     pub socket: SocketAddr,
     /// Public addresses in front of it (`static-mappings`), advertised as `srflx`.
     pub public: Vec<SocketAddr>,
+    /// Connections are taken at the same addresses.
+    pub tcp: Option<TcpPorts>,
+}
+
+/// Where TCP connections for media are taken (RFC 6544).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TcpPorts {
+    /// Ours.
+    pub own: u16,
+    /// The one that leads to it at public addresses.
+    pub public: u16,
 }
 
 /// Where the WebSocket bridge channel is: `wss://<domain>/colibri-ws/<server-id>/…`.
@@ -80,6 +91,11 @@ impl ShardConfig {
 impl LocalAddress {
     /// A socket without a public address in front of it.
     pub fn new(socket: SocketAddr) -> Self {
-        Self { socket, public: Vec::new() }
+        Self { socket, public: Vec::new(), tcp: None }
+    }
+
+    /// Where connections are taken, if they are.
+    pub fn tcp_socket(&self) -> Option<SocketAddr> {
+        self.tcp.map(|ports| SocketAddr::new(self.socket.ip(), ports.own))
     }
 }

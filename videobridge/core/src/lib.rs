@@ -72,7 +72,7 @@ pub mod data_channel {
 }
 
 pub use command::{Command, ConferenceKey, DatagramSink, Event, RequestId, SocketId};
-pub use config::{LocalAddress, ShardConfig, WebSocketConfig};
+pub use config::{LocalAddress, ShardConfig, TcpPorts, WebSocketConfig};
 pub use counters::{Counters, Discard};
 /// What can be read of STUN before anybody authenticated it; for tests that compare it with other parsers.
 pub mod stun {

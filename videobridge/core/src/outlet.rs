@@ -13,7 +13,7 @@ use crate::endpoint::{Channel, Endpoint};
 use crate::mailbox::ChannelMessage;
 use crate::media::{EndpointKey, ExportKey, ExportedAudio, MediaSink};
 use crate::timers::{Timer, Timers};
-use crate::transport::{Consent, Path, Shared};
+use crate::transport::{Carrier, Consent, Path, Shared};
 use crate::{DatagramSink, Event, demux, limits};
 
 /// All endpoints of a shard with what is needed to reach them.
@@ -108,12 +108,10 @@ impl Endpoints {
             if let Some(old) = from.and_then(|from| self.get_mut(from)) {
                 old.addresses.retain(|p| *p != path);
             }
-            if self.report_addresses {
-                if let Some(path) = released {
-                    self.event(Event::AddressReleased { remote: path.remote, local: path.local });
-                }
-                self.event(Event::AddressBound { remote: path.remote, local: path.local });
+            if let Some(path) = released {
+                self.report(path, false);
             }
+            self.report(path, true);
         }
     }
 
@@ -153,11 +151,21 @@ impl Endpoints {
             let sockets = relay.sockets.drain(..).map(|address| address.socket).collect();
             self.event(Event::RelaySocketsReleased(sockets));
         }
-        if self.report_addresses {
-            for path in std::mem::take(&mut endpoint.addresses) {
-                self.event(Event::AddressReleased { remote: path.remote, local: path.local });
-            }
+        for path in std::mem::take(&mut endpoint.addresses) {
+            self.report(path, false);
         }
+    }
+
+    /// Connections are where their first packet led to; datagrams arrive anywhere.
+    fn report(&mut self, path: Path, bound: bool) {
+        if !self.report_addresses || path.carrier != Carrier::Udp {
+            return;
+        }
+        let Path { remote, local, .. } = path;
+        self.event(match bound {
+            true => Event::AddressBound { remote, local },
+            false => Event::AddressReleased { remote, local },
+        });
     }
 }
 

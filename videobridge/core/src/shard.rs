@@ -96,7 +96,7 @@ impl Shard {
         if config.index > 1023 {
             return Err(ShardError::Index);
         }
-        let shared = Shared::new(&config).ok_or(ShardError::Dtls)?;
+        let shared = Shared::new().ok_or(ShardError::Dtls)?;
         let endpoints = Endpoints {
             slab: Slab::new(),
             addresses: Addresses::default(),
@@ -135,8 +135,34 @@ impl Shard {
         data: &mut [u8],
         out: &mut dyn DatagramSink,
     ) -> Disposition {
+        self.handle_packet(now, Path::udp(local, src), data, out)
+    }
+
+    /// A packet that came over the TCP connection from `src` to our `local`, without the length before it.
+    pub fn handle_framed(
+        &mut self,
+        now: Instant,
+        src: SocketAddr,
+        local: SocketAddr,
+        data: &mut [u8],
+        out: &mut dyn DatagramSink,
+    ) -> Disposition {
+        self.handle_packet(now, Path::tcp(local, src), data, out)
+    }
+
+    /// Whether a peer has shown over the TCP connection from `src` to our `local` that it is an endpoint's.
+    pub fn has_connection(&self, src: SocketAddr, local: SocketAddr) -> bool {
+        self.endpoints.addresses.owner(Path::tcp(local, src)).is_some()
+    }
+
+    fn handle_packet(
+        &mut self,
+        now: Instant,
+        path: Path,
+        data: &mut [u8],
+        out: &mut dyn DatagramSink,
+    ) -> Disposition {
         self.at_work = None;
-        let path = Path { local, remote: src };
         let counters = &mut self.endpoints.counters;
         counters.packets_received += 1;
         counters.bytes_received += data.len() as u64;
@@ -207,6 +233,7 @@ impl Shard {
                     all.push(address);
                 }
             }
+            Command::RenewCertificate(certificate) => self.config.certificate = certificate,
             Command::RemoveAddress(address) => self.config.addresses.retain(|a| a.socket != address),
             Command::Stats { request } => {
                 let stats = Box::new(stats::collect(self, now));

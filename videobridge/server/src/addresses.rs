@@ -16,6 +16,7 @@ use crate::control::Control;
 use crate::limits::{ADDRESS_CHECK, ADDRESS_MISSES, MEDIA_ADDRESSES};
 use crate::shards::{Order, bind_new};
 use crate::stats::Reporter;
+use crate::streams::Streams;
 
 /// The addresses in use, and those that seem to be gone. No I/O.
 #[derive(Debug)]
@@ -100,8 +101,7 @@ impl Machine {
 pub(crate) async fn follow(
     mut watch: Watch,
     mut config: Config,
-    control: Arc<Control>,
-    reporter: Arc<Reporter>,
+    (control, streams, reporter): (Arc<Control>, Arc<Streams>, Arc<Reporter>),
     machine: Machine,
     mut public: watch::Receiver<Vec<SocketAddr>>,
     mut until: watch::Receiver<bool>,
@@ -114,7 +114,8 @@ pub(crate) async fn follow(
             Ok(()) = public.changed() => {
                 config.public = public.borrow_and_update().clone();
                 for socket in watch.used() {
-                    let local = LocalAddress { socket, public: config.public_for(socket) };
+                    let tcp = config.tcp.filter(|ports| streams.listens_at(SocketAddr::new(socket.ip(), ports.own)));
+                    let local = LocalAddress { socket, public: config.public_for(socket), tcp };
                     control.broadcast(|| Command::AddAddress(local.clone()));
                 }
                 continue;
@@ -132,12 +133,19 @@ pub(crate) async fn follow(
                             continue;
                         }
                     };
-                    let local = LocalAddress { socket: address, public: config.public_for(address) };
+                    let mut listeners = Vec::new();
+                    let tcp = config.listen_at(address, &mut listeners).unwrap_or_else(|error| {
+                        tracing::warn!(%error, "a new address takes no connections for media");
+                        None
+                    });
+                    listeners.into_iter().for_each(|listener| streams.serve(listener));
+                    let local = LocalAddress { socket: address, public: config.public_for(address), tcp };
                     control.order_all(sockets.into_iter().map(|s| Order::AddAddress(local.clone(), s)));
                     watch.opened(address);
                     tracing::info!("a new address of this machine is used for media");
                 }
                 Change::Close(address) => {
+                    streams.close(address.ip());
                     control.order_all((0..control.shards()).map(|_| Order::RemoveAddress(address)));
                     tracing::warn!("an address of this machine is gone and not used for media any more");
                 }

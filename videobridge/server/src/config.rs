@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use jitsi_xmpp::BareJid;
+use videobridge_core::TcpPorts;
 
 use crate::limits::THREADS;
 
@@ -16,6 +17,8 @@ pub struct Raw {
     pub more: Vec<IpAddr>,
     /// Public addresses in front of `media` (`JVB_ADVERTISE_IPS`), each `ip` or `ip#port`.
     pub advertise: Vec<String>,
+    /// Where TCP connections for media are taken at the same addresses, and the port that leads there from outside.
+    pub tcp: Option<TcpPorts>,
     /// Whether clients are told private addresses of the machine, too.
     pub inner: bool,
     /// Brewery rooms.
@@ -61,6 +64,7 @@ pub struct Config {
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) wanted: Wanted,
     pub(crate) public: Vec<SocketAddr>,
+    pub(crate) tcp: Option<TcpPorts>,
     pub(crate) inner: bool,
     pub(crate) breweries: Vec<BareJid>,
     pub(crate) nick: String,
@@ -140,6 +144,7 @@ impl Config {
             addresses,
             wanted,
             public,
+            tcp: raw.tcp,
             inner: raw.inner,
             breweries,
             nick: raw.nick,
@@ -179,6 +184,7 @@ mod tests {
             media: media.parse().unwrap(),
             more: Vec::new(),
             advertise: vec!["203.0.113.20".into()],
+            tcp: None,
             inner: true,
             breweries: vec!["jvbbrewery@internal-muc.meet.jitsi".into()],
             nick: "jvb".into(),

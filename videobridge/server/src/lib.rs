@@ -15,6 +15,7 @@ mod services;
 mod shards;
 mod sockets;
 mod stats;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod xmpp;
@@ -25,12 +26,15 @@ use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use service::{Exposition, StartError, State};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use videobridge_core::{Certificate, Command, LocalAddress, ShardConfig, WebSocketConfig};
+
 use xmpp_link::Link;
 
 pub use config::{Config, ConfigError, Raw};
+pub use videobridge_core::TcpPorts;
 pub use xmpp::BreweryConfig;
 
 use crate::addresses::Machine;
@@ -38,6 +42,7 @@ use crate::control::Control;
 use crate::http::{colibri_ws, rest};
 use crate::reach::Reach;
 use crate::stats::{Identity, Reporter};
+use crate::streams::Streams;
 use crate::xmpp::links::Links;
 
 /// The version this bridge calls itself by: upstream's numbering, because a focus compares it.
@@ -74,11 +79,12 @@ async fn start_on(
 ) -> Result<(BridgeHandle, JoinHandle<()>), StartError> {
     let failed = |reason: String| StartError::Part { part: "videobridge", reason };
     let certificate = Certificate::generate().map_err(|e| failed(e.to_string()))?;
-    let addresses: Vec<LocalAddress> = config
-        .media_addresses()
-        .into_iter()
-        .map(|socket| LocalAddress { socket, public: config.public_for(socket) })
-        .collect();
+    let mut listeners = Vec::new();
+    let mut addresses = Vec::new();
+    for socket in config.media_addresses() {
+        let tcp = config.listen_at(socket, &mut listeners)?;
+        addresses.push(LocalAddress { socket, public: config.public_for(socket), tcp });
+    }
     let mut shard = ShardConfig::new(addresses, certificate);
     shard.announced_version = Some(VERSION.to_owned());
     shard.relay_id = config.relay_id.clone();
@@ -92,8 +98,10 @@ async fn start_on(
         });
     }
     let web_sockets = Arc::default();
-    let shards::Started { threads, ports, events, addresses } =
+    let shards::Started { threads, ports, streams, events, addresses } =
         shards::start(&shard, config.threads, config.gso, &web_sockets)?;
+    let streams = Streams::new(streams, threads.counters(), shutdown.clone());
+    listeners.into_iter().for_each(|listener| streams.serve(listener));
     let (control, failures) = Control::new(ports, web_sockets);
     let control = Arc::new(control);
     let identity = Identity {
@@ -123,10 +131,12 @@ async fn start_on(
             }
         });
     }
+    let renewed = (Arc::clone(&control), shutdown.clone());
+    tokio::spawn(renew_certificate(renewed.0, limits::CERTIFICATE_LIFE, renewed.1));
     let watch = addresses::Watch::new(config.wanted.clone(), addresses);
-    let following = (Arc::clone(&control), Arc::clone(&reporter));
+    let following = (Arc::clone(&control), streams, Arc::clone(&reporter));
     let (public, until) = (handle.public.subscribe(), shutdown.clone());
-    tokio::spawn(addresses::follow(watch, config.clone(), following.0, following.1, machine, public, until));
+    tokio::spawn(addresses::follow(watch, config.clone(), following, machine, public, until));
     let brewery = BreweryConfig {
         rooms: config.breweries.clone(),
         nick: config.nick.clone(),
@@ -184,6 +194,20 @@ async fn run(
     control.broadcast(|| Command::Shutdown);
     // The threads send their last datagrams and end; they never wait longer than one turn of their loop.
     let _ = tokio::task::spawn_blocking(move || threads.join()).await;
+}
+
+/// Makes another DTLS certificate now and then, so that none identifies the bridge for long, and no key is worth much.
+async fn renew_certificate(control: Arc<Control>, every: Duration, mut until: watch::Receiver<bool>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            _ = until.wait_for(|stop| *stop) => return,
+        }
+        match tokio::task::spawn_blocking(Certificate::generate).await {
+            Ok(Ok(certificate)) => control.broadcast(|| Command::RenewCertificate(certificate.clone())),
+            _ => tracing::warn!("no new DTLS certificate could be made; the old one is used on"),
+        }
+    }
 }
 
 impl BridgeHandle {
@@ -277,6 +301,24 @@ impl BridgeHandle {
 }
 
 impl Config {
+    /// Listens for connections beside a media socket, if that is wanted. One of many addresses may be on its way out.
+    fn listen_at(
+        &self,
+        socket: SocketAddr,
+        listeners: &mut Vec<TcpListener>,
+    ) -> Result<Option<TcpPorts>, StartError> {
+        let Some(TcpPorts { own, public }) = self.tcp else { return Ok(None) };
+        let address = SocketAddr::new(socket.ip(), own);
+        match streams::bind(address).and_then(|l| Ok((l.local_addr()?.port(), l))) {
+            Ok((port, listener)) => {
+                listeners.push(listener);
+                Ok(Some(TcpPorts { own: port, public: if own == 0 { port } else { public } }))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::AddrNotAvailable => Ok(None),
+            Err(e) => Err(service::listen::refused("media.tcp_port", address, "tcp", &e)),
+        }
+    }
+
     /// The public addresses in front of a socket, of its own family.
     fn public_for(&self, socket: SocketAddr) -> Vec<SocketAddr> {
         let of_family = |a: &&SocketAddr| a.is_ipv4() == socket.is_ipv4() && **a != socket;

@@ -24,6 +24,45 @@ pub(crate) const FAILURES: usize = 1024;
 /// the network. Worst case 512 × 1.5 kB per thread.
 pub(crate) const FROM_PEERS: usize = 512;
 
+/// Packets of TCP connections waiting for a media thread; each connection waits for room here. Worst case 512 × 1.5 kB per thread.
+pub(crate) const FROM_STREAMS: usize = 512;
+
+/// Packets of connections per turn, as of other threads.
+pub(crate) const STREAM_MESSAGES_PER_TURN: usize = 256;
+
+/// TCP connections for media. Reason: people whose network lets nothing else out; one or two each. About 200 kB each at the worst,
+/// which only participants bring about: to others nothing is sent but answers.
+pub(crate) const STREAMS: usize = 1_024;
+
+/// Of these, from one network: two classes behind one address, each with a connection that is left over.
+pub(crate) const STREAMS_PER_NETWORK: usize = 256;
+
+/// Wish for connections that the system holds until they are taken: a class begins at once. Not a bound: the system's own is.
+pub(crate) const STREAM_BACKLOG: u32 = 256;
+
+/// How long a connection may be there without its first packet, which names a user of ours: a browser sends it at once.
+pub(crate) const STREAM_FIRST: Duration = Duration::from_secs(5);
+
+/// How long it may be there before it has shown that it is a participant's. Reason: the focus may be slower than the client.
+pub(crate) const STREAM_PROOF: Duration = Duration::from_secs(15);
+
+/// Silence after which a connection is given up. Browsers send a check every 2.5 s at least.
+pub(crate) const STREAM_IDLE: Duration = Duration::from_secs(30);
+
+/// Packets that wait to be written to one connection; what comes then is dropped, as a router drops it. Half a second of video:
+/// more would only be late. 192 kB at the worst.
+pub(crate) const STREAM_OUT: usize = 128;
+
+/// Wish for the system's send buffer of a connection, for the same reason; the system doubles it. Not a bound: the system's own is.
+pub(crate) const STREAM_BUFFER: u32 = 64 * 1024;
+
+/// Bytes from which on no further packet is added to one write: a call for each would cost more than the copy. One buffer for each
+/// connection while it is written to.
+pub(crate) const STREAM_WRITE: usize = 16 * 1024;
+
+/// How long one write may take: a peer that does not read is gone.
+pub(crate) const STREAM_STUCK: Duration = Duration::from_secs(10);
+
 /// Receive calls per socket and turn of a media thread, so that a flood never starves timers and commands.
 pub(crate) const BATCHES_PER_TURN: usize = 8;
 
@@ -62,6 +101,9 @@ pub(crate) const LINK_BACKLOG: usize = 64;
 pub(crate) const ADDRESS_CHECK: Duration = Duration::from_secs(5);
 /// How often one has to be missing to be gone: a renewed lease may take it away for a moment.
 pub(crate) const ADDRESS_MISSES: u32 = 2;
+
+/// How long new endpoints are shown the same DTLS certificate, as upstream. Not a bound: an interval.
+pub(crate) const CERTIFICATE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Addresses media is received on. Reason: one socket per thread each; a machine with docker has some dozens.
 pub(crate) const MEDIA_ADDRESSES: usize = 64;

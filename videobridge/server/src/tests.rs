@@ -1,5 +1,7 @@
 //! A whole bridge on loopback: real sockets, real HTTP, an in-process XMPP link.
 
+mod ways;
+
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use jitsi_xmpp::colibri2::ConferenceModify;
+use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify};
 use jitsi_xmpp::xml::parse;
 use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use xmpp_link::{Link, ServerEnd};
 
 use crate::addresses::Machine;
-use crate::{BridgeHandle, Config, Raw, limits, start, start_on};
+use crate::{BridgeHandle, Config, Raw, TcpPorts, limits, start, start_on};
 
 const ROOM: &str = "jvbbrewery@internal-muc.meet.jitsi";
 const WAIT: Duration = Duration::from_secs(10);
@@ -36,12 +38,17 @@ struct Bridge {
 
 impl Bridge {
     async fn start(threads: usize, link: Option<Link>) -> Self {
+        Self::start_at("127.0.0.1:0", &[], threads, link).await
+    }
+
+    async fn start_at(media: &str, more: &[&str], threads: usize, link: Option<Link>) -> Self {
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = http.local_addr().unwrap();
         let raw = Raw {
-            media: "127.0.0.1:0".parse().unwrap(),
-            more: Vec::new(),
+            media: media.parse().unwrap(),
+            more: more.iter().map(|ip| ip.parse().unwrap()).collect(),
             advertise: Vec::new(),
+            tcp: Some(TcpPorts { own: 0, public: 0 }),
             inner: true,
             breweries: vec![ROOM.into()],
             nick: "jvb-1".into(),
@@ -59,6 +66,11 @@ impl Bridge {
         let router = router.merge(handle.shutdown_router()).merge(handle.muc_client_router());
         tokio::spawn(async move { axum::serve(http, router).await });
         Self { handle, task, stop, http: address }
+    }
+
+    /// As the focus does.
+    async fn ask(&self, modify: ConferenceModify) -> ConferenceModified {
+        self.handle.control.colibri(modify, None).await.expect("a result")
     }
 
     async fn request(&self, method: &str, path: &str, body: &str) -> (u16, String) {
@@ -198,6 +210,32 @@ async fn first_packets_reach_the_right_thread_wherever_the_kernel_puts_them() {
         assert!(text.contains("plausch_bridge_thread_total{event=\"panics\"} 0\n"), "{text}");
         bridge.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_certificate_is_renewed_for_those_who_come_and_stays_for_those_who_are_there() {
+    let bridge = Bridge::start(2, None).await;
+    let fingerprint =
+        |answer: &Value| ice(answer)["fingerprints"][0]["fingerprint"].as_str().unwrap().to_owned();
+    let mut seen = std::collections::BTreeSet::new();
+    for n in 0..4 {
+        let answer = bridge.json("POST", "/colibri/v2/conferences", &create(&format!("m{n}"), "abcd")).await;
+        seen.insert(fingerprint(&answer));
+    }
+    assert_eq!(seen.len(), 1, "one for all threads");
+    let (control, until) = (Arc::clone(&bridge.handle.control), bridge.stop.subscribe());
+    tokio::spawn(crate::renew_certificate(control, Duration::from_millis(50), until));
+    let mut n = 4;
+    let renewed = timeout(WAIT, async {
+        while seen.len() < 2 {
+            n += 1;
+            let answer =
+                bridge.json("POST", "/colibri/v2/conferences", &create(&format!("m{n}"), "abcd")).await;
+            seen.insert(fingerprint(&answer));
+        }
+    });
+    renewed.await.expect("a new certificate");
+    bridge.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -454,6 +492,7 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
         media: "0.0.0.0:0".parse().unwrap(),
         more: Vec::new(),
         advertise: Vec::new(),
+        tcp: None,
         inner: true,
         breweries: Vec::new(),
         nick: "jvb".into(),
@@ -539,6 +578,7 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
         let raw = Raw {
             media: taken.local_addr().unwrap(),
             more: Vec::new(),
+            tcp: None,
             advertise: Vec::new(),
             inner: true,
             breweries: Vec::new(),

@@ -38,8 +38,8 @@ const OUTWARD: &[(&str, &[&str])] = &[
             "videobridge/server/src/services/link.rs",
         ],
     ),
-    // It listens.
-    ("TcpSocket::", &["common/service/src/listen.rs"]),
+    // They listen.
+    ("TcpSocket::", &["common/service/src/listen.rs", "videobridge/server/src/streams.rs"]),
     ("lookup_host", &[]),
     ("to_socket_addrs", &["plausch/src/doctor/gather.rs"]),
 ];

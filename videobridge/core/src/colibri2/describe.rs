@@ -13,7 +13,7 @@ use crate::config::{LocalAddress, WebSocketConfig};
 use crate::endpoint::Endpoint;
 use crate::media::EndpointKey;
 use crate::shard::Shard;
-use crate::transport::Role;
+use crate::transport::{Carrier, Role};
 
 impl Shard {
     /// `None`: there is no such endpoint.
@@ -73,7 +73,7 @@ impl Shard {
             rtcp_mux: true,
             fingerprints: vec![Fingerprint {
                 hash: "sha-256".to_owned(),
-                value: self.config.certificate.fingerprint().to_owned(),
+                value: endpoint.transport.own_fingerprint().to_owned(),
                 setup: Some(setup),
                 required: None,
                 cryptex: false,
@@ -89,7 +89,7 @@ impl Shard {
 /// can talk to itself.
 fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Candidate> {
     let mut out: Vec<Candidate> = Vec::new();
-    let mut add = |kind, address: SocketAddr, index: u32, base: Option<(Sensitive<String>, u16)>| {
+    let mut add = |carrier, kind, address: SocketAddr, index: u32, base: Option<(Sensitive<String>, u16)>| {
         let number = out.len() + 1;
         let (rel_addr, rel_port) = base.unzip();
         out.push(Candidate {
@@ -100,12 +100,12 @@ fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Can
             ip: Sensitive::new(address.ip().to_string()),
             network: Some(0),
             port: address.port(),
-            priority: priority(kind, index),
-            protocol: "udp".to_owned(),
+            priority: priority(carrier, kind, index),
+            protocol: if carrier == Carrier::Udp { "udp" } else { "tcp" }.to_owned(),
             kind,
             rel_addr,
             rel_port,
-            tcptype: None,
+            tcptype: (carrier == Carrier::Tcp).then(|| "passive".to_owned()),
         });
     };
     let alone = addresses.iter().all(|a| is_local(a.socket.ip()));
@@ -113,7 +113,7 @@ fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Can
     for (index, address) in (0..).zip(addresses.iter().filter(|a| alone || !is_local(a.socket.ip()))) {
         let shown = private || !is_private(address.socket.ip());
         if shown {
-            add(CandidateType::Host, address.socket, index, None);
+            add(Carrier::Udp, CandidateType::Host, address.socket, index, None);
         }
         for public in &address.public {
             let base = if shown {
@@ -127,16 +127,39 @@ fn candidates(addresses: &[LocalAddress], private: bool, ufrag: &str) -> Vec<Can
                 continue;
             }
             told.push(*public);
-            add(CandidateType::Srflx, *public, index, Some((Sensitive::new(base.0), base.1)));
+            add(Carrier::Udp, CandidateType::Srflx, *public, index, Some((Sensitive::new(base.0), base.1)));
+        }
+    }
+    let mut told_tcp: Vec<SocketAddr> = Vec::new();
+    for (index, address) in (0..).zip(addresses.iter().filter(|a| alone || !is_local(a.socket.ip()))) {
+        let (Some(ports), Some(socket)) = (address.tcp, address.tcp_socket()) else { continue };
+        let shown = private || !is_private(socket.ip());
+        if shown {
+            add(Carrier::Tcp, CandidateType::Host, socket, index, None);
+        }
+        for public in address.public.iter().map(|p| SocketAddr::new(p.ip(), ports.public)) {
+            if told_tcp.contains(&public) {
+                continue;
+            }
+            told_tcp.push(public);
+            let (ip, port) =
+                if shown { (socket.ip().to_string(), socket.port()) } else { ("0.0.0.0".to_owned(), 9) };
+            add(Carrier::Tcp, CandidateType::Srflx, public, index, Some((Sensitive::new(ip), port)));
         }
     }
     out
 }
 
-/// RFC 8445 §5.1.2.1; the first socket gets the highest local preference.
-fn priority(kind: CandidateType, index: u32) -> u32 {
-    let kind = if kind == CandidateType::Host { 126 } else { 100 };
-    kind << 24 | 65535_u32.saturating_sub(index) << 8 | 255
+/// RFC 8445 §5.1.2.1; the first socket gets the highest local preference. Connections come after all datagrams, and the passive side
+/// says so (RFC 6544 §4.2).
+fn priority(carrier: Carrier, kind: CandidateType, index: u32) -> u32 {
+    let (kind, most) = match (carrier, kind) {
+        (Carrier::Udp, CandidateType::Host) => (126_u32, 65_535_u32),
+        (Carrier::Udp, _) => (100, 65_535),
+        (Carrier::Tcp, CandidateType::Host) => (90, 4 << 13 | 8_191),
+        (Carrier::Tcp, _) => (80, 4 << 13 | 8_191),
+    };
+    kind << 24 | most.saturating_sub(index) << 8 | 255
 }
 
 /// Of use on this machine or on its next cable only.
@@ -182,11 +205,13 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::TcpPorts;
 
     fn address(socket: &str, public: &[&str]) -> LocalAddress {
         LocalAddress {
             socket: socket.parse().unwrap(),
             public: public.iter().map(|p| p.parse().unwrap()).collect(),
+            tcp: None,
         }
     }
 
@@ -208,6 +233,26 @@ mod tests {
             (c[1].rel_addr.as_ref().unwrap().reveal().as_str(), c[1].rel_port),
             ("10.0.0.5", Some(10000))
         );
+    }
+
+    #[test]
+    fn connections_are_offered_after_all_datagrams_with_the_port_that_leads_to_them() {
+        let mut one = address("10.0.0.5:10000", &["203.0.113.9:10001"]);
+        one.tcp = Some(TcpPorts { own: 4443, public: 443 });
+        let c = candidates(&[one, address("192.0.2.1:10000", &[])], true, "x");
+        let tcp: Vec<_> = c.iter().filter(|c| c.protocol == "tcp").collect();
+        let shape: Vec<_> = tcp.iter().map(|c| (c.kind, c.ip.reveal().as_str(), c.port)).collect();
+        assert_eq!(
+            shape,
+            [(CandidateType::Host, "10.0.0.5", 4443), (CandidateType::Srflx, "203.0.113.9", 443)]
+        );
+        assert!(tcp.iter().all(|c| c.tcptype.as_deref() == Some("passive")));
+        let best_tcp = tcp.iter().map(|c| c.priority).max();
+        assert!(c.iter().filter(|c| c.protocol == "udp").all(|c| Some(c.priority) > best_tcp));
+        let mut ids: Vec<_> = c.iter().map(|c| &c.id).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), c.len());
     }
 
     #[test]

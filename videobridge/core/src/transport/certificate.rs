@@ -1,4 +1,4 @@
-//! The bridge's DTLS certificate: made once per process by the shell, its fingerprint announced to every client.
+//! The bridge's DTLS certificate: made by the shell, now and then anew, its fingerprint announced to every client.
 
 use std::sync::Arc;
 

@@ -141,6 +141,11 @@ impl Dtls {
         }
     }
 
+    /// Of our certificate, as signalled.
+    pub(crate) fn own_fingerprint(&self) -> &str {
+        self.certificate.fingerprint()
+    }
+
     /// What all handshakes of a process have in common. `None`: the crypto library does not work.
     pub(crate) fn shared_config() -> Option<Arc<Config>> {
         Config::builder()

@@ -12,6 +12,7 @@ use is::stun::{StunMessage, StunPacket};
 use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol};
 use jitsi_xmpp::Entropy;
 
+use super::path::{Carrier, Path};
 use crate::demux::{self, Transaction};
 use crate::limits;
 
@@ -47,15 +48,6 @@ struct Claims {
     unanswered: VecDeque<Path>,
 }
 
-/// A pair of addresses media goes over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Path {
-    /// Our socket.
-    pub(crate) local: SocketAddr,
-    /// The peer.
-    pub(crate) remote: SocketAddr,
-}
-
 /// Whether the peer lets us send to it (RFC 7675).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consent {
@@ -71,7 +63,7 @@ impl Ice {
     pub(crate) fn new(
         now: Instant,
         shard: u16,
-        sockets: impl Iterator<Item = SocketAddr>,
+        sockets: impl Iterator<Item = (Carrier, SocketAddr)>,
         controlling: bool,
         entropy: &mut dyn Entropy,
     ) -> Self {
@@ -87,8 +79,8 @@ impl Ice {
         agent.set_initial_stun_rto(INITIAL_RTO);
         agent.set_max_stun_rto(CONSENT_INTERVAL);
         agent.set_max_stun_retransmits(RETRANSMISSIONS);
-        for socket in sockets {
-            match Candidate::host(socket, Protocol::Udp) {
+        for (carrier, socket) in sockets {
+            match Candidate::host(socket, carrier.protocol()) {
                 Ok(candidate) => {
                     agent.add_local_candidate(candidate);
                 }
@@ -166,10 +158,10 @@ impl Ice {
         }
         let is_answer = message.is_successful_binding_response();
         if message.is_binding_request() && self.given_up.contains(&path.remote) {
-            self.come_back(path.remote, &message);
+            self.come_back(path, &message);
         }
-        let packet =
-            StunPacket { proto: Protocol::Udp, source: path.remote, destination: path.local, message };
+        let proto = path.carrier.protocol();
+        let packet = StunPacket { proto, source: path.remote, destination: path.local, message };
         if !self.agent.handle_packet(now, packet) {
             return false;
         }
@@ -230,11 +222,12 @@ impl Ice {
     }
 
     /// The peer is at an address again that was given up. Below all others, so that only its media brings ours there.
-    fn come_back(&mut self, address: SocketAddr, request: &StunMessage<'_>) {
+    fn come_back(&mut self, path: Path, request: &StunMessage<'_>) {
+        let address = path.remote;
         if self.addresses_ever >= limits::MAX_ADDRESSES_EVER || !self.agent.accepts_message(request) {
             return;
         }
-        if let Ok(candidate) = Candidate::server_reflexive(address, address, Protocol::Udp) {
+        if let Ok(candidate) = Candidate::server_reflexive(address, address, path.carrier.protocol()) {
             self.given_up.retain(|other| *other != address);
             self.addresses_ever += 1;
             self.agent.add_remote_candidate(candidate);
@@ -257,7 +250,9 @@ impl Ice {
     /// The next STUN message to send and the way it has to go.
     pub(crate) fn poll_transmit(&mut self) -> Option<(Path, Vec<u8>)> {
         let transmit = self.agent.poll_transmit()?;
-        Some((Path { local: transmit.source, remote: transmit.destination }, transmit.contents.into()))
+        let carrier = Carrier::of(transmit.proto);
+        let path = Path { carrier, local: transmit.source, remote: transmit.destination };
+        Some((path, transmit.contents.into()))
     }
 
     /// Where media goes: the nominated pair, checked in both directions. It stays when consent is lost; ask
@@ -282,8 +277,9 @@ impl Ice {
 
     fn update(&mut self, now: Instant) {
         while let Some(event) = self.agent.poll_event() {
-            if let IceAgentEvent::NominatedSend { source, destination, .. } = event {
-                self.selected = Some(Path { local: source, remote: destination });
+            if let IceAgentEvent::NominatedSend { proto, source, destination } = event {
+                let carrier = Carrier::of(proto);
+                self.selected = Some(Path { carrier, local: source, remote: destination });
             }
         }
         let responses = self.agent.nominated_pair_responses_received();
@@ -348,11 +344,12 @@ mod tests {
     use super::*;
 
     fn path(local: &str, remote: &str) -> Path {
-        Path { local: local.parse().unwrap(), remote: remote.parse().unwrap() }
+        Path::udp(local.parse().unwrap(), remote.parse().unwrap())
     }
 
     fn ice(now: Instant, socket: &str, controlling: bool, seed: u64) -> Ice {
-        Ice::new(now, 3, [socket.parse().unwrap()].into_iter(), controlling, &mut SeededEntropy::new(seed))
+        let sockets = [(Carrier::Udp, socket.parse().unwrap())].into_iter();
+        Ice::new(now, 3, sockets, controlling, &mut SeededEntropy::new(seed))
     }
 
     /// Lets both agents talk for `ms`, if `pass`. Returns how many messages were refused.
@@ -360,7 +357,7 @@ mod tests {
         let mut refused = 0;
         let mut deliver = |now, from: &mut Ice, to: &mut Ice| {
             while let Some((p, data)) = from.poll_transmit() {
-                let back = Path { local: p.remote, remote: p.local };
+                let back = Path::udp(p.remote, p.local);
                 let known = to.agent.remote_candidates().any(|c| c.addr() == back.remote);
                 if pass && !to.handle_packet(now, back, &data, known) {
                     refused += 1;
@@ -415,7 +412,7 @@ mod tests {
     #[test]
     fn so_many_pairs_are_tried_and_not_one_more() {
         let mut now = Instant::now();
-        let sockets = (0..3).map(|n| SocketAddr::from(([127, 0, 0, 1 + n], 10_000)));
+        let sockets = (0..3).map(|n| (Carrier::Udp, SocketAddr::from(([127, 0, 0, 1 + n], 10_000))));
         let mut bridge = Ice::new(now, 3, sockets, true, &mut SeededEntropy::new(1));
         assert!(bridge.set_remote_credentials(now, "peer", "password"));
         for port in 1..=limits::MAX_REMOTE_CANDIDATES as u16 {
@@ -465,7 +462,7 @@ mod tests {
         assert!(client.add_remote_candidate(now, "127.0.0.1", 10000));
         client.handle_timeout(now + Duration::from_secs(1));
         let (p, data) = client.poll_transmit().unwrap();
-        assert!(!bridge.handle_packet(now, Path { local: p.remote, remote: p.local }, &data, false));
+        assert!(!bridge.handle_packet(now, Path::udp(p.remote, p.local), &data, false));
         assert_eq!(bridge.addresses_ever, 0);
         assert!(bridge.poll_transmit().is_none());
     }

@@ -10,11 +10,13 @@ mod crypto;
 mod dcep;
 mod dtls;
 mod ice;
+mod path;
 mod public_key;
 mod restart;
 pub(crate) mod sctp;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,12 +26,12 @@ use jitsi_xmpp::Entropy;
 use videobridge_srtp::{Receiver, Sender, SrtpError};
 
 pub(crate) use dtls::{DtlsError, Role};
-pub(crate) use ice::{Consent, Path};
+pub(crate) use ice::Consent;
+pub(crate) use path::{Carrier, Path};
 pub(crate) use restart::Restart;
 
 use crate::config::{LocalAddress, ShardConfig};
 use crate::{DatagramSink, limits};
-use certificate::Certificate;
 use dtls::{Dtls, Polled};
 use ice::Ice;
 use restart::{Agents, Outcome};
@@ -85,7 +87,6 @@ struct Srtp {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) dtls: Arc<Config>,
-    pub(crate) certificate: Certificate,
     /// Where DTLS writes what it has to say.
     pub(crate) scratch: Vec<u8>,
     /// Handshakes under way, by the peers' addresses.
@@ -93,10 +94,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: &ShardConfig) -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         Some(Self {
             dtls: Dtls::shared_config()?,
-            certificate: config.certificate.clone(),
             scratch: vec![0; 2048],
             handshakes: Shares::new(limits::MAX_HANDSHAKES_PER_ADDRESS, limits::MAX_HANDSHAKES),
         })
@@ -146,10 +146,12 @@ impl Transport {
         sctp: Option<ChannelSide>,
         entropy: &mut dyn Entropy,
     ) -> Self {
-        let sockets = addresses.iter().map(|a| a.socket);
         Self {
-            ice: Agents::new(Ice::new(now, config.index, sockets, controlling, entropy), controlling),
-            dtls: Dtls::new(shared.dtls.clone(), shared.certificate.clone()),
+            ice: Agents::new(
+                Ice::new(now, config.index, sockets(addresses), controlling, entropy),
+                controlling,
+            ),
+            dtls: Dtls::new(shared.dtls.clone(), config.certificate.clone()),
             sctp: sctp.map(|side| match side {
                 ChannelSide::Opens => Sctp::client(),
                 ChannelSide::Waits => Sctp::new(),
@@ -176,7 +178,7 @@ impl Transport {
         config: &ShardConfig,
         entropy: &mut dyn Entropy,
     ) -> Restart {
-        self.ice.restart(now, config.index, config.addresses.iter().map(|a| a.socket), entropy)
+        self.ice.restart(now, config.index, sockets(&config.addresses), entropy)
     }
 
     /// Our `ufrag` and `pwd` of the restart under way.
@@ -243,6 +245,11 @@ impl Transport {
     /// Our DTLS role, once decided.
     pub(crate) fn role(&self) -> Option<Role> {
         self.dtls.role()
+    }
+
+    /// Of the certificate that this peer is shown.
+    pub(crate) fn own_fingerprint(&self) -> &str {
+        self.dtls.own_fingerprint()
     }
 
     /// Whether a data channel was asked for.
@@ -343,7 +350,7 @@ impl Transport {
         let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
         let len = header.len() + prefix.len() + payload.len();
         let mut sent = 0;
-        out.send(path.remote, path.local, len + srtp.sender.profile().tag_len(), &mut |buf| {
+        path.send(out, len + srtp.sender.profile().tag_len(), &mut |buf| {
             sent = copy(buf, [header, prefix, payload])
                 .and_then(|len| srtp.sender.protect_rtp(buf, len).ok())
                 .unwrap_or(0);
@@ -357,7 +364,7 @@ impl Transport {
         let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
         let max_len = compound.len() + srtp.sender.profile().rtcp_overhead();
         let mut sent = 0;
-        out.send(path.remote, path.local, max_len, &mut |buf| {
+        path.send(out, max_len, &mut |buf| {
             sent = copy(buf, [compound, &[], &[]])
                 .and_then(|len| srtp.sender.protect_rtcp(buf, len).ok())
                 .unwrap_or(0);
@@ -522,6 +529,13 @@ impl Transport {
     }
 }
 
+/// What peers can reach us at.
+fn sockets(addresses: &[LocalAddress]) -> impl Iterator<Item = (Carrier, SocketAddr)> {
+    let udp = addresses.iter().map(|a| (Carrier::Udp, a.socket));
+    let tcp = addresses.iter().filter_map(|a| Some((Carrier::Tcp, a.tcp_socket()?)));
+    udp.chain(tcp)
+}
+
 /// Writes `parts` one after the other; `None` when they do not fit.
 fn copy(buf: &mut [u8], parts: [&[u8]; 3]) -> Option<usize> {
     let mut at = 0;
@@ -533,9 +547,7 @@ fn copy(buf: &mut [u8], parts: [&[u8]; 3]) -> Option<usize> {
 }
 
 fn send_copy(out: &mut dyn DatagramSink, path: Path, datagram: &[u8]) {
-    out.send(path.remote, path.local, datagram.len(), &mut |buf| {
-        copy(buf, [datagram, &[], &[]]).unwrap_or(0)
-    });
+    path.send(out, datagram.len(), &mut |buf| copy(buf, [datagram, &[], &[]]).unwrap_or(0));
 }
 
 #[cfg(test)]
@@ -544,6 +556,7 @@ mod tests {
 
     use super::*;
     use crate::config::LocalAddress;
+    use certificate::Certificate;
 
     #[test]
     fn handshakes_under_way_have_a_limit_for_one_address_and_for_all() {
@@ -551,12 +564,11 @@ mod tests {
             vec![LocalAddress::new("127.0.0.1:10000".parse().unwrap())],
             Certificate::generate().unwrap(),
         );
-        let mut shared = Shared::new(&config).unwrap();
+        let mut shared = Shared::new().unwrap();
         let transport = |shared: &Shared| {
             Transport::new(Instant::now(), &config, shared, true, false, &mut SeededEntropy::new(1))
         };
-        let path =
-            |n: u8| Path { local: "127.0.0.1:10000".parse().unwrap(), remote: ([192, 0, 2, n], 1000).into() };
+        let path = |n: u8| Path::udp("127.0.0.1:10000".parse().unwrap(), ([192, 0, 2, n], 1000).into());
         let mut begun: Vec<_> = Vec::new();
         let mut begin = |shared: &mut Shared, n: u8| {
             let mut t = transport(shared);

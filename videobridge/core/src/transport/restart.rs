@@ -9,7 +9,8 @@ use std::time::Instant;
 use jitsi_xmpp::Entropy;
 use smallvec::SmallVec;
 
-use super::ice::{Consent, Ice, Path};
+use super::ice::{Consent, Ice};
+use super::path::{Carrier, Path};
 use crate::limits;
 
 /// All agents of one endpoint.
@@ -90,7 +91,7 @@ impl Agents {
         &mut self,
         now: Instant,
         shard: u16,
-        sockets: impl Iterator<Item = SocketAddr>,
+        sockets: impl Iterator<Item = (Carrier, SocketAddr)>,
         entropy: &mut dyn Entropy,
     ) -> Restart {
         if self.current.consent() == Consent::NotYet {
@@ -185,8 +186,7 @@ impl Agents {
     }
 
     pub(crate) fn poll_timeout(&mut self) -> Option<Instant> {
-        let ends =
-            [self.pending.as_ref().map(|p| p.until), self.previous.as_ref().map(|(_, until)| *until)];
+        let ends = [self.pending.as_ref().map(|p| p.until), self.previous.as_ref().map(|(_, until)| *until)];
         self.all_mut().filter_map(Ice::poll_timeout).chain(ends.into_iter().flatten()).min()
     }
 

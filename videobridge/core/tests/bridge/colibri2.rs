@@ -352,6 +352,7 @@ fn gateways_are_told_private_addresses_also_where_others_are_not() {
         config.addresses = vec![LocalAddress {
             socket: "10.0.0.5:10000".parse().unwrap(),
             public: vec!["203.0.113.9:10000".parse().unwrap()],
+            tcp: None,
         }];
         config.advertise_private_candidates = false;
     });

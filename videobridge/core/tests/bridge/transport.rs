@@ -4,11 +4,12 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use jitsi_xmpp::colibri2::{ConferenceModified, Transport};
 use jitsi_xmpp::jingle::Setup;
-use videobridge_core::{Discard, limits};
+use videobridge_core::{Certificate, Command, Discard, TcpPorts, limits};
 use videobridge_srtp::Profile;
 
-use crate::world::{World, endpoint, remote_transport, request};
+use crate::world::{World, audio_source, bridge, endpoint, remote_transport, request, rtp};
 use peer::Options;
 
 #[test]
@@ -130,6 +131,107 @@ fn the_client_may_start_before_the_focus_has_told_us_who_it_is() {
     update.transport = Some(remote_transport("", "", &late.unwrap()[0].value, Setup::Active));
     world.modify(request(false, vec![update])).unwrap();
     world.connect();
+}
+
+/// With TCP at the port of the datagrams.
+fn with_tcp() -> World {
+    World::with(|config| config.addresses[0].tcp = Some(TcpPorts { own: 10_000, public: 10_000 }))
+}
+
+#[test]
+fn a_peer_without_udp_has_all_of_it_over_its_connection() {
+    let mut world = with_tcp();
+    world.tcp = vec![0];
+    world.join_with("aaaa0001", Options::default(), |_, update| {
+        update.sources = Some(vec![audio_source("aaaa0001-a0", 7)]);
+    });
+    world.join("aaaa0002", Options::default());
+    world.connect();
+    for seq in 1..51 {
+        world.peers[0].send_rtp(&rtp(7, seq, &[1; 40]));
+        world.run(Duration::from_millis(20));
+    }
+    assert_eq!(world.peers[1].rtp.len(), 50);
+    world.run(Duration::from_secs(60));
+    assert_eq!(world.shard.load(), (1, 2), "checks keep it alive");
+    let connection = world.peers[0].address;
+    assert!(world.shard.has_connection(connection, bridge()));
+    world.command(Command::Shutdown);
+    assert!(!world.shard.has_connection(connection, bridge()) && world.shard.is_empty());
+}
+
+#[test]
+fn a_datagram_from_the_addresses_of_a_connection_is_not_its_peer_s() {
+    let mut world = with_tcp();
+    world.tcp = vec![0];
+    world.join("aaaa0001", Options::default());
+    world.connect();
+    let (now, from) = (world.now, world.peers[0].address);
+    let mut media = world.peers[0].protect_rtp(&rtp(7, 1, &[1; 40]));
+    let mut wire = crate::world::Wire::default();
+    world.shard.handle_datagram(now, from, bridge(), &mut media.clone(), &mut wire);
+    assert_eq!(world.shard.counters().dropped(Discard::UnknownAddress), 1);
+    world.shard.handle_framed(now, from, bridge(), &mut media, &mut wire);
+    assert_eq!(world.shard.counters().dropped(Discard::UnknownAddress), 1);
+}
+
+#[test]
+fn a_network_that_begins_to_block_udp_is_left_for_tcp_by_a_restart_without_a_new_handshake() {
+    let mut world = with_tcp();
+    world.join("aaaa0001", Options::default());
+    world.connect();
+    let certificate = world.peers[0].bridge_certificate.clone();
+    // From now on everything goes over a connection: the first with new credentials.
+    let mut wanted = endpoint("aaaa0001");
+    wanted.transport = Some(Transport { ice_restart: true, ..Transport::default() });
+    let answer = world.modify(request(false, vec![wanted])).unwrap();
+    let ice = answer.endpoints[0].transport.as_ref().unwrap().ice.as_ref().unwrap();
+    let (ufrag, pwd) = (ice.ufrag.clone().unwrap(), ice.pwd.as_ref().unwrap().reveal().clone());
+    world.tcp = vec![0];
+    let own = ("overtcp", "password-of-the-connection-01");
+    let mut transport = remote_transport(own.0, own.1, world.peers[0].fingerprint(), Setup::Active);
+    transport.ice.as_mut().unwrap().ice_generation = ice.ice_generation;
+    let mut update = endpoint("aaaa0001");
+    update.transport = Some(transport);
+    world.modify(request(false, vec![update])).unwrap();
+    let now = world.now;
+    world.peers[0].restart_ice(now, "127.0.0.9:9".parse().unwrap(), own, (&ufrag, &pwd)).unwrap();
+    world.run(Duration::from_secs(1));
+    let now = world.now;
+    assert!(world.peers[0].say(now, r#"{"colibriClass":"ClientHello"}"#));
+    world.run(Duration::from_millis(100));
+    assert!(world.peers[0].texts.iter().any(|t| t.contains("ServerHello")));
+    assert!(world.shard.has_connection("127.0.0.9:9".parse().unwrap(), bridge()));
+    assert_eq!(world.peers[0].bridge_certificate, certificate);
+}
+
+#[test]
+fn a_new_certificate_is_for_those_who_come_and_the_others_keep_theirs() {
+    let mut world = World::new();
+    let told = |answer: &ConferenceModified| {
+        let ice = answer.endpoints[0].transport.as_ref().unwrap().ice.as_ref().unwrap();
+        ice.fingerprints[0].value.clone()
+    };
+    world.join("aaaa0001", Options::default());
+    let renewed = Certificate::generate().unwrap();
+    world.command(Command::RenewCertificate(renewed.clone()));
+    // The first has not even begun its handshake.
+    world.connect();
+    world.join("aaaa0002", Options::default());
+    world.connect();
+    let shown = |world: &World, n: usize| {
+        let der = world.peers[n].bridge_certificate.clone().unwrap();
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
+        digest.as_ref().iter().map(|b| format!("{b:02X}")).collect::<Vec<_>>().join(":")
+    };
+    assert_ne!(shown(&world, 0), renewed.fingerprint());
+    assert_eq!(shown(&world, 1), renewed.fingerprint());
+    for (n, id) in ["aaaa0001", "aaaa0002"].into_iter().enumerate() {
+        let mut wanted = endpoint(id);
+        wanted.transport = Some(Transport { ice_restart: true, ..Transport::default() });
+        let answer = world.modify(request(false, vec![wanted])).unwrap();
+        assert_eq!(told(&answer), shown(&world, n), "also when it restarts");
+    }
 }
 
 #[test]

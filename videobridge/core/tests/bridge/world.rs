@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) cut: Vec<usize>,
     /// Addresses from and to which everything gets lost.
     pub(crate) dead: Vec<SocketAddr>,
+    /// Peers that have nothing but a TCP connection.
+    pub(crate) tcp: Vec<usize>,
     /// The longest DTLS datagram of the bridge.
     pub(crate) longest_dtls: usize,
 }
@@ -51,6 +53,7 @@ impl World {
             meddle: Box::new(|d| d),
             cut: Vec::new(),
             dead: Vec::new(),
+            tcp: Vec::new(),
             longest_dtls: 0,
         }
     }
@@ -74,13 +77,16 @@ impl World {
     /// Delivers datagrams until there are none.
     pub(crate) fn settle(&mut self, mut wire: Wire) {
         loop {
-            for (to, _, data) in std::mem::take(&mut wire.0) {
+            let datagrams = std::mem::take(&mut wire.0).into_iter().map(|sent| (false, sent));
+            let framed = std::mem::take(&mut wire.1).into_iter().map(|sent| (true, sent));
+            for (framed, (to, _, data)) in datagrams.chain(framed) {
                 if (20..64).contains(&data[0]) {
                     self.longest_dtls = self.longest_dtls.max(data.len());
                 }
                 let cut = &self.cut;
                 if let Some((n, peer)) = self.peers.iter_mut().enumerate().find(|(_, p)| p.is_at(to))
                     && !cut.contains(&n)
+                    && self.tcp.contains(&n) == framed
                     && !self.dead.contains(&to)
                 {
                     peer.receive_at(self.now, to, &data);
@@ -94,14 +100,18 @@ impl World {
                         continue;
                     }
                     for mut data in (self.meddle)(sent) {
-                        self.shard.handle_datagram(self.now, src, bridge(), &mut data, &mut wire);
+                        if self.tcp.contains(&n) {
+                            self.shard.handle_framed(self.now, src, bridge(), &mut data, &mut wire);
+                        } else {
+                            self.shard.handle_datagram(self.now, src, bridge(), &mut data, &mut wire);
+                        }
                     }
                 }
             }
             while let Some(event) = self.shard.poll_event() {
                 self.events.push_back(event);
             }
-            if wire.0.is_empty() {
+            if wire.0.is_empty() && wire.1.is_empty() {
                 return;
             }
         }

@@ -26,11 +26,16 @@ pub(crate) struct ThreadCounters {
     state_dropped: AtomicU64,
     /// Of services outside.
     pub(crate) services: Arc<ServiceCounters>,
+    streams_accepted: AtomicU64,
+    streams_refused: AtomicU64,
+    streams_broken: AtomicU64,
+    stream_packets: AtomicU64,
+    stream_dropped: AtomicU64,
 }
 
 impl ThreadCounters {
     /// Names for the metric's label, with values.
-    pub(crate) fn rows(&self) -> [(&'static str, u64); 12] {
+    pub(crate) fn rows(&self) -> [(&'static str, u64); 17] {
         [
             ("messages_sent", &self.messages),
             ("datagrams_sent", &self.datagrams),
@@ -44,6 +49,11 @@ impl ThreadCounters {
             ("conferences_failed", &self.conferences_failed),
             ("web_socket_chatter_dropped", &self.chatter_dropped),
             ("web_socket_state_dropped", &self.state_dropped),
+            ("streams_accepted", &self.streams_accepted),
+            ("streams_refused", &self.streams_refused),
+            ("streams_broken", &self.streams_broken),
+            ("stream_packets_sent", &self.stream_packets),
+            ("stream_dropped_full", &self.stream_dropped),
         ]
         .map(|(name, value)| (name, value.load(Ordering::Relaxed)))
     }
@@ -67,6 +77,26 @@ impl ThreadCounters {
     pub(super) fn add_lost(&self, lost: Lost) {
         add(&self.chatter_dropped, lost.chatter);
         add(&self.state_dropped, lost.state);
+    }
+
+    /// A connection for media was taken.
+    pub(crate) fn add_stream_accepted(&self) {
+        add(&self.streams_accepted, 1);
+    }
+
+    /// There was no place for it.
+    pub(crate) fn add_stream_refused(&self) {
+        add(&self.streams_refused, 1);
+    }
+
+    /// It said nothing that could be understood, or nothing for too long, or did not read.
+    pub(crate) fn add_stream_broken(&self) {
+        add(&self.streams_broken, 1);
+    }
+
+    pub(super) fn add_streamed(&self, sent: u64, dropped: u64) {
+        add(&self.stream_packets, sent);
+        add(&self.stream_dropped, dropped);
     }
 
     /// `conference`: one had to go for it.

@@ -3,6 +3,7 @@
 //! A thread owns its shard, its sockets (one per address, shared with the other threads by `SO_REUSEPORT`) and its
 //! buffers. Nothing on the packet path is shared between threads.
 
+mod connections;
 mod counters;
 mod outbox;
 mod peers;
@@ -26,6 +27,7 @@ use crate::control::ShardPort;
 use crate::limits;
 use crate::services::Services;
 use crate::sockets::Sockets;
+use crate::streams::StreamPort;
 use peers::Peer;
 use thread::{MediaThread, WAKE};
 
@@ -54,6 +56,8 @@ pub(crate) struct Started {
     pub(crate) threads: Threads,
     /// How to command each thread.
     pub(crate) ports: Vec<ShardPort>,
+    /// How connections reach each thread.
+    pub(crate) streams: Vec<StreamPort>,
     /// What each has to say.
     pub(crate) events: Vec<mpsc::Receiver<(usize, Event)>>,
     /// Where media is received.
@@ -82,11 +86,13 @@ pub(crate) fn start(
         prepared.push((sockets, poll, waker, from_peers));
     }
     let mut threads = Threads { handles: Vec::new(), wakers: Vec::new(), stop: Arc::clone(&stop), counters };
-    let (mut ports, mut events) = (Vec::new(), Vec::new());
+    let (mut ports, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new());
     for (index, (sockets, poll, waker, from_peers)) in prepared.into_iter().enumerate() {
         config.index = u16::try_from(index).unwrap_or(u16::MAX);
         let shard = Shard::new(config.clone(), Box::new(SystemEntropy)).map_err(|e| failed(&e))?;
         let (port, orders, clients) = ShardPort::open(Arc::clone(&waker));
+        let (stream_port, from_streams) = StreamPort::open(Arc::clone(&waker));
+        streams.push(stream_port);
         let (events_tx, events_rx) = mpsc::channel(limits::EVENTS);
         ports.push(port.clone());
         events.push(events_rx);
@@ -97,6 +103,7 @@ pub(crate) fn start(
             poll,
             orders,
             clients,
+            streams: from_streams,
             events: events_tx,
             web_sockets: Arc::clone(web_sockets),
             services: Services::new(Handle::current(), port, Arc::clone(&threads.counters.services)),
@@ -123,7 +130,7 @@ pub(crate) fn start(
         threads.handles.push(handle);
     }
     let addresses = config.addresses.iter().map(|a| a.socket).collect();
-    Ok(Started { threads, ports, events, addresses })
+    Ok(Started { threads, ports, streams, events, addresses })
 }
 
 impl Threads {

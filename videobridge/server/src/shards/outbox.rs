@@ -5,17 +5,26 @@ use std::net::SocketAddr;
 use videobridge_core::DatagramSink;
 use videobridge_udp::{Flushed, SendBatch, UdpSocket};
 
+use super::connections::Connections;
+use crate::streams::Stream;
+
 /// The thread's sockets and what waits to leave through them.
 #[derive(Debug)]
 pub(super) struct Outbox {
     pub(super) sockets: Vec<UdpSocket>,
     batch: SendBatch,
     flushed: Flushed,
+    pub(super) connections: Connections,
 }
 
 impl Outbox {
     pub(super) fn new(sockets: Vec<UdpSocket>) -> Self {
-        Self { sockets, batch: SendBatch::new(), flushed: Flushed::default() }
+        Self {
+            sockets,
+            batch: SendBatch::new(),
+            flushed: Flushed::default(),
+            connections: Connections::default(),
+        }
     }
 
     /// Another socket to send through.
@@ -64,5 +73,15 @@ impl DatagramSink for Outbox {
             self.flush();
         }
         self.batch.queue(to, socket, max_len, fill);
+    }
+
+    fn send_framed(
+        &mut self,
+        to: SocketAddr,
+        from: SocketAddr,
+        max_len: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> usize,
+    ) {
+        self.connections.send(Stream { remote: to, local: from }, max_len, fill);
     }
 }

@@ -28,9 +28,13 @@ use super::Order;
 use super::counters::ThreadCounters;
 use super::outbox::Outbox;
 use super::peers::{Peer, PeerMessage, Peers};
-use crate::limits::{BATCHES_PER_TURN, COMMANDS_PER_TURN, EVENTS, PEER_MESSAGES_PER_TURN};
+use crate::limits::{
+    BATCHES_PER_TURN, COMMANDS_PER_TURN, EVENTS, PEER_MESSAGES_PER_TURN, STREAM_MESSAGES_PER_TURN,
+    STREAM_PROOF,
+};
 use crate::services::Services;
 use crate::sockets::Sockets;
+use crate::streams::{FromStream, Stream};
 
 /// The waker's token; sockets have their index.
 pub(super) const WAKE: Token = Token(usize::MAX);
@@ -48,6 +52,7 @@ pub(super) struct Parts {
     pub(super) poll: mio::Poll,
     pub(super) orders: Receiver<Order>,
     pub(super) clients: mpsc::Receiver<Command>,
+    pub(super) streams: mpsc::Receiver<FromStream>,
     pub(super) events: mpsc::Sender<(usize, Event)>,
     pub(super) web_sockets: Arc<Sockets>,
     pub(super) services: Services,
@@ -68,6 +73,7 @@ pub(super) struct MediaThread {
     outbox: Outbox,
     orders: Receiver<Order>,
     clients: mpsc::Receiver<Command>,
+    streams: mpsc::Receiver<FromStream>,
     events: mpsc::Sender<(usize, Event)>,
     /// Events that found no room; in order. None is lost.
     unsent: VecDeque<Event>,
@@ -116,6 +122,7 @@ impl MediaThread {
             outbox: Outbox::new(sockets),
             orders: parts.orders,
             clients: parts.clients,
+            streams: parts.streams,
             events: parts.events,
             unsent: VecDeque::new(),
             web_sockets: parts.web_sockets,
@@ -154,6 +161,7 @@ impl MediaThread {
             more = self.run_orders();
             more |= self.run_clients();
             more |= self.run_peer_messages();
+            more |= self.run_streams();
             for at in 0..self.inputs.len() {
                 more |= self.receive(at);
             }
@@ -324,6 +332,34 @@ impl MediaThread {
         true
     }
 
+    /// What came over connections. Whether there may be more.
+    fn run_streams(&mut self) -> bool {
+        for _ in 0..STREAM_MESSAGES_PER_TURN {
+            let Ok(message) = self.streams.try_recv() else { return false };
+            let now = Instant::now();
+            let Self { shard, outbox, counters, .. } = self;
+            match message {
+                FromStream::Opened(stream, out) => outbox.connections.open(now, stream, out),
+                FromStream::Packet(stream, mut data) => {
+                    let Some(since) = outbox.connections.since(stream) else { continue };
+                    let Stream { remote, local } = stream;
+                    if now.saturating_duration_since(since) >= STREAM_PROOF
+                        && !shard.has_connection(remote, local)
+                    {
+                        // It is nobody's, or not any more.
+                        outbox.connections.close(stream);
+                        continue;
+                    }
+                    guarded(shard, outbox, counters, |shard, out| {
+                        shard.handle_framed(now, remote, local, &mut data, out);
+                    });
+                }
+                FromStream::Closed(stream) => outbox.connections.close(stream),
+            }
+        }
+        true
+    }
+
     /// Takes what waits at one socket. Whether there may be more.
     fn receive(&mut self, at: usize) -> bool {
         for _ in 0..BATCHES_PER_TURN {
@@ -379,6 +415,8 @@ impl MediaThread {
         self.pass_events();
         self.outbox.flush();
         self.counters.add_flushed(&self.outbox.take_flushed());
+        let (sent, dropped) = self.outbox.connections.take_counts();
+        self.counters.add_streamed(sent, dropped);
     }
 
     fn pass_events(&mut self) {
@@ -478,6 +516,7 @@ mod tests {
         peer: Peer,
         orders: std::sync::mpsc::SyncSender<Order>,
         clients: mpsc::Sender<Command>,
+        streams: mpsc::Sender<FromStream>,
         events: mpsc::Receiver<(usize, Event)>,
     }
 
@@ -493,6 +532,7 @@ mod tests {
         let (other, _) = Peer::new(waker);
         let (orders_tx, orders) = std::sync::mpsc::sync_channel(orders);
         let (clients_tx, clients) = mpsc::channel(2 * COMMANDS_PER_TURN);
+        let (streams_tx, streams) = mpsc::channel(2 * STREAM_MESSAGES_PER_TURN);
         let (events_tx, events_rx) = mpsc::channel(events);
         let parts = Parts {
             index: 0,
@@ -500,6 +540,7 @@ mod tests {
             poll,
             orders,
             clients,
+            streams,
             events: events_tx,
             web_sockets: Arc::default(),
             services,
@@ -512,7 +553,7 @@ mod tests {
         let options = SocketOptions::default();
         let (socket, _) = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
         let thread = MediaThread::new(parts, vec![socket]).unwrap();
-        Still { peer, thread, orders: orders_tx, clients: clients_tx, events: events_rx }
+        Still { peer, thread, orders: orders_tx, clients: clients_tx, streams: streams_tx, events: events_rx }
     }
 
     /// Answered with one event.
@@ -547,6 +588,36 @@ mod tests {
             }
             assert_eq!(still.thread.run_peer_messages(), more, "{messages}");
             assert!(!still.thread.run_peer_messages(), "and the rest in the next one");
+        }
+    }
+
+    #[test]
+    fn packets_of_connections_have_a_limit_per_turn() {
+        let stream =
+            Stream { remote: "192.0.2.1:5000".parse().unwrap(), local: "127.0.0.1:10000".parse().unwrap() };
+        for (packets, more) in [(STREAM_MESSAGES_PER_TURN - 2, false), (STREAM_MESSAGES_PER_TURN, true)] {
+            let mut still = still(1, 1);
+            let (out, _from) = mpsc::channel(1);
+            still.streams.try_send(FromStream::Opened(stream, out)).unwrap();
+            (0..packets)
+                .for_each(|_| still.streams.try_send(FromStream::Packet(stream, vec![0xff])).unwrap());
+            assert_eq!(still.thread.run_streams(), more, "{packets}");
+            assert!(!still.thread.run_streams(), "and the rest in the next one");
+            assert_eq!(still.thread.shard.counters().packets_received, packets as u64);
+        }
+    }
+
+    #[test]
+    fn a_connection_has_its_time_to_show_whose_it_is_and_ends_after() {
+        let stream =
+            Stream { remote: "192.0.2.1:5000".parse().unwrap(), local: "127.0.0.1:10000".parse().unwrap() };
+        for (age, stays) in [(STREAM_PROOF - Duration::from_secs(1), true), (STREAM_PROOF, false)] {
+            let mut still = still(1, 1);
+            let (out, from) = mpsc::channel(1);
+            still.thread.outbox.connections.open(Instant::now().checked_sub(age).unwrap(), stream, out);
+            still.streams.try_send(FromStream::Packet(stream, vec![0xff])).unwrap();
+            still.thread.run_streams();
+            assert_eq!(!from.is_closed(), stays, "{age:?}");
         }
     }
 
