@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::bridges::{Bridge, role};
 use crate::person::Person;
-use crate::running::{Running, free};
-use crate::{people, silence, wait};
+use crate::running::{Running, free, get};
+use crate::{UNHEARD, people, silence, wait};
 
 /// From the order to move to sound from the other bridge.
 const MOVED: Duration = Duration::from_secs(3);
@@ -102,4 +102,50 @@ fn the_commands_of_the_page_about_several_bridges_do_what_is_said() {
     let seen = it.types(debug);
     assert!(seen.contains("\"endpoint_count\":2") && !seen.contains("gemeinderat"), "{seen}");
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// One meeting, each on another bridge: what one says is heard on the other; one bridge ends, and the meeting goes on.
+#[test]
+fn a_meeting_over_two_bridges_is_one_and_outlives_one_of_them() {
+    let [http, admin, xmpp, focus_http] = free();
+    let [focus_admin, ..] = free();
+    let _xmpp = Running::healthy(&mut role("xmpp", http, admin, xmpp), admin);
+    let mut bridges = Vec::from(["jvb1", "jvb2"].map(|name| {
+        let [http, admin, media, _] = free();
+        let mut c = role("videobridge", http, admin, xmpp);
+        c.args(["--media", &media.to_string(), "--bridge-name", name]);
+        c.env("JVB_OCTO_RELAY_ID", name).env("ENABLE_OCTO", "1");
+        Bridge { running: Running::healthy(&mut c, admin), name: name.to_owned(), admin }
+    }));
+    let mut c = role("focus", focus_http, focus_admin, xmpp);
+    c.env("ENABLE_OCTO", "1").env("OCTO_BRIDGE_SELECTION_STRATEGY", "SplitBridgeSelectionStrategy");
+    let _focus = Running::healthy(&mut c, focus_admin);
+    let debug = || get(focus_admin, "/debug").unwrap();
+    wait("the focus knows both bridges", || debug().matches("\"operational\":true").count() == 2);
+
+    let people = people();
+    let council = people.block_on(async {
+        let both = [("Anna", 1), ("Ben", 2)].map(|(who, n)| Person::join_in("gemeinderat", n, who, http));
+        for person in &both {
+            person.connected(Duration::from_secs(20)).await.expect("a meeting");
+        }
+        both
+    });
+    wait("the bridges know each other", || debug().matches("\"state\":\"told\"").count() == 2);
+    assert!(bridges.iter().all(|b| b.conferences() == 1), "each carries it");
+    std::thread::sleep(MOVED);
+    council.iter().for_each(Person::begin);
+    std::thread::sleep(Duration::from_secs(1));
+    let gap = silence(&council);
+    println!("over two bridges: {} ms without a sound", gap.as_millis());
+    assert!(gap < UNHEARD, "they hear each other all the time: {gap:?}");
+
+    council.iter().for_each(Person::begin);
+    let ended = bridges.remove(1);
+    ended.running.signal("-TERM");
+    wait("all are on the other one", || debug().contains("\"endpoint_count\":2"));
+    std::thread::sleep(MOVED);
+    let gap = silence(&council);
+    println!("{} is ended: {} ms without a sound", ended.name, gap.as_millis());
+    assert!(gap < MOVED, "back after {gap:?}");
 }
