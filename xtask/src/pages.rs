@@ -102,6 +102,10 @@ mod tests {
         ("go mod ", "fetches a program"),
         ("sed -n ", "with the former"),
         ("PATH=$PWD/bin:", "with the former"),
+        (
+            "curl --data @second.json ",
+            "adds another server; one is added and taken away in `xmpp_servers_are_added_and_taken_away_while_the_bridge_runs`",
+        ),
         ("prosodyctl register ", "upstream's; the accounts are typed where Prosody is installed"),
     ];
 
