@@ -73,6 +73,14 @@ mod tests {
         ("docker compose logs", "containers, compose.test.mjs"),
         ("docker compose -f docker-compose.yml -f plausch.yml up -d --wait", "containers, upstream.test.mjs"),
         ("curl -X POST -H", "commands_of_other_programs_on_the_pages_do_what_is_said"),
+        (
+            "curl \"http://127.0.0.1:8888/pin",
+            "the_commands_of_the_page_about_several_bridges_do_what_is_said",
+        ),
+        (
+            "curl http://127.0.0.1:8888/debug",
+            "the_commands_of_the_page_about_several_bridges_do_what_is_said",
+        ),
         ("find web -name", "commands_of_other_programs_on_the_pages_do_what_is_said"),
     ];
 
