@@ -125,23 +125,11 @@ impl Egress {
         &mut self,
         source: SourceRef,
         media: MediaType,
-        (ssrc, rtx): (Ssrc, Option<Ssrc>),
+        ssrcs: (Ssrc, Option<Ssrc>),
         first: ExtSeq,
     ) -> Option<StreamIx> {
-        let Supply { streams, numbers, .. } = &mut self.supply;
-        if let Some((at, _)) = streams.iter().find(|(_, s)| s.source == Some(source)) {
-            return Some(at);
-        }
-        if streams.iter().any(|(_, s)| s.uses(ssrc) || rtx.is_some_and(|rtx| s.uses(rtx))) {
-            return None;
-        }
-        let rtx = rtx.map(|rtx| numbers.begin(rtx, FIRST_RTX));
-        let mut stream = Stream::new(media, numbers.begin(ssrc, first), rtx);
-        stream.source = Some(source);
-        stream.announced = true;
-        let at = streams.insert(stream);
-        self.by_ssrc.insert(ssrc, at);
-        Some(at)
+        let there = self.supply.streams.iter().find(|(_, s)| s.source == Some(source));
+        there.map(|(at, _)| at).or_else(|| self.begin_stream(source, media, ssrcs, first))
     }
 
     /// The stream that carries one encoding of a source under its own SSRC; `None` when another one uses that, as it was
@@ -150,13 +138,25 @@ impl Egress {
         &mut self,
         source: SourceRef,
         media: MediaType,
+        ssrcs: (Ssrc, Option<Ssrc>),
+        first: ExtSeq,
+    ) -> Option<StreamIx> {
+        if let Some(at) = self.by_ssrc.get(&ssrcs.0) {
+            let stream = self.supply.streams.get(*at);
+            return Some(*at).filter(|_| stream.is_some_and(|s| s.source == Some(source)));
+        }
+        self.begin_stream(source, media, ssrcs, first)
+    }
+
+    /// A new stream under a source's own SSRCs; `None` when another one uses them.
+    fn begin_stream(
+        &mut self,
+        source: SourceRef,
+        media: MediaType,
         (ssrc, rtx): (Ssrc, Option<Ssrc>),
         first: ExtSeq,
     ) -> Option<StreamIx> {
         let Supply { streams, numbers, .. } = &mut self.supply;
-        if let Some(at) = self.by_ssrc.get(&ssrc) {
-            return Some(*at).filter(|at| streams.get(*at).is_some_and(|s| s.source == Some(source)));
-        }
         if streams.iter().any(|(_, s)| s.uses(ssrc) || rtx.is_some_and(|rtx| s.uses(rtx))) {
             return None;
         }
