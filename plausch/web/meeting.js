@@ -18,6 +18,8 @@ const REQUEST_WAIT_LAST_MS = 120000;
 const HOST_EVERY_MS = 5000;
 const JOIN_RETRIES = 3;
 const RESTARTS = 3;
+// A router that gets another address, or a phone between two cells, is back sooner: browsers check such ways by themselves.
+const SILENT_MS = 6000;
 const REACH_MS = 65000;
 // As upstream's clients.
 const FOUND_MS = 15000;
@@ -383,7 +385,7 @@ export class Meeting extends EventTarget {
     const on = (type, handle) => session.addEventListener(type, (e) => { if (this.session === session) { handle(e.detail); this.#changed(type); } });
     on('sources', () => this.#constrain());
     on('dominant', (id) => { this.dominant = id ?? null; });
-    on('ice', (state) => { if (state === 'failed') this.#restart(session); });
+    on('ice', (state) => this.#iceIs(state, session));
     on('error', (e) => this.#failed('media session', e));
     session.channel.addEventListener('open', () => { this.channelOpen = true; this.wanted = null; this.#videoTypes(); this.#constrain(); this.#changed('channel'); });
     session.channel.addEventListener('closed', () => { if (this.session === session) { this.channelOpen = false; this.#changed('channel'); } });
@@ -418,18 +420,34 @@ export class Meeting extends EventTarget {
     await this.xmpp.iq('set', focus, answer);
   }
 
-  // ICE broke: another way is looked for within the session; if there is none the focus is asked for a new one, a few times per meeting.
+  // What ICE says of the way to the bridge. A browser may call a way that is cut off for good disconnected for minutes, and never failed.
+  #iceIs(state, session) {
+    clearTimeout(session.silence);
+    if (state === 'failed') this.#restart(session);
+    if (state === 'disconnected') session.silence = setTimeout(() => this.#restart(session), SILENT_MS);
+  }
+
+  // The way to the bridge broke: another is looked for within the session; if there is none the focus is asked for a new one. After a
+  // few in a row that led nowhere the way is blocked.
   async #restart(session) {
     if (session.isLooking) return;
-    if (this.restarts++ >= RESTARTS) { this.#failed('ice', 'the way to the bridge is blocked'); return; }
-    // Our own network first: it may be what broke, and then ICE recovers together with it.
-    const reached = await this.xmpp.reachable(REACH_MS).then(() => true, () => false);
-    if (!reached) return;
-    await pause(2000 + Math.random() * 1000 * this.restarts);
-    if (this.session !== session || session.pc.iceConnectionState !== 'failed') return;
+    const broken = () => this.session === session && ['disconnected', 'failed'].includes(session.pc.iceConnectionState);
     session.isLooking = true;
-    const found = await this.restartIce().catch(() => false);
+    while (broken()) {
+      // Our own network first: it may be what broke, and then ICE recovers together with it.
+      const reached = await this.xmpp.reachable(REACH_MS).then(() => true, () => false);
+      await pause(2000 + Math.random() * 1000 * this.restarts);
+      if (reached) break;
+    }
+    if (broken()) await this.#lookForWay(session);
     session.isLooking = false;
+  }
+
+  async #lookForWay(session) {
+    if (this.restarts >= RESTARTS) { this.#failed('ice', 'the way to the bridge is blocked'); return; }
+    this.restarts++;
+    const found = await this.restartIce().catch(() => false);
+    if (found) this.restarts = 0;
     if (found || this.session !== session) return;
     const ask = terminateXml(session.offer, 'connectivity-error', 'ICE FAILED', true);
     this.#endSession();

@@ -209,6 +209,33 @@ if (!ONLY || 'restart'.includes(ONLY)) describe('ICE restarts within a session',
     assert.equal(await it.server.metric('jitsi_jicofo_participants_moved_total'), 0);
     await closeAll(all);
   });
+
+  test('who is cut off for long comes back in the same session', async () => {
+    it.behind.lets(MEDIA);
+    const all = await meeting('cutoff');
+    const moved = await it.server.metric('jitsi_jicofo_participants_moved_total');
+    const asked = await it.server.metric('jitsi_jicofo_participants_restart_requested_total');
+    const before = await way(all[0]);
+    // The firewall forgets this way and lets no packet of it through any more; others are open.
+    it.behind.lets(`udp sport != ${before.localPort} accept\n  ip protocol tcp`);
+    const cut = Date.now();
+    await until('another way', async () => {
+      const now = await way(all[0]).catch(() => null);
+      return now && now.localPort !== before.localPort;
+    }, 60000, 200);
+    console.log(`    another way after ${Date.now() - cut} ms`);
+    const frames = () => Promise.all(all.map(async (p, n) => stream(await p.media(), 'video', all[1 - n].id)?.frames ?? 0));
+    const few = await frames();
+    for (const n of [0, 1]) {
+      await until('pictures to move again', async () => (await frames())[n] > few[n] + 10, 15000, 50);
+      console.log(`    ${['who was cut off sees the other', 'is seen'][n]} after ${Date.now() - cut} ms`);
+    }
+    await everybodySeesEverybody(all, 20000);
+    await steadyMedia(all, 3);
+    assert.equal(await it.server.metric('jitsi_jicofo_participants_moved_total'), moved);
+    assert.equal(await it.server.metric('jitsi_jicofo_participants_restart_requested_total'), asked);
+    await closeAll(all);
+  });
 });
 
 for (const [name, client] of Object.entries(clients)) {
