@@ -213,6 +213,10 @@ impl Client {
             return Output::Timeout(self.last_now);
         }
         if let Some(event) = self.local_events.pop_front() {
+            if let Some(needed) = event.needed(buf, &self.server_certificates) {
+                self.local_events.push_front(event);
+                return Output::BufferTooSmall { needed };
+            }
             return event.into_output(buf, &self.server_certificates);
         }
         self.engine.poll_output(buf, self.last_now)
@@ -1405,14 +1409,18 @@ fn handshake_create_certificate_verify(body: &mut Buf, engine: &mut Engine) -> R
 }
 
 impl LocalEvent {
+    /// How many bytes it needs, when `buf` has fewer.
+    pub fn needed(&self, buf: &[u8], peer_certs: &[Buf]) -> Option<usize> {
+        match self {
+            LocalEvent::PeerCert => Some(peer_certs[0].len()).filter(|l| *l > buf.len()),
+            _ => None,
+        }
+    }
+
     pub fn into_output<'a>(self, buf: &'a mut [u8], peer_certs: &[Buf]) -> Output<'a> {
         match self {
             LocalEvent::PeerCert => {
                 let l = peer_certs[0].len();
-                assert!(
-                    l <= buf.len(),
-                    "Output buffer too small for peer certificate"
-                );
                 buf[..l].copy_from_slice(&peer_certs[0]);
                 Output::PeerCert(&buf[..l])
             }

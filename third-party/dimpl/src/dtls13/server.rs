@@ -301,6 +301,10 @@ impl Server {
 
     pub fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> Output<'a> {
         if let Some(event) = self.local_events.pop_front() {
+            if let Some(needed) = event.needed(buf, &self.client_certificates) {
+                self.local_events.push_front(event);
+                return Output::BufferTooSmall { needed };
+            }
             return event.into_output(buf, &self.client_certificates);
         }
         self.engine.poll_output(buf, self.last_now)

@@ -23,6 +23,8 @@ struct Row {
     key: &'static [&'static str],
     /// What its certificate is signed with.
     digest: &'static str,
+    /// So many bytes are in it for nothing.
+    padding: usize,
     /// As signalled.
     fingerprint: &'static str,
     suite: &'static str,
@@ -44,6 +46,7 @@ const ALL_SRTP: &str = "SRTP_AES128_CM_SHA1_80:SRTP_AEAD_AES_256_GCM:SRTP_AEAD_A
 const USUAL: Row = Row {
     key: RSA_2048,
     digest: "-sha256",
+    padding: 0,
     fingerprint: "sha-256",
     suite: "ECDHE-ECDSA-AES128-GCM-SHA256",
     signatures: "",
@@ -80,6 +83,19 @@ fn clients_with_elliptic_keys_of_all_kinds_are_heard_and_hear() {
         Row { key: P256, srtp: "SRTP_AEAD_AES_256_GCM", expected: Profile::AeadAes256Gcm, ..USUAL },
         false,
     );
+}
+
+/// One that was longer than the bridge's buffer ended the whole conference: the crate held the buffer to be large enough.
+#[test]
+fn a_certificate_longer_than_the_buffer_is_read_and_one_that_is_too_long_ends_its_own_handshake() {
+    let row = Row { key: P256, padding: 3000, srtp: "SRTP_AEAD_AES_128_GCM", ..USUAL };
+    both_ways(row, false);
+    both_ways(row, true);
+    let mut call = Call::new(Row { padding: 21_000, ..row }, false, true);
+    let since = Instant::now();
+    call.run_until(Duration::from_secs(20), |_| since.elapsed() > limits::DTLS_SLOW);
+    assert!(call.openssl.keys(Profile::AeadAes128Gcm).is_none() || !call.world.peers[0].connected());
+    call.leaves_and_is_counted();
 }
 
 #[test]
@@ -355,6 +371,9 @@ impl Folder {
         let mut made = Command::new("openssl");
         made.args(["req", "-x509", "-nodes", "-subj", "/CN=peer", "-days", "2", row.digest, "-newkey"]);
         made.args(row.key).arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+        if row.padding > 0 {
+            made.args(["-addext", &format!("nsComment={}", "x".repeat(row.padding))]);
+        }
         run(&mut made);
     }
 
