@@ -7,47 +7,6 @@ use arrayvec::ArrayVec;
 
 use crate::types::{ContentType, Sequence};
 
-/// Explicit nonce length for DTLS AEAD records.
-///
-/// The explicit nonce is transmitted with each record.
-#[cfg(test)]
-pub(crate) const DTLS_EXPLICIT_NONCE_LEN: usize = 8;
-
-/// GCM authentication tag length.
-///
-/// The tag is appended to the ciphertext.
-#[cfg(test)]
-pub(crate) const GCM_TAG_LEN: usize = 16;
-
-/// Overhead per DTLS 1.2 AES-GCM record (explicit nonce + tag).
-///
-/// This equals 24 bytes for DTLS AES-GCM.
-#[cfg(test)]
-pub(crate) const DTLS_AEAD_OVERHEAD: usize = DTLS_EXPLICIT_NONCE_LEN + GCM_TAG_LEN; // 24
-
-/// Compute AAD length from plaintext length for DTLS 1.2 AES-GCM records.
-#[inline]
-#[cfg(test)]
-pub fn aad_len_from_plaintext_len(plaintext_len: u16) -> u16 {
-    plaintext_len
-}
-
-/// Compute fragment length from plaintext length for DTLS 1.2 AES-GCM records.
-/// fragment_len = explicit_nonce(8) + ciphertext(plaintext_len + 16 tag)
-#[inline]
-#[cfg(test)]
-pub fn fragment_len_from_plaintext_len(plaintext_len: usize) -> usize {
-    DTLS_EXPLICIT_NONCE_LEN + plaintext_len + GCM_TAG_LEN
-}
-
-/// Compute plaintext length from fragment length for DTLS 1.2 AES-GCM records.
-/// Returns None if the fragment is smaller than the mandatory AEAD overhead.
-#[inline]
-#[cfg(test)]
-pub fn plaintext_len_from_fragment_len(fragment_len: usize) -> Option<usize> {
-    fragment_len.checked_sub(DTLS_AEAD_OVERHEAD)
-}
-
 /// Fixed IV portion for DTLS AEAD.
 ///
 /// DTLS 1.2 uses:
@@ -175,33 +134,5 @@ impl Aad {
         // unwrap: header_bytes is at most 5 bytes, well within capacity 13
         aad.try_extend_from_slice(header_bytes).unwrap();
         Aad(aad)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn aead_constants_and_length_helpers() {
-        assert_eq!(DTLS_EXPLICIT_NONCE_LEN, 8);
-        assert_eq!(GCM_TAG_LEN, 16);
-        assert_eq!(DTLS_AEAD_OVERHEAD, 24);
-
-        for &pt_len in &[0usize, 1, 37, 512, 1350, 16384] {
-            let aad_len = aad_len_from_plaintext_len(pt_len as u16);
-            assert_eq!(aad_len as usize, pt_len);
-
-            let frag_len = fragment_len_from_plaintext_len(pt_len);
-            assert_eq!(frag_len, DTLS_EXPLICIT_NONCE_LEN + pt_len + GCM_TAG_LEN);
-
-            let roundtrip =
-                plaintext_len_from_fragment_len(frag_len).expect("frag_len >= overhead");
-            assert_eq!(roundtrip, pt_len);
-        }
-
-        assert!(plaintext_len_from_fragment_len(0).is_none());
-        assert!(plaintext_len_from_fragment_len(3).is_none());
-        assert!(plaintext_len_from_fragment_len(DTLS_AEAD_OVERHEAD - 1).is_none());
     }
 }

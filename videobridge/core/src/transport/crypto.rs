@@ -12,7 +12,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use dimpl::crypto::{
     ActiveKeyExchange, Buf, Cipher, CryptoProvider, Dtls12CipherSuite, HashAlgorithm, NamedGroup,
-    SignatureAlgorithm, SignatureVerifier, SupportedDtls12CipherSuite, SupportedKxGroup,
+    SignatureAlgorithm, SignatureScheme, SignatureVerifier, SupportedDtls12CipherSuite, SupportedKxGroup,
 };
 use dimpl::{CryptoError, CryptoOperation};
 
@@ -151,17 +151,39 @@ impl SignatureVerifier for Verifier {
         hash_alg: HashAlgorithm,
         sig_alg: SignatureAlgorithm,
     ) -> Result<(), CryptoError> {
-        let key = PublicKey::of(cert_der).ok_or(CryptoError::CertificateParseFailed)?;
-        let algorithm =
-            algorithm(&key, hash_alg, sig_alg).ok_or(CryptoError::UnsupportedPublicKeyAlgorithm)?;
-        UnparsedPublicKey::new(algorithm, key.bytes)
-            .verify(data, signature)
-            .map_err(|_| CryptoError::OperationFailed(CryptoOperation::VerifySignature))
+        verify(cert_der, data, signature, |key| algorithm(key, hash_alg, sig_alg))
     }
 
     fn schemes(&self) -> &'static [(HashAlgorithm, SignatureAlgorithm)] {
         SCHEMES
     }
+
+    fn schemes13(&self) -> &'static [SignatureScheme] {
+        SCHEMES_13
+    }
+
+    fn verify_scheme(
+        &self,
+        cert_der: &[u8],
+        data: &[u8],
+        signature: &[u8],
+        scheme: SignatureScheme,
+    ) -> Option<Result<(), CryptoError>> {
+        Some(verify(cert_der, data, signature, |key| algorithm_13(key, scheme)))
+    }
+}
+
+fn verify(
+    cert_der: &[u8],
+    data: &[u8],
+    signature: &[u8],
+    algorithm: impl FnOnce(&PublicKey<'_>) -> Option<&'static dyn VerificationAlgorithm>,
+) -> Result<(), CryptoError> {
+    let key = PublicKey::of(cert_der).ok_or(CryptoError::CertificateParseFailed)?;
+    let algorithm = algorithm(&key).ok_or(CryptoError::UnsupportedPublicKeyAlgorithm)?;
+    UnparsedPublicKey::new(algorithm, key.bytes)
+        .verify(data, signature)
+        .map_err(|_| CryptoError::OperationFailed(CryptoOperation::VerifySignature))
 }
 
 /// What peers are asked to sign with, best first. SHA-1 is last, for peers that know nothing else.
@@ -218,9 +240,50 @@ fn algorithm(
     })
 }
 
+/// The same of DTLS 1.3, where a scheme names the curve and RSA signs with PSS (RFC 8446 §4.2.3). Whoever speaks it is too
+/// young for SHA-1 and 1,024 bits.
+const SCHEMES_13: &[SignatureScheme] = &[
+    SignatureScheme::ECDSA_SECP256R1_SHA256,
+    SignatureScheme::ECDSA_SECP384R1_SHA384,
+    SignatureScheme::ECDSA_SECP521R1_SHA512,
+    SignatureScheme::ED25519,
+    SignatureScheme::RSA_PSS_RSAE_SHA256,
+    SignatureScheme::RSA_PSS_RSAE_SHA384,
+    SignatureScheme::RSA_PSS_RSAE_SHA512,
+];
+
+/// As [`algorithm`], for DTLS 1.3.
+fn algorithm_13(key: &PublicKey<'_>, scheme: SignatureScheme) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match (key.kind, scheme) {
+        (Kind::P256, SignatureScheme::ECDSA_SECP256R1_SHA256) => &signature::ECDSA_P256_SHA256_ASN1,
+        (Kind::P384, SignatureScheme::ECDSA_SECP384R1_SHA384) => &signature::ECDSA_P384_SHA384_ASN1,
+        (Kind::P521, SignatureScheme::ECDSA_SECP521R1_SHA512) => &signature::ECDSA_P521_SHA512_ASN1,
+        (Kind::Ed25519, SignatureScheme::ED25519) => &signature::ED25519,
+        (Kind::Rsa, SignatureScheme::RSA_PSS_RSAE_SHA256) => &signature::RSA_PSS_2048_8192_SHA256,
+        (Kind::Rsa, SignatureScheme::RSA_PSS_RSAE_SHA384) => &signature::RSA_PSS_2048_8192_SHA384,
+        (Kind::Rsa, SignatureScheme::RSA_PSS_RSAE_SHA512) => &signature::RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_scheme_of_1_3_belongs_to_one_kind_of_key() {
+        let kinds = [Kind::P256, Kind::P384, Kind::P521, Kind::Ed25519, Kind::Rsa];
+        for &scheme in SCHEMES_13 {
+            let fit = kinds
+                .into_iter()
+                .filter(|&kind| algorithm_13(&PublicKey { kind, bytes: &[] }, scheme).is_some());
+            assert_eq!(fit.count(), 1, "{scheme:?}");
+        }
+        for scheme in [SignatureScheme::RSA_PKCS1_SHA256, SignatureScheme::RSA_PSS_PSS_SHA256] {
+            let rsa = PublicKey { kind: Kind::Rsa, bytes: &[] };
+            assert!(algorithm_13(&rsa, scheme).is_none(), "1.3 has no such signature with this key");
+        }
+    }
 
     #[test]
     fn every_scheme_that_peers_are_told_of_can_be_checked_and_with_no_other_kind_of_key() {

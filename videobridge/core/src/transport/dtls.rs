@@ -407,9 +407,13 @@ impl Dtls {
     }
 
     fn attempt(&self, now: Instant) -> Option<Attempt> {
-        // DTLS 1.2 and not "whatever comes": with 1.3 the engine takes the client's first SRTP profile, and Chromium
-        // names AES-CM with HMAC-SHA1 first, at five times the CPU of GCM (decision 0001).
-        let mut engine = Box::new(Engine::new_12(self.config.clone(), self.certificate.dtls(), now));
+        let (config, certificate) = (self.config.clone(), self.certificate.dtls());
+        let mut engine = Box::new(match self.role {
+            // 1.2 alone: a ClientHello of both versions names the signatures of browsers, and who would have us begin
+            // is none (decision 0027).
+            Some(Role::Client) => Engine::new_12(config, certificate, now),
+            _ => Engine::new_auto(config, certificate, now),
+        });
         if self.role == Some(Role::Client) {
             engine.set_active(true);
         }

@@ -80,8 +80,54 @@ fn a_lost_fragment_of_the_client_hello_is_sent_again() {
     assert!(world.peers[0].dtls_connected && world.peers[0].channel_open);
 }
 
+/// What the bridge says in one flight of its handshake with a browser is not repeated by itself before the client has
+/// shown its certificate: the client repeats what it said.
+#[test]
+fn every_datagram_of_a_handshake_may_be_lost_once() {
+    for (dtls12, theirs) in [(false, false), (false, true), (true, false), (true, true)] {
+        for nth in 0..8 {
+            let mut world = World::new();
+            let (mut seen, dropped) = (0, Rc::new(Cell::new(false)));
+            let said = Rc::clone(&dropped);
+            let mut lost = move |d: &[u8]| {
+                let counts = (20..64).contains(&d[0]);
+                seen += usize::from(counts);
+                let now = counts && seen == nth + 1;
+                said.set(said.get() || now);
+                now
+            };
+            if theirs {
+                world.meddle = Box::new(move |all| all.into_iter().filter(|d| !lost(d)).collect());
+            } else {
+                world.lost = Box::new(lost);
+            }
+            world.join("aaaa0001", Options { dtls12, ..Options::default() });
+            world.run(Duration::from_secs(6));
+            let peer = &world.peers[0];
+            assert!(dropped.get() || nth > 3, "a handshake and a channel are more than that");
+            assert!(peer.dtls_connected && peer.channel_open, "{dtls12} {theirs} {nth}");
+            assert_eq!((peer.profile, peer.broken), (Some(Profile::AeadAes128Gcm), 0));
+            assert_eq!(world.shard.counters().dtls_failed, 0);
+        }
+    }
+}
+
+/// With DTLS 1.3 a client has its keys after one answer, with 1.2 after two: what it says is heard that much sooner.
+#[test]
+fn whoever_offers_dtls_1_3_has_its_keys_a_round_trip_sooner() {
+    for dtls12 in [false, true] {
+        let mut world = World::new();
+        // Nothing after the first words of the client arrives.
+        let silenced = |d: &Vec<u8>| (20..64).contains(&d[0]) && !is_client_hello(d);
+        world.meddle = Box::new(move |all| all.into_iter().filter(|d| !silenced(d)).collect());
+        world.join("aaaa0001", Options { dtls12, ..Options::default() });
+        world.run(Duration::from_secs(1));
+        assert_eq!(world.peers[0].profile.is_none(), dtls12);
+    }
+}
+
 fn is_client_hello(datagram: &[u8]) -> bool {
-    datagram[0] == 22 && datagram[13] == 1
+    datagram[0] == 22 && datagram.get(13) == Some(&1)
 }
 
 /// Cuts a whole ClientHello into fragments of `size` bytes, one record and datagram each (RFC 9147 §5.5), as

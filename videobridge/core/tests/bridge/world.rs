@@ -17,6 +17,8 @@ use peer::{Options, Peer};
 /// Datagrams a peer sends in; those that arrive out.
 type Meddle = Box<dyn FnMut(Vec<Vec<u8>>) -> Vec<Vec<u8>>>;
 
+type Loss = Box<dyn FnMut(&[u8]) -> bool>;
+
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) shard: Shard,
@@ -31,6 +33,8 @@ pub(crate) struct World {
     pub(crate) dead: Vec<SocketAddr>,
     /// Peers that have nothing but a TCP connection.
     pub(crate) tcp: Vec<usize>,
+    /// Which datagrams of the bridge get lost.
+    pub(crate) lost: Loss,
     /// The longest DTLS datagram of the bridge.
     pub(crate) longest_dtls: usize,
 }
@@ -54,6 +58,7 @@ impl World {
             cut: Vec::new(),
             dead: Vec::new(),
             tcp: Vec::new(),
+            lost: Box::new(|_| false),
             longest_dtls: 0,
         }
     }
@@ -82,6 +87,9 @@ impl World {
             for (framed, (to, _, data)) in datagrams.chain(framed) {
                 if (20..64).contains(&data[0]) {
                     self.longest_dtls = self.longest_dtls.max(data.len());
+                }
+                if (self.lost)(&data) {
+                    continue;
                 }
                 let cut = &self.cut;
                 if let Some((n, peer)) = self.peers.iter_mut().enumerate().find(|(_, p)| p.is_at(to))

@@ -62,14 +62,6 @@ impl EncryptedExtensions {
         ))
     }
 
-    #[cfg(test)]
-    pub fn new(extensions: ArrayVec<Extension, 5>) -> Self {
-        Self {
-            extensions,
-            srtp_profiles: None,
-        }
-    }
-
     pub fn srtp_profiles(&self) -> Option<&ArrayVec<SrtpProfileId, 3>> {
         self.srtp_profiles.as_ref()
     }
@@ -86,82 +78,5 @@ impl EncryptedExtensions {
         for ext in &self.extensions {
             ext.serialize(buf, output);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::ExtensionType;
-    use super::*;
-    use crate::buffer::Buf;
-
-    const MESSAGE: &[u8] = &[
-        0x00, 0x0C, // Extensions length (12)
-        0x00, 0x0A, // ExtensionType::SupportedGroups
-        0x00, 0x08, // Extension data length
-        0x00, 0x06, 0x00, 0x17, 0x00, 0x18, 0x00, 0x19, // Extension data
-    ];
-
-    #[test]
-    fn roundtrip() {
-        let (rest, parsed) = EncryptedExtensions::parse(MESSAGE, 0).unwrap();
-        assert!(rest.is_empty());
-
-        let mut serialized = Buf::new();
-        parsed.serialize(MESSAGE, &mut serialized);
-        assert_eq!(&*serialized, MESSAGE);
-    }
-
-    #[test]
-    fn duplicate_supported_extensions_are_rejected() {
-        let mut message = Vec::new();
-        let count = 2;
-        message.extend_from_slice(&(count as u16 * 4).to_be_bytes());
-        for _ in 0..count {
-            message.extend_from_slice(&ExtensionType::Cookie.as_u16().to_be_bytes());
-            message.extend_from_slice(&0u16.to_be_bytes());
-        }
-
-        let result = EncryptedExtensions::parse(&message, 0);
-        assert!(
-            matches!(
-                result,
-                Err(nom::Err::Failure(error))
-                    if error.code == nom::error::ErrorKind::LengthValue
-            ),
-            "duplicate supported extensions should fail with LengthValue"
-        );
-    }
-
-    #[test]
-    fn too_many_distinct_supported_extensions_are_rejected() {
-        let mut extensions = Vec::new();
-        for extension_type in ExtensionType::supported() {
-            let data: &[u8] = match *extension_type {
-                ExtensionType::SupportedVersions => &[0xfe, 0xfc],
-                ExtensionType::KeyShare => &[0, 23, 0, 1, 7],
-                ExtensionType::SupportedGroups => &[0, 2, 0, 23],
-                ExtensionType::SignatureAlgorithms => &[0, 2, 4, 3],
-                ExtensionType::UseSrtp => &[0, 2, 0, 1, 0],
-                ExtensionType::Cookie => &[0, 1, 7],
-                _ => unreachable!(),
-            };
-            extensions.extend_from_slice(&extension_type.as_u16().to_be_bytes());
-            extensions.extend_from_slice(&(data.len() as u16).to_be_bytes());
-            extensions.extend_from_slice(data);
-        }
-        let mut message = Vec::new();
-        message.extend_from_slice(&(extensions.len() as u16).to_be_bytes());
-        message.extend_from_slice(&extensions);
-
-        let result = EncryptedExtensions::parse(&message, 0);
-        assert!(
-            matches!(
-                result,
-                Err(nom::Err::Failure(error))
-                    if error.code == nom::error::ErrorKind::LengthValue
-            ),
-            "too many distinct supported extensions should fail with LengthValue"
-        );
     }
 }
