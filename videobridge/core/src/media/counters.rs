@@ -74,6 +74,8 @@ pub struct Counters {
     pub retransmitted: u64,
     /// Padding packets sent to find out what links carry.
     pub padding: u64,
+    /// Packets sent once more for the same.
+    pub repeated: u64,
     /// Sequence numbers asked for again from senders.
     pub nacks_sent: u64,
     /// Packets recovered by retransmission from senders.
@@ -108,6 +110,7 @@ impl Default for Counters {
             forwarded: 0,
             retransmitted: 0,
             padding: 0,
+            repeated: 0,
             nacks_sent: 0,
             recovered: 0,
             lost: 0,
@@ -140,6 +143,7 @@ impl Counters {
         self.forwarded += other.forwarded;
         self.retransmitted += other.retransmitted;
         self.padding += other.padding;
+        self.repeated += other.repeated;
         self.nacks_sent += other.nacks_sent;
         self.recovered += other.recovered;
         self.lost += other.lost;

@@ -1,4 +1,4 @@
-//! How much padding is due: time and sent bytes in, packets to send now out.
+//! How much has to be sent to fill up: time and sent bytes in, bytes that are due out.
 
 use std::time::{Duration, Instant};
 
@@ -23,11 +23,11 @@ impl Padding {
         self.credit -= bytes as f64;
     }
 
-    /// How many packets of `size` bytes are due to reach `rate`; `None` = no padding now.
-    pub(crate) fn due(&mut self, now: Instant, rate: Option<Bitrate>, size: usize) -> usize {
+    /// Time passes; at least a packet of `size` bytes can be saved up to reach `rate`. `None` = nothing to fill up.
+    pub(crate) fn run(&mut self, now: Instant, rate: Option<Bitrate>, size: usize) {
         let Some(rate) = rate else {
             *self = Self::default();
-            return 0;
+            return;
         };
         let bytes_per_second = rate.as_f64() / 8.0;
         match self.last.replace(now) {
@@ -37,7 +37,11 @@ impl Padding {
         }
         let saved = bytes_per_second * SAVED.as_secs_f64();
         self.credit = self.credit.clamp(-bytes_per_second * OWED.as_secs_f64(), saved.max(size as f64));
-        (self.credit.max(0.0) / size as f64) as usize
+    }
+
+    /// Whether a packet of `size` bytes is due. A larger one may be sent then: it is paid for by those that follow.
+    pub(crate) fn has_room(&self, size: usize) -> bool {
+        self.is_running() && self.credit >= size as f64
     }
 }
 
@@ -56,8 +60,12 @@ mod tests {
         let mut padding = Padding::default();
         let mut at = |ms: u64, media: usize| {
             padding.sent(media);
-            let n = padding.due(t0 + Duration::from_millis(ms), Some(Bitrate(800_000)), 250);
-            padding.sent(n * 250);
+            padding.run(t0 + Duration::from_millis(ms), Some(Bitrate(800_000)), 250);
+            let mut n = 0;
+            while padding.has_room(250) {
+                padding.sent(250);
+                n += 1;
+            }
             n
         };
         let alone: usize = (0..100).map(|i| at(i * 15, 0)).sum();
@@ -66,6 +74,7 @@ mod tests {
         assert!((295..=305).contains(&beside), "half is media: {beside}");
         assert!(at(60_000, 0) <= 18, "45 ms worth");
         assert_eq!(at(60_500, 100_000), 0, "a key frame");
-        assert_eq!(padding.due(t0 + Duration::from_secs(61), None, 250), 0);
+        padding.run(t0 + Duration::from_secs(61), None, 250);
+        assert!(!padding.has_room(0));
     }
 }

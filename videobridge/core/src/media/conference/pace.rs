@@ -1,23 +1,28 @@
 //! What waits for a receiver's pacing, and probes of its link: time in, packets out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jitsi_xmpp::ids::MediaType;
+use jitsi_xmpp::ids::{MediaType, Ssrc};
 use videobridge_rtp::codecs::Descriptor;
 use videobridge_rtp::dependency::Head;
 use videobridge_rtp::{Extension, Extensions};
 
 use super::MediaConference;
+use super::member::Member;
+use super::sources::Sources;
 use crate::media::MediaSink;
-use crate::media::counters::DropReason;
-use crate::media::egress::write::{Kept, Outgoing};
-use crate::media::ids::MemberIx;
+use crate::media::bwe::prober::BURST;
+use crate::media::counters::{Counters, DropReason};
+use crate::media::egress::fill::{Fill, Sendable};
+use crate::media::egress::stream::Sent;
+use crate::media::egress::write::{Buffers, Kept, Outgoing};
+use crate::media::ids::{MemberIx, Micros, SourceRef, StreamIx};
 use crate::media::ingress::negotiated::ExtensionKind;
 use crate::media::ingress::source::Source;
 use crate::media::packet::Packet;
 
 impl MediaConference {
-    /// Sends what may be sent by now to receivers whose packets wait, and padding to those whose links are probed.
+    /// Sends what may be sent by now to receivers whose packets wait, and fills up what those get whose links are probed.
     pub(super) fn pace(&mut self, now: Instant, sink: &mut dyn MediaSink) {
         self.clock.paced();
         let time = self.clock.micros(now);
@@ -40,10 +45,16 @@ impl MediaConference {
                 let sent = member.egress.send(time, on, &outgoing, to, (&mut self.buffers, sink));
                 self.counters.forwarded += u64::from(sent.is_some());
             }
-            let (ideal, own) = (member.ideal, self.feedback.video);
-            let sent = member.egress.pad((now, time), ideal, own, &member.negotiated, sink);
-            self.counters.padding += sent as u64;
-            if let Some(wait) = member.egress.pace_again(ideal.is_some()) {
+            let fill = member.egress.fill((now, time), member.ideal, &member.negotiated);
+            let counters = &mut self.counters;
+            let to = &mut Filled {
+                member: &mut *member,
+                own: self.feedback.video,
+                sources: &self.sources,
+                counters,
+            };
+            to.fill((now, time), fill, (&mut self.buffers, sink));
+            if let Some(wait) = member.egress.pace_again(member.ideal.is_some()) {
                 self.clock.pace_by(now + wait);
             }
         }
@@ -65,6 +76,92 @@ impl MediaConference {
     }
 }
 
+/// A receiver whose link is probed.
+struct Filled<'a> {
+    member: &'a mut Member,
+    /// Of the bridge.
+    own: Ssrc,
+    sources: &'a Sources,
+    counters: &'a mut Counters,
+}
+
+impl Filled<'_> {
+    fn fill(
+        &mut self,
+        (now, time): (Instant, Micros),
+        fill: Fill,
+        (buffers, sink): (&mut Buffers, &mut dyn MediaSink),
+    ) {
+        match fill {
+            Fill::Not => {}
+            Fill::Burst => {
+                let sent = (0..BURST).take_while(|_| self.pad(time, None, sink)).count();
+                self.counters.padding += sent as u64;
+            }
+            Fill::UpTo(rate, beside) => {
+                // A probe of fewer packets says little.
+                let most = (rate.as_f64() / 8.0 * SHORT.as_secs_f64()) as usize / LEAST_IN_PROBE;
+                while self.member.egress.room() {
+                    if beside.is_some_and(|at| self.repeat((now, time), at, most, (buffers, sink)).is_some())
+                    {
+                        self.counters.repeated += 1;
+                        self.counters.forwarded += 1;
+                    } else if self.pad(time, beside, sink) {
+                        self.counters.padding += 1;
+                    } else {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn pad(&mut self, time: Micros, beside: Option<StreamIx>, sink: &mut dyn MediaSink) -> bool {
+        let to = &mut *self.member;
+        to.egress.pad(time, beside, self.own, &to.negotiated, sink).is_some()
+    }
+
+    /// Repeats what was sent last: who lost some of it need not ask. `None`: all that is small enough is repeated.
+    fn repeat(
+        &mut self,
+        (now, time): (Instant, Micros),
+        beside: StreamIx,
+        most: usize,
+        out: (&mut Buffers, &mut dyn MediaSink),
+    ) -> Option<()> {
+        let Sendable { source, ssrc, sent } = self.member.egress.next_repeat(now, beside)?;
+        let (source, packet) =
+            stored(self.sources, source, &sent).filter(|(_, p)| p.payload.len() <= most)?;
+        again(self.member, (time, ssrc), &sent, (source, &packet), out)
+    }
+}
+
+/// A packet that was sent, as its source keeps it.
+pub(super) fn stored<'a>(
+    sources: &'a Sources,
+    source: SourceRef,
+    sent: &Sent,
+) -> Option<(&'a Source, Packet<'a>)> {
+    let source = sources.get(source.at).filter(|s| s.uid == sent.epoch.source)?;
+    let packet = source.history.as_ref()?.lookup(sent.epoch.encoding, sent.seq)?;
+    Some((source, packet))
+}
+
+/// Sends a packet once more, beside the stream with this SSRC.
+pub(super) fn again(
+    to: &mut Member,
+    (time, ssrc): (Micros, Ssrc),
+    sent: &Sent,
+    (source, packet): (&Source, &Packet<'_>),
+    out: (&mut Buffers, &mut dyn MediaSink),
+) -> Option<()> {
+    let payload = to.negotiated.payload(packet.payload_type)?;
+    let descriptor = &describe(source, packet, payload.codec);
+    let rewrite = to.egress.stream_by_ssrc(ssrc)?.rewrite(sent, packet, descriptor)?;
+    let outgoing = Outgoing { packet, descriptor, kept: &Kept::of(packet, &source.kinds), rewrite };
+    to.egress.resend(time, ssrc, &outgoing, &to.negotiated, out)
+}
+
 /// What a stored packet's payload begins with.
 pub(super) fn describe(
     source: &Source,
@@ -78,3 +175,7 @@ pub(super) fn describe(
     let head = dependency.and_then(|e| Head::parse(e.data));
     Descriptor::parse(codec, packet.payload, head)
 }
+
+/// Of a probe.
+const SHORT: Duration = Duration::from_millis(60);
+const LEAST_IN_PROBE: usize = 8;

@@ -9,9 +9,8 @@ use videobridge_rtp::rtcp::{Compound, Nack, Rtcp, SenderInfo, feedback};
 
 use super::MediaConference;
 use super::member::Member;
-use super::pace::describe;
+use super::pace::{again, stored};
 use crate::media::counters::DropReason;
-use crate::media::egress::write::{Kept, Outgoing};
 use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef};
 use crate::media::ingress::negotiated::KeyFrameRequest;
 use crate::media::ingress::source::SsrcRole;
@@ -272,11 +271,8 @@ impl MediaConference {
                 self.counters.discard(DropReason::NotInHistory);
                 continue;
             };
-            let source = stream.source.and_then(|s| self.sources.get(s.at));
-            let source = source.filter(|s| s.uid == sent.epoch.source);
-            let history = source.and_then(|s| s.history.as_ref());
-            let stored = history.and_then(|h| h.lookup(sent.epoch.encoding, sent.seq));
-            let (Some(source), Some(packet)) = (source, stored) else {
+            let kept = stream.source.and_then(|source| stored(&self.sources, source, &sent));
+            let Some((source, packet)) = kept else {
                 self.counters.discard(DropReason::NotInHistory);
                 continue;
             };
@@ -288,22 +284,14 @@ impl MediaConference {
             if !stream.may_resend(now, sent.out, rtt) {
                 continue;
             }
-            let Some(payload) = member.negotiated.payload(packet.payload_type) else { continue };
-            let descriptor = describe(source, &packet, payload.codec);
-            let stream = member.egress.stream_by_ssrc(media);
-            let rewrite = stream.and_then(|s| s.rewrite(&sent, &packet, &descriptor));
-            let Some(rewrite) = rewrite else { continue };
             let size = u32::try_from(packet.payload.len()).unwrap_or(u32::MAX);
             let budget =
                 if member.is_local() { &RETRANSMITTED_BYTES } else { &RETRANSMITTED_BYTES_PER_RELAY };
             if !member.budgets.retransmitted.take(budget, now, size) {
                 return self.counters.discard(DropReason::Limit);
             }
-            let kept = Kept::of(&packet, &source.kinds);
-            let outgoing = Outgoing { packet: &packet, descriptor: &descriptor, kept: &kept, rewrite };
-            let again =
-                member.egress.resend(time, media, &outgoing, &member.negotiated, (&mut self.buffers, sink));
-            if again.is_some() {
+            let kept = (source, &packet);
+            if again(member, (time, media), &sent, kept, (&mut self.buffers, sink)).is_some() {
                 self.counters.retransmitted += 1;
                 self.counters.forwarded += 1;
             }

@@ -1,6 +1,7 @@
 //! What one receiver is sent: packets of the sources routed to it in; rewritten packets, retransmissions and sender
 //! reports out.
 
+pub(crate) mod fill;
 pub(crate) mod filter;
 pub(crate) mod holes;
 pub(crate) mod numbers;
@@ -19,9 +20,9 @@ use foldhash::HashMap;
 use jitsi_xmpp::Entropy;
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use videobridge_rtp::rtcp::{SenderInfo, report};
-use videobridge_rtp::{ExtSeq, NtpMiddle, RtpFields};
+use videobridge_rtp::{ExtSeq, NtpMiddle};
 
-use self::numbers::{FIRST_RTX, Numbered};
+use self::numbers::FIRST_RTX;
 use self::paced::{Paced, Waiting};
 use self::slots::{Claim, Slots, Supply};
 use self::stream::{Epoch, Stream};
@@ -29,8 +30,7 @@ use self::write::{Buffers, Outgoing, Retransmission, Stamps, Written};
 use super::bwe::Estimator;
 use super::bwe::pacer::Pacer;
 use super::bwe::padding::Padding;
-use super::bwe::prober::BURST;
-use super::ids::{Bitrate, MemberIx, Micros, PayloadNumber, SourceRef, SourceUid, StreamIx, Timestamp};
+use super::ids::{MemberIx, Micros, PayloadNumber, SourceRef, SourceUid, StreamIx};
 use super::ingress::negotiated::{ExtensionKind, Negotiated};
 use super::limits::SENT_REPORTS;
 use super::{EndpointKey, MediaConfig, MediaSink};
@@ -327,85 +327,6 @@ impl Egress {
         }
     }
 
-    /// Sends the padding that is due to find out whether the receiver's link carries more; `ideal` = bit/s it would
-    /// get then, `None` = it gets all it wants. Returns the packets sent.
-    ///
-    /// It goes where retransmissions go, without anything to repeat, or else on the bridge's own SSRC.
-    pub(crate) fn pad(
-        &mut self,
-        (now, time): (Instant, Micros),
-        ideal: Option<Bitrate>,
-        own_ssrc: Ssrc,
-        negotiated: &Negotiated,
-        sink: &mut dyn MediaSink,
-    ) -> usize {
-        if self.careful {
-            self.set_pace(time);
-        }
-        if self.estimator.begins_with_burst(time) {
-            self.set_pace(time);
-            let once = |_: &usize| self.pad_once(time, None, own_ssrc, negotiated, sink).is_some();
-            return (0..BURST).take_while(once).count();
-        }
-        let rate = ideal.and_then(|ideal| self.estimator.probing_rate(time, ideal));
-        if let Some(rate) = rate {
-            // Pictures do not wait because of padding.
-            self.pacer.set_rate(time, Some(rate.0 + rate.0 / 4));
-        } else if self.padding.is_running() {
-            self.set_pace(time);
-        }
-        let due = self.padding.due(now, rate, MAX_PADDING + PADDING_HEADER);
-        let beside = self.padding_stream(negotiated);
-        let once = |_: &usize| self.pad_once(time, beside, own_ssrc, negotiated, sink).is_some();
-        (0..due).take_while(once).count()
-    }
-
-    /// A stream that padding can go beside.
-    fn padding_stream(&self, negotiated: &Negotiated) -> Option<StreamIx> {
-        let fits = |s: &Stream| {
-            let repeats =
-                s.last_sent().is_some_and(|(_, payload_type)| negotiated.rtx(payload_type).is_some());
-            s.media == MediaType::Video && s.announced && repeats && s.rtx_ssrc().is_some()
-        };
-        self.supply.streams.iter().find(|(_, s)| fits(s)).map(|(at, _)| at)
-    }
-
-    fn pad_once(
-        &mut self,
-        time: Micros,
-        beside: Option<StreamIx>,
-        own_ssrc: Ssrc,
-        negotiated: &Negotiated,
-        sink: &mut dyn MediaSink,
-    ) -> Option<()> {
-        let stamps = self.stamps(time, MediaType::Video, negotiated);
-        let stream = beside.and_then(|at| self.supply.streams.get_mut(at));
-        let repeats = stream.and_then(|s| {
-            let (timestamp, payload_type) = s.last_sent()?;
-            Some((negotiated.rtx(payload_type)?, timestamp, s.next_rtx()?))
-        });
-        let (payload_type, timestamp, at) = match repeats {
-            Some(beside) => beside,
-            None => {
-                let at = Numbered { ssrc: own_ssrc, next: self.next_padding };
-                self.next_padding = at.next.next();
-                (negotiated.any_video()?, Timestamp((time.0 * 9 / 100) as u32), at)
-            }
-        };
-        let (payload_type, sequence, timestamp) = (payload_type.0, at.next.wire(), timestamp.0);
-        let fields = RtpFields { marker: false, payload_type, sequence, timestamp, ssrc: at.ssrc.0 };
-        let mut header = [0; PADDING_HEADER];
-        let len = write::padding_header(&mut header, &fields, negotiated, stamps)?;
-        if let Some(sequence) = stamps.transport {
-            self.transport_sequence = sequence.wrapping_add(1);
-            self.estimator.sent(sequence, time, len + MAX_PADDING);
-        }
-        self.padding.sent(len + MAX_PADDING);
-        self.pacer.sent(len + MAX_PADDING);
-        sink.rtp(self.to, header.get(..len)?, &[], &PADDING);
-        Some(())
-    }
-
     fn stamps(&self, time: Micros, media: MediaType, negotiated: &Negotiated) -> Stamps {
         let mut stamps = Stamps::default();
         if negotiated.transport_cc() {
@@ -457,15 +378,6 @@ impl Egress {
 
 /// 5 minutes in 1/65536 s; more is no delay but an error.
 const MAX_DELAY: u32 = 300 << 16;
-/// The most padding one packet can have: its length is the last byte.
-const MAX_PADDING: usize = 255;
-static PADDING: [u8; MAX_PADDING] = {
-    let mut bytes = [0; MAX_PADDING];
-    bytes[MAX_PADDING - 1] = MAX_PADDING as u8;
-    bytes
-};
-/// Bytes of the header of a padding packet: fixed part, extension head, one stamp.
-const PADDING_HEADER: usize = 20;
 /// While something waits or is probed.
 const PACE: Duration = Duration::from_millis(5);
 /// While nothing does, and more is wanted.

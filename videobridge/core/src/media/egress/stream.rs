@@ -400,6 +400,14 @@ impl Stream {
         [Some(Numbered { ssrc: self.ssrc, next }), self.rtx].into_iter().flatten()
     }
 
+    /// The numbers of the packets sent last, newest first.
+    pub(crate) fn recent(&self) -> impl Iterator<Item = ExtSeq> + use<> {
+        let newest = if self.waiting > 0 { Some(self.sent_up_to) } else { self.newest.map(|n| n.seq) };
+        let newest =
+            newest.filter(|newest| *newest >= self.first).map_or(0..0, |n| n.0.saturating_sub(RECENT)..n.0);
+        newest.rev().map(|before| ExtSeq(before + 1))
+    }
+
     /// Timestamp and payload type of the newest packet sent.
     pub(crate) fn last_sent(&self) -> Option<(Timestamp, PayloadNumber)> {
         self.newest.map(|n| (n.timestamp, n.payload_type))
@@ -455,6 +463,8 @@ fn renewed(old: Option<Box<Holes>>, newest: ExtSeq, picture: Option<PictureId>) 
     }
 }
 
+/// So many packets back are worth repeating: a key frame, or some ten pictures.
+const RECENT: u64 = 32;
 const VIDEO_FRAME: Duration = Duration::from_millis(33);
 const AUDIO_FRAME: Duration = Duration::from_millis(20);
 /// Half of what roll-over counters can follow.

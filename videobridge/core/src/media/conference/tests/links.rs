@@ -26,6 +26,7 @@ struct Link {
     count: u8,
     /// Delivered video: when, SSRC, encoding.
     video: Vec<(Instant, u32, u8)>,
+    /// Padding, and packets sent once more.
     padding: Vec<Got>,
 }
 
@@ -80,8 +81,8 @@ impl Link {
             self.arrivals.push(Arrival { sequence, time_us });
             match got.pt {
                 100 if !got.payload.is_empty() => self.video.push((at, got.ssrc, got.encoding())),
-                _ if got.payload.is_empty() => self.padding.push(got),
-                _ => {}
+                111 => {}
+                _ => self.padding.push(got),
             }
         }
     }
@@ -196,12 +197,13 @@ fn a_slow_link_of_300_kbit_s_is_used_for_five_minutes_without_oscillation_to_zer
     link.run(&mut room, 20);
     let mut estimates = Vec::new();
     for second in 0..280 {
-        let (since, padding) = (room.now, link.padding.len());
+        let since = room.now;
+        link.padding.clear();
         link.run(&mut room, 1);
         estimates.push(estimate(&room, C).unwrap());
         let packets = link.video.iter().filter(|(at, _, _)| *at >= since).count();
         assert!(packets >= 30, "second {second}: {packets} packets");
-        assert!((link.padding.len() - padding) * 275 * 8 < 300_000);
+        assert!(link.padding.iter().map(|p| p.len).sum::<usize>() * 8 < 300_000);
     }
     let mean = estimates.iter().sum::<u64>() / estimates.len() as u64;
     let (least, most) = (estimates.iter().min().unwrap(), estimates.iter().max().unwrap());
@@ -283,12 +285,13 @@ fn who_is_reached_at_another_address_gets_whole_pictures_and_is_asked_again_for_
 }
 
 #[test]
-fn padding_is_numbered_tagged_and_only_on_announced_ssrcs() {
+fn a_link_is_filled_up_with_what_was_sent_last_and_padding_numbered_and_tagged_on_announced_ssrcs() {
     let mut room = two_senders_one_viewer(true);
     let mut link = Link::new(&room, C, 60_000);
     link.run(&mut room, 20);
     link.rate = 10_000_000;
     link.padding.clear();
+    let repeated = room.media.counters().repeated;
     link.run(&mut room, 5);
     let known: Vec<u32> = room
         .messages(C)
@@ -304,7 +307,18 @@ fn padding_is_numbered_tagged_and_only_on_announced_ssrcs() {
     assert!(padding.len() > 5, "{}", padding.len());
     for pair in padding.windows(2) {
         assert_eq!(pair[1].seq, pair[0].seq + 1);
-        assert!(pair[1].payload.is_empty() && pair[1].extensions.len() == 1 && known.contains(&pair[1].ssrc));
+        assert!(known.contains(&pair[1].ssrc));
+        let stamp = usize::from(pair[1].payload.is_empty());
+        assert!(stamp == 0 || pair[1].extensions.len() == stamp, "nothing but the stamp of transport-cc");
+    }
+    let again: Vec<_> = padding.iter().filter(|p| !p.payload.is_empty()).collect();
+    assert!(again.len() > 5, "{}", again.len());
+    assert_eq!(room.media.counters().repeated - repeated, again.len() as u64);
+    // None of them twice within a fifth of a second.
+    for (n, p) in again.iter().enumerate() {
+        let original = |p: &Got| [p.payload[0], p.payload[1]];
+        let soon = |q: &&&Got| q.at < p.at + Duration::from_millis(195);
+        assert!(again[n + 1..].iter().take_while(soon).all(|q| original(q) != original(p)));
     }
 }
 
