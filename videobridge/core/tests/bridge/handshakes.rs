@@ -117,6 +117,15 @@ fn servers_with_elliptic_keys_of_all_kinds_are_heard_and_hear() {
     // OpenSSL is no DTLS server with Ed25519, not even for itself.
 }
 
+/// A stock bridge that is the server of a relay (BouncyCastle) breaks off with an alert where nothing is said of it.
+#[test]
+fn compat_servers_are_told_of_secure_renegotiation_without_which_bouncy_castle_refuses() {
+    let mut call = Call::new(Row { key: P256, ..USUAL }, true, true);
+    call.run_until(Duration::from_secs(25), |call| call.openssl.text().contains("Secure Renegotiation IS"));
+    let text = call.openssl.text();
+    assert!(text.contains("Secure Renegotiation IS supported"), "{text}");
+}
+
 /// A stock bridge has an ECDSA certificate as well, so whoever insists on RSA of ours gets no further there.
 #[test]
 fn a_client_that_knows_no_suite_of_ours_is_counted_when_it_leaves() {

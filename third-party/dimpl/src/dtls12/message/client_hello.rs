@@ -122,6 +122,12 @@ impl ClientHello {
             start_pos, // No data at all
         ));
 
+        // Renegotiation Info (RFC 5746): empty in a first handshake. Servers over BouncyCastle refuse
+        // who says nothing of it.
+        let start_pos = buf.len();
+        buf.push(0); // renegotiated_connection length = 0
+        ranges.push((ExtensionType::RenegotiationInfo, start_pos, buf.len()));
+
         // Now create all extensions using ranges
         for (extension_type, start, end) in ranges {
             self.extensions.push(Extension {
