@@ -348,8 +348,8 @@ struct Wire {
 }
 
 impl MediaSink for Wire {
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]) {
-        let bytes = [header, prefix, payload].concat();
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
+        let bytes = parts.concat();
         let packet = RtpPacket::parse(&bytes).expect("what is sent is RTP");
         let block = packet.extension_bytes().len();
         assert!(packet.extensions().map(|e| e.data.len() + 1).sum::<usize>() <= block);

@@ -220,11 +220,9 @@ impl Outlet<'_> {
 }
 
 impl MediaSink for Outlet<'_> {
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]) {
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
         let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
-            Some(endpoint) => {
-                (endpoint.transport.send_rtp(self.out, header, prefix, payload), endpoint.is_relay())
-            }
+            Some(endpoint) => (endpoint.transport.send_rtp(self.out, parts), endpoint.is_relay()),
             None => (0, false),
         };
         self.endpoints.counters.sent_to(sent, is_relay);

@@ -80,7 +80,7 @@ impl DatagramSink for Slab {
 struct Count(usize, u16, u16);
 
 impl MediaSink for Count {
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], _: &[u8], _: &[u8]) {
+    fn rtp(&mut self, to: EndpointKey, [header, ..]: [&[u8]; 4]) {
         self.0 += 1;
         if to == EndpointKey(1) {
             if header[11] == 7 {

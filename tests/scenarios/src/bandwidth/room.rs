@@ -44,9 +44,9 @@ pub(super) struct Sent {
 }
 
 impl MediaSink for Sent {
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]) {
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
         if to == VIEWER {
-            self.rtp.push([header, prefix, payload].concat());
+            self.rtp.push(parts.concat());
         }
     }
 

@@ -67,7 +67,9 @@ pub(crate) fn write_tail(payload: &mut [u8], number: u32, stamp_ns: u64) {
 
 /// When a decrypted packet of ours was sent; `None` for what others made, such as padding.
 pub(crate) fn stamp(packet: &[u8]) -> Option<u64> {
-    let tail = packet.last_chunk::<TAIL>()?;
+    // The bridge may have filled it up.
+    let padding = if packet.first()? & 0x20 == 0 { 0 } else { usize::from(*packet.last()?) };
+    let tail = packet.get(..packet.len().checked_sub(padding)?)?.last_chunk::<TAIL>()?;
     let (mark, rest) = tail.split_first_chunk::<4>()?;
     (*mark == MARK).then(|| rest.last_chunk::<8>().map(|b| u64::from_be_bytes(*b)))?
 }
@@ -158,6 +160,9 @@ mod tests {
         assert_eq!((seen.transport_sequence, seen.header_len), (Some(0x1234), header));
         assert_eq!(stamp(&bytes), Some(123_456_789));
         assert_eq!(stamp(&bytes[..bytes.len() - 1]), None);
+        let mut padded = [&bytes[..], &[0, 2]].concat();
+        padded[0] |= 0x20;
+        assert_eq!(stamp(&padded), Some(123_456_789), "as long as the others of its frame");
 
         let (bytes, _) = packet(&picture, &[]);
         let seen = Seen::parse(&bytes).unwrap();

@@ -185,7 +185,7 @@ impl Camera {
             let (packets, payload) = match self.pattern {
                 Pattern::Simulcast => {
                     let packets = bytes.div_ceil(MAX_PAYLOAD);
-                    (packets, bytes.div_ceil(packets))
+                    (packets, bytes / packets)
                 }
                 Pattern::Flat { burst, .. } => (burst, 0),
             };
@@ -204,8 +204,8 @@ impl Camera {
                     height,
                 };
                 let payload_len = match self.pattern {
-                    // Nearly equal: the first ones are a byte longer.
-                    Pattern::Simulcast => payload - usize::from(i * 2 >= packets && packets > 1),
+                    // Nearly equal: the last ones are a byte longer.
+                    Pattern::Simulcast => payload + usize::from(i >= packets - bytes % packets),
                     Pattern::Flat { size, .. } => size - if common.transport_cc { 20 } else { 12 },
                 };
                 let record = Sent {

@@ -27,6 +27,7 @@ struct Stored {
     extensions: u16,
     profile: u16,
     payload_type: PayloadNumber,
+    evened: u8,
     marker: bool,
     timestamp: Timestamp,
 }
@@ -63,6 +64,7 @@ impl History {
             extensions,
             profile: packet.profile,
             payload_type: packet.payload_type,
+            evened: packet.evened,
             marker: packet.marker,
             timestamp: packet.timestamp,
         };
@@ -90,6 +92,7 @@ impl History {
             profile: stored.profile,
             extensions,
             payload,
+            evened: stored.evened,
         })
     }
 }
@@ -111,6 +114,7 @@ mod tests {
             profile: 0xbede,
             extensions: b"abcd",
             payload,
+            evened: 3,
         }
     }
 
@@ -124,7 +128,7 @@ mod tests {
         assert!(history.lookup(EncodingIx(0), ExtSeq(70_000)).is_none(), "one beyond the limit");
         let oldest = history.lookup(EncodingIx(0), ExtSeq(70_001)).unwrap();
         assert_eq!((oldest.payload, oldest.extensions), (&[113u8; 100][..], &b"abcd"[..]));
-        assert_eq!((oldest.timestamp, oldest.marker), (Timestamp(700_010), false));
+        assert_eq!((oldest.timestamp, oldest.marker, oldest.evened), (Timestamp(700_010), false, 3));
         assert_eq!(history.lookup(EncodingIx(1), ExtSeq(70_007)).unwrap().payload, [9; 10]);
         assert!(history.lookup(EncodingIx(2), ExtSeq(70_007)).is_none());
     }

@@ -36,9 +36,10 @@ pub struct EndpointKey(pub u32);
 /// Where the media of a conference puts what it wants sent. Calls must not block and never fail: a full queue
 /// drops.
 pub trait MediaSink {
-    /// One RTP packet for `to`: `header` is complete with extensions; the bytes on the wire are `header`, `prefix`
-    /// (a retransmission's original sequence number, a rewritten payload descriptor) and `payload` in this order.
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]);
+    /// One RTP packet for `to`, in the order of the bytes on the wire: the header, complete with extensions; what goes before the
+    /// payload or is rewritten of it (a retransmission's original sequence number, a payload descriptor); the rest of the
+    /// payload; padding.
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]);
 
     /// One RTCP compound packet for `to`.
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]);

@@ -17,4 +17,6 @@ pub(crate) struct Packet<'a> {
     /// The elements of the header extension, with the sender's ids.
     pub(crate) extensions: &'a [u8],
     pub(crate) payload: &'a [u8],
+    /// Bytes of padding that make it as long as the others of its frame.
+    pub(crate) evened: u8,
 }

@@ -340,20 +340,12 @@ impl Transport {
 
     /// Sends one RTP packet: copied and encrypted straight into the place it is sent from. Returns the bytes sent,
     /// 0 when it was dropped.
-    pub(crate) fn send_rtp(
-        &mut self,
-        out: &mut dyn DatagramSink,
-        header: &[u8],
-        prefix: &[u8],
-        payload: &[u8],
-    ) -> usize {
+    pub(crate) fn send_rtp(&mut self, out: &mut dyn DatagramSink, parts: [&[u8]; 4]) -> usize {
         let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
-        let len = header.len() + prefix.len() + payload.len();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
         let mut sent = 0;
         path.send(out, len + srtp.sender.profile().tag_len(), &mut |buf| {
-            sent = copy(buf, [header, prefix, payload])
-                .and_then(|len| srtp.sender.protect_rtp(buf, len).ok())
-                .unwrap_or(0);
+            sent = copy(buf, parts).and_then(|len| srtp.sender.protect_rtp(buf, len).ok()).unwrap_or(0);
             sent
         });
         sent
@@ -365,9 +357,7 @@ impl Transport {
         let max_len = compound.len() + srtp.sender.profile().rtcp_overhead();
         let mut sent = 0;
         path.send(out, max_len, &mut |buf| {
-            sent = copy(buf, [compound, &[], &[]])
-                .and_then(|len| srtp.sender.protect_rtcp(buf, len).ok())
-                .unwrap_or(0);
+            sent = copy(buf, [compound]).and_then(|len| srtp.sender.protect_rtcp(buf, len).ok()).unwrap_or(0);
             sent
         });
         sent
@@ -537,7 +527,7 @@ fn sockets(addresses: &[LocalAddress]) -> impl Iterator<Item = (Carrier, SocketA
 }
 
 /// Writes `parts` one after the other; `None` when they do not fit.
-fn copy(buf: &mut [u8], parts: [&[u8]; 3]) -> Option<usize> {
+fn copy<const N: usize>(buf: &mut [u8], parts: [&[u8]; N]) -> Option<usize> {
     let mut at = 0;
     for part in parts {
         buf.get_mut(at..at + part.len())?.copy_from_slice(part);
@@ -547,7 +537,7 @@ fn copy(buf: &mut [u8], parts: [&[u8]; 3]) -> Option<usize> {
 }
 
 fn send_copy(out: &mut dyn DatagramSink, path: Path, datagram: &[u8]) {
-    path.send(out, datagram.len(), &mut |buf| copy(buf, [datagram, &[], &[]]).unwrap_or(0));
+    path.send(out, datagram.len(), &mut |buf| copy(buf, [datagram]).unwrap_or(0));
 }
 
 #[cfg(test)]

@@ -200,14 +200,20 @@ impl MediaConference {
         }
         e.rate.add(now, view.header_len() + body.len());
         let woke = !std::mem::replace(&mut e.active, true);
+        let timestamp = Timestamp(view.timestamp());
+        let evened = match media {
+            MediaType::Video => e.even.padding(timestamp, body.len(), view.marker()),
+            MediaType::Audio => 0,
+        };
         let packet = Packet {
             seq: e.sequence.without_gaps(seq),
-            timestamp: Timestamp(view.timestamp()),
+            timestamp,
             payload_type: payload.repeats.unwrap_or_else(|| PayloadNumber(view.payload_type())),
             marker: view.marker(),
             profile: view.extension_profile(),
             extensions: view.extension_bytes(),
             payload: body,
+            evened,
         };
         let dependency = extension(ExtensionKind::DependencyDescriptor);
         let head = dependency.and_then(Head::parse);
@@ -330,7 +336,10 @@ impl MediaConference {
                 Ok(rewrite) if waits => {
                     let (source, seq, ssrc) = (SourceRef { uid, at }, packet.seq, stream.ssrc);
                     let seq_out = rewrite.seq;
-                    let bytes = packet.payload.len() + packet.extensions.len() + WAITING_HEADER;
+                    let bytes = packet.payload.len()
+                        + packet.extensions.len()
+                        + usize::from(packet.evened)
+                        + WAITING_HEADER;
                     stream.waits(seq_out);
                     egress.wait(Paced { source, encoding, seq, ssrc, rewrite, bytes });
                     self.clock.pace_by(now + PACE);

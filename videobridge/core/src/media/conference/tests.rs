@@ -10,3 +10,4 @@ mod receivers;
 mod relays;
 mod room;
 mod simulcast;
+mod trains;

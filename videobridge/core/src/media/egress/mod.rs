@@ -265,7 +265,7 @@ impl Egress {
             self.padding.sent(written.len());
         }
         self.pacer.sent(written.len());
-        sink.rtp(self.to, written.header(), written.prefix(), written.rest());
+        sink.rtp(self.to, written.parts());
         Some(())
     }
 

@@ -12,7 +12,7 @@ use super::filter::{Described, Passed};
 use super::numbers::Numbered;
 use super::projection::Projection;
 use super::stream::Stream;
-use super::write::{Buffers, Kept, Outgoing, Stamps, Written};
+use super::write::{Buffers, Kept, Outgoing, Retransmission, Stamps, Written};
 use crate::media::DropReason;
 use crate::media::allocation::LayerId;
 use crate::media::ids::{EncodingIx, MemberIx, PayloadNumber, SourceUid, StreamIx, Timestamp};
@@ -31,7 +31,16 @@ fn negotiated(extensions: &[(u8, &str)]) -> Negotiated {
 
 fn packet<'a>(seq: u64, profile: u16, extensions: &'a [u8], payload: &'a [u8]) -> Packet<'a> {
     let (seq, timestamp) = (ExtSeq(seq), Timestamp(seq as u32 * 100));
-    Packet { seq, timestamp, payload_type: PayloadNumber(41), marker: true, profile, extensions, payload }
+    Packet {
+        seq,
+        timestamp,
+        payload_type: PayloadNumber(41),
+        marker: true,
+        profile,
+        extensions,
+        payload,
+        evened: 0,
+    }
 }
 
 /// Every packet of these tests has the marker bit.
@@ -62,7 +71,7 @@ fn through(
     let outgoing = Outgoing { packet, descriptor: &d, kept: &kept, rewrite };
     let mut buffers = Buffers::default();
     let w = Written::new(&mut buffers, &outgoing, stream.ssrc, None, to, Stamps::default()).unwrap();
-    [w.header(), w.prefix(), w.rest()].concat()
+    w.parts().concat()
 }
 
 #[test]
@@ -213,4 +222,24 @@ fn repeats_are_remembered_up_to_the_limit_and_not_one_beyond() {
     assert!(stream.may_resend(now, ExtSeq(all.end), rtt), "one beyond takes the place of the first");
     assert!(stream.may_resend(now, ExtSeq(all.start), rtt));
     assert!(all.skip(2).all(|n| !stream.may_resend(now, ExtSeq(n), rtt)));
+}
+
+#[test]
+fn padding_is_said_written_and_counted_and_what_is_repeated_has_none() {
+    let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(1) }, None);
+    let packet = Packet { evened: 3, ..packet(5, 0, &[], &[1; 20]) };
+    let d = Descriptor::parse(Codec::Other, packet.payload, None);
+    stream.switch(Instant::now(), SourceUid(1), EncodingIx::FIRST, &packet, &alone(&d));
+    let rewrite = stream.forward(Instant::now(), &packet, &alone(&d), MARKED).unwrap();
+    let (to, kept) = (Negotiated::default(), Kept::of(&packet, &[None; 16]));
+    let outgoing = Outgoing { packet: &packet, descriptor: &d, kept: &kept, rewrite };
+    let mut buffers = Buffers::default();
+    let w = Written::new(&mut buffers, &outgoing, stream.ssrc, None, &to, Stamps::default()).unwrap();
+    let bytes = w.parts().concat();
+    assert_eq!((bytes.len(), w.len(), &bytes[32..]), (35, 35, &[0, 0, 3][..]));
+    let view = RtpPacket::parse(&bytes).unwrap();
+    assert_eq!((view.payload(), view.padding()), (&[1; 20][..], 3));
+    let again = Retransmission { payload_type: PayloadNumber(96), ssrc: Ssrc(8), seq: ExtSeq(1) };
+    let w = Written::new(&mut buffers, &outgoing, stream.ssrc, Some(again), &to, Stamps::default()).unwrap();
+    assert_eq!((w.len(), w.parts().concat()[0]), (34, 0x80));
 }

@@ -10,6 +10,7 @@ use videobridge_rtp::{ExtSeq, ExtensionForm, Extensions, HeaderWriter, RtpFields
 
 use super::stream::Rewrite;
 use crate::media::ids::{Micros, PayloadNumber};
+use crate::media::ingress::even::MOST_EVENED;
 use crate::media::ingress::negotiated::{ExtensionKind, ExtensionKinds, Negotiated};
 use crate::media::limits::MAX_HEADER;
 use crate::media::packet::Packet;
@@ -43,6 +44,7 @@ pub(crate) struct Buffers {
     header: [u8; MAX_HEADER],
     prefix: [u8; MAX_PREFIX],
     descriptor: [u8; MAX_DESCRIPTOR],
+    padding: [u8; MAX_PADDING],
 }
 
 /// A rewritten packet: header and prefix in buffers, the rest of the payload still the sender's.
@@ -50,6 +52,7 @@ pub(crate) struct Written<'b, 'a> {
     header: &'b [u8],
     prefix: &'b [u8],
     rest: &'a [u8],
+    padding: &'b [u8],
 }
 
 /// An RTX packet around the original: its payload type, SSRC and sequence number.
@@ -74,7 +77,12 @@ impl<'a> Kept<'a> {
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { header: [0; MAX_HEADER], prefix: [0; MAX_PREFIX], descriptor: [0; MAX_DESCRIPTOR] }
+        Self {
+            header: [0; MAX_HEADER],
+            prefix: [0; MAX_PREFIX],
+            descriptor: [0; MAX_DESCRIPTOR],
+            padding: [0; MAX_PADDING],
+        }
     }
 }
 
@@ -96,28 +104,32 @@ impl<'b, 'a> Written<'b, 'a> {
             timestamp: rewrite.timestamp.0,
             ssrc: rtx.map_or(ssrc, |rtx| rtx.ssrc).0,
         };
-        let Buffers { header, prefix, descriptor: rewritten } = buffers;
+        let Buffers { header, prefix, descriptor: rewritten, padding } = buffers;
         let header_len = write_header((header, rewritten), &fields, kept, rewrite, to, stamps)?;
         let original = rtx.map(|_| rewrite.seq.wire());
         let (prefix_len, rest) = write_prefix(prefix, original, packet.payload, descriptor, rewrite)?;
-        Some(Self { header: header.get(..header_len)?, prefix: prefix.get(..prefix_len)?, rest })
+        // What is repeated goes alone.
+        let evened = if rtx.is_some() { 0 } else { packet.evened };
+        if evened > 0 {
+            *header.first_mut()? |= PADDING_FLAG;
+        }
+        let header = header.get(..header_len)?;
+        Some(Self {
+            header,
+            prefix: prefix.get(..prefix_len)?,
+            rest,
+            padding: write_padding(padding, evened)?,
+        })
     }
 
-    pub(crate) fn header(&self) -> &'b [u8] {
-        self.header
-    }
-
-    pub(crate) fn prefix(&self) -> &'b [u8] {
-        self.prefix
-    }
-
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.rest
+    /// In the order they have on the wire.
+    pub(crate) fn parts(&self) -> [&[u8]; 4] {
+        [self.header, self.prefix, self.rest, self.padding]
     }
 
     /// Bytes in total.
     pub(crate) fn len(&self) -> usize {
-        self.header.len() + self.prefix.len() + self.rest.len()
+        self.parts().iter().map(|part| part.len()).sum()
     }
 }
 
@@ -147,6 +159,16 @@ fn write_prefix<'a>(
         *prefix.get_mut(start + usize::from(place.at))? = value.get();
     }
     Some((start + end, rest))
+}
+
+/// `len` bytes of padding, the last of which says so (RFC 3550 §5.1).
+fn write_padding(buf: &mut [u8; MAX_PADDING], len: u8) -> Option<&[u8]> {
+    let padding = buf.get_mut(..len.into())?;
+    padding.fill(0);
+    if let Some(last) = padding.last_mut() {
+        *last = len;
+    }
+    Some(padding)
 }
 
 /// Puts what is kept under the receiver's ids and adds its stamps.
@@ -212,5 +234,6 @@ const PADDING_FLAG: u8 = 0x20;
 /// RTX number and the longest descriptor start: flags, picture id and TL0PICIDX of VP8 or VP9.
 const MAX_PREFIX: usize = 12;
 const MAX_DESCRIPTOR: usize = 200;
+const MAX_PADDING: usize = MOST_EVENED as usize;
 /// One of each kind that is kept, and one more.
 const MAX_KEPT: usize = 5;

@@ -10,6 +10,7 @@ use jitsi_xmpp::jingle::{Semantics, VideoType};
 use smallvec::SmallVec;
 use videobridge_rtp::{ExtSeq, Unwrapper};
 
+use super::even::Even;
 use super::layers::Layers;
 use super::loss::Loss;
 use super::negotiated::ExtensionKinds;
@@ -90,6 +91,7 @@ pub(crate) struct Encoding {
     /// The newest packet, to recognise key frames that come too late: what followed was not for those who wait for one.
     newest: Option<(ExtSeq, Timestamp)>,
     pub(crate) loss: Loss,
+    pub(crate) even: Even,
     pub(crate) rate: Throughput,
     pub(crate) layers: Layers,
     pub(crate) received: ReceiveStats,
@@ -319,6 +321,7 @@ impl Encoding {
             structures: Structures::default(),
             newest: None,
             loss: Loss::default(),
+            even: Even::default(),
             rate: Throughput::new(now),
             layers: Layers::new(now),
             received: ReceiveStats::new(now),

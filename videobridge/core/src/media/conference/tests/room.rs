@@ -63,8 +63,8 @@ pub(super) struct Out {
 }
 
 impl MediaSink for Out {
-    fn rtp(&mut self, to: EndpointKey, header: &[u8], prefix: &[u8], payload: &[u8]) {
-        let bytes = [header, prefix, payload].concat();
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
+        let bytes = parts.concat();
         let p = RtpPacket::parse(&bytes).unwrap();
         // As SRTP counts it.
         let ext_seq = self.numbers.entry((to, p.ssrc())).or_default().extend(p.sequence()).0;
@@ -413,9 +413,28 @@ impl Camera {
         self.needs_key = [true; 3];
     }
 
+    /// The numbers of a frame of one layer that is sent by hand, in so many packets.
+    pub(super) fn frame_of(&mut self, layer: usize, packets: u16) -> Place {
+        self.picture[layer] = (self.picture[layer] + 1) & 0x7fff;
+        self.tl0[layer] = self.tl0[layer].wrapping_add(1);
+        self.ts[layer] = self.ts[layer].wrapping_add(2970);
+        let sequence = self.seq[layer].wrapping_add(1);
+        self.seq[layer] = self.seq[layer].wrapping_add(packets);
+        let (timestamp, picture, tl0) = (self.ts[layer], self.picture[layer], self.tl0[layer]);
+        Place { sequence, timestamp, picture, tl0 }
+    }
+
     pub(super) fn sequence(&self, layer: usize) -> u16 {
         self.seq[layer]
     }
+}
+
+/// Where a frame is in its stream; the sequence number is its first packet's.
+pub(super) struct Place {
+    pub(super) sequence: u16,
+    pub(super) timestamp: u32,
+    pub(super) picture: u16,
+    pub(super) tl0: u8,
 }
 
 pub(super) fn packet(fields: &RtpFields, extensions: &[(u8, &[u8])], payload: &[u8]) -> Vec<u8> {

@@ -201,7 +201,7 @@ impl Rig {
         let outgoing = Outgoing { packet, descriptor: d, kept: &kept, rewrite };
         let (mut buffers, to) = (Buffers::default(), &self.negotiated);
         let w = Written::new(&mut buffers, &outgoing, Ssrc(7), None, to, Stamps::default()).unwrap();
-        let bytes = [w.header(), w.prefix(), w.rest()].concat();
+        let bytes = w.parts().concat();
         self.receive(&bytes);
     }
 

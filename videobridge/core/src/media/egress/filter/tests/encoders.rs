@@ -50,6 +50,7 @@ impl Sent {
             profile: 0x1000,
             extensions,
             payload: &self.payload,
+            evened: 0,
         }
     }
 }
