@@ -66,6 +66,10 @@ pub(crate) const STREAM_STUCK: Duration = Duration::from_secs(10);
 /// Receive calls per socket and turn of a media thread, so that a flood never starves timers and commands.
 pub(crate) const BATCHES_PER_TURN: usize = 8;
 
+/// How long what is ready to leave waits at most while more is read. Reason: packets of a frame that are read together leave as one
+/// message for each receiver; nobody hears a fifth of a millisecond.
+pub(crate) const HELD: Duration = Duration::from_micros(200);
+
 /// Commands per turn, for the same reason the other way round.
 pub(crate) const COMMANDS_PER_TURN: usize = 64;
 

@@ -18,11 +18,12 @@ pub const MAX_SEGMENTS: usize = 64;
 /// Bytes one segmented message may hold: an IPv4 datagram without headers.
 pub const MAX_SEGMENTED_BYTES: usize = 65_507;
 
-/// Datagrams waiting for a flush. At 2,048 the slab below is full of average packets.
-pub const QUEUE_DATAGRAMS: usize = 2048;
+/// Datagrams waiting for a flush: a burst of eight packets to 500 receivers leaves in whole trains. At 4,096 the slab below is
+/// full of average packets.
+pub const QUEUE_DATAGRAMS: usize = 4096;
 
 /// Bytes waiting for a flush: one reused allocation per thread.
-pub const QUEUE_BYTES: usize = 2 * 1024 * 1024;
+pub const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Default wish for SO_RCVBUF and SO_SNDBUF (upstream's package sets `net.core.rmem_max` to this).
 /// Not a bound: the system's own is.
