@@ -14,6 +14,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Resident memory in bytes.
     pub resident: u64,
+    /// How often a thread of it that lives had to be woken.
+    pub wake_ups: u64,
 }
 
 impl Usage {
@@ -33,7 +35,7 @@ impl Usage {
         // In nanoseconds and with threads that have ended; the ticks in `stat` are 10 ms.
         let pid = Pid::from_raw(pid.try_into().context("no process id")?);
         let cpu = clock_getcpuclockid(pid).and_then(clock_gettime).context("the server's CPU clock")?;
-        Ok(Self { cpu: cpu.into(), resident: field(24)? * PAGE })
+        Ok(Self { cpu: cpu.into(), resident: field(24)? * PAGE, wake_ups: wake_ups(pid)? })
     }
 
     /// This process.
@@ -43,6 +45,18 @@ impl Usage {
     pub fn own() -> Result<Self> {
         Self::of(std::process::id())
     }
+}
+
+/// A thread that gives its core away waits for something.
+fn wake_ups(pid: Pid) -> Result<u64> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).context("the server's threads")?;
+    // One may have ended meanwhile.
+    let status = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok());
+    let of = |status: String| {
+        let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"))?;
+        line.trim().parse::<u64>().ok()
+    };
+    Ok(status.filter_map(of).sum())
 }
 
 /// x86-64 and most of arm64.
@@ -56,12 +70,14 @@ mod tests {
     fn our_own_usage_grows_with_what_we_do() {
         let before = Usage::own().unwrap();
         let mut block = vec![1u8; 64 << 20];
+        std::thread::sleep(Duration::from_millis(1));
         let from = std::time::Instant::now();
         while from.elapsed() < Duration::from_millis(100) {
             block.iter_mut().step_by(4096).for_each(|b| *b = b.wrapping_mul(3));
         }
         let after = Usage::own().unwrap();
         assert!(after.cpu >= before.cpu + Duration::from_millis(30), "{before:?} {after:?}");
+        assert!(after.wake_ups > before.wake_ups, "{before:?} {after:?}");
         assert!(after.resident >= before.resident + (32 << 20), "{before:?} {after:?} {}", block.len());
     }
 

@@ -13,7 +13,7 @@ use super::turn;
 
 /// Parts that `--scenario` can name; the load generator's own scenarios besides.
 pub(crate) const PARTS: &[&str] =
-    &["capacity", "fan-out", "half-load", "receivers", "room10", "allocations", turn::PART];
+    &["capacity", "fan-out", "half-load", "receivers", "room10", "few", "allocations", turn::PART];
 /// Scenarios that are run only when named.
 pub(crate) const SCENARIOS: &[&str] =
     &["audience", "audio", "rooms", "loss-1", "loss-5", "loss-20", "jitter-300", "rate-steps"];
@@ -81,6 +81,9 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
     if wanted("room10") {
         parts.push(room10(options));
     }
+    if wanted("few") {
+        parts.push(few_part(options));
+    }
     if wanted("allocations") {
         let expected = Duration::from_secs(30);
         let steps = vec![Step { key: "ours".into(), kind: Kind::Allocations, expected }];
@@ -103,6 +106,18 @@ pub(crate) fn room10(options: &Options) -> Part {
     let seconds = options.seconds.max(3);
     let step = |s: &Subject| load(*s, "room10", timed(seconds), Rate::Scenario, seconds + 4);
     Part { name: "room10", rounds: options.rounds.min(3), steps: subjects.iter().map(step).collect() }
+}
+
+/// Meetings as most are: a handful of people, and little else on the bridge.
+fn few_part(options: &Options) -> Part {
+    let seconds = options.seconds.max(3);
+    let step = |(key, rooms, endpoints): &(&str, u32, u32)| {
+        let mut words = timed(seconds);
+        let more = ["--rooms", &rooms.to_string(), "--endpoints", &endpoints.to_string()].map(str::to_owned);
+        words.extend(more);
+        Step { key: (*key).to_owned(), ..load(Subject::Ours, "rooms", words, Rate::Scenario, seconds + 6) }
+    };
+    Part { name: "few", rounds: options.rounds, steps: FEW.iter().map(step).collect() }
 }
 
 /// Lines of the table.
@@ -155,6 +170,7 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
     }
     all.extend(receivers(m));
     all.extend(room10_figures(m));
+    all.extend(few_figures(m));
     if m.has("allocations") {
         let none = m.samples("allocations", "ours", "/allocations_per_packet");
         let what = "allocations per forwarded packet";
@@ -187,6 +203,29 @@ pub(crate) fn room10_figures(m: &Measured) -> Vec<Figure> {
     ];
     all.extend(scenario_figures(m, "room10"));
     all
+}
+
+fn few_figures(m: &Measured) -> Vec<Figure> {
+    let of = |(step, _, _): &(&str, u32, u32)| {
+        let figure = |what: &str, unit, pointer: &str| {
+            let key = format!(
+                "media.few.{}.{}",
+                step.replace(' ', "_"),
+                pointer.trim_start_matches('/').replace('/', "_")
+            );
+            Figure::new(&key, &format!("{step}: {what}"), unit, m.samples("few", step, pointer))
+                .limited(m.limited("few", step))
+        };
+        let each = "CPU per participant and second";
+        [
+            figure(each, Unit::Microseconds, "/cpu_us_per_participant_second"),
+            figure("CPU per forwarded packet", Unit::Nanoseconds, "/cpu_ns_per_packet"),
+            figure("times the server is woken", Unit::PerSecond, "/server_wake_ups_per_second"),
+            figure("latency p99 of speech", Unit::Microseconds, "/speech/p99_us")
+                .target(Target::AtMost(1000.0)),
+        ]
+    };
+    FEW.iter().filter(|(step, ..)| m.has_step("few", step)).flat_map(of).collect()
 }
 
 fn capacity(m: &Measured) -> Vec<Figure> {
@@ -393,6 +432,9 @@ const BUSY: f64 = 0.8;
 const NEAR: f64 = 1.08;
 /// Receivers of a sender, and senders so that there are about as many participants each time.
 const RECEIVERS: &[(u32, u32)] = &[(10, 48), (30, 17), (100, 5), (300, 2)];
+/// Meetings at their usual rate: name, rooms, people in each.
+const FEW: &[(&str, u32, u32)] =
+    &[("room of 2", 1, 2), ("room of 3", 1, 3), ("room of 4", 1, 4), ("10 rooms of 4", 10, 4)];
 /// The ceiling program measures no longer than this.
 const MOST_CEILING: u64 = 120;
 

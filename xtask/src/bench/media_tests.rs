@@ -42,6 +42,11 @@ fn measured() -> Measured {
             "join": { "p99_us": 90_000 },
         });
         m.add("room10", "ours", room);
+        let few = json!({
+            "cpu_us_per_participant_second": 3000.0, "cpu_ns_per_packet": 4000.0, "server_wake_ups_per_second": 500.0,
+            "speech": { "p99_us": 1000 + 2 * round },
+        });
+        m.add("few", "room of 4", few);
     }
     m.add("allocations", "ours", json!({ "allocations_per_packet": 0 }));
     let relay = |to_peer: u32, to_client: u32| {
@@ -78,6 +83,8 @@ fn added_latency_is_ours_less_the_ceilings_and_growth_is_the_largest_room_by_the
     assert_eq!(figure("media.turn_to_client").met(), Some(false), "one beyond");
     assert_eq!(figure("media.memory_per_endpoint").met(), Some(true));
     assert_eq!(figure("media.goodput_150").met(), Some(true));
+    assert_eq!(figure("media.few.room_of_4.speech_p99_us").met(), Some(false), "one beyond");
+    assert_eq!(figure("media.few.room_of_4.cpu_us_per_participant_second").ours.unwrap().median(), 3000.0);
 }
 
 #[test]

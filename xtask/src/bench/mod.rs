@@ -53,7 +53,7 @@ cargo xtask bench [media] [xmpp] [join] [idle] [options]       without a word: a
   --rounds N        how often everything is repeated, interleaved (5)
   --seconds N       length of one measurement (10)
   --scenario NAME   only this part:
-                      media: capacity fan-out half-load receivers room10 allocations turn audience audio rooms
+                      media: capacity fan-out half-load receivers room10 few allocations turn audience audio rooms
                              loss-1 loss-5 loss-20 jitter-300 rate-steps
                       xmpp:  presence sizes chat two-rooms
                       join:  join-full join-storm join-500 media-storm browser start

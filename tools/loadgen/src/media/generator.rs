@@ -60,6 +60,8 @@ pub(crate) struct Snapshot {
     pub(crate) received: Received,
     /// From sending to arriving, of sampled packets since [`Command::Begin`].
     pub(crate) latency: Latencies,
+    /// The same of speech alone.
+    pub(crate) speech: Latencies,
     /// How late we sent, since then.
     pub(crate) lag: Latencies,
     /// From being asked to join to DTLS, and to the first media packet.
@@ -180,6 +182,7 @@ struct Loop {
     scratch: Scratch,
     totals: Totals,
     latency: Latencies,
+    speech: Latencies,
     lag: Latencies,
     up: Latencies,
     media: Latencies,
@@ -218,6 +221,7 @@ impl Loop {
             scratch: Scratch::new(),
             totals: Totals::default(),
             latency: Latencies::new(),
+            speech: Latencies::new(),
             lag: Latencies::new(),
             up: Latencies::new(),
             media: Latencies::new(),
@@ -276,6 +280,7 @@ impl Loop {
                 }
                 Ok(Command::Begin) => {
                     self.latency.clear();
+                    self.speech.clear();
                     self.lag.clear();
                 }
                 Ok(Command::Snapshot(reply)) => {
@@ -328,6 +333,7 @@ impl Loop {
             totals: self.totals.clone(),
             received,
             latency: self.latency.clone(),
+            speech: self.speech.clone(),
             lag: self.lag.clone(),
             up: self.up.clone(),
             media: self.media.clone(),
@@ -338,11 +344,11 @@ impl Loop {
 
     /// Empties a socket. Returns the number of datagrams.
     fn drain(&mut self, at: usize) -> usize {
-        let Self { slots, batch, totals, latency, scratch, .. } = self;
+        let Self { slots, batch, totals, latency, speech, scratch, .. } = self;
         let Some(slot) = slots.get_mut(at) else { return 0 };
         let now = Instant::now();
         let nanos = now.duration_since(self.start).as_nanos() as u64;
-        let mut cx = Context { now, nanos, totals, latency, scratch };
+        let mut cx = Context { now, nanos, totals, latency, speech, scratch };
         let fd = descriptor(&slot.participant.socket);
         let mut count = 0;
         for _ in 0..BATCHES_PER_SOCKET {
@@ -446,9 +452,9 @@ impl Loop {
 
     fn fire(&mut self, now: Instant, nanos: u64, at: u64, who: u32, what: What) {
         let (flat, frame) = (self.flat_interval, (FRAME as f64 / self.factor) as u64);
-        let Self { slots, totals, latency, scratch, .. } = self;
+        let Self { slots, totals, latency, speech, scratch, .. } = self;
         let Some(slot) = slots.get_mut(who as usize) else { return };
-        let mut cx = Context { now, nanos, totals, latency, scratch };
+        let mut cx = Context { now, nanos, totals, latency, speech, scratch };
         let lag = nanos.saturating_sub(at);
         let behind = lag > limits::BEHIND.as_nanos() as u64;
         let next = match what {

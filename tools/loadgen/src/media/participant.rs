@@ -8,7 +8,7 @@ use peer::Peer;
 use videobridge_rtp::rtcp::{self, Compound, ReportBlock, Rtcp, SenderInfo, feedback, report};
 use videobridge_srtp::SrtpError;
 
-use super::rtp::{RTX, Seen, stamp};
+use super::rtp::{OPUS, RTX, Seen, stamp};
 use super::sender::{Camera, Common, Microphone};
 use super::sink::Sink;
 use super::socket::BUFFER;
@@ -52,6 +52,8 @@ pub(crate) struct Context<'a> {
     pub(crate) nanos: u64,
     pub(crate) totals: &'a mut Totals,
     pub(crate) latency: &'a mut Latencies,
+    /// Of speech alone.
+    pub(crate) speech: &'a mut Latencies,
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -149,10 +151,10 @@ impl Participant {
     }
 
     /// How much of the next datagrams to look at. Where every packet is like any other, a whole one now and then is
-    /// enough; what is not media is shorter than this, or comes again.
+    /// enough (a prime: every second look may find nothing); what is not media is shorter than this, or comes again.
     pub(crate) fn appetite(&mut self) -> usize {
         self.looks = self.looks.wrapping_add(1);
-        let whole = self.repair || !self.ready() || self.looks.is_multiple_of(16);
+        let whole = self.repair || !self.ready() || self.looks.is_multiple_of(17);
         if whole { BUFFER } else { 256 }
     }
 
@@ -202,7 +204,11 @@ impl Participant {
             }
         } else if let Some(sent) = stamp(packet) {
             let arrived = if time == 0 { clock() } else { time };
-            cx.latency.record(std::time::Duration::from_nanos(arrived.saturating_sub(sent)));
+            let took = std::time::Duration::from_nanos(arrived.saturating_sub(sent));
+            cx.latency.record(took);
+            if seen.payload_type == OPUS {
+                cx.speech.record(took);
+            }
         }
     }
 

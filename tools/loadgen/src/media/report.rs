@@ -34,7 +34,9 @@ pub(crate) struct Figures {
     pub(crate) seconds: f64,
     generator_cpu: Duration,
     bitrate: f64,
+    server_wake_ups: Option<f64>,
     latency: Value,
+    speech: Value,
     details: Value,
 }
 
@@ -74,7 +76,9 @@ impl Figures {
             seconds,
             generator_cpu: after.cpu.saturating_sub(before.cpu),
             bitrate: per_second(r.bytes - rb.bytes) * 8.0,
+            server_wake_ups: window.server_wake_ups.map(per_second),
             latency: after.latency.to_json(),
+            speech: after.speech.to_json(),
             details: json!({
                 "datagrams": datagrams,
                 "socket_reads": t.looks - b.looks,
@@ -180,7 +184,12 @@ impl Report {
             "loss": round(f.loss, 6),
             "cpu_ns_per_packet": f.cpu_ns_per_packet.map(|n| round(n, 1)),
             "bitrate_bps": round(f.bitrate, 0),
+            "server_wake_ups_per_second": f.server_wake_ups.map(|n| round(n, 1)),
+            "cpu_us_per_participant_second": f.server_cpu.map(|cpu| {
+                round(cpu.as_secs_f64() * 1e6 / f.seconds / self.endpoints.max(1) as f64, 1)
+            }),
             "latency": f.latency,
+            "speech": f.speech,
             "details": f.details,
         });
         if let Value::Object(values) = values {

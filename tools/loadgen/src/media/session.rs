@@ -47,6 +47,7 @@ pub(crate) struct Window {
     pub(crate) after: Snapshot,
     pub(crate) server_cpu: Option<Duration>,
     pub(crate) server_rss: Option<u64>,
+    pub(crate) server_wake_ups: Option<u64>,
     /// Datagrams lost at our own sockets.
     pub(crate) own_drops: u64,
 }
@@ -272,6 +273,10 @@ impl<'a> Session<'a> {
             seconds,
             server_cpu: after.server.zip(before.server).map(|(a, b)| a.cpu.saturating_sub(b.cpu)),
             server_rss: after.server.map(|u| u.resident),
+            server_wake_ups: after
+                .server
+                .zip(before.server)
+                .map(|(a, b)| a.wake_ups.saturating_sub(b.wake_ups)),
             own_drops: self.own_drops().saturating_sub(drops_before),
             before,
             after,
