@@ -167,6 +167,10 @@ pub const MAX_EARLY_VIDEO_TYPES: usize = 8;
 /// Sent sender reports remembered per receiver to compute the round-trip time: 32 × 16 bytes.
 pub const SENT_REPORTS: usize = 32;
 
+/// So often another bridge is told once more what is wanted of a source of which nothing came. A camera that is switched off sends
+/// nothing either.
+pub const WISH_REPEATS: u8 = 3;
+
 /// Report blocks per receiver report: the count field has 5 bits.
 pub const MAX_REPORT_BLOCKS: usize = 31;
 

@@ -231,6 +231,19 @@ impl MediaConference {
         }
     }
 
+    /// What bridges were told that is wanted of their sources, once more where nothing came of it.
+    pub(super) fn repeat_wishes(&mut self, now: Instant, sink: &mut dyn MediaSink) {
+        for (_, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
+            let relay = self.members.get(source.owner).and_then(Member::behind_relay);
+            let relay = relay.and_then(|at| self.members.get_mut(at)).filter(|m| m.up && m.channel);
+            let (Some(relay), Some(told)) = (relay, source.told) else { continue };
+            if source.unanswered.is_due(now, told, source.last_packet) {
+                let message = add_receiver(&self.config.relay_id, &source.signalled.name, told);
+                relay.behind |= !sink.message(relay.key, &message);
+            }
+        }
+    }
+
     /// Tells other bridges what a source shows.
     pub(super) fn tell_relays_kind(
         &mut self,

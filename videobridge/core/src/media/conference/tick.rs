@@ -121,6 +121,9 @@ impl MediaConference {
         let news: SmallVec<[MemberIx; 8]> =
             self.members.iter().filter(|(_, m)| m.news).map(|(i, _)| i).collect();
         news.into_iter().for_each(|sender| self.concern_all(now, sender));
+        if !self.members.relays().is_empty() {
+            self.repeat_wishes(now, sink);
+        }
         self.catch_up(now, sink);
         self.report(now, sink);
         self.settle(now, sink);

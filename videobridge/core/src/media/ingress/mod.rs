@@ -10,3 +10,4 @@ pub(crate) mod sequence;
 pub(crate) mod source;
 pub(crate) mod structures;
 pub(crate) mod throughput;
+pub(crate) mod unanswered;

@@ -18,6 +18,7 @@ use super::receive::ReceiveStats;
 use super::sequence::Sequence;
 use super::structures::Structures;
 use super::throughput::{Throughput, WINDOW};
+use super::unanswered::Unanswered;
 use crate::media::allocation::{Layer, LayerId, is_desktop};
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
@@ -74,6 +75,8 @@ pub(crate) struct Source {
     pub(crate) wishes_changed: bool,
     /// The last value told to the owner.
     pub(crate) told: Option<i32>,
+    /// Whether pictures came of that, where the owner is behind another bridge.
+    pub(crate) unanswered: Unanswered,
     /// Silent packets in a row.
     pub(crate) silent: u32,
     /// What [`Self::layers`] found in which turn: all receivers of a turn choose from the same.
@@ -180,6 +183,7 @@ impl Source {
             wishes: Vec::new(),
             wishes_changed: true,
             told: None,
+            unanswered: Unanswered::default(),
             silent: 0,
             measured: (0, SmallVec::new()),
             last_packet: None,

@@ -12,7 +12,7 @@ use videobridge_rtp::rtcp::{Compound, Rtcp, SenderInfo, feedback, report};
 use super::room::*;
 use crate::media::limits::{
     AUDIO_PER_ENDPOINT, KEY_FRAME_REQUESTS_OF_RELAY, MAX_ENDPOINTS_PER_RELAY, RETRANSMITTED_BYTES_PER_RELAY,
-    RTCP_PER_RELAY, RTP_PER_RELAY,
+    RTCP_PER_RELAY, RTP_PER_RELAY, WISH_REPEATS,
 };
 use crate::media::{DropReason, EndpointKey};
 
@@ -98,6 +98,31 @@ fn nothing_comes_back_into_the_mesh_it_came_from_and_everything_goes_on_into_ano
     }
     assert_eq!(told(&room, R, &video_name(AT_R)), [720], "for both, once");
     assert!(told(&room, T, &video_name(AT_R)).is_empty());
+}
+
+/// A stock bridge drops `AddReceiver` for a source that it was not told of yet, and only logs it.
+#[test]
+fn compat_a_wish_of_which_nothing_comes_is_said_again_a_few_times() {
+    let mut room = Room::new();
+    room.join(A, true);
+    room.relay(R, "0");
+    room.remote(R, AT_R);
+    room.want(A, 180, None);
+    let source = video_name(AT_R);
+    (0..5).for_each(|_| room.pass(100));
+    assert_eq!(told(&room, R, &source), [180], "a bridge may take its time");
+    (0..60).for_each(|_| room.pass(1000));
+    let repeated = vec![180; 1 + usize::from(WISH_REPEATS)];
+    assert_eq!(told(&room, R, &source), repeated, "not for ever: cameras are switched off");
+    // Another wish begins anew; pictures are the answer to it.
+    room.want(A, 720, None);
+    room.frames(300);
+    let heights = told(&room, R, &source);
+    assert_eq!(heights.iter().filter(|h| **h == 720).count(), 1, "{heights:?}");
+    // What nobody wants any more is not said again.
+    room.want(A, 0, None);
+    (0..60).for_each(|_| room.pass(1000));
+    assert_eq!(told(&room, R, &source).iter().filter(|h| **h == 0).count(), 1);
 }
 
 #[test]
