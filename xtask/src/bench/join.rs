@@ -9,7 +9,8 @@ use super::plan::{Kind, Measured, Part, Rate, Step, Subject};
 use super::xmpp;
 
 /// Parts that `--scenario` can name.
-pub(crate) const PARTS: &[&str] = &["join-full", "join-storm", "join-500", "media-storm", "browser", "start"];
+pub(crate) const PARTS: &[&str] =
+    &["join-full", "join-storm", "join-500", "invite", "media-storm", "browser", "start"];
 
 /// The named part, or all.
 pub(crate) fn parts(options: &Options) -> Vec<Part> {
@@ -32,6 +33,11 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
             }
             parts.push(Part { name, rounds: few, steps });
         }
+    }
+    if wanted("invite") {
+        let words = ["--rooms", "100", "--occupants", "200", "--joins", "50"].map(str::to_owned).to_vec();
+        let ours = xmpp::load("ours".into(), Subject::OursWithFocus, "invite", words, 15);
+        parts.push(Part { name: "invite", rounds: few, steps: vec![ours] });
     }
     if wanted("media-storm") {
         let step = |key: &str, subject| {
@@ -81,6 +87,15 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
                 of("ours"),
             );
             all.push(figure.peer(of("peer")).target(target).limited(m.limited(part, "ours")));
+        }
+    }
+    if m.has("invite") {
+        for (point, most) in [("p50", 10_000.0), ("p99", 40_000.0)] {
+            let key = format!("join.invite_{point}");
+            let what = format!("request for a meeting → session-initiate, 100 rooms open, {point}");
+            let times = m.samples("invite", "ours", &format!("/invite/{point}_us"));
+            let figure = Figure::new(&key, &what, Unit::Microseconds, times);
+            all.push(figure.target(Target::AtMost(most)).limited(m.limited("invite", "ours")));
         }
     }
     if m.has("join-500") {

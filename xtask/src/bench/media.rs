@@ -26,6 +26,7 @@ pub(crate) const fn subject_key(subject: Subject) -> &'static str {
         Subject::OursOverTls => "ours over TLS",
         Subject::OursWithTokens => "ours with tokens",
         Subject::OursOnTwoCores => "ours on two cores",
+        Subject::OursWithFocus => "all of ours",
         Subject::Peer => "peer",
     }
 }

@@ -56,7 +56,7 @@ cargo xtask bench [media] [xmpp] [join] [idle] [options]       without a word: a
                       media: capacity fan-out half-load receivers room10 few allocations turn audience audio rooms
                              loss-1 loss-5 loss-20 jitter-300 rate-steps
                       xmpp:  presence sizes chat two-rooms
-                      join:  join-full join-storm join-500 media-storm browser start
+                      join:  join-full join-storm join-500 invite media-storm browser start
                       idle:  start sessions sessions-10000 room10
   --json            one JSON object in place of the table
   --svg             draw the curves into docs/performance/

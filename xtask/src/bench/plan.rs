@@ -21,6 +21,8 @@ pub(crate) enum Subject {
     OursWithTokens,
     /// Ours on two cores.
     OursOnTwoCores,
+    /// All of ours: people ask the focus, and there is a bridge.
+    OursWithFocus,
     Peer,
 }
 

@@ -107,9 +107,11 @@ impl Workbench<'_> {
                 Subject::OursWithTokens => {
                     (Role::XmppWithTokens, format!("{}?token={}", server::WEBSOCKET, token::signed()?))
                 }
+                Subject::OursWithFocus => (Role::AllInOne, server::WEBSOCKET.to_owned()),
                 _ => (Role::Xmpp, server::WEBSOCKET.to_owned()),
             };
-            let all = [&all[..], &["--url", &url, "--focus", "be"]].concat();
+            let focus = if role == Role::AllInOne { "ask" } else { "be" };
+            let all = [&all[..], &["--url", &url, "--focus", focus]].concat();
             if subject != Subject::OursOnTwoCores {
                 return self.load(self.ours(role, true)?, &all, most);
             }

@@ -27,6 +27,8 @@ pub(super) enum Happened {
     Admitted(usize),
     /// The client has got its own presence, this long after it asked to join.
     Joined(usize, Duration),
+    /// The client is invited to the media session of its room.
+    Invited(usize),
     /// The client has left its room.
     Left(usize),
     /// Everybody in this room has got a broadcast.

@@ -124,6 +124,9 @@ pub enum Scenario {
     JoinStorm,
     /// A room is filled; then others join it one after another, and leave.
     JoinFull,
+    /// Rooms are open; others ask the focus for one of them, one after another, join it, are invited to its media session
+    /// and leave.
+    Invite,
     /// Members change their presence.
     Presence,
     /// Members write to their room.
@@ -194,11 +197,16 @@ impl Plan {
         let (occupants, rooms, seconds) = match a.scenario {
             Scenario::JoinStorm => (500, 1, 10),
             Scenario::JoinFull => (400, 1, 5),
+            Scenario::Invite => (200, 100, 5),
             Scenario::Idle => (1_000, 0, 5),
             Scenario::Presence | Scenario::Chat | Scenario::PresenceSweep => (500, 1, 5),
         };
         let by_password = if a.focus_password.is_some() { FocusMode::Be } else { FocusMode::None };
-        let focus = a.focus.unwrap_or(by_password);
+        let by_scenario = if a.scenario == Scenario::Invite { FocusMode::Ask } else { by_password };
+        let focus = a.focus.unwrap_or(by_scenario);
+        if a.scenario == Scenario::Invite && focus != FocusMode::Ask {
+            bail!("invite is for the server's focus: --focus ask");
+        }
         let focus_password = match (focus, &a.focus_password) {
             (FocusMode::Be, None) => bail!("--focus be needs --focus-password"),
             (_, password) => password.clone().unwrap_or_default(),
@@ -237,7 +245,7 @@ impl Plan {
     fn clients(&self) -> usize {
         let most = match self.scenario {
             Scenario::PresenceSweep => self.sizes.last().copied().unwrap_or_default(),
-            Scenario::JoinFull => self.occupants + self.joins,
+            Scenario::JoinFull | Scenario::Invite => self.occupants + self.joins,
             _ => self.occupants,
         };
         most + usize::from(self.focus == FocusMode::Be)

@@ -157,7 +157,11 @@ impl Fleet {
             Some("get" | "set") => {
                 let iq_id = scan::attribute(frame, "id").unwrap_or_default();
                 let answer = stanza::result(iq_id, scan::attribute(frame, "from"));
-                client.connection.send(Opcode::Text, answer.as_bytes())
+                client.connection.send(Opcode::Text, answer.as_bytes())?;
+                if frame.contains("session-initiate") {
+                    self.happened.push_back(Happened::Invited(id));
+                }
+                Ok(())
             }
             Some(kind) if client.waits == Waits::Focus && frame.contains("focus:sendIQ") => {
                 self.progress = now;

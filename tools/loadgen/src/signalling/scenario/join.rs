@@ -32,7 +32,7 @@ pub(super) fn storm(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
                     joins.record(took);
                     joined += 1;
                 }
-                Happened::Left(_) | Happened::Complete(_) => {}
+                Happened::Invited(_) | Happened::Left(_) | Happened::Complete(_) => {}
             }
         }
         let now = Instant::now();

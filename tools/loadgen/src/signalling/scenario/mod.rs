@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod idle;
+mod invite;
 mod join;
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -18,6 +19,7 @@ pub(super) fn run(plan: &Plan, fleet: &mut Fleet) -> Result<Value> {
     match plan.scenario {
         Scenario::JoinStorm => join::storm(plan, fleet),
         Scenario::JoinFull => join::full(plan, fleet),
+        Scenario::Invite => invite::run(plan, fleet),
         Scenario::Presence => fan_out::run(plan, fleet, Say::Presence),
         Scenario::Chat => fan_out::run(plan, fleet, Say::Chat),
         Scenario::Idle => idle::run(plan, fleet),
