@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use videobridge_server::TcpPorts;
+
 use super::env_file::Odd;
 use crate::foreign::custom::Custom;
 use crate::options::{CertificateOrigin, Role, Settings, cautions};
@@ -58,6 +60,8 @@ pub(crate) struct Plan {
     pub(crate) admin: SocketAddr,
     pub(crate) xmpp: SocketAddr,
     pub(crate) media: SocketAddr,
+    /// Where media over TCP come in: our port and the public one that leads to it.
+    pub(crate) media_tcp: Option<TcpPorts>,
     /// Further addresses with the same port.
     pub(crate) media_more: Vec<IpAddr>,
     /// Whether clients are told inner addresses, too.
@@ -186,6 +190,7 @@ impl Plan {
             admin: s.admin.listen,
             xmpp: s.xmpp,
             media: s.media,
+            media_tcp: s.media_tcp,
             media_more: s.media_more.clone(),
             inner_addresses: s.inner_addresses,
             asks_stun: !s.stun_servers.is_empty(),
@@ -294,6 +299,7 @@ pub(crate) mod tests {
             admin: own(8888),
             xmpp: own(5222),
             media: any(10_000),
+            media_tcp: None,
             media_more: Vec::new(),
             inner_addresses: true,
             asks_stun: false,

@@ -110,6 +110,11 @@ fn ports(plan: &Plan) -> Vec<Port> {
         all.extend(
             plan.media_addresses().iter().map(|ip| ("media.listen", SocketAddr::new(*ip, port), "udp")),
         );
+        let tcp = plan.media_tcp.map(|ports| ports.own);
+        all.extend(tcp.into_iter().flat_map(|port| {
+            let on = |ip: &IpAddr| ("media.tcp_port", SocketAddr::new(*ip, port), "tcp");
+            plan.media_addresses().iter().map(on).collect::<Vec<_>>()
+        }));
     }
     all.into_iter()
         .map(|(option, address, protocol)| {

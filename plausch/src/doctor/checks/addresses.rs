@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use videobridge_server::TcpPorts;
+
 use super::super::facts::{Facts, Plan, PublicUrl, is_public};
 use super::{Finding, turn};
 use crate::words::words;
@@ -122,6 +124,12 @@ pub(super) fn media(facts: &Facts) -> Vec<Finding> {
             "media on UDP {at}; that port has to be open in every firewall on the way",
             "Medien auf UDP {at}; dieser Port muss in jeder Firewall auf dem Weg offen sein"
         )));
+        if let Some(TcpPorts { public, .. }) = plan.media_tcp {
+            found.push(Finding::green(words!(
+                "and on TCP {public} for networks without UDP; that port has to be open, too",
+                "und auf TCP {public} für Netze ohne UDP; auch dieser Port muss offen sein"
+            )));
+        }
     }
     found
 }
@@ -397,6 +405,13 @@ mod tests {
         says(media, &facts, Red, "PLAUSCH_MEDIA=0.0.0.0:10000");
         assert_eq!(contradictions(&facts.plan.unwrap(), &facts.machine).len(), 1);
         assert_eq!(contradictions(&healthy().plan.unwrap(), &healthy().machine), Vec::new());
+    }
+
+    #[test]
+    fn media_over_tcp_are_said_with_the_port_that_firewalls_see() {
+        let on = with(|_, p| p.media_tcp = Some(TcpPorts { own: 4443, public: 443 }));
+        says(media, &on, Green, "TCP 443");
+        assert!(!judged(media, &healthy()).1.contains("TCP"), "switched off");
     }
 
     #[test]
