@@ -17,6 +17,7 @@ mod migrate;
 mod options;
 mod patience;
 mod reload;
+mod restart;
 mod serve;
 mod setup;
 mod shares;

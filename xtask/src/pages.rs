@@ -81,6 +81,7 @@ mod tests {
             "curl http://127.0.0.1:8888/debug",
             "the_commands_of_the_page_about_several_bridges_do_what_is_said",
         ),
+        ("kill -USR2 ", "a_focus_that_becomes_another_program_is_heard_by_nobody"),
         ("find web -name", "commands_of_other_programs_on_the_pages_do_what_is_said"),
     ];
 

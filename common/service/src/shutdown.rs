@@ -18,13 +18,15 @@ pub struct Shutdown {
     tell: watch::Sender<bool>,
     parts: JoinSet<&'static str>,
     signals: (Signal, Signal),
+    /// What the log says when it begins.
+    means: &'static str,
 }
 
 impl Shutdown {
     /// Takes over SIGINT and SIGTERM. Call inside the runtime.
     pub fn new() -> io::Result<Self> {
         let signals = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        Ok(Self { tell: watch::Sender::new(false), parts: JoinSet::new(), signals })
+        Ok(Self { tell: watch::Sender::new(false), parts: JoinSet::new(), signals, means: USUALLY })
     }
 
     /// What a part watches: `true` means stop taking new work, say goodbye, return.
@@ -35,6 +37,11 @@ impl Shutdown {
     /// Something that asks for the end from inside the process.
     pub fn trigger(&self) -> watch::Sender<bool> {
         self.tell.clone()
+    }
+
+    /// Says in the log what a stop means, where it does not mean what it usually does.
+    pub const fn means(&mut self, what: &'static str) {
+        self.means = what;
     }
 
     /// Runs a part. When it ends by itself, the whole process stops: a server without its bridge is no server.
@@ -62,7 +69,7 @@ impl Shutdown {
                 asked
             }
         };
-        info!("stopping: meetings end now, and people rejoin by themselves when a server is there again");
+        info!("stopping: {}", self.means);
         self.tell.send_replace(true);
         let all = async { while self.parts.join_next().await.is_some() {} };
         tokio::select! {
@@ -76,6 +83,8 @@ impl Shutdown {
         }
     }
 }
+
+const USUALLY: &str = "meetings end now, and people rejoin by themselves when a server is there again";
 
 /// Resolves when the stop begins (also when whoever would tell is gone).
 pub async fn told(mut watch: watch::Receiver<bool>) {

@@ -47,6 +47,9 @@ pub(crate) enum LinkError {
     /// Peer: silent.
     #[error("no answer to ping")]
     PingTimeout,
+    /// Nobody's: the session is somebody else's from now on.
+    #[error("handed over")]
+    HandedOver,
     /// Peer: acknowledged more than was sent.
     #[error("stream management counters disagree")]
     Acks,

@@ -45,11 +45,22 @@ pub(crate) async fn connect(config: &LinkConfig, kept: &mut Option<Kept>) -> Res
     let mut early = Vec::new();
     // Not taken before the server has answered: an attempt that fails here loses nothing.
     let answer = match kept {
-        Some(session) if has_sm => resume(&mut stream, session, &mut early).await?,
+        Some(session) if has_sm => match resume(&mut stream, session, &mut early).await {
+            // A server that ends the stream because of our counters would do so each time.
+            Err(e @ LinkError::StreamError(_)) => {
+                *kept = None;
+                return Err(e);
+            }
+            answer => answer?,
+        },
         _ => Resumed::No,
     };
-    if let (Resumed::Yes(h), Some(Kept { jid, mut sm })) = (answer, kept.take()) {
-        sm.acknowledge(h)?;
+    if let (Resumed::Yes(h), Some(Kept { jid, mut sm, inherited })) = (answer, kept.take()) {
+        if inherited {
+            sm.acknowledge_inherited(h)?;
+        } else {
+            sm.acknowledge(h)?;
+        }
         return Ok(Session { stream, jid, sm: Some(sm), resumed: true, early });
     }
     new_session(config, stream, &features, has_sm, early).await

@@ -6,7 +6,8 @@
 //!
 //! What a user of a link has to know:
 //! - after `Up { resumed: false }` the session is new: rooms must be joined again, requests under way are lost;
-//! - after `Down` a TCP link reconnects by itself, with jittered backoff from 1 to 10 seconds. Stanzas sent in
+//! - after `Down` a TCP link reconnects by itself, with jittered backoff from 1 to 10 seconds, 2 while
+//!   there is a session to be resumed. Stanzas sent in
 //!   between are kept if the session can be resumed (XEP-0198) and dropped if a new one has to be made;
 //! - `send` never waits: a full queue is an error, and what happens then is the sender's decision;
 //! - stanzas come by weight: presence, answers and words of components first, then requests and chat, their senders in
@@ -33,7 +34,7 @@ mod tls;
 
 use bytes::Bytes;
 use jitsi_xmpp::{Element, FullJid, Sensitive};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use in_process::{Attach, ServerEnd};
@@ -72,6 +73,28 @@ pub struct LinkConfig {
     pub verify_certificate: bool,
 }
 
+/// A session that somebody else goes on with (XEP-0198 §5). Whoever has it, and the account's password, speaks as that session.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Resumption {
+    /// The session's address.
+    pub jid: FullJid,
+    /// The server's name for it.
+    pub id: String,
+    /// Stanzas received.
+    pub received: u32,
+    /// Stanzas that the server has acknowledged.
+    pub acked: u32,
+    /// Those that it has not, oldest first.
+    pub unacked: Vec<Bytes>,
+}
+
+/// Names and what people say are in it.
+impl std::fmt::Debug for Resumption {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resumption").field("unacked", &self.unacked.len()).finish_non_exhaustive()
+    }
+}
+
 /// What a link reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LinkEvent {
@@ -84,6 +107,9 @@ pub enum LinkEvent {
     },
     /// A stanza arrived.
     Stanza(Element),
+    /// The answer to [`Link::checkpoint`]: with what has been done about all stanzas reported so far, and what has been sent since
+    /// asking, a successor can go on here.
+    Checkpoint(Resumption),
     /// The connection is gone or could not be made. A TCP link is already on the way to the next attempt.
     Down {
         /// Why, without personal data.
@@ -96,7 +122,9 @@ pub enum LinkEvent {
 pub struct Link {
     sender: LinkSender,
     events: Events,
-    task: Option<JoinHandle<()>>,
+    task: Option<JoinHandle<run::Left>>,
+    stop: watch::Sender<bool>,
+    kept: watch::Sender<Option<u32>>,
 }
 
 #[derive(Debug)]
@@ -108,17 +136,67 @@ enum Events {
 impl Link {
     /// Starts to connect and keeps connecting until dropped. Spawns its task on the current tokio runtime.
     pub fn connect(config: LinkConfig) -> Self {
+        Self::succeed(config, None, false)
+    }
+
+    /// The same; a session that somebody else has begun is gone on with, if the server still has it. `keeps`: received stanzas
+    /// count as handled only when [`Link::is_kept`] says so.
+    pub fn succeed(config: LinkConfig, session: Option<Resumption>, keeps: bool) -> Self {
         let (sender, outgoing) = outbox::pair(limits::OUTGOING_STANZAS);
         let (events_tx, events) = mpsc::channel(limits::EVENTS);
-        let task = tokio::spawn(run::run(config, outgoing, events_tx));
-        Self { sender, events: Events::Tcp(events), task: Some(task) }
+        let (stop, stopped) = watch::channel(false);
+        let (kept, is_kept) = watch::channel(keeps.then_some(0));
+        let orders = run::Orders { stop: stopped, kept: is_kept };
+        let session = session.map(|s| run::Kept {
+            sm: sm::StreamManagement::inherited(&s),
+            jid: s.jid,
+            inherited: true,
+        });
+        let task = tokio::spawn(run::run(config, outgoing, events_tx, orders, session));
+        Self { sender, events: Events::Tcp(events), task: Some(task), stop, kept }
+    }
+
+    fn beside(sender: LinkSender, events: Events) -> Self {
+        Self { sender, events, task: None, stop: watch::Sender::new(false), kept: watch::Sender::new(None) }
+    }
+
+    /// Asks for a [`LinkEvent::Checkpoint`]. A link inside the process has none.
+    pub fn checkpoint(&self) -> Result<(), LinkFull> {
+        match self.events {
+            Events::Tcp(_) => self.sender.send_bytes(Bytes::new()),
+            Events::InProcess(..) => Ok(()),
+        }
+    }
+
+    /// What was done about so many received stanzas outlives this process.
+    pub fn is_kept(&self, received: u32) {
+        self.kept.send_replace(Some(received));
+    }
+
+    /// Ends the connection and not the session: what was received and not reported yet, and what a successor needs. `None`: the
+    /// server does not resume sessions, or there is none.
+    pub async fn hand_over(mut self) -> (Vec<Element>, Option<Resumption>) {
+        let Some(task) = self.task.take() else { return (Vec::new(), None) };
+        self.stop.send_replace(true);
+        let mut stanzas = Vec::new();
+        if let Events::Tcp(events) = &mut self.events {
+            // Its task may be waiting for a place in here.
+            while let Some(event) = events.recv().await {
+                if let LinkEvent::Stanza(stanza) = event {
+                    stanzas.push(stanza);
+                }
+            }
+        }
+        let left = task.await.unwrap_or_default();
+        stanzas.extend(left.stanzas);
+        (stanzas, left.session)
     }
 
     /// A link whose server is in the same process, already authenticated as `jid`. `capacity` bounds the
     /// stanzas waiting in either direction.
     pub fn in_process(jid: FullJid, capacity: usize) -> (Self, ServerEnd) {
         let (sender, end, server) = in_process::pair(jid, capacity);
-        (Self { sender, events: Events::InProcess(Box::new(end), None), task: None }, server)
+        (Self::beside(sender, Events::InProcess(Box::new(end), None)), server)
     }
 
     /// The same; and when the server drops the link, it is attached again, as a new session. `None`: the server does
@@ -126,11 +204,8 @@ impl Link {
     pub async fn in_process_again(jid: FullJid, capacity: usize, attach: Attach) -> Option<Self> {
         let (sender, end, server) = in_process::pair(jid, capacity);
         let again = in_process::Again::new(attach, capacity);
-        (again.attach)(server).await.then(|| Self {
-            sender,
-            events: Events::InProcess(Box::new(end), Some(again)),
-            task: None,
-        })
+        let attached = (again.attach)(server).await;
+        attached.then(|| Self::beside(sender, Events::InProcess(Box::new(end), Some(again))))
     }
 
     /// Queues a stanza. Never waits; an error means the queue is full or the link has ended.
@@ -169,7 +244,7 @@ impl Link {
     /// Sends what is queued, ends the session cleanly and waits for that, at most
     /// [`limits::CLOSE_WAIT`].
     pub async fn close(self) {
-        let Self { sender, events, task } = self;
+        let Self { sender, events, task, .. } = self;
         drop(events);
         drop(sender);
         if let Some(task) = task {
@@ -196,11 +271,11 @@ mod tests {
         let (alive, gone) = tokio::sync::oneshot::channel::<()>();
         let task = tokio::spawn(async {
             let _alive = alive;
-            std::future::pending().await
+            std::future::pending::<run::Left>().await
         });
         let (sender, _outgoing) = outbox::pair(1);
         let (_events, events) = mpsc::channel(1);
-        let link = Link { sender, events: Events::Tcp(events), task: Some(task) };
+        let link = Link { task: Some(task), ..Link::beside(sender, Events::Tcp(events)) };
         let start = tokio::time::Instant::now();
         link.close().await;
         assert_eq!(start.elapsed().as_secs(), limits::CLOSE_WAIT.as_secs());

@@ -59,5 +59,8 @@ pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// Longest wait before the next attempt: meetings wait for this link.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
+/// The same while there is a session to be resumed. Reason: servers wait 15 seconds for it, and with it go the rooms that it is in.
+pub const BACKOFF_RESUMABLE: Duration = Duration::from_secs(2);
+
 /// How long [`crate::Link::close`] waits. Reason: a goodbye needs one round trip; shutting down has 5 s in all.
 pub const CLOSE_WAIT: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jitsi_xmpp::xml::StreamItem;
 use jitsi_xmpp::{Element, FullJid, ns};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{self, MissedTickBehavior};
 
 use crate::backoff::Backoff;
@@ -16,30 +16,74 @@ use crate::inbox::{Inbox, Outside};
 use crate::outbox::Outgoing;
 use crate::sm::StreamManagement;
 use crate::stream::{self, XmlStream};
-use crate::{LinkConfig, LinkEvent, limits};
+use crate::{LinkConfig, LinkEvent, Resumption, limits};
 
 /// A session that can be resumed after its connection was lost.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) jid: FullJid,
     pub(crate) sm: StreamManagement,
+    /// Somebody else began it.
+    pub(crate) inherited: bool,
 }
 
-pub(crate) async fn run(config: LinkConfig, mut outgoing: Outgoing, events: mpsc::Sender<LinkEvent>) {
+/// What a link's user says to its task.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    /// The session is somebody else's from now on.
+    pub(crate) stop: watch::Receiver<bool>,
+    /// What was done about so many received stanzas is kept. `None`: nothing is kept, and all count as handled.
+    pub(crate) kept: watch::Receiver<Option<u32>>,
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Whoever could say it is gone: that ends the link in another way.
+    if stop.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// What is left of a link that is handed over.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// Received, and not yet seen by the link's user.
+    pub(crate) stanzas: Vec<Element>,
+    pub(crate) session: Option<Resumption>,
+}
+
+impl Left {
+    fn of(kept: Option<Kept>, stanzas: Vec<Element>, outgoing: &mut Outgoing) -> Self {
+        let Some(Kept { jid, mut sm, .. }) = kept else { return Self { stanzas, session: None } };
+        while let Some(stanza) = outgoing.try_recv() {
+            if !stanza.is_empty() {
+                sm.sent(stanza);
+            }
+        }
+        Self { stanzas, session: sm.resumption(&jid) }
+    }
+}
+
+pub(crate) async fn run(
+    config: LinkConfig,
+    mut outgoing: Outgoing,
+    events: mpsc::Sender<LinkEvent>,
+    mut orders: Orders,
+    mut kept: Option<Kept>,
+) -> Left {
     if !config.verify_certificate && config.tls != crate::TlsMode::Off {
         tracing::warn!(
             "the XMPP server's certificate is not verified: anyone between this process and the server can read \
              and change everything; fine on loopback and in a private network, nowhere else"
         );
     }
-    let mut kept = None;
     let mut backoff = Backoff::default();
     let mut reported: Option<String> = None;
     loop {
         let attempt = time::timeout(limits::HANDSHAKE, handshake::connect(&config, &mut kept));
         let outcome = tokio::select! {
             outcome = attempt => outcome.unwrap_or(Err(LinkError::HandshakeTimeout)),
-            () = events.closed() => return,
+            () = stopped(&mut orders.stop) => return Left::of(kept, Vec::new(), &mut outgoing),
+            () = events.closed() => return Left::default(),
         };
         let error = match outcome {
             Err(error) => error,
@@ -55,16 +99,20 @@ pub(crate) async fn run(config: LinkConfig, mut outgoing: Outgoing, events: mpsc
                 let up = LinkEvent::Up { jid: session.jid.clone(), resumed: session.resumed };
                 tracing::info!(resumed = session.resumed, "XMPP link up");
                 if events.send(up).await.is_err() {
-                    return;
+                    return Left::default();
                 }
                 let mut carrier = Carrier::new(&config, session);
-                match carrier.carry(&mut outgoing, &events).await {
-                    Ok(()) => return,
+                match carrier.carry(&mut outgoing, &events, &mut orders).await {
+                    Ok(()) => return Left::default(),
+                    Err(LinkError::HandedOver) => {
+                        let stanzas = std::iter::from_fn(|| carrier.inbox.take()).collect();
+                        return Left::of(carrier.into_kept(), stanzas, &mut outgoing);
+                    }
                     Err(error) => {
                         // The server has been told that these are handled; a resumed session does not bring them again.
                         while let Some(stanza) = carrier.inbox.take() {
                             if events.send(LinkEvent::Stanza(stanza)).await.is_err() {
-                                return;
+                                return Left::default();
                             }
                         }
                         kept = carrier.into_kept();
@@ -79,12 +127,17 @@ pub(crate) async fn run(config: LinkConfig, mut outgoing: Outgoing, events: mpsc
         if reported.as_ref() != Some(&reason) {
             reported = Some(reason.clone());
             if events.send(LinkEvent::Down { reason }).await.is_err() {
-                return;
+                return Left::default();
             }
         }
+        let mut pause = backoff.next(random());
+        if kept.is_some() {
+            pause = pause.min(limits::BACKOFF_RESUMABLE);
+        }
         tokio::select! {
-            () = time::sleep(backoff.next(random())) => {}
-            () = events.closed() => return,
+            () = time::sleep(pause) => {}
+            () = stopped(&mut orders.stop) => return Left::of(kept, Vec::new(), &mut outgoing),
+            () = events.closed() => return Left::default(),
         }
     }
 }
@@ -113,6 +166,8 @@ struct Carrier {
     heard: bool,
     /// The id of the last ping.
     ping: Option<String>,
+    /// What was said up to the moment that the link's user wants to keep; told when it has seen all that came.
+    mark: Option<Resumption>,
 }
 
 impl Carrier {
@@ -141,12 +196,13 @@ impl Carrier {
             flush: false,
             heard: true,
             ping: None,
+            mark: None,
         }
     }
 
     fn into_kept(self) -> Option<Kept> {
         let sm = self.sm.filter(|sm| sm.id.is_some())?;
-        Some(Kept { jid: self.jid, sm })
+        Some(Kept { jid: self.jid, sm, inherited: false })
     }
 
     /// Runs until the connection is lost, or until the link's user is gone (`Ok`).
@@ -154,12 +210,17 @@ impl Carrier {
         &mut self,
         outgoing: &mut Outgoing,
         events: &mpsc::Sender<LinkEvent>,
+        orders: &mut Orders,
     ) -> Result<(), LinkError> {
         let Some(XmlStream { io, mut splitter }) = self.stream.take() else { return Ok(()) };
         let (mut reader, mut writer) = tokio::io::split(io);
         let mut chunk = vec![0; limits::READ_CHUNK];
         let mut tick = time::interval_at(time::Instant::now() + limits::PING_EVERY, limits::PING_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        if let Some(sm) = &mut self.sm {
+            // Where it is inherited, so much was kept.
+            sm.kept = orders.kept.borrow_and_update().map(|_| sm.received);
+        }
         // The handshake may have read further than it needed.
         let early = drain(&mut splitter)?;
         self.received(early)?;
@@ -191,10 +252,13 @@ impl Carrier {
                     let items = drain(&mut splitter)?;
                     self.received(items)?;
                 }
-                permit = events.reserve(), if !self.inbox.is_empty() => match permit {
+                permit = events.reserve(), if !self.inbox.is_empty() || self.mark.is_some() => match permit {
                     Ok(permit) => {
                         if let Some(stanza) = self.inbox.take() {
                             permit.send(LinkEvent::Stanza(stanza));
+                        } else if let (Some(mut mark), Some(sm)) = (self.mark.take(), &self.sm) {
+                            mark.received = sm.received;
+                            permit.send(LinkEvent::Checkpoint(mark));
                         }
                     }
                     Err(_) => return self.end(outgoing, reader, writer).await,
@@ -211,6 +275,8 @@ impl Carrier {
                 }
                 () = events.closed() => return self.end(outgoing, reader, writer).await,
                 _ = tick.tick() => self.tick()?,
+                () = stopped(&mut orders.stop) => return Err(LinkError::HandedOver),
+                Ok(()) = orders.kept.changed() => self.is_kept(*orders.kept.borrow_and_update()),
             }
         }
     }
@@ -219,7 +285,23 @@ impl Carrier {
         self.unwritten.len().saturating_sub(self.written)
     }
 
+    /// So much of what was received is kept: the server may forget it.
+    fn is_kept(&mut self, received: Option<u32>) {
+        let Some(sm) = &mut self.sm else { return };
+        // Of the session before this one.
+        if received.is_some_and(|n| sm.received.wrapping_sub(n) > u32::MAX / 2) {
+            return;
+        }
+        sm.kept = received;
+        let handled = Element::new("a", ns::SM).with_attr("h", sm.handled().to_string());
+        self.unwritten.extend_from_slice(handled.to_xml().as_bytes());
+    }
+
     fn queue(&mut self, stanza: bytes::Bytes) {
+        if stanza.is_empty() {
+            self.mark = self.sm.as_ref().and_then(|sm| sm.resumption(&self.jid));
+            return;
+        }
         self.unwritten.extend_from_slice(&stanza);
         if let Some(sm) = &mut self.sm {
             sm.sent(stanza);
@@ -239,6 +321,10 @@ impl Carrier {
         let heard = std::mem::take(&mut self.heard) || self.inbox.is_full();
         if self.ping.is_some() && !heard {
             return Err(LinkError::PingTimeout);
+        }
+        if self.mark.is_some() {
+            // What is kept has no word of ours in it; a moment later is early enough.
+            return Ok(());
         }
         let id = handshake::random_id();
         let ping = Element::new("iq", ns::CLIENT)
@@ -313,7 +399,7 @@ impl Carrier {
         let Some(sm) = &mut self.sm else { return Ok(()) };
         match element.name() {
             "r" => {
-                let answer = Element::new("a", ns::SM).with_attr("h", sm.received.to_string());
+                let answer = Element::new("a", ns::SM).with_attr("h", sm.handled().to_string());
                 self.unwritten.extend_from_slice(answer.to_xml().as_bytes());
             }
             "a" => {

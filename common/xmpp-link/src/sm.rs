@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use jitsi_xmpp::FullJid;
+
 use crate::error::LinkError;
-use crate::limits;
+use crate::{Resumption, limits};
 
 /// One session's counters. Lives across connections as long as the session can be resumed.
 #[derive(Debug, Default)]
@@ -15,6 +17,8 @@ pub(crate) struct StreamManagement {
     pub(crate) id: Option<String>,
     /// Stanzas received (`h` we send).
     pub(crate) received: u32,
+    /// So many of them are told to the server as handled, where what was done about them is kept for a successor.
+    pub(crate) kept: Option<u32>,
     /// Stanzas the server has acknowledged (the last `h` it sent).
     acked: u32,
     unacked: VecDeque<Bytes>,
@@ -26,6 +30,47 @@ impl StreamManagement {
     /// A new session's counters; `id` if it can be resumed.
     pub(crate) fn new(id: Option<String>) -> Self {
         Self { id, ..Self::default() }
+    }
+
+    /// A session that somebody else began.
+    pub(crate) fn inherited(from: &Resumption) -> Self {
+        Self {
+            id: Some(from.id.clone()),
+            received: from.received,
+            acked: from.acked,
+            unacked_bytes: from.unacked.iter().map(Bytes::len).sum(),
+            unacked: from.unacked.iter().cloned().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What a successor has to know.
+    pub(crate) fn resumption(&self, jid: &FullJid) -> Option<Resumption> {
+        Some(Resumption {
+            jid: jid.clone(),
+            id: self.id.clone()?,
+            received: self.received,
+            acked: self.acked,
+            unacked: self.unacked.iter().cloned().collect(),
+        })
+    }
+
+    /// What the server is told that we have handled.
+    pub(crate) fn handled(&self) -> u32 {
+        self.kept.unwrap_or(self.received)
+    }
+
+    /// The same as [`Self::acknowledge`] at the beginning of an inherited session: whoever had it may have said more than it could
+    /// still write down.
+    pub(crate) fn acknowledge_inherited(&mut self, h: u32) -> Result<(), LinkError> {
+        if self.acknowledge(h).is_err() {
+            if h.wrapping_sub(self.acked) > u32::MAX / 2 {
+                return Err(LinkError::Acks);
+            }
+            self.unacked.clear();
+            (self.unacked_bytes, self.acked) = (0, h);
+        }
+        Ok(())
     }
 
     /// A stanza is about to be written.
@@ -89,6 +134,29 @@ mod tests {
         assert!(sm.acknowledge(1).is_err(), "counters never go back");
         sm.acknowledge(3).unwrap();
         assert!(!sm.has_unacked());
+    }
+
+    #[test]
+    fn whoever_inherits_a_session_sends_again_what_the_server_has_not_seen() {
+        let from = Resumption {
+            jid: "focus@auth.x/focus".parse().unwrap(),
+            id: "q".into(),
+            received: 7,
+            acked: 3,
+            unacked: vec![Bytes::from_static(b"a"), Bytes::from_static(b"b")],
+        };
+        let mut sm = StreamManagement::inherited(&from);
+        assert_eq!((sm.handled(), sm.resumption(&from.jid).as_ref()), (7, Some(&from)));
+        sm.acknowledge_inherited(4).unwrap();
+        assert_eq!(sm.resend().collect::<Vec<_>>(), [&from.unacked[1]]);
+        // More than was written down, and less than was acknowledged already.
+        sm.acknowledge_inherited(9).unwrap();
+        assert!(!sm.has_unacked());
+        assert!(sm.acknowledge_inherited(8).is_err());
+        sm.sent(Bytes::from_static(b"c"));
+        sm.acknowledge(10).unwrap();
+        sm.kept = Some(5);
+        assert_eq!(sm.handled(), 5, "what is kept counts as handled, and nothing else");
     }
 
     #[test]

@@ -187,6 +187,110 @@ async fn a_lost_connection_is_resumed_and_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_handed_over_goes_on_in_another_link_and_nothing_is_lost() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let mut peer = script.bound().await;
+    up(&mut link).await;
+    link.send(&message("m1")).unwrap();
+    peer.expect("id=\"m1\"/>").await;
+    peer.say("<message id='s1'/><r xmlns='urn:xmpp:sm:3'/>").await;
+    peer.expect("<a xmlns=\"urn:xmpp:sm:3\" h=\"1\"/>").await;
+    link.send(&message("m2")).unwrap();
+    let (stanzas, session) = link.hand_over().await;
+    let session = session.expect("the server resumes");
+    let ids: Vec<_> = stanzas.iter().map(|s| s.attr("id")).collect();
+    assert_eq!(ids, [None, Some("s1")], "what nobody has seen yet, the early push too");
+    assert_eq!((session.received, session.acked, session.unacked.len()), (1, 0, 3));
+    assert!(!format!("{session:?}").contains("sm1"), "{session:?}");
+    let mut rest = String::new();
+    peer.socket.read_to_string(&mut rest).await.unwrap();
+    assert!(!rest.contains("</stream:stream>"), "the session does not end: {rest}");
+
+    let mut link = Link::succeed(script.config(), Some(session), false);
+    let mut peer = script.logged_in().await;
+    peer.expect("<resume xmlns=\"urn:xmpp:sm:3\" h=\"1\" previd=\"sm1\"/>").await;
+    peer.say("<resumed xmlns='urn:xmpp:sm:3' h='2' previd='sm1'/>").await;
+    assert!(up(&mut link).await);
+    link.send(&message("m3")).unwrap();
+    let sent = peer.expect("id=\"m3\"/>").await;
+    assert!(sent.contains("id=\"m2\"") && !sent.contains("id=\"m1\""), "{sent}");
+}
+
+#[tokio::test]
+async fn who_keeps_what_it_does_has_received_only_what_is_kept() {
+    let script = Script::new().await;
+    let mut link = Link::succeed(script.config(), None, true);
+    let mut peer = script.bound().await;
+    up(&mut link).await;
+    next(&mut link).await;
+    peer.say("<message id='s1'/><r xmlns='urn:xmpp:sm:3'/>").await;
+    peer.expect("<a xmlns=\"urn:xmpp:sm:3\" h=\"0\"/>").await;
+    link.send(&message("m1")).unwrap();
+    link.checkpoint().unwrap();
+    link.send(&message("m2")).unwrap();
+    assert!(matches!(next(&mut link).await, LinkEvent::Stanza(s) if s.attr("id") == Some("s1")));
+    let LinkEvent::Checkpoint(session) = next(&mut link).await else { panic!("a checkpoint") };
+    // The presence and the first message; the second comes after the mark.
+    assert_eq!((session.received, session.unacked.len()), (1, 2));
+    link.is_kept(session.received);
+    peer.expect("<a xmlns=\"urn:xmpp:sm:3\" h=\"1\"/>").await;
+    drop(peer);
+    down(&mut link).await;
+
+    // Somebody else goes on after its death; the server has seen what came after the mark as well.
+    drop(link);
+    let mut link = Link::succeed(script.config(), Some(session), true);
+    let mut peer = script.logged_in().await;
+    peer.expect("h=\"1\" previd=\"sm1\"/>").await;
+    peer.say(
+        "<resumed xmlns='urn:xmpp:sm:3' h='3' previd='sm1'/><message id='s2'/><r xmlns='urn:xmpp:sm:3'/>",
+    )
+    .await;
+    assert!(up(&mut link).await);
+    link.send(&message("m4")).unwrap();
+    peer.expect("<a xmlns=\"urn:xmpp:sm:3\" h=\"1\"/>").await;
+    let sent = peer.expect("id=\"m4\"/>").await;
+    assert!(!sent.contains("id=\"m1\""), "{sent}");
+}
+
+#[tokio::test]
+async fn a_session_that_waits_is_hurried_for() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let peer = script.bound().await;
+    up(&mut link).await;
+    next(&mut link).await;
+    drop(peer);
+    let began = tokio::time::Instant::now();
+    for n in 1..=4 {
+        drop(script.peer().await);
+        let most = limits::BACKOFF_RESUMABLE * n + Duration::from_millis(500);
+        assert!(began.elapsed() < most, "attempt {n} after {:?}", began.elapsed());
+    }
+}
+
+/// Counters that cannot be, from whoever wrote them: the session begins anew, and not ever again.
+#[tokio::test]
+async fn a_server_that_ends_the_stream_over_an_inherited_session_gets_a_new_one() {
+    let script = Script::new().await;
+    let session = xmpp_link::Resumption {
+        jid: "jvb@auth.meet.jitsi/r".parse().unwrap(),
+        id: "sm1".into(),
+        received: 99,
+        acked: 0,
+        unacked: Vec::new(),
+    };
+    let mut link = Link::succeed(script.config(), Some(session), false);
+    let mut peer = script.logged_in().await;
+    peer.expect("h=\"99\" previd=\"sm1\"/>").await;
+    peer.say("<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>").await;
+    down(&mut link).await;
+    let _peer = script.bound().await;
+    assert!(!up(&mut link).await);
+}
+
+#[tokio::test]
 async fn a_session_the_server_has_forgotten_is_replaced_by_a_new_one() {
     let script = Script::new().await;
     let mut link = Link::connect(script.config());
@@ -369,7 +473,7 @@ async fn what_was_received_before_the_connection_broke_is_delivered() {
         match next(&mut link).await {
             LinkEvent::Stanza(stanza) => got += usize::from(stanza.name() == "presence"),
             LinkEvent::Down { .. } => break,
-            other @ LinkEvent::Up { .. } => panic!("{other:?}"),
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(got, 3_000);

@@ -130,10 +130,38 @@ pub struct BridgesConfig {
     pub joins_interval: Duration,
     /// From this stress on a bridge is avoided (`bridge.stress-threshold`).
     pub stress_threshold: f64,
+    /// A bridge with conferences that says nothing for so long is left. `None`: as upstream, when it leaves or a request fails.
+    pub silence: Option<Duration>,
+    /// A bridge whose people keep asking for other sessions counts as overloaded (`bridge.ice-failure-detection`). `None`: it does not.
+    pub ice_failures: Option<IceFailures>,
     /// People are moved off a bridge that drains, a few at a time. Upstream waits until they leave.
     pub empty_draining: bool,
     /// Stress of a participant until the bridge says it (`bridge.average-participant-stress`).
     pub average_stress: f64,
+}
+
+/// When a bridge is taken for one that people do not reach. Defaults are upstream's, when it is on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IceFailures {
+    /// So many people have to be on it (`min-endpoints`).
+    pub people: usize,
+    /// Requests within this count (`interval`).
+    pub interval: Duration,
+    /// From more of them for each person on (`threshold`).
+    pub threshold: f64,
+    /// For so long after the last look that found it so (`timeout`).
+    pub timeout: Duration,
+}
+
+impl Default for IceFailures {
+    fn default() -> Self {
+        Self {
+            people: 30,
+            interval: Duration::from_secs(120),
+            threshold: 0.1,
+            timeout: Duration::from_secs(600),
+        }
+    }
 }
 
 impl Default for BridgesConfig {
@@ -148,6 +176,8 @@ impl Default for BridgesConfig {
             max_joins: None,
             joins_interval: Duration::from_secs(60),
             stress_threshold: 0.8,
+            silence: Some(Duration::from_millis(2500)),
+            ice_failures: None,
             empty_draining: false,
             average_stress: 0.01,
         }

@@ -45,7 +45,7 @@ pub(crate) struct Engine {
     pub(crate) counters: Counters,
     pub(crate) out: VecDeque<Output>,
     /// Conferences that ended while the link or their bridge was away: the bridges are told when they are back.
-    orphans: Vec<(FullJid, MeetingId)>,
+    pub(crate) orphans: Vec<(FullJid, MeetingId)>,
 }
 
 /// Whose brewery it is.
@@ -70,8 +70,8 @@ pub(crate) enum ServiceEvent {
 pub(crate) struct Components {
     pub(crate) room_metadata: Option<Jid>,
     pub(crate) av_moderation: Option<Jid>,
-    visitors: Option<Jid>,
-    breakout_rooms: Option<String>,
+    pub(crate) visitors: Option<Jid>,
+    pub(crate) breakout_rooms: Option<String>,
 }
 
 impl Engine {
@@ -107,6 +107,28 @@ impl Engine {
     /// Our address while the link is up.
     pub(crate) fn me(&self) -> Option<&FullJid> {
         self.jid.as_ref().filter(|_| self.down_since.is_none())
+    }
+
+    /// Our address, also while the link is down.
+    pub(crate) const fn address(&self) -> Option<&FullJid> {
+        self.jid.as_ref()
+    }
+
+    /// The breweries that we are in.
+    pub(crate) fn joined_places(&self) -> Vec<String> {
+        let joined = self.places.iter().filter(|(_, place)| place.is_joined());
+        joined.map(|(_, place)| place.room().as_str().to_owned()).collect()
+    }
+
+    /// Goes on as `jid`, whose link is down for a moment.
+    pub(crate) fn succeed(&mut self, now: Instant, jid: FullJid, joined: &[String]) {
+        self.iqs.restart(&mut self.timers, Some(jid.clone()));
+        self.jid = Some(jid);
+        self.down_since = Some(now);
+        for (_, place) in &mut self.places {
+            let is_joined = joined.iter().any(|room| room == place.room().as_str());
+            place.succeed(now, is_joined);
+        }
     }
 
     /// `None` before the link was ever up.
@@ -153,6 +175,9 @@ impl Engine {
         self.down_since = None;
         self.jid = Some(jid.clone());
         if resumed {
+            if self.components.room_metadata.is_none() && self.discover_at.is_none() {
+                self.discover(now);
+            }
             return;
         }
         // Replies of the old session will not come; conferences that waited for them are gone.
@@ -172,17 +197,23 @@ impl Engine {
         }
     }
 
-    /// Whether the time for a resumption is over, told once.
-    pub(crate) fn link_expired(&mut self, now: Instant) -> bool {
-        let expired = self.jid.is_some() && self.down_since.is_some_and(|t| now >= t + limits::RECONNECT);
-        if expired {
-            self.jid = None;
-            self.forget_services();
-            self.iqs.restart(&mut self.timers, None);
-            self.discover_at = None;
-            self.places.iter_mut().for_each(|(_, place)| place.forget());
-        }
-        expired
+    /// Whether the time is over in which everything goes on as if the link were there.
+    pub(crate) fn link_is_late(&self, now: Instant) -> bool {
+        self.jid.is_some() && self.down_since.is_some_and(|t| now >= t + limits::RECONNECT)
+    }
+
+    /// It is: nobody can be asked, and nobody answers.
+    pub(crate) fn link_expired(&mut self) {
+        self.jid = None;
+        self.forget_services();
+        self.iqs.restart(&mut self.timers, None);
+        self.discover_at = None;
+        self.places.iter_mut().for_each(|(_, place)| place.forget());
+    }
+
+    /// For another engine in place of this one.
+    pub(crate) fn take_entropy(&mut self) -> Box<dyn Entropy> {
+        std::mem::replace(&mut self.entropy, Box::new(Nothing))
     }
 
     fn discover(&mut self, now: Instant) {
@@ -351,6 +382,8 @@ impl Engine {
             in_shutdown_bridge_count: bridges().filter(|b| b.graceful_shutdown || b.shutting_down).count(),
             bridge_version_count: versions.len(),
             lost_bridges: self.brewery.lost,
+            silent_bridges: self.brewery.silenced,
+            bridges_failing_ice: bridges().map(|b| (b.jid.resource().to_owned(), b.fails_at_ice())).collect(),
             recorders: self.recorders.counts().0,
             recorders_available: self.recorders.counts().1,
             gateways: self.gateways.counts(),
@@ -359,4 +392,11 @@ impl Engine {
             ..Stats::default()
         }
     }
+}
+
+/// In place of what another engine has now.
+struct Nothing;
+
+impl Entropy for Nothing {
+    fn fill(&mut self, _buf: &mut [u8]) {}
 }

@@ -29,6 +29,7 @@ pub mod debug;
 mod disco;
 mod engine;
 mod features;
+mod handover;
 mod iqs;
 mod jingle;
 pub mod limits;
@@ -44,6 +45,7 @@ mod sources;
 mod stats;
 mod timers;
 mod turn;
+mod watching;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
@@ -51,7 +53,10 @@ use std::time::Instant;
 use jitsi_xmpp::{BareJid, Element, Entropy, FullJid};
 
 pub use budget::Network;
-pub use config::{BridgesConfig, Config, LoginConfig, OfferConfig, Strategy, VideoCodec, VisitorsConfig};
+pub use config::{
+    BridgesConfig, Config, IceFailures, LoginConfig, OfferConfig, Strategy, VideoCodec, VisitorsConfig,
+};
+pub use handover::HandoverError;
 pub use jitsi_xmpp::conference_request::HttpAnswer;
 pub use moving::{Move, MoveError, Moved};
 pub use pins::{Pin, PinError};
@@ -61,6 +66,7 @@ use budgets::Budgets;
 use conference::recording::Mode;
 use conference::{Conference, Leave};
 use engine::Engine;
+use watching::Watching;
 
 /// An HTTP request that waits for its reply; the shell's own number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,9 +95,14 @@ pub struct Focus {
     breakouts: HashMap<BareJid, usize>,
     /// Rooms that may be over; looked at after each input.
     over: Vec<BareJid>,
+    /// What it knew when its link had been gone for so long that nothing could go on meanwhile; for the case that it is resumed.
+    asleep: Option<Vec<u8>>,
+    /// Rooms of a focus before this one, until its link is resumed.
+    inherited: Vec<BareJid>,
     next_conference: u64,
     /// When a few more are moved off bridges that drain.
     empty_at: Option<Instant>,
+    watching: Watching,
     stopping: bool,
     /// No new conferences for now; those that run go on.
     draining: bool,
@@ -112,8 +123,11 @@ impl Focus {
             budgets: Budgets::default(),
             breakouts: HashMap::new(),
             over: Vec::new(),
+            asleep: None,
+            inherited: Vec::new(),
             next_conference: 0,
             empty_at: None,
+            watching: Watching::default(),
             stopping: false,
             draining: false,
         }
@@ -121,10 +135,16 @@ impl Focus {
 
     /// The link is usable. Not resumed: every room has been left behind, so every conference is over.
     pub fn handle_link_up(&mut self, now: Instant, jid: FullJid, resumed: bool) {
+        if let Some(left) = self.asleep.take().filter(|_| resumed) {
+            self.awake(now, &left);
+        }
         if !resumed {
+            self.inherited.clear();
             self.end_all(now, Leave::Silently);
         }
         self.engine.link_up(now, jid, resumed);
+        self.go_on(now);
+        self.after(now);
     }
 
     /// The link is gone. Conferences wait a while for a resumption.
@@ -158,12 +178,13 @@ impl Focus {
 
     /// Time has passed; call when [`Focus::poll_timeout`] says so.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.engine.link_expired(now) {
-            self.end_all(now, Leave::Silently);
+        if self.engine.link_is_late(now) {
+            self.sleep(now);
         }
         let events = self.engine.handle_timeout(now);
         self.bridge_events(now, events);
         self.timers_due(now);
+        self.watch_due(now);
         self.empty_due(now);
         self.after(now);
     }
@@ -176,7 +197,8 @@ impl Focus {
     /// When to call [`Focus::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let emptying = self.empty_at.filter(|_| self.engine.me().is_some());
-        [self.engine.poll_timeout(), emptying].into_iter().flatten().min()
+        let watching = self.watch_deadline().filter(|_| self.engine.me().is_some());
+        [self.engine.poll_timeout(), emptying, watching].into_iter().flatten().min()
     }
 
     /// A picture of now.

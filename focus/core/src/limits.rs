@@ -123,7 +123,8 @@ pub const SINGLE_PARTICIPANT: Duration = Duration::from_secs(20);
 pub const METADATA: Duration = Duration::from_secs(10);
 /// An invitation that is not accepted within this is repeated: twice the time that a client has to answer any IQ.
 pub const ACCEPT: Duration = Duration::from_secs(30);
-/// Conferences outlive a lost connection by this, waiting for a resumption.
+/// So long after a lost connection conferences go on as if it were there; then they stand still until it is resumed, or until the server
+/// says that it is not. Reason: requests that are not answered within it count as unanswered.
 pub const RECONNECT: Duration = Duration::from_secs(15);
 /// A failed brewery join is repeated after this, as upstream.
 pub const BREWERY_RETRY: Duration = Duration::from_secs(15);
@@ -135,6 +136,15 @@ pub const BRIDGE_CHECK: Duration = Duration::from_secs(10);
 pub const BRIDGE_PRESENCE: Duration = Duration::from_secs(45);
 /// A failed bridge that nobody could probe is used again after this, as upstream (`failure-reset-threshold`).
 pub const BRIDGE_RESET: Duration = Duration::from_secs(60);
+/// A bridge that was silent is used again when it has answered for so long; twice as long each time that it falls silent again, up to
+/// [`SILENCE_HOLD_MOST`]. Reason: people who are moved hear nothing for a moment, and should not for a bridge that comes and goes.
+pub const SILENCE_HOLD: Duration = Duration::from_secs(10);
+/// See [`SILENCE_HOLD`].
+pub const SILENCE_HOLD_MOST: Duration = Duration::from_secs(300);
+/// A bridge that was not silent for so long begins with [`SILENCE_HOLD`] again. Reason: what happens once a day has another cause each time.
+pub const SILENCES_FORGOTTEN: Duration = Duration::from_secs(1800);
+/// Requests for another session that are remembered of one bridge. Reason: far more than a tenth of those who fit on one. 16 bytes each.
+pub const RESTARTS_OF_A_BRIDGE: usize = 1_000;
 /// Endpoints added within this count as load that the bridge has not yet published, as upstream
 /// (`participant-rampup-interval`).
 pub const BRIDGE_RAMP_UP: Duration = Duration::from_secs(20);

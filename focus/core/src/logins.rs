@@ -10,6 +10,7 @@ use jitsi_xmpp::conference_request::ConferenceRequest;
 use jitsi_xmpp::{BareJid, Condition, Element, Entropy, Jid, Sensitive, StanzaError, ns};
 
 use crate::config::LoginConfig;
+use crate::handover::{Clock, HandoverError, at_most, wire, word};
 use crate::limits;
 
 /// All sessions.
@@ -73,6 +74,41 @@ impl Refused {
 }
 
 impl Logins {
+    pub(crate) fn written(&self, clock: Clock) -> Vec<wire::Login> {
+        let of = |(id, l): (&Id, &Login)| wire::Login {
+            id: id.to_string(),
+            machine: l.machine.reveal().clone(),
+            identity: l.identity.as_str().to_owned(),
+            holder: l.holder.as_ref().map(|j| j.as_str().to_owned()),
+            room: l.room.as_str().to_owned(),
+            last: clock.write(l.last),
+            moderates: l.moderates,
+        };
+        self.by_id.iter().map(of).collect()
+    }
+
+    pub(crate) fn read_written(&mut self, clock: Clock, from: Vec<wire::Login>) -> Result<(), HandoverError> {
+        at_most(&from, limits::LOGINS, "logins")?;
+        for l in from {
+            let identity: BareJid = word(&l.identity, "login")?;
+            let holder: Option<Jid> = l.holder.as_deref().map(|j| word(j, "login")).transpose()?;
+            let login = Login {
+                machine: Sensitive::new(l.machine),
+                identity,
+                holder: None,
+                room: word(&l.room, "login")?,
+                last: clock.read(l.last),
+                moderates: l.moderates,
+            };
+            *self.by_account.entry(login.identity.clone()).or_insert(0) += 1;
+            self.by_id.insert(l.id.as_str().into(), login);
+            if let Some(holder) = holder {
+                self.hold(&l.id, &holder);
+            }
+        }
+        Ok(())
+    }
+
     /// Looks at a request. `from`: who sent it, if that is known; `open`: the room is there, or is let in with another.
     pub(crate) fn admit(
         &mut self,

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::colibri::Change;
 use crate::conference::member::{Kind, Member, Rank};
 use crate::conference::{Conference, Wait};
+use crate::handover::parts::{ids, written_ids};
 use crate::iqs::Answer;
 use crate::limits;
 use crate::turn::{Turn, Verdict};
@@ -65,6 +66,21 @@ pub(crate) struct AvModeration {
 }
 
 impl AvModeration {
+    /// Which media are moderated, and who may send them all the same.
+    pub(crate) fn written(&self) -> (Vec<String>, Vec<(String, Vec<String>)>) {
+        let name = |m: &Medium| m.as_str().to_owned();
+        let allowed = self.allowed.iter().map(|(m, ids)| (name(m), written_ids(ids)));
+        (self.enabled.iter().map(name).collect(), allowed.collect())
+    }
+
+    pub(crate) fn read_written(enabled: &[String], allowed: &[(String, Vec<String>)]) -> Self {
+        let allowed = allowed.iter().filter_map(|(m, list)| Some((Medium::parse(m)?, ids(list))));
+        Self {
+            enabled: enabled.iter().filter_map(|m| Medium::parse(m)).collect(),
+            allowed: allowed.collect(),
+        }
+    }
+
     fn forbids(&self, member: &Member, medium: Medium) -> bool {
         self.enabled.contains(&medium)
             && !member.is_moderator()

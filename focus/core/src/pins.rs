@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jitsi_xmpp::BareJid;
 
+use crate::handover::{Clock, HandoverError, at_most, wire, word};
 use crate::{Focus, limits};
 
 /// A room that is bound.
@@ -37,6 +38,25 @@ pub enum PinError {
 pub(crate) struct Pins(HashMap<BareJid, (String, Instant)>);
 
 impl Pins {
+    pub(crate) fn written(&self, clock: Clock) -> Vec<(String, String, wire::Ms)> {
+        let of = |(room, (version, until)): (&BareJid, &(String, Instant))| {
+            (room.as_str().to_owned(), version.clone(), clock.write(*until))
+        };
+        self.0.iter().map(of).collect()
+    }
+
+    pub(crate) fn read_written(
+        &mut self,
+        clock: Clock,
+        from: Vec<(String, String, wire::Ms)>,
+    ) -> Result<(), HandoverError> {
+        at_most(&from, limits::PINS, "pins")?;
+        for (room, version, until) in from {
+            self.0.insert(word(&room, "room")?, (version, clock.read(until)));
+        }
+        Ok(())
+    }
+
     pub(crate) fn version(&self, now: Instant, room: &BareJid) -> Option<String> {
         self.0.get(room).filter(|(_, until)| *until > now).map(|(version, _)| version.clone())
     }

@@ -74,6 +74,7 @@ impl Focus {
     /// What follows every input: rooms that are over. A main room is kept while one of its breakout rooms lives;
     /// ending one may so end the other.
     pub(crate) fn after(&mut self, now: Instant) {
+        self.watch_soon(now);
         while let Some(room) = self.over.pop() {
             let Some(conference) = self.rooms.get(&room) else { continue };
             if conference.phase == Phase::Ended {

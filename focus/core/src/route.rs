@@ -21,6 +21,7 @@ impl Focus {
             return;
         }
         let from = stanza.attr("from").and_then(|f| f.parse::<Jid>().ok());
+        self.heard_bridge(now, from.as_ref(), stanza.attr("type"));
         match stanza.name() {
             "iq" => self.route_iq(now, from.as_ref(), stanza),
             "presence" => self.route_presence(now, from.as_ref(), stanza),
@@ -113,13 +114,14 @@ impl Focus {
         self.rooms.values().find(|c| c.is_recorded_by(recorder)).map(|c| c.room.clone())
     }
 
-    /// Our bridges say so when a conference failed there: whoever was on it is invited again at once, and not only when
+    /// Our bridges say so when a conference failed there, or when they do not reach another bridge of it any more: whoever was on it is invited again at once, and not only when
     /// the next request finds that it is gone.
     fn bridge_gave_up(&mut self, now: Instant, from: Option<&Jid>, payload: &Element) -> Verdict {
         let Ok(gone) = ConferenceModify::from_element(payload) else {
             return StanzaError::new(Condition::BadRequest).into();
         };
-        if !gone.expire {
+        let relay = gone.relays.iter().find(|r| r.expire).map(|r| r.id.clone());
+        if !gone.expire && relay.is_none() {
             return StanzaError::new(Condition::FeatureNotImplemented).into();
         }
         let theirs = |c: &Conference| {
@@ -130,8 +132,13 @@ impl Focus {
             of.map(|s| (c.room.clone(), s.number))
         };
         let found = self.rooms.values().find_map(theirs);
-        match found.and_then(|(room, s)| self.with_room(now, &room, |c, turn| c.lose_session(turn, s, true)))
-        {
+        let lost = found.and_then(|(room, s)| {
+            self.with_room(now, &room, |c, turn| match &relay {
+                Some(relay) if !gone.expire => c.relay_lost(turn, s, relay),
+                _ => c.lose_session(turn, s, true),
+            })
+        });
+        match lost {
             Some(()) => Verdict::Result(None),
             None => StanzaError::new(Condition::ItemNotFound).into(),
         }

@@ -63,12 +63,16 @@ pub struct Stats {
     pub in_shutdown_bridge_count: usize,
     pub bridge_version_count: usize,
     pub lost_bridges: u64,
+    /// Bridges that were left because they said nothing.
+    pub silent_bridges: u64,
     /// Conferences on bridges: one that spans two counts twice.
     pub bridge_sessions: usize,
     /// Conferences that span several.
     pub conferences_over_bridges: usize,
     /// Links between two bridges.
     pub relays: usize,
+    /// Those that many of their people do not reach.
+    pub bridges_failing_ice: Vec<(String, bool)>,
     /// People by bridge, by what the bridge calls itself among the bridges.
     pub bridge_endpoints: Vec<(String, usize)>,
     pub recorders: usize,

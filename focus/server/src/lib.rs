@@ -8,7 +8,9 @@
 
 mod config;
 mod debug;
+mod handover;
 mod http;
+mod keeping;
 pub mod limits;
 mod orders;
 mod run;
@@ -16,7 +18,9 @@ mod unsent;
 
 pub use config::{ConfigError, FocusConfig, RawConfig};
 pub use focus_core::{
-    BridgesConfig, Config, HttpAnswer as HttpConferenceReply, LoginConfig, Stats, Strategy, VisitorsConfig,
+    BridgesConfig, Config, HttpAnswer as HttpConferenceReply, IceFailures, LoginConfig, Stats, Strategy,
+    VisitorsConfig,
 };
+pub use handover::{Handover, Kept, TakeOverError};
 pub use http::router;
-pub use run::{FocusHandle, HttpConferenceRequest, focus};
+pub use run::{FocusHandle, HttpConferenceRequest, Restart, focus, successor};

@@ -14,5 +14,12 @@ pub const STATS: Duration = Duration::from_secs(5);
 pub const UNSENT: usize = 16_384;
 /// Bytes of those: the worst case in memory.
 pub const UNSENT_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes that a focus leaves to its successor. Reason: 10 kB for each of 6,000 people, and stanzas that are not acknowledged.
+pub const HANDOVER: usize = 64 * 1024 * 1024;
+/// What a successor needs is kept this often at most, while something happens. Reason: what a killed focus did within it has to be
+/// done again.
+pub const KEEP: Duration = Duration::from_secs(1);
+/// Keeping takes no more than this part of the time. Not a bound: a pause.
+pub const KEEP_SHARE: u32 = 50;
 /// A link that takes nothing for so long is given up on what waits. Reason: longer than its own ping.
 pub const STALLED: Duration = Duration::from_secs(75);

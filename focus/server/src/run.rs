@@ -14,8 +14,10 @@ use focus_core::{
 };
 use jitsi_xmpp::BareJid;
 use service::SystemEntropy;
-use xmpp_link::{Link, LinkEvent, LinkFull};
+use xmpp_link::{Link, LinkEvent, LinkFull, Resumption};
 
+use crate::handover::{Handover, Kept};
+use crate::keeping::Keeping;
 use crate::limits;
 use crate::unsent::Unsent;
 
@@ -51,6 +53,7 @@ enum Command {
     Pin(BareJid, String, Duration, oneshot::Sender<Result<(), PinError>>),
     Unpin(BareJid, oneshot::Sender<bool>),
     Pins(oneshot::Sender<Vec<Pin>>),
+    HandOver(oneshot::Sender<Option<Handover>>),
 }
 
 impl FocusHandle {
@@ -84,6 +87,13 @@ impl FocusHandle {
         let (reply, done) = oneshot::channel();
         self.commands.try_send(Command::Drain(on, reply)).is_ok()
             && matches!(tokio::time::timeout(limits::STATS, done).await, Ok(Ok(())))
+    }
+
+    /// Stops, and ends no conference: what a successor needs. `None`: the XMPP server keeps no session, so that they end.
+    pub async fn hand_over(&self) -> Option<Handover> {
+        let (reply, left) = oneshot::channel();
+        self.commands.send(Command::HandOver(reply)).await.ok()?;
+        tokio::time::timeout(limits::STATS, left).await.ok()?.ok()?
     }
 
     /// Moves people away from a bridge. `None` when the engine does not answer.
@@ -136,10 +146,36 @@ pub fn focus(
     link: Link,
     shutdown: watch::Receiver<bool>,
 ) -> (FocusHandle, impl Future<Output = ()> + Send + 'static) {
+    successor(config, link, Restart::default(), shutdown)
+}
+
+/// What a focus has to do with those before and after it.
+#[derive(Debug, Default)]
+pub struct Restart {
+    /// What the one before has left. Its session goes to the link, [`Link::succeed`].
+    pub before: Option<Handover>,
+    /// Where it is kept all the time what the next one needs.
+    pub kept: Option<Kept>,
+}
+
+/// The same; it goes on with the conferences of the one before.
+pub fn successor(
+    config: Config,
+    link: Link,
+    restart: Restart,
+    shutdown: watch::Receiver<bool>,
+) -> (FocusHandle, impl Future<Output = ()> + Send + 'static) {
     let (commands, receiver) = mpsc::channel(limits::COMMANDS);
+    let inherited = restart.before.and_then(|before| {
+        let taken = Focus::take_over(Instant::now(), config.clone(), Box::new(SystemEntropy), &before.focus);
+        taken
+            .inspect_err(|e| tracing::warn!("what the focus before has left {e}: conferences begin anew"))
+            .ok()
+    });
     let task = Task {
-        focus: Focus::new(config, Box::new(SystemEntropy)),
+        focus: inherited.unwrap_or_else(|| Focus::new(config, Box::new(SystemEntropy))),
         link,
+        keeping: restart.kept.map(Keeping::new),
         commands: receiver,
         replies: HashMap::new(),
         next_request: 0,
@@ -149,6 +185,16 @@ pub fn focus(
         panics: 0,
     };
     (FocusHandle { commands }, task.run(shutdown))
+}
+
+/// Why the task ends.
+enum End {
+    /// The link has, for good.
+    Link,
+    /// The process does.
+    Stop,
+    /// A successor is about to begin.
+    HandOver(oneshot::Sender<Option<Handover>>),
 }
 
 struct Task {
@@ -165,6 +211,7 @@ struct Task {
     full_since: Option<Instant>,
     /// Inputs that a bug made the engine stumble over.
     panics: u64,
+    keeping: Option<Keeping>,
 }
 
 impl Task {
@@ -187,48 +234,129 @@ impl Task {
                     None => std::future::pending().await,
                 }
             };
-            tokio::select! {
+            let keep_at = self.keeping.as_ref().and_then(Keeping::poll_timeout);
+            let keep = async {
+                match keep_at {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let end = tokio::select! {
                 // While the server does not take what we say, we do not listen either: what waits is sorted by the link.
                 event = self.link.recv(), if self.unsent.len() < limits::UNSENT / 2 => match event {
-                    Some(event) => self.event(event),
-                    None => break,
+                    Some(event) => { self.event(event); None }
+                    None => Some(End::Link),
                 },
                 // Nobody takes anything: the link itself is about to say so.
-                () = stalled => self.forget_unsent(),
-                () = sender.has_place(), if !self.unsent.is_empty() => {}
-                Some(command) = self.commands.recv() => self.command(command),
-                () = wake => self.step(|focus, now| focus.handle_timeout(now)),
-                _ = shutdown.wait_for(|stop| *stop) => {
+                () = stalled => { self.forget_unsent(); None }
+                () = sender.has_place(), if !self.unsent.is_empty() => None,
+                Some(command) = self.commands.recv() => match command {
+                    Command::HandOver(reply) => Some(End::HandOver(reply)),
+                    command => { self.command(command); None }
+                },
+                () = keep => { self.checkpoint(); None }
+                () = wake => { self.step(|focus, now| focus.handle_timeout(now)); None }
+                _ = shutdown.wait_for(|stop| *stop) => Some(End::Stop),
+            };
+            match end {
+                None => {}
+                Some(End::HandOver(reply)) => {
+                    self.hand_over(Some(reply)).await;
+                    // This process is about to be another one.
+                    let _ = shutdown.wait_for(|stop| *stop).await;
+                    return;
+                }
+                Some(End::Stop) if self.keeping.is_some() => return self.hand_over(None).await,
+                Some(End::Stop) => {
                     self.step(Focus::handle_shutdown);
                     break;
                 }
+                Some(End::Link) => break,
             }
         }
         self.flush();
         self.link.close().await;
     }
 
+    /// Ends the process' part, and no conference.
+    async fn hand_over(mut self, asked: Option<oneshot::Sender<Option<Handover>>>) {
+        self.step(Focus::prepare_handover);
+        self.flush();
+        let Self { mut focus, link, mut unsent, keeping, .. } = self;
+        let (stanzas, session) = link.hand_over().await;
+        for stanza in &stanzas {
+            step(&mut focus, |focus, now| focus.handle_stanza(now, stanza));
+        }
+        let state = focus.hand_over(Instant::now());
+        let handover = session.zip(state).map(|(mut link, focus_state)| {
+            while let Some(stanza) = unsent.oldest() {
+                link.unacked.push(stanza.clone());
+                unsent.pop();
+            }
+            while let Some(output) = focus.poll_output() {
+                // Whoever asked over HTTP asks the successor.
+                if let Output::Send(stanza) = output {
+                    link.unacked.push(Bytes::from(stanza.to_xml()));
+                }
+            }
+            Handover { link, focus: focus_state }
+        });
+        match &handover {
+            None => tracing::warn!("the XMPP server keeps no session for a successor: conferences end"),
+            Some(handover) => {
+                if let Some(Err(e)) = keeping.map(|k| k.kept.write(handover)) {
+                    tracing::error!(error = %e, "what a successor needs cannot be kept");
+                }
+            }
+        }
+        if let Some(asked) = asked {
+            let _ = asked.send(handover);
+        }
+    }
+
+    /// Asks the link where a successor could go on.
+    fn checkpoint(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            match self.link.checkpoint() {
+                Ok(()) => keeping.asked(),
+                Err(_) => keeping.later(),
+            }
+        }
+    }
+
+    /// Everything that was received up to here is done.
+    fn keep(&mut self, link: Resumption) {
+        let now = Instant::now();
+        let (Some(keeping), Some(state)) = (&mut self.keeping, self.focus.hand_over(now)) else { return };
+        let received = link.received;
+        if keeping.write(now, link, &self.unsent, state) {
+            self.link.is_kept(received);
+        }
+    }
+
     /// One input. A panic in a conference costs that one and is dealt with in the engine; what comes up to here costs
     /// the input.
     fn step(&mut self, handle: impl FnOnce(&mut Focus, Instant)) {
-        let now = Instant::now();
-        if catch_unwind(AssertUnwindSafe(|| handle(&mut self.focus, now))).is_err() {
-            self.panics += 1;
-            tracing::error!("an input made the focus panic; it is dropped");
+        if let Some(keeping) = &mut self.keeping {
+            keeping.changed();
         }
+        self.panics += u64::from(!step(&mut self.focus, handle));
     }
 
     fn event(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Up { jid, resumed } => {
+                self.restart_keeping();
                 tracing::info!(resumed, "XMPP link up");
                 if !resumed {
                     self.forget_unsent();
                 }
                 self.step(|focus, now| focus.handle_link_up(now, jid, resumed));
             }
+            LinkEvent::Checkpoint(link) => self.keep(link),
             LinkEvent::Stanza(stanza) => self.step(|focus, now| focus.handle_stanza(now, &stanza)),
             LinkEvent::Down { reason } => {
+                self.restart_keeping();
                 tracing::warn!(%reason, "XMPP link down");
                 self.step(Focus::handle_link_down);
             }
@@ -261,6 +389,8 @@ impl Task {
             Command::Unpin(room, reply) => {
                 let _ = reply.send(self.focus.unpin(&room));
             }
+            // Taken out before.
+            Command::HandOver(_) => {}
             Command::Pins(reply) => {
                 let _ = reply.send(self.focus.pins(Instant::now()));
             }
@@ -293,10 +423,13 @@ impl Task {
                 }
             }
         }
-        while let Some(stanza) = self.unsent.oldest() {
+        while let Some(stanza) = self.unsent.oldest().cloned() {
             match self.link.send_bytes(stanza.clone()) {
                 Ok(()) => {
                     self.full_since = None;
+                    if let Some(keeping) = &mut self.keeping {
+                        keeping.sent(&stanza);
+                    }
                     self.unsent.pop();
                 }
                 Err(LinkFull::Full) => {
@@ -308,10 +441,26 @@ impl Task {
         }
     }
 
+    fn restart_keeping(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.restart();
+        }
+    }
+
     fn forget_unsent(&mut self) {
         self.full_since = None;
         self.unsent.clear();
     }
+}
+
+/// One input. `false`: a bug, and what was left of it is dropped.
+fn step(focus: &mut Focus, handle: impl FnOnce(&mut Focus, Instant)) -> bool {
+    let now = Instant::now();
+    let done = catch_unwind(AssertUnwindSafe(|| handle(focus, now))).is_ok();
+    if !done {
+        tracing::error!("an input made the focus panic; it is dropped");
+    }
+    done
 }
 
 #[cfg(test)]

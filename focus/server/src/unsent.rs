@@ -34,6 +34,11 @@ impl Unsent {
         self.bytes -= self.stanzas.pop_front().map_or(0, |s| s.len());
     }
 
+    /// All of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.stanzas.iter()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.stanzas.len()
     }

@@ -1,5 +1,6 @@
 //! The settings of `focus` in; what the focus is told, or the error that names the option, out.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use focus_server::BridgesConfig;
@@ -24,6 +25,8 @@ pub(crate) struct Focus {
     pub(crate) source_signaling_delays: Vec<(usize, Duration)>,
     pub(crate) strip_simulcast: bool,
     pub(crate) ssrc_rewriting: bool,
+    /// Folder in memory for what a successor needs.
+    pub(crate) handover: Option<PathBuf>,
     /// Which bridge somebody gets.
     pub(crate) bridges: BridgesConfig,
 }
@@ -65,6 +68,7 @@ pub(super) fn focus(e: &Effective) -> Result<Focus, StartError> {
             .ok_or_else(|| e.bad(delays, "must be people and milliseconds, up to ten pairs and ten seconds, such as `{50: 500, 100: 2000}`"))?,
         strip_simulcast: e.is_on("focus.strip_simulcast"),
         ssrc_rewriting: e.is_on("focus.ssrc_rewriting"),
+        handover: Some(e.text("focus.handover")).filter(|f| !f.is_empty()).map(PathBuf::from),
         bridges: super::spread::bridges(e)?,
     })
 }

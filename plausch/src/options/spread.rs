@@ -1,6 +1,8 @@
 //! The settings of how meetings are spread over bridges in; what the focus is told of it, or the error that names the option, out.
 
-use focus_server::{BridgesConfig, Strategy};
+use std::time::Duration;
+
+use focus_server::{BridgesConfig, IceFailures, Strategy};
 use service::{Effective, StartError};
 
 pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
@@ -9,6 +11,9 @@ pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
     let groups = "focus.region_groups";
     let region_groups = region_groups(e.text(groups)).ok_or_else(|| e.bad(groups, GROUPS))?;
     let most: i64 = e.parse("focus.max_bridge_participants")?;
+    let joins: i64 = e.parse("focus.max_bridge_joins")?;
+    let key = "focus.bridge_silence";
+    let silence = super::focus::time(e.text(key)).and_then(silence).ok_or_else(|| e.bad(key, SILENCE))?;
     let part = |key| {
         let value: f64 = e.parse(key)?;
         if value > 0.0 && value <= 1.0 { Ok(value) } else { Err(e.bad(key, "must be above 0 and at most 1")) }
@@ -21,6 +26,9 @@ pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
         // compat: a negative number is none, as upstream has it (test: compat_variables_of_bridges_reach_the_focus).
         max_participants: usize::try_from(most).ok().filter(|n| *n > 0),
         stress_threshold: part("focus.bridge_stress_threshold")?,
+        max_joins: usize::try_from(joins).ok().filter(|n| *n > 0),
+        silence,
+        ice_failures: e.is_on("focus.ice_failure_detection").then(IceFailures::default),
         empty_draining: e.is_on("focus.empty_draining"),
         average_stress: part("focus.participant_stress")?,
         ..BridgesConfig::default()
@@ -54,6 +62,19 @@ fn region_groups(text: &str) -> Option<Vec<Vec<String>>> {
     Some(groups)
 }
 
+/// None, or long enough for a bridge that has something else to do for a moment.
+#[expect(clippy::option_option, reason = "what is none, and what is wrong")]
+fn silence(time: Duration) -> Option<Option<Duration>> {
+    match time {
+        Duration::ZERO => Some(None),
+        time if (SHORTEST..=LONGEST).contains(&time) => Some(Some(time)),
+        _ => None,
+    }
+}
+
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(60);
+const SILENCE: &str = "must be a time such as `2500 ms`, from one second to a minute, or 0";
 const STRATEGIES: &str = "must be SingleBridgeSelectionStrategy, RegionBasedBridgeSelectionStrategy, IntraRegionBridgeSelectionStrategy or, for tests, SplitBridgeSelectionStrategy";
 const GROUPS: &str =
     "must be lists of regions, such as `[\"eu-west\", \"eu-east\"], [\"us-west\", \"us-east\"]`";

@@ -189,6 +189,7 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
         }
         "xmpp.muc_domain" => &[AllInOne, Xmpp, Focus],
         "focus.password" => &[AllInOne, Xmpp, Focus],
+        "focus.handover" => &[Focus],
         "bridge.user" | "bridge.password" => &[AllInOne, Xmpp, Videobridge],
         "bridge.brewery" => &[AllInOne, Focus, Videobridge],
         _ => match key.split('.').next().unwrap_or_default() {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use focus_server::{FocusConfig, FocusHandle, LoginConfig, RawConfig, Stats, VisitorsConfig};
+use focus_server::{FocusConfig, FocusHandle, LoginConfig, RawConfig, Restart, Stats, VisitorsConfig};
 use jitsi_xmpp::BareJid;
 use service::{Exposition, StartError, State};
 use xmpp_link::Link;
@@ -24,9 +24,10 @@ pub(super) fn start(
     p: &mut Process<'_>,
     link: Link,
     alone: Alone,
+    restart: Restart,
 ) -> Result<(Routes, FocusHandle), StartError> {
     let config = config(p.settings)?;
-    let (handle, task) = focus_server::focus(config.engine, link, p.shutdown.watch());
+    let (handle, task) = focus_server::successor(config.engine, link, restart, p.shutdown.watch());
     p.shutdown.spawn("focus", task);
 
     let seen = Arc::new(Seen::default());
@@ -201,6 +202,12 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         "jvb",
         s.bridge_endpoints.iter().map(|(jvb, n)| (jvb.as_str(), *n as f64)),
     );
+    out.gauges(
+        "jitsi_jicofo_bridge_failing_ice",
+        "Whether many of a bridge's people do not reach it.",
+        "jvb",
+        s.bridges_failing_ice.iter().map(|(jvb, fails)| (jvb.as_str(), f64::from(u8::from(*fails)))),
+    );
     let healthy = s.connected && s.operational_bridge_count > 0;
     out.gauge("jitsi_jicofo_healthy", "Whether meetings can begin.", f64::from(u8::from(healthy)));
     out.gauge(
@@ -256,6 +263,11 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         c.participants_restart_requested,
     );
     out.counter("jitsi_jicofo_bridge_selector_lost_bridges", "Bridges that disappeared.", s.lost_bridges);
+    out.counter(
+        "plausch_focus_bridges_silent",
+        "Bridges that were left because they said nothing.",
+        s.silent_bridges,
+    );
     out.counter("jitsi_jicofo_xmpp_disconnects", "Lost links to the XMPP server.", c.xmpp_disconnects);
     for (name, help, count) in [
         ("requested", "Clients that looked for another path within their session.", c.ice_restarts_requested),

@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
+use focus_server::Restart;
 use jitsi_xmpp::{FullJid, Sensitive};
 use service::logging::To;
 use service::{Effective, Health, Metrics, Proxies, ServiceManager, Shutdown, StartError, listen};
@@ -31,7 +32,7 @@ use crate::serve::{Before, Serving};
 use crate::shell::{self, Shell};
 use crate::support::Support;
 use crate::tls::Certificate;
-use crate::{admin, greeting, serve};
+use crate::{admin, greeting, restart, serve};
 
 /// The XMPP server's options as these settings have them.
 pub(crate) fn xmpp_options(settings: &Settings) -> prosody_server::Raw {
@@ -127,7 +128,7 @@ pub(crate) async fn run(
                 xmpp::attach(&server, &account(p, &settings.bridge.user, &settings.bridge.name)?).await?;
             let (bridge, jvb) = bridge::start(p, Some(jvb)).await?;
             let link = xmpp::attach(&server, &account(p, "focus", "focus")?).await?;
-            let (focus, handle) = focus::start(p, link, focus::Alone::No)?;
+            let (focus, handle) = focus::start(p, link, focus::Alone::No, Restart::default())?;
             let mut all = xmpp.with(bridge).with(focus);
             let front = Front::new(settings.web.clone(), settings.domains.clone(), settings.client.clone());
             let front = Served::new(front);
@@ -154,15 +155,27 @@ pub(crate) async fn run(
             (xmpp, as_it_is)
         }
         Role::Focus => {
-            let link =
-                connect(p, "focus.password", "focus", "focus", settings.focus.password.as_ref(), effective)?;
-            let (mut focus, handle) = focus::start(p, link, focus::Alone::Yes)?;
+            let program = restart::own_program();
+            let kept = restart::kept(effective, settings.focus.handover.as_deref())?;
+            let password = settings.focus.password.as_ref();
+            let account = account_of(p, "focus.password", "focus", "focus", password, effective)?;
+            if kept.is_some() {
+                p.shutdown.means(
+                    "meetings go on, if a focus is there again before the XMPP server gives this one up",
+                );
+            }
+            let restart = restart::before(kept);
+            let session = restart.before.as_ref().map(|before| before.link.clone());
+            let link = Link::succeed(account, session, restart.kept.is_some());
+            let (mut focus, handle) = focus::start(p, link, focus::Alone::Yes, restart)?;
+            tokio::spawn(restart::on_signal(handle.clone(), program, p.shutdown.trigger()));
             focus.admin = focus.admin.merge(draining::router(Draining { focus: Some(handle), bridge: None }));
             (focus, as_it_is)
         }
         Role::Videobridge => {
             let b = &settings.bridge;
-            let link = connect(p, "bridge.password", &b.user, &b.name, b.password.as_ref(), effective)?;
+            let account = account_of(p, "bridge.password", &b.user, &b.name, b.password.as_ref(), effective)?;
+            let link = Link::connect(account);
             let (mut bridge, handle) = bridge::start(p, Some(link)).await?;
             let (leaving, end) = (handle.clone(), p.shutdown.trigger());
             tokio::spawn(async move {
@@ -294,17 +307,17 @@ fn account(p: &Process<'_>, user: &str, resource: &str) -> Result<FullJid, Start
     jid.parse().map_err(|e| part("a service account", format!("{jid} is no XMPP address: {e}")))
 }
 
-/// A link of a role that runs alone.
-fn connect(
+/// How a role that runs alone logs in.
+fn account_of(
     p: &Process<'_>,
     option: &str,
     user: &str,
     resource: &str,
     password: Option<&Sensitive<String>>,
     effective: &Effective,
-) -> Result<Link, StartError> {
+) -> Result<LinkConfig, StartError> {
     let password = password.ok_or_else(|| effective.bad(option, "is needed to log in to the XMPP server"))?;
-    Ok(Link::connect(LinkConfig {
+    Ok(LinkConfig {
         address: p.settings.xmpp_server.clone(),
         domain: p.settings.domains.auth.clone(),
         username: user.to_owned(),
@@ -312,7 +325,7 @@ fn connect(
         resource: resource.to_owned(),
         tls: TlsMode::IfOffered,
         verify_certificate: p.settings.verify_certificate,
-    }))
+    })
 }
 
 fn part(part: &'static str, reason: impl std::fmt::Display) -> StartError {

@@ -6,6 +6,7 @@ mod disk;
 #[path = "../floods/person.rs"]
 #[allow(dead_code, reason = "floods use the rest")]
 mod person;
+mod restart;
 #[path = "../running/mod.rs"]
 mod running;
 mod scaling;

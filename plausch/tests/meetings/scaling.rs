@@ -104,6 +104,62 @@ fn the_commands_of_the_page_about_several_bridges_do_what_is_said() {
     std::fs::remove_dir_all(folder).unwrap();
 }
 
+/// Two bridges, each with a meeting; one is killed, or hangs. Its people go to the other one, and those there notice nothing.
+#[test]
+fn a_bridge_that_is_killed_or_hangs_is_left_within_three_seconds() {
+    let gaps = ["-KILL", "-STOP", "-KILL"].map(without_a_sound);
+    println!("bridges that say nothing any more: {gaps:?} without a sound");
+    assert!(gaps.iter().all(|gap| *gap < MOVED));
+}
+
+fn without_a_sound(signal: &str) -> Duration {
+    let [http, admin, xmpp, focus_http] = free();
+    let [focus_admin, ..] = free();
+    let _xmpp = Running::healthy(&mut role("xmpp", http, admin, xmpp), admin);
+    let bridges = ["jvb1", "jvb2"].map(|name| {
+        let [http, admin, media, _] = free();
+        let mut c = role("videobridge", http, admin, xmpp);
+        c.args(["--media", &media.to_string(), "--bridge-name", name]);
+        Bridge { running: Running::healthy(&mut c, admin), name: name.to_owned(), admin }
+    });
+    let _focus = Running::healthy(&mut role("focus", focus_http, focus_admin, xmpp), focus_admin);
+    let known = || get(focus_admin, "/debug").unwrap().matches("\"operational\":true").count();
+    wait("the focus knows both bridges", || known() == 2);
+    let people = people();
+    let meetings = people.block_on(async {
+        let mut all = Vec::new();
+        for (room, n) in [("rat", 1), ("schule", 3)] {
+            let both = [("Anna", n), ("Ben", n + 1)].map(|(who, n)| Person::join_in(room, n, who, http));
+            for person in &both {
+                person.connected(Duration::from_secs(20)).await.expect("a meeting");
+            }
+            all.push(both);
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        all
+    });
+    let [gone, other] = &bridges;
+    assert_eq!((gone.conferences(), other.conferences()), (1, 1), "the second meeting goes where nobody is");
+    meetings.iter().flatten().for_each(Person::begin);
+    gone.running.signal(signal);
+    wait("both meetings are on the other bridge", || other.conferences() == 2);
+    std::thread::sleep(Duration::from_millis(500));
+    let mut gaps: Vec<Duration> = meetings.iter().map(|m| silence(m)).collect();
+    gaps.sort();
+    println!("{signal}: {} ms without a sound, {} ms next door", gaps[1].as_millis(), gaps[0].as_millis());
+    assert!(gaps[0] < UNHEARD, "the others notice it: {gaps:?}");
+    if signal == "-STOP" {
+        // It comes back, and has nobody on it who is elsewhere.
+        meetings.iter().flatten().for_each(Person::begin);
+        std::thread::sleep(Duration::from_secs(3));
+        gone.running.signal("-CONT");
+        wait("nothing of it is left there", || gone.conferences() == 0);
+        let gap = meetings.iter().map(|m| silence(m)).max().unwrap();
+        assert!(gap < UNHEARD, "its return is heard: {gap:?}");
+    }
+    gaps[1]
+}
+
 /// One meeting, each on another bridge: what one says is heard on the other; one bridge ends, and the meeting goes on.
 #[test]
 fn a_meeting_over_two_bridges_is_one_and_outlives_one_of_them() {

@@ -200,6 +200,13 @@ pub enum Event {
         /// Which.
         meeting: MeetingId,
     },
+    /// Another bridge of a conference is not reached: whoever asked for the way there should be told, so that there is another one.
+    RelayFailed {
+        /// Which conference.
+        meeting: MeetingId,
+        /// The other bridge.
+        relay: String,
+    },
     /// The answer to [`Command::Stats`].
     Stats {
         /// The request.

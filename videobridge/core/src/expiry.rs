@@ -11,19 +11,27 @@ use crate::shard::{Shard, outlet};
 use crate::transport::Consent;
 
 impl Shard {
-    /// The rules of bridge §12. Silent: the focus learns of it with its next request.
+    /// The rules of bridge §12. Silent: the focus learns of it with its next request; but for bridges that are not reached.
     pub(crate) fn check_expiry(&mut self, now: Instant, out: &mut dyn DatagramSink) {
         let expired: Vec<_> =
             keys(self.endpoints.slab.iter().filter(|(_, e)| e.is_expired(now)).map(|(k, _)| k));
         let counters = &mut self.endpoints.counters;
+        let mut unreached = Vec::new();
         for (_, endpoint) in &mut self.endpoints.slab {
             let silent = now.saturating_duration_since(endpoint.created) >= limits::ENDPOINT_NEVER_ACTIVE;
             let consent = endpoint.transport.consent();
             let failed = consent == Consent::Lost || (consent == Consent::NotYet && silent);
             if let Some(relay) = endpoint.relay.as_mut().filter(|relay| failed && !relay.has_failed) {
                 relay.has_failed = true;
+                unreached.push((endpoint.conference, endpoint.id.as_str().to_owned()));
                 counters.relays_ice_failed += 1;
                 tracing::warn!("another bridge of a conference is not reached");
+            }
+        }
+        for (conference, relay) in unreached {
+            if let Some(c) = self.conferences.get(conference.0 as usize) {
+                let meeting = c.meeting.clone();
+                self.endpoints.event(Event::RelayFailed { meeting, relay });
             }
         }
         for key in expired {

@@ -57,10 +57,12 @@ impl ShardPort {
     }
 }
 
-/// A conference that is gone because of a fault here, and who had asked for it.
+/// A conference that is gone because of a fault here, or that does not reach another bridge, and who had asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) meeting: MeetingId,
+    /// The conference goes on, and does not reach this bridge.
+    pub(crate) relay: Option<String>,
     pub(crate) asked_by: String,
 }
 
@@ -374,7 +376,13 @@ impl Control {
                 let asked_by = state.conferences.remove(&meeting).and_then(|place| place.asked_by);
                 if let Some(asked_by) = asked_by {
                     // When nobody takes them there is no link, and whoever asked finds out by itself.
-                    let _ = self.failures.try_send(Failure { meeting, asked_by });
+                    let _ = self.failures.try_send(Failure { meeting, relay: None, asked_by });
+                }
+            }
+            Event::RelayFailed { meeting, relay } => {
+                let asked_by = state.conferences.get(&meeting).and_then(|place| place.asked_by.clone());
+                if let Some(asked_by) = asked_by {
+                    let _ = self.failures.try_send(Failure { meeting, relay: Some(relay), asked_by });
                 }
             }
             // The media threads pass these on themselves.
@@ -548,6 +556,12 @@ mod tests {
         let told = failures.try_recv().unwrap();
         assert_eq!((told.meeting.as_str(), told.asked_by.as_str()), ("by-focus", "brewery/focus"));
         assert!(failures.try_recv().is_err());
+        // One that only does not reach another bridge goes on.
+        let meeting = MeetingId::new("wide");
+        control.state().conferences.insert(meeting.clone(), place(Some("brewery/focus")));
+        control.handle_event(0, Event::RelayFailed { meeting, relay: "jvb2".into() });
+        assert_eq!(failures.try_recv().unwrap().relay.as_deref(), Some("jvb2"));
+        assert_eq!(control.state().conferences.len(), 1);
     }
 
     #[tokio::test]

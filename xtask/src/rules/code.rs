@@ -45,7 +45,7 @@ const OUTWARD: &[(&str, &[&str])] = &[
 ];
 /// Calls that leave something on the disk, each with the files that may: the admin's token, when a file for it is named, what
 /// certificates need to be renewed, when they are asked for, the configuration that `plausch setup` writes, and accounts that an admin
-/// makes. Nothing of a meeting may.
+/// makes. Nothing of a meeting may: what a focus keeps for its successor is in a folder in memory, and refused elsewhere.
 const TO_DISK: &[(&str, &[&str])] = &[
     (
         "OpenOptions",
@@ -54,6 +54,7 @@ const TO_DISK: &[(&str, &[&str])] = &[
             "plausch/src/acme/store.rs",
             "plausch/src/setup/write.rs",
             "prosody-compat/server/src/accounts.rs",
+            "focus/server/src/handover.rs",
         ],
     ),
     ("fs::write", &[]),
@@ -65,7 +66,12 @@ const TO_DISK: &[(&str, &[&str])] = &[
     ),
     (
         "fs::rename",
-        &["plausch/src/acme/store.rs", "plausch/src/setup/write.rs", "prosody-compat/server/src/accounts.rs"],
+        &[
+            "plausch/src/acme/store.rs",
+            "plausch/src/setup/write.rs",
+            "prosody-compat/server/src/accounts.rs",
+            "focus/server/src/handover.rs",
+        ],
     ),
     ("fs::copy", &[]),
 ];

@@ -3,10 +3,12 @@
 //! Health comes from presence (`healthy`, its age); a bridge that failed a request is probed until it answers.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jitsi_xmpp::{Element, FullJid, ns};
 
+use crate::config::IceFailures;
+use crate::handover::{Clock, HandoverError, at_most, wire, word};
 use crate::limits;
 
 /// What a change in the registry means for conferences.
@@ -36,9 +38,37 @@ pub(crate) struct Bridge {
     healthy: bool,
     seen: Instant,
     failed: Option<Failure>,
+    /// When it last said anything.
+    heard: Instant,
+    /// Since when it is asked.
+    asked_since: Option<Instant>,
+    /// It says nothing, or has not said something for long enough since.
+    silent: Option<Silence>,
+    /// How often that was lately, and when it was last.
+    silences: Option<(u32, Instant)>,
+    /// When its people asked for another session.
+    restarts: VecDeque<Instant>,
+    /// Until when people are taken not to reach it, and the load that it has by that.
+    unreached: Option<(Instant, f64)>,
     /// It would not link conferences with other bridges.
     refused_relay: Option<Instant>,
     added: VecDeque<Instant>,
+}
+
+/// A bridge that was silent, and since when it answers again.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    answers: Option<Instant>,
+    /// So long it has to answer before it is used again.
+    hold: Duration,
+}
+
+/// What comes of looking at bridges.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    /// To be asked whether they are there.
+    pub(crate) ask: Vec<FullJid>,
+    pub(crate) events: Vec<BridgeEvent>,
 }
 
 /// A failed bridge and when to look at it again.
@@ -65,6 +95,12 @@ impl Bridge {
             healthy: true,
             seen: now,
             failed: None,
+            heard: now,
+            asked_since: None,
+            silent: None,
+            silences: None,
+            restarts: VecDeque::new(),
+            unreached: None,
             refused_relay: None,
             added: VecDeque::new(),
         }
@@ -72,13 +108,28 @@ impl Bridge {
 
     /// Whether requests to it can be expected to work.
     pub(crate) const fn operational(&self) -> bool {
-        self.failed.is_none() && self.healthy
+        self.failed.is_none() && self.silent.is_none() && self.healthy
     }
 
     /// Published load plus what was added since (focus §7.1).
     pub(crate) fn corrected_stress(&self, now: Instant) -> f64 {
         let recent = self.added.iter().filter(|t| now.duration_since(**t) < limits::BRIDGE_RAMP_UP).count();
-        self.stress + recent as f64 * self.average_stress
+        let load = self.stress + recent as f64 * self.average_stress;
+        self.unreached.filter(|(until, _)| *until > now).map_or(load, |(_, least)| load.max(least))
+    }
+
+    /// Whether people are taken not to reach it.
+    pub(crate) const fn fails_at_ice(&self) -> bool {
+        self.unreached.is_some()
+    }
+
+    /// It has said nothing for so long, and others have.
+    fn falls_silent(&mut self, now: Instant) {
+        let lately = self.silences.filter(|(_, at)| now.duration_since(*at) < limits::SILENCES_FORGOTTEN);
+        let n = lately.map_or(0, |(n, _)| n);
+        self.silences = Some((n.saturating_add(1), now));
+        let hold = limits::SILENCE_HOLD.saturating_mul(1 << n.min(16)).min(limits::SILENCE_HOLD_MOST);
+        self.silent = Some(Silence { answers: None, hold });
     }
 
     /// An endpoint was allocated on it.
@@ -147,11 +198,13 @@ pub(crate) struct Brewery {
     check_at: Option<Instant>,
     /// `lost_bridges`
     pub(crate) lost: u64,
+    /// Bridges that were left because they said nothing.
+    pub(crate) silenced: u64,
 }
 
 impl Brewery {
     pub(crate) const fn new(average_stress: f64) -> Self {
-        Self { bridges: BTreeMap::new(), average_stress, check_at: None, lost: 0 }
+        Self { bridges: BTreeMap::new(), average_stress, check_at: None, lost: 0, silenced: 0 }
     }
 
     /// A member's presence with its stats.
@@ -181,6 +234,47 @@ impl Brewery {
         } else {
             None
         }
+    }
+
+    pub(crate) fn written(&self, clock: Clock) -> Vec<wire::Bridge> {
+        let of = |b: &Bridge| wire::Bridge {
+            jid: b.jid.as_str().to_owned(),
+            stress: b.stress,
+            average_stress: b.average_stress,
+            graceful_shutdown: b.graceful_shutdown,
+            shutting_down: b.shutting_down,
+            drain: b.drain,
+            version: b.version.clone(),
+            release: b.release.clone(),
+            region: b.region.clone(),
+            relay_id: b.relay_id.clone(),
+            healthy: b.healthy,
+            seen: clock.write(b.seen),
+            failed: b.failed.is_some(),
+        };
+        self.bridges.values().map(of).collect()
+    }
+
+    pub(crate) fn read_written(&mut self, clock: Clock, from: &[wire::Bridge]) -> Result<(), HandoverError> {
+        at_most(from, limits::BRIDGES, "bridges")?;
+        let now = clock.0;
+        for b in from {
+            let jid: FullJid = word(&b.jid, "bridge")?;
+            let mut bridge = Bridge::new(clock.read(b.seen), jid.clone(), b.average_stress);
+            bridge.stress = b.stress;
+            bridge.graceful_shutdown = b.graceful_shutdown;
+            bridge.shutting_down = b.shutting_down;
+            bridge.drain = b.drain;
+            bridge.version.clone_from(&b.version);
+            bridge.release.clone_from(&b.release);
+            bridge.region.clone_from(&b.region);
+            bridge.relay_id.clone_from(&b.relay_id);
+            bridge.healthy = b.healthy;
+            bridge.failed = b.failed.then_some(Failure { since: now, probe_at: Some(now) });
+            self.bridges.insert(jid, bridge);
+            self.check_at.get_or_insert(now + limits::BRIDGE_CHECK);
+        }
+        Ok(())
     }
 
     /// A member left the brewery.
@@ -229,6 +323,121 @@ impl Brewery {
         }
         failure.probe_at = Some(now + limits::BRIDGE_CHECK);
         None
+    }
+
+    /// A bridge said something.
+    pub(crate) fn heard(&mut self, now: Instant, jid: &FullJid) {
+        if let Some(b) = self.bridges.get_mut(jid) {
+            b.heard = now;
+            if let Some(s) = &mut b.silent {
+                s.answers.get_or_insert(now);
+            }
+        }
+    }
+
+    /// We have not listened for a while ourselves: nobody was silent.
+    pub(crate) fn excuse_all(&mut self, now: Instant) {
+        for b in self.bridges.values_mut() {
+            b.asked_since = b.asked_since.map(|_| now);
+        }
+    }
+
+    /// Looks at the bridges that carry conferences, and at those that were silent. `asks`: whether it is time to ask them again.
+    ///
+    /// Whoever is silent is left only when another one can be used that was heard since: else it may be the server or the way to it
+    /// that is silent, and media goes on.
+    pub(crate) fn watch(
+        &mut self,
+        now: Instant,
+        silence: Duration,
+        busy: &BTreeMap<FullJid, usize>,
+        asks: bool,
+    ) -> Watched {
+        let quiet = |b: &Bridge| b.asked_since.map_or(Duration::ZERO, |t| now.duration_since(b.heard.max(t)));
+        let is_busy = |b: &Bridge| busy.contains_key(&b.jid);
+        let suspect = self.bridges.values().any(|b| is_busy(b) && quiet(b) > silence / 2);
+        let usable: Vec<(FullJid, Instant)> =
+            self.bridges.values().filter(|b| b.usable()).map(|b| (b.jid.clone(), b.heard)).collect();
+        let mut out = Watched::default();
+        for b in self.bridges.values_mut() {
+            let watched = is_busy(b) || b.silent.is_some();
+            if asks && (watched || suspect) {
+                out.ask.push(b.jid.clone());
+            }
+            if !watched && !suspect {
+                b.asked_since = None;
+                continue;
+            }
+            b.asked_since.get_or_insert(now);
+            let is_silent = quiet(b) >= silence;
+            match &mut b.silent {
+                None => {
+                    let others = usable.iter().any(|(jid, heard)| *jid != b.jid && *heard > b.heard);
+                    if is_silent && is_busy(b) && others && b.usable() {
+                        b.falls_silent(now);
+                        self.silenced += 1;
+                        out.events.push(BridgeEvent::Lost(b.jid.clone()));
+                    }
+                }
+                Some(s) if is_silent => s.answers = None,
+                Some(s) => {
+                    let long = s.answers.is_some_and(|at| now.duration_since(at) >= s.hold);
+                    // Better one that comes and goes than none.
+                    if long || (s.answers.is_some() && usable.is_empty()) {
+                        b.silent = None;
+                        if b.usable() {
+                            out.events.push(BridgeEvent::Usable);
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Somebody on it asked for another session.
+    pub(crate) fn restart_requested(&mut self, now: Instant, jid: &FullJid) {
+        if let Some(b) = self.bridges.get_mut(jid) {
+            if b.restarts.len() >= limits::RESTARTS_OF_A_BRIDGE {
+                b.restarts.pop_front();
+            }
+            b.restarts.push_back(now);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn restarts_of(&self, jid: &FullJid) -> usize {
+        self.bridges.get(jid).map_or(0, |b| b.restarts.len())
+    }
+
+    /// Looks for bridges that many of their people do not reach.
+    pub(crate) fn look_at_restarts(
+        &mut self,
+        now: Instant,
+        config: &IceFailures,
+        overload: f64,
+        people: &BTreeMap<FullJid, usize>,
+    ) {
+        for b in self.bridges.values_mut() {
+            while b.restarts.front().is_some_and(|at| now.duration_since(*at) > config.interval) {
+                b.restarts.pop_front();
+            }
+            b.unreached.take_if(|(until, _)| *until <= now);
+            let n = people.get(&b.jid).copied().unwrap_or(0);
+            if n >= config.people && b.restarts.len() as f64 > config.threshold * n as f64 {
+                if !b.fails_at_ice() {
+                    tracing::warn!(
+                        "many people do not reach a bridge: it gets nobody while there is another one"
+                    );
+                }
+                b.unreached = Some((now + config.timeout, overload + OVER));
+            }
+        }
+    }
+
+    /// Whether one of them has to be asked although it carries nothing.
+    pub(crate) fn any_silent(&self) -> bool {
+        self.bridges.values().any(|b| b.silent.is_some())
     }
 
     /// An endpoint was allocated.
@@ -295,3 +504,6 @@ impl Brewery {
         presence.child("stats", ns::COLIBRI)
     }
 }
+
+/// So much more than the load from which on a bridge is avoided, as upstream.
+const OVER: f64 = 0.01;

@@ -313,3 +313,16 @@ fn who_is_moved_away_from_a_bridge_goes_there_only_if_there_is_no_other() {
     let alone = with(now, &[("a", "eu", "0.1")]);
     assert_eq!(name(select(now, &c, &alone, wish(Some(&a)))), "a");
 }
+
+#[test]
+fn so_many_restarts_of_a_bridge_are_remembered_and_not_one_more() {
+    let now = Instant::now();
+    let mut b = registry();
+    b.handle_stats(now, &jid("a"), &stats(&[]));
+    for _ in 0..=limits::RESTARTS_OF_A_BRIDGE {
+        b.restart_requested(now, &jid("a"));
+    }
+    assert_eq!(b.restarts_of(&jid("a")), limits::RESTARTS_OF_A_BRIDGE);
+    b.restart_requested(now, &jid("b"));
+    assert_eq!(b.restarts_of(&jid("b")), 0, "of one that is not there");
+}

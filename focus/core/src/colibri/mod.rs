@@ -6,6 +6,7 @@
 //! its participants are invited again. One update per endpoint is under way at a time (`news.rs`): a client that
 //! changes its mind a thousand times makes two requests.
 
+mod handover;
 mod news;
 mod relays;
 mod sessions;

@@ -9,6 +9,7 @@ use jitsi_xmpp::ids::EndpointId;
 
 use crate::conference::member::Member;
 use crate::conference::{Conference, Wait};
+use crate::handover::wire;
 use crate::iqs::Answer;
 use crate::jingle::media_sources;
 use crate::limits;
@@ -57,6 +58,18 @@ struct Said {
 }
 
 impl News {
+    /// What the bridge has not confirmed.
+    pub(crate) fn written(&self) -> wire::News {
+        let all = self.waiting.and(self.said.as_ref().map(|s| s.what).unwrap_or_default());
+        let Change { transport, sources, last_n, force_mute, ice_restart } = all;
+        wire::News { transport, sources, last_n, force_mute, ice_restart }
+    }
+
+    pub(crate) const fn read_written(&mut self, from: &wire::News) {
+        let wire::News { transport, sources, last_n, force_mute, ice_restart } = *from;
+        self.waiting = Change { transport, sources, last_n, force_mute, ice_restart };
+    }
+
     /// The endpoint is gone. The numbers go on, so that a late answer finds nothing.
     pub(crate) fn forget(&mut self) {
         *self = Self { next: self.next, ..Self::default() };

@@ -29,20 +29,20 @@ use crate::turn::Turn;
 #[derive(Debug)]
 pub(crate) struct Link {
     /// The other's relay id.
-    relay: String,
+    pub(super) relay: String,
     /// The older side begins: it controls ICE and opens the channel.
-    begins: bool,
-    stage: Stage,
+    pub(super) begins: bool,
+    pub(super) stage: Stage,
     /// The request that has not been answered.
-    said: Option<u64>,
+    pub(super) said: Option<u64>,
     /// What this bridge has answered: for the other one.
-    ours: Option<IceUdpTransport>,
+    pub(super) ours: Option<IceUdpTransport>,
     /// It has been told what the other one has answered.
-    knows_theirs: bool,
+    pub(super) knows_theirs: bool,
     /// Who is on the other bridge, as far as it was told.
-    told: BTreeSet<EndpointId>,
+    pub(super) told: BTreeSet<EndpointId>,
     /// Those of whom there is something to tell.
-    stale: BTreeSet<EndpointId>,
+    pub(super) stale: BTreeSet<EndpointId>,
     /// Not before this moment.
     at: Option<Instant>,
     /// How often it failed lately, and since when that counts.
@@ -51,7 +51,7 @@ pub(crate) struct Link {
 
 /// Where a relay stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// Has to be made.
     Wanted,
     /// The bridge was asked to make it.
@@ -61,7 +61,7 @@ enum Stage {
 }
 
 impl Link {
-    fn new(relay: String, begins: bool) -> Self {
+    pub(super) fn new(relay: String, begins: bool) -> Self {
         Self {
             relay,
             begins,
@@ -332,6 +332,29 @@ impl Conference {
         }
         // It has its reasons, and works otherwise: the bridge with fewer people is left, and no other joins this one for a while.
         turn.brewery.refused_relay(turn.now, &bridge);
+        self.lose_one_of(turn, of, about_whom);
+    }
+
+    /// A bridge does not reach another one any more: the way between them is made anew, and when that fails again soon, the bridge with
+    /// fewer people is left. Both may say so; the second finds that it is being made.
+    pub(crate) fn relay_lost(&mut self, turn: &mut Turn<'_>, of: SessionNumber, relay: &str) {
+        let Some(session) = self.sessions.get_mut(of) else { return };
+        let made = |l: &Link| l.relay == relay && l.stage == Stage::Made && l.knows_theirs;
+        let Some((other, link)) = session.links.iter_mut().find(|(_, l)| made(l)) else { return };
+        let (about_whom, too_often) = (*other, link.fails(turn.now));
+        let bridge = session.bridge.clone();
+        turn.counters.relays_failed += 1;
+        tracing::warn!(conference = self.id.0, too_often, "two bridges do not reach each other any more");
+        if too_often {
+            turn.brewery.refused_relay(turn.now, &bridge);
+            self.lose_one_of(turn, of, about_whom);
+        } else {
+            self.link_anew(turn, of, about_whom);
+        }
+    }
+
+    /// Of two bridges that cannot be linked, the one with fewer people is left.
+    fn lose_one_of(&mut self, turn: &mut Turn<'_>, of: SessionNumber, about_whom: SessionNumber) {
         let people = |n: SessionNumber| self.sessions.get(n).map_or(0, BridgeSession::people);
         let younger = of.max(about_whom);
         let fewer = match people(of).cmp(&people(about_whom)) {
@@ -343,7 +366,7 @@ impl Conference {
     }
 
     /// Both sides forget the relay and make another one, soon.
-    fn link_anew(&mut self, turn: &mut Turn<'_>, one: SessionNumber, other: SessionNumber) {
+    pub(super) fn link_anew(&mut self, turn: &mut Turn<'_>, one: SessionNumber, other: SessionNumber) {
         let at = turn.now + limits::BUSY;
         for (of, about_whom) in [(one, other), (other, one)] {
             let Some(session) = self.sessions.get_mut(of) else { continue };

@@ -14,7 +14,7 @@ use crate::sources::SourceSet;
 
 /// Tells sessions of a conference apart; the smaller, the older.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SessionNumber(u64);
+pub(crate) struct SessionNumber(pub(super) u64);
 
 /// A conference on one bridge.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct BridgeSession {
     /// What this bridge is told of the others.
     pub(crate) links: BTreeMap<SessionNumber, Link>,
     /// When the latest came: no more of them than what counts as too many.
-    joins: VecDeque<Instant>,
+    pub(super) joins: VecDeque<Instant>,
 }
 
 impl BridgeSession {
@@ -83,6 +83,16 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    /// As they were written.
+    pub(super) fn of(by_age: BTreeMap<SessionNumber, BridgeSession>, begun: u64) -> Self {
+        Self { by_age, begun, ..Self::default() }
+    }
+
+    /// Sessions so far.
+    pub(crate) const fn begun(&self) -> u64 {
+        self.begun
+    }
+
     /// A conference comes to a bridge.
     pub(crate) fn begin(&mut self, bridge: &Picked, meeting: MeetingId, id: String) -> &BridgeSession {
         self.begun += 1;

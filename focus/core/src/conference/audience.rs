@@ -20,18 +20,18 @@ use crate::turn::Turn;
 /// What a conference knows of those who watch.
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
-    room: Option<Room>,
+    pub(super) room: Option<Room>,
     /// Who is told to watch as soon as one can.
     waiting: Vec<Requester>,
     /// Since when those are on their way who were told so and are not there yet.
     expected: VecDeque<Instant>,
     /// When the number may be told again.
-    tell_at: Option<Instant>,
-    told: (usize, String),
+    pub(super) tell_at: Option<Instant>,
+    pub(super) told: (usize, String),
     codecs: Codecs,
     /// Once somebody has watched, the number is told, also when it is none.
-    used: bool,
-    policy: Policy,
+    pub(super) used: bool,
+    pub(super) policy: Policy,
 }
 
 /// Which codecs viewers can show: by name, how many list it and the sum of its places in their lists (focus §3.12).
@@ -72,19 +72,31 @@ impl Codecs {
 
 /// What the room's metadata says about it.
 #[derive(Debug, Default)]
-struct Policy {
-    lobby: bool,
-    forbidden: bool,
-    live: bool,
-    soft_limit: Option<usize>,
+pub(super) struct Policy {
+    pub(super) lobby: bool,
+    pub(super) forbidden: bool,
+    pub(super) live: bool,
+    pub(super) soft_limit: Option<usize>,
 }
 
 /// The room from where they watch.
 #[derive(Debug)]
-struct Room {
-    jid: BareJid,
+pub(super) struct Room {
+    pub(super) jid: BareJid,
     /// Given up when we are not in by then; `None`: we are in.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
+}
+
+impl Audience {
+    /// Those who wait are taken out.
+    pub(super) fn take_waiting(&mut self) -> Vec<Requester> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// A viewer that a successor has read.
+    pub(super) fn counted_again(&mut self, codecs: &[String]) {
+        self.codecs.add(codecs);
+    }
 }
 
 impl Conference {

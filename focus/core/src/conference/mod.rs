@@ -8,6 +8,7 @@
 
 mod audience;
 mod dialing;
+mod handover;
 mod invite;
 mod leave;
 pub(crate) mod member;

@@ -19,6 +19,10 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
+    pub(super) const fn written(stream: bool) -> Self {
+        if stream { Self::Stream } else { Self::File }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::File => "file",
@@ -29,23 +33,23 @@ impl Mode {
 
 /// A recorder at work for this conference, or on the way there. Names and the key of a stream are in it, so it is never printed.
 pub(crate) struct Recording {
-    id: String,
-    mode: Mode,
+    pub(super) id: String,
+    pub(super) mode: Mode,
     /// What the recorder is told beyond: `streamid`, `app_data` and the like, as the client said it.
-    order: Vec<(&'static str, String)>,
-    initiator: String,
-    recorder: FullJid,
+    pub(super) order: Vec<(&'static str, String)>,
+    pub(super) initiator: String,
+    pub(super) recorder: FullJid,
     /// Who wanted it and has not been answered.
-    asks: Option<Element>,
+    pub(super) asks: Option<Element>,
     /// Until when it has to have begun; `None`: it has.
-    until: Option<Instant>,
+    pub(super) until: Option<Instant>,
     /// Recorders tried so far.
-    tried: u32,
+    pub(super) tried: u32,
 }
 
 /// Why it ended before somebody ended it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failure {
+pub(super) enum Failure {
     Busy,
     Error,
 }
@@ -53,11 +57,11 @@ enum Failure {
 /// What the room is told.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RecordingStatus {
-    on: bool,
-    id: String,
-    mode: Mode,
-    initiator: String,
-    failure: Option<Failure>,
+    pub(super) on: bool,
+    pub(super) id: String,
+    pub(super) mode: Mode,
+    pub(super) initiator: String,
+    pub(super) failure: Option<Failure>,
 }
 
 impl RecordingStatus {
@@ -76,7 +80,7 @@ impl RecordingStatus {
 }
 
 /// What a client may add to its order, each as long as it likes up to a bound.
-const SAID: &[&str] = &["streamid", "you_tube_broadcast_id", "app_data", "displayname"];
+pub(super) const SAID: &[&str] = &["streamid", "you_tube_broadcast_id", "app_data", "displayname"];
 
 fn refuse(condition: Condition, text: &str) -> Verdict {
     StanzaError::new(condition).with_text(text).into()

@@ -54,6 +54,16 @@ pub(crate) struct PublishedPresence {
 }
 
 impl PublishedPresence {
+    /// What a focus before this one has said, so that it is not said again.
+    pub(super) fn said(
+        properties: Properties,
+        bridge_not_available: bool,
+        recording: Option<RecordingStatus>,
+    ) -> Self {
+        let sent = Some((properties.clone(), bridge_not_available, recording.clone()));
+        Self { properties, bridge_not_available, recording, sent }
+    }
+
     /// Says it again: somebody has not heard it.
     pub(super) fn renew(&mut self) {
         self.sent = None;

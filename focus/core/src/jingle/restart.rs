@@ -23,6 +23,9 @@ impl Conference {
             return error.into();
         }
         let restart = jingle.bridge_session.as_ref().is_some_and(|b| b.restart);
+        if restart && let Some(session) = self.sessions.with(id) {
+            turn.brewery.restart_requested(turn.now, &session.bridge);
+        }
         self.end_session(turn, id);
         if restart && let Some(member) = self.member_mut(id) {
             turn.counters.participants_restart_requested += 1;

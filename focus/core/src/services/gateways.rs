@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jitsi_xmpp::{Element, FullJid, ns};
 
+use crate::handover::{HandoverError, at_most, wire, word};
 use crate::limits;
 
 /// The gateways of the brewery, by occupant JID.
@@ -32,6 +33,28 @@ pub(crate) enum Need {
 }
 
 impl Gateways {
+    pub(crate) fn written(&self) -> Vec<wire::Gateway> {
+        let of = |(jid, g): (&FullJid, &Gateway)| wire::Gateway {
+            jid: jid.as_str().to_owned(),
+            calls: g.calls,
+            transcribes: g.transcribes,
+            leaves: g.leaves,
+            participants: g.participants,
+            region: g.region.clone(),
+        };
+        self.all.iter().map(of).collect()
+    }
+
+    pub(crate) fn read_written(&mut self, from: Vec<wire::Gateway>) -> Result<(), HandoverError> {
+        at_most(&from, limits::GATEWAYS, "gateways")?;
+        for g in from {
+            let wire::Gateway { jid, calls, transcribes, leaves, participants, region } = g;
+            self.all
+                .insert(word(&jid, "gateway")?, Gateway { calls, transcribes, leaves, participants, region });
+        }
+        Ok(())
+    }
+
     pub(crate) fn handle_presence(&mut self, jid: &FullJid, presence: &Element) {
         let Some(stats) = presence.child("stats", ns::COLIBRI) else { return };
         if !self.all.contains_key(jid) && self.all.len() >= limits::GATEWAYS {

@@ -45,6 +45,16 @@ impl Place {
         Some(presence.with_child(Element::new("x", ns::MUC)).with_child(disco::caps()))
     }
 
+    /// Whether we are in.
+    pub(crate) const fn is_joined(&self) -> bool {
+        self.joined
+    }
+
+    /// A successor of whoever was in, or not.
+    pub(crate) fn succeed(&mut self, now: Instant, joined: bool) {
+        (self.joined, self.join_at) = (joined, (!joined).then_some(now));
+    }
+
     /// The connection is gone for good.
     pub(crate) const fn forget(&mut self) {
         self.join_at = None;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use jitsi_xmpp::{Element, FullJid, ns};
 
+use crate::handover::{HandoverError, at_most, word};
 use crate::limits;
 
 /// The recorders of the brewery, by occupant JID.
@@ -31,6 +32,20 @@ pub(crate) enum NoRecorder {
 }
 
 impl Recorders {
+    /// Each, and whether it can work.
+    pub(crate) fn written(&self) -> Vec<(String, bool)> {
+        self.all.iter().map(|(jid, r)| (jid.as_str().to_owned(), r.available)).collect()
+    }
+
+    pub(crate) fn read_written(&mut self, from: &[(String, bool)]) -> Result<(), HandoverError> {
+        at_most(from, limits::RECORDERS, "recorders")?;
+        for (jid, available) in from {
+            let recorder = Recorder { available: *available, ..Recorder::default() };
+            self.all.insert(word(jid, "recorder")?, recorder);
+        }
+        Ok(())
+    }
+
     /// What a recorder says of itself; one that says half is not believed.
     pub(crate) fn handle_presence(&mut self, jid: &FullJid, presence: &Element) {
         let Some(status) = presence.child("jibri-status", ns::JIBRI) else { return };

@@ -39,6 +39,11 @@ impl Signaling {
         self.flush_at.get_or_insert(at);
     }
 
+    /// What it knows.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&EndpointId, &SourceSet)> {
+        self.told.iter()
+    }
+
     pub(crate) const fn flush_at(&self) -> Option<Instant> {
         self.flush_at
     }

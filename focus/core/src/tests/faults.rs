@@ -125,6 +125,8 @@ fn each_way_of_failing_to_allocate_is_recovered_from() {
 #[test]
 fn an_update_without_answer_is_repeated_once_then_everybody_moves() {
     let mut w = two();
+    // Else it would be left before.
+    w.focus.engine.config.bridges.silence = None;
     w.add_bridge("jvb2");
     w.bridges.get_mut("jvb1").unwrap().mood = Mood::Silent;
     let share = "<content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>\

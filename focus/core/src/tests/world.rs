@@ -120,6 +120,7 @@ pub(super) const NEW: &[&str] = &[
 
 pub(super) struct World {
     pub(super) focus: Focus,
+    config: Config,
     pub(super) now: Instant,
     inbox: VecDeque<Element>,
     pub(super) bridges: BTreeMap<String, Bridge>,
@@ -152,7 +153,8 @@ impl World {
 
     pub(super) fn with(config: Config) -> Self {
         let mut w = Self {
-            focus: Focus::new(config, Box::new(SeededEntropy::new(7))),
+            focus: Focus::new(config.clone(), Box::new(SeededEntropy::new(7))),
+            config,
             now: Instant::now(),
             inbox: VecDeque::new(),
             bridges: BTreeMap::new(),
@@ -185,6 +187,21 @@ impl World {
     pub(super) fn link_up(&mut self, resumed: bool) {
         self.focus.handle_link_up(self.now, ME.parse().unwrap(), resumed);
         self.pump();
+    }
+
+    /// The focus stops, and another one goes on.
+    pub(super) fn hand_over(&mut self) {
+        self.focus.prepare_handover(self.now);
+        self.pump();
+        let left = self.focus.hand_over(self.now).unwrap();
+        self.take_over(&left);
+    }
+
+    /// Another focus begins with what one has left, and its link is resumed.
+    pub(super) fn take_over(&mut self, left: &[u8]) {
+        let entropy = Box::new(SeededEntropy::new(8));
+        self.focus = Focus::take_over(self.now, self.config.clone(), entropy, left).unwrap();
+        self.link_up(true);
     }
 
     pub(super) fn stats(&self) -> Stats {

@@ -72,7 +72,7 @@ async fn pass(socket: &mut WebSocketStream<TcpStream>, link: &mut Link) -> Resul
         tokio::select! {
             event = link.recv() => match event {
                 Some(LinkEvent::Stanza(stanza)) => socket.send(Message::text(stanza.to_xml())).await?,
-                Some(LinkEvent::Up { .. }) => {}
+                Some(LinkEvent::Up { .. } | LinkEvent::Checkpoint(_)) => {}
                 // A server that drops the focus has ended all meetings: the load generator is to see it end.
                 Some(LinkEvent::Down { .. }) | None => return Ok(()),
             },

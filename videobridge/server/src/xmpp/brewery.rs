@@ -7,7 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use budget::Shares;
 use jitsi_xmpp::bridge_stats::BridgeStats;
-use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify};
+use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify, Relay};
 use jitsi_xmpp::ids::MeetingId;
 use jitsi_xmpp::xml::Element;
 use jitsi_xmpp::{BareJid, Condition, FullJid, Jid, StanzaError, health, iq, ns};
@@ -152,9 +152,10 @@ impl Brewery {
         }
     }
 
-    /// A conference is gone because of a fault here. Whoever asked for it is told that it has expired; a stock focus
+    /// A conference is gone because of a fault here, or does not reach another bridge. Whoever asked for it is told that it, or the way
+    /// there, has expired; a stock focus
     /// does not understand this, says so, and finds out with its next request.
-    pub(crate) fn handle_failure(&mut self, meeting: MeetingId, asked_by: &str) {
+    pub(crate) fn handle_failure(&mut self, meeting: MeetingId, relay: Option<String>, asked_by: &str) {
         if !self.up || self.paused {
             return;
         }
@@ -165,7 +166,14 @@ impl Brewery {
         }
         self.next += 1;
         let mut expired = ConferenceModify::new(meeting);
-        expired.expire = true;
+        match relay {
+            Some(relay) => {
+                let mut relay = Relay::new(relay);
+                relay.expire = true;
+                expired.relays.push(relay);
+            }
+            None => expired.expire = true,
+        }
         let id = format!("failed-{}", self.next);
         self.outputs.push_back(Output::Answer(iq::request("set", &to, &id, expired.to_element())));
     }
@@ -439,17 +447,22 @@ mod tests {
     fn a_failed_conference_is_told_to_whoever_asked_for_it() {
         let mut b = joined();
         sent(&mut b);
-        b.handle_failure(MeetingId::new("m"), &format!("{ROOM}/focus"));
+        b.handle_failure(MeetingId::new("m"), None, &format!("{ROOM}/focus"));
         let told = sent(&mut b).remove(0);
         assert_eq!(told.attr("to"), Some(format!("{ROOM}/focus").as_str()));
         let expired = ConferenceModify::from_iq(&told).unwrap().unwrap();
         assert!(expired.expire && expired.meeting_id.as_str() == "m");
+        b.handle_failure(MeetingId::new("m"), Some("jvb2".into()), &format!("{ROOM}/focus"));
+        let lost = ConferenceModify::from_iq(&sent(&mut b).remove(0)).unwrap().unwrap();
+        assert!(
+            !lost.expire && lost.relays.len() == 1 && lost.relays[0].expire && lost.relays[0].id == "jvb2"
+        );
         // What a stock focus says to that changes nothing.
         b.handle_stanza(&iq::error(&told, &StanzaError::new(Condition::FeatureNotImplemented)));
-        b.handle_failure(MeetingId::new("m"), "bridges@elsewhere.example/focus");
+        b.handle_failure(MeetingId::new("m"), None, "bridges@elsewhere.example/focus");
         assert!(sent(&mut b).is_empty(), "who asked by another connection is told by that");
         b.handle_down();
-        b.handle_failure(MeetingId::new("m"), &format!("{ROOM}/focus"));
+        b.handle_failure(MeetingId::new("m"), None, &format!("{ROOM}/focus"));
         assert!(sent(&mut b).is_empty());
     }
 

@@ -68,6 +68,7 @@ pub(crate) async fn run(
                     tracing::info!(resumed, "connected to the XMPP server");
                 }
                 Some(LinkEvent::Stanza(stanza)) => brewery.handle_stanza(&stanza),
+                Some(LinkEvent::Checkpoint(_)) => {}
                 Some(LinkEvent::Down { reason }) => {
                     state.set_up(false);
                     brewery.handle_down();
@@ -75,8 +76,8 @@ pub(crate) async fn run(
                 }
                 None => return,
             },
-            Some(Failure { meeting, asked_by }) = failures.recv() => {
-                brewery.handle_failure(meeting, &asked_by);
+            Some(Failure { meeting, relay, asked_by }) = failures.recv() => {
+                brewery.handle_failure(meeting, relay, &asked_by);
             }
             () = tokio::time::sleep(limits::LINK_RETRY), if !unsent.is_empty() => {}
             Some((number, result)) = answers.next() => {
