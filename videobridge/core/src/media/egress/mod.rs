@@ -257,14 +257,15 @@ impl Egress {
     ) -> Option<()> {
         let stamps = self.stamps(time, media, negotiated);
         let written = Written::new(buffers, outgoing, ssrc, rtx, negotiated, stamps)?;
+        let len = written.len();
         if let Some(sequence) = stamps.transport {
             self.transport_sequence = sequence.wrapping_add(1);
-            self.estimator.sent(sequence, time, written.len());
+            self.estimator.sent(sequence, time, len);
         }
         if media == MediaType::Video {
-            self.padding.sent(written.len());
+            self.padding.sent(len);
         }
-        self.pacer.sent(written.len());
+        self.pacer.sent(len);
         sink.rtp(self.to, written.parts());
         Some(())
     }

@@ -44,7 +44,6 @@ pub(crate) struct Buffers {
     header: [u8; MAX_HEADER],
     prefix: [u8; MAX_PREFIX],
     descriptor: [u8; MAX_DESCRIPTOR],
-    padding: [u8; MAX_PADDING],
 }
 
 /// A rewritten packet: header and prefix in buffers, the rest of the payload still the sender's.
@@ -52,7 +51,7 @@ pub(crate) struct Written<'b, 'a> {
     header: &'b [u8],
     prefix: &'b [u8],
     rest: &'a [u8],
-    padding: &'b [u8],
+    padding: &'static [u8],
 }
 
 /// An RTX packet around the original: its payload type, SSRC and sequence number.
@@ -77,12 +76,7 @@ impl<'a> Kept<'a> {
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self {
-            header: [0; MAX_HEADER],
-            prefix: [0; MAX_PREFIX],
-            descriptor: [0; MAX_DESCRIPTOR],
-            padding: [0; MAX_PADDING],
-        }
+        Self { header: [0; MAX_HEADER], prefix: [0; MAX_PREFIX], descriptor: [0; MAX_DESCRIPTOR] }
     }
 }
 
@@ -104,7 +98,7 @@ impl<'b, 'a> Written<'b, 'a> {
             timestamp: rewrite.timestamp.0,
             ssrc: rtx.map_or(ssrc, |rtx| rtx.ssrc).0,
         };
-        let Buffers { header, prefix, descriptor: rewritten, padding } = buffers;
+        let Buffers { header, prefix, descriptor: rewritten } = buffers;
         let header_len = write_header((header, rewritten), &fields, kept, rewrite, to, stamps)?;
         let original = rtx.map(|_| rewrite.seq.wire());
         let (prefix_len, rest) = write_prefix(prefix, original, packet.payload, descriptor, rewrite)?;
@@ -114,12 +108,7 @@ impl<'b, 'a> Written<'b, 'a> {
             *header.first_mut()? |= PADDING_FLAG;
         }
         let header = header.get(..header_len)?;
-        Some(Self {
-            header,
-            prefix: prefix.get(..prefix_len)?,
-            rest,
-            padding: write_padding(padding, evened)?,
-        })
+        Some(Self { header, prefix: prefix.get(..prefix_len)?, rest, padding: padding(evened)? })
     }
 
     /// In the order they have on the wire.
@@ -149,6 +138,9 @@ fn write_prefix<'a>(
     }
     let id = d.picture_id.filter(|_| rewrite.picture_id.is_some());
     let end = id.map_or(0, |p| usize::from(p.at) + 2).max(d.tl0.map_or(0, |t| usize::from(t.at) + 1));
+    if end == 0 {
+        return Some((start, payload));
+    }
     let (head, rest) = payload.split_at_checked(end)?;
     prefix.get_mut(start..start + end)?.copy_from_slice(head);
     if let (Some(place), Some(value)) = (id, rewrite.picture_id) {
@@ -162,13 +154,8 @@ fn write_prefix<'a>(
 }
 
 /// `len` bytes of padding, the last of which says so (RFC 3550 §5.1).
-fn write_padding(buf: &mut [u8; MAX_PADDING], len: u8) -> Option<&[u8]> {
-    let padding = buf.get_mut(..len.into())?;
-    padding.fill(0);
-    if let Some(last) = padding.last_mut() {
-        *last = len;
-    }
-    Some(padding)
+fn padding(len: u8) -> Option<&'static [u8]> {
+    PADDING.get(usize::from(len)).copied()
 }
 
 /// Puts what is kept under the receiver's ids and adds its stamps.
@@ -234,6 +221,17 @@ const PADDING_FLAG: u8 = 0x20;
 /// RTX number and the longest descriptor start: flags, picture id and TL0PICIDX of VP8 or VP9.
 const MAX_PREFIX: usize = 12;
 const MAX_DESCRIPTOR: usize = 200;
-const MAX_PADDING: usize = MOST_EVENED as usize;
+/// By length.
+static PADDING: [&[u8]; MOST_EVENED as usize + 1] = [
+    &[],
+    &[1],
+    &[0, 2],
+    &[0, 0, 3],
+    &[0, 0, 0, 4],
+    &[0, 0, 0, 0, 5],
+    &[0, 0, 0, 0, 0, 6],
+    &[0, 0, 0, 0, 0, 0, 7],
+    &[0, 0, 0, 0, 0, 0, 0, 8],
+];
 /// One of each kind that is kept, and one more.
 const MAX_KEPT: usize = 5;
