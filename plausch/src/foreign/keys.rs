@@ -323,6 +323,7 @@ const FOCUS: &[Row] = &[
     ("jicofo.jigasi.brewery-jid", Variable("JIGASI_BREWERY_MUC")),
     ("jicofo.local-region", Variable("JICOFO_OCTO_REGION")),
     ("jicofo.octo.enabled", Variable("ENABLE_OCTO")),
+    ("jicofo.octo.allow-mixed-versions", Variable("PLAUSCH_MIXED_VERSIONS")),
     ("jicofo.rest.enabled", ClosedByNo),
     ("jicofo.rest.host", ClosedByAny),
     ("jicofo.rest.conference-request.enabled", ClosedByNo),

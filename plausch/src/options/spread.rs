@@ -29,6 +29,7 @@ pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
         max_joins: usize::try_from(joins).ok().filter(|n| *n > 0),
         silence,
         ice_failures: e.is_on("focus.ice_failure_detection").then(IceFailures::default),
+        mixed_versions: e.is_on("focus.mixed_versions"),
         empty_draining: e.is_on("focus.empty_draining"),
         average_stress: part("focus.participant_stress")?,
         ..BridgesConfig::default()

@@ -297,6 +297,7 @@ const OTHER: &[(&str, &str)] = &[
     ("focus.bridge_silence", "4 s"),
     ("focus.ice_failure_detection", "true"),
     ("focus.max_bridge_joins", "7"),
+    ("focus.mixed_versions", "true"),
     ("focus.handover", "/run"),
     ("focus.region", "other"),
     ("focus.region_groups", "[eu, us]"),

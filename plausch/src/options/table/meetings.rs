@@ -284,6 +284,13 @@ pub(super) const ROWS: &[Setting] = &[
         "-1",
         "With relays.enabled: so many come to a bridge in one meeting within a minute before another one is taken; -1: no limit.",
     ),
+    switch(
+        "focus.mixed_versions",
+        "",
+        &["PLAUSCH_MIXED_VERSIONS"],
+        "false",
+        "With relays.enabled: a meeting may be on bridges of different versions, such as ours and a stock one.",
+    ),
     text(
         "focus.handover",
         "",

@@ -185,6 +185,7 @@ impl MediaConference {
     ) {
         let Some(index) = self.members.find(key) else { return };
         self.set_sources_of(now, index, sources);
+        self.take_early_wishes(index, sink);
         self.settle(now, sink);
     }
 

@@ -161,6 +161,10 @@ pub const MAX_STAGE_NAMES: usize = SSRC_SLOTS;
 /// Bytes of a source name in a client message; an endpoint id has at most 128, and a suffix. Longer ones are ignored.
 pub const MAX_NAME_LEN: usize = 160;
 
+/// Wishes of another bridge for sources that are not signalled here yet, remembered per relay. Reason: the focus tells two bridges of a
+/// source one after the other, so a few are on their way at once.
+pub const MAX_EARLY_WISHES: usize = 32;
+
 /// Video types announced for sources that are not signalled yet, remembered per endpoint.
 pub const MAX_EARLY_VIDEO_TYPES: usize = 8;
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use budget::Bucket;
 use foldhash::HashMap;
-use jitsi_xmpp::bridge_channel::BridgeMessage;
+use jitsi_xmpp::bridge_channel::{BridgeMessage, VideoConstraints};
 use jitsi_xmpp::ids::{EndpointId, SourceName, Ssrc};
 use jitsi_xmpp::jingle::VideoType;
 
@@ -82,6 +82,8 @@ pub(crate) enum Role {
 pub(crate) struct Relay {
     pub(crate) mesh: Option<String>,
     pub(crate) endpoints: HashMap<EndpointId, MemberIx>,
+    /// What it wished of sources that nobody is known to have: it was told of them before us.
+    pub(crate) early_wishes: Vec<(SourceName, VideoConstraints)>,
 }
 
 /// What is left of what one endpoint may cost; the rates are in `limits.rs`. Beyond, it loses something and nobody else
@@ -136,7 +138,7 @@ impl Member {
 
     /// A relay, which chooses for its receivers itself.
     pub(crate) fn relay(now: Instant, key: EndpointKey, init: RelayInit, config: &MediaConfig) -> Self {
-        let relay = Relay { mesh: init.mesh, endpoints: HashMap::default() };
+        let relay = Relay { mesh: init.mesh, endpoints: HashMap::default(), early_wishes: Vec::new() };
         let id = EndpointId::new(init.id);
         Self { role: Role::Relay(Box::new(relay)), ..Self::without_wishes(now, key, id, config) }
     }

@@ -10,17 +10,19 @@ use jitsi_xmpp::bridge_channel::{BridgeMessage, SourceVideoType, VideoConstraint
 use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName};
 use jitsi_xmpp::jingle::VideoType;
+use smallvec::SmallVec;
 use videobridge_rtp::codecs::Descriptor;
 
 use super::MediaConference;
 use super::member::{Member, Relay};
+use crate::media::allocation::settings::fits;
 use crate::media::counters::DropReason;
 use crate::media::egress::filter::Described;
 use crate::media::egress::numbers;
 use crate::media::egress::whole::Whole;
 use crate::media::egress::write::{Kept, Outgoing};
 use crate::media::ids::{EncodingIx, MemberIx, SourceIx, SourceRef};
-use crate::media::limits::MAX_ENDPOINTS_PER_RELAY;
+use crate::media::limits::{MAX_EARLY_WISHES, MAX_ENDPOINTS_PER_RELAY};
 use crate::media::packet::Packet;
 use crate::media::{EndpointKey, MediaSink, RelayInit};
 
@@ -67,6 +69,7 @@ impl MediaConference {
             }
         };
         self.set_sources_of(now, index, sources);
+        self.take_early_wishes(index, sink);
         self.settle(now, sink);
         true
     }
@@ -305,7 +308,10 @@ impl MediaConference {
         name: &SourceName,
         wanted: VideoConstraints,
     ) -> Option<SourceIx> {
-        let at = self.sources.video(name)?;
+        let Some(at) = self.sources.video(name) else {
+            self.remember_wish(relay, name, wanted);
+            return None;
+        };
         let source = self.sources.get_mut(at)?;
         if !self.members.passes_on(source.owner, relay) {
             return None;
@@ -313,6 +319,36 @@ impl MediaConference {
         let height = if wanted.max_frame_rate == 0.0 { 0 } else { wanted.max_height.max(-1) };
         source.wish(relay, height);
         Some(at)
+    }
+
+    /// The oldest make room.
+    fn remember_wish(&mut self, relay: MemberIx, name: &SourceName, wanted: VideoConstraints) {
+        let relay = self.members.get_mut(relay).and_then(Member::as_relay_mut);
+        let Some(early) = relay.filter(|_| fits(name)).map(|relay| &mut relay.early_wishes) else { return };
+        early.retain(|(n, _)| n != name);
+        if early.len() >= MAX_EARLY_WISHES {
+            early.remove(0);
+        }
+        early.push((name.clone(), wanted));
+    }
+
+    /// Somebody has other sources than before: what bridges wished of them that heard of them first.
+    pub(super) fn take_early_wishes(&mut self, owner: MemberIx, sink: &mut dyn MediaSink) {
+        let sources = self.members.get(owner).map(|m| m.sources.as_slice()).unwrap_or_default();
+        let names = sources.iter().filter_map(|at| Some(self.sources.get(*at)?.signalled.name.clone()));
+        let names: SmallVec<[SourceName; 8]> = names.collect();
+        let mut found: SmallVec<[(MemberIx, SourceName, VideoConstraints); 4]> = SmallVec::new();
+        for (at, relay) in self.members.iter_mut().filter_map(|(at, m)| Some((at, m.as_relay_mut()?))) {
+            let early = std::mem::take(&mut relay.early_wishes);
+            let (now, later): (Vec<_>, Vec<_>) =
+                early.into_iter().partition(|(name, _)| names.contains(name));
+            relay.early_wishes = later;
+            found.extend(now.into_iter().map(|(name, wanted)| (at, name, wanted)));
+        }
+        for (relay, name, wanted) in found {
+            let source = self.wish_of_relay(relay, &name, wanted);
+            source.into_iter().for_each(|at| self.tell_sender(at, sink));
+        }
     }
 
     fn no_wishes_of_relay(&mut self, relay: MemberIx, owner: &EndpointId) -> Vec<SourceIx> {

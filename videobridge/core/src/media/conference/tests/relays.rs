@@ -11,8 +11,8 @@ use videobridge_rtp::rtcp::{Compound, Rtcp, SenderInfo, feedback, report};
 
 use super::room::*;
 use crate::media::limits::{
-    AUDIO_PER_ENDPOINT, KEY_FRAME_REQUESTS_OF_RELAY, MAX_ENDPOINTS_PER_RELAY, RETRANSMITTED_BYTES_PER_RELAY,
-    RTCP_PER_RELAY, RTP_PER_RELAY, WISH_REPEATS,
+    AUDIO_PER_ENDPOINT, KEY_FRAME_REQUESTS_OF_RELAY, MAX_EARLY_WISHES, MAX_ENDPOINTS_PER_RELAY,
+    RETRANSMITTED_BYTES_PER_RELAY, RTCP_PER_RELAY, RTP_PER_RELAY, WISH_REPEATS,
 };
 use crate::media::{DropReason, EndpointKey};
 
@@ -98,6 +98,35 @@ fn nothing_comes_back_into_the_mesh_it_came_from_and_everything_goes_on_into_ano
     }
     assert_eq!(told(&room, R, &video_name(AT_R)), [720], "for both, once");
     assert!(told(&room, T, &video_name(AT_R)).is_empty());
+}
+
+/// A stock bridge says it once, and the focus may have told it of the source before us.
+#[test]
+fn compat_a_wish_for_a_source_that_is_not_known_yet_counts_when_it_is() {
+    let mut room = Room::new();
+    room.relay(R, "0");
+    assert!(!room.relay_says(R, &wants(video_name(A), 360)), "nobody has it");
+    // As many as fit, with it: it is the oldest, and stays.
+    for n in 1..MAX_EARLY_WISHES {
+        let other = SourceName::new(format!("other{n}-v0"));
+        room.relay_says(R, &wants(other, 180));
+    }
+    room.join(A, true);
+    room.frames(30);
+    let seen =
+        |room: &mut Room| room.take(R, 100).iter().filter(|g| g.ssrc / 1000 == ssrc(A, 0) / 1000).count();
+    assert!(seen(&mut room) > 0, "pictures go there");
+    // One beyond is forgotten.
+    let mut room = Room::new();
+    room.relay(R, "0");
+    room.relay_says(R, &wants(video_name(A), 360));
+    for n in 0..MAX_EARLY_WISHES {
+        let other = SourceName::new(format!("other{n}-v0"));
+        room.relay_says(R, &wants(other, 180));
+    }
+    room.join(A, true);
+    room.frames(30);
+    assert_eq!(seen(&mut room), 0);
 }
 
 /// A stock bridge drops `AddReceiver` for a source that it was not told of yet, and only logs it.
