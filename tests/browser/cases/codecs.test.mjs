@@ -78,7 +78,7 @@ describe('codecs', () => {
     return { frames: v2.frames - v.frames, height: v2.height, stood: longest, concealed: (a2.concealed - a.concealed) / Math.max(1, a2.samples - a.samples), heard: a2.samples - a.samples };
   };
 
-  const fluent = (seen) => seen.frames >= 6 && seen.stood < 2000 && seen.height <= LOW * 1.05 && seen.heard > 2.7 * 48000 && seen.concealed <= 0.01;
+  const fluent = (seen) => seen.frames >= 6 && seen.stood < 2000 && seen.height < HIGH * 0.95 && seen.heard > 2.7 * 48000 && seen.concealed <= 0.01;
 
   for (const [what, wanted] of ROWS) {
     if (ONLY && !what.includes(ONLY)) continue;
