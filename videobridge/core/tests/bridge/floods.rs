@@ -169,6 +169,39 @@ fn a_forged_client_hello_in_the_middle_of_a_handshake_changes_nothing() {
     }
 }
 
+/// Bytes changed, cut off, repeated: whatever the handshake comes to, the next one to come is served.
+#[test]
+fn handshakes_of_either_version_with_other_bytes_end_nothing_but_themselves() {
+    for (seed, dtls12) in (1..=200_u64).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let mut world = World::new();
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut draw = move |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        world.meddle = Box::new(move |mut datagrams| {
+            for d in datagrams.iter_mut().filter(|d| (20..64).contains(&d[0]) && d.len() > 14) {
+                let at = draw(d.len());
+                match draw(6) {
+                    0 => d[at] = draw(256) as u8,
+                    // Lengths, types and numbers are what parsers trust.
+                    1 => d[draw(30).min(at)] ^= 1 << draw(8),
+                    2 => d.truncate(at.max(1)),
+                    3 => d.extend_from_within(at..),
+                    _ => {}
+                }
+            }
+            datagrams
+        });
+        world.join("aaaa0001", Options { dtls12, ..Options::default() });
+        world.run(Duration::from_secs(3));
+        world.meddle = Box::new(|d| d);
+        world.join("aaaa0002", Options { dtls12, ..Options::default() });
+        world.run(Duration::from_secs(2));
+        assert!(world.peers[1].dtls_connected && world.peers[1].channel_open, "{seed} {dtls12}");
+    }
+}
+
 #[test]
 fn an_answer_from_another_address_than_was_asked_does_not_take_somebody_elses() {
     let mut world = World::new();
