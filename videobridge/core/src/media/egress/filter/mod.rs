@@ -321,7 +321,8 @@ impl Filter {
     }
 }
 
-/// Changes remembered for packets that come late.
-const HELD: usize = 4;
+/// Changes remembered for packets that come late: a key picture of three spatial layers is three, and a few such can come within the
+/// time in which what was lost is repaired.
+const HELD: usize = 12;
 /// How long to wait for a frame to go up at before a key frame is asked for: encoders have one every 8 frames.
 const PATIENCE: Duration = Duration::from_secs(2);
