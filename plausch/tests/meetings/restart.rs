@@ -97,18 +97,19 @@ fn a_focus_that_becomes_another_program_is_heard_by_nobody() {
             now == [Some(0.0), Some(1.0)]
         });
         let took = people.block_on(town.comes(2 + restart, began));
-        let gap = silence(&council);
-        println!(
-            "restart {restart}: {} ms without a sound, {} ms until somebody new",
-            gap.as_millis(),
-            took.as_millis()
-        );
-        assert!(gap < UNHEARD, "it is heard: {gap:?}");
-        assert!(took < WHOLE, "the room was not whole for {took:?}");
-        wait("who came was invited", || town.figure(INITIATED) >= Some(1.0));
-        assert_eq!(town.figure(INITIATED), Some(1.0), "who was there was not invited again");
+        goes_on(&town, &council, took, "-USR2");
         assert!(focus.0.try_wait().unwrap().is_none(), "it is the same process");
     }
+}
+
+/// Nobody was unheard, somebody new came soon, and nobody else was invited.
+fn goes_on(town: &Town, council: &[Person], took: Duration, signal: &str) {
+    let gap = silence(council);
+    println!("{signal}: {} ms without a sound, {} ms until somebody new", gap.as_millis(), took.as_millis());
+    assert!(gap < UNHEARD, "it is heard: {gap:?}");
+    assert!(took < WHOLE, "the room was not whole for {took:?}");
+    wait("who came was invited", || town.figure(INITIATED) >= Some(1.0));
+    assert_eq!(town.figure(INITIATED), Some(1.0), "who was there was not invited again");
 }
 
 #[test]
@@ -127,16 +128,7 @@ fn a_focus_that_is_killed_or_stopped_leaves_what_the_next_one_needs() {
         focus = town.focus(true);
         wait("the meeting is there", || town.figure("jitsi_jicofo_conferences") == Some(1.0));
         let took = people.block_on(town.comes(number, began));
-        let gap = silence(&council);
-        println!(
-            "{signal}: {} ms without a sound, {} ms until somebody new",
-            gap.as_millis(),
-            took.as_millis()
-        );
-        assert!(gap < UNHEARD, "it is heard: {gap:?}");
-        assert!(took < WHOLE, "the room was not whole for {took:?}");
-        wait("who came was invited", || town.figure(INITIATED) >= Some(1.0));
-        assert_eq!(town.figure(INITIATED), Some(1.0), "who was there was not invited again");
+        goes_on(&town, &council, took, signal);
         std::thread::sleep(Duration::from_millis(1_500));
     }
 }

@@ -432,7 +432,7 @@ const BUSY: f64 = 0.8;
 /// Loads that differ by less than this factor are one point of a curve.
 const NEAR: f64 = 1.08;
 /// Receivers of a sender, and senders so that there are about as many participants each time.
-const RECEIVERS: &[(u32, u32)] = &[(10, 48), (30, 17), (100, 5), (300, 2)];
+const RECEIVERS: &[(u32, u32)] = &[(10, 96), (30, 34), (100, 10), (300, 4)];
 /// Meetings at their usual rate: name, rooms, people in each.
 const FEW: &[(&str, u32, u32)] =
     &[("room of 2", 1, 2), ("room of 3", 1, 3), ("room of 4", 1, 4), ("10 rooms of 4", 10, 4)];
