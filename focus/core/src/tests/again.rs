@@ -9,7 +9,7 @@ use jitsi_xmpp::{Element, ns};
 use super::world::{ME, NEW, ROOM, World};
 use crate::conference::Wait;
 use crate::turn::Waiting;
-use crate::{BridgesConfig, Config, Focus, Output, Strategy, limits};
+use crate::{Config, Focus, Output, limits};
 
 const MOMENT: Duration = Duration::from_millis(10);
 const BREWERY: &str = "jvbbrewery@internal-muc.meet.jitsi";
@@ -94,13 +94,7 @@ fn news_for_a_bridge_that_found_no_place_are_told_later() {
 
 #[test]
 fn news_for_another_bridge_that_found_no_place_are_told_later() {
-    let bridges = BridgesConfig { strategy: Strategy::Split, ..BridgesConfig::default() };
-    let mut w = World::with(Config { bridges, ..Config::for_domain("meet.jitsi").unwrap() });
-    w.add_relay("jvb1");
-    w.add_relay("jvb2");
-    w.conference_request(ROOM);
-    w.join("anna0001", NEW);
-    w.join("ben00002", NEW);
+    let mut w = World::on_two_bridges();
     fill(&mut w);
     let share = "<content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>\
         <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='51' name='anna0001-v1'/></description></content>";

@@ -177,13 +177,7 @@ fn without_relays_a_conference_stays_on_one_bridge_whatever_the_strategy() {
 
 #[test]
 fn compat_split_means_relays() {
-    let split = BridgesConfig { strategy: Strategy::Split, ..BridgesConfig::default() };
-    let mut w = World::with(config(split));
-    w.add_relay("jvb1");
-    w.add_relay("jvb2");
-    w.conference_request(ROOM);
-    w.join("anna0001", NEW);
-    w.join("ben00002", NEW);
+    let w = World::on_two_bridges();
     assert_eq!((w.endpoints("jvb1").len(), w.endpoints("jvb2").len()), (1, 1));
     w.assert_linked();
 }

@@ -4,7 +4,6 @@ use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::ids::EndpointId;
 
 use super::world::{ME, Mood, NEW, OLD, ROOM, World};
-use crate::config::{BridgesConfig, Strategy};
 use crate::{Config, Focus, HandoverError, limits};
 
 fn two() -> World {
@@ -106,14 +105,7 @@ fn a_link_that_does_not_come_back_in_time_ends_them_as_well() {
 
 #[test]
 fn bridges_policies_and_their_relays_are_as_before() {
-    let mut config = Config::for_domain("meet.jitsi").unwrap();
-    config.bridges = BridgesConfig { strategy: Strategy::Split, ..BridgesConfig::default() };
-    let mut w = World::with(config);
-    w.add_relay("jvb1");
-    w.add_relay("jvb2");
-    w.conference_request(ROOM);
-    w.join("anna0001", NEW);
-    w.join("ben00002", NEW);
+    let mut w = World::on_two_bridges();
     w.forget();
     assert_eq!(w.stats().relays, 1);
     w.hand_over();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::world::{ME, Mood, NEW, ROOM, World};
-use crate::{Config, IceFailures, Strategy, limits};
+use crate::{Config, IceFailures, limits};
 
 /// Two bridges that answer, and a meeting on the first.
 fn two() -> World {
@@ -179,14 +179,7 @@ fn a_bridge_that_many_do_not_reach_gets_nobody_while_there_is_another() {
 /// What a bridge of ours says when it does not reach another one any more.
 #[test]
 fn a_way_between_two_bridges_that_carries_nothing_any_more_is_made_anew_and_then_one_is_left() {
-    let mut config = Config::for_domain("meet.jitsi").unwrap();
-    config.bridges.strategy = Strategy::Split;
-    let mut w = World::with(config);
-    w.add_relay("jvb1");
-    w.add_relay("jvb2");
-    w.conference_request(ROOM);
-    w.join("anna0001", NEW);
-    w.join("ben00002", NEW);
+    let mut w = World::on_two_bridges();
     w.forget();
     let says = |w: &mut World| {
         let meeting = w.bridges["jvb1"].conferences.keys().next().unwrap().clone();

@@ -18,6 +18,7 @@ use jitsi_xmpp::{Condition, Element, Sensitive, StanzaError, iq, ns};
 
 use jitsi_xmpp::conference_request::HttpAnswer;
 
+use crate::config::Strategy;
 use crate::{Config, Focus, HttpRequestId, Network, Output, Stats};
 
 pub(super) const ROOM: &str = "demo@muc.meet.jitsi";
@@ -181,6 +182,19 @@ impl World {
         w.add_bridge("jvb1");
         let id = w.conference_request(ROOM);
         assert!(w.replies[&id].to_xml().contains("ready=\"true\""), "{}", w.replies[&id].to_xml());
+        w
+    }
+
+    /// Two people in a meeting that is split: each on a bridge of its own, and the bridges linked, though relays are not switched on.
+    pub(super) fn on_two_bridges() -> Self {
+        let mut config = Config::for_domain("meet.jitsi").unwrap();
+        config.bridges.strategy = Strategy::Split;
+        let mut w = Self::with(config);
+        w.add_relay("jvb1");
+        w.add_relay("jvb2");
+        w.conference_request(ROOM);
+        w.join("anna0001", NEW);
+        w.join("ben00002", NEW);
         w
     }
 

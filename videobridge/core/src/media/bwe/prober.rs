@@ -221,7 +221,8 @@ pub(crate) const BURST: usize = 10;
 const LARGE_STEP: f64 = 2.0;
 const SMALL_STEP: f64 = 1.35;
 const LEAST_PACKETS: u32 = 5;
-const LENGTH_US: u64 = 60_000;
+/// Of a short probe.
+pub(crate) const LENGTH_US: u64 = 60_000;
 /// On a slow link a few packets take longer.
 const LEAST_BITS: f64 = 15_000.0;
 const LONG_US: u64 = 400_000;

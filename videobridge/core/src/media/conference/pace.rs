@@ -1,6 +1,6 @@
 //! What waits for a receiver's pacing, and probes of its link: time in, packets out.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use videobridge_rtp::codecs::Descriptor;
@@ -11,7 +11,7 @@ use super::MediaConference;
 use super::member::Member;
 use super::sources::Sources;
 use crate::media::MediaSink;
-use crate::media::bwe::prober::BURST;
+use crate::media::bwe::prober::{BURST, LENGTH_US};
 use crate::media::counters::{Counters, DropReason};
 use crate::media::egress::fill::{Fill, Sendable};
 use crate::media::egress::stream::Sent;
@@ -100,7 +100,7 @@ impl Filled<'_> {
             }
             Fill::UpTo(rate, beside) => {
                 // A probe of fewer packets says little.
-                let most = (rate.as_f64() / 8.0 * SHORT.as_secs_f64()) as usize / LEAST_IN_PROBE;
+                let most = (rate.as_f64() / 8e6 * LENGTH_US as f64) as usize / LEAST_IN_PROBE;
                 while self.member.egress.room() {
                     if beside.is_some_and(|at| self.repeat((now, time), at, most, (buffers, sink)).is_some())
                     {
@@ -176,6 +176,4 @@ pub(super) fn describe(
     Descriptor::parse(codec, packet.payload, head)
 }
 
-/// Of a probe.
-const SHORT: Duration = Duration::from_millis(60);
 const LEAST_IN_PROBE: usize = 8;

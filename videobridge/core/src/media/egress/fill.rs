@@ -65,8 +65,8 @@ impl Egress {
         self.padding.has_room(MAX_PADDING + PADDING_HEADER)
     }
 
-    /// The newest packet of a stream that has not been repeated for a while; it counts as repeated from now on. As with
-    /// those a receiver asks for, so that it gets none twice.
+    /// The newest packet of a stream that has not been repeated for a while. It counts as repeated from now on, as one
+    /// that the receiver asked for: asked for in the same moment it is not sent twice.
     pub(crate) fn next_repeat(&mut self, now: Instant, stream: StreamIx) -> Option<Sendable> {
         let rtt = self.rtt.unwrap_or(REPEATED_FOR);
         let stream = self.supply.streams.get_mut(stream)?;
