@@ -233,7 +233,7 @@ impl World {
     /// A client logs in.
     pub fn client(&mut self, name: &str) -> usize {
         let n = self.clients.len();
-        self.clients.push(Client::new(n as u8 + 1, name, ROOM));
+        self.clients.push(Client::new(n as u16 + 1, name, ROOM));
         self.log_in(n);
         n
     }

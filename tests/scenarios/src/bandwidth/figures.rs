@@ -112,7 +112,7 @@ impl Figures {
         let named = scene.steps.iter().filter_map(|s| Some((s.at, s.name?)));
         Self {
             name: scene.name,
-            ideal: IDEAL * scene.sources as f64,
+            ideal: scene.single.map_or(IDEAL, |rate| rate as f64) * scene.sources as f64,
             rates: scene.steps.iter().map(|s| (s.at, s.link.rate)).collect(),
             tenths: vec![Tenth::default(); scene.seconds as usize * PER_SECOND],
             phases: named.map(|(at, name)| phase(at, name)).collect(),

@@ -19,9 +19,10 @@ const AUDIO_LEVEL: ExtensionId = ExtensionId::new(1).unwrap();
 pub(super) const VP8: u8 = 100;
 pub(super) const RTX: u8 = 96;
 pub(super) const OPUS: u8 = 111;
-/// 200, 500 and 1,700 kbit/s.
-const BYTES_PER_FRAME: [f64; 3] = [833.0, 2_083.0, 7_083.0];
-const KEY_FRAME: [usize; 3] = [4_200, 13_000, 38_000];
+/// Bytes of a usual frame and of a key frame: 200, 500 and 1,700 kbit/s.
+const SIMULCAST: [(f64, usize); 3] = [(833.0, 4_200), (2_083.0, 13_000), (7_083.0, 38_000)];
+/// What a key frame has of a usual one where there is one encoding.
+const KEY_FRAME: f64 = 5.0;
 /// What frames weigh in turn.
 const WEIGHTS: [f64; 4] = [1.418, 0.81, 0.962, 0.81];
 const FRAME: Duration = Duration::from_micros(33_333);
@@ -81,8 +82,28 @@ struct Camera {
     next_report: Instant,
     key_frame_at: Option<Instant>,
     frames: u32,
-    seq: [u16; 3],
-    totals: [(u32, u32); 3],
+    encodings: Vec<Encoding>,
+}
+
+struct Encoding {
+    usual: f64,
+    key: usize,
+    seq: u16,
+    /// Packets and bytes.
+    totals: (u32, u32),
+}
+
+/// What every camera sends, lowest encoding first.
+fn encodings(single: Option<u64>) -> Vec<Encoding> {
+    let sizes = match single {
+        None => SIMULCAST.to_vec(),
+        Some(rate) => {
+            let usual = rate as f64 / 8.0 * FRAME.as_secs_f64();
+            vec![(usual, (usual * KEY_FRAME) as usize)]
+        }
+    };
+    let one = |(n, (usual, key)): (u16, (f64, usize))| Encoding { usual, key, seq: n * 100, totals: (0, 0) };
+    (1..).zip(sizes).map(one).collect()
 }
 
 /// The name of a camera's source.
@@ -96,7 +117,8 @@ pub(super) fn ssrc(n: usize) -> u32 {
 }
 
 impl Room {
-    pub(super) fn new(now: Instant, cameras: usize) -> Self {
+    /// With so many cameras of three encodings, or of a `single` one of this rate in bit/s.
+    pub(super) fn new(now: Instant, cameras: usize, single: Option<u64>) -> Self {
         let feedback = FeedbackSsrcs { audio: Ssrc(1), video: Ssrc(2) };
         let mut room = Self {
             media: MediaConference::new(MediaConfig::default(), feedback, 42),
@@ -107,7 +129,7 @@ impl Room {
         };
         for n in 0..=cameras {
             let key = EndpointKey(n as u32);
-            room.join(now, key);
+            room.join(now, key, encodings(single).len() as u32);
             if n > 0 {
                 // Cameras are not in step.
                 let next_frame = now + FRAME.mul_f64(n as f64 / (cameras + 1) as f64);
@@ -117,15 +139,14 @@ impl Room {
                     next_report: now,
                     key_frame_at: Some(now),
                     frames: 0,
-                    seq: [100, 200, 300],
-                    totals: [(0, 0); 3],
+                    encodings: encodings(single),
                 });
             }
         }
         room
     }
 
-    fn join(&mut self, now: Instant, key: EndpointKey) {
+    fn join(&mut self, now: Instant, key: EndpointKey, encodings: u32) {
         let (media, out) = (&mut self.media, &mut self.sent);
         let id = EndpointId::new(format!("camera{}", key.0));
         media.add_endpoint(
@@ -147,7 +168,7 @@ impl Room {
             ),
         ];
         media.add_header_extensions(key, &extensions);
-        media.set_sources(now, key, &sources(key), out);
+        media.set_sources(now, key, &sources(key, encodings), out);
         media.set_transport_up(now, key, true, out);
         media.set_channel_open(now, key, true, out);
         if key == VIEWER {
@@ -219,15 +240,18 @@ impl Camera {
         if key {
             self.key_frame_at = None;
         }
-        for layer in 0..3 {
+        let single = self.encodings.len() == 1;
+        for (layer, encoding) in self.encodings.iter_mut().enumerate() {
             let weight = WEIGHTS[self.frames as usize % 4];
-            let size = if key { KEY_FRAME[layer] } else { (BYTES_PER_FRAME[layer] * weight) as usize };
+            let size = if key { encoding.key } else { (encoding.usual * weight) as usize };
+            // A picture of one encoding is as large as the largest.
+            let double = if single { 2 } else { layer };
             let parts = size.div_ceil(LONGEST);
             for part in 1..=parts {
                 let fields = RtpFields {
                     marker: part == parts,
                     payload_type: VP8,
-                    sequence: self.seq[layer],
+                    sequence: encoding.seq,
                     timestamp: self.frames * 3_000,
                     ssrc: self.key.0 * 1_000 + layer as u32,
                 };
@@ -236,17 +260,17 @@ impl Camera {
                 let mut body = vec![start, 0xe0, hi, lo, self.frames as u8, 0x20];
                 if part == 1 && key {
                     body.extend([0x10, 0, 0, 0x9d, 1, 0x2a]);
-                    body.extend((320_u16 << layer).to_le_bytes());
-                    body.extend((180_u16 << layer).to_le_bytes());
+                    body.extend((320_u16 << double).to_le_bytes());
+                    body.extend((180_u16 << double).to_le_bytes());
                 } else {
                     body.extend([0x11; 10]);
                 }
                 // The last byte tells the viewer what it sees.
                 body.resize((size / parts).max(20), 3);
                 body.push(layer as u8 | if key && part == 1 { 0x80 } else { 0 });
-                self.seq[layer] = self.seq[layer].wrapping_add(1);
-                let (packets, octets) = self.totals[layer];
-                self.totals[layer] = (packets + 1, octets.wrapping_add(body.len() as u32));
+                encoding.seq = encoding.seq.wrapping_add(1);
+                let (packets, octets) = encoding.totals;
+                encoding.totals = (packets + 1, octets.wrapping_add(body.len() as u32));
                 let mut bytes = packet(&fields, TRANSPORT_CC, &[0, 0], &body);
                 media.handle_rtp(now, self.key, &mut bytes, out);
             }
@@ -254,12 +278,12 @@ impl Camera {
     }
 
     fn report(&mut self, now: Instant, media: &mut MediaConference, out: &mut Sent) {
-        for layer in 0..3 {
+        for (layer, encoding) in (0..).zip(&self.encodings) {
             let ntp = (u64::from(self.frames) + 1) << 28 | u64::from(self.key.0) << 20;
-            let (packets, octets) = self.totals[layer];
+            let (packets, octets) = encoding.totals;
             let info = SenderInfo { ntp, rtp_timestamp: self.frames * 3_000, packets, octets };
             let mut buf = [0; 64];
-            let ssrc = self.key.0 * 1_000 + layer as u32;
+            let ssrc = self.key.0 * 1_000 + layer;
             let len = report::write_sender_report(&mut buf, ssrc, &info, &[]).unwrap();
             media.handle_rtcp(now, self.key, &buf[..len], out);
         }
@@ -274,19 +298,21 @@ fn packet(fields: &RtpFields, id: ExtensionId, value: &[u8], payload: &[u8]) -> 
     [&header[..len], payload].concat()
 }
 
-fn sources(key: EndpointKey) -> Vec<MediaSource> {
+fn sources(key: EndpointKey, encodings: u32) -> Vec<MediaSource> {
     if key == VIEWER {
         return Vec::new();
     }
     let base = key.0 * 1_000;
     let mut video = MediaSource::new(MediaType::Video, source(key.0 as usize - 1));
-    for i in 0..3 {
+    for i in 0..encodings {
         let ssrcs = vec![Ssrc(base + i), Ssrc(base + 100 + i)];
         video.sources.extend(ssrcs.iter().copied().map(Source::new));
         video.ssrc_groups.push(SsrcGroup { semantics: Semantics::Fid, ssrcs });
     }
-    let ssrcs = (0..3).map(|i| Ssrc(base + i)).collect();
-    video.ssrc_groups.insert(0, SsrcGroup { semantics: Semantics::Sim, ssrcs });
+    if encodings > 1 {
+        let ssrcs = (0..encodings).map(|i| Ssrc(base + i)).collect();
+        video.ssrc_groups.insert(0, SsrcGroup { semantics: Semantics::Sim, ssrcs });
+    }
     let mut audio = MediaSource::new(MediaType::Audio, SourceName::new(format!("camera{}-a0", key.0)));
     audio.sources.push(Source::new(Ssrc(base + 500)));
     vec![video, audio]

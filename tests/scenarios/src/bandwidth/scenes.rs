@@ -13,6 +13,8 @@ pub struct Scene {
     pub seconds: u64,
     /// Cameras.
     pub sources: usize,
+    /// Bit/s of each, where they have one encoding; else they have three.
+    pub single: Option<u64>,
     /// The way to the viewer: conditions from a time on. A phase of the figures begins with each that has a name.
     pub steps: Vec<Step>,
     /// Who else uses the link.
@@ -55,14 +57,19 @@ fn step(at: f64, name: &'static str, link: Conditions) -> Step {
 }
 
 fn scene(name: &'static str, sources: usize, link: Conditions) -> Scene {
-    Scene { name, seconds: 60, sources, steps: vec![step(0.0, "all", link)], cross: None }
+    Scene { name, seconds: 60, sources, single: None, steps: vec![step(0.0, "all", link)], cross: None }
 }
 
 fn three(name: &'static str, sources: usize, times: [f64; 2], seconds: u64, links: [Conditions; 3]) -> Scene {
     let [before, narrow, after] = links;
     let [from, to] = times;
     let steps = vec![step(0.0, "before", before), step(from, "narrow", narrow), step(to, "after", after)];
-    Scene { name, seconds, sources, steps, cross: None }
+    Scene { name, seconds, sources, single: None, steps, cross: None }
+}
+
+/// Cameras of one encoding: what does not fit cannot be made smaller.
+fn single(name: &'static str, sources: usize, rate: u64, link: Conditions) -> Scene {
+    Scene { seconds: 30, single: Some(rate), ..scene(name, sources, link) }
 }
 
 /// A radio link: 20 Mbit/s, and now and then nothing for 50 to 200 ms, after which everything comes at once.
@@ -82,7 +89,7 @@ fn wifi() -> Scene {
         steps.push(Step { at: secs(at + hold), name: None, link: free });
         at += hold + apart;
     }
-    Scene { name: "Wi-Fi", seconds: 60, sources: 4, steps, cross: None }
+    Scene { name: "Wi-Fi", seconds: 60, sources: 4, single: None, steps, cross: None }
 }
 
 /// Every scene.
@@ -128,6 +135,10 @@ pub fn all() -> Vec<Scene> {
         three("2 s outage", 4, [20.0, 22.0], 60, [wide, outage, wide]),
         crossed,
         download,
+        single("1 source, one size of 9 Mbit/s", 1, 9 * m, link(50 * m, 512 * KIB)),
+        single("1 source, one size of 15 Mbit/s", 1, 15 * m, link(50 * m, 512 * KIB)),
+        single("3 sources, one size of 5 Mbit/s", 3, 5 * m, link(50 * m, 512 * KIB)),
+        single("1 source, one size of 4 Mbit/s, 3 Mbit/s", 1, 4 * m, link(3 * m, 100 * KIB)),
     ]
 }
 

@@ -53,7 +53,7 @@ pub fn run(scene: &Scene) -> Outcome {
     let mut sim = Sim {
         scene,
         start,
-        room: Room::new(start, scene.sources),
+        room: Room::new(start, scene.sources, scene.single),
         viewer: Viewer::new(start, scene.sources),
         link: Link::new(SEED, scene.steps[0].link),
         step: 1,

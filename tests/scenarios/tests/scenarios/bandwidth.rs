@@ -100,6 +100,17 @@ fn ten_megabits_then_one_then_ten_with_four_sources() {
 }
 
 #[test]
+fn a_source_of_one_size_above_the_first_estimate_is_forwarded_where_the_link_carries_it() {
+    for (name, rate) in
+        [("one size of 9 Mbit/s", 9e6), ("one size of 15 Mbit/s", 15e6), ("one size of 5 Mbit/s", 15e6)]
+    {
+        let p = only(name);
+        assert!(p.media > 0.9 * rate && p.loss < 0.003 && p.still < 0.5, "{name}: {p}");
+        assert!(p.full_after.is_some_and(|t| t <= 3.0), "{name}: {p}");
+    }
+}
+
+#[test]
 fn jitter_is_no_queue() {
     for name in ["jitter 150 ms", "jitter 300 ms", "Wi-Fi"] {
         let p = only(name);

@@ -150,6 +150,11 @@ impl Structure {
         fits.max_by_key(|(layers, _)| *layers).map(|(_, target)| target)
     }
 
+    /// Whether frames can follow the template with this id.
+    pub fn has(&self, template: u8) -> bool {
+        self.template(template).is_some()
+    }
+
     pub(super) fn template(&self, id: u8) -> Option<&Template> {
         let at = (id + MAX_TEMPLATES as u8 - self.offset) % MAX_TEMPLATES as u8;
         self.table.get(usize::from(at)).filter(|_| at < self.templates)

@@ -53,6 +53,8 @@ pub(crate) struct Estimator {
     forgiven: Micros,
     /// The newest packet that was reported.
     newest: Micros,
+    /// The newest packet that was sent, while nothing is known of it.
+    open: Option<u16>,
     lowered: Option<Lowered>,
     /// What it was before less was sent to find out about losses.
     before_test: f64,
@@ -108,6 +110,7 @@ impl Estimator {
             outage_until: None,
             forgiven: Micros(0),
             newest: Micros(0),
+            open: None,
             lowered: None,
             before_test: 0.0,
             ceiling: None,
@@ -129,6 +132,12 @@ impl Estimator {
     /// A packet with a transport-wide sequence number was sent.
     pub(crate) fn sent(&mut self, sequence: u16, time: Micros, bytes: usize) {
         self.history.push(sequence, time, bytes + OVERHEAD);
+        self.open = Some(sequence);
+    }
+
+    /// Packets sent until then have been reported.
+    fn reported_until(&self) -> Micros {
+        if self.open.is_none() { Micros(u64::MAX) } else { self.newest }
     }
 
     /// Transport-wide feedback arrived.
@@ -160,6 +169,7 @@ impl Estimator {
                 arrival_us = arrival_us.saturating_add(delta.into());
             }
             let arrived = status.delta_us.is_some();
+            self.open = self.open.filter(|open| *open != status.sequence);
             let Some((sent, bytes)) = self.history.take(status.sequence, arrived) else {
                 matched.unknown += 1;
                 matched.resumed |= outage && !arrived;
@@ -268,7 +278,7 @@ impl Estimator {
         let estimate = self.estimate?;
         let ideal = ideal.as_f64() / PAYLOAD;
         let busy = self.lowered.is_some() || self.losses.testing() || self.stands(estimate);
-        if busy || estimate > ideal * ENOUGH || !self.prober.is_due(now) {
+        if busy || estimate > ideal * ENOUGH || estimate >= MAX || !self.prober.is_due(now) {
             return None;
         }
         let step = self.prober.step().min(if self.is_shaky() { SHAKY_STEP } else { f64::MAX });
@@ -279,12 +289,13 @@ impl Estimator {
 
     /// Without anything sent there is nothing to tell that a queue is gone, but after some time it is.
     fn expire(&mut self, now: Micros) {
+        // All may have been reported before the probe was over.
+        if let Some(verdict) = self.prober.verdict(now, self.reported_until()) {
+            self.probed_with(now, verdict);
+        }
         let quiet = now.0.saturating_sub(self.last_feedback.unwrap_or_default().0);
         if quiet < QUIET_US {
             return;
-        }
-        if let Some(verdict) = self.prober.verdict(now, self.newest) {
-            self.probed_with(now, verdict);
         }
         let gone = |l: Lowered| now.0.saturating_sub(l.at.0) as f64 > l.standing + QUIET_US as f64;
         if let Some(lowered) = self.lowered.filter(|l| gone(*l)) {
@@ -325,7 +336,7 @@ impl Estimator {
             self.queue_stands(now, standing.max(self.queue.lately()), threshold, estimate);
         }
         self.look_at_losses(now, standing > threshold);
-        if let Some(verdict) = self.prober.verdict(now, self.newest) {
+        if let Some(verdict) = self.prober.verdict(now, self.reported_until()) {
             self.probed_with(now, verdict);
         }
         self.estimate = self.estimate.map(|e| e.clamp(MIN, MAX));

@@ -230,6 +230,36 @@ fn probes_find_out_that_a_link_is_wide() {
     assert!(line.kbits() > 15_000, "{}", line.kbits());
 }
 
+/// After a probe nothing is sent where the only source is too much for what was known before: no later packet is reported.
+#[test]
+fn what_a_probe_came_to_is_known_when_all_that_was_sent_is_reported() {
+    let mut line = Line::new();
+    line.run(10, 0, |_, _| 20);
+    let (start, first) = (line.now(), line.round * 10);
+    let rate = line.e.probing_rate(start, Bitrate(9_000_000)).unwrap();
+    let mut arrivals = Vec::new();
+    for n in 0..15 {
+        let sent = Micros(start.0 + n * 4_000);
+        line.e.sent((first + n) as u16, sent, rate.0 as usize / 8 / 250 - 44);
+        arrivals.push(Arrival { sequence: ExtSeq(first + n), time_us: 1_020_000 + sent.0 });
+    }
+    let before = line.kbits();
+    let end = Micros(start.0 + 61_000);
+    assert_eq!(line.e.probing_rate(end, Bitrate(9_000_000)), None);
+    feed(&mut line.e, Micros(start.0 + 100_000), first, &arrivals);
+    assert!(line.kbits() > before * 3 / 2, "{} {before}", line.kbits());
+}
+
+#[test]
+fn nobody_is_probed_for_more_than_the_most() {
+    let mut line = Line::new();
+    line.run(10, 0, |_, _| 20);
+    line.e.remb(Bitrate(50_000_000));
+    assert_eq!(line.e.probing_rate(line.now(), Bitrate(50_000_000)), None);
+    line.e.remb(Bitrate(19_000_000));
+    assert!(line.e.probing_rate(line.now(), Bitrate(50_000_000)).is_some());
+}
+
 #[test]
 fn probes_do_not_go_beyond_what_a_link_carries() {
     let mut line = Line::new();

@@ -53,6 +53,8 @@ pub(crate) struct Member {
     pub(crate) allocated_at: Instant,
     /// What it would get if its estimate were higher; `None` when the estimate is no limit.
     pub(crate) ideal: Option<Bitrate>,
+    /// A source it wants is too much for its bandwidth.
+    pub(crate) lacks_source: bool,
     /// The video sources it gets now, as last announced.
     pub(crate) forwarded: Vec<SourceName>,
     /// The part of what was sent lately that it reports as lost.
@@ -128,6 +130,7 @@ impl Member {
             allocated: Vec::new(),
             allocated_at: now,
             ideal: None,
+            lacks_source: false,
             forwarded: Vec::new(),
             outgoing_loss: 0.0,
             next_stats: config.connection_stats_interval.map(|i| now + i),

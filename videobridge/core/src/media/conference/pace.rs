@@ -26,6 +26,7 @@ impl MediaConference {
     pub(super) fn pace(&mut self, now: Instant, sink: &mut dyn MediaSink) {
         self.clock.paced();
         let time = self.clock.micros(now);
+        let mut changed = false;
         for (_, member) in self.members.iter_mut().filter(|(_, m)| m.up && m.is_local()) {
             while let Some(paced) = member.egress.next_paced(time) {
                 let source = self.sources.get(paced.source.at).filter(|s| s.uid == paced.source.uid);
@@ -57,6 +58,15 @@ impl MediaConference {
             if let Some(wait) = member.egress.pace_again(member.ideal.is_some()) {
                 self.clock.pace_by(now + wait);
             }
+            // What a probe came to may show while nothing is sent, and then no feedback comes that would tell.
+            if member.egress.estimator.apply(self.config.bwe_change_threshold) {
+                member.stale = true;
+                changed = true;
+            }
+        }
+        if changed {
+            self.members.settling(true);
+            self.settle(now, sink);
         }
     }
 

@@ -206,6 +206,7 @@ impl MediaConference {
         };
         let (target, ideal) = (sum(Share::target), sum(Share::ideal));
         let target_any = shares.iter().any(|s| s.target().is_some());
+        member.lacks_source = limited && shares.iter().any(|s| s.target().is_none() && s.ideal().is_some());
         member.ideal = (limited && target < ideal).then_some(ideal);
         if member.ideal.is_some() {
             self.clock.pace_by(now + LOOK);

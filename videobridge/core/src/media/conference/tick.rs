@@ -137,9 +137,10 @@ impl MediaConference {
             if member.arrivals.poll_timeout().is_some_and(|at| at <= now) {
                 member.arrivals.report(now, self.feedback.video, |rtcp| sink.rtcp(key, rtcp));
             }
-            if member.is_local()
-                && now.duration_since(member.allocated_at) >= self.config.max_time_between_calculations
-            {
+            // A source that was too much may have been measured with a key frame.
+            let most = self.config.max_time_between_calculations;
+            let patience = if member.lacks_source { most.min(LACKS_SOURCE) } else { most };
+            if member.is_local() && now.duration_since(member.allocated_at) >= patience {
                 member.stale = true;
                 // Small changes add up.
                 member.egress.estimator.apply(0.0);
@@ -194,3 +195,5 @@ const TICK: Duration = Duration::from_millis(50);
 const IDLE_TICK: Duration = Duration::from_secs(1);
 const BUSY: Duration = Duration::from_secs(2);
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+/// How soon to look again whether a source fits that did not.
+const LACKS_SOURCE: Duration = Duration::from_secs(1);

@@ -126,7 +126,7 @@ impl Projection {
             Some(current) if current == encoding => {
                 let passed = if d.layering == Layering::None {
                     let filter = self.filter.as_mut().filter(|_| d.frame_number.is_some());
-                    if filter.is_some_and(|filter| !filter.pass_unread(packet, d)) {
+                    if filter.is_some_and(|filter| !filter.pass_unread(now, packet, d)) {
                         stream.leave_out(packet, d);
                         return Err(DropReason::NotSelected);
                     }

@@ -314,10 +314,10 @@ fn a_link_is_filled_up_with_what_was_sent_last_and_padding_numbered_and_tagged_o
     let again: Vec<_> = padding.iter().filter(|p| !p.payload.is_empty()).collect();
     assert!(again.len() > 5, "{}", again.len());
     assert_eq!(room.media.counters().repeated - repeated, again.len() as u64);
-    // None of them twice within a fifth of a second.
+    // None of them twice within nine tenths of a fifth of a second.
     for (n, p) in again.iter().enumerate() {
         let original = |p: &Got| [p.payload[0], p.payload[1]];
-        let soon = |q: &&&Got| q.at < p.at + Duration::from_millis(195);
+        let soon = |q: &&&Got| q.at < p.at + Duration::from_millis(179);
         assert!(again[n + 1..].iter().take_while(soon).all(|q| original(q) != original(p)));
     }
 }

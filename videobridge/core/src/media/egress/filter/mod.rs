@@ -80,6 +80,10 @@ pub(crate) struct Filter {
     waiting: Option<Instant>,
     /// VP9: spatial layers of which everything since the key frame was sent that later pictures may refer to.
     whole: u8,
+    /// VP9: the newest packet when the last key picture began.
+    key_at: ExtSeq,
+    /// VP9: by spatial layer, the newest base frame that was left out.
+    left_out: [ExtSeq; 8],
     /// VP9: those of which a frame of a higher temporal layer was not sent since the last base frame.
     partial: u8,
     /// VP9: pictures in a row without the layer it gets.
@@ -121,6 +125,8 @@ impl Default for Filter {
             wish: Wish::ALL,
             waiting: None,
             whole: 0,
+            key_at: ExtSeq(0),
+            left_out: [ExtSeq(0); 8],
             partial: 0,
             lacking: 0,
             targets: Choice::default(),
@@ -157,8 +163,10 @@ impl Filter {
             (self.wish, self.waiting) = (wish, None);
         }
         let found = self.find(packet.timestamp, packet.seq < self.newest);
+        // A key frame whose first packet comes after others of it, which could not be read: now there is a choice.
+        let unread = found.is_some_and(|picture| picture.known == UNREAD);
         let sent = match found {
-            Some(picture) if picture.known & bit != 0 => picture.sent & bit != 0,
+            Some(picture) if picture.known & bit != 0 && !(unread && d.key_frame) => picture.sent & bit != 0,
             known if late => {
                 let sent = self.passes_late(packet.seq, said, known);
                 if known.is_some() {
@@ -188,6 +196,10 @@ impl Filter {
                 } else if !sent && self.lacks(d) {
                     self.waiting.get_or_insert(now);
                 }
+                if unread {
+                    // What is left of the picture is sent, as what came was.
+                    self.end_with(u8::MAX);
+                }
                 self.decide(packet.timestamp, bit, sent);
                 sent
             }
@@ -201,27 +213,29 @@ impl Filter {
     }
 
     /// A packet that says which frame it is of and not what that is: the structure is missing, and with it a key frame.
-    /// Until that comes again everything is sent, as anything may be needed.
+    /// Until that comes again everything is sent, as anything may be needed, and after a while it is asked for.
     /// What comes late is sent when the rest of its picture was. Returns whether it is sent.
-    pub(crate) fn pass_unread(&mut self, packet: &Packet<'_>, d: &Descriptor) -> bool {
+    pub(crate) fn pass_unread(&mut self, now: Instant, packet: &Packet<'_>, d: &Descriptor) -> bool {
         let late = packet.seq < self.newest;
         let found = self.find(packet.timestamp, late);
         if late {
             let then = self.held.iter().find(|held| held.since <= packet.seq && held.since != ExtSeq(0));
-            let sent = found.is_some_and(|p| p.sent == p.known) || then.is_some_and(|held| held.everything);
+            let everything = || then.is_some_and(|held| held.everything);
+            let sent = found.map_or_else(everything, |p| p.sent == p.known);
             if sent {
                 self.targets.note(d.frame_number);
             }
             return sent;
         }
         self.newest = packet.seq;
+        self.waiting.get_or_insert(now);
         if found.is_none() {
             self.at = (self.at + 1) % PICTURES_DECIDED;
             if let Some(picture) = self.pictures.get_mut(self.at) {
                 *picture = Picture { timestamp: packet.timestamp, known: 0, sent: 0, top: u8::MAX };
             }
         }
-        self.decide(packet.timestamp, u8::MAX, true);
+        self.decide(packet.timestamp, UNREAD, true);
         self.targets.note(d.frame_number);
         self.hold_as(Held { since: packet.seq, everything: true, ..Held::default() });
         true
@@ -271,11 +285,21 @@ impl Filter {
         match d.layering {
             Layering::None => true,
             Layering::Vp8 { .. } => d.temporal <= temporal,
-            Layering::Vp9 { supports, .. } => {
+            Layering::Vp9 { supports, inter_layer, .. } => {
                 let within = d.spatial == spatial || (supports && (d.spatial < spatial || needed));
-                let sent = d.temporal <= temporal && within;
-                if sent && d.temporal == 0 {
-                    self.whole |= 1 << d.spatial;
+                // The layer below was left out.
+                let below = (1_u8 << (d.spatial & 7)) >> 1;
+                let alone = inter_layer && picture.is_some_and(|p| p.known & below & !p.sent != 0);
+                let bit = 1 << (d.spatial & 7);
+                // When the layer was chosen that it gets now, this one was not known to be missing in it.
+                let base = d.temporal == 0 && seq > self.key_at;
+                let counts = base && d.spatial == self.spatial && self.whole & bit != 0;
+                let sent = (counts || (d.temporal <= temporal && within)) && !alone;
+                let left_out = self.left_out.get(usize::from(d.spatial)).copied().unwrap_or_default();
+                if sent && d.temporal == 0 && left_out < seq {
+                    self.whole |= bit;
+                } else if !sent && base {
+                    self.whole &= !bit;
                 }
                 sent
             }
@@ -321,6 +345,8 @@ impl Filter {
     }
 }
 
+/// All layers of a picture: nobody knows which it has.
+const UNREAD: u8 = u8::MAX;
 /// Changes remembered for packets that come late: a key picture of three spatial layers is three, and a few such can come within the
 /// time in which what was lost is repaired.
 const HELD: usize = 12;

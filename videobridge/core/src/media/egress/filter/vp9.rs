@@ -38,6 +38,7 @@ impl Filter {
             let came = self.picture().sent;
             (self.spatial, self.temporal, self.whole, self.lacking) = (0, wish.temporal, came, 0);
             self.needs_key_frame = false;
+            self.key_at = self.newest;
             self.end_with(wish.spatial);
         }
         let goes_down = wish.spatial < self.spatial;
@@ -71,6 +72,12 @@ impl Filter {
         } else {
             self.partial &= !bit;
             self.whole = if sent { self.whole | bit } else { self.whole & !bit };
+            let newest = self.newest;
+            self.left_out
+                .get_mut(usize::from(d.spatial))
+                .filter(|_| !sent)
+                .into_iter()
+                .for_each(|at| *at = newest);
         }
         sent
     }
