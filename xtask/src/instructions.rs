@@ -100,6 +100,7 @@ fn judge(baseline: &Figures, now: &Figures) -> Vec<Row> {
 
 /// Fails when something is dearer than it was, or can not be compared.
 fn verdict(rows: &[Row]) -> Result<()> {
+    let pairs = pairs(rows);
     let mut bad = Vec::new();
     for row in rows {
         match (row.baseline, row.now, row.change()) {
@@ -108,11 +109,17 @@ fn verdict(rows: &[Row]) -> Result<()> {
                 row.scenario, row.unit
             )),
             (Some(_), Some(_), _) => {}
+            // It is compared with its counterpart.
+            (None, Some(_), _) if pairs.iter().any(|(a, b, _)| [*a, *b].contains(&row.scenario.as_str())) => {
+            }
             (None, ..) => bad.push(format!("{}: not in the baseline; {RENEW} takes it in", row.scenario)),
             (_, None, _) => {
                 bad.push(format!("{}: only in the baseline; {RENEW} takes it out", row.scenario));
             }
         }
+    }
+    if let Some((alone, beside, more)) = pairs.iter().find(|(.., more)| *more > BESIDE_LIMIT) {
+        bail!("{beside}: {more:+.2} % more than {alone}; at most {BESIDE_LIMIT} % are allowed");
     }
     if !bad.is_empty() {
         bail!(
@@ -125,6 +132,16 @@ fn verdict(rows: &[Row]) -> Result<()> {
         println!("better by more than {LIMIT} %: keep it, {RENEW}");
     }
     Ok(())
+}
+
+/// Scenarios that are the same but for what is at rest beside them, and how much more the second one costs, in percent.
+fn pairs<'a>(rows: &'a [Row]) -> Vec<(&'a str, &'a str, f64)> {
+    let now = |name: &str| rows.iter().find(|r| r.scenario == name)?.now;
+    let pair = |r: &'a Row| {
+        let alone = r.scenario.strip_suffix(BESIDE)?;
+        Some((alone, r.scenario.as_str(), ((r.now? / now(alone)? - 1.0) * 10_000.0).round() / 100.0))
+    };
+    rows.iter().filter_map(pair).collect()
 }
 
 fn table(rows: &[Row]) -> String {
@@ -261,6 +278,10 @@ fn versions() -> BTreeMap<String, String> {
         .collect()
 }
 
+/// What the name of a scenario ends with that is another one beside a thousand meetings at rest.
+const BESIDE: &str = "-beside-1000";
+/// More than this, in percent, they must not add.
+const BESIDE_LIMIT: f64 = 5.0;
 /// More than this, in percent, is worse.
 const LIMIT: f64 = 3.0;
 const BASELINE: &str = "tools/instructions/baseline.json";
@@ -293,6 +314,16 @@ mod tests {
         let e = compare(&[("a", 1000.0), ("b", 5.0)], &[("a", 1030.1), ("b", 5.0)]).unwrap_err().to_string();
         assert!(e.contains("a: 1030.1 instructions per packet, +3.01 % more than 1000.0"), "{e}");
         assert!(e.contains("--renew") && !e.contains("b:"), "{e}");
+    }
+
+    #[test]
+    fn meetings_at_rest_may_add_five_percent_and_not_more() {
+        // They are compared with each other, and need no baseline.
+        let pair = |beside: f64| compare(&[], &[("a", 1000.0), ("a-beside-1000", beside)]);
+        pair(1050.0).unwrap();
+        let e = pair(1051.0).unwrap_err().to_string();
+        assert!(e.contains("a-beside-1000: +5.10 % more than a"), "{e}");
+        assert!(compare(&[], &[("b-beside-1000", 9.0)]).is_err(), "beside what?");
     }
 
     #[test]

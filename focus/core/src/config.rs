@@ -136,8 +136,34 @@ pub struct BridgesConfig {
     pub ice_failures: Option<IceFailures>,
     /// People are moved off a bridge that drains, a few at a time. Upstream waits until they leave.
     pub empty_draining: bool,
+    /// People are moved off a bridge with too much load (`bridge.load-redistribution`). `None`: they stay.
+    pub redistribution: Option<Redistribution>,
     /// Stress of a participant until the bridge says it (`bridge.average-participant-stress`).
     pub average_stress: f64,
+}
+
+/// How people are moved off a bridge with too much load. Defaults are upstream's, when it is on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Redistribution {
+    /// How often bridges are looked at (`interval`).
+    pub interval: Duration,
+    /// From this load on people are moved (`stress-threshold`).
+    pub threshold: f64,
+    /// Off the same bridge not sooner than after this (`timeout`).
+    pub timeout: Duration,
+    /// So many at a time (`endpoints`).
+    pub people: usize,
+}
+
+impl Default for Redistribution {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            threshold: 0.9,
+            timeout: Duration::from_secs(180),
+            people: 10,
+        }
+    }
 }
 
 /// When a bridge is taken for one that people do not reach. Defaults are upstream's, when it is on.
@@ -179,6 +205,7 @@ impl Default for BridgesConfig {
             silence: Some(Duration::from_millis(2500)),
             ice_failures: None,
             empty_draining: false,
+            redistribution: None,
             average_stress: 0.01,
         }
     }
@@ -190,7 +217,7 @@ impl BridgesConfig {
         match self.strategy {
             Strategy::Single => false,
             Strategy::Split => true,
-            Strategy::RegionBased | Strategy::IntraRegion => self.relays,
+            Strategy::RegionBased | Strategy::IntraRegion | Strategy::Visitors => self.relays,
         }
     }
 
@@ -212,19 +239,22 @@ pub enum Strategy {
     RegionBased,
     /// Several bridges of one region, when one is full.
     IntraRegion,
+    /// Who only watches is on other bridges than those who meet, as long as there are enough; of either kind each in its region.
+    Visitors,
 }
 
 impl Strategy {
     /// By the name of upstream's class, with or without its package.
     ///
-    /// compat: viewers are on the same bridges as everybody, so upstream's strategy for them is the one that it uses for each class
+    /// compat: upstream's strategy for viewers is told another one for each class; its image says by region for both, and so is it here
     /// (test: compat_strategies_have_upstream_s_names).
     pub fn named(name: &str) -> Option<Self> {
         let short = name.strip_prefix("org.jitsi.jicofo.bridge.").unwrap_or(name);
         Some(match short {
             "SingleBridgeSelectionStrategy" => Self::Single,
             "SplitBridgeSelectionStrategy" => Self::Split,
-            "RegionBasedBridgeSelectionStrategy" | "VisitorSelectionStrategy" => Self::RegionBased,
+            "RegionBasedBridgeSelectionStrategy" => Self::RegionBased,
+            "VisitorSelectionStrategy" => Self::Visitors,
             "IntraRegionBridgeSelectionStrategy" => Self::IntraRegion,
             _ => return None,
         })

@@ -54,6 +54,8 @@ pub struct ConferenceDebug {
     pub sessions: Vec<SessionDebug>,
     pub is_breakout: bool,
     pub bridge_missing: bool,
+    /// Whether who opened it allows that services of statistics hear of it.
+    pub statistics: bool,
     pub member_count: usize,
     /// When they were asked for.
     pub members: Vec<MemberDebug>,
@@ -167,6 +169,7 @@ fn conference(c: &Conference, shown: usize) -> ConferenceDebug {
         sessions: c.sessions.iter().map(|s| session(c, s)).collect(),
         is_breakout: c.breakout_of.is_some(),
         bridge_missing: c.presence.bridge_not_available,
+        statistics: c.properties.rtcstats,
         member_count: c.members.len(),
         members: members.into_iter().take(shown).map(member).collect(),
     }

@@ -7,9 +7,12 @@ use jitsi_xmpp::disco::{DiscoInfo, Identity};
 use jitsi_xmpp::presence::Caps;
 use jitsi_xmpp::{Element, ns};
 
+use crate::limits;
+
 /// The focus' answer to disco#info.
 pub(crate) fn info(node: Option<&str>) -> Element {
-    DiscoInfo { node: node.map(str::to_owned), ..OWN.0.clone() }.to_element()
+    let node = node.filter(|n| n.len() <= 2 * limits::TEXT).map(str::to_owned);
+    DiscoInfo { node, ..OWN.0.clone() }.to_element()
 }
 
 /// The capabilities in each of its presences.

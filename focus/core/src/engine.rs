@@ -83,7 +83,7 @@ impl Engine {
         ];
         let places = places.into_iter().filter_map(|(kind, room)| Some((kind, Place::new(room?)))).collect();
         Self {
-            brewery: Brewery::new(config.bridges.average_stress),
+            brewery: Brewery::new(config.bridges.average_stress, config.bridges.silence.is_some()),
             config,
             entropy,
             jid: None,
@@ -301,7 +301,7 @@ impl Engine {
                 event.map(ServiceEvent::Bridge)
             }
             (Kind::Bridges, Heard::Gone(bridge)) => {
-                self.brewery.handle_left(&bridge).map(ServiceEvent::Bridge)
+                self.brewery.handle_left(now, &bridge).map(ServiceEvent::Bridge)
             }
             (Kind::Recorders, Heard::Here(recorder)) => {
                 self.recorders.handle_presence(&recorder, presence);
@@ -383,6 +383,8 @@ impl Engine {
             bridge_version_count: versions.len(),
             lost_bridges: self.brewery.lost,
             silent_bridges: self.brewery.silenced,
+            bridges_held: self.brewery.held,
+            bridge_figures_refused: self.brewery.figures_refused,
             bridges_failing_ice: bridges().map(|b| (b.jid.resource().to_owned(), b.fails_at_ice())).collect(),
             recorders: self.recorders.counts().0,
             recorders_available: self.recorders.counts().1,

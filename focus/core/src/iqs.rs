@@ -5,7 +5,8 @@
 //! seen: ids are random. Each peer and each room has a share of the places, so that silent clients cost nobody else
 //! an answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use budget::Shares;
@@ -41,6 +42,8 @@ pub(crate) struct Iqs {
     waiting: HashMap<String, Request>,
     peers: Shares<Jid>,
     rooms: Shares<BareJid>,
+    /// Those that were answered or given up lately, by their ids.
+    past: VecDeque<u64>,
 }
 
 impl Default for Iqs {
@@ -50,6 +53,7 @@ impl Default for Iqs {
             waiting: HashMap::new(),
             peers: Shares::new(limits::IQS_PER_PEER, limits::IQS),
             rooms: Shares::new(limits::IQS_PER_ROOM, limits::IQS),
+            past: VecDeque::new(),
         }
     }
 }
@@ -108,6 +112,11 @@ impl Iqs {
         self.remove(timers, id)
     }
 
+    /// Whether this was asked lately, and nobody waits for it any more.
+    pub(crate) fn is_past(&self, id: &str) -> bool {
+        self.past.contains(&short(id))
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
@@ -128,6 +137,10 @@ impl Iqs {
 
     fn remove(&mut self, timers: &mut Timers, id: &str) -> Option<Waiting> {
         let mut request = self.waiting.remove(id)?;
+        if self.past.len() >= limits::IQS_REMEMBERED {
+            self.past.pop_front();
+        }
+        self.past.push_back(short(id));
         timers.arm(&mut request.armed, None, || Timer::Iq(id.to_owned()));
         if let Some(room) = counted(&request.asked, &request.then) {
             self.rooms.give_back(room, 1);
@@ -155,6 +168,12 @@ fn counted<'a>(asked: &Jid, then: &'a Waiting) -> Option<&'a BareJid> {
         Waiting::Conference { room, .. } if asked.resource().is_some() => Some(room),
         _ => None,
     }
+}
+
+fn short(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// An id that nobody can guess: 96 bits.

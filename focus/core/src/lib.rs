@@ -54,7 +54,8 @@ use jitsi_xmpp::{BareJid, Element, Entropy, FullJid};
 
 pub use budget::Network;
 pub use config::{
-    BridgesConfig, Config, IceFailures, LoginConfig, OfferConfig, Strategy, VideoCodec, VisitorsConfig,
+    BridgesConfig, Config, IceFailures, LoginConfig, OfferConfig, Redistribution, Strategy, VideoCodec,
+    VisitorsConfig,
 };
 pub use handover::HandoverError;
 pub use jitsi_xmpp::conference_request::HttpAnswer;
@@ -102,6 +103,8 @@ pub struct Focus {
     next_conference: u64,
     /// When a few more are moved off bridges that drain.
     empty_at: Option<Instant>,
+    /// When bridges are looked at for too much load.
+    relieve_at: Option<Instant>,
     watching: Watching,
     stopping: bool,
     /// No new conferences for now; those that run go on.
@@ -127,6 +130,7 @@ impl Focus {
             inherited: Vec::new(),
             next_conference: 0,
             empty_at: None,
+            relieve_at: None,
             watching: Watching::default(),
             stopping: false,
             draining: false,
@@ -186,6 +190,7 @@ impl Focus {
         self.timers_due(now);
         self.watch_due(now);
         self.empty_due(now);
+        self.relieve_due(now);
         self.after(now);
     }
 
@@ -197,8 +202,9 @@ impl Focus {
     /// When to call [`Focus::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         let emptying = self.empty_at.filter(|_| self.engine.me().is_some());
+        let relieving = self.relieve_at.filter(|_| self.engine.me().is_some());
         let watching = self.watch_deadline().filter(|_| self.engine.me().is_some());
-        [self.engine.poll_timeout(), emptying, watching].into_iter().flatten().min()
+        [self.engine.poll_timeout(), emptying, relieving, watching].into_iter().flatten().min()
     }
 
     /// A picture of now.

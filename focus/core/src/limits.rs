@@ -44,8 +44,8 @@ pub const PIN_LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Bridges of one conference; beyond it people share those that are there. Reason: each is linked to each, and 32 carry more than
 /// the largest room. About 1 KiB for each of the 496 links, and 50 bytes for each participant on each other bridge.
 pub const BRIDGES_PER_CONFERENCE: usize = 32;
-/// People told to another bridge in one request; the rest follows in further ones. Reason: with as many streams as one may have they are
-/// 160 KB, and XMPP servers take stanzas of 256.
+/// People told to another bridge in one request; the rest follows in further ones. Reason: what the other has to do for one request. Beside it
+/// [`SOURCES_BYTES`] counts.
 pub const RELAY_ENDPOINTS: usize = 20;
 /// How often a relay may fail within [`RELAY_WINDOW`] before its bridge is left. Reason: what a second attempt does not mend a third
 /// does not either, and people hear each other only in part meanwhile.
@@ -66,8 +66,23 @@ pub const SSRCS_PER_PARTICIPANT: usize = 20;
 pub const GROUPS_PER_PARTICIPANT: usize = 20;
 /// Bytes of a source name, msid, stats id, region. Reason: longest seen is an msid of about 90.
 pub const TEXT: usize = 256;
+/// SSRCs, and as many msids, that stay somebody's for as long as they are in the room, also after they took them away. Reason: twice what one may
+/// have at a time: a camera that goes off comes back with the same. About 5 KiB each at the worst.
+pub const SOURCES_REMEMBERED: usize = 40;
+/// Bytes of sources in one message to a client, or to a bridge about another one; what is beyond follows in further ones, and one participant's are
+/// never divided. Reason: XMPP servers take stanzas of 256 KiB, and who sends one that is larger loses its connection; one participant's are 60 KB at
+/// the very worst.
+pub const SOURCES_BYTES: usize = 100_000;
+/// Bytes of the id of a request; longer ones are not answered. Reason: an answer repeats it, and ids have 40 bytes; as above.
+pub const REQUEST_ID: usize = 1_024;
+/// Bytes of an order to dial, as it is passed on to a gateway. Reason: it has a number and the room's name; as above.
+pub const DIAL: usize = 16 * 1024;
 /// ICE candidates taken from one transport. Reason: hosts with many interfaces send 20.
 pub const CANDIDATES: usize = 64;
+/// Fingerprints taken from one transport. Reason: one for each hash that a peer knows, of which there are six.
+pub const FINGERPRINTS: usize = 8;
+/// Addresses of bridge channels taken from one transport. Reason: a bridge says one, and another one for a second domain.
+pub const WEB_SOCKETS: usize = 4;
 /// Conference requests of one account. Reason: the client itself waits 1, 2, 4 … s.
 pub const REQUESTS_PER_ACCOUNT: Rate = Rate::per_second(10, 1);
 /// Conference requests over HTTP from one network. Reason: 200 tablets behind one NAT start at once, and some retry.
@@ -96,6 +111,8 @@ pub const IQS: usize = 20_000;
 pub const IQS_PER_ROOM: usize = 4_000;
 /// Of those, to one occupant. Reason: its features and an offer; twice that when it comes back under the same name.
 pub const IQS_PER_PEER: usize = 8;
+/// Requests that are known again when their answer comes late or twice. 8 bytes each.
+pub const IQS_REMEMBERED: usize = 512;
 /// A request that found no place is tried again after this: answers make room within a round trip or two.
 pub const BUSY: Duration = Duration::from_secs(1);
 /// Conferences on bridges that still have to be told to end after a lost connection. About 100 bytes each.
@@ -141,6 +158,10 @@ pub const BRIDGE_RESET: Duration = Duration::from_secs(60);
 pub const SILENCE_HOLD: Duration = Duration::from_secs(10);
 /// See [`SILENCE_HOLD`].
 pub const SILENCE_HOLD_MOST: Duration = Duration::from_secs(300);
+/// So often within [`SILENCES_FORGOTTEN`] a bridge may be lost and be used again at once. Reason: a restart, and one that went wrong.
+pub const FLAPS: u32 = 3;
+/// The largest load of a bridge that is believed. Reason: 1 is all that it can do, and it may be asked for more.
+pub const STRESS_MOST: f64 = 1_000.0;
 /// A bridge that was not silent for so long begins with [`SILENCE_HOLD`] again. Reason: what happens once a day has another cause each time.
 pub const SILENCES_FORGOTTEN: Duration = Duration::from_secs(1800);
 /// Requests for another session that are remembered of one bridge. Reason: far more than a tenth of those who fit on one. 16 bytes each.

@@ -1,5 +1,5 @@
-//! People moved away from a bridge because an admin says so (focus §9.1): a bridge, and whom or how many, in; invitations to other bridges
-//! out. Nobody's camera or microphone changes by it.
+//! People moved away from a bridge because an admin says so (focus §9.1), because it drains or because of its load (focus §7.7): a bridge,
+//! and whom or how many, in; invitations to other bridges out. Nobody's camera or microphone changes by it.
 
 use std::cmp::Reverse;
 use std::time::Instant;
@@ -7,6 +7,7 @@ use std::time::Instant;
 use jitsi_xmpp::ids::EndpointId;
 use jitsi_xmpp::{BareJid, FullJid};
 
+use crate::bridges::Bridge;
 use crate::conference::Conference;
 use crate::turn::Turn;
 use crate::{Focus, limits};
@@ -122,6 +123,64 @@ impl Focus {
         if left < limits::MOVED_AT_ONCE {
             self.empty_at = Some(now + limits::EMPTYING);
         }
+    }
+
+    /// Where that is wanted, bridges are looked at now and then as long as there is a conference.
+    pub(crate) fn relieve_soon(&mut self, now: Instant) {
+        if let Some(config) = self.engine.config.bridges.redistribution
+            && self.relieve_at.is_none()
+            && !self.rooms.is_empty()
+        {
+            self.relieve_at = Some(now + config.interval);
+        }
+    }
+
+    /// Moves a few off bridges with too much load, as long as another one has room.
+    pub(crate) fn relieve_due(&mut self, now: Instant) {
+        if self.relieve_at.is_none_or(|at| at > now) {
+            return;
+        }
+        self.relieve_at = None;
+        let config = &self.engine.config.bridges;
+        let Some(wanted) = config.redistribution else { return };
+        let most = config.stress_threshold;
+        let usable = || self.engine.brewery.bridges().filter(|b| b.usable() && !b.is_leaving());
+        let loaded: Vec<FullJid> = usable()
+            .filter(|b| b.corrected_stress(now) >= wanted.threshold && b.may_be_relieved(now, wanted.timeout))
+            .map(|b| b.jid.clone())
+            .collect();
+        for bridge in loaded {
+            // Looked at each time: those who are moved are load where they go.
+            let free = |b: &Bridge| b.usable() && !b.is_leaving() && b.corrected_stress(now) < most;
+            if !self.engine.brewery.bridges().any(|b| b.jid != bridge && free(b)) {
+                continue;
+            }
+            let those = self.those_to_relieve(&bridge, wanted.people);
+            if those.is_empty() {
+                continue;
+            }
+            self.engine.brewery.relieved(now, &bridge);
+            let Moved { endpoints, conferences } = self.move_some(now, &bridge, those);
+            tracing::info!(endpoints, conferences, "people are moved off a bridge with too much load");
+        }
+    }
+
+    /// Of the conferences with most people there first. One that cannot span bridges moves as a whole, or not at all.
+    fn those_to_relieve(&self, bridge: &FullJid, number: usize) -> Vec<(BareJid, Vec<EndpointId>)> {
+        let spans = self.engine.config.bridges.spans();
+        let on = |c: &Conference| c.sessions.on(bridge).is_some_and(|s| s.relay_id.is_some());
+        if spans && self.rooms.values().any(on) {
+            let those = self.those_on(bridge, None, number);
+            return those.into_iter().filter(|(room, _)| self.rooms.get(room).is_some_and(on)).collect();
+        }
+        let mut all = self.those_on(bridge, None, usize::MAX);
+        let mut left = number;
+        all.retain(|(_, ids)| {
+            let fits = ids.len() <= left;
+            left -= if fits { ids.len() } else { 0 };
+            fits
+        });
+        all
     }
 
     fn bridge_called(&self, name: &str) -> Result<FullJid, MoveError> {

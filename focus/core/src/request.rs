@@ -204,7 +204,9 @@ impl Focus {
             Some(JoinOutcome::TryAgain)
         } else if let Err(e) = self.admit(now, request, from, known).map(|shown| login = shown) {
             Some(JoinOutcome::Refused(e.error()))
-        } else if !known && (self.stopping || self.draining || self.rooms.len() >= limits::CONFERENCES) {
+        } else if !known
+            && (self.stopping || self.is_put_off(&request.room) || self.rooms.len() >= limits::CONFERENCES)
+        {
             Some(JoinOutcome::TryAgain)
         } else if !known && !self.budgets.open(&asker) {
             self.engine.counters.requests_rate_limited += 1;
@@ -246,6 +248,11 @@ impl Focus {
                 conference.logged_in(turn, from);
             }
         });
+    }
+
+    /// Breakout rooms belong to a meeting that goes on.
+    fn is_put_off(&self, room: &BareJid) -> bool {
+        self.draining && !self.engine.is_breakout(room)
     }
 
     /// A room that is there takes everybody, and so does the main room of a breakout room that is there.

@@ -75,6 +75,7 @@ impl Focus {
     /// ending one may so end the other.
     pub(crate) fn after(&mut self, now: Instant) {
         self.watch_soon(now);
+        self.relieve_soon(now);
         while let Some(room) = self.over.pop() {
             let Some(conference) = self.rooms.get(&room) else { continue };
             if conference.phase == Phase::Ended {

@@ -12,7 +12,7 @@ use crate::conference::Conference;
 use crate::engine::ServiceEvent;
 use crate::iqs::Answer;
 use crate::turn::{Verdict, Waiting};
-use crate::{Focus, Output, disco};
+use crate::{Focus, Output, disco, limits};
 
 impl Focus {
     /// Sends a stanza to whom it concerns.
@@ -35,7 +35,15 @@ impl Focus {
             Some("result" | "error") => {
                 if let Some((waiting, answer)) = self.engine.iqs.take(&mut self.engine.timers, iq) {
                     self.answered(now, waiting, &answer);
+                } else if from.is_some_and(|f| f.bare_str() == self.engine.config.brewery.as_str())
+                    && iq.attr("id").is_some_and(|id| self.engine.iqs.is_past(id))
+                {
+                    self.engine.counters.answers_late += 1;
+                    tracing::warn!("a bridge answers late, or twice");
                 }
+            }
+            Some("get" | "set") if iq.attr("id").is_some_and(|id| id.len() > limits::REQUEST_ID) => {
+                self.engine.counters.requests_unanswerable += 1;
             }
             Some(kind @ ("get" | "set")) => {
                 // The reply goes out before anything the request sets in motion.
@@ -120,6 +128,9 @@ impl Focus {
         let Ok(gone) = ConferenceModify::from_element(payload) else {
             return StanzaError::new(Condition::BadRequest).into();
         };
+        if from.is_none_or(|f| f.bare_str() != self.engine.config.brewery.as_str()) {
+            return StanzaError::new(Condition::ItemNotFound).into();
+        }
         let relay = gone.relays.iter().find(|r| r.expire).map(|r| r.id.clone());
         if !gone.expire && relay.is_none() {
             return StanzaError::new(Condition::FeatureNotImplemented).into();

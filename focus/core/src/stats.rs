@@ -18,7 +18,7 @@ pub struct Counters {
     pub ice_restarts_not_needed: u64,
     pub ice_restarts_failed: u64,
     pub bridges_removed: u64,
-    /// People moved away from a bridge because an admin said so.
+    /// People moved away from a bridge because an admin said so, because it drains or because of its load.
     pub endpoints_moved: u64,
     /// Relays that bridges were asked for, on either side.
     pub relays_created: u64,
@@ -28,6 +28,8 @@ pub struct Counters {
     pub sessions_initiated: u64,
     pub sessions_accepted: u64,
     pub sources_refused: u64,
+    /// Those of them that gave themselves for somebody else's.
+    pub sources_foreign: u64,
     pub iq_timeouts: u64,
     pub iqs_unknown: u64,
     pub stanzas_ignored: u64,
@@ -35,6 +37,18 @@ pub struct Counters {
     pub iqs_rate_limited: u64,
     /// Requests of the focus that found no place; they are repeated.
     pub requests_postponed: u64,
+    /// Requests whose id is so long that an answer would cost the link.
+    pub requests_unanswerable: u64,
+    /// Answers of bridges that say nothing of what was asked.
+    pub answers_absurd: u64,
+    /// Answers of bridges that nobody waits for any more, or that came twice.
+    pub answers_late: u64,
+    /// Bridges that refused an update over what one participant said.
+    pub updates_refused: u64,
+    /// Another person under the nick of somebody in the room.
+    pub nicks_taken: u64,
+    /// Rooms in which another focus was seen under our nick.
+    pub focuses_beside: u64,
     /// Bugs that ended one conference.
     pub panics: u64,
     pub xmpp_disconnects: u64,
@@ -65,6 +79,10 @@ pub struct Stats {
     pub lost_bridges: u64,
     /// Bridges that were left because they said nothing.
     pub silent_bridges: u64,
+    /// Bridges that had to wait because they came and went.
+    pub bridges_held: u64,
+    /// Presences of bridges with a load that cannot be.
+    pub bridge_figures_refused: u64,
     /// Conferences on bridges: one that spans two counts twice.
     pub bridge_sessions: usize,
     /// Conferences that span several.

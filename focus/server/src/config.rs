@@ -122,6 +122,7 @@ impl RawConfig {
             resource: self.username,
             tls: if self.require_tls { TlsMode::Required } else { TlsMode::IfOffered },
             verify_certificate: self.verify_certificate,
+            resume_within: None,
         };
         Ok(FocusConfig { engine, link })
     }

@@ -11,7 +11,7 @@ use focus_core::debug::{Asked, ConferenceDebug, Debug, SessionDebug};
 
 use crate::run::FocusHandle;
 
-/// `/debug`, `/debug/conferences`, `/debug/conferences-full`, `/debug/conference/{room or number}`.
+/// `/debug`, `/debug/conferences`, `/debug/conferences-full`, `/debug/conference/{room or number}`, `/rtcstats`.
 pub(crate) fn router() -> axum::Router<FocusHandle> {
     axum::Router::new()
         .route("/debug", get(whole))
@@ -24,6 +24,7 @@ pub(crate) fn router() -> axum::Router<FocusHandle> {
             get(async |focus: State<FocusHandle>| conferences(focus, Asked::Full).await),
         )
         .route("/debug/conference/{which}", get(conference))
+        .route("/rtcstats", get(statistics))
 }
 
 async fn whole(State(focus): State<FocusHandle>, uri: Uri) -> Response {
@@ -56,6 +57,19 @@ async fn conference(State(focus): State<FocusHandle>, Path(which): Path<String>)
         },
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
+}
+
+/// For services of statistics: conferences that allow it, by what the bridge calls them.
+async fn statistics(State(focus): State<FocusHandle>) -> Response {
+    match focus.debug(Asked::Full).await {
+        Some(debug) => Json(statistics_json(&debug)).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+fn statistics_json(debug: &Debug) -> Value {
+    let those = debug.conferences.iter().filter(|c| c.statistics);
+    those.map(|c| (c.meeting.clone(), conference_json(c))).collect::<Map<_, _>>().into()
 }
 
 fn all_json(debug: &Debug) -> Value {
@@ -120,4 +134,35 @@ fn conference_json(c: &ConferenceDebug) -> Value {
         object.insert("members".to_owned(), members.collect());
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_of_statistics_hear_of_conferences_that_allow_it_and_of_no_other() {
+        let conference = |number, meeting: &str, statistics| ConferenceDebug {
+            number,
+            meeting: meeting.to_owned(),
+            phase: "running",
+            sessions: Vec::new(),
+            is_breakout: false,
+            bridge_missing: false,
+            statistics,
+            member_count: 2,
+            members: Vec::new(),
+        };
+        let debug = Debug {
+            connected: true,
+            draining: false,
+            stopping: false,
+            bridges: Vec::new(),
+            conferences: vec![conference(1, "one", true), conference(2, "two", false)],
+            left_out: 0,
+        };
+        let told = statistics_json(&debug);
+        assert_eq!(told.as_object().unwrap().keys().collect::<Vec<_>>(), ["one"]);
+        assert_eq!(told["one"]["member_count"], 2);
+    }
 }

@@ -17,7 +17,7 @@ use crate::run::{FocusHandle, HttpConferenceRequest};
 pub struct Routers {
     /// Safe to publish: `/conference-request/v1`.
     pub public: Router,
-    /// For the admin's own listener: `/about/health`, `/about/version`, `/stats`, `/debug`, `/move-endpoints`, `/pin`.
+    /// For the admin's own listener: `/about/health`, `/about/version`, `/stats`, `/debug`, `/rtcstats`, `/move-endpoints`, `/pin`.
     pub admin: Router,
 }
 

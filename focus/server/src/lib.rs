@@ -18,8 +18,8 @@ mod unsent;
 
 pub use config::{ConfigError, FocusConfig, RawConfig};
 pub use focus_core::{
-    BridgesConfig, Config, HttpAnswer as HttpConferenceReply, IceFailures, LoginConfig, Stats, Strategy,
-    VisitorsConfig,
+    BridgesConfig, Config, HttpAnswer as HttpConferenceReply, IceFailures, LoginConfig, Redistribution,
+    Stats, Strategy, VisitorsConfig,
 };
 pub use handover::{Handover, Kept, TakeOverError};
 pub use http::router;

@@ -5,6 +5,7 @@
 //! hundreds of clients costs more than what is measured, and DTLS is random.
 #![forbid(unsafe_code)]
 
+mod focus;
 mod media;
 mod signalling;
 
@@ -27,6 +28,14 @@ const SCENARIOS: &[Scenario] = &[
     ("presence-500", signalling::presence_to_500),
     ("join-400", signalling::join_into_400),
     ("login", signalling::login),
+    ("focus-presence", || focus::presence(0)),
+    ("focus-presence-beside-1000", || focus::presence(focus::BESIDE)),
+    ("focus-sources", || focus::source_add(0)),
+    ("focus-sources-beside-1000", || focus::source_add(focus::BESIDE)),
+    ("focus-request", || focus::request(0)),
+    ("focus-request-beside-1000", || focus::request(focus::BESIDE)),
+    ("focus-bridge", || focus::statistics(0)),
+    ("focus-bridge-beside-1000", || focus::statistics(focus::BESIDE)),
 ];
 
 fn main() -> ExitCode {

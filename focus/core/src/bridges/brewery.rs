@@ -53,6 +53,8 @@ pub(crate) struct Bridge {
     /// It would not link conferences with other bridges.
     refused_relay: Option<Instant>,
     added: VecDeque<Instant>,
+    /// When people were last moved off it because of its load.
+    relieved: Option<Instant>,
 }
 
 /// A bridge that was silent, and since when it answers again.
@@ -103,6 +105,7 @@ impl Bridge {
             unreached: None,
             refused_relay: None,
             added: VecDeque::new(),
+            relieved: None,
         }
     }
 
@@ -116,6 +119,11 @@ impl Bridge {
         let recent = self.added.iter().filter(|t| now.duration_since(**t) < limits::BRIDGE_RAMP_UP).count();
         let load = self.stress + recent as f64 * self.average_stress;
         self.unreached.filter(|(until, _)| *until > now).map_or(load, |(_, least)| load.max(least))
+    }
+
+    /// Whether enough time has passed since people were moved off it.
+    pub(crate) fn may_be_relieved(&self, now: Instant, timeout: Duration) -> bool {
+        self.relieved.is_none_or(|at| now.duration_since(at) >= timeout)
     }
 
     /// Whether people are taken not to reach it.
@@ -144,16 +152,25 @@ impl Bridge {
     }
 
     /// A stat missing in this presence keeps its last value.
-    fn read(&mut self, now: Instant, stats: &Element) {
+    /// `false`: something in it cannot be.
+    fn read(&mut self, now: Instant, stats: &Element) -> bool {
+        let mut refused = false;
         self.seen = now;
         for stat in stats.children().filter(|c| c.name() == "stat") {
             let (Some(name), Some(value)) = (stat.attr("name"), stat.attr("value")) else { continue };
             let flag = value == "true" || value == "1";
             let text = || (value.len() <= limits::TEXT).then(|| value.to_owned());
-            let number = || value.parse::<f64>().ok().filter(|v| v.is_finite() && *v >= 0.0);
+            let number = |most: f64| value.parse::<f64>().ok().filter(|v| (0.0..=most).contains(v));
             match name {
-                "stress_level" => self.stress = number().unwrap_or(self.stress),
-                "average_participant_stress" => self.average_stress = number().unwrap_or(self.average_stress),
+                "stress_level" => match number(limits::STRESS_MOST) {
+                    Some(stress) => self.stress = stress,
+                    None => refused = true,
+                },
+                // One whose people weigh nothing would get all of them.
+                "average_participant_stress" => match number(1.0).filter(|v| *v > 0.0) {
+                    Some(stress) => self.average_stress = stress,
+                    None => refused = true,
+                },
                 "graceful_shutdown" | "shutdown_in_progress" => self.graceful_shutdown = flag,
                 "shutting_down" => self.shutting_down = flag,
                 "drain" => self.drain = flag,
@@ -165,6 +182,7 @@ impl Bridge {
                 _ => {}
             }
         }
+        !refused
     }
 
     /// Whether somebody may be invited there.
@@ -200,11 +218,48 @@ pub(crate) struct Brewery {
     pub(crate) lost: u64,
     /// Bridges that were left because they said nothing.
     pub(crate) silenced: u64,
+    /// Presences with figures that cannot be.
+    pub(crate) figures_refused: u64,
+    /// Bridges that had to wait because they came and went.
+    pub(crate) held: u64,
+    /// How often each of them was lost lately. Of those that are gone no more than there may be bridges.
+    flaps: BTreeMap<FullJid, Flaps>,
+    /// Whether somebody looks at those that wait.
+    holds: bool,
+}
+
+/// How often a bridge was lost lately, and when it was last.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flaps(u32, Option<Instant>);
+
+impl Flaps {
+    fn count(&mut self, now: Instant) {
+        let lately = self.1.is_some_and(|at| now.duration_since(at) < limits::SILENCES_FORGOTTEN);
+        *self = Self(if lately { self.0.saturating_add(1) } else { 1 }, Some(now));
+    }
+
+    /// How long it has to stay before it is used again.
+    fn hold(self, now: Instant) -> Option<Duration> {
+        let lately = self.1.is_some_and(|at| now.duration_since(at) < limits::SILENCES_FORGOTTEN);
+        let more = self.0.checked_sub(limits::FLAPS).filter(|_| lately)?;
+        Some(limits::SILENCE_HOLD.saturating_mul(1 << more.min(16)).min(limits::SILENCE_HOLD_MOST))
+    }
 }
 
 impl Brewery {
-    pub(crate) const fn new(average_stress: f64) -> Self {
-        Self { bridges: BTreeMap::new(), average_stress, check_at: None, lost: 0, silenced: 0 }
+    /// `holds`: whether [`Brewery::watch`] is called.
+    pub(crate) const fn new(average_stress: f64, holds: bool) -> Self {
+        Self {
+            bridges: BTreeMap::new(),
+            average_stress,
+            check_at: None,
+            lost: 0,
+            silenced: 0,
+            figures_refused: 0,
+            held: 0,
+            flaps: BTreeMap::new(),
+            holds,
+        }
     }
 
     /// A member's presence with its stats.
@@ -224,7 +279,24 @@ impl Brewery {
             .entry(jid.clone())
             .or_insert_with(|| Bridge::new(now, jid.clone(), self.average_stress));
         let (was_usable, drained, kept) = (known && b.usable(), b.drain, known && !b.is_leaving());
-        b.read(now, stats);
+        if !b.read(now, stats) {
+            self.figures_refused += 1;
+            tracing::warn!("a bridge says a load that cannot be");
+        }
+        // One that keeps coming and going is let in ever later.
+        let flaps = if b.usable() && !was_usable { self.flaps.get(jid).copied() } else { None };
+        if let Some(hold) = flaps.and_then(|f| f.hold(now))
+            && self.holds
+            && b.silent.is_none()
+        {
+            b.silent = Some(Silence { answers: Some(now), hold });
+            self.held += 1;
+            tracing::warn!("a bridge keeps coming and going: it gets nobody for a while");
+            return None;
+        }
+        if was_usable && !b.usable() {
+            self.flaps.entry(jid.clone()).or_default().count(now);
+        }
         if was_usable && !b.usable() {
             Some(BridgeEvent::Lost(jid.clone()))
         } else if b.usable() && (!was_usable || (drained && !b.drain)) {
@@ -278,10 +350,17 @@ impl Brewery {
     }
 
     /// A member left the brewery.
-    pub(crate) fn handle_left(&mut self, jid: &FullJid) -> Option<BridgeEvent> {
+    pub(crate) fn handle_left(&mut self, now: Instant, jid: &FullJid) -> Option<BridgeEvent> {
         let b = self.bridges.remove(jid)?;
         if !b.shutting_down {
             self.lost += 1;
+            if self.flaps.len() < limits::BRIDGES || self.flaps.contains_key(jid) {
+                self.flaps.entry(jid.clone()).or_default().count(now);
+            }
+        }
+        let old = |f: &Flaps| f.1.is_none_or(|at| now.duration_since(at) >= limits::SILENCES_FORGOTTEN);
+        if self.flaps.len() >= limits::BRIDGES {
+            self.flaps.retain(|_, f| !old(f));
         }
         Some(BridgeEvent::Lost(jid.clone()))
     }
@@ -303,6 +382,13 @@ impl Brewery {
     pub(crate) fn refused_relay(&mut self, now: Instant, jid: &FullJid) {
         if let Some(b) = self.bridges.get_mut(jid) {
             b.refused_relay = Some(now);
+        }
+    }
+
+    /// People are moved off it.
+    pub(crate) fn relieved(&mut self, now: Instant, jid: &FullJid) {
+        if let Some(b) = self.bridges.get_mut(jid) {
+            b.relieved = Some(now);
         }
     }
 

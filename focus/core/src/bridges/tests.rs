@@ -20,18 +20,24 @@ fn stats(list: &[(&str, &str)]) -> Element {
 }
 
 fn registry() -> Brewery {
-    Brewery::new(0.01)
+    Brewery::new(0.01, true)
 }
 
 fn pick(now: Instant, b: &Brewery, current: Option<&FullJid>, region: Option<&str>) -> Option<String> {
     let used: Vec<Used> = current.into_iter().map(|bridge| on(bridge, 2)).collect();
-    let wish = Wish { used: &used, region, version: None, avoid: None };
+    let wish = Wish { used: &used, region, viewer: false, version: None, avoid: None };
     select(now, &BridgesConfig::default(), b, wish).map(|b| b.jid.resource().to_owned())
 }
 
 /// The conference has so many people there.
 fn on(bridge: &FullJid, participants: usize) -> Used {
-    Used { bridge: bridge.clone(), relay_id: Some(bridge.resource().to_owned()), participants, grows: false }
+    Used {
+        bridge: bridge.clone(),
+        relay_id: Some(bridge.resource().to_owned()),
+        participants,
+        viewers: false,
+        grows: false,
+    }
 }
 
 #[test]
@@ -169,7 +175,7 @@ fn choose(
     used: &[Used],
     region: Option<&str>,
 ) -> Option<String> {
-    let wish = Wish { used, region, version: None, avoid: None };
+    let wish = Wish { used, region, viewer: false, version: None, avoid: None };
     select(now, config, b, wish).map(|b| b.jid.resource().to_owned())
 }
 
@@ -278,7 +284,7 @@ fn compat_bridges_of_one_conference_are_of_one_version() {
     let mixed = BridgesConfig { mixed_versions: true, ..c.clone() };
     assert_eq!(choose(now, &mixed, &b, &used, None).as_deref(), Some("b"));
     let pinned = |used: &[Used], version| {
-        let wish = Wish { used, region: None, version: Some(version), avoid: None };
+        let wish = Wish { used, region: None, viewer: false, version: Some(version), avoid: None };
         select(now, &BridgesConfig::default(), &b, wish).map(|b| b.jid.resource().to_owned())
     };
     assert_eq!(pinned(&[], "2.3-2").as_deref(), Some("b"));
@@ -292,7 +298,7 @@ fn compat_strategies_have_upstream_s_names() {
         ("SingleBridgeSelectionStrategy", Some(Strategy::Single)),
         ("org.jitsi.jicofo.bridge.SplitBridgeSelectionStrategy", Some(Strategy::Split)),
         ("RegionBasedBridgeSelectionStrategy", Some(Strategy::RegionBased)),
-        ("VisitorSelectionStrategy", Some(Strategy::RegionBased)),
+        ("VisitorSelectionStrategy", Some(Strategy::Visitors)),
         ("IntraRegionBridgeSelectionStrategy", Some(Strategy::IntraRegion)),
         ("single", None),
         ("", None),
@@ -307,7 +313,7 @@ fn who_is_moved_away_from_a_bridge_goes_there_only_if_there_is_no_other() {
     let b = with(now, &[("a", "eu", "0.1"), ("b", "eu", "0.2")]);
     let a = jid("a");
     let c = config(Strategy::RegionBased);
-    let wish = |avoid| Wish { used: &[], region: Some("eu"), version: None, avoid };
+    let wish = |avoid| Wish { used: &[], region: Some("eu"), viewer: false, version: None, avoid };
     let name = |b: Option<super::select::Picked>| b.unwrap().jid.resource().to_owned();
     assert_eq!(name(select(now, &c, &b, wish(Some(&a)))), "b");
     let alone = with(now, &[("a", "eu", "0.1")]);

@@ -25,6 +25,7 @@ use crate::conference::member::Media;
 use crate::conference::{Conference, Phase, Wait};
 use crate::iqs::Answer;
 use crate::jingle::{Offer, feedback_source, media_sources};
+use crate::limits;
 use crate::sources::SourceSet;
 use crate::turn::Turn;
 
@@ -240,9 +241,12 @@ pub(crate) fn allocated(
     };
     let Some(Ok(modified)) = ConferenceModified::from_iq(iq) else { return Err(AllocationFailure::Bridge) };
     let transport = modified.endpoints.into_iter().find(|e| e.id == *id).and_then(|e| e.transport);
-    let Some(Transport { ice: Some(ice), sctp, .. }) = transport else {
+    let Some(Transport { ice: Some(mut ice), sctp, .. }) = transport else {
         return Err(AllocationFailure::Endpoint);
     };
+    ice.candidates.truncate(limits::CANDIDATES);
+    ice.web_sockets.truncate(limits::WEB_SOCKETS);
+    ice.fingerprints.truncate(limits::FINGERPRINTS);
     if offer.data && sctp.is_none() {
         return Err(AllocationFailure::Endpoint);
     }

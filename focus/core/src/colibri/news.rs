@@ -3,9 +3,9 @@
 
 use std::time::Instant;
 
-use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::colibri2::{Colibri2Error, Endpoint, ErrorReason, Transport};
 use jitsi_xmpp::ids::EndpointId;
+use jitsi_xmpp::{Condition, Sensitive};
 
 use crate::conference::member::Member;
 use crate::conference::{Conference, Wait};
@@ -180,6 +180,12 @@ impl Conference {
                 if said.what == (Change { ice_restart: true, ..Change::default() }) =>
             {
                 return self.ice_restart_failed(turn, &id);
+            }
+            // What one participant says must not cost the others their sessions.
+            (Answer::Error(e), Some((id, _))) if e.condition == Condition::BadRequest => {
+                turn.counters.updates_refused += 1;
+                tracing::warn!(conference = self.id.0, "the bridge refuses what one participant says");
+                return self.move_member(turn, &id);
             }
             (Answer::Error(e), _) => Colibri2Error::from_stanza_error(e),
         };

@@ -216,9 +216,9 @@ impl Conference {
                     ..Transport::default()
                 });
                 let there = self.sessions.get(about_whom).map(|s| &s.endpoints);
-                let mut all = there.into_iter().flatten().filter_map(|id| self.remote(id, true));
-                relay.endpoints.extend(all.by_ref().take(limits::RELAY_ENDPOINTS));
-                follow.extend(all.map(|e| e.id));
+                relay.endpoints.extend(there.into_iter().flatten().filter_map(|id| self.remote(id, true)));
+                let later = relay.endpoints.split_off(self.portion(&relay.endpoints));
+                follow.extend(later.into_iter().map(|e| e.id));
             }
             (Stage::Made, Some(theirs)) if !link.knows_theirs => {
                 let ice = for_the_other(theirs, link.begins, turn.config.sctp);
@@ -228,6 +228,7 @@ impl Conference {
                 let stale = link.stale.iter();
                 let news = stale.filter_map(|id| self.remote(id, !link.told.contains(id)));
                 relay.endpoints.extend(news.take(limits::RELAY_ENDPOINTS));
+                relay.endpoints.truncate(self.portion(&relay.endpoints));
                 if relay.endpoints.is_empty() {
                     return;
                 }
@@ -257,6 +258,17 @@ impl Conference {
             link.stale.retain(|id| !told.contains(id));
             link.told.append(&mut told);
         }
+    }
+
+    /// How many of these one request takes: one at least.
+    fn portion(&self, endpoints: &[Endpoint]) -> usize {
+        let mut bytes = 0;
+        let fits = endpoints.iter().take(limits::RELAY_ENDPOINTS).take_while(|e| {
+            let first = bytes == 0;
+            bytes += self.sources.of(&e.id).bytes(&e.id) + ENDPOINT;
+            first || bytes <= limits::SOURCES_BYTES
+        });
+        fits.count()
     }
 
     /// An endpoint as other bridges are told of it. `None`: there is nothing to tell them.
@@ -292,6 +304,7 @@ impl Conference {
         if let Answer::Result(iq) = answer {
             if link.stage == Stage::Asked {
                 let Some(ours) = transport_in(iq, &link.relay) else {
+                    turn.counters.answers_absurd += 1;
                     return self.relay_failed(turn, of, about_whom, answer);
                 };
                 (link.stage, link.ours) = (Stage::Made, Some(ours));
@@ -423,5 +436,7 @@ fn for_the_other(mut transport: IceUdpTransport, begins: bool, sctp: bool) -> Ic
     transport
 }
 
+/// Bytes of an endpoint beside its sources, about: ids and capabilities.
+const ENDPOINT: usize = 2_500;
 /// compat: upstream's name for the one mesh there is (test: compat_a_relay_is_made_with_these_words).
 const MESH: &str = "0";

@@ -28,6 +28,8 @@ pub(crate) struct BridgeSession {
     pub(crate) region: Option<String>,
     /// What other bridges know this one by, as it was when the conference came here.
     pub(crate) relay_id: Option<String>,
+    /// The first who came there only watches.
+    pub(super) viewers: bool,
     pub(super) created: bool,
     /// It has made somebody's endpoint.
     pub(super) answered: bool,
@@ -94,7 +96,13 @@ impl Sessions {
     }
 
     /// A conference comes to a bridge.
-    pub(crate) fn begin(&mut self, bridge: &Picked, meeting: MeetingId, id: String) -> &BridgeSession {
+    pub(crate) fn begin(
+        &mut self,
+        bridge: &Picked,
+        meeting: MeetingId,
+        id: String,
+        viewers: bool,
+    ) -> &BridgeSession {
         self.begun += 1;
         let number = SessionNumber(self.begun);
         self.by_age.entry(number).or_insert_with(|| BridgeSession {
@@ -104,6 +112,7 @@ impl Sessions {
             id,
             region: bridge.region.clone(),
             relay_id: bridge.relay_id.clone(),
+            viewers,
             created: false,
             answered: false,
             feedback: SourceSet::default(),
@@ -177,6 +186,7 @@ impl Sessions {
             bridge: s.bridge.clone(),
             relay_id: s.relay_id.clone(),
             participants: s.people(),
+            viewers: s.viewers,
             grows: s.grows(now, config),
         };
         self.iter().map(of).collect()

@@ -22,6 +22,10 @@ impl Conference {
     pub(crate) fn handle_dial(&mut self, turn: &mut Turn<'_>, from: &Jid, asks: &Element) -> Verdict {
         let refuse = |condition| Verdict::from(StanzaError::new(condition));
         let Some(dial) = asks.child("dial", ns::RAYO) else { return refuse(Condition::BadRequest) };
+        // It is passed on as it is.
+        if dial.to_xml().len() > limits::DIAL {
+            return refuse(Condition::BadRequest);
+        }
         if turn.config.gateways.is_none() {
             return refuse(Condition::ServiceUnavailable);
         }

@@ -14,7 +14,7 @@ use crate::features::Features;
 use crate::iqs::Answer;
 use crate::jingle::{Initiate, Offer, SourceMessage, source_message};
 use crate::limits;
-use crate::sources::wanted;
+use crate::sources::{portions, wanted};
 use crate::turn::Turn;
 
 impl Conference {
@@ -110,6 +110,7 @@ impl Conference {
         let wish = Wish {
             used: &used,
             region: member.region.as_deref(),
+            viewer: member.watches,
             version: self.pinned.as_deref(),
             avoid: member.avoid.as_ref(),
         };
@@ -126,9 +127,10 @@ impl Conference {
         if self.sessions.on(&bridge.jid).is_none() && !self.can_span(turn, &bridge) {
             self.lose_sessions(turn);
         }
+        let watches = self.members.get(id).is_some_and(|m| m.watches);
         let offer = Offer::new(turn.config, features);
         let attempt = turn.entropy.u64();
-        let (number, session) = self.session_on(turn, &bridge);
+        let (number, session) = self.session_on(turn, &bridge, watches);
         let asked = self.allocate(turn, id, &offer, attempt, number);
         if let Some(m) = self.member_mut(id) {
             m.avoid = None;
@@ -156,13 +158,13 @@ impl Conference {
     /// compat: a bridge that has been told to end a meeting refuses to make one of the same id until it has got round
     /// to it, a slow one for minutes. So the room's own id is used only where nothing of it can be left
     /// (test: compat_a_slow_bridge_that_heard_the_first_request_is_not_asked_for_the_same_meeting_again).
-    fn session_on(&mut self, turn: &mut Turn<'_>, bridge: &Picked) -> (SessionNumber, String) {
+    fn session_on(&mut self, turn: &mut Turn<'_>, bridge: &Picked, viewers: bool) -> (SessionNumber, String) {
         if let Some(session) = self.sessions.on(&bridge.jid) {
             return (session.number, session.id.clone());
         }
         let is_free = self.meeting_on.len() < limits::BRIDGES && self.meeting_on.insert(bridge.jid.clone());
         let meeting = if is_free { self.meeting.clone() } else { MeetingId::new(turn.entropy.uuid()) };
-        let session = self.sessions.begin(bridge, meeting, turn.entropy.uuid());
+        let session = self.sessions.begin(bridge, meeting, turn.entropy.uuid(), viewers);
         (session.number, session.id.clone())
     }
 
@@ -190,6 +192,7 @@ impl Conference {
                 self.initiate(turn, id, &allocating, &allocated.transport);
             }
             Err(failure) => {
+                turn.counters.answers_absurd += u64::from(matches!(answer, Answer::Result(_)));
                 m.set_media(Media::Allocating(allocating));
                 tracing::warn!(conference = self.id.0, ?failure, "no endpoint on the bridge");
                 self.allocation_failed(turn, id, failure);
@@ -233,6 +236,10 @@ impl Conference {
         let sid = SessionId::new(base32(turn.entropy.u64()));
         let others =
             if offer.rewriting { Default::default() } else { wanted(&self.sources, id, offer.filter()) };
+        // What is too much for one message follows when it is accepted.
+        let mut messages = portions(others).into_iter();
+        let others = messages.next().unwrap_or_default();
+        let follow = messages.next().is_some();
         let jingle = offer.initiate(&Initiate {
             initiator: turn.me,
             sid: sid.clone(),
@@ -244,6 +251,9 @@ impl Conference {
             start_muted,
         });
         member.signaling.offered(others);
+        if follow {
+            member.signaling.changed(turn.now);
+        }
         let repeat_at = (!member.repeated).then(|| turn.now + limits::ACCEPT);
         member.set_media(Media::Session(Session {
             sid: sid.clone(),
@@ -316,10 +326,8 @@ impl Conference {
             return;
         }
         let (remove, add) = m.signaling.flush(wanted(&self.sources, id, session.filter));
-        for (action, sources) in [(Action::SourceRemove, remove), (Action::SourceAdd, add)] {
-            if sources.is_empty() {
-                continue;
-            }
+        let removed = portions(remove).into_iter().map(|s| (Action::SourceRemove, s));
+        for (action, sources) in removed.chain(portions(add).into_iter().map(|s| (Action::SourceAdd, s))) {
             let mut jingle = Jingle::new(action, session.sid.clone());
             jingle.initiator = Some(turn.me.as_jid().clone());
             match source_message(&sources, session.json) {

@@ -216,6 +216,11 @@ impl Member {
         all
     }
 
+    /// Who a presence says that it is of.
+    pub(crate) fn real_of(presence: &Element) -> Option<Jid> {
+        presence.child("x", ns::MUC_USER)?.child_named("item")?.attr("jid")?.parse().ok()
+    }
+
     /// What a presence says that somebody is.
     pub(crate) fn rank_of(presence: &Element) -> Option<Rank> {
         presence.child("x", ns::MUC_USER).and_then(|x| x.child_named("item")).map(rank)

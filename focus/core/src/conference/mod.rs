@@ -107,6 +107,8 @@ pub(crate) struct Conference {
     pub(crate) presence: PublishedPresence,
     pub(crate) start_timer: Option<Instant>,
     pub(crate) single_timer: Option<Instant>,
+    /// Another focus was seen under our nick.
+    beside: bool,
     /// Since the last [`Conference::settle`].
     somebody_joined: bool,
     /// The same.
@@ -173,6 +175,7 @@ impl Conference {
             self.end_session(turn, &id);
             self.remove_member(turn, &id);
         }
+        self.expel_predecessor(turn, &id, presence);
         let is_new = !self.members.contains_key(&id);
         if is_new {
             let most = if watches { limits::VIEWERS_PER_CONFERENCE } else { limits::MEMBERS_PER_CONFERENCE };
@@ -206,6 +209,17 @@ impl Conference {
         // (test: compat_a_visitor_who_becomes_a_participant_is_invited).
         if (is_new || was_visitor && !watches) && self.members.get(&id).is_some_and(Member::is_served) {
             self.member_joined(turn, &id);
+        }
+    }
+
+    /// A nick has changed hands without a word: whoever had it is gone, and nothing of theirs is the newcomer's.
+    fn expel_predecessor(&mut self, turn: &mut Turn<'_>, id: &EndpointId, presence: &Element) {
+        let old = self.members.get(id).and_then(|m| m.real.as_ref());
+        let another = |new: Jid| old.is_some_and(|old| old.bare_str() != new.bare_str());
+        if Member::real_of(presence).is_some_and(another) {
+            turn.counters.nicks_taken += 1;
+            tracing::warn!(conference = self.id.0, "another person under the same nick");
+            self.member_left(turn, id, &Element::new("presence", ns::CLIENT));
         }
     }
 
@@ -337,6 +351,7 @@ impl Conference {
             presence: PublishedPresence::default(),
             start_timer: Some(turn.now + turn.config.conference_start),
             single_timer: None,
+            beside: false,
             somebody_joined: false,
             somebody_left: false,
             deserted: false,

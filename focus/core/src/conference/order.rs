@@ -69,6 +69,7 @@ impl Conference {
         self.dirty.remove(&m.seq);
         self.numbers.subtract(m.counted);
         turn.timers.arm(&mut m.armed, None, || Timer::Member(self.room.clone(), id.clone()));
+        self.sources.forget(id);
         if m.watches {
             self.viewer_left(&m.codecs);
         }

@@ -107,10 +107,17 @@ impl Conference {
     }
 
     fn own_presence(&mut self, turn: &mut Turn<'_>, presence: &Element) {
-        let owner = presence
-            .child("x", ns::MUC_USER)
-            .and_then(|x| x.child_named("item"))
-            .is_some_and(|item| item.attr("affiliation") == Some("owner"));
+        let item = presence.child("x", ns::MUC_USER).and_then(|x| x.child_named("item"));
+        let owner = item.is_some_and(|item| item.attr("affiliation") == Some("owner"));
+        let another = item.and_then(|item| item.attr("jid")).is_some_and(|jid| jid != turn.me.as_str());
+        if another && !self.beside {
+            self.beside = true;
+            turn.counters.focuses_beside += 1;
+            tracing::warn!(
+                conference = self.id.0,
+                "another focus is in the room under our name: one of them has to stop"
+            );
+        }
         match &mut self.phase {
             Phase::Joining { step: step @ Step::Presence, until } => {
                 *step = Step::Form;

@@ -233,6 +233,8 @@ pub(crate) struct Session {
     pub(crate) id: String,
     pub(crate) region: Option<String>,
     pub(crate) relay_id: Option<String>,
+    #[serde(default)]
+    pub(crate) viewers: bool,
     pub(crate) created: bool,
     pub(crate) answered: bool,
     pub(crate) feedback: Sources,

@@ -23,7 +23,7 @@ impl Conference {
             return StanzaError::new(Condition::UnexpectedRequest).with_text("already accepted").into();
         }
         let sources = read_sources(&jingle.contents)
-            .and_then(|add| check_add(&self.sources, id, &add).map(|whole| (whole, !add.is_empty())));
+            .and_then(|add| self.with_added(id, &add).map(|whole| (whole, !add.is_empty())));
         // compat: upstream's texts (test: compat_who_watches_sends_nothing).
         let sources = match sources {
             Ok((_, true)) if self.members.get(id).is_some_and(|m| m.watches) => {
@@ -86,7 +86,7 @@ impl Conference {
         if let Some(error) = self.sender_limit(turn, &add) {
             return error.into();
         }
-        match check_add(&self.sources, id, &add) {
+        match self.with_added(id, &add) {
             Ok(whole) => self.sources_are(turn, id, whole),
             Err(e) => refuse(turn, &e),
         }
@@ -111,6 +111,11 @@ impl Conference {
         Verdict::Result(None)
     }
 
+    fn with_added(&self, id: &EndpointId, add: &SourceSet) -> Result<SourceSet, SourceError> {
+        let own = self.members.get(id).map_or(u64::MAX, |m| m.seq);
+        check_add(&self.sources, id, add, |other| self.members.get(other).map(|m| m.seq < own))
+    }
+
     fn sender_limit(&self, turn: &Turn<'_>, add: &SourceSet) -> Option<StanzaError> {
         let (audio, video) = self.senders();
         let mut exceeded = Vec::new();
@@ -133,6 +138,7 @@ fn forbidden(text: &str) -> Verdict {
 
 fn refuse(turn: &mut Turn<'_>, e: &SourceError) -> Verdict {
     turn.counters.sources_refused += 1;
+    turn.counters.sources_foreign += u64::from(e.is_foreign());
     tracing::debug!(reason = e.reason(), "sources refused");
     StanzaError::from(e.clone()).into()
 }
@@ -143,7 +149,7 @@ fn bounded(mut transport: IceUdpTransport) -> IceUdpTransport {
     transport.sctp_map = None;
     transport.web_sockets.clear();
     transport.candidates.truncate(limits::CANDIDATES);
-    transport.fingerprints.truncate(8);
+    transport.fingerprints.truncate(limits::FINGERPRINTS);
     transport
 }
 

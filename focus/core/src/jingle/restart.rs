@@ -9,6 +9,7 @@ use jitsi_xmpp::{Condition, Element, StanzaError};
 use crate::colibri::Change;
 use crate::conference::Conference;
 use crate::conference::member::{Media, Session};
+use crate::limits;
 use crate::turn::{Turn, Verdict};
 
 impl Conference {
@@ -92,9 +93,11 @@ impl Conference {
     pub(crate) fn ice_restart_answer(&mut self, turn: &mut Turn<'_>, id: &EndpointId, answer: &Element) {
         let modified = ConferenceModified::from_iq(answer).and_then(Result::ok);
         let endpoint = modified.and_then(|m| m.endpoints.into_iter().find(|e| e.id == *id));
-        let Some(transport) = endpoint.and_then(|e| e.transport).and_then(|t| t.ice) else {
+        let Some(mut transport) = endpoint.and_then(|e| e.transport).and_then(|t| t.ice) else {
+            turn.counters.answers_absurd += 1;
             return self.ice_restart_failed(turn, id);
         };
+        transport.candidates.truncate(limits::CANDIDATES);
         let Some(member) = self.members.get_mut(id) else { return };
         let to = member.occupant.clone();
         let Some(session) = member.session_mut() else { return };
@@ -128,6 +131,8 @@ impl Conference {
     /// The error for a request about another bridge session than the current one.
     fn names_another(&self, id: &EndpointId, jingle: &Jingle) -> Option<StanzaError> {
         let named = jingle.bridge_session.as_ref().and_then(|b| b.id.as_deref());
+        // It is repeated in the answer.
+        let named = named.filter(|id| id.len() <= limits::TEXT);
         let current = self.members.get(id).and_then(|m| m.session());
         current.is_none_or(|s: &Session| named != Some(&s.bridge_session)).then(|| {
             StanzaError::new(Condition::ItemNotFound)

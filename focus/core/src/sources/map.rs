@@ -1,9 +1,11 @@
 //! The sources of a conference: checked sets in, ownership of each SSRC and msid out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
 use jitsi_xmpp::jingle::VideoType;
+
+use crate::limits;
 
 /// One RTP stream of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +63,19 @@ impl SourceSet {
         self.sources.iter().any(|s| s.media == media)
     }
 
+    /// How many bytes it takes at most in a message, as one of `owner`.
+    pub(crate) fn bytes(&self, owner: &EndpointId) -> usize {
+        let text = |t: &str| {
+            t.chars().map(|c| if "&<>\"'\r\n\t".contains(c) { 6 } else { c.len_utf8() }).sum::<usize>()
+        };
+        let owner = text(owner.as_str());
+        // The name stands twice towards a bridge.
+        let name = |s: &Source| s.name.as_ref().map_or(owner + 3, |n| text(n.as_str()));
+        let source = |s: &Source| 200 + owner + 2 * name(s) + s.msid.as_deref().map_or(0, text);
+        let sources: usize = self.sources.iter().map(source).sum();
+        sources + self.groups.iter().map(|g| 100 + 30 * g.ssrcs.len()).sum::<usize>()
+    }
+
     /// What is here and not, or not in the same way, in `other`.
     pub(crate) fn minus(&self, other: &Self) -> Self {
         Self {
@@ -76,6 +91,17 @@ pub(crate) struct SourceMap {
     owners: BTreeMap<EndpointId, SourceSet>,
     ssrcs: HashMap<Ssrc, EndpointId>,
     msids: HashMap<String, (EndpointId, usize)>,
+    /// What is somebody's although they do not send it now.
+    had: BTreeMap<EndpointId, Had>,
+    had_ssrcs: HashMap<Ssrc, EndpointId>,
+    had_msids: HashMap<String, EndpointId>,
+}
+
+/// What somebody sends or has sent, latest last.
+#[derive(Debug, Default)]
+struct Had {
+    ssrcs: VecDeque<Ssrc>,
+    msids: VecDeque<String>,
 }
 
 impl SourceMap {
@@ -91,8 +117,49 @@ impl SourceMap {
         self.ssrcs.get(&ssrc)
     }
 
-    pub(crate) fn owner_of_msid(&self, msid: &str) -> Option<&EndpointId> {
-        self.msids.get(msid).map(|(owner, _)| owner)
+    /// Whose it is, also when they do not send it now: a camera that goes off leaves its number to nobody.
+    pub(crate) fn holder_of_ssrc(&self, ssrc: Ssrc) -> Option<&EndpointId> {
+        self.ssrcs.get(&ssrc).or_else(|| self.had_ssrcs.get(&ssrc))
+    }
+
+    /// The same.
+    pub(crate) fn holder_of_msid(&self, msid: &str) -> Option<&EndpointId> {
+        self.msids.get(msid).map(|(owner, _)| owner).or_else(|| self.had_msids.get(msid))
+    }
+
+    /// Somebody is gone: whoever wants may have what was theirs.
+    pub(crate) fn forget(&mut self, owner: &EndpointId) {
+        self.replace(owner, SourceSet::default());
+        let Some(had) = self.had.remove(owner) else { return };
+        for ssrc in had.ssrcs {
+            self.had_ssrcs.remove(&ssrc);
+        }
+        for msid in had.msids {
+            self.had_msids.remove(&msid);
+        }
+    }
+
+    fn remember(&mut self, owner: &EndpointId, source: &Source) {
+        let had = self.had.entry(owner.clone()).or_default();
+        if let std::collections::hash_map::Entry::Vacant(place) = self.had_ssrcs.entry(source.ssrc) {
+            place.insert(owner.clone());
+            had.ssrcs.push_back(source.ssrc);
+            if had.ssrcs.len() > limits::SOURCES_REMEMBERED
+                && let Some(old) = had.ssrcs.pop_front()
+            {
+                self.had_ssrcs.remove(&old);
+            }
+        }
+        let Some(msid) = &source.msid else { return };
+        if !self.had_msids.contains_key(msid) {
+            self.had_msids.insert(msid.clone(), owner.clone());
+            had.msids.push_back(msid.clone());
+            if had.msids.len() > limits::SOURCES_REMEMBERED
+                && let Some(old) = had.msids.pop_front()
+            {
+                self.had_msids.remove(&old);
+            }
+        }
     }
 
     /// Replaces what `owner` has; an empty set removes the owner. Returns what it had.
@@ -110,6 +177,7 @@ impl SourceMap {
             }
         }
         for s in &set.sources {
+            self.remember(owner, s);
             self.ssrcs.insert(s.ssrc, owner.clone());
             if let Some(msid) = &s.msid {
                 self.msids.entry(msid.clone()).or_insert_with(|| (owner.clone(), 0)).1 += 1;

@@ -6,5 +6,5 @@ mod signal;
 mod validate;
 
 pub(crate) use map::{Semantics, Source, SourceGroup, SourceMap, SourceSet};
-pub(crate) use signal::{ByOwner, Filter, Signaling, wanted};
+pub(crate) use signal::{ByOwner, Filter, Signaling, portions, wanted};
 pub(crate) use validate::{SourceError, check_add, check_remove};

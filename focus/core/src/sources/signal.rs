@@ -7,6 +7,7 @@ use std::time::Instant;
 use jitsi_xmpp::ids::{EndpointId, MediaType, Ssrc};
 
 use super::map::{Semantics, SourceMap, SourceSet};
+use crate::limits;
 
 /// What a receiver cannot use and is not told about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +66,26 @@ pub(crate) fn wanted(map: &SourceMap, receiver: &EndpointId, filter: Filter) -> 
         .map(|(owner, set)| (owner.clone(), filter.apply(set)))
         .filter(|(_, set)| !set.is_empty())
         .collect()
+}
+
+/// Divided into as many messages as it takes, each of at most [`limits::SOURCES_BYTES`](crate::limits::SOURCES_BYTES) unless one owner has more.
+pub(crate) fn portions(sources: ByOwner) -> Vec<ByOwner> {
+    let mut all: Vec<ByOwner> = Vec::new();
+    let mut bytes = usize::MAX;
+    for (owner, set) in sources {
+        let more = set.bytes(&owner);
+        bytes = bytes.saturating_add(more);
+        match all.last_mut() {
+            Some(last) if bytes <= limits::SOURCES_BYTES => {
+                last.insert(owner, set);
+            }
+            _ => {
+                all.push(ByOwner::from([(owner, set)]));
+                bytes = more;
+            }
+        }
+    }
+    all
 }
 
 fn difference(a: &ByOwner, b: &ByOwner) -> ByOwner {

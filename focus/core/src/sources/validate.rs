@@ -56,28 +56,38 @@ impl SourceError {
     }
 }
 
+impl SourceError {
+    /// Whether it is about what is somebody else's.
+    pub(crate) const fn is_foreign(&self) -> bool {
+        matches!(self, Self::SsrcInUse(_) | Self::MsidInUse(_) | Self::ForeignName(_) | Self::NotOwned(_))
+    }
+}
+
 impl From<SourceError> for StanzaError {
     fn from(e: SourceError) -> Self {
         Self::new(Condition::BadRequest).with_text(e.to_string())
     }
 }
 
-/// The complete set of `owner` after adding `add`, all or nothing.
+/// The complete set of `owner` after adding `add`, all or nothing. `others`: whether somebody in the room has this id,
+/// and if so, whether they came before.
 pub(crate) fn check_add(
     map: &SourceMap,
     owner: &EndpointId,
     add: &SourceSet,
+    others: impl Fn(&str) -> Option<bool>,
 ) -> Result<SourceSet, SourceError> {
     let mut new = map.of(owner);
     for s in &add.sources {
         if s.ssrc.0 == 0 {
             return Err(SourceError::InvalidSsrc("0".into()));
         }
-        if map.owner_of_ssrc(s.ssrc).is_some() || new.source(s.ssrc).is_some() {
+        let foreign = map.holder_of_ssrc(s.ssrc).is_some_and(|o| o != owner);
+        if foreign || map.owner_of_ssrc(s.ssrc).is_some() || new.source(s.ssrc).is_some() {
             return Err(SourceError::SsrcInUse(s.ssrc));
         }
         if let Some(msid) = &s.msid
-            && map.owner_of_msid(msid).is_some_and(|o| o != owner)
+            && is_foreign(map, owner, msid, &others)
         {
             return Err(SourceError::MsidInUse(msid.clone()));
         }
@@ -98,6 +108,9 @@ pub(crate) fn check_add(
         if g.ssrcs.iter().any(|s| new.source(*s).is_none_or(|s| s.media != g.media)) {
             return Err(SourceError::GroupWithUnknownSsrc(text(g)));
         }
+        if g.ssrcs.iter().collect::<HashSet<_>>().len() < g.ssrcs.len() {
+            return Err(SourceError::Malformed("ssrc-group with an SSRC twice"));
+        }
         if new.groups.len() >= limits::GROUPS_PER_PARTICIPANT {
             return Err(SourceError::TooManyGroups(limits::GROUPS_PER_PARTICIPANT));
         }
@@ -105,6 +118,24 @@ pub(crate) fn check_add(
     }
     check_whole(&new)?;
     Ok(new)
+}
+
+/// Whether it is somebody else's. Clients begin theirs with their own id, so one that is about to come can be guessed: it is kept for them.
+fn is_foreign(
+    map: &SourceMap,
+    owner: &EndpointId,
+    msid: &str,
+    others: &impl Fn(&str) -> Option<bool>,
+) -> bool {
+    match map.holder_of_msid(msid) {
+        Some(holder) => holder != owner,
+        None => {
+            let mut beginnings = msid.match_indices('-').filter_map(|(at, _)| msid.get(..at));
+            // Where one id begins with another, whoever came first is meant.
+            let both = |id: &str| owner.as_str().strip_prefix(id).is_some_and(|rest| rest.starts_with('-'));
+            beginnings.any(|id| id != owner.as_str() && others(id).is_some_and(|before| before || !both(id)))
+        }
+    }
 }
 
 /// The complete set of `owner` after removing `remove`; groups that lose a member go with it.

@@ -131,7 +131,7 @@ fn set(sources: usize, groups: &[(Semantics, &[u32])]) -> SourceSet {
 #[test]
 fn a_participant_has_so_many_groups_and_ssrcs_and_not_one_more() {
     let owner = EndpointId::new("anna0001");
-    let check = |set: &SourceSet| check_add(&SourceMap::default(), &owner, set).map(drop);
+    let check = |set: &SourceSet| check_add(&SourceMap::default(), &owner, set, |_| None).map(drop);
     let all: Vec<u32> = (1..=limits::SSRCS_PER_PARTICIPANT as u32).collect();
     let pairs: Vec<[u32; 2]> = all.iter().skip(1).map(|n| [1, *n]).collect();
     let mut groups: Vec<(Semantics, &[u32])> = vec![(Semantics::Sim, &all)];

@@ -1,11 +1,14 @@
 //! Whole meetings in virtual time: the focus against a scripted server, bridges and clients, without a socket.
 
+mod absurd;
 mod again;
 mod bounds;
+mod crowd;
 mod debug;
 mod faults;
 mod hostile;
 mod ice;
+mod load;
 mod logins;
 mod many;
 mod meeting;
@@ -16,6 +19,7 @@ mod restart;
 mod services;
 mod silence;
 mod sources;
+mod stranger;
 mod visitors;
 mod work;
 mod world;

@@ -219,7 +219,7 @@ fn a_panic_in_one_conference_costs_that_conference_only() {
     for (n, trap) in traps.into_iter().enumerate() {
         let mut w = World::meeting();
         w.conference_request("andere@muc.meet.jitsi");
-        let item = "<item affiliation='none' role='participant' jid='c@meet.jitsi/r'/>";
+        let item = "<item affiliation='none' role='participant' jid='cem00003-0@meet.jitsi/r'/>";
         w.receive(&format!(
             "<presence from='andere@muc.meet.jitsi/cem00003' to='{ME}'>\
              <x xmlns='http://jabber.org/protocol/muc#user'>{item}</x></presence>"

@@ -76,13 +76,14 @@ fn while_new_conferences_are_put_off_those_that_run_take_people() {
     let mut w = World::meeting();
     w.focus.set_draining(true);
     let other = "schule@muc.meet.jitsi";
-    for (room, ready) in [(ROOM, "true"), (other, "false")] {
+    // Breakout rooms belong to meetings that run.
+    for (room, ready) in [(ROOM, "true"), (other, "false"), ("b1@breakout.meet.jitsi", "true")] {
         let id = w.conference_request(room);
         assert!(w.replies[&id].to_xml().contains(&format!("ready=\"{ready}\"")), "{room}");
     }
     w.http_request(1, &format!("{{\"room\":\"{other}\"}}"));
     assert!(w.http[&1].body.contains("\"ready\":false"));
-    assert!(w.focus.stats().draining && w.focus.stats().conferences == 1);
+    assert!(w.focus.stats().draining && w.focus.stats().conferences == 2);
     w.focus.set_draining(false);
     let id = w.conference_request(other);
     assert!(w.replies[&id].to_xml().contains("ready=\"true\""));

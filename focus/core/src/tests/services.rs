@@ -406,3 +406,20 @@ fn a_new_connection_enters_every_brewery_and_knows_nobody_of_before() {
         assert!(w.focus_in.contains_key(room), "{room} is tried again");
     }
 }
+
+#[test]
+fn an_order_to_dial_as_long_as_a_stanza_was_passed_on_to_a_gateway() {
+    let mut w = meeting();
+    let header = format!("<header name='JvbRoomName' value='{ROOM}'/>");
+    let dial = |x: usize| {
+        format!(
+            "<dial xmlns='urn:xmpp:rayo:1' to='+49'>{header}<header name='x' value='{}'/></dial>",
+            "x".repeat(x)
+        )
+    };
+    let bare = parse(dial(0).as_bytes()).unwrap().to_xml().len();
+    for (more, condition) in [(0, "service-unavailable"), (1, "bad-request")] {
+        let reply = w.request("a", &dial(limits::DIAL - bare + more)).to_xml();
+        assert!(reply.contains(&format!("<{condition}")), "{more}: {reply:.300}");
+    }
+}

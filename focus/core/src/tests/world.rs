@@ -396,11 +396,33 @@ impl World {
         self.enter(nick, &[], false);
     }
 
+    /// Somebody comes into another room.
+    pub(super) fn join_at(
+        &mut self,
+        room: &'static str,
+        nick: &str,
+        features: &[&'static str],
+        sources: &str,
+    ) {
+        self.enter_at(room, nick, features, true, sources.to_owned());
+    }
+
     fn enter(&mut self, nick: &str, features: &[&'static str], answers_disco: bool) {
         let sources = camera(nick, 1000 * (self.clients.len() as u32 + 1));
+        self.enter_at(ROOM, nick, features, answers_disco, sources);
+    }
+
+    fn enter_at(
+        &mut self,
+        room: &'static str,
+        nick: &str,
+        features: &[&'static str],
+        answers_disco: bool,
+        sources: String,
+    ) {
         let client = Client {
             nick: nick.into(),
-            room: ROOM,
+            room,
             features: features.to_vec(),
             answers_disco,
             accepts: true,
@@ -445,10 +467,11 @@ impl World {
     }
 
     pub(super) fn presence(&mut self, nick: &str, extra: &str) {
+        let room = self.clients.get(nick).map_or(ROOM, |c| c.room);
         let affiliation = if self.owners.contains(nick) { "owner" } else { "none" };
         let role = if self.owners.contains(nick) { "moderator" } else { "participant" };
         self.receive(&format!(
-            "<presence from='{ROOM}/{nick}' to='{ME}'>\
+            "<presence from='{room}/{nick}' to='{ME}'>\
              <c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://jitsi.org/jitsi-meet' ver='{nick}'/>\
              <stats-id>Anna-x7Q</stats-id>{extra}\
              <x xmlns='http://jabber.org/protocol/muc#user'>\
@@ -457,10 +480,10 @@ impl World {
     }
 
     pub(super) fn leave(&mut self, nick: &str) {
-        self.clients.remove(nick);
+        let room = self.clients.remove(nick).map_or(ROOM, |c| c.room);
         self.owners.remove(nick);
         self.receive(&format!(
-            "<presence type='unavailable' from='{ROOM}/{nick}' to='{ME}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+            "<presence type='unavailable' from='{room}/{nick}' to='{ME}'><x xmlns='http://jabber.org/protocol/muc#user'>\
              <item affiliation='none' role='none' jid='{nick}-0@meet.jitsi/r1'/></x></presence>"
         ));
     }
@@ -720,16 +743,16 @@ impl World {
                 let nick = jid.split('-').next().unwrap().to_owned();
                 self.owners.insert(nick.clone());
                 self.inbox.push_back(iq::result(request, None));
-                return self.presence_later(&nick);
+                return self.presence_later(to, &nick);
             }
             _ => panic!("unexpected request to {to}: {}", request.to_xml()),
         };
         self.inbox.push_back(iq::result(request, answer));
     }
 
-    fn presence_later(&mut self, nick: &str) {
+    fn presence_later(&mut self, room: &str, nick: &str) {
         let xml = format!(
-            "<presence xmlns='jabber:client' from='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+            "<presence xmlns='jabber:client' from='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc#user'>\
              <item affiliation='owner' role='moderator' jid='{nick}-0@meet.jitsi/r1'/></x></presence>"
         );
         self.inbox.push_back(parse(xml.as_bytes()).unwrap());

@@ -5,6 +5,7 @@ mod intra_region;
 mod region;
 mod single;
 mod split;
+mod visitors;
 
 use std::cmp::Ordering;
 use std::time::Instant;
@@ -22,6 +23,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) used: &'a [Used],
     /// `jitsi_participant_region`
     pub(crate) region: Option<&'a str>,
+    /// Whether it only watches.
+    pub(crate) viewer: bool,
     /// The version that the room is pinned to.
     pub(crate) version: Option<&'a str>,
     /// Where the participant is moved away from: only when there is nothing else.
@@ -35,6 +38,8 @@ pub(crate) struct Used {
     /// As it was when the conference came there.
     pub(crate) relay_id: Option<String>,
     pub(crate) participants: usize,
+    /// Whether the first who came there only watches.
+    pub(crate) viewers: bool,
     /// Whether more came lately than may.
     pub(crate) grows: bool,
 }
@@ -93,12 +98,14 @@ fn best<'a>(
     candidates.sort_by(|a, b| {
         a.corrected_stress(now).partial_cmp(&b.corrected_stress(now)).unwrap_or(Ordering::Equal)
     });
-    let field = Field { now, config, sorted: &candidates, used: &used, region: wish.region };
+    let field =
+        Field { now, config, sorted: &candidates, used: &used, region: wish.region, viewer: wish.viewer };
     match config.strategy {
         Strategy::Single => single::select(&field),
         Strategy::Split => split::select(&field),
         Strategy::RegionBased => region::select(&field),
         Strategy::IntraRegion => intra_region::select(&field),
+        Strategy::Visitors => visitors::select(&field),
     }
 }
 
@@ -126,6 +133,7 @@ struct Field<'f, 'a> {
     /// Those of the conference, oldest first.
     used: &'f [(&'a Bridge, &'f Used)],
     region: Option<&'f str>,
+    viewer: bool,
 }
 
 impl<'a> Field<'_, 'a> {
