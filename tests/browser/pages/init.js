@@ -55,6 +55,33 @@
     }
     return map;
   };
+  // From now on: how long nothing new came of each participant at worst, in ms; to be read with `silences`. Connections come and go meanwhile.
+  rig.listen = () => {
+    const heard = rig.heard = new Map();
+    clearInterval(rig.listening);
+    let busy = false;
+    rig.listening = setInterval(async () => {
+      if (busy) return;
+      busy = true;
+      const { inbound } = await rig.media().catch(() => ({ inbound: [] }));
+      const now = performance.now();
+      for (const { pc, ssrc, kind, participant, packets, frames } of inbound) {
+        const count = kind === 'audio' ? packets : frames;
+        if (!participant || !count) continue;
+        const key = `${participant} ${kind}`;
+        const of = heard.get(key) ?? { counts: new Map(), at: now, worst: 0 };
+        heard.set(key, of);
+        const stream = `${pc} ${ssrc}`;
+        if (count <= (of.counts.get(stream) ?? 0)) continue;
+        of.counts.set(stream, count);
+        of.worst = Math.max(of.worst, now - of.at);
+        of.at = now;
+      }
+      busy = false;
+    }, 50);
+  };
+  rig.silences = () => Object.fromEntries([...rig.heard].map(([key, { worst, at }]) => [key, Math.round(Math.max(worst, performance.now() - at))]));
+
   // One plain object per call: what this page receives and how, from the browser's own statistics.
   rig.media = async () => {
     const out = { inbound: [], outbound: [], transports: [], channels: [] };

@@ -57,6 +57,6 @@ export async function steadyMedia(participants, seconds) {
 }
 
 // The transport to the bridge (not the one to a peer).
-export function bridgeTransport(snapshot) {
-  return snapshot.transports.find((t) => t.remotePort === 10000 && t.dtls === 'connected');
+export function bridgeTransport(snapshot, ports = [10000]) {
+  return snapshot.transports.find((t) => ports.includes(t.remotePort) && t.dtls === 'connected');
 }
