@@ -11,6 +11,7 @@ mod draining;
 mod first;
 pub mod foreign;
 mod front;
+mod generations;
 mod greeting;
 mod http2;
 mod migrate;

@@ -20,6 +20,7 @@ mod web;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use http::HeaderValue;
 use jitsi_xmpp::Sensitive;
@@ -42,8 +43,8 @@ pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
     account, admin_hosts, admin_token, beside_modules, file, folder, header, label, log_filter,
-    media_addresses, media_tcp, modules, muc_modules, p2p_stun_servers, reservations, stun_servers,
-    web_folder, xmpp_server,
+    media_addresses, media_tcp, meetings_go_on, modules, muc_modules, p2p_stun_servers, reservations,
+    stun_servers, web_folder, xmpp_server,
 };
 
 /// What the process was asked to be.
@@ -113,6 +114,8 @@ pub(crate) struct Settings {
     pub(crate) crowds: Proxies,
     /// Shard, region and release, as clients are told.
     pub(crate) told: [Option<String>; 3],
+    /// How long meetings go on in the old process after an upgrade.
+    pub(crate) meetings_go_on: Duration,
     /// Folder for what outlives a restart.
     pub(crate) state: PathBuf,
     pub(crate) turn: Option<OwnTurn>,
@@ -242,6 +245,17 @@ fn visitors(e: &Effective, login: Option<&Login>, domains: &Domains) -> Result<V
 }
 
 impl Settings {
+    /// The TURN server's credentials are made with this, where it makes that itself: a process before this one has given some out.
+    pub(crate) fn adopt_turn_secret(&mut self, secret: &Sensitive<String>) {
+        let Some(own) = &mut self.turn else { return };
+        own.secret = secret.clone();
+        for service in &mut self.external_services {
+            if let prosody_core::Credentials::Own(of_service) = &mut service.credentials {
+                *of_service = secret.clone();
+            }
+        }
+    }
+
     /// Reads meaning into the values; the first that has none is an error naming it. The admin's token is made if it has to be.
     pub(crate) fn check(e: &Effective) -> Result<Self, StartError> {
         let mut settings = Self::look(e)?;
@@ -305,6 +319,7 @@ impl Settings {
             crowds: Proxies::new(e.list("xmpp.crowds").iter().map(String::as_str))
                 .map_err(|r| e.bad("xmpp.crowds", r))?,
             told: [label(e, "xmpp.shard")?, label(e, "xmpp.region")?, label(e, "xmpp.release")?],
+            meetings_go_on: meetings_go_on(e)?,
             state: state(e)?,
             turn,
             lobby: e.is_on("rooms.lobby"),

@@ -15,7 +15,7 @@ use focus_server::{FocusHandle, Handover, Kept, Restart};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use service::{Effective, StartError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// What this process' standard input is called when it is what a focus has left.
@@ -87,12 +87,21 @@ pub(crate) async fn on_signal(focus: FocusHandle, program: Option<PathBuf>, end:
     }
 }
 
+/// Takes SIGUSR2 for a part that cannot hand anything on: unheeded, it would end the process and with it all meetings.
+pub(crate) async fn refuse(mut asked: Signal) {
+    while asked.recv().await.is_some() {
+        tracing::error!(
+            "no upgrade: only the all-in-one and a focus that stands alone go on by a signal; drain this part (plausch drain) and restart it"
+        );
+    }
+}
+
 /// This program's file, before another one is put in its place.
 pub(crate) fn own_program() -> Option<PathBuf> {
     std::env::current_exe().ok()
 }
 
-fn works(program: &Path) -> bool {
+pub(crate) fn works(program: &Path) -> bool {
     let version = Command::new(program).arg("--version").stdin(Stdio::null()).output();
     version.is_ok_and(|v| v.status.success())
 }

@@ -15,9 +15,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use service::below::Below;
-use service::{Client, Proxies};
+use service::{Client, Proxies, sockets};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
@@ -94,12 +94,12 @@ pub(crate) async fn http(
         };
         let Ok(permit) = permit else { return };
         let accepted = tokio::select! {
-            a = listener.accept() => a,
+            a = sockets::accept(&listener) => a,
             _ = end.wait_for(|e| *e) => break,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let visit = Visit { peer, router: router.clone(), serving: Arc::clone(&serving) };
+                let visit = Visit::new(peer, router.clone(), Arc::clone(&serving));
                 let Some(share) = visit.share(|network| shares.take(network, 1)) else {
                     debug!("an address has its share of connections");
                     continue;
@@ -124,12 +124,20 @@ pub(crate) struct Visit {
     peer: SocketAddr,
     pub(crate) router: Router,
     pub(crate) serving: Arc<Serving>,
+    encrypted: bool,
+    /// A successor has sent it, and it stays.
+    sent: bool,
 }
 
 impl Visit {
-    #[cfg(test)]
-    pub(crate) const fn new(peer: SocketAddr, router: Router, serving: Arc<Serving>) -> Self {
-        Self { peer, router, serving }
+    pub(crate) fn new(peer: SocketAddr, router: Router, serving: Arc<Serving>) -> Self {
+        let encrypted = serving.tls.is_some();
+        Self { peer, router, serving, encrypted, sent: false }
+    }
+
+    /// Of somebody whose connection the process after this one has.
+    pub(crate) fn sent(peer: SocketAddr, encrypted: bool, router: Router, serving: Arc<Serving>) -> Self {
+        Self { peer, router, serving, encrypted, sent: true }
     }
 
     /// Who sent a request with these headers.
@@ -151,7 +159,7 @@ impl Visit {
     /// A request as the routes take it.
     pub(crate) fn prepare(&self, request: Request<Body>) -> Request<Body> {
         let mut request = (self.serving.before)(request);
-        if self.serving.tls.is_some() {
+        if self.encrypted {
             request.extensions_mut().insert(Encrypted);
         }
         let client = self.client(request.headers());
@@ -200,11 +208,28 @@ async fn connection(stream: Connection, visit: Visit, end: watch::Receiver<bool>
     }
 }
 
+/// A stream from the successor, for one request or one WebSocket.
+pub(crate) async fn sent(stream: UnixStream, visit: Visit, end: watch::Receiver<bool>) {
+    requests(stream, visit, end).await;
+}
+
+/// Until all end, or who comes is the successor's: an answer that is under way comes first, and WebSockets stay.
+pub(crate) async fn closing(
+    end: &mut watch::Receiver<bool>,
+    taking: &mut watch::Receiver<bool>,
+    stays: bool,
+) {
+    tokio::select! {
+        _ = end.wait_for(|e| *e) => {}
+        _ = taking.wait_for(|on| !*on), if !stays => {}
+    }
+}
+
 async fn requests<S>(stream: S, visit: Visit, mut end: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let head = visit.serving.head;
+    let (head, stays, mut taking) = (visit.serving.head, visit.sent, sockets::taking());
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = visit.prepare(request.map(Body::new));
         request.extensions_mut().insert(Below::of::<S>());
@@ -220,7 +245,7 @@ where
     tokio::pin!(serving);
     let done = tokio::select! {
         r = serving.as_mut() => r,
-        () = async { drop(end.wait_for(|e| *e).await) } => {
+        () = closing(&mut end, &mut taking, stays) => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }

@@ -121,6 +121,18 @@ fn three_roles_of_their_own_find_each_other_over_tcp() {
     assert!(!end.contains("WARN") && !end.contains("ERROR"), "{log}");
 }
 
+/// Its default action would be the end of all meetings there.
+#[test]
+fn a_server_and_a_bridge_that_stand_alone_were_ended_by_the_signal_for_an_upgrade() {
+    let Roles { admin: [server, bridge, _], mut others, focus: _focus, .. } = Roles::start(true);
+    others.iter().for_each(|role| role.signal("-USR2"));
+    std::thread::sleep(Duration::from_millis(300));
+    for (role, admin) in others.iter_mut().zip([server, bridge]) {
+        assert!(role.0.try_wait().unwrap().is_none(), "it is still there");
+        assert!(get(admin, "/about/health").unwrap().starts_with("HTTP/1.1 200"));
+    }
+}
+
 /// Upstream's focus has all on 8888, its bridge on 8080, its XMPP server on 5280; a second listener on the address of the first
 /// ended the start. The probes are those of jitsi-helm 3.4, which come to an address and not to a name.
 #[test]

@@ -4,10 +4,12 @@
 pub mod below;
 pub mod body;
 pub mod certificate;
+pub mod datagrams;
 pub mod entropy;
 pub mod error;
 pub mod health;
 pub mod limits;
+pub mod line;
 pub mod listen;
 pub mod logging;
 pub mod metrics;
@@ -16,6 +18,8 @@ pub mod options;
 pub mod output;
 pub mod proxies;
 pub mod shutdown;
+pub mod sockets;
+pub mod unserved;
 pub mod websocket;
 
 pub use entropy::{Portions, SystemEntropy};

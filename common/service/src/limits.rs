@@ -39,3 +39,12 @@ pub const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 /// How long a start waits for its greeting to be read: a pipe that nobody reads must not hold meetings up.
 pub const OUTPUT_WAIT: Duration = Duration::from_secs(1);
+
+/// Bytes of a message between a process and its successor: some hundred names of rooms. Four times that is what waits in the system.
+pub const LINE_BYTES: usize = 16 * 1024;
+
+/// Descriptors that go with one: the sockets of a large machine in a few messages; the system takes 253.
+pub const LINE_DESCRIPTORS: usize = 64;
+
+/// Bytes of the largest datagram that goes to the process before: more than the bridge and the TURN server take. One buffer for each way.
+pub const PASSED_DATAGRAM: usize = 4_096;

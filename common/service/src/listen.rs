@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::StartError;
+use crate::{StartError, sockets};
 
 /// Where to listen, as people write it: `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`, or a port alone, which is open to this
 /// machine and nobody else.
@@ -34,7 +34,13 @@ impl FromStr for Address {
 
 /// Listens on TCP. `option` is the name of the setting that holds the address, for the error text.
 pub async fn tcp(option: &str, address: SocketAddr) -> Result<TcpListener, StartError> {
-    bound(address).map_err(|e| refused(option, address, "tcp", &e))
+    let listener = match sockets::tcp(address) {
+        Some(left) => left.set_nonblocking(true).and_then(|()| TcpListener::from_std(left)),
+        None => bound(address),
+    };
+    let listener = listener.map_err(|e| refused(option, address, "tcp", &e))?;
+    sockets::keep(&listener);
+    Ok(listener)
 }
 
 /// What is accepted sends at once, as the socket that it came from: asked for each connection it would be one more system call.

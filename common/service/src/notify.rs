@@ -68,6 +68,11 @@ impl ServiceManager {
         self.say("STOPPING=1");
     }
 
+    /// Another process is the service from now on.
+    pub fn succeeded_by(&self, process: u32) {
+        self.say(&format!("MAINPID={process}"));
+    }
+
     fn say(&self, word: &str) {
         if let Err(e) = self.socket.send_to_addr(word.as_bytes(), &self.address) {
             tracing::debug!("systemd was not told {word}: {e}");

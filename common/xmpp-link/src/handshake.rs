@@ -129,7 +129,11 @@ async fn new_session(
     }
     let mut sm = None;
     if has_sm {
-        stream.send(&Element::new("enable", ns::SM).with_attr("resume", "true")).await?;
+        let mut enable = Element::new("enable", ns::SM).with_attr("resume", "true");
+        if let Some(within) = config.resume_within {
+            enable = enable.with_attr("max", within.as_secs().max(1).to_string());
+        }
+        stream.send(&enable).await?;
         let answer =
             expect(&mut stream, &mut early, |e| e.ns() == ns::SM && matches!(e.name(), "enabled" | "failed"))
                 .await?;

@@ -6,7 +6,7 @@
 //!
 //! What a user of a link has to know:
 //! - after `Up { resumed: false }` the session is new: rooms must be joined again, requests under way are lost;
-//! - after `Down` a TCP link reconnects by itself, with jittered backoff from 1 to 10 seconds, 2 while
+//! - after `Down` a TCP link reconnects by itself, after a session at once, then with jittered backoff from 1 to 10 seconds, 2 while
 //!   there is a session to be resumed. Stanzas sent in
 //!   between are kept if the session can be resumed (XEP-0198) and dropped if a new one has to be made;
 //! - `send` never waits: a full queue is an error, and what happens then is the sender's decision;
@@ -31,6 +31,8 @@ mod run;
 mod sm;
 mod stream;
 mod tls;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use jitsi_xmpp::{Element, FullJid, Sensitive};
@@ -71,6 +73,9 @@ pub struct LinkConfig {
     /// Whether the server's certificate must be valid for `domain`. Installations with self-signed certificates
     /// (docker-jitsi-meet's default) switch it off; the link then warns at every start.
     pub verify_certificate: bool,
+    /// How long the server is asked to keep the session when the connection is lost (XEP-0198 §5, `max`); `None`: as long as it likes.
+    /// Whole seconds count.
+    pub resume_within: Option<Duration>,
 }
 
 /// A session that somebody else goes on with (XEP-0198 §5). Whoever has it, and the account's password, speaks as that session.

@@ -39,6 +39,10 @@ pub const ACK_EVERY: usize = 20;
 pub const RECEIVED: XmlLimits =
     XmlLimits { max_bytes: 2 * 1024 * 1024, max_depth: 64, max_elements: 50_000, max_attrs: 64 };
 
+/// The same where stanzas are only told apart: how deep one is nested costs nothing there, and must not end the connection, since what
+/// somebody puts into a presence comes here as it is. Not a bound: [`RECEIVED`] has them.
+pub const SPLIT: XmlLimits = XmlLimits { max_depth: usize::MAX, ..RECEIVED };
+
 /// One read from the socket; a burst of presences needs few of them. One buffer per link. Not a bound: the splitter has its
 /// own.
 pub const READ_CHUNK: usize = 16 * 1024;
@@ -55,6 +59,10 @@ pub const PING_EVERY: Duration = Duration::from_secs(30);
 
 /// Shortest wait before the next attempt, as upstream's focus and bridge.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// Wait before the first attempt after a session, and up to twice that. Reason: what broke may have been the connection alone, and a
+/// server may keep the session of a bridge for a second only.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 
 /// Longest wait before the next attempt: meetings wait for this link.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(10);

@@ -353,12 +353,15 @@ impl Carrier {
         let element = match stream::read(bytes) {
             Ok(element) => element,
             Err(LinkError::Xml(e)) => {
-                // Its boundaries are known: only this stanza is lost. It counts as handled.
+                // Its boundaries are known: only this stanza is lost, or what is in it. It counts as handled.
                 tracing::warn!(reason = e.reason(), "stanza from the server dropped");
-                if let Some(sm) = &mut self.sm {
-                    sm.received = sm.received.wrapping_add(1);
-                }
-                return Ok(());
+                let Some(head) = stream::head(bytes) else {
+                    if let Some(sm) = &mut self.sm {
+                        sm.received = sm.received.wrapping_add(1);
+                    }
+                    return Ok(());
+                };
+                head
             }
             Err(e) => return Err(e),
         };

@@ -1,6 +1,6 @@
 //! The XML stream during the handshake: bytes of a socket in, stream items out; text to write in.
 
-use jitsi_xmpp::xml::{Splitter, StreamItem, escape_attr, parse_with};
+use jitsi_xmpp::xml::{Splitter, StreamItem, escape_attr, first_tag_end, parse_with};
 use jitsi_xmpp::{Element, ns};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -19,7 +19,7 @@ pub(crate) struct XmlStream {
 
 impl XmlStream {
     pub(crate) fn new(io: Box<dyn Io>) -> Self {
-        Self { io, splitter: Splitter::new(limits::RECEIVED) }
+        Self { io, splitter: Splitter::new(limits::SPLIT) }
     }
 
     pub(crate) async fn write(&mut self, text: &str) -> Result<(), LinkError> {
@@ -80,6 +80,20 @@ impl XmlStream {
             self.splitter.push(chunk.get(..n).unwrap_or_default());
         }
     }
+}
+
+/// The head of a stanza that cannot be read as a whole, if nothing but its head matters: a request, which is to be answered, and a
+/// presence of somebody who leaves.
+pub(crate) fn head(bytes: &[u8]) -> Option<Element> {
+    let tag = bytes.get(..first_tag_end(bytes)?)?;
+    let element = parse_with(&[tag, b"/>"].concat(), ns::CLIENT, &limits::RECEIVED).ok()?;
+    let kind = element.attr("type");
+    let matters = match element.name() {
+        "iq" => matches!(kind, Some("get" | "set")),
+        "presence" => kind == Some("unavailable"),
+        _ => false,
+    };
+    matters.then_some(element)
 }
 
 /// One element of a stream; a stream error is an error.

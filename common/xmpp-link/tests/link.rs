@@ -32,6 +32,7 @@ impl Script {
             resource: "r".into(),
             tls: TlsMode::IfOffered,
             verify_certificate: true,
+            resume_within: None,
         }
     }
 
@@ -96,6 +97,10 @@ impl Peer {
     }
 
     async fn bind(&mut self) {
+        self.bind_and_see("<enable xmlns=\"urn:xmpp:sm:3\" resume=\"true\"/>").await;
+    }
+
+    async fn bind_and_see(&mut self, enable: &str) {
         let asked = self.expect("</iq>").await;
         assert!(asked.contains("<resource>r</resource>"), "{asked}");
         let id = asked.split("id=\"").nth(1).unwrap().split('"').next().unwrap();
@@ -106,7 +111,7 @@ impl Peer {
              <jid>jvb@auth.meet.jitsi/r</jid></bind></iq>"
         ))
         .await;
-        self.expect("<enable xmlns=\"urn:xmpp:sm:3\" resume=\"true\"/>").await;
+        self.expect(enable).await;
         self.say("<enabled xmlns='urn:xmpp:sm:3' id='sm1' resume='true' max='60'/>").await;
         self.expect("<presence xmlns='jabber:client'/>").await;
     }
@@ -184,6 +189,24 @@ async fn a_lost_connection_is_resumed_and_nothing_is_lost() {
         sent,
         "<message xmlns=\"jabber:client\" id=\"m2\"/><message xmlns=\"jabber:client\" id=\"m3\"/>"
     );
+}
+
+/// A server that keeps it for no longer than this must not find it too late.
+#[tokio::test]
+async fn a_session_to_be_kept_for_a_second_is_asked_for_and_back_within_it() {
+    let script = Script::new().await;
+    let within = Some(Duration::from_secs(1));
+    let mut link = Link::connect(LinkConfig { resume_within: within, ..script.config() });
+    let mut peer = script.logged_in().await;
+    peer.bind_and_see("<enable xmlns=\"urn:xmpp:sm:3\" resume=\"true\" max=\"1\"/>").await;
+    up(&mut link).await;
+    next(&mut link).await;
+    drop(peer);
+    let lost = tokio::time::Instant::now();
+    down(&mut link).await;
+    let mut peer = script.logged_in().await;
+    peer.expect("<resume xmlns=\"urn:xmpp:sm:3\" h=\"0\" previd=\"sm1\"/>").await;
+    assert!(lost.elapsed() < Duration::from_millis(900), "{:?}", lost.elapsed());
 }
 
 #[tokio::test]
@@ -386,6 +409,36 @@ async fn an_oversized_stanza_costs_the_connection_and_a_broken_one_only_itself()
     assert!(matches!(next(&mut link).await, LinkEvent::Stanza(m) if m.attr("id") == Some("c")));
     let _ = peer.socket.write_all(large.replace("id='c'", "id='cd'").as_bytes()).await;
     assert_eq!(down(&mut link).await, "broken stream: element too large");
+}
+
+#[tokio::test]
+async fn a_stanza_nested_as_deep_as_its_sender_likes_costs_only_what_is_in_it() {
+    let script = Script::new().await;
+    let mut link = Link::connect(script.config());
+    let mut peer = script.bound().await;
+    up(&mut link).await;
+    assert!(matches!(next(&mut link).await, LinkEvent::Stanza(_)), "the early one");
+    let deep = |n: usize| format!("{}{}", "<a>".repeat(n), "</a>".repeat(n));
+    let most = limits::RECEIVED.max_depth - 1;
+    let presence = |kind: &str, inner: &str| format!("<presence from='r@m/evil'{kind}>{inner}</presence>");
+    peer.say(&presence("", &deep(most))).await;
+    let LinkEvent::Stanza(whole) = next(&mut link).await else { panic!("no stanza") };
+    assert!(whole.first_child().is_some());
+    // Deeper, wider, with more attributes: nobody hears of it, but the leave is one, and the request is answered.
+    for inner in [deep(most + 1), deep(5_000), "<a/>".repeat(60_000), format!("<a{}/>", many_attributes())] {
+        peer.say(&presence("", &inner)).await;
+        peer.say(&presence(" type='unavailable'", &inner)).await;
+        let LinkEvent::Stanza(leave) = next(&mut link).await else { panic!("no leave") };
+        assert_eq!((leave.attr("type"), leave.attr("from")), (Some("unavailable"), Some("r@m/evil")));
+        assert!(leave.first_child().is_none());
+        peer.say(&format!("<iq type='set' id='q' from='r@m/evil'>{inner}</iq>")).await;
+        let LinkEvent::Stanza(request) = next(&mut link).await else { panic!("no request") };
+        assert_eq!((request.name(), request.attr("id")), ("iq", Some("q")));
+    }
+}
+
+fn many_attributes() -> String {
+    (0..70).map(|n| format!(" a{n}=''")).collect()
 }
 
 #[tokio::test]

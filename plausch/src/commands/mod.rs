@@ -7,6 +7,7 @@ pub(crate) mod limits;
 mod reload;
 mod shell;
 mod support;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -61,6 +62,7 @@ pub(crate) enum Command {
     Drain(Given, Drain, Language),
     Healthcheck(Given),
     Reload(Given, Language),
+    Upgrade(Given, Language),
     /// What `prosodyctl shell` has to ask the server.
     Shell(Given, Vec<String>, Language),
     Setup(Setup),
@@ -109,6 +111,8 @@ pub(crate) fn all() -> Vec<clap::Command> {
             .arg(switch("cancel", "Take new meetings again.").conflicts_with("wait"))
             .arg(language()),
         with_options("reload", "Read the configuration again: what can change while the server runs does, the rest is named. Exit code 0; 1 when it was refused, and nothing changed")
+            .arg(language()),
+        with_options("upgrade", "Have the installed program take the place of the one that runs: meetings go on in the old process until they end, everybody new is with the new one. Exit code 0; 1 when nothing came of it, and all is as it was")
             .arg(language()),
         with_options("support", "What the test-call page found at somebody who reads you its four letters. Exit code 0; 1 when there is no such code")
             .arg(Arg::new("code").value_name("CODE").required(true).help("The four letters; valid for 30 minutes."))
@@ -245,6 +249,7 @@ pub(crate) fn read(
             Ok(Command::Drain(given(env, Role::AllInOne, None), asked, language(matches, env)?))
         }
         "reload" => Ok(Command::Reload(given(env, Role::AllInOne, None), language(matches, env)?)),
+        "upgrade" => Ok(Command::Upgrade(given(env, Role::AllInOne, None), language(matches, env)?)),
         "support" => {
             let code = text(matches, "code").and_then(Code::parse).ok_or_else(|| {
                 bad("CODE", "must be the four letters that the test-call page shows, such as BCDF")
@@ -291,6 +296,7 @@ pub(crate) fn run(command: Command) -> Result<u8, StartError> {
         Command::Drain(given, asked, language) => drain::run(&given.effective?, &asked, language),
         Command::Healthcheck(given) => healthcheck::run(&given.effective?),
         Command::Reload(given, language) => reload::run(&given.effective?, language),
+        Command::Upgrade(given, language) => upgrade::run(&given.effective?, language),
         Command::Shell(given, words, language) => shell::run(given.effective, &words, language),
         Command::Support(given, code, language) => support::run(&given.effective?, code, language),
         Command::Setup(asked) => setup::run(&asked),

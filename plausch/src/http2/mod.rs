@@ -18,7 +18,7 @@ use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
-use service::Exposition;
+use service::{Exposition, sockets};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,7 +27,7 @@ use tracing::debug;
 
 use self::meter::Metered;
 use crate::front::limits;
-use crate::serve::Visit;
+use crate::serve::{Visit, closing as closing_soon};
 use crate::shares::{Held, Pool};
 
 /// What HTTP/2 needs, of all connections together.
@@ -134,7 +134,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Talk<S> {
     async fn carry(mut self, mut end: watch::Receiver<bool>) -> Result<(), h2::Error> {
         let patience = self.visit.serving.head;
         let mut look = tokio::time::interval(patience / 4);
-        let (mut idle, mut closing) = (None, false);
+        let (mut idle, mut closing, mut taking) = (None, false, sockets::taking());
         loop {
             tokio::select! {
                 asked = self.connection.accept() => match asked {
@@ -159,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Talk<S> {
                         self.connection.graceful_shutdown();
                     }
                 }
-                _ = end.wait_for(|e| *e), if !closing => {
+                () = closing_soon(&mut end, &mut taking, false), if !closing => {
                     closing = true;
                     self.connection.graceful_shutdown();
                 }

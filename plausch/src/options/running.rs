@@ -58,6 +58,7 @@ const RESTART: &[&str] = &[
     "log.format",
     "log.to",
     "start.ipv6",
+    "start.meetings_go_on",
     "state.dir",
     "admin.*",
     "http.listen",

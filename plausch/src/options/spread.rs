@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use focus_server::{BridgesConfig, IceFailures, Strategy};
+use focus_server::{BridgesConfig, IceFailures, Redistribution, Strategy};
 use service::{Effective, StartError};
 
 pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
@@ -31,9 +31,34 @@ pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
         ice_failures: e.is_on("focus.ice_failure_detection").then(IceFailures::default),
         mixed_versions: e.is_on("focus.mixed_versions"),
         empty_draining: e.is_on("focus.empty_draining"),
+        redistribution: redistribution(e)?,
         average_stress: part("focus.participant_stress")?,
         ..BridgesConfig::default()
     })
+}
+
+/// Whether people are moved by load, and how. What is wrong with it stops the start also where it is off.
+fn redistribution(e: &Effective) -> Result<Option<Redistribution>, StartError> {
+    let time = |key| {
+        let time = super::focus::time(e.text(key)).filter(|t| (SHORTEST..=HOUR).contains(t));
+        time.ok_or_else(|| e.bad(key, "must be from 1 second to 1 hour"))
+    };
+    let (threshold, people) = ("focus.load_redistribution_threshold", "focus.load_redistribution_people");
+    let load: f64 = e.parse(threshold)?;
+    if !(load > 0.0 && load <= 100.0) {
+        return Err(e.bad(threshold, "must be above 0 and at most 100"));
+    }
+    let number: usize = e.parse(people)?;
+    if !(1..=1_000).contains(&number) {
+        return Err(e.bad(people, "must be from 1 to 1000"));
+    }
+    let wanted = Redistribution {
+        interval: time("focus.load_redistribution_interval")?,
+        threshold: load,
+        timeout: time("focus.load_redistribution_timeout")?,
+        people: number,
+    };
+    Ok(e.is_on("focus.load_redistribution").then_some(wanted))
 }
 
 /// `["eu-west", "eu-east"], ["us-west", "us-east"]`: what upstream's image puts between brackets, or with them.
@@ -75,8 +100,9 @@ fn silence(time: Duration) -> Option<Option<Duration>> {
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 const SILENCE: &str = "must be a time such as `2500 ms`, from one second to a minute, or 0";
-const STRATEGIES: &str = "must be SingleBridgeSelectionStrategy, RegionBasedBridgeSelectionStrategy, IntraRegionBridgeSelectionStrategy or, for tests, SplitBridgeSelectionStrategy";
+const STRATEGIES: &str = "must be SingleBridgeSelectionStrategy, RegionBasedBridgeSelectionStrategy, IntraRegionBridgeSelectionStrategy, VisitorSelectionStrategy or, for tests, SplitBridgeSelectionStrategy";
 const GROUPS: &str =
     "must be lists of regions, such as `[\"eu-west\", \"eu-east\"], [\"us-west\", \"us-east\"]`";
 /// Groups, and regions in one. Reason: more than there are places with bridges.

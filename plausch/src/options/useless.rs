@@ -182,7 +182,7 @@ pub(crate) fn used_by(key: &str) -> &'static [Role] {
         | "state.dir" => &[AllInOne, Xmpp, Focus, Videobridge],
         key if key.starts_with("https.acme.") => &[AllInOne, Xmpp, Focus, Videobridge],
         "http.public_url" => &[AllInOne, Videobridge],
-        "turn.listen" | "turn.peers" => &[AllInOne],
+        "turn.listen" | "turn.peers" | "start.meetings_go_on" => &[AllInOne],
         "xmpp.server" | "xmpp.port" | "xmpp.verify_certificate" => &[Focus, Videobridge],
         "xmpp.listen" | "xmpp.require_encryption" | "xmpp.max_participants" | "xmpp.modules" => {
             &[AllInOne, Xmpp]

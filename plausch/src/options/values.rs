@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use http::HeaderValue;
 use jitsi_xmpp::{Entropy as _, Sensitive};
@@ -79,6 +80,18 @@ pub(super) fn media_tcp(e: &Effective, media_port: u16) -> Result<Option<TcpPort
     let public = port("media.tcp_public_port", own)?;
     Ok((!e.is_on("media.disable_tcp")).then_some(TcpPorts { own, public }))
 }
+
+/// How long meetings go on in the old process after an upgrade.
+pub(super) fn meetings_go_on(e: &Effective) -> Result<Duration, StartError> {
+    let key = "start.meetings_go_on";
+    match e.parse::<u64>(key)? {
+        hours @ 1..=MOST_HOURS => Ok(Duration::from_secs(hours * 3_600)),
+        _ => Err(e.bad(key, format!("must be 1 to {MOST_HOURS} hours"))),
+    }
+}
+
+/// A week: who wants longer has forgotten that the old program has the old faults.
+const MOST_HOURS: u64 = 7 * 24;
 
 /// Servers that are asked for our public address, each with its port; none when that is switched off.
 pub(super) fn stun_servers(e: &Effective) -> Result<Vec<String>, StartError> {

@@ -1,6 +1,7 @@
 //! The bridge started from settings, on a link.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use service::StartError;
@@ -13,10 +14,11 @@ use crate::doctor::facts::Plan;
 use crate::greeting;
 use crate::options::named;
 
-/// Starts the media threads and enters the bridges' room.
+/// Starts the media threads and enters the bridges' room. `before`: the ways to the media threads of the process before.
 pub(super) async fn start(
     p: &mut Process<'_>,
     link: Option<Link>,
+    before: Vec<OwnedFd>,
 ) -> Result<(Routes, BridgeHandle), StartError> {
     let s = p.settings;
     let machine = if s.media.ip().is_unspecified() {
@@ -48,7 +50,7 @@ pub(super) async fn start(
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let config = Config::check(raw, &machine, cores).map_err(|e| part("the videobridge", e))?;
-    let (handle, task) = videobridge_server::start(config, link, p.shutdown.watch()).await?;
+    let (handle, task) = videobridge_server::succeed(config, link, p.shutdown.watch(), before).await?;
     p.shutdown.spawn("videobridge", async move {
         // An error is a panic, which the runtime has reported.
         let _ = task.await;

@@ -289,6 +289,15 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         ("stanzas_ignored", c.stanzas_ignored),
         ("iqs_rate_limited", c.iqs_rate_limited),
         ("requests_postponed", c.requests_postponed),
+        ("requests_unanswerable", c.requests_unanswerable),
+        ("sources_foreign", c.sources_foreign),
+        ("answers_absurd", c.answers_absurd),
+        ("answers_late", c.answers_late),
+        ("updates_refused", c.updates_refused),
+        ("nicks_taken", c.nicks_taken),
+        ("focuses_beside", c.focuses_beside),
+        ("bridges_held", s.bridges_held),
+        ("bridge_figures_refused", s.bridge_figures_refused),
         ("panics", c.panics),
     ];
     out.counters("plausch_focus_events", "What happened in the focus.", "event", rows);
@@ -328,6 +337,11 @@ mod tests {
             ("MAX_BRIDGE_PARTICIPANTS", "40"),
             ("BRIDGE_STRESS_THRESHOLD", "0.7"),
             ("BRIDGE_AVG_PARTICIPANT_STRESS", "0.02"),
+            ("JICOFO_ENABLE_LOAD_REDISTRIBUTION", "1"),
+            ("PLAUSCH_LOAD_REDISTRIBUTION_INTERVAL", "30 seconds"),
+            ("PLAUSCH_LOAD_REDISTRIBUTION_THRESHOLD", "0.95"),
+            ("PLAUSCH_LOAD_REDISTRIBUTION_TIMEOUT", "2 minutes"),
+            ("PLAUSCH_LOAD_REDISTRIBUTION_PEOPLE", "7"),
         ])
         .unwrap()
         .bridges;
@@ -338,6 +352,12 @@ mod tests {
             other.region_groups,
             [vec!["eu-west".to_owned(), "eu-east".to_owned()], vec!["us".into()]]
         );
+        assert_eq!(usual.redistribution, None);
+        let moves = other.redistribution.unwrap();
+        assert_eq!((moves.interval.as_secs(), moves.timeout.as_secs()), (30, 120));
+        assert_eq!((moves.threshold, moves.people), (0.95, 7));
+        let viewers = of(&[("OCTO_BRIDGE_SELECTION_STRATEGY", "VisitorSelectionStrategy")]).unwrap().bridges;
+        assert_eq!(viewers.strategy, Strategy::Visitors);
         assert_eq!(of(&[("MAX_BRIDGE_PARTICIPANTS", "-1")]).unwrap().bridges.max_participants, None);
         for (name, value, key) in [
             ("OCTO_BRIDGE_SELECTION_STRATEGY", "Best", "focus.bridge_selection"),
@@ -345,6 +365,10 @@ mod tests {
             ("MAX_BRIDGE_PARTICIPANTS", "many", "focus.max_bridge_participants"),
             ("BRIDGE_STRESS_THRESHOLD", "0", "focus.bridge_stress_threshold"),
             ("BRIDGE_AVG_PARTICIPANT_STRESS", "2", "focus.participant_stress"),
+            ("PLAUSCH_LOAD_REDISTRIBUTION_INTERVAL", "0", "focus.load_redistribution_interval"),
+            ("PLAUSCH_LOAD_REDISTRIBUTION_TIMEOUT", "2 h", "focus.load_redistribution_timeout"),
+            ("PLAUSCH_LOAD_REDISTRIBUTION_THRESHOLD", "0", "focus.load_redistribution_threshold"),
+            ("PLAUSCH_LOAD_REDISTRIBUTION_PEOPLE", "1001", "focus.load_redistribution_people"),
         ] {
             assert!(of(&[(name, value)]).unwrap_err().to_string().contains(key), "{name}");
         }

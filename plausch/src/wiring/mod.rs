@@ -18,7 +18,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use focus_server::Restart;
 use jitsi_xmpp::{FullJid, Sensitive};
 use service::logging::To;
-use service::{Effective, Health, Metrics, Proxies, ServiceManager, Shutdown, StartError, listen};
+use service::{Effective, Health, Metrics, Proxies, ServiceManager, Shutdown, StartError, listen, sockets};
 use tokio::signal::unix::{SignalKind, signal};
 use xmpp_link::{Link, LinkConfig, TlsMode};
 
@@ -26,13 +26,14 @@ use crate::acme::challenges;
 use crate::draining::{self, Draining};
 use crate::front::secure::{self, Elsewhere};
 use crate::front::{self, Front, Served};
+use crate::generations::state::Upgrades;
 use crate::options::{CertificateOrigin, Https, Role, Settings, named};
 use crate::reload::{self, Running, Source};
 use crate::serve::{Before, Serving};
 use crate::shell::{self, Shell};
 use crate::support::Support;
 use crate::tls::Certificate;
-use crate::{admin, greeting, restart, serve};
+use crate::{admin, generations, greeting, restart, serve};
 
 /// The XMPP server's options as these settings have them.
 pub(crate) fn xmpp_options(settings: &Settings) -> prosody_server::Raw {
@@ -93,6 +94,27 @@ pub(crate) async fn run(
     let (since, as_checked) = (Instant::now(), settings.clone());
     // From now on it ends nothing.
     let hangup = signal(SignalKind::hangup()).map_err(|e| part("signal handling", e))?;
+    let upgrade = match role {
+        Role::AllInOne => Some(signal(SignalKind::user_defined2()).map_err(|e| part("signal handling", e))?),
+        Role::Xmpp | Role::Videobridge => {
+            let asked = signal(SignalKind::user_defined2()).map_err(|e| part("signal handling", e))?;
+            tokio::spawn(restart::refuse(asked));
+            None
+        }
+        Role::Focus => None,
+    };
+    let program = restart::own_program();
+    let mut left = match role {
+        Role::AllInOne => generations::left().await?,
+        Role::Xmpp | Role::Focus | Role::Videobridge => None,
+    };
+    if upgrade.is_some() {
+        sockets::begin(left.as_mut().map(|l| std::mem::take(&mut l.sockets)).unwrap_or_default());
+    }
+    let own_secret = effective.text("turn.secret").is_empty();
+    if let Some(secret) = left.as_ref().and_then(|l| l.turn_secret.as_ref()).filter(|_| own_secret) {
+        settings.adopt_turn_secret(secret);
+    }
     if let (Role::Xmpp, Some(port)) = (role, settings.http_port) {
         settings.http.set_port(port);
     }
@@ -120,13 +142,18 @@ pub(crate) async fn run(
     let (wishes, wished) = reload::wishes();
     let (mut served, mut running, mut in_use) = (None, None, None);
     let p = &mut process;
-    let turn = if matches!(role, Role::AllInOne) { turn::start(p)? } else { None };
+    let way_of_turn = left.as_mut().and_then(|l| l.turn.take());
+    let turn = if matches!(role, Role::AllInOne) { turn::start(p, way_of_turn)? } else { None };
+    let mut all_in_one = None;
     let (routes, before): (Routes, Before) = match role {
         Role::AllInOne => {
             let (server, xmpp) = xmpp::start(p).await?;
             let jvb =
                 xmpp::attach(&server, &account(p, &settings.bridge.user, &settings.bridge.name)?).await?;
-            let (bridge, jvb) = bridge::start(p, Some(jvb)).await?;
+            let (bridge, jvb) = {
+                let ways = left.as_mut().map(|l| std::mem::take(&mut l.media)).unwrap_or_default();
+                bridge::start(p, Some(jvb), ways).await?
+            };
             let link = xmpp::attach(&server, &account(p, "focus", "focus")?).await?;
             let (focus, handle) = focus::start(p, link, focus::Alone::No, Restart::default())?;
             let mut all = xmpp.with(bridge).with(focus);
@@ -134,6 +161,7 @@ pub(crate) async fn run(
             let front = Served::new(front);
             let support = Support::new();
             all.public = front.router(all.public.merge(support.public()));
+            all_in_one = Some((server.clone(), handle.clone(), jvb.clone()));
             let draining = Draining { focus: Some(handle), bridge: Some(jvb) };
             let about = admin::about(p.health.clone(), "Plausch");
             all.admin = all.admin.merge(about).merge(draining::router(draining)).merge(support.admin());
@@ -155,7 +183,6 @@ pub(crate) async fn run(
             (xmpp, as_it_is)
         }
         Role::Focus => {
-            let program = restart::own_program();
             let kept = restart::kept(effective, settings.focus.handover.as_deref())?;
             let password = settings.focus.password.as_ref();
             let account = account_of(p, "focus.password", "focus", "focus", password, effective)?;
@@ -168,15 +195,16 @@ pub(crate) async fn run(
             let session = restart.before.as_ref().map(|before| before.link.clone());
             let link = Link::succeed(account, session, restart.kept.is_some());
             let (mut focus, handle) = focus::start(p, link, focus::Alone::Yes, restart)?;
-            tokio::spawn(restart::on_signal(handle.clone(), program, p.shutdown.trigger()));
+            tokio::spawn(restart::on_signal(handle.clone(), program.clone(), p.shutdown.trigger()));
             focus.admin = focus.admin.merge(draining::router(Draining { focus: Some(handle), bridge: None }));
             (focus, as_it_is)
         }
         Role::Videobridge => {
             let b = &settings.bridge;
             let account = account_of(p, "bridge.password", &b.user, &b.name, b.password.as_ref(), effective)?;
-            let link = Link::connect(account);
-            let (mut bridge, handle) = bridge::start(p, Some(link)).await?;
+            let within = Some(videobridge_server::RESUME_WITHIN);
+            let link = Link::connect(LinkConfig { resume_within: within, ..account });
+            let (mut bridge, handle) = bridge::start(p, Some(link), Vec::new()).await?;
             let (leaving, end) = (handle.clone(), p.shutdown.trigger());
             tokio::spawn(async move {
                 leaving.left().await;
@@ -200,6 +228,51 @@ pub(crate) async fn run(
     let Process { mut shutdown, metrics, .. } = process;
     let front = Serving::new(before, settings.trusted_proxies.clone());
     let (mut public, mut for_admin) = (routes.public, routes.admin.merge(reload::router(wishes.clone())));
+    // What is not configured any more is closed.
+    sockets::close_left();
+    let before = match (left, &all_in_one) {
+        (Some(left), Some((xmpp, ..))) => {
+            let tenants = settings.web.tenants;
+            Some(left.begin(settings.domains.clone(), tenants, xmpp.clone()).await?)
+        }
+        _ => None,
+    };
+    if let Some(before) = before.clone() {
+        public = public.layer(from_fn_with_state(before, generations::pass));
+    }
+    if let (Some((xmpp, focus, bridge)), Some(signals)) = (all_in_one, upgrade) {
+        let (upgrades, wished) = Upgrades::new(before.clone());
+        for_admin = for_admin.merge(upgrades.router());
+        let figures = upgrades.clone();
+        metrics.add(move |out| figures.expose(out));
+        let old = generations::Old {
+            program,
+            xmpp,
+            focus,
+            bridge,
+            turn: turn.clone(),
+            turn_secret: settings.turn.as_ref().map(|t| t.secret.clone()),
+            internal: settings.domains.internal_muc.clone(),
+            before: before.clone(),
+            router: public.clone(),
+            // Requests come as the successor has understood them.
+            serving: Arc::new(Serving::new(as_it_is, settings.trusted_proxies.clone())),
+            patience: settings.meetings_go_on,
+            upgrades,
+            end: shutdown.trigger(),
+        };
+        let end = shutdown.watch();
+        shutdown.spawn("upgrade", old.keep(signals, wished, end));
+        let mut end = shutdown.watch();
+        let before = before.clone();
+        shutdown.spawn("sockets for a successor", async move {
+            let _ = end.wait_for(|e| *e).await;
+            sockets::forget_all();
+            if let Some(before) = before {
+                before.tell_end().await;
+            }
+        });
+    }
     if let Some(xmpp) = running.clone() {
         let end = shutdown.trigger();
         for_admin = for_admin.merge(shell::router(Shell { xmpp, wishes, end, since }));
@@ -229,7 +302,23 @@ pub(crate) async fn run(
         metrics.add(move |out| budgets.write_metrics(out));
         shutdown.spawn("web front over TLS", serve::http(listener, encrypted, serving, shutdown.watch()));
         in_use = Some(Arc::clone(&certificate));
-        shutdown.spawn("certificate", certificate.watch(shutdown.watch()));
+        let end = shutdown.watch();
+        shutdown.spawn("certificate", async move {
+            let mut taking = sockets::taking();
+            // While a successor has everybody new, it answers those who issue certificates.
+            while !*end.borrow() {
+                let watching = Arc::clone(&certificate).watch(end.clone());
+                tokio::select! {
+                    () = watching => return,
+                    _ = taking.wait_for(|on| !*on) => {}
+                }
+                let mut end = end.clone();
+                tokio::select! {
+                    _ = taking.wait_for(|on| *on) => {}
+                    _ = end.wait_for(|e| *e) => return,
+                }
+            }
+        });
     }
     let admin = admin::router(&settings.admin, metrics, for_admin, routes.keyed);
     match private {
@@ -260,6 +349,9 @@ pub(crate) async fn run(
         To::Error => service::output::say(greeting),
         // Whoever reads the log there reads lines of the log.
         To::Output => greeting.lines().filter(|l| !l.trim().is_empty()).for_each(|l| tracing::info!("{l}")),
+    }
+    if let Some(before) = before {
+        before.tell_serving().await;
     }
     Ok(shutdown.wait().await)
 }
@@ -325,6 +417,7 @@ fn account_of(
         resource: resource.to_owned(),
         tls: TlsMode::IfOffered,
         verify_certificate: p.settings.verify_certificate,
+        resume_within: None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The TURN server started from settings, leading to the bridge of the same process.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError};
 
 use service::StartError;
@@ -11,7 +12,7 @@ use super::{Process, part};
 use crate::front::limits;
 
 /// `None`: it is not wanted.
-pub(super) fn start(p: &mut Process<'_>) -> Result<Option<TurnHandle>, StartError> {
+pub(super) fn start(p: &mut Process<'_>, before: Option<OwnedFd>) -> Result<Option<TurnHandle>, StartError> {
     let Some(own) = &p.settings.turn else { return Ok(None) };
     let machine = || videobridge_udp::interface_addresses();
     let at = own.listen;
@@ -38,6 +39,7 @@ pub(super) fn start(p: &mut Process<'_>) -> Result<Option<TurnHandle>, StartErro
             Some(Peers::new(&bridge, &named))
         }),
         allocations: limits::open_files() / 8,
+        before,
     };
     let (handle, task) = turn_server::start(config, p.shutdown.watch())?;
     p.shutdown.spawn("TURN", async move {

@@ -159,7 +159,7 @@ pub(crate) async fn logins(target: Target, n: usize) {
                 pause(&t, Duration::from_millis(5)).await;
                 continue;
             };
-            let mut client: Client = Client::new(100 + k as u8, "X", "x@muc.meet.jitsi");
+            let mut client: Client = Client::new(100 + k as u16, "X", "x@muc.meet.jitsi");
             let _ = log_in(&mut client, &mut s).await;
             t.strike();
             // Gone without a goodbye: the server keeps the session for a while.
@@ -195,7 +195,7 @@ pub(crate) async fn in_a_room(target: Target, n: usize, blow: Blow) {
 
 async fn enter(t: &Target, k: usize, blow: Blow) -> Result<(), String> {
     let mut s = connect(t.http, STRANGER, FOR).await?;
-    let mut client: Client = Client::new(100 + k as u8, "Stoerer", "stoerung@muc.meet.jitsi");
+    let mut client: Client = Client::new(100 + k as u16, "Stoerer", "stoerung@muc.meet.jitsi");
     go_in(t, &mut client, &mut s).await?;
     while t.goes_on() {
         let frame = blow(&mut client, t.strike());
@@ -361,7 +361,7 @@ pub(crate) async fn room_passwords(target: Target, n: usize) {
                 continue;
             };
             let mut client: Client =
-                Client::new(100 + k as u8, "Rater", &format!("{}@muc.meet.jitsi", person::ROOM));
+                Client::new(100 + k as u16, "Rater", &format!("{}@muc.meet.jitsi", person::ROOM));
             if log_in(&mut client, &mut s).await.is_err() {
                 pause(&t, Duration::from_millis(20)).await;
                 continue;
@@ -490,7 +490,7 @@ pub(crate) async fn with_media(target: Target, blow: MediaBlow) {
 async fn meet(t: &Target, k: usize, blow: MediaBlow) -> Result<(), String> {
     let udp = UdpSocket::bind(("127.0.0.2", 0)).await.map_err(|e| e.to_string())?;
     let mut s = connect(t.http, STRANGER, FOR).await?;
-    let mut client: Client = Client::new(100 + k as u8, "Stoerer", "stoerung@muc.meet.jitsi");
+    let mut client: Client = Client::new(100 + k as u16, "Stoerer", "stoerung@muc.meet.jitsi");
     client.local = udp.local_addr().ok();
     log_in(&mut client, &mut s).await?;
     client.ask();

@@ -57,17 +57,27 @@ impl Drop for Person {
 
 impl Person {
     /// Begins to join [`ROOM`].
-    pub(crate) fn join(number: u8, name: &str, http: SocketAddr) -> Self {
+    pub(crate) fn join(number: u16, name: &str, http: SocketAddr) -> Self {
         Self::join_in(ROOM, number, name, http)
     }
 
     /// The same in another room.
-    pub(crate) fn join_in(room: &str, number: u8, name: &str, http: SocketAddr) -> Self {
+    pub(crate) fn join_in(room: &str, number: u16, name: &str, http: SocketAddr) -> Self {
+        Self::begins(room, number, name, http, true)
+    }
+
+    /// One of many, who says nothing.
+    pub(crate) fn listen_in(room: &str, number: u16, name: &str, http: SocketAddr) -> Self {
+        Self::begins(room, number, name, http, false)
+    }
+
+    fn begins(room: &str, number: u16, name: &str, http: SocketAddr, speaks: bool) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let client = Client::new(number, name, &format!("{room}@muc.meet.jitsi"));
         let (shared, begun) = (Arc::clone(&state), Instant::now());
+        let room = room.to_owned();
         let task = tokio::spawn(async move {
-            if let Err(e) = live(client, http, &shared).await {
+            if let Err(e) = live(client, http, &room, &shared, speaks).await {
                 eprintln!("somebody in the meeting: {e}");
             }
         });
@@ -109,16 +119,24 @@ impl Person {
     }
 }
 
-async fn live(mut client: Client, http: SocketAddr, state: &Mutex<State>) -> Result<(), String> {
+async fn live(
+    mut client: Client,
+    http: SocketAddr,
+    room: &str,
+    state: &Mutex<State>,
+    speaks: bool,
+) -> Result<(), String> {
     let udp = UdpSocket::bind("127.0.0.1:0").await.map_err(|e| e.to_string())?;
     client.local = udp.local_addr().ok();
-    let behind = format!("198.51.100.{}", client.number);
-    let mut socket = connect(http, "127.0.0.1", &behind).await?;
+    let [high, low] = client.number.to_be_bytes();
+    let behind = format!("198.51.{}.{low}", 100 + high);
+    let mut socket = connect_to(room, http, "127.0.0.1", &behind).await?;
     log_in(&mut client, &mut socket).await?;
     client.ask();
-    let mut ticks = tokio::time::interval(TICK);
+    let tick = if speaks { TICK } else { QUIET };
+    let mut ticks = tokio::time::interval(tick);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut due = Instant::now() + TICK;
+    let mut due = Instant::now() + tick;
     let mut datagram = vec![0; 2048];
     let mut leaves = false;
     loop {
@@ -127,7 +145,7 @@ async fn live(mut client: Client, http: SocketAddr, state: &Mutex<State>) -> Res
                 let now = Instant::now();
                 let mut state = state.lock().unwrap();
                 state.lag = state.lag.max(now.saturating_duration_since(due));
-                due = now + TICK;
+                due = now + tick;
                 leaves = state.leaves;
                 if client.ask_at.is_some_and(|at| at <= now) {
                     client.ask();
@@ -135,7 +153,9 @@ async fn live(mut client: Client, http: SocketAddr, state: &Mutex<State>) -> Res
                 client.tick(now);
                 if client.connected() {
                     state.connected.get_or_insert(now);
-                    client.send_media();
+                    if speaks {
+                        client.send_media();
+                    }
                 }
             }
             frame = socket.next() => match frame {
@@ -182,9 +202,19 @@ fn listen(state: &mut State, packets: Vec<Vec<u8>>) {
 
 /// A WebSocket to the front, from this address, as a web server that speaks for somebody.
 pub(crate) async fn connect(http: SocketAddr, from: &str, behind: &str) -> Result<Socket, String> {
+    connect_to(ROOM, http, from, behind).await
+}
+
+/// The same on the way to another room.
+pub(crate) async fn connect_to(
+    room: &str,
+    http: SocketAddr,
+    from: &str,
+    behind: &str,
+) -> Result<Socket, String> {
     let tcp = tcp(http, from).await.map_err(|e| format!("connect: {e}"))?;
     let mut request =
-        format!("ws://{http}/xmpp-websocket?room={ROOM}").into_client_request().map_err(|e| e.to_string())?;
+        format!("ws://{http}/xmpp-websocket?room={room}").into_client_request().map_err(|e| e.to_string())?;
     for (name, value) in [("sec-websocket-protocol", "xmpp"), ("x-forwarded-for", behind)] {
         request.headers_mut().insert(name, value.parse().expect("a header"));
     }
@@ -251,5 +281,7 @@ pub(crate) async fn say(socket: &mut Socket, frame: &str) -> Result<(), String> 
 
 /// One packet of speech in this time.
 const TICK: Duration = Duration::from_millis(20);
+/// Who sends nothing has less to look after.
+const QUIET: Duration = Duration::from_millis(100);
 /// Payload type of speech.
 const OPUS: u8 = 111;

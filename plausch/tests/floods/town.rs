@@ -41,7 +41,7 @@ where
     let meeting: Vec<Person> = people.block_on(async {
         let mut meeting = Vec::new();
         for (n, who) in ["Anna", "Ben", "Cem"].into_iter().enumerate() {
-            meeting.push(Person::join(n as u8 + 1, who, server.http));
+            meeting.push(Person::join(n as u16 + 1, who, server.http));
         }
         for person in &meeting {
             person.connected(Duration::from_secs(20)).await.expect("a meeting in peace");

@@ -76,7 +76,7 @@ fn of_three_bridges_one_drains_one_is_killed_and_one_is_ended_and_meetings_go_on
     wait("the focus knows three bridges", || known(&|b| b["operational"] == true) == 3);
 
     let people = people();
-    let meet = |room: &'static str, first: u8| {
+    let meet = |room: &'static str, first: u16| {
         people.block_on(async {
             let both =
                 [("Anna", first), ("Ben", first + 1)].map(|(who, n)| Person::join_in(room, n, who, http));

@@ -3,24 +3,46 @@
 
 mod bridges;
 mod disk;
+mod large;
 #[path = "../floods/person.rs"]
 #[allow(dead_code, reason = "floods use the rest")]
 mod person;
+mod processes;
 mod restart;
 #[path = "../running/mod.rs"]
 mod running;
 mod scaling;
 mod upgrade;
 
+use std::ops::Deref;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use person::Person;
+use tokio::runtime::Runtime;
 
 /// So short a silence is the machine's that runs all this.
 const UNHEARD: Duration = Duration::from_millis(400);
 
+/// Who listens for short silences is not beside a crowd.
+static MACHINE: RwLock<()> = RwLock::new(());
+
 /// Where the people live.
-fn people() -> tokio::runtime::Runtime {
+struct People(Runtime, #[allow(dead_code, reason = "held while they live")] RwLockReadGuard<'static, ()>);
+
+impl Deref for People {
+    type Target = Runtime;
+
+    fn deref(&self) -> &Runtime {
+        &self.0
+    }
+}
+
+fn people() -> People {
+    People(runtime(), MACHINE.read().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 }
 

@@ -64,7 +64,7 @@ impl Town {
     }
 
     /// Somebody comes; how long after `since` it is heard.
-    async fn comes(&self, number: u8, since: Instant) -> Duration {
+    async fn comes(&self, number: u16, since: Instant) -> Duration {
         let late = Person::join_in("gemeinderat", number, "Carla", self.http);
         late.connected(Duration::from_secs(20)).await.expect("the room takes people");
         let took = since.elapsed();
@@ -87,7 +87,7 @@ fn a_focus_that_becomes_another_program_is_heard_by_nobody() {
     let mut focus = town.focus(false);
     let people = people();
     let council = people.block_on(town.meet());
-    for restart in 1..=2_u8 {
+    for restart in 1..=2_u16 {
         council.iter().for_each(Person::begin);
         let began = Instant::now();
         let typed = typed("kill -USR2").replace("$(pidof plausch)", &focus.0.id().to_string());

@@ -9,7 +9,7 @@ use crate::running::{Running, free, get, plausch};
 use crate::{UNHEARD, people, silence, wait};
 
 /// How many meetings of two run when the admin begins.
-const MEETINGS: u8 = 5;
+const MEETINGS: u16 = 5;
 /// Clients at the door ask again after 1, 2, 4, … seconds.
 const LET_IN: Duration = Duration::from_secs(6);
 
@@ -31,7 +31,7 @@ fn an_upgrade_that_waits_throws_nobody_out() {
     };
     let old = server();
     let people = people();
-    let join = |room: &str, n: u8| people.block_on(async { Person::join_in(room, n, "Anna", http) });
+    let join = |room: &str, n: u16| people.block_on(async { Person::join_in(room, n, "Anna", http) });
     let mut meetings: Vec<[Person; 2]> =
         (0..MEETINGS).map(|n| [1, 2].map(|who| join(&format!("sitzung-{n}"), n * 2 + who))).collect();
     people.block_on(async {

@@ -26,6 +26,7 @@ impl Program {
             resource: user.to_owned(),
             tls: TlsMode::IfOffered,
             verify_certificate: false,
+            resume_within: None,
         }));
         while !matches!(it.next().await, LinkEvent::Up { .. }) {}
         it

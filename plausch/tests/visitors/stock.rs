@@ -27,6 +27,7 @@ impl Connection {
             resource: "focus".to_owned(),
             tls: TlsMode::IfOffered,
             verify_certificate: false,
+            resume_within: None,
         });
         loop {
             let next = tokio::time::timeout(Duration::from_secs(20), link.recv()).await;

@@ -20,6 +20,7 @@
 //! | [`Server::handle_account_ended`] | an account was deleted or disabled, or has another password | – |
 //! | [`Server::handle_reload`] | there is another configuration | – |
 //! | [`Server::handle_shell`] | an admin asks or changes something | answered at once |
+//! | [`Server::handle_idle`] | another process takes the new meetings | who is in none is sent there |
 //! | [`Server::handle_shutdown`] | the server stops | – |
 //!
 //! What a *frame* is, by [`Transport`]:
@@ -84,6 +85,7 @@ mod keys;
 mod account_end;
 mod reload;
 mod shell;
+mod successor;
 // What carries a stanza out.
 mod component;
 mod disco;

@@ -99,6 +99,7 @@ impl Server {
                 next_question: 0,
                 asks: Vec::new(),
                 doomed: Vec::new(),
+                idle: Vec::new(),
             },
         };
         // Documents of keys are asked for before anybody comes.
@@ -336,11 +337,12 @@ impl Server {
     pub(crate) fn lost(&mut self, id: SessionId) {
         let Some(s) = self.world.sessions.get_mut(id) else { return };
         s.conn = None;
-        if !s.sm.as_ref().is_some_and(StreamManagement::can_resume) {
+        let Some(at_most) = s.sm.as_ref().and_then(StreamManagement::kept_for) else {
             self.end_session(id);
             return;
-        }
-        let wait = self.hosts.users(s.identity.host).map(|users| users.resume).unwrap_or_default();
+        };
+        let wait =
+            self.hosts.users(s.identity.host).map(|users| users.resume).unwrap_or_default().min(at_most);
         let until = self.world.now + wait;
         self.world.sessions.hibernate(id, until);
         self.world.timers.set(until, Timer::Hibernation(id));

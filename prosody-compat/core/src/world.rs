@@ -198,6 +198,8 @@ pub(crate) struct World {
     pub(crate) asks: Vec<SessionId>,
     /// Sessions that must end, once the current input is handled.
     pub(crate) doomed: Vec<SessionId>,
+    /// Sessions that were in no room when that was last looked at.
+    pub(crate) idle: Vec<SessionId>,
 }
 
 impl World {

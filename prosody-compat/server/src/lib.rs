@@ -37,6 +37,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use jitsi_xmpp::Sensitive;
 use service::{Portions, StartError, SystemEntropy};
 use tokio::sync::{mpsc, oneshot, watch};
 use xmpp_link::ServerEnd;
@@ -190,6 +191,18 @@ impl ServerHandle {
         let (reply, said) = oneshot::channel();
         self.shared.inputs.send(Input::Shell { asked, reply }).await.ok()?;
         said.await.ok()
+    }
+
+    /// All rooms, as clients write their addresses. `None`: the server does not run.
+    pub async fn rooms(&self) -> Option<Vec<Sensitive<String>>> {
+        let (reply, rooms) = oneshot::channel();
+        self.shared.inputs.send(Input::Rooms { reply }).await.ok()?;
+        rooms.await.ok()
+    }
+
+    /// Another process takes the new meetings: ends the sessions of people who have been in none since the last call.
+    pub async fn send_idle_away(&self) {
+        let _ = self.shared.inputs.send(Input::Idle).await;
     }
 
     /// Where XMPP over TCP is listened for.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use budget::Network;
 use bytes::Bytes;
-use jitsi_xmpp::BareJid;
+use jitsi_xmpp::{BareJid, Sensitive};
 use prosody_core::{
     AccountAnswer, AccountEnd, Answer, Asked, ConnId, Counters, Fixed, FramingError, HttpReply, HttpRequest,
     KeyFetchId, Output, QuestionId, RequestId, Said, Server, SessionQuery, Stats, Transport,
@@ -89,6 +89,12 @@ pub(crate) enum Input {
         asked: Asked,
         reply: oneshot::Sender<Said>,
     },
+    /// Which rooms are there?
+    Rooms {
+        reply: oneshot::Sender<Vec<Sensitive<String>>>,
+    },
+    /// Who is in no room shall go.
+    Idle,
     /// A suite looks or changes something.
     #[cfg(feature = "test-observer")]
     Observe {
@@ -331,6 +337,10 @@ impl Owner {
             Input::Shell { asked, reply } => self.step(None, |server, now| {
                 let _ = reply.send(server.handle_shell(now, &asked));
             }),
+            Input::Rooms { reply } => {
+                let _ = reply.send(self.server.rooms_of_all_hosts());
+            }
+            Input::Idle => self.step(None, Server::handle_idle),
             #[cfg(feature = "test-observer")]
             Input::Observe { request, reply } => self.step(None, |server, now| {
                 let _ = reply.send(server.handle_observe(now, &request));

@@ -42,7 +42,7 @@ pub struct Media {
 /// Somebody in a meeting; `C` is what its owner calls a connection.
 pub struct Client<C = ()> {
     /// Tells clients and their SSRCs apart.
-    pub number: u8,
+    pub number: u16,
     /// What others see.
     pub name: String,
     /// The address of the meeting.
@@ -97,7 +97,7 @@ pub struct Client<C = ()> {
 
 impl<C> Client<C> {
     /// A client that is not logged in.
-    pub fn new(number: u8, name: &str, room: &str) -> Self {
+    pub fn new(number: u16, name: &str, room: &str) -> Self {
         Self {
             number,
             name: name.to_owned(),
@@ -346,7 +346,8 @@ impl<C> Client<C> {
         let transport = offer.contents.iter().find_map(|c| c.transport.as_ref()).expect("a transport");
         let candidate = transport.candidates.first().expect("a candidate");
         let bridge = SocketAddr::new(candidate.ip.reveal().parse().unwrap(), candidate.port);
-        let virtually = ([192, 0, 2, self.number], 50_000 + u16::from(self.sessions));
+        let [high, low] = self.number.to_be_bytes();
+        let virtually = ([192, 0, 2 + high, low], 50_000 + u16::from(self.sessions));
         let address = self.local.unwrap_or_else(|| virtually.into());
         let (mut ufrag, mut pwd, mut print) =
             ("sig".to_owned(), "signalling-only-0123456789".to_owned(), "AB:".repeat(31) + "AB");

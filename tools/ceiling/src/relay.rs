@@ -52,6 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Value> {
         secret: Box::new(|| Secret::new(SECRET.to_owned().into(), &mut SystemEntropy)),
         peers: Box::new(move || Some(Peers::new(&[at], &[]))),
         allocations: 4 * RELAYS,
+        before: None,
     };
     let started = runtime.block_on(async { turn_server::start(config, shutdown) });
     let (turn, task) = started.map_err(|e| anyhow::anyhow!("{e}"))?;

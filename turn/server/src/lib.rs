@@ -11,7 +11,9 @@ mod stream;
 mod tests;
 mod thread;
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use service::{Exposition, StartError, State, listen};
@@ -20,7 +22,7 @@ use tokio::task::JoinHandle;
 
 pub use turn_core::{Peers, Secret, binding, frames, password};
 
-use crate::queue::Inbox;
+use crate::queue::{In, Inbox};
 use crate::thread::{Numbers, Thread};
 
 /// What the relay is started with.
@@ -35,6 +37,8 @@ pub struct Config {
     pub peers: Box<dyn Fn() -> Option<Peers> + Send>,
     /// At most so many relays.
     pub allocations: usize,
+    /// The way to a process before this one that goes on with relays on the same sockets, as [`TurnHandle::hand_over`] made it there.
+    pub before: Option<OwnedFd>,
 }
 
 impl std::fmt::Debug for Config {
@@ -59,14 +63,14 @@ pub fn start(
     config: Config,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(TurnHandle, JoinHandle<()>), StartError> {
-    let part = |e: std::io::Error| StartError::Part { part: "the TURN server", reason: e.to_string() };
+    let part = |e: io::Error| StartError::Part { part: "the TURN server", reason: e.to_string() };
     let mut sockets = Vec::new();
     let mut refused = None;
     for address in &config.listen {
         match thread::listener(*address) {
             Ok(socket) => sockets.push(socket),
             // One of many may be on its way out, or not quite there yet.
-            Err(e) if e.kind() == std::io::ErrorKind::AddrNotAvailable => {
+            Err(e) if e.kind() == io::ErrorKind::AddrNotAvailable => {
                 refused = Some(listen::refused("turn.listen", *address, "udp", &e));
             }
             Err(e) => return Err(listen::refused("turn.listen", *address, "udp", &e)),
@@ -94,6 +98,21 @@ impl TurnHandle {
     /// Where clients send datagrams.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// A way for a successor on which datagrams of this server's clients come back.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn hand_over(&self) -> io::Result<OwnedFd> {
+        let (ours, theirs) = service::line::pair()?;
+        self.inbox.push(In::Successor(ours));
+        Ok(theirs)
+    }
+
+    /// Whether a successor reads the sockets from now on. Those of relays stay with us.
+    pub fn set_resting(&self, on: bool) {
+        self.inbox.push(In::Rest(on));
     }
 
     /// How it feels. Does not wait.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,6 +19,10 @@ pub(crate) enum In {
     Message { id: u64, bytes: Vec<u8>, _room: [OwnedSemaphorePermit; 2] },
     /// It has ended.
     Closed { id: u64 },
+    /// What a successor passes back is for us.
+    Successor(OwnedFd),
+    /// Whether a successor reads our sockets.
+    Rest(bool),
 }
 
 /// The thread's queue of what streams say. Its length is that of the streams' rooms.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::limits::{BATCH, DATAGRAM, LISTENERS, STREAM_IDLE};
-use crate::thread::Thread;
+use crate::thread::{SUCCESSOR, Thread};
 
 /// A relay whose only bridge is a socket of the test.
 struct World {
@@ -31,6 +31,7 @@ fn config(bridge: SocketAddr) -> Config {
         secret: Box::new(|| Secret::new(Sensitive::new("north".into()), &mut SeededEntropy::new(1))),
         peers: Box::new(move || Some(Peers::new(&[bridge], &[]))),
         allocations: 100,
+        before: None,
     }
 }
 
@@ -209,7 +210,7 @@ async fn a_stream_without_a_relay_is_let_go_after_its_time_and_not_before() {
     let at = "127.0.0.1:9".parse().unwrap();
     let (mut thread, inbox) = Thread::new(config(at), Vec::new(), Arc::default()).unwrap();
     let (id, out, mut from) = inbox.outlet();
-    inbox.push(queue::In::Open { id, peer: at, out });
+    inbox.push(In::Open { id, peer: at, out });
     for what in inbox.take() {
         thread.message(what);
     }
@@ -345,4 +346,45 @@ async fn a_taken_port_is_one_line_that_names_the_option() {
     let (_end, shutdown) = watch::channel(false);
     let e = start(Config { listen: vec![at], ..config(at) }, shutdown).unwrap_err().to_string();
     assert!(e.contains("turn.listen") && e.contains(&at.to_string()), "{e}");
+}
+
+/// Two processes with one socket: who has a relay in the old one is its, whoever begins is the new one's.
+#[test]
+fn what_clients_of_the_process_before_say_goes_back_to_it_and_it_answers_itself() {
+    const FIRST: mio::Token = mio::Token(1);
+    let bridge = "127.0.0.1:9".parse().unwrap();
+    let shared = UdpSocket::bind("127.0.0.1:0").unwrap();
+    shared.set_nonblocking(true).unwrap();
+    let at = shared.local_addr().unwrap();
+    let listener = || vec![mio::net::UdpSocket::from_std(shared.try_clone().unwrap())];
+    let (mut old, _inbox) = Thread::new(config(bridge), listener(), Arc::default()).unwrap();
+    let (from_new, to_old) = service::line::pair().unwrap();
+    let before = Some(to_old);
+    let (mut new, _inbox) =
+        Thread::new(Config { before, ..config(bridge) }, listener(), Arc::default()).unwrap();
+    old.message(In::Successor(from_new));
+    old.message(In::Rest(true));
+    let client = socket();
+    client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let heard = |client: &UdpSocket| client.recv(&mut [0; 500]).is_ok();
+
+    client.send_to(&message(1, [3; 12], &[]), at).unwrap();
+    assert!(!old.receive(FIRST), "it rests");
+    new.receive(FIRST);
+    assert!(heard(&client), "who begins is answered by the new one");
+    old.receive(SUCCESSOR);
+    assert!(!heard(&client), "and by nobody else");
+    // A refresh of a relay that the new one does not have.
+    client.send_to(&message(4, [4; 12], &[]), at).unwrap();
+    new.receive(FIRST);
+    assert!(!heard(&client));
+    old.receive(SUCCESSOR);
+    assert!(heard(&client), "the old one answers");
+    // The new one is gone.
+    drop(new);
+    old.receive(SUCCESSOR);
+    old.message(In::Rest(false));
+    client.send_to(&message(1, [5; 12], &[]), at).unwrap();
+    old.receive(FIRST);
+    assert!(heard(&client));
 }

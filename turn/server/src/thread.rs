@@ -3,14 +3,17 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::UdpSocket;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
-use service::Exposition;
+use service::datagrams::{After, Before};
+use service::{Exposition, sockets};
 use socket2::{Domain, Protocol, Socket, Type};
 use turn_core::{Client, Counter, Counters, HEADROOM, Output, Peers, RelayId, Route, TAILROOM, Turn};
 
@@ -57,6 +60,19 @@ impl Numbers {
 
 /// A socket that clients send to.
 pub(crate) fn listener(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = match sockets::udp(address).pop() {
+        Some(left) => {
+            let left = std::net::UdpSocket::from(left);
+            left.set_nonblocking(true)?;
+            UdpSocket::from_std(left)
+        }
+        None => bind(address)?,
+    };
+    sockets::keep(&socket);
+    Ok(socket)
+}
+
+fn bind(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -92,11 +108,16 @@ pub(crate) struct Thread {
     ready: VecDeque<Token>,
     is_ready: HashSet<Token>,
     look: Instant,
+    /// Datagrams of nobody here go there.
+    before: Option<Before>,
+    after: Option<After>,
+    /// The successor reads what clients send.
+    rests: bool,
 }
 
 impl Thread {
     pub(crate) fn new(
-        config: Config,
+        mut config: Config,
         listeners: Vec<UdpSocket>,
         numbers: Arc<Numbers>,
     ) -> io::Result<(Self, Arc<Inbox>)> {
@@ -109,6 +130,7 @@ impl Thread {
         let now = Instant::now();
         let peers = (config.peers)().unwrap_or_default();
         let turn = engine(&config, peers.clone(), now);
+        let before = config.before.take().map(Before::new);
         numbers.running.store(true, Ordering::Relaxed);
         let thread = Self {
             config,
@@ -124,6 +146,9 @@ impl Thread {
             ready: VecDeque::new(),
             is_ready: HashSet::new(),
             look: now + LOOK,
+            before,
+            after: None,
+            rests: false,
         };
         Ok((thread, inbox))
     }
@@ -191,10 +216,16 @@ impl Thread {
 
     /// Reads what is there, at most a batch. Whether there may be more.
     pub(crate) fn receive(&mut self, token: Token) -> bool {
+        if token == SUCCESSOR {
+            return self.receive_passed();
+        }
         let Some(index) = token.0.checked_sub(FIRST) else { return false };
+        let relay = index.checked_sub(LISTENERS);
+        if self.rests && relay.is_none() {
+            return false;
+        }
         let now = Instant::now();
         for _ in 0..BATCH {
-            let relay = index.checked_sub(LISTENERS);
             let socket = match relay {
                 None => self.listeners.get(index),
                 Some(relay) => self.relays.get(relay),
@@ -214,15 +245,87 @@ impl Thread {
             let route = match relay {
                 Some(relay) => self.turn.handle_peer(now, RelayId(relay), from, &mut self.buffer, bytes),
                 None => {
-                    let socket = u16::try_from(index).unwrap_or(u16::MAX);
-                    let client = Client::Datagram { socket, peer: from };
-                    self.turn.handle_client(now, client, &mut self.buffer, bytes)
+                    self.said_by(now, index, from, bytes);
+                    continue;
                 }
             };
             self.carry(&route);
             self.drain(now);
         }
         true
+    }
+
+    /// A client said something to the socket with this number: to us, or to the process before, when it has a relay there.
+    fn said_by(&mut self, now: Instant, index: usize, from: SocketAddr, bytes: std::ops::Range<usize>) {
+        let socket = u16::try_from(index).unwrap_or(u16::MAX);
+        let client = Client::Datagram { socket, peer: from };
+        let said = self.buffer.get(bytes.clone()).unwrap_or_default();
+        if let Some(before) = &mut self.before
+            && !begins(said)
+            && !self.turn.has_relay(&client)
+        {
+            let local = self.listeners.get(index).and_then(Option::as_ref).and_then(|s| s.local_addr().ok());
+            match local.map(|local| before.pass(from, local, said)) {
+                Some(Ok(taken)) => self.note(taken),
+                Some(Err(_)) => self.before = None,
+                None => {}
+            }
+            return;
+        }
+        let route = self.turn.handle_client(now, client, &mut self.buffer, bytes);
+        self.carry(&route);
+        self.drain(now);
+    }
+
+    /// What the successor passes back. Whether there may be more.
+    fn receive_passed(&mut self) -> bool {
+        let now = Instant::now();
+        for _ in 0..BATCH {
+            let Some(after) = &mut self.after else { return false };
+            let (from, local, data) = match after.receive() {
+                Ok(Some(passed)) => passed,
+                Ok(None) => return false,
+                Err(_) => {
+                    self.after = None;
+                    return false;
+                }
+            };
+            let bytes = HEADROOM..HEADROOM + data.len();
+            let Some(room) = self.buffer.get_mut(bytes.clone()).filter(|_| data.len() <= DATAGRAM) else {
+                continue;
+            };
+            room.copy_from_slice(data);
+            let is_it = |s: &Option<UdpSocket>| s.as_ref().and_then(|s| s.local_addr().ok()) == Some(local);
+            if let Some(index) = self.listeners.iter().position(is_it) {
+                self.said_by(now, index, from, bytes);
+            }
+        }
+        true
+    }
+
+    fn hear(&mut self, after: After) {
+        let registered =
+            self.poll.registry().register(&mut SourceFd(&after.as_raw_fd()), SUCCESSOR, Interest::READABLE);
+        match registered {
+            Ok(()) => self.after = Some(after),
+            Err(e) => tracing::error!(error = %e, "the TURN server cannot hear its successor"),
+        }
+    }
+
+    /// Stops reading what clients send, which a successor reads, or begins again.
+    fn rest(&mut self, on: bool) {
+        self.rests = on;
+        for (n, socket) in self.listeners.iter_mut().enumerate() {
+            let Some(socket) = socket else { continue };
+            let token = Token(FIRST + n);
+            let changed = match on {
+                true => self.poll.registry().deregister(socket),
+                false => self.poll.registry().register(socket, token, Interest::READABLE),
+            };
+            if let Err(e) = changed {
+                tracing::error!(error = %e, "the TURN server cannot change which sockets it watches");
+            }
+        }
     }
 
     pub(crate) fn message(&mut self, what: In) {
@@ -247,6 +350,8 @@ impl Thread {
                     self.drain(now);
                 }
             }
+            In::Successor(way) => self.hear(After::new(way)),
+            In::Rest(on) => self.rest(on),
         }
     }
 
@@ -349,12 +454,14 @@ impl Thread {
     /// Follows the machine's addresses.
     fn listen_now(&mut self) {
         let wanted = (self.config.listen_now)();
-        if wanted.is_empty() {
+        // Addresses are the successor's matter.
+        if wanted.is_empty() || self.rests {
             return;
         }
         for place in &mut self.listeners {
             let at = place.as_ref().and_then(|s| s.local_addr().ok());
-            if at.is_some_and(|at| !wanted.contains(&at)) {
+            if let Some(at) = at.filter(|at| !wanted.contains(at)) {
+                sockets::forget(false, at);
                 *place = None;
                 tracing::warn!("an address of this machine is gone and not used for TURN any more");
             }
@@ -392,5 +499,11 @@ fn unix() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Whether a client begins with this: it asks for a relay, or for its own address (RFC 8489 §14.1, RFC 8656 §3).
+fn begins(said: &[u8]) -> bool {
+    matches!(said, [0, 1 | 3, ..])
+}
+
 const WAKER: Token = Token(0);
+pub(crate) const SUCCESSOR: Token = Token(usize::MAX);
 const FIRST: usize = 1;

@@ -146,6 +146,7 @@ pub(crate) async fn follow(
                 }
                 Change::Close(address) => {
                     streams.close(address.ip());
+                    service::sockets::forget(false, address);
                     control.order_all((0..control.shards()).map(|_| Order::RemoveAddress(address)));
                     tracing::warn!("an address of this machine is gone and not used for media any more");
                 }

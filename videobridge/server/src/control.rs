@@ -430,7 +430,7 @@ impl Control {
         self.order(shard, Order::Command(command))
     }
 
-    fn order(&self, shard: usize, order: Order) -> bool {
+    pub(crate) fn order(&self, shard: usize, order: Order) -> bool {
         let sent = self.ports.get(shard).is_some_and(|p| p.send(order));
         if !sent {
             self.overflows.fetch_add(1, Ordering::Relaxed);

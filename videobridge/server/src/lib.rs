@@ -20,7 +20,9 @@ mod streams;
 mod tests;
 mod xmpp;
 
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,7 @@ use videobridge_core::{Certificate, Command, LocalAddress, ShardConfig, WebSocke
 use xmpp_link::Link;
 
 pub use config::{Config, ConfigError, Raw};
+pub use limits::RESUME_WITHIN;
 pub use videobridge_core::TcpPorts;
 pub use xmpp::BreweryConfig;
 
@@ -41,6 +44,7 @@ use crate::addresses::Machine;
 use crate::control::Control;
 use crate::http::{colibri_ws, rest};
 use crate::reach::Reach;
+use crate::shards::Order;
 use crate::stats::{Identity, Reporter};
 use crate::streams::Streams;
 use crate::xmpp::links::Links;
@@ -67,7 +71,21 @@ pub async fn start(
     link: Option<Link>,
     shutdown: watch::Receiver<bool>,
 ) -> Result<(BridgeHandle, JoinHandle<()>), StartError> {
-    start_on(config, link, shutdown, Machine::this()).await
+    start_on(config, link, shutdown, Machine::this(), Vec::new()).await
+}
+
+/// The same beside a process that goes on with the meetings that it has: with its sockets (`service::sockets`), and the ways on which
+/// its datagrams go back to it, as [`BridgeHandle::hand_over`] made them there.
+///
+/// # Errors
+/// As [`start`].
+pub async fn succeed(
+    config: Config,
+    link: Option<Link>,
+    shutdown: watch::Receiver<bool>,
+    before: Vec<OwnedFd>,
+) -> Result<(BridgeHandle, JoinHandle<()>), StartError> {
+    start_on(config, link, shutdown, Machine::this(), before).await
 }
 
 /// The same with another way to find out the machine's addresses.
@@ -76,8 +94,11 @@ async fn start_on(
     link: Option<Link>,
     shutdown: watch::Receiver<bool>,
     machine: Machine,
+    before: Vec<OwnedFd>,
 ) -> Result<(BridgeHandle, JoinHandle<()>), StartError> {
     let failed = |reason: String| StartError::Part { part: "videobridge", reason };
+    let mut config = config;
+    config.as_many_threads_as_before();
     let certificate = Certificate::generate().map_err(|e| failed(e.to_string()))?;
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
@@ -99,7 +120,7 @@ async fn start_on(
     }
     let web_sockets = Arc::default();
     let shards::Started { threads, ports, streams, events, addresses } =
-        shards::start(&shard, config.threads, config.gso, &web_sockets)?;
+        shards::start(&shard, config.threads, config.gso, &web_sockets, before)?;
     let streams = Streams::new(streams, threads.counters(), shutdown.clone());
     listeners.into_iter().for_each(|listener| streams.serve(listener));
     let (control, failures) = Control::new(ports, web_sockets);
@@ -260,6 +281,27 @@ impl BridgeHandle {
         self.reporter.set_draining(on);
     }
 
+    /// Ways for a successor on which datagrams come back that are for conferences of this bridge.
+    ///
+    /// # Errors
+    /// There are no more descriptors.
+    pub fn hand_over(&self) -> io::Result<Vec<OwnedFd>> {
+        let mut ways = Vec::new();
+        for shard in 0..self.control.shards() {
+            let (ours, theirs) = service::line::pair()?;
+            self.control.order(shard, Order::Successor(ours));
+            ways.push(theirs);
+        }
+        Ok(ways)
+    }
+
+    /// Whether a successor reads the sockets from now on. Those that relays have for themselves stay with us.
+    pub fn set_resting(&self, on: bool) {
+        for shard in 0..self.control.shards() {
+            self.control.order(shard, Order::Rest(on));
+        }
+    }
+
     /// See [`BridgeHandle::set_draining`].
     pub fn is_draining(&self) -> bool {
         self.reporter.is_draining()
@@ -301,6 +343,20 @@ impl BridgeHandle {
 }
 
 impl Config {
+    /// A process before this one had a socket for each of its threads, which all have to be read.
+    fn as_many_threads_as_before(&mut self) {
+        let mut left = self.media_addresses().into_iter().map(service::sockets::udp_count).filter(|n| *n > 0);
+        if let Some(count) = left.next()
+            && count != self.threads
+        {
+            tracing::info!(
+                threads = count,
+                "as many media threads as before: another number needs a restart"
+            );
+            self.threads = count;
+        }
+    }
+
     /// Listens for connections beside a media socket, if that is wanted. One of many addresses may be on its way out.
     fn listen_at(
         &self,
@@ -314,7 +370,7 @@ impl Config {
                 listeners.push(listener);
                 Ok(Some(TcpPorts { own: port, public: if own == 0 { port } else { public } }))
             }
-            Err(e) if e.kind() == std::io::ErrorKind::AddrNotAvailable => Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::AddrNotAvailable => Ok(None),
             Err(e) => Err(service::listen::refused("media.tcp_port", address, "tcp", &e)),
         }
     }

@@ -92,6 +92,10 @@ pub(crate) const COLIBRI_UNDER_WAY_EACH: usize = 800;
 /// Connections to XMPP servers. Reason: one for each shard of an installation whose bridges serve all of them; the largest known have a dozen.
 pub(crate) const LINKS: usize = 32;
 
+/// How long XMPP servers are asked to keep a bridge's session when its connection is lost. Reason: a killed bridge is gone then, and its
+/// people are on another one; one that lives is back within 0.2 seconds.
+pub const RESUME_WITHIN: Duration = Duration::from_secs(1);
+
 /// Rooms of bridges on one connection. Reason: one is usual.
 pub(crate) const ROOMS_PER_LINK: usize = 16;
 

@@ -72,6 +72,15 @@ impl StreamPort {
 
 /// Listens; connections inherit the small buffer, as what waits in it is late.
 pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = match service::sockets::tcp(address) {
+        Some(left) => left.set_nonblocking(true).and_then(|()| TcpListener::from_std(left))?,
+        None => bind_anew(address)?,
+    };
+    service::sockets::keep(&listener);
+    Ok(listener)
+}
+
+fn bind_anew(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.set_send_buffer_size(limits::STREAM_BUFFER)?;
@@ -104,6 +113,7 @@ impl Streams {
         self.listening().retain(|at, accepts| {
             let stays = at.ip() != address;
             if !stays {
+                service::sockets::forget(true, *at);
                 accepts.abort();
             }
             stays
@@ -119,7 +129,7 @@ impl Streams {
         let mut until = self.until.clone();
         loop {
             let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+                accepted = service::sockets::accept(&listener) => accepted,
                 _ = until.wait_for(|stop| *stop) => return,
             };
             match accepted {

@@ -510,7 +510,7 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
         every: Duration::from_millis(20),
     };
     let config = Config::check(raw, &[ip(1)], 2).unwrap();
-    let (handle, task) = start_on(config, None, stop.subscribe(), watched).await.unwrap();
+    let (handle, task) = start_on(config, None, stop.subscribe(), watched, Vec::new()).await.unwrap();
     let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bridge = Bridge { http: http.local_addr().unwrap(), handle, task, stop };
     let router = bridge.handle.admin_router();

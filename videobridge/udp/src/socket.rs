@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -94,6 +94,23 @@ impl UdpSocket {
         Ok((Self { socket, local, gso: options.gso }, shortage))
     }
 
+    /// A socket that another process has bound and goes on sending from.
+    ///
+    /// # Errors
+    /// It is none, or what the operating system says.
+    pub fn adopt(bound: OwnedFd, options: &SocketOptions) -> io::Result<Self> {
+        let socket = Socket::from(bound);
+        let local = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        socket.set_nonblocking(true)?;
+        socket.set_recv_buffer_size(options.receive_buffer)?;
+        socket.set_send_buffer_size(options.send_buffer)?;
+        set_int(&socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+        if options.gro {
+            set_int(&socket, libc::SOL_UDP, libc::UDP_GRO, 1)?;
+        }
+        Ok(Self { socket, local, gso: options.gso })
+    }
+
     /// The address it is bound to.
     pub const fn local_address(&self) -> SocketAddr {
         self.local
@@ -106,6 +123,12 @@ impl UdpSocket {
 
     pub(crate) const fn disable_gso(&mut self) {
         self.gso = false;
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -200,12 +200,6 @@ pub(super) const UPSTREAM: &[Entry] = &[
     ),
     entry(
         Missing,
-        "people are not moved between bridges by load; an admin can move them",
-        "nach Last wird niemand umgezogen; ein Admin kann es veranlassen",
-        "JICOFO_ENABLE_LOAD_REDISTRIBUTION",
-    ),
-    entry(
-        Missing,
         "the autoscaler is not there yet",
         "den Autoscaler gibt es noch nicht",
         "AUTOSCALER_URL AUTOSCALER_SIDECAR_KEY_FILE AUTOSCALER_SIDECAR_KEY_ID AUTOSCALER_SIDECAR_PORT \

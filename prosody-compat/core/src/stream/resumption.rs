@@ -1,6 +1,7 @@
 //! XEP-0198 elements in; enabled, acknowledged, resumed or refused out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jitsi_xmpp::{Element, ns};
 use prosody_token::Claims;
@@ -60,15 +61,19 @@ impl Server {
             self.world.send_raw(conn, unexpected());
             return;
         }
-        let resumable = matches!(e.attr("resume"), Some("true" | "1"));
+        // Bridges want to be missed soon.
+        let wanted = e.attr("max").and_then(|max| max.parse().ok()).filter(|max| *max > 0);
+        let at_most = matches!(e.attr("resume"), Some("true" | "1"))
+            .then(|| wanted.map_or(Duration::MAX, Duration::from_secs));
         let wait = self.hosts.users(s.identity.host).map(|users| users.resume).unwrap_or_default();
         let token = self.world.entropy.hex(16);
-        let enabled = if resumable {
-            format!(r#"<enabled xmlns="urn:xmpp:sm:3" id="{token}" max="{}" resume="true"/>"#, wait.as_secs())
-        } else {
-            r#"<enabled xmlns="urn:xmpp:sm:3"/>"#.to_owned()
+        let enabled = match at_most.map(|most| most.min(wait).as_secs()) {
+            Some(max) => {
+                format!(r#"<enabled xmlns="urn:xmpp:sm:3" id="{token}" max="{max}" resume="true"/>"#)
+            }
+            None => r#"<enabled xmlns="urn:xmpp:sm:3"/>"#.to_owned(),
         };
-        self.world.sessions.manage(id, StreamManagement::new(token, resumable));
+        self.world.sessions.manage(id, StreamManagement::new(token, at_most));
         self.world.counters.add(Counter::Managed);
         self.world.send_raw(conn, enabled);
     }

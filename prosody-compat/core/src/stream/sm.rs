@@ -44,7 +44,8 @@ pub(crate) struct AckedTooMuch {
 #[derive(Debug)]
 pub(crate) struct StreamManagement {
     id: String,
-    resumable: bool,
+    /// How long the session waits for another connection at most; `None`: it ends with this one.
+    kept_for: Option<Duration>,
     /// Stanzas received since `<enable/>`.
     received: u32,
     sent: u32,
@@ -74,11 +75,11 @@ pub(crate) enum Ask {
 }
 
 impl StreamManagement {
-    /// Starts counting now; `id` resumes the session later, if `resumable`.
-    pub(crate) const fn new(id: String, resumable: bool) -> Self {
+    /// Starts counting now; `id` resumes the session for so long after a loss at most, if at all.
+    pub(crate) const fn new(id: String, kept_for: Option<Duration>) -> Self {
         Self {
             id,
-            resumable,
+            kept_for,
             received: 0,
             sent: 0,
             acked: 0,
@@ -98,12 +99,12 @@ impl StreamManagement {
 
     /// The id under which the session can be found, if it can be resumed.
     pub(crate) fn resumption_key(&self) -> Option<&str> {
-        self.resumable.then_some(self.id.as_str())
+        self.kept_for.is_some().then_some(self.id.as_str())
     }
 
-    /// Whether the session survives the loss of its transport.
-    pub(crate) const fn can_resume(&self) -> bool {
-        self.resumable && !self.overflowed
+    /// How long the session survives the loss of its transport at most, if at all.
+    pub(crate) const fn kept_for(&self) -> Option<Duration> {
+        if self.overflowed { None } else { self.kept_for }
     }
 
     /// Whether too much was left unacknowledged.
@@ -301,7 +302,8 @@ mod tests {
 
     #[test]
     fn asks_once_after_more_than_five_and_again_after_the_answer() {
-        let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
+        let (mut sm, limits) =
+            (StreamManagement::new("x".into(), Some(Duration::from_secs(60))), Limits::default());
         let now = Instant::now();
         for _ in 0..5 {
             sm.push(&stanza(), &limits);
@@ -323,7 +325,7 @@ mod tests {
     #[test]
     fn asks_at_most_once_a_second_unless_much_waits() {
         let limits = Limits { max_unacked: 100, ..Limits::default() };
-        let mut sm = StreamManagement::new("x".into(), true);
+        let mut sm = StreamManagement::new("x".into(), Some(Duration::from_secs(60)));
         let now = Instant::now();
         let push = |sm: &mut StreamManagement, n| (0..n).for_each(|_| _ = sm.push(&stanza(), &limits));
         push(&mut sm, 6);
@@ -344,7 +346,8 @@ mod tests {
 
     #[test]
     fn a_burst_does_not_keep_its_places() {
-        let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
+        let (mut sm, limits) =
+            (StreamManagement::new("x".into(), Some(Duration::from_secs(60))), Limits::default());
         (0..1_000).for_each(|_| _ = sm.push(&stanza(), &limits));
         sm.acknowledge(1_000).unwrap();
         assert!(sm.unacked.capacity() <= 2 * KEPT_PLACES, "{}", sm.unacked.capacity());
@@ -352,7 +355,8 @@ mod tests {
 
     #[test]
     fn acknowledging_more_than_sent_is_an_error_also_around_the_wrap() {
-        let (mut sm, limits) = (StreamManagement::new("x".into(), true), Limits::default());
+        let (mut sm, limits) =
+            (StreamManagement::new("x".into(), Some(Duration::from_secs(60))), Limits::default());
         sm.sent = u32::MAX;
         sm.acked = u32::MAX;
         sm.push(&stanza(), &limits);
@@ -365,16 +369,16 @@ mod tests {
     #[test]
     fn the_queue_is_bounded_in_stanzas_and_in_bytes() {
         let limits = Limits { max_unacked: 2, ..Limits::default() };
-        let mut sm = StreamManagement::new("x".into(), true);
+        let mut sm = StreamManagement::new("x".into(), Some(Duration::from_secs(60)));
         assert!(!sm.push(&stanza(), &limits) && !sm.push(&stanza(), &limits));
-        assert!(sm.can_resume());
+        assert!(sm.kept_for().is_some());
         assert!(sm.push(&stanza(), &limits), "one beyond");
-        assert!(!sm.can_resume() && sm.unacked().is_empty());
+        assert!(sm.kept_for().is_none() && sm.unacked().is_empty());
         assert!(!sm.push(&stanza(), &limits), "told once");
         sm.acknowledge(4).unwrap();
 
         let limits = Limits { max_unacked_bytes: 2 * stanza().len(), ..Limits::default() };
-        let mut sm = StreamManagement::new("x".into(), true);
+        let mut sm = StreamManagement::new("x".into(), Some(Duration::from_secs(60)));
         assert!(!sm.push(&stanza(), &limits) && !sm.push(&stanza(), &limits));
         assert!(sm.push(&stanza(), &limits), "one byte beyond is beyond");
     }

@@ -33,6 +33,7 @@ mod sharing;
 mod shell;
 mod shut_out;
 mod streams;
+mod successor;
 mod token_rooms;
 mod tokens;
 mod visitors;

@@ -168,7 +168,7 @@ impl Rig {
         self.now = end;
     }
 
-    fn drain(&mut self) {
+    pub fn drain(&mut self) {
         while let Some(o) = self.server.poll_output() {
             match o {
                 Output::Send { conn, frame } => {

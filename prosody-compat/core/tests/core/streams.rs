@@ -291,6 +291,40 @@ fn a_lost_client_resumes_and_gets_what_it_missed_in_order() {
     rig.end(&[&focus, &anna, ben]);
 }
 
+/// XEP-0198 §5: who asks for less than the server would give gets that.
+#[test]
+fn a_session_that_asks_for_a_second_is_missed_after_a_second() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(3);
+    let [short, long, stays] = &clients[..] else { panic!() };
+    for (client, max, told) in [(short, "1", 1), (long, "4000", 70)] {
+        let back = rig.ask(client, &format!(r#"<enable xmlns="urn:xmpp:sm:3" resume="true" max="{max}"/>"#));
+        assert!(back[0].contains(&format!("max=\"{told}\"")), "{back:?}");
+        rig.lose(client.conn);
+    }
+    rig.advance(Duration::from_millis(999));
+    assert_eq!(rig.server.stats().hibernating, 2);
+    rig.advance(Duration::from_millis(1));
+    assert_eq!(rig.server.stats().hibernating, 1);
+    assert!(rig.take(stays).iter().any(|f| f.contains("unavailable") && f.contains(&short.nick)));
+    rig.advance(Duration::from_millis(68_999));
+    assert_eq!(rig.server.stats().hibernating, 1);
+    rig.advance(Duration::from_millis(1));
+    assert_eq!(rig.server.stats().hibernating, 0);
+    rig.end(&[&focus, stays]);
+}
+
+#[test]
+fn a_wish_for_no_time_or_nonsense_is_none() {
+    let mut rig = Rig::new();
+    let (focus, clients) = rig.meeting(2);
+    for (client, max) in clients.iter().zip(["0", "soon"]) {
+        let back = rig.ask(client, &format!(r#"<enable xmlns="urn:xmpp:sm:3" resume="true" max="{max}"/>"#));
+        assert!(back[0].contains("max=\"70\""), "{back:?}");
+    }
+    rig.end(&[&focus, &clients[0], &clients[1]]);
+}
+
 #[test]
 fn resuming_takes_over_from_a_connection_that_still_is_open() {
     let mut rig = Rig::new();

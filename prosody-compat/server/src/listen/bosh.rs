@@ -17,6 +17,7 @@ use prosody_core::bosh::limits::BODY_BYTES;
 use prosody_core::{SessionQuery, Transport};
 use service::SystemEntropy;
 use service::body::Whole;
+use service::unserved::Unserved;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time;
 
@@ -116,7 +117,9 @@ impl Bosh {
                 let session = self.sessions.lock().get(sid).cloned();
                 let Some(session) = session else {
                     bump(&self.shared.tally.bosh_unknown_sid);
-                    return xml(refuse(Some(sid), Condition::ItemNotFound));
+                    let refusal = xml(refuse(Some(sid), Condition::ItemNotFound));
+                    let body = HttpBody::from(whole.to_vec());
+                    return Unserved::beside(http::Request::from_parts(head, body), refusal);
                 };
                 if let Err(mpsc::error::TrySendError::Full(_)) =
                     session.try_send(Incoming { body, whole, reply })

@@ -25,7 +25,7 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, tls: Opti
     let mut shutdown = shared.shutdown.clone();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = service::sockets::accept(&listener) => accepted,
             _ = shutdown.wait_for(|told| *told) => return,
         };
         match accepted {

@@ -19,6 +19,7 @@ fn bridge(server: &TestServer) -> LinkConfig {
         resource: "one".into(),
         tls: TlsMode::Required,
         verify_certificate: false,
+        resume_within: None,
     }
 }
 

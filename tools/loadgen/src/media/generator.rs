@@ -17,7 +17,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::Pid;
 
 use super::limits;
-use super::participant::{Context, Participant, Scratch, Totals};
+use super::participant::{Context, Participant, Scratch, Totals, clock};
 use super::sender::{AUDIO_FRAME, FRAME, Pattern, burst_interval};
 use super::sink::Received;
 use super::socket::{BATCH, Batch, descriptor};
@@ -348,7 +348,7 @@ impl Loop {
         let Some(slot) = slots.get_mut(at) else { return 0 };
         let now = Instant::now();
         let nanos = now.duration_since(self.start).as_nanos() as u64;
-        let mut cx = Context { now, nanos, totals, latency, speech, scratch };
+        let mut cx = Context { now, nanos, clock: clock(), totals, latency, speech, scratch };
         let fd = descriptor(&slot.participant.socket);
         let mut count = 0;
         for _ in 0..BATCHES_PER_SOCKET {
@@ -454,7 +454,7 @@ impl Loop {
         let (flat, frame) = (self.flat_interval, (FRAME as f64 / self.factor) as u64);
         let Self { slots, totals, latency, speech, scratch, .. } = self;
         let Some(slot) = slots.get_mut(who as usize) else { return };
-        let mut cx = Context { now, nanos, totals, latency, speech, scratch };
+        let mut cx = Context { now, nanos, clock: clock(), totals, latency, speech, scratch };
         let lag = nanos.saturating_sub(at);
         let behind = lag > limits::BEHIND.as_nanos() as u64;
         let next = match what {

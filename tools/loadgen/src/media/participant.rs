@@ -50,6 +50,8 @@ pub(crate) struct Context<'a> {
     pub(crate) now: Instant,
     /// The same in nanoseconds since the start.
     pub(crate) nanos: u64,
+    /// The kernel's clock at that time.
+    pub(crate) clock: u64,
     pub(crate) totals: &'a mut Totals,
     pub(crate) latency: &'a mut Latencies,
     /// Of speech alone.
@@ -176,7 +178,9 @@ impl Participant {
 
     fn receive_rtp(&mut self, cx: &mut Context<'_>, data: &mut [u8], len: usize, time: u64) {
         let Some(seen) = Seen::parse(data) else { return };
-        let verdict = self.sink.packet(cx.nanos, &seen, len, data.len() < len);
+        // As the feedback tells it: when it came, not when it was looked at.
+        let arrived = if time == 0 { cx.nanos } else { (cx.nanos + time).saturating_sub(cx.clock) };
+        let verdict = self.sink.packet(arrived, &seen, len, data.len() < len);
         if self.media_after.is_none() {
             self.media_after = Some(cx.now.duration_since(self.asked));
         }

@@ -29,6 +29,7 @@ pub(super) fn start(server: &str, auth_domain: &str, password: &str) -> Result<S
         resource: "focus".to_owned(),
         tls: TlsMode::IfOffered,
         verify_certificate: false,
+        resume_within: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("focus".into()).spawn(move || {

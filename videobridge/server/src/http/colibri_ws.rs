@@ -11,6 +11,7 @@ use budget::Bucket;
 use futures_util::{SinkExt, StreamExt};
 use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::ids::EndpointId;
+use service::unserved::Unserved;
 use service::websocket::Handshake;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -46,7 +47,7 @@ pub(crate) async fn open(
     };
     let password = Sensitive::new(password.to_owned());
     let Some(socket) = ws.control.socket_open(conference, EndpointId::new(endpoint), password).await else {
-        return refused();
+        return Unserved::beside(request, refused());
     };
     let (opening, response) = handshake.take(&mut request, None);
     let control = Arc::clone(&ws.control);

@@ -20,6 +20,8 @@ pub(crate) struct ThreadCounters {
     truncated: AtomicU64,
     handed_over: AtomicU64,
     handover_dropped: AtomicU64,
+    passed: AtomicU64,
+    pass_dropped: AtomicU64,
     panics: AtomicU64,
     conferences_failed: AtomicU64,
     chatter_dropped: AtomicU64,
@@ -35,7 +37,7 @@ pub(crate) struct ThreadCounters {
 
 impl ThreadCounters {
     /// Names for the metric's label, with values.
-    pub(crate) fn rows(&self) -> [(&'static str, u64); 17] {
+    pub(crate) fn rows(&self) -> [(&'static str, u64); 19] {
         [
             ("messages_sent", &self.messages),
             ("datagrams_sent", &self.datagrams),
@@ -45,6 +47,8 @@ impl ThreadCounters {
             ("receive_dropped_truncated", &self.truncated),
             ("handed_over", &self.handed_over),
             ("handover_dropped", &self.handover_dropped),
+            ("passed_to_process_before", &self.passed),
+            ("pass_dropped", &self.pass_dropped),
             ("panics", &self.panics),
             ("conferences_failed", &self.conferences_failed),
             ("web_socket_chatter_dropped", &self.chatter_dropped),
@@ -72,6 +76,10 @@ impl ThreadCounters {
 
     pub(super) fn add_handover(&self, taken: bool) {
         add(if taken { &self.handed_over } else { &self.handover_dropped }, 1);
+    }
+
+    pub(super) fn add_passed(&self, taken: bool) {
+        add(if taken { &self.passed } else { &self.pass_dropped }, 1);
     }
 
     pub(super) fn add_lost(&self, lost: Lost) {

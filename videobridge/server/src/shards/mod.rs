@@ -11,11 +11,12 @@ mod thread;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use service::{StartError, SystemEntropy, listen};
+use service::{StartError, SystemEntropy, listen, sockets};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use videobridge_core::{Command, Event, LocalAddress, Shard, ShardConfig};
@@ -40,6 +41,10 @@ pub(crate) enum Order {
     AddAddress(LocalAddress, UdpSocket),
     /// Not here any more: the machine has lost the address.
     RemoveAddress(SocketAddr),
+    /// What a successor passes back is for us, too.
+    Successor(OwnedFd),
+    /// Whether another process reads our sockets from now on.
+    Rest(bool),
 }
 
 /// The running threads.
@@ -65,12 +70,13 @@ pub(crate) struct Started {
 }
 
 /// Binds all addresses of `config` for each of `count` threads and starts them. `config.index` is set per thread, and
-/// port 0 becomes the one the system chose.
+/// port 0 becomes the one the system chose. `before`: how each thread reaches the process that had the sockets.
 pub(crate) fn start(
     config: &ShardConfig,
     count: usize,
     gso: bool,
     web_sockets: &Arc<Sockets>,
+    before: Vec<OwnedFd>,
 ) -> Result<Started, StartError> {
     let mut config = config.clone();
     let sockets = bind_all(&mut config, count, gso)?;
@@ -87,6 +93,7 @@ pub(crate) fn start(
     }
     let mut threads = Threads { handles: Vec::new(), wakers: Vec::new(), stop: Arc::clone(&stop), counters };
     let (mut ports, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    let mut before = before.into_iter();
     for (index, (sockets, poll, waker, from_peers)) in prepared.into_iter().enumerate() {
         config.index = u16::try_from(index).unwrap_or(u16::MAX);
         let shard = Shard::new(config.clone(), Box::new(SystemEntropy)).map_err(|e| failed(&e))?;
@@ -109,6 +116,7 @@ pub(crate) fn start(
             services: Services::new(Handle::current(), port, Arc::clone(&threads.counters.services)),
             peers: peers.clone(),
             from_peers,
+            before: before.next(),
             stop: Arc::clone(&stop),
             counters: Arc::clone(&threads.counters),
             // No trains, and nobody to share the port with.
@@ -219,21 +227,28 @@ fn bind_one(
     count: usize,
     options: &SocketOptions,
 ) -> io::Result<(Vec<UdpSocket>, Option<BufferShortage>)> {
+    let left = sockets::udp(address);
+    if left.len() == count {
+        // Its buffers were looked at when it was bound.
+        let adopt = |socket| UdpSocket::adopt(socket, options).inspect(sockets::keep);
+        return Ok((left.into_iter().map(adopt).collect::<io::Result<_>>()?, None));
+    }
     let mut address = address;
     if options.reuse_port {
         // Sharing a port would hide that another process has it already.
         let alone = SocketOptions { reuse_port: false, ..*options };
         address = UdpSocket::bind(address, &alone)?.0.local_address();
     }
-    let mut sockets = Vec::with_capacity(count);
+    let mut bound = Vec::with_capacity(count);
     let mut short = None;
     for _ in 0..count {
         let (socket, shortage) = UdpSocket::bind(address, options)?;
         address = socket.local_address();
         short = short.or(shortage);
-        sockets.push(socket);
+        sockets::keep(&socket);
+        bound.push(socket);
     }
-    Ok((sockets, short))
+    Ok((bound, short))
 }
 
 fn failed(error: &dyn std::fmt::Display) -> StartError {

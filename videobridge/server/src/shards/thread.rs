@@ -7,7 +7,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,10 +18,11 @@ use jitsi_xmpp::colibri2::{Colibri2Error, ErrorReason};
 use jitsi_xmpp::{Condition, StanzaError};
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
+use service::datagrams::{After, Before};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use videobridge_core::limits::SPARE_SOCKETS;
-use videobridge_core::{Command, DatagramSink, Event, Shard};
+use videobridge_core::{Command, DatagramSink, Disposition, Event, Shard};
 use videobridge_udp::{RecvBatch, SocketOptions, UdpSocket, limits::RECEIVE_BATCH};
 
 use super::Order;
@@ -38,6 +39,9 @@ use crate::streams::{FromStream, Stream};
 
 /// The waker's token; sockets have their index.
 pub(super) const WAKE: Token = Token(usize::MAX);
+
+/// The token of what a successor passes back.
+const SUCCESSOR: Token = Token(usize::MAX - 1);
 
 /// Longest sleep, so that nothing can be forgotten for ever.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
@@ -61,6 +65,8 @@ pub(super) struct Parts {
     pub(super) services: Services,
     pub(super) peers: Vec<Peer>,
     pub(super) from_peers: Receiver<PeerMessage>,
+    /// The way to the process that had the sockets.
+    pub(super) before: Option<OwnedFd>,
     pub(super) stop: Arc<AtomicBool>,
     pub(super) counters: Arc<ThreadCounters>,
     /// How relays' own sockets are opened; `None`: there are no relays.
@@ -84,6 +90,11 @@ pub(super) struct MediaThread {
     services: Services,
     peers: Peers,
     from_peers: Receiver<PeerMessage>,
+    /// Datagrams of nobody here go there.
+    before: Option<Before>,
+    after: Option<After>,
+    /// The successor reads the sockets.
+    rests: bool,
     stop: Arc<AtomicBool>,
     counters: Arc<ThreadCounters>,
     relays: RelaySockets,
@@ -134,6 +145,9 @@ impl MediaThread {
             services: parts.services,
             peers: Peers::new(parts.index, parts.peers),
             from_peers: parts.from_peers,
+            before: parts.before.map(Before::new),
+            after: None,
+            rests: false,
             stop: parts.stop,
             counters: parts.counters,
             relays,
@@ -162,12 +176,15 @@ impl MediaThread {
             for event in &ready {
                 if let Some(input) = self.inputs.get_mut(event.token().0) {
                     input.readable = true;
+                } else if let Some(after) = self.after.as_mut().filter(|_| event.token() == SUCCESSOR) {
+                    after.readable = true;
                 }
             }
             more = self.run_orders();
             more |= self.run_clients();
             more |= self.run_peer_messages();
             more |= self.run_streams();
+            more |= self.run_successor();
             for at in 0..self.inputs.len() {
                 more |= self.receive(at);
             }
@@ -201,6 +218,8 @@ impl MediaThread {
             let Ok(order) = self.orders.try_recv() else { return false };
             match order {
                 Order::Command(command) => self.command(command),
+                // The successor looks after addresses by then.
+                Order::AddAddress(..) if self.rests => {}
                 Order::AddAddress(address, socket) => {
                     let at = self.inputs.len();
                     match register(&self.poll, at, &socket) {
@@ -213,7 +232,68 @@ impl MediaThread {
                     }
                 }
                 Order::RemoveAddress(address) => self.remove_address(address),
+                Order::Successor(way) => self.hear(After::new(way)),
+                Order::Rest(on) => self.rest(on),
             }
+        }
+        true
+    }
+
+    fn hear(&mut self, successor: After) {
+        let mut source = SourceFd(&successor.as_raw_fd());
+        match self.poll.registry().register(&mut source, SUCCESSOR, Interest::READABLE) {
+            // Closing the one before takes it out of the poll.
+            Ok(()) => self.after = Some(successor),
+            Err(error) => tracing::error!(%error, "a media thread can not hear its successor"),
+        }
+    }
+
+    /// Stops reading the sockets that a successor has as well, or begins again.
+    fn rest(&mut self, on: bool) {
+        self.rests = on;
+        for (at, socket) in self.outbox.sockets.iter().enumerate() {
+            if self.relays.open.contains(&socket.local_address()) {
+                continue;
+            }
+            let changed = if on {
+                self.poll.registry().deregister(&mut SourceFd(&socket.as_raw_fd()))
+            } else {
+                register(&self.poll, at, socket)
+            };
+            if let Err(error) = changed {
+                tracing::error!(%error, "a media thread can not change which sockets it watches");
+            }
+            if let Some(input) = self.inputs.get_mut(at) {
+                input.readable = !on;
+            }
+        }
+    }
+
+    /// Whether this socket is read by this process.
+    fn reads(&self, address: SocketAddr) -> bool {
+        !self.rests || self.relays.open.contains(&address)
+    }
+
+    /// What a successor passes back. Whether there may be more.
+    fn run_successor(&mut self) -> bool {
+        for _ in 0..PEER_MESSAGES_PER_TURN {
+            let Self { shard, outbox, peers, counters, after, before, .. } = self;
+            let Some(passed) = after.as_mut().filter(|after| after.readable) else { return false };
+            let (remote, local, data) = match passed.receive() {
+                Ok(Some(datagram)) => datagram,
+                Ok(None) => return false,
+                Err(_) => {
+                    *after = None;
+                    return false;
+                }
+            };
+            if !peers.alone()
+                && let Some(owner) = peers.owner(remote, local, data)
+            {
+                counters.add_handover(peers.hand_over(owner, remote, local, data));
+                continue;
+            }
+            take(shard, outbox, counters, before, (remote, local), data);
         }
         true
     }
@@ -293,6 +373,9 @@ impl MediaThread {
         let Some(at) = self.outbox.sockets.iter().position(|s| s.local_address() == address) else { return };
         let registry = self.poll.registry();
         for (at, socket) in self.outbox.sockets.iter().enumerate().skip(at) {
+            if !self.reads(socket.local_address()) && socket.local_address() != address {
+                continue;
+            }
             let fd = socket.as_raw_fd();
             let mut source = SourceFd(&fd);
             // The ones behind it move up.
@@ -301,7 +384,9 @@ impl MediaThread {
             } else {
                 registry.reregister(&mut source, Token(at - 1), Interest::READABLE)
             };
-            if let Err(error) = changed {
+            if let Err(error) = changed
+                && !self.rests
+            {
                 tracing::error!(%error, "a media thread can not watch its sockets any more");
             }
         }
@@ -310,7 +395,12 @@ impl MediaThread {
             self.inputs.remove(at);
         }
         // Which of them had something to tell is not certain any more.
-        self.inputs.iter_mut().for_each(|input| input.readable = true);
+        for (at, socket) in self.outbox.sockets.iter().enumerate() {
+            let reads = self.reads(socket.local_address());
+            if let Some(input) = self.inputs.get_mut(at) {
+                input.readable = reads;
+            }
+        }
     }
 
     /// Whether there may be more.
@@ -322,10 +412,8 @@ impl MediaThread {
             let Ok(message) = self.from_peers.try_recv() else { return false };
             match message {
                 PeerMessage::Datagram { remote, local, mut data } => {
-                    let Self { shard, outbox, counters, .. } = self;
-                    guarded(shard, outbox, counters, |shard, out| {
-                        shard.handle_datagram(Instant::now(), remote, local, &mut data, out);
-                    });
+                    let Self { shard, outbox, counters, before, .. } = self;
+                    take(shard, outbox, counters, before, (remote, local), &mut data);
                 }
                 PeerMessage::Bound { remote, local, owner } => {
                     self.peers.learn(remote, local, Some(owner), owner);
@@ -372,7 +460,7 @@ impl MediaThread {
     /// trains. So the socket is read until it is empty, and what is ready leaves then, or after [`HELD`].
     fn receive(&mut self, at: usize) -> bool {
         for _ in 0..BATCHES_PER_TURN {
-            let Self { shard, outbox, peers, counters, inputs, held, .. } = self;
+            let Self { shard, outbox, peers, counters, inputs, held, before, .. } = self;
             let (Some(input), Some(socket)) = (inputs.get_mut(at), outbox.sockets.get(at)) else {
                 return false;
             };
@@ -398,9 +486,7 @@ impl MediaThread {
                     counters.add_handover(peers.hand_over(owner, remote, local, data));
                     return;
                 }
-                guarded(shard, outbox, counters, |shard, out| {
-                    shard.handle_datagram(now, remote, local, data, out);
-                });
+                take_at(now, shard, outbox, counters, before, (remote, local), data);
             });
             let drops = input.batch.kernel_drops().wrapping_sub(input.kernel_drops);
             let truncated = input.batch.truncated() - input.truncated;
@@ -476,6 +562,41 @@ impl Input {
 /// Has the thread woken when something arrives.
 fn register(poll: &mio::Poll, at: usize, socket: &UdpSocket) -> io::Result<()> {
     poll.registry().register(&mut SourceFd(&socket.as_raw_fd()), Token(at), Interest::READABLE)
+}
+
+/// A datagram that arrived here, or with another thread or process: for the shard, or for the process before.
+fn take(
+    shard: &mut Shard,
+    out: &mut Outbox,
+    counters: &ThreadCounters,
+    before: &mut Option<Before>,
+    way: (SocketAddr, SocketAddr),
+    data: &mut [u8],
+) {
+    take_at(Instant::now(), shard, out, counters, before, way, data);
+}
+
+fn take_at(
+    now: Instant,
+    shard: &mut Shard,
+    out: &mut Outbox,
+    counters: &ThreadCounters,
+    before: &mut Option<Before>,
+    (remote, local): (SocketAddr, SocketAddr),
+    data: &mut [u8],
+) {
+    let mut whose = Disposition::Taken;
+    guarded(shard, out, counters, |shard, out| {
+        whose = shard.handle_datagram(now, remote, local, data, out);
+    });
+    if whose == Disposition::Unknown
+        && let Some(process) = before
+    {
+        match process.pass(remote, local, data) {
+            Ok(taken) => counters.add_passed(taken),
+            Err(_) => *before = None,
+        }
+    }
 }
 
 /// Runs a step of the shard; a panic ends the step and removes the conference it was about. Whether there was none.

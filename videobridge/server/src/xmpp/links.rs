@@ -102,6 +102,7 @@ impl Links {
             resource: wanted.nick.clone(),
             tls: wanted.tls,
             verify_certificate: wanted.verify_certificate,
+            resume_within: Some(limits::RESUME_WITHIN),
         });
         let brewery = BreweryConfig {
             rooms: wanted.rooms.clone(),

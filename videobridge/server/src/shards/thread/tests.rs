@@ -49,6 +49,7 @@ fn still(orders: usize, events: usize) -> Still {
         services,
         peers: vec![peer.clone(), other],
         from_peers,
+        before: None,
         stop: Arc::default(),
         counters: Arc::default(),
         relay_sockets: None,
