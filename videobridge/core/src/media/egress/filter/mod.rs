@@ -214,14 +214,15 @@ impl Filter {
 
     /// A packet that says which frame it is of and not what that is: the structure is missing, and with it a key frame.
     /// Until that comes again everything is sent, as anything may be needed, and after a while it is asked for.
-    /// What comes late is sent when the rest of its picture was. Returns whether it is sent.
+    /// What comes late is sent when the rest of its picture was likewise. Could that be read, then two key pictures came since, and
+    /// nobody needs it. Returns whether it is sent.
     pub(crate) fn pass_unread(&mut self, now: Instant, packet: &Packet<'_>, d: &Descriptor) -> bool {
         let late = packet.seq < self.newest;
         let found = self.find(packet.timestamp, late);
         if late {
             let then = self.held.iter().find(|held| held.since <= packet.seq && held.since != ExtSeq(0));
             let everything = || then.is_some_and(|held| held.everything);
-            let sent = found.map_or_else(everything, |p| p.sent == p.known);
+            let sent = found.map_or_else(everything, |p| p.sent == UNREAD);
             if sent {
                 self.targets.note(d.frame_number);
             }

@@ -18,12 +18,13 @@ pub(super) struct Choice {
     wanted: Option<u8>,
     /// The target of which a switch point went by that could not be used: only a key frame leads there.
     proven: Option<u8>,
-    sent: Sent,
+    sent: Frames,
+    left_out: Frames,
 }
 
-/// The newest frames that were sent.
+/// Those of the newest frames of which something holds.
 #[derive(Debug, Default)]
-struct Sent {
+struct Frames {
     newest: Option<FrameNumber>,
     bits: [u64; FRAMES_SENT / 64],
 }
@@ -38,15 +39,17 @@ impl Choice {
         number.into_iter().for_each(|number| self.sent.insert(number));
     }
 
+    /// Whether a frame that comes late is sent: when it is part of the target of its time, and also when everything it needs was
+    /// sent. Frames sent since then may need it: those that were sent unread, or of a target that is higher by now.
     pub(super) fn passes_late(&mut self, said: &Described<'_>, target: Option<u8>) -> bool {
         let Some((frame, _)) = said.frame else { return false };
         if frame.has_structure {
             self.active = frame.active.unwrap_or(self.active);
         }
-        let passes = target.is_some_and(|target| has(frame.present, target));
-        if passes {
-            self.sent.insert(frame.number);
-        }
+        let of_its_time = target.is_some_and(|target| has(frame.present, target));
+        let passes = of_its_time || (self.can_decode(frame) && !self.left_out.contains(frame.number));
+        let to = if passes { &mut self.sent } else { &mut self.left_out };
+        to.insert(frame.number);
         passes
     }
 
@@ -75,7 +78,9 @@ impl Filter {
             choice.active = active;
         }
         if said.descriptor.key_frame {
-            (choice.target, choice.proven, choice.sent) = (None, None, Sent::default());
+            (choice.target, choice.proven) = (None, None);
+            choice.sent.begin(frame.number);
+            choice.left_out.begin(frame.number);
         }
         let lowest = structure.best(choice.active, 0, 0);
         let wanted = structure.best(choice.active, wish.spatial, wish.temporal).or(lowest);
@@ -117,9 +122,8 @@ impl Filter {
         let (spatial, temporal) = structure.layers(target).unwrap_or_default();
         let changed = (spatial, temporal) != (self.spatial, self.temporal);
         let sent = has(frame.present, target);
-        if sent {
-            choice.sent.insert(frame.number);
-        }
+        let to = if sent { &mut choice.sent } else { &mut choice.left_out };
+        to.insert(frame.number);
         if changed {
             (self.spatial, self.temporal) = (spatial, temporal);
             self.end_with(spatial);
@@ -140,7 +144,16 @@ impl Filter {
     }
 }
 
-impl Sent {
+impl Frames {
+    /// A key frame numbered far behind the newest is one of a sender that begins anew. What was before another one is still asked
+    /// about: by frames of that time that come late.
+    fn begin(&mut self, key: FrameNumber) {
+        let behind = self.newest.map_or(0, |newest| newest.since(key));
+        if usize::from(behind) >= FRAMES_SENT && behind < HALF {
+            *self = Self::default();
+        }
+    }
+
     fn insert(&mut self, number: FrameNumber) {
         let newest = *self.newest.get_or_insert(number);
         let ahead = number.since(newest);
@@ -195,7 +208,7 @@ mod tests {
     #[test]
     fn frames_are_known_up_to_the_limit_and_not_one_beyond() {
         let number = |n: usize| FrameNumber::new((0xfff0 + n) as u16);
-        let mut sent = Sent::default();
+        let mut sent = Frames::default();
         sent.insert(number(1));
         sent.insert(number(FRAMES_SENT));
         assert!(sent.contains(number(1)) && !sent.contains(number(2)));
