@@ -2,6 +2,7 @@
 
 mod code;
 mod documents;
+mod features;
 mod graph;
 mod limits;
 mod quirks;
@@ -43,6 +44,8 @@ pub(crate) fn check() -> Result<()> {
     }
     let code = texts.iter().map(|(f, t)| (*f, t.as_str())).filter(|(f, _)| f.ends_with(".rs"));
     bad.extend(quirks::check(code.clone()));
+    let features = texts.iter().find(|(f, _)| *f == features::PAGE).map_or("", |(_, t)| t.as_str());
+    bad.extend(features::check(features, code.clone()));
     bad.extend(limits::untested(code));
     let graph = graph::Graph::new(&metadata()?)?;
     bad.extend(graph.impure(&pure_crates()?));

@@ -294,6 +294,52 @@ const AVERAGE_PARTICIPANT_STRESS: f64 = 0.01;
 mod tests {
     use super::*;
 
+    /// Upstream's (bridge appendix A), without those that are there only where they are set.
+    const KEYS: &str = "bit_rate_download bit_rate_upload packet_rate_download packet_rate_upload incoming_loss outgoing_loss \
+        overall_loss rtt_aggregate tcc_unmatched_feedback endpoints_with_high_outgoing_loss endpoints_with_suspended_sources \
+        conferences inactive_conferences p2p_conferences octo_conferences largest_conference endpoints participants \
+        local_endpoints local_active_endpoints inactive_endpoints receive_only_endpoints octo_endpoints \
+        endpoints_sending_audio endpoints_sending_video visitors octo_receive_bitrate octo_send_bitrate \
+        octo_receive_packet_rate octo_send_packet_rate total_bytes_received_octo total_bytes_sent_octo \
+        total_packets_received_octo total_packets_sent_octo total_relays num_relays_no_msg_transport_after_delay \
+        relays_ice_failed dtls_failed_relays total_conferences_created total_conferences_completed \
+        total_conference_seconds total_participants total_visitors total_bytes_received total_bytes_sent \
+        total_packets_received total_packets_sent total_keyframes_received total_layering_changes_received \
+        total_video_stream_milliseconds_received total_dominant_speaker_changes total_data_channel_messages_received \
+        total_data_channel_messages_sent total_colibri_web_socket_messages_received \
+        total_colibri_web_socket_messages_sent num_eps_no_msg_transport_after_delay endpoints_ice_failed \
+        dtls_failed_endpoints total_ice_failed total_ice_succeeded total_ice_succeeded_relayed endpoints_disconnected \
+        endpoints_reconnected stress_level average_participant_stress healthy graceful_shutdown shutting_down drain \
+        version current_timestamp threads muc_clients_configured muc_clients_connected mucs_configured mucs_joined";
+    /// Upstream's that are not here.
+    const NOT_HERE: [(&str, &str); 4] = [
+        ("endpoints_with_spurious_remb", "REMB counts only where it was negotiated"),
+        ("num_eps_oversending", "nobody is sent more than the estimate"),
+        ("preemptive_kfr_sent", "key frames are asked for when they are needed"),
+        ("preemptive_kfr_suppressed", "as above"),
+    ];
+
+    #[test]
+    fn the_keys_of_upstream_are_there_or_not_here_for_a_reason() {
+        let state = BridgeState {
+            release: Some("r".into()),
+            region: Some("eu".into()),
+            relay_id: Some("jvb-1".into()),
+            ..BridgeState::default()
+        };
+        let keys = ShardStats::default().keys(&ShardStats::default(), Duration::from_secs(10), &state);
+        for key in KEYS.split_whitespace().chain(["release", "region", "relay_id"]) {
+            assert!(keys.contains_key(key), "{key}");
+        }
+        for (key, why) in NOT_HERE {
+            assert!(!keys.contains_key(key), "{key} is here, though {why}");
+        }
+        let texts: Vec<_> = keys.iter().filter(|(_, v)| v.is_string()).map(|(k, _)| k.as_str()).collect();
+        assert_eq!(texts, ["current_timestamp", "region", "relay_id", "release", "version"]);
+        let flags: Vec<_> = keys.iter().filter(|(_, v)| v.is_boolean()).map(|(k, _)| k.as_str()).collect();
+        assert_eq!(flags, ["drain", "graceful_shutdown", "healthy", "shutting_down"]);
+    }
+
     #[test]
     fn rates_are_per_second_and_loss_is_a_fraction() {
         let before = ShardStats::default();

@@ -453,6 +453,25 @@ mod tests {
     }
 
     #[test]
+    fn two_who_both_want_to_control_or_neither_connect_all_the_same() {
+        for (both, seeds) in [(true, [1, 2]), (true, [2, 1]), (false, [1, 2]), (false, [2, 1])] {
+            let mut now = Instant::now();
+            let mut bridge = ice(now, "127.0.0.1:10000", both, seeds[0]);
+            let mut client = ice(now, "127.0.0.1:50000", both, seeds[1]);
+            introduce(now, &mut bridge, &mut client);
+            assert!(client.add_remote_candidate(now, "127.0.0.1", 10000));
+            exchange(&mut now, &mut bridge, &mut client, 2_000, true);
+            assert_ne!(bridge.agent.controlling(), client.agent.controlling());
+            assert_eq!(
+                (bridge.consent(), client.consent()),
+                (Consent::Given, Consent::Given),
+                "{both} {seeds:?}"
+            );
+            assert_eq!(bridge.selected(), Some(path("127.0.0.1:10000", "127.0.0.1:50000")));
+        }
+    }
+
+    #[test]
     fn a_request_for_another_local_address_or_with_a_wrong_password_binds_nothing() {
         let now = Instant::now();
         let mut bridge = ice(now, "127.0.0.1:10000", true, 1);

@@ -333,6 +333,45 @@ mod tests {
     }
 
     #[test]
+    fn a_second_data_channel_is_not_answered_and_the_first_goes_on() {
+        let now = Instant::now();
+        let (mut sctp, mut client) = (Sctp::new(), Endpoint::new(Arc::new(EndpointConfig::new()), None));
+        let (_, mut association) = client.connect(ClientConfig::new(), PEER).unwrap();
+        let mut talk = |sctp: &mut Sctp, association: &mut Association| {
+            for _ in 0..10 {
+                while let Some(transmit) = association.poll_transmit(now) {
+                    let Payload::RawEncode(packets) = transmit.payload else { continue };
+                    packets.iter().for_each(|p| sctp.handle_packet(now, p));
+                }
+                for packet in std::iter::from_fn(|| sctp.poll_transmit(now)).flatten().collect::<Vec<_>>() {
+                    if let Some((_, DatagramEvent::AssociationEvent(event))) =
+                        client.handle(now, PEER, None, None, packet)
+                    {
+                        association.handle_event(event);
+                    }
+                }
+            }
+        };
+        talk(&mut sctp, &mut association);
+        for id in [0, 2] {
+            let mut stream = association.open_stream(id, Ppid::String).unwrap();
+            stream.write_with_ppi(&dcep::open("a channel", ""), Ppid::Dcep).unwrap();
+            talk(&mut sctp, &mut association);
+            association
+                .stream(id)
+                .unwrap()
+                .write_with_ppi(format!("over {id}").as_bytes(), Ppid::String)
+                .unwrap();
+            talk(&mut sctp, &mut association);
+        }
+        assert!(association.stream(0).unwrap().read_sctp().unwrap().is_some(), "acknowledged");
+        assert!(association.stream(2).unwrap().read_sctp().unwrap().is_none(), "not");
+        let events: Vec<_> = std::iter::from_fn(|| sctp.poll_event()).collect();
+        assert_eq!(events, [SctpEvent::Opened, SctpEvent::Text("over 0".to_owned())]);
+        assert_eq!(sctp.rejected_channels, 1);
+    }
+
+    #[test]
     fn a_peer_is_told_how_many_streams_and_bytes_it_may_send_and_not_more() {
         let now = Instant::now();
         let mut sctp = Sctp::new();

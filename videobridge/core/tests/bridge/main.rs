@@ -1,5 +1,6 @@
 //! The bridge as a client and a focus see it: real ICE, DTLS, SRTP and SCTP, no sockets, virtual time.
 
+mod codecs;
 mod colibri2;
 mod floods;
 mod handshakes;

@@ -361,6 +361,22 @@ fn an_endpoint_that_never_comes_expires() {
 }
 
 #[test]
+fn two_hundred_people_come_in_over_one_port() {
+    let mut world = World::new();
+    for n in 0..200 {
+        world.join(&format!("aaaa{n:04}"), Options { channel: false, ..Options::default() });
+    }
+    for _ in 0..60 {
+        world.run(Duration::from_millis(50));
+        if world.peers.iter().all(|p| p.connected()) {
+            break;
+        }
+    }
+    assert_eq!(world.peers.iter().filter(|p| p.connected()).count(), 200);
+    assert_eq!(world.shard.counters().ice_succeeded, 200);
+}
+
+#[test]
 fn messages_between_clients_carry_the_real_sender() {
     let mut world = World::new();
     for id in ["aaaa0001", "aaaa0002", "aaaa0003"] {

@@ -97,6 +97,22 @@ fn compat_screen_share_on_stage_oversends() {
 }
 
 #[test]
+fn compat_a_wish_between_180_and_360_lets_everything_below_360_pass() {
+    let odd: Vec<_> = ladder()
+        .into_iter()
+        .map(|l| Layer { height: if l.height == 180 { 270 } else { l.height }, ..l })
+        .collect();
+    let got = [181, 270, 359].map(|height| {
+        let mut shares = [Share::new(wanted(VideoType::Camera, false, [height; 4])[0], &odd)];
+        allocate(None, &mut shares);
+        shares[0].target().map(|l| (l.height, l.fps as i32))
+    });
+    assert_eq!(got, [Some((270, 30)); 3], "270 lines where 181 are wished");
+    let thumbnail = [Share::new(wanted(VideoType::Camera, false, [180; 4])[0], &ladder())];
+    assert_eq!(thumbnail[0].ideal().map(|l| l.height), Some(180), "not where a thumbnail is");
+}
+
+#[test]
 fn nothing_is_allocated_with_last_n_zero() {
     assert_eq!(at(5000, &wanted(VideoType::Camera, true, [0; 4])), "- - - -");
 }

@@ -8,7 +8,7 @@ use videobridge_rtp::codecs::{Codec, Descriptor, Layering};
 use videobridge_rtp::dependency::{Frame, Head};
 use videobridge_rtp::extension::{AudioLevel, transport_sequence};
 use videobridge_rtp::rtcp::feedback;
-use videobridge_rtp::{RtpPacket, rtx};
+use videobridge_rtp::{RtpPacket, red, rtx};
 
 use super::MediaConference;
 use super::announce::audio_mapping;
@@ -26,7 +26,7 @@ use crate::media::ids::{
     EncodingIx, MemberIx, PayloadNumber, SourceIx, SourceRef, SourceUid, StreamIx, Timestamp,
 };
 use crate::media::ingress::loss::Arrival;
-use crate::media::ingress::negotiated::{ExtensionKind, Payload};
+use crate::media::ingress::negotiated::{ExtensionKind, Negotiated, Payload, Sound};
 use crate::media::ingress::source::{Source, SsrcRole};
 use crate::media::ingress::throughput::WINDOW;
 use crate::media::limits::{
@@ -253,7 +253,9 @@ impl MediaConference {
             // With the next tick: layers wake one after another, and each allocation would ask for key frames.
             member.news = true;
         }
-        self.forward(now, (at, encoding), payload.codec, &packet, (&descriptor, frame.as_ref()), sink);
+        let plain = if payload.sound == Sound::Redundant { plain(&packet) } else { None };
+        let packets = (&packet, plain.as_ref());
+        self.forward(now, (at, encoding), payload.codec, packets, (&descriptor, frame.as_ref()), sink);
         if cut_off && !descriptor.key_frame && self.is_shown(at, encoding) {
             self.ask_key_frame(now, at, encoding, sink);
         }
@@ -265,13 +267,13 @@ impl MediaConference {
         self.sources.get(at).is_some_and(|s| s.routes.iter().any(|route| route.current() == Some(encoding)))
     }
 
-    /// Hands a packet to everybody who gets this source now.
+    /// Hands a packet to everybody who gets this source now; in its `plain` form to those who do not know the other.
     fn forward(
         &mut self,
         now: Instant,
         (at, encoding): (SourceIx, EncodingIx),
         codec: Codec,
-        packet: &Packet<'_>,
+        (packet, plain): (&Packet<'_>, Option<&Packet<'_>>),
         (descriptor, frame): (&Descriptor, Option<&Frame>),
         sink: &mut dyn MediaSink,
     ) {
@@ -287,10 +289,10 @@ impl MediaConference {
         let mut jammed = false;
         for route in &mut source.routes {
             let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else { continue };
-            if member.negotiated.payload(packet.payload_type).is_none() {
+            let Some(packet) = understood(&member.negotiated, (packet, plain)) else {
                 self.counters.discard(DropReason::NotNegotiated);
                 continue;
-            }
+            };
             let egress = &mut member.egress;
             if route.stream.is_none_or(|s| !carries(egress, s, uid)) {
                 route.stream = None;
@@ -367,12 +369,30 @@ impl MediaConference {
             self.clock.tick_soon(now);
         }
         if !self.members.relays().is_empty() {
-            self.forward_to_relays(now, (at, encoding), packet, descriptor, &kept, sink);
+            self.forward_to_relays(now, (at, encoding), (packet, plain), descriptor, &kept, sink);
         }
         for (encoding, _) in (0..).map(EncodingIx).zip(wanted).filter(|(_, wanted)| *wanted) {
             self.ask_key_frame(now, at, encoding, sink);
         }
     }
+}
+
+/// Redundant audio (RFC 2198) without what is redundant: the newest block as a packet of its own.
+fn plain<'a>(packet: &Packet<'a>) -> Option<Packet<'a>> {
+    let (number, newest) = red::newest(packet.payload).filter(|(_, newest)| !newest.is_empty())?;
+    Some(Packet { payload_type: PayloadNumber(number), payload: newest, ..*packet })
+}
+
+/// The first of a packet's forms that a receiver knows.
+///
+/// compat: as upstream, redundant audio passes as it is, and is taken apart for those who do not know it
+/// (test: who_did_not_know_redundant_audio_heard_nothing).
+pub(super) fn understood<'p, 'a>(
+    to: &Negotiated,
+    (packet, plain): (&'p Packet<'a>, Option<&'p Packet<'a>>),
+) -> Option<&'p Packet<'a>> {
+    let known = |packet: &&Packet<'_>| to.payload(packet.payload_type).is_some();
+    Some(packet).filter(known).or_else(|| plain.filter(known))
 }
 
 /// Whether a stream of a receiver is the one for this source now.

@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use videobridge_rtp::codecs::Descriptor;
 
 use super::MediaConference;
+use super::forward::understood;
 use super::member::{Member, Relay};
 use crate::media::allocation::settings::fits;
 use crate::media::counters::DropReason;
@@ -141,7 +142,7 @@ impl MediaConference {
         &mut self,
         now: Instant,
         (at, encoding): (SourceIx, EncodingIx),
-        packet: &Packet<'a>,
+        (packet, plain): (&Packet<'a>, Option<&Packet<'a>>),
         descriptor: &Descriptor,
         kept: &Kept<'a>,
         sink: &mut dyn MediaSink,
@@ -155,10 +156,10 @@ impl MediaConference {
                 continue;
             }
             let Some(member) = self.members.get_mut(relay).filter(|m| m.up) else { continue };
-            if member.negotiated.payload(packet.payload_type).is_none() {
+            let Some(packet) = understood(&member.negotiated, (packet, plain)) else {
                 self.counters.discard(DropReason::NotNegotiated);
                 continue;
-            }
+            };
             // Without a channel a bridge cannot say what it wants.
             let wanted = media == MediaType::Audio || !member.channel || source.is_wished_by(relay);
             let ssrcs = source.encodings.get(encoding.at()).map(|e| (e.ssrc, e.rtx));

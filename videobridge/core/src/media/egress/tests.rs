@@ -183,6 +183,34 @@ fn codecs_without_insight_start_and_resume_at_once_and_time_goes_on() {
 }
 
 #[test]
+fn a_pause_of_vp9_and_av1_is_as_long_in_timestamps() {
+    let (negotiated, none) = (negotiated(&[(11, DD)]), Negotiated::default());
+    let av1 = [&[11, 6, 0x80, 0x01, 0x00, 0x80, 0xaa, 0xaa][..], &[0; 4]].concat();
+    let vp9 = [0xa8, 0x80, 1, 0x00, 1, 1, 2, 3];
+    for (codec, sender, profile, extensions, payload) in
+        [(Codec::Av1, &negotiated, 0x1000, &av1[..], &b"obu"[..]), (Codec::Vp9, &none, 0, &[], &vp9[..])]
+    {
+        let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(1) }, None);
+        let now = Instant::now();
+        let mut stamps = [0, 33, 33 + 10_000].map(|ms| {
+            let at = now + Duration::from_millis(ms);
+            let p = packet(5 + ms * 7, profile, extensions, payload);
+            let view = videobridge_rtp::Extensions::new(p.profile, p.extensions);
+            let head = sender.id(ExtensionKind::DependencyDescriptor);
+            let head =
+                head.and_then(|id| view.clone().find(|e| e.id == id)).and_then(|e| Head::parse(e.data));
+            let d = Descriptor::parse(codec, p.payload, head);
+            assert_eq!(d.frame_number.is_some(), codec == Codec::Av1);
+            stream.switch(at, SourceUid(1), EncodingIx::FIRST, &p, &alone(&d));
+            stream.forward(at, &p, &alone(&d), MARKED).unwrap().timestamp.0
+        });
+        let first = stamps[0];
+        stamps.iter_mut().for_each(|s| *s -= first);
+        assert_eq!(stamps, [0, 3_000, 3_000 + 10_000 / 33 * 3_000], "{codec:?}");
+    }
+}
+
+#[test]
 fn switches_further_back_than_the_limit_are_forgotten() {
     let now = Instant::now();
     let mut stream = Stream::new(MediaType::Video, Numbered { ssrc: Ssrc(7), next: ExtSeq(10) }, None);

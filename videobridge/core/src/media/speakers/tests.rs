@@ -49,6 +49,27 @@ fn the_one_who_speaks_becomes_dominant_and_noise_does_not() {
 }
 
 #[test]
+fn who_begins_to_speak_when_another_ends_is_dominant_within_a_second_and_a_half() {
+    for others in [2, 10, 50] {
+        let mut room = Room::new(others);
+        room.talk(10_000, others, Some(0));
+        for (speaker, before) in [(1, 0), (0, 1), (1, 0)] {
+            let began = room.now;
+            while room.speakers.dominant() != Some(MemberIx(speaker)) {
+                room.talk(20, others, Some(speaker));
+                let waited = room.now - began;
+                assert!(
+                    waited <= Duration::from_millis(1_500),
+                    "{speaker} after {before}, of {others}: {waited:?}"
+                );
+            }
+            assert_eq!(room.speakers.previous().next(), Some(MemberIx(before)));
+            room.talk(10_000, others, Some(speaker));
+        }
+    }
+}
+
+#[test]
 fn a_short_noise_does_not_take_over() {
     let mut room = Room::new(2);
     room.talk(2_000, 2, Some(0));
