@@ -157,3 +157,10 @@ pub(crate) const LEAVES_AT_LATEST: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the focus has to move people to other bridges. Reason: upstream's.
 pub(crate) const LEAVES_AFTER: Duration = Duration::from_mins(1);
+
+/// How soon the kernel is told again which thread has which peer. Reason: telling it costs a media thread a fraction of a millisecond; until
+/// then a newcomer's datagrams are handed over. Not a bound: an interval.
+pub(crate) const STEER_AGAIN: Duration = Duration::from_millis(500);
+
+/// The kernel takes a program for this many peers, or none. Not a bound: where trying ends.
+pub(crate) const STEER_LEAST: usize = 64;

@@ -14,11 +14,13 @@ pub mod limits;
 mod receive;
 mod send;
 mod socket;
+mod steer;
 
 pub use interfaces::interface_addresses;
 pub use receive::RecvBatch;
 pub use send::{Flushed, SendBatch};
 pub use socket::{BufferShortage, SocketOptions, UdpSocket};
+pub use steer::Steering;
 
 #[cfg(test)]
 mod tests;

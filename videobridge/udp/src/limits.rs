@@ -28,3 +28,10 @@ pub const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 /// Default wish for SO_RCVBUF and SO_SNDBUF (upstream's package sets `net.core.rmem_max` to this).
 /// Not a bound: the system's own is.
 pub const SOCKET_BUFFER: usize = 10 * 1024 * 1024;
+
+/// Peers that the kernel is told the thread of, for each local address: as many as surely fit into the 4,096 instructions that a program may
+/// have. Datagrams of others may come to any thread and are handed over. 16 kB in the kernel.
+pub const STEERED: usize = 1_500;
+
+/// Peers that are compared one after the other at the end of the search among all of them. Fewer cost more instructions.
+pub const STEERED_TOGETHER: usize = 16;

@@ -7,6 +7,7 @@ mod connections;
 mod counters;
 mod outbox;
 mod peers;
+mod steering;
 mod thread;
 
 use std::io;

@@ -1,15 +1,19 @@
 //! Datagrams that reached the wrong thread in, handed over to the right one out.
 //!
 //! The kernel spreads peers over the threads' sockets without knowing conferences. First packets say in their user name
-//! whose they are; for the rest every thread keeps a table of the addresses the others own.
+//! whose they are; for the rest every thread keeps a table of the addresses the others own, and the first one tells the kernel
+//! ([`Steering`]), so that little has to be handed over.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
 
 use videobridge_core::{Event, shard_of_request};
+use videobridge_udp::UdpSocket;
 
+use super::steering::Steering;
 use crate::limits;
 
 /// What one media thread tells another.
@@ -56,12 +60,15 @@ pub(super) struct Peers {
     to_wake: Vec<bool>,
     /// Notices that found a full queue; unlike datagrams they must not be lost. Bounded by our addresses.
     backlog: Vec<(usize, PeerMessage)>,
+    /// Of the first thread, when there are others.
+    steering: Option<Steering>,
 }
 
 impl Peers {
     pub(super) fn new(me: usize, all: Vec<Peer>) -> Self {
         let to_wake = vec![false; all.len()];
-        Self { me, all, owners: HashMap::new(), to_wake, backlog: Vec::new() }
+        let steering = (me == 0 && all.len() > 1).then(Steering::new);
+        Self { me, all, owners: HashMap::new(), to_wake, backlog: Vec::new(), steering }
     }
 
     pub(super) fn alone(&self) -> bool {
@@ -89,6 +96,13 @@ impl Peers {
     /// Tells all others what our shard said about its addresses.
     pub(super) fn announce(&mut self, event: &Event) {
         let me = self.me;
+        if let Some(steering) = &mut self.steering {
+            match *event {
+                Event::AddressBound { remote, local } => steering.bound(remote, local, me),
+                Event::AddressReleased { remote, local } => steering.released(remote, local, me),
+                _ => {}
+            }
+        }
         for to in (0..self.all.len()).filter(|to| *to != me) {
             let message = match *event {
                 Event::AddressBound { remote, local } => PeerMessage::Bound { remote, local, owner: me },
@@ -106,6 +120,11 @@ impl Peers {
 
     /// A notice of another thread.
     pub(super) fn learn(&mut self, remote: SocketAddr, local: SocketAddr, owner: Option<usize>, by: usize) {
+        match (&mut self.steering, owner) {
+            (Some(steering), Some(owner)) => steering.bound(remote, local, owner),
+            (Some(steering), None) => steering.released(remote, local, by),
+            (None, _) => {}
+        }
         match owner {
             Some(owner) => {
                 self.owners.insert((remote, local), owner);
@@ -130,6 +149,16 @@ impl Peers {
             }
         }
         !self.backlog.is_empty()
+    }
+
+    /// Once per turn of a thread that reads: tells the kernel whose datagrams are whose. `sockets` share their ports with those of
+    /// the other threads.
+    pub(super) fn steer<'a>(&mut self, sockets: impl Iterator<Item = &'a UdpSocket>) {
+        let Some(steering) = self.steering.as_mut().filter(|steering| steering.is_stale()) else { return };
+        let now = Instant::now();
+        if steering.is_due(now) {
+            steering.tell(now, sockets);
+        }
     }
 
     fn send(&mut self, to: usize, message: PeerMessage) -> Result<(), PeerMessage> {
@@ -198,5 +227,39 @@ mod tests {
         peers.learn(address(1), address(2), None, 1);
         assert_eq!(owner(&peers), None);
         assert!(peers.owners.is_empty());
+    }
+
+    /// Whoever a thread has comes to the thread's own socket: a hand-over costs a copy and waking the thread.
+    #[test]
+    fn the_kernel_gives_a_threads_peers_to_its_own_socket() {
+        let options = videobridge_udp::SocketOptions { reuse_port: true, ..Default::default() };
+        let (mine, _) = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), &options).unwrap();
+        let (others, _) = UdpSocket::bind(mine.local_address(), &options).unwrap();
+        let local = mine.local_address();
+        let clients: Vec<_> = (0..8).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let (mut peers, _from_me, _poll) = first_of_two();
+        for (n, client) in clients.iter().enumerate() {
+            let remote = client.local_addr().unwrap();
+            if n % 2 == 0 {
+                peers.announce(&Event::AddressBound { remote, local });
+            } else {
+                peers.learn(remote, local, Some(1), 1);
+            }
+        }
+        peers.steer([&mine].into_iter());
+        for client in &clients {
+            client.send_to(b"x", local).unwrap();
+        }
+        for (socket, rest) in [(&mine, 0), (&others, 1)] {
+            let mut batch = videobridge_udp::RecvBatch::new();
+            let mut got = Vec::new();
+            let deadline = Instant::now() + std::time::Duration::from_secs(5);
+            while got.len() < 4 && Instant::now() < deadline {
+                let _ = batch.receive(socket);
+                batch.for_each(|from, _| got.push(from));
+            }
+            let wanted = clients.iter().skip(rest).step_by(2).map(|client| client.local_addr().unwrap());
+            assert!(wanted.eq(got.iter().copied()), "{got:?}");
+        }
     }
 }

@@ -196,6 +196,11 @@ impl MediaThread {
             // Conferences also end by themselves.
             self.supply_relays();
             more |= self.peers.settle();
+            if !self.rests {
+                let Self { outbox, relays, peers, .. } = self;
+                let shared = |socket: &&UdpSocket| !relays.open.contains(&socket.local_address());
+                peers.steer(outbox.sockets.iter().filter(shared));
+            }
             if stopping && !more {
                 return;
             }
