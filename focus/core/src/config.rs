@@ -27,12 +27,14 @@ pub struct Config {
     pub recorder_pending: Duration,
     /// Where gateways to telephones and transcribers do (`jigasi.brewery-jid`).
     pub gateways: Option<BareJid>,
-    /// Domains whose accounts may call themselves Jibri, Jigasi or transcriber.
+    /// Domains whose accounts, and single accounts that, may call themselves Jibri, Jigasi or transcriber.
     pub trusted_domains: Vec<String>,
     /// Only who has logged in opens a room, and owns it. `None`: everybody may.
     pub login: Option<LoginConfig>,
     /// The first participant becomes owner, and the next one when it leaves (`enable-auto-owner`).
     pub auto_owner: bool,
+    /// So long that right waits for the browser of who had it, before the next one gets it. Zero: not at all, as upstream.
+    pub owner_grace: Duration,
     /// Members needed before anybody gets media.
     pub min_participants: usize,
     /// Clients that can do it get their remote streams from the bridge alone (`use-ssrc-rewriting`).
@@ -84,6 +86,7 @@ impl Config {
             trusted_domains: Vec::new(),
             login: None,
             auto_owner: true,
+            owner_grace: limits::OWNER_GRACE,
             min_participants: 2,
             ssrc_rewriting: true,
             json_sources: true,
@@ -116,6 +119,8 @@ pub struct BridgesConfig {
     pub strategy: Strategy,
     /// A conference may span several bridges that say a relay id (`octo.enabled`).
     pub relays: bool,
+    /// Bridges for those who watch hang in a tree below those of the others (`topology-strategy`); else each is linked with each.
+    pub tree: bool,
     /// Also bridges of different versions (`octo.allow-mixed-versions`): for tests.
     pub mixed_versions: bool,
     /// The region of who says none (`local-region`).
@@ -195,6 +200,7 @@ impl Default for BridgesConfig {
         Self {
             strategy: Strategy::Single,
             relays: false,
+            tree: false,
             mixed_versions: false,
             local_region: None,
             region_groups: Vec::new(),

@@ -74,6 +74,16 @@ pub(crate) struct Components {
     pub(crate) breakout_rooms: Option<String>,
 }
 
+impl Components {
+    /// Whether nothing is looked for any more: one that is loaded later is found too.
+    const fn are_known(&self, visitors: bool) -> bool {
+        self.room_metadata.is_some()
+            && self.av_moderation.is_some()
+            && self.breakout_rooms.is_some()
+            && (self.visitors.is_some() || !visitors)
+    }
+}
+
 impl Engine {
     pub(crate) fn new(config: Config, entropy: Box<dyn Entropy>) -> Self {
         let places = [
@@ -175,7 +185,8 @@ impl Engine {
         self.down_since = None;
         self.jid = Some(jid.clone());
         if resumed {
-            if self.components.room_metadata.is_none() && self.discover_at.is_none() {
+            let known = self.components.are_known(self.config.visitors.is_some());
+            if !known && self.discover_at.is_none() {
                 self.discover(now);
             }
             return;
@@ -265,7 +276,7 @@ impl Engine {
                 _ => {}
             }
         }
-        if self.components.room_metadata.is_some() {
+        if self.components.are_known(self.config.visitors.is_some()) {
             self.discover_at = None;
         }
     }
@@ -296,8 +307,16 @@ impl Engine {
             }
             (Kind::Bridges, Heard::Here(bridge)) => {
                 let stats = Brewery::stats_of(presence)?;
+                let is_new = self.brewery.bridge(&bridge).is_none();
                 let event = self.brewery.handle_stats(now, &bridge, stats);
                 self.tell_orphans(now, &bridge);
+                let alone = self.brewery.bridge(&bridge).is_some_and(|b| b.relay_id.is_none());
+                if is_new && alone && self.config.bridges.spans() {
+                    self.counters.bridges_unlinkable += 1;
+                    tracing::warn!(
+                        "a bridge says no relay id: it carries meetings alone, though they may span several"
+                    );
+                }
                 event.map(ServiceEvent::Bridge)
             }
             (Kind::Bridges, Heard::Gone(bridge)) => {

@@ -83,6 +83,15 @@ pub const CANDIDATES: usize = 64;
 pub const FINGERPRINTS: usize = 8;
 /// Addresses of bridge channels taken from one transport. Reason: a bridge says one, and another one for a second domain.
 pub const WEB_SOCKETS: usize = 4;
+/// Browsers of one room that have asked and are not in yet. Reason: as many as may wait for the room, of whom all come. 16 bytes each.
+pub const BROWSERS: usize = 500;
+/// So long the right of the one who opened a room waits for its browser. Reason: a page that is loaded anew on a slow computer; longer, and a
+/// meeting whose moderator has left is without one.
+pub const OWNER_GRACE: Duration = Duration::from_secs(30);
+/// Invitations after answers that could not be taken, in a row. Reason: what is wrong twice is wrong again, and today's clients leave at the first.
+pub const ANSWERS_REFUSED: u8 = 2;
+/// Until the next invitation after such an answer. Reason: a client that leaves is gone by then.
+pub const ANSWER_REFUSED_PAUSE: Duration = Duration::from_secs(2);
 /// Conference requests of one account. Reason: the client itself waits 1, 2, 4 … s.
 pub const REQUESTS_PER_ACCOUNT: Rate = Rate::per_second(10, 1);
 /// Conference requests over HTTP from one network. Reason: 200 tablets behind one NAT start at once, and some retry.
@@ -145,7 +154,7 @@ pub const ACCEPT: Duration = Duration::from_secs(30);
 pub const RECONNECT: Duration = Duration::from_secs(15);
 /// A failed brewery join is repeated after this, as upstream.
 pub const BREWERY_RETRY: Duration = Duration::from_secs(15);
-/// Component discovery is repeated after this until the room metadata component is found; upstream never asks again.
+/// Component discovery is repeated after this until all components are found; upstream never asks again.
 pub const DISCOVERY_RETRY: Duration = Duration::from_secs(60);
 /// Bridges are looked at this often, as upstream (`health-checks.interval`).
 pub const BRIDGE_CHECK: Duration = Duration::from_secs(10);

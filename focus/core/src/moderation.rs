@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::colibri::Change;
 use crate::conference::member::{Kind, Member, Rank};
-use crate::conference::{Conference, Wait};
+use crate::conference::{Away, Conference, Wait};
 use crate::handover::parts::{ids, written_ids};
 use crate::iqs::Answer;
 use crate::limits;
@@ -110,17 +110,23 @@ impl Conference {
         if turn.config.login.is_some()
             || !turn.config.auto_owner
             || self.breakout_of.is_some()
-            || self.owner.is_some()
             // However many watch.
             || self.member_count() == 0
         {
             return;
         }
-        let ids = self.by_arrival();
+        self.welcome_back(turn);
+        if self.owner.is_some() {
+            return;
+        }
+        let waits = self.away.is_some_and(|a| a.until > turn.now);
+        // Nothing changes meanwhile but by those that something happened to.
+        let ids = if waits { self.dirty_members() } else { self.by_arrival() };
         let people = || {
             ids.iter().filter_map(|id| self.members.get(id)).filter(|m| m.kind == Kind::Person && m.counts())
         };
-        let Some(chosen) = people().find(|m| m.rank == Rank::Owner).or_else(|| people().next()) else {
+        let first = || people().next().filter(|_| !waits);
+        let Some(chosen) = people().find(|m| m.rank == Rank::Owner).or_else(first) else {
             return;
         };
         let (id, rank) = (chosen.id.clone(), chosen.rank);
@@ -128,6 +134,42 @@ impl Conference {
         if rank != Rank::Owner {
             self.grant_owner(turn, &id, false);
         }
+    }
+
+    /// An owner who loads the page anew is another one for the server, and is given its right back: else it would be somebody else's, of a
+    /// class a pupil's.
+    fn welcome_back(&mut self, turn: &mut Turn<'_>) {
+        let Some(away) = self.away else { return };
+        if away.until <= turn.now {
+            self.away = None;
+            return;
+        }
+        let back = |m: &&Member| m.browser == Some(away.browser) && m.kind == Kind::Person && m.counts();
+        let ids = self.dirty_members();
+        let Some((id, rank)) =
+            ids.iter().filter_map(|id| self.members.get(id)).find(back).map(|m| (m.id.clone(), m.rank))
+        else {
+            return;
+        };
+        self.away = None;
+        self.owner = Some(id.clone());
+        turn.counters.owners_returned += 1;
+        if rank != Rank::Owner {
+            self.grant_owner(turn, &id, false);
+        }
+    }
+
+    /// The owner has left. Its right waits for its browser, if that is known and nobody has thrown it out.
+    pub(crate) fn owner_left(&mut self, turn: &Turn<'_>, browser: Option<u64>, presence: &Element) {
+        self.owner = None;
+        let kicked =
+            |x: &Element| x.children().any(|s| s.name() == "status" && s.attr("code") == Some("307"));
+        if presence.child("x", ns::MUC_USER).is_some_and(kicked) || turn.config.owner_grace.is_zero() {
+            return;
+        }
+        self.away = browser.map(|browser| Away { browser, until: turn.now + turn.config.owner_grace });
+        // Whoever owns the room already, or has another page of that browser open, is looked at once.
+        self.touch_all();
     }
 
     /// Where people log in, who has owns the room (focus §2.4), unless their directory names others.
@@ -167,6 +209,7 @@ impl Conference {
             return;
         }
         if again {
+            turn.counters.owner_grants_failed += 1;
             tracing::warn!(conference = self.id.0, "owner grant failed twice");
         } else {
             self.grant_owner(turn, id, true);

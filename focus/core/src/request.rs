@@ -243,6 +243,7 @@ impl Focus {
             if !known {
                 conference.join(turn);
             }
+            conference.asked_from(from, request.machine_uid.as_ref());
             conference.requested(turn, requester);
             if let Some(from) = from.filter(|from| turn.logins.holds(from)) {
                 conference.logged_in(turn, from);

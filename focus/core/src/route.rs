@@ -48,7 +48,11 @@ impl Focus {
             Some(kind @ ("get" | "set")) => {
                 // The reply goes out before anything the request sets in motion.
                 let place = self.engine.out.len();
+                let bugs = self.engine.counters.panics;
                 let reply = match self.request(now, from, kind, iq) {
+                    Verdict::Error(_) if self.engine.counters.panics > bugs => {
+                        iq::error(iq, &StanzaError::new(Condition::InternalServerError))
+                    }
                     Verdict::Result(payload) => iq::result(iq, payload),
                     Verdict::Error(e) => iq::error(iq, &e),
                     Verdict::Later => return,

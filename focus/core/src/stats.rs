@@ -49,6 +49,16 @@ pub struct Counters {
     pub nicks_taken: u64,
     /// Rooms in which another focus was seen under our nick.
     pub focuses_beside: u64,
+    /// Rights of an owner that the server would not give, twice.
+    pub owner_grants_failed: u64,
+    /// Owners who left and came back with the same browser before the right went to the next one.
+    pub owners_returned: u64,
+    /// Sessions that ended because of an answer that could not be taken.
+    pub answers_refused: u64,
+    /// Rooms that found no bridge of the version they are bound to.
+    pub pins_unmet: u64,
+    /// Bridges that say no relay id where conferences span several.
+    pub bridges_unlinkable: u64,
     /// Bugs that ended one conference.
     pub panics: u64,
     pub xmpp_disconnects: u64,

@@ -298,6 +298,7 @@ const FOCUS: &[Row] = &[
     ("jicofo.bridge.ice-failure-detection.enabled", Variable("PLAUSCH_ICE_FAILURE_DETECTION")),
     ("jicofo.bridge.health-checks.enabled", Variable("JICOFO_ENABLE_BRIDGE_HEALTH_CHECKS")),
     ("jicofo.bridge.health-checks.use-presence", Variable("JICOFO_HEALTH_CHECKS_USE_PRESENCE")),
+    ("jicofo.bridge.topology-strategy", Variable("PLAUSCH_BRIDGE_TOPOLOGY")),
     ("jicofo.bridge.load-redistribution.enabled", Variable("JICOFO_ENABLE_LOAD_REDISTRIBUTION")),
     ("jicofo.bridge.load-redistribution.interval", Variable("PLAUSCH_LOAD_REDISTRIBUTION_INTERVAL")),
     ("jicofo.bridge.load-redistribution.stress-threshold", Variable("PLAUSCH_LOAD_REDISTRIBUTION_THRESHOLD")),

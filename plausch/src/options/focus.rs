@@ -12,6 +12,8 @@ use service::{Effective, StartError};
 pub(crate) struct Focus {
     pub(crate) password: Option<Sensitive<String>>,
     pub(crate) auto_owner: bool,
+    /// So long that right waits for the browser of who had it.
+    pub(crate) owner_grace: Duration,
     pub(crate) max_audio_senders: usize,
     pub(crate) max_video_senders: usize,
     pub(crate) opus_red: bool,
@@ -57,6 +59,8 @@ pub(super) fn focus(e: &Effective) -> Result<Focus, StartError> {
     Ok(Focus {
         password: super::secret(e, "focus.password"),
         auto_owner: e.is_on("focus.auto_owner"),
+        owner_grace: time_up_to(e.text("focus.owner_grace"), LONGEST_GRACE)
+            .ok_or_else(|| e.bad("focus.owner_grace", "must be a time such as `30 s`, up to an hour, or 0"))?,
         max_audio_senders: e.parse("focus.max_audio_senders")?,
         max_video_senders: e.parse("focus.max_video_senders")?,
         opus_red: e.is_on("focus.opus_red"),
@@ -76,6 +80,10 @@ pub(super) fn focus(e: &Effective) -> Result<Focus, StartError> {
 /// compat: a time as HOCON writes it, where a number alone is milliseconds (test: compat_times_of_the_focus_are_read_as_hocon_does).
 pub(super) fn timeout(text: &str) -> Option<Duration> {
     time(text).filter(|time| (SHORTEST..=LONGEST).contains(time))
+}
+
+fn time_up_to(text: &str, longest: Duration) -> Option<Duration> {
+    time(text).filter(|time| *time <= longest)
 }
 
 /// The same, however long.
@@ -115,6 +123,8 @@ fn source_signaling_delays(text: &str) -> Option<Vec<(usize, Duration)>> {
 pub(super) const TIMEOUT: &str = "must be a time such as `15 seconds` or `1 minute`, from one second to a day; a number alone is milliseconds, as upstream reads it";
 /// Shorter ones would end conferences of people whose browser takes its time.
 const SHORTEST: Duration = Duration::from_secs(1);
+/// A meeting whose moderator has left is without one as long.
+const LONGEST_GRACE: Duration = Duration::from_secs(3600);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// Streams that are heard of later are missed.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
@@ -151,6 +161,13 @@ mod tests {
         ] {
             assert_eq!(timeout(odd), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn a_grace_is_nothing_or_up_to_its_bound() {
+        let up_to = |text| time_up_to(text, LONGEST_GRACE);
+        assert_eq!((up_to("0"), up_to("1 hour")), (Some(Duration::ZERO), Some(LONGEST_GRACE)));
+        assert_eq!((up_to("3600001"), up_to("soon")), (None, None));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use service::{Effective, StartError};
 pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
     let strategy = Strategy::named(e.text("focus.bridge_selection"))
         .ok_or_else(|| e.bad("focus.bridge_selection", STRATEGIES))?;
+    let tree =
+        tree(e.text("focus.bridge_topology")).ok_or_else(|| e.bad("focus.bridge_topology", TOPOLOGIES))?;
     let groups = "focus.region_groups";
     let region_groups = region_groups(e.text(groups)).ok_or_else(|| e.bad(groups, GROUPS))?;
     let most: i64 = e.parse("focus.max_bridge_participants")?;
@@ -29,12 +31,22 @@ pub(super) fn bridges(e: &Effective) -> Result<BridgesConfig, StartError> {
         max_joins: usize::try_from(joins).ok().filter(|n| *n > 0),
         silence,
         ice_failures: e.is_on("focus.ice_failure_detection").then(IceFailures::default),
+        tree,
         mixed_versions: e.is_on("focus.mixed_versions"),
         empty_draining: e.is_on("focus.empty_draining"),
         redistribution: redistribution(e)?,
         average_stress: part("focus.participant_stress")?,
         ..BridgesConfig::default()
     })
+}
+
+/// compat: by the name of upstream's class, with or without its package (test: compat_topologies_have_upstream_s_names).
+fn tree(name: &str) -> Option<bool> {
+    match name.strip_prefix("org.jitsi.jicofo.bridge.").unwrap_or(name) {
+        "SingleMeshTopologyStrategy" => Some(false),
+        "VisitorTopologyStrategy" => Some(true),
+        _ => None,
+    }
 }
 
 /// Whether people are moved by load, and how. What is wrong with it stops the start also where it is off.
@@ -101,6 +113,7 @@ fn silence(time: Duration) -> Option<Option<Duration>> {
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
+const TOPOLOGIES: &str = "must be SingleMeshTopologyStrategy or VisitorTopologyStrategy";
 const SILENCE: &str = "must be a time such as `2500 ms`, from one second to a minute, or 0";
 const STRATEGIES: &str = "must be SingleBridgeSelectionStrategy, RegionBasedBridgeSelectionStrategy, IntraRegionBridgeSelectionStrategy, VisitorSelectionStrategy or, for tests, SplitBridgeSelectionStrategy";
 const GROUPS: &str =
@@ -111,6 +124,13 @@ const REGIONS: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compat_topologies_have_upstream_s_names() {
+        assert_eq!(tree("SingleMeshTopologyStrategy"), Some(false));
+        assert_eq!(tree("org.jitsi.jicofo.bridge.VisitorTopologyStrategy"), Some(true));
+        assert_eq!(tree("Tree"), None);
+    }
 
     #[test]
     fn region_groups_are_upstream_s_inner_text_or_the_whole() {

@@ -83,6 +83,7 @@ pub(super) fn config(s: &Settings) -> Result<FocusConfig, StartError> {
     engine.max_audio_senders = s.focus.max_audio_senders;
     engine.max_video_senders = s.focus.max_video_senders;
     engine.random_pad_names = s.focus.random_pad_names;
+    engine.owner_grace = s.focus.owner_grace;
     engine.conference_start = s.focus.initial_timeout;
     engine.single_participant = s.focus.single_participant_timeout;
     engine.source_signaling_delays.clone_from(&s.focus.source_signaling_delays);
@@ -296,6 +297,11 @@ fn expose(stats: &Option<Stats>, out: &mut Exposition) {
         ("updates_refused", c.updates_refused),
         ("nicks_taken", c.nicks_taken),
         ("focuses_beside", c.focuses_beside),
+        ("owner_grants_failed", c.owner_grants_failed),
+        ("owners_returned", c.owners_returned),
+        ("answers_refused", c.answers_refused),
+        ("pins_unmet", c.pins_unmet),
+        ("bridges_unlinkable", c.bridges_unlinkable),
         ("bridges_held", s.bridges_held),
         ("bridge_figures_refused", s.bridge_figures_refused),
         ("panics", c.panics),

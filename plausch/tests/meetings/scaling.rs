@@ -105,11 +105,28 @@ fn the_commands_of_the_page_about_several_bridges_do_what_is_said() {
 }
 
 /// Two bridges, each with a meeting; one is killed, or hangs. Its people go to the other one, and those there notice nothing.
+///
+/// `ROUNDS=20` kills as many, each of servers of its own, and says the time within which 95 of 100 heard others again.
 #[test]
 fn a_bridge_that_is_killed_or_hangs_is_left_within_three_seconds() {
-    let gaps = ["-KILL", "-STOP", "-KILL"].map(without_a_sound);
-    println!("bridges that say nothing any more: {gaps:?} without a sound");
-    assert!(gaps.iter().all(|gap| *gap < MOVED));
+    let Ok(rounds) = std::env::var("ROUNDS") else {
+        let gaps = ["-KILL", "-STOP", "-KILL"].map(without_a_sound);
+        println!("bridges that say nothing any more: {gaps:?} without a sound");
+        assert!(gaps.iter().all(|gap| *gap < MOVED));
+        return;
+    };
+    let rounds: usize = rounds.parse().expect("ROUNDS is a number");
+    let mut gaps: Vec<Duration> = (0..rounds.max(1)).map(|_| without_a_sound("-KILL")).collect();
+    gaps.sort();
+    let at = |share: usize| gaps[(gaps.len() * share).div_ceil(100) - 1];
+    println!(
+        "{} bridges killed, without a sound: median {} ms, p95 {} ms, longest {} ms",
+        gaps.len(),
+        at(50).as_millis(),
+        at(95).as_millis(),
+        at(100).as_millis()
+    );
+    assert!(at(95) <= MOVED);
 }
 
 fn without_a_sound(signal: &str) -> Duration {

@@ -9,7 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Pages in `docs/protocol/` by the short name that citations use.
 const PAGES: &[&str] = &["client", "xmpp-server", "focus", "bridge", "deployment"];
 /// Which test shows what.
-const TESTS: &str = "docs/developer/testing.md";
+const TESTS: &str = "docs/developer/";
+/// The same of each feature of upstream's focus.
+const FEATURES: &str = "docs/developer/focus.md";
+/// So many there are.
+const FEATURE_COUNT: usize = 54;
 /// Folders whose paths, written as code in a document, must exist.
 const FOLDERS: &[&str] = &[
     "common/",
@@ -70,8 +74,11 @@ impl Library {
             bad.extend(self.links(path, text));
             bad.extend(self.paths(path, text));
         }
-        if path.starts_with("docs/auditor/") || path == TESTS {
+        if path.starts_with("docs/auditor/") || path.starts_with(TESTS) {
             bad.extend(self.tests(path, text));
+        }
+        if path == FEATURES {
+            bad.extend(features(path, text));
         }
         bad
     }
@@ -180,6 +187,27 @@ impl Library {
     }
 }
 
+/// Features without a row. Which of them are here, and why not, is in `features.rs`.
+fn features(path: &str, text: &str) -> Vec<String> {
+    let mut missing: BTreeSet<usize> = (1..=FEATURE_COUNT).collect();
+    for (_, line) in outside_code(text) {
+        // A row, or the line that names those without a test, and why.
+        let numbers: Vec<&str> = match (line.strip_prefix("| "), line.strip_prefix(WITHOUT)) {
+            (Some(row), _) => row.split(" |").take(1).collect(),
+            (_, Some(named)) => named.split(", ").collect(),
+            _ => continue,
+        };
+        let number = |w: &str| w.split(' ').next()?.parse::<usize>().ok();
+        numbers.into_iter().filter_map(number).for_each(|n| {
+            missing.remove(&n);
+        });
+    }
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    vec![format!("{path}: features of the focus without a row: {missing:?}")]
+}
+
 /// What stands before a `§`.
 #[derive(Debug, PartialEq, Eq)]
 enum Named<'a> {
@@ -267,6 +295,9 @@ fn resolve(from: &str, link: &str) -> String {
     parts.join("/")
 }
 
+/// Begins the line about features without a test.
+const WITHOUT: &str = "Not here, and why: ";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,6 +350,17 @@ mod tests {
         );
         assert_eq!(check("docs/developer/testing.md", page).len(), 1);
         assert_eq!(check("docs/x.md", page), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_feature_of_the_focus_has_a_row_or_a_reason() {
+        let row = |n: usize| format!("| {n} | something | `a_test` |\n");
+        let all: String = (1..=FEATURE_COUNT).map(row).collect();
+        let check = |text: &str| features(FEATURES, text);
+        assert_eq!(check(&all), Vec::<String>::new());
+        let one_less = all.replace("| 7 |", "| |");
+        assert_eq!(check(&one_less), [format!("{FEATURES}: features of the focus without a row: {{7}}")]);
+        assert_eq!(check(&format!("{one_less}{WITHOUT}7 (for a reason), 8 (too).\n")), Vec::<String>::new());
     }
 
     #[test]

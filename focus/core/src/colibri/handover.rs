@@ -74,6 +74,7 @@ impl Link {
         wire::Link {
             relay: self.relay.clone(),
             begins: self.begins,
+            mesh: self.mesh.clone(),
             stage: match self.stage {
                 Stage::Wanted => wire::Stage::Wanted,
                 Stage::Asked => wire::Stage::Asked,
@@ -88,7 +89,7 @@ impl Link {
     }
 
     fn read_written(from: wire::Link) -> Result<Self, HandoverError> {
-        let mut link = Self::new(from.relay, from.begins);
+        let mut link = Self::new(from.relay, from.begins, from.mesh);
         link.stage = match from.stage {
             wire::Stage::Wanted => Stage::Wanted,
             wire::Stage::Asked => Stage::Asked,

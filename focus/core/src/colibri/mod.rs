@@ -10,6 +10,7 @@ mod handover;
 mod news;
 mod relays;
 mod sessions;
+mod topology;
 
 use std::collections::BTreeMap;
 

@@ -12,9 +12,9 @@ use jitsi_xmpp::colibri2::{
     Colibri2Error, ConferenceModified, ConferenceModify, Endpoint, ErrorReason, Relay, Sctp, SctpRole,
     Transport, capability,
 };
-use jitsi_xmpp::ids::EndpointId;
+use jitsi_xmpp::ids::{EndpointId, MeetingId};
 use jitsi_xmpp::jingle::{IceUdpTransport, Setup};
-use jitsi_xmpp::{Element, Sensitive};
+use jitsi_xmpp::{Element, FullJid, Sensitive};
 
 use super::sessions::{BridgeSession, SessionNumber};
 use crate::conference::member::{Media, Member};
@@ -32,6 +32,8 @@ pub(crate) struct Link {
     pub(super) relay: String,
     /// The older side begins: it controls ICE and opens the channel.
     pub(super) begins: bool,
+    /// Bridges of one mesh are all linked with each other; what comes from one of them is passed on to other meshes alone.
+    pub(super) mesh: String,
     pub(super) stage: Stage,
     /// The request that has not been answered.
     pub(super) said: Option<u64>,
@@ -61,10 +63,11 @@ pub(super) enum Stage {
 }
 
 impl Link {
-    pub(super) fn new(relay: String, begins: bool) -> Self {
+    pub(super) fn new(relay: String, begins: bool, mesh: String) -> Self {
         Self {
             relay,
             begins,
+            mesh,
             stage: Stage::Wanted,
             said: None,
             ours: None,
@@ -101,56 +104,33 @@ impl Link {
 }
 
 impl Conference {
-    /// A bridge has answered for the first time: it is linked with all others that have.
-    pub(crate) fn link_session(&mut self, number: SessionNumber) {
-        let Some(new) = self.sessions.get_mut(number).filter(|s| !s.answered) else { return };
-        new.answered = true;
-        let Some(relay) = new.relay_id.clone() else { return };
-        let mut links = Vec::new();
-        for other in self.sessions.iter_mut().filter(|s| s.answered && s.number != number) {
-            if let Some(theirs) = other.relay_id.clone() {
-                other.links.insert(number, Link::new(relay.clone(), other.number < number));
-                links.push((other.number, Link::new(theirs, number < other.number)));
-            }
-        }
-        for (other, link) in links {
-            self.sessions.dirty.extend([(other, number), (number, other)]);
-            if let Some(new) = self.sessions.get_mut(number) {
-                new.links.insert(other, link);
-            }
-        }
-    }
-
     /// There is something new about an endpoint: the other bridges hear of it when the conference settles.
     pub(crate) fn tell_relays(&mut self, id: &EndpointId) {
         if self.sessions.len() < 2 || self.members.get(id).is_none_or(|m| m.watches) {
             return;
         }
         let Some(home) = self.sessions.with(id).map(|s| s.number) else { return };
-        for s in self.sessions.iter_mut() {
-            if let Some(link) = s.links.get_mut(&home) {
+        for (of, about) in self.sessions.on_the_way(home) {
+            if let Some(link) = self.sessions.get_mut(of).and_then(|s| s.links.get_mut(&about)) {
                 link.stale.insert(id.clone());
+                self.sessions.dirty.insert((of, about));
             }
         }
-        let told = self.sessions.iter().filter(|s| s.links.contains_key(&home)).map(|s| (s.number, home));
-        let told: Vec<_> = told.collect();
-        self.sessions.dirty.extend(told);
     }
 
     /// An endpoint is no longer on that bridge. The others hear of it before anything else is said about it.
     pub(super) fn expire_on_relays(&mut self, turn: &mut Turn<'_>, home: SessionNumber, id: &EndpointId) {
-        for s in self.sessions.iter_mut() {
-            let Some(link) = s.links.get_mut(&home) else { continue };
+        for (of, about) in self.sessions.on_the_way(home) {
+            let Some(s) = self.sessions.get_mut(of) else { continue };
+            let (bridge, meeting) = (s.bridge.clone(), s.meeting.clone());
+            let Some(link) = s.links.get_mut(&about) else { continue };
             link.stale.remove(id);
             if !link.told.remove(id) {
                 continue;
             }
             let mut endpoint = Endpoint::new(id.clone());
             endpoint.expire = true;
-            let mut relay = Relay::new(link.relay.clone());
-            relay.endpoints.push(endpoint);
-            let request = about(s.meeting.clone(), relay);
-            turn.tell("get", s.bridge.as_jid(), request);
+            expire_endpoint(turn, &bridge, &meeting, &link.relay, endpoint);
         }
     }
 
@@ -161,6 +141,7 @@ impl Conference {
                 expire(turn, s, &link);
             }
         }
+        self.join_parts(turn);
     }
 
     /// Says what is to be said, where nothing is under way.
@@ -204,7 +185,7 @@ impl Conference {
             (Stage::Asked, _) => return,
             (Stage::Wanted, _) => {
                 relay.create = true;
-                relay.mesh_id = Some(MESH.to_owned());
+                relay.mesh_id = Some(link.mesh.clone());
                 relay.media = Offer::new(turn.config, Features::of_a_bridge()).media();
                 relay.transport = Some(Transport {
                     ice_controlling: link.begins,
@@ -215,8 +196,8 @@ impl Conference {
                     }),
                     ..Transport::default()
                 });
-                let there = self.sessions.get(about_whom).map(|s| &s.endpoints);
-                relay.endpoints.extend(there.into_iter().flatten().filter_map(|id| self.remote(id, true)));
+                let there = self.sessions.behind_link(of, about_whom);
+                relay.endpoints.extend(there.iter().filter_map(|id| self.remote(id, true)));
                 let later = relay.endpoints.split_off(self.portion(&relay.endpoints));
                 follow.extend(later.into_iter().map(|e| e.id));
             }
@@ -385,7 +366,8 @@ impl Conference {
             let Some(session) = self.sessions.get_mut(of) else { continue };
             let Some(old) = session.links.remove(&about_whom) else { continue };
             expire(turn, session, &old);
-            let fresh = Link { at: Some(at), failed: old.failed, ..Link::new(old.relay, old.begins) };
+            let fresh =
+                Link { at: Some(at), failed: old.failed, ..Link::new(old.relay, old.begins, old.mesh) };
             session.links.insert(about_whom, fresh);
             self.sessions.dirty.insert((of, about_whom));
         }
@@ -402,9 +384,22 @@ fn expire(turn: &mut Turn<'_>, session: &BridgeSession, link: &Link) {
     turn.tell("get", session.bridge.as_jid(), about(session.meeting.clone(), relay));
 }
 
+/// Tells a bridge that somebody is not behind another one any more.
+pub(super) fn expire_endpoint(
+    turn: &mut Turn<'_>,
+    bridge: &FullJid,
+    meeting: &MeetingId,
+    relay: &str,
+    endpoint: Endpoint,
+) {
+    let mut relay = Relay::new(relay.to_owned());
+    relay.endpoints.push(endpoint);
+    turn.tell("get", bridge.as_jid(), about(meeting.clone(), relay));
+}
+
 /// compat: one relay in a request, and no endpoints beside it, or the bridge refuses (bridge §2.1; test:
 /// compat_a_request_has_one_relay_and_no_endpoints).
-fn about(meeting: jitsi_xmpp::ids::MeetingId, relay: Relay) -> Element {
+fn about(meeting: MeetingId, relay: Relay) -> Element {
     let mut request = ConferenceModify::new(meeting);
     request.relays.push(relay);
     request.to_element()
@@ -438,5 +433,3 @@ fn for_the_other(mut transport: IceUdpTransport, begins: bool, sctp: bool) -> Ic
 
 /// Bytes of an endpoint beside its sources, about: ids and capabilities.
 const ENDPOINT: usize = 2_500;
-/// compat: upstream's name for the one mesh there is (test: compat_a_relay_is_made_with_these_words).
-const MESH: &str = "0";

@@ -29,7 +29,7 @@ pub(crate) struct BridgeSession {
     /// What other bridges know this one by, as it was when the conference came here.
     pub(crate) relay_id: Option<String>,
     /// The first who came there only watches.
-    pub(super) viewers: bool,
+    pub(crate) viewers: bool,
     pub(super) created: bool,
     /// It has made somebody's endpoint.
     pub(super) answered: bool,
@@ -82,12 +82,16 @@ pub(crate) struct Sessions {
     pub(super) dirty: BTreeSet<(SessionNumber, SessionNumber)>,
     /// When one of them is to be tried again.
     pub(super) due: Option<Instant>,
+    /// Meshes beside that of those who meet so far.
+    pub(super) meshes: u64,
 }
 
 impl Sessions {
     /// As they were written.
     pub(super) fn of(by_age: BTreeMap<SessionNumber, BridgeSession>, begun: u64) -> Self {
-        Self { by_age, begun, ..Self::default() }
+        let mesh = |l: &Link| l.mesh.parse().unwrap_or(0);
+        let meshes = by_age.values().flat_map(|s| s.links.values()).map(mesh).max().unwrap_or(0);
+        Self { by_age, begun, meshes, ..Self::default() }
     }
 
     /// Sessions so far.

@@ -116,7 +116,9 @@ impl Conference {
         };
         let Some(bridge) = select(turn.now, &turn.config.bridges, turn.brewery, wish) else {
             turn.counters.bridge_not_available += 1;
-            self.presence.bridge_not_available = true;
+            if !std::mem::replace(&mut self.presence.bridge_not_available, true) {
+                self.say_no_bridge(turn);
+            }
             if let Some(m) = self.member_mut(id) {
                 m.set_media(Media::NoBridge(turn.now + NO_BRIDGE_RETRY));
             }
@@ -143,6 +145,19 @@ impl Conference {
             }
         }
         self.tell_relays(id);
+    }
+
+    /// The room is told; the admin should be, too.
+    fn say_no_bridge(&self, turn: &mut Turn<'_>) {
+        if self.pinned.is_some() && turn.brewery.bridges().any(|b| b.usable()) {
+            turn.counters.pins_unmet += 1;
+            tracing::warn!(
+                conference = self.id.0,
+                "the room is bound to a version that no bridge has: it has no media"
+            );
+        } else {
+            tracing::warn!(conference = self.id.0, "there is no bridge: the conference has no media");
+        }
     }
 
     /// Whether this bridge can carry the conference beside those that do.
@@ -187,7 +202,7 @@ impl Conference {
                     if let Some(feedback) = allocated.feedback {
                         session.feedback = feedback;
                     }
-                    self.link_session(number);
+                    self.link_session(turn, number);
                 }
                 self.initiate(turn, id, &allocating, &allocated.transport);
             }

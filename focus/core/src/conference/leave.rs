@@ -14,13 +14,13 @@ use crate::turn::Turn;
 impl Conference {
     /// Left or kicked. Its client is gone, so nothing is sent to it.
     pub(super) fn member_left(&mut self, turn: &mut Turn<'_>, id: &EndpointId, presence: &Element) {
-        let Some(watched) = self.members.get(id).map(|m| m.watches) else { return };
+        let Some((watched, browser)) = self.members.get(id).map(|m| (m.watches, m.browser)) else { return };
         self.end_session(turn, id);
         self.remove_member(turn, id);
         self.somebody_left = true;
         self.hosts.remove(id);
         if self.owner.as_ref() == Some(id) {
-            self.owner = None;
+            self.owner_left(turn, browser, presence);
         }
         if !watched && self.is_without_people() {
             // Moving to a breakout room, and probably back: wait a while (focus §3.7).

@@ -122,6 +122,10 @@ pub(crate) struct Member {
     /// The bridge that it is moved away from.
     pub(crate) avoid: Option<FullJid>,
     pub(crate) ice_restarts: RestartBudget,
+    /// From which browser it comes, as a number that says nothing else. Not known of everybody.
+    pub(crate) browser: Option<u64>,
+    /// Answers in a row that could not be taken.
+    pub(crate) refused: u8,
     /// The invitation was repeated once already.
     pub(crate) repeated: bool,
     /// Has not accepted an invitation yet: the policies for joining apply. Afterwards it is the person who decides
@@ -168,6 +172,8 @@ impl Member {
             restarts: RestartBudget::default(),
             avoid: None,
             ice_restarts: RestartBudget::default(),
+            browser: None,
+            refused: 0,
             repeated: false,
             just_joined: true,
             news: News::default(),
@@ -187,10 +193,11 @@ impl Member {
         }
         self.region = text("jitsi_participant_region").or_else(|| self.region.take());
         self.stats_id = text("stats-id").or_else(|| self.stats_id.take());
-        let trusted = self
-            .real
-            .as_ref()
-            .is_some_and(|j| trusted_domains.iter().any(|d| d.eq_ignore_ascii_case(j.domain())));
+        let is_trusted = |j: &Jid| {
+            let names = |d: &String| if d.contains('@') { j.bare_str() } else { j.domain() };
+            trusted_domains.iter().any(|d| d.eq_ignore_ascii_case(names(d)))
+        };
+        let trusted = self.real.as_ref().is_some_and(is_trusted);
         if trusted && let Some(features) = presence.child_named("features") {
             for f in features.children().filter_map(|f| f.attr("var")) {
                 match f {

@@ -7,6 +7,7 @@
 //! that something happened to, so a stanza costs the same in a room of two and in one of five hundred.
 
 mod audience;
+mod browsers;
 mod dialing;
 mod handover;
 mod invite;
@@ -23,6 +24,7 @@ use std::time::Instant;
 use jitsi_xmpp::ids::{EndpointId, MeetingId};
 use jitsi_xmpp::{BareJid, Condition, Element, FullJid, Jid, StanzaError, ns};
 
+pub(crate) use browsers::Away;
 pub(crate) use state::{Leave, Phase, PublishedPresence};
 
 use crate::budgets::Asker;
@@ -34,6 +36,7 @@ use crate::request::{Requester, RoomProperties};
 use crate::sources::SourceMap;
 use crate::turn::{ConferenceId, Turn, Verdict, Waiting};
 use audience::Audience;
+use browsers::Browsers;
 use dialing::Dial;
 use member::{Lookup, Media, Member, Rank};
 use order::Numbers;
@@ -100,6 +103,10 @@ pub(crate) struct Conference {
     pub(crate) moderation: AvModeration,
     /// The member to whom ownership was given.
     pub(crate) owner: Option<EndpointId>,
+    /// Whose right waits for it to come back.
+    pub(crate) away: Option<Away>,
+    /// Who has asked for the room and is not in it yet.
+    browsers: Browsers,
     /// Those who were made owners because they have logged in.
     pub(crate) hosts: BTreeSet<EndpointId>,
     /// The shared document's name, when it is not the room's.
@@ -188,11 +195,14 @@ impl Conference {
             self.order.insert(self.next_seq, id.clone());
             self.members.insert(id.clone(), Member::new(id.clone(), occupant, self.next_seq));
         }
+        let real = if is_new { Member::real_of(presence) } else { None };
+        let browser = real.and_then(|real| self.browsers.take(&real));
         let Some(m) = self.member_mut(&id) else { return };
         let was_visitor = !is_new && !m.counts();
         m.watches = watches;
         m.read(presence, &turn.config.trusted_domains);
         if is_new {
+            m.browser = browser;
             if let Lookup::Asking { caps, .. } = &mut m.features {
                 *caps = Member::caps_of(presence);
             }
@@ -346,6 +356,8 @@ impl Conference {
             start_muted: StartMuted::default(),
             moderation: AvModeration::default(),
             owner: None,
+            away: None,
+            browsers: Browsers::default(),
             hosts: BTreeSet::new(),
             pad: turn.config.random_pad_names.then(|| turn.entropy.hex(16)),
             presence: PublishedPresence::default(),

@@ -49,7 +49,7 @@ impl Conference {
         self.member_mut(id);
     }
 
-    pub(super) fn touch_all(&mut self) {
+    pub(crate) fn touch_all(&mut self) {
         self.dirty.extend(self.order.keys());
     }
 
@@ -58,7 +58,7 @@ impl Conference {
         self.order.values().cloned().collect()
     }
 
-    pub(super) fn dirty_members(&self) -> Vec<EndpointId> {
+    pub(crate) fn dirty_members(&self) -> Vec<EndpointId> {
         self.dirty.iter().filter_map(|seq| self.order.get(seq)).cloned().collect()
     }
 

@@ -17,7 +17,8 @@ impl Conference {
             Phase::Running => None,
             Phase::Ended => return None,
         };
-        let parts = [self.audience_deadline(), self.recording_deadline(), self.relays_deadline()];
+        let owner = self.away.map(|a| a.until);
+        let parts = [self.audience_deadline(), self.recording_deadline(), self.relays_deadline(), owner];
         [join, self.start_timer, self.single_timer].into_iter().chain(parts).flatten().min()
     }
 

@@ -247,11 +247,18 @@ pub(crate) struct Session {
 pub(crate) struct Link {
     pub(crate) relay: String,
     pub(crate) begins: bool,
+    #[serde(default = "core_mesh")]
+    pub(crate) mesh: String,
     pub(crate) stage: Stage,
     pub(crate) ours: Option<String>,
     pub(crate) knows_theirs: bool,
     pub(crate) told: Vec<String>,
     pub(crate) stale: Vec<String>,
+}
+
+/// Of a focus that knew no other.
+fn core_mesh() -> String {
+    "0".to_owned()
 }
 
 #[derive(Serialize, Deserialize)]

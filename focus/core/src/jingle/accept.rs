@@ -8,6 +8,7 @@ use jitsi_xmpp::{Condition, StanzaError};
 use super::wire::read_sources;
 use crate::colibri::Change;
 use crate::conference::Conference;
+use crate::conference::member::Media;
 use crate::limits;
 use crate::sources::{SourceError, SourceSet, check_add, check_remove};
 use crate::turn::{Turn, Verdict};
@@ -27,7 +28,7 @@ impl Conference {
         // compat: upstream's texts (test: compat_who_watches_sends_nothing).
         let sources = match sources {
             Ok((_, true)) if self.members.get(id).is_some_and(|m| m.watches) => {
-                self.end_session(turn, id);
+                self.answer_refused(turn, id);
                 return forbidden("sources not allowed for visitors");
             }
             other => other,
@@ -35,8 +36,7 @@ impl Conference {
         let (sources, any) = match sources {
             Ok(checked) => checked,
             Err(e) => {
-                // The client leaves and reloads on any error here, so nothing is kept of the session.
-                self.end_session(turn, id);
+                self.answer_refused(turn, id);
                 return refuse(turn, &e);
             }
         };
@@ -45,6 +45,7 @@ impl Conference {
         let Some(member) = self.member_mut(id) else { return Verdict::Result(None) };
         member.invites.reset();
         member.repeated = false;
+        member.refused = 0;
         member.just_joined = false;
         let Some(session) = member.session_mut() else { return Verdict::Result(None) };
         session.offered = None;
@@ -60,6 +61,19 @@ impl Conference {
             self.sources_changed(turn, id);
         }
         Verdict::Result(None)
+    }
+
+    /// Nothing is kept of the session: today's clients leave and reload at any error here. Whoever does not is invited anew, and not for
+    /// ever: upstream leaves it without media until everybody has none.
+    fn answer_refused(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        self.end_session(turn, id);
+        turn.counters.answers_refused += 1;
+        if let Some(m) = self.member_mut(id)
+            && m.refused < limits::ANSWERS_REFUSED
+        {
+            m.refused += 1;
+            m.set_media(Media::Delayed(turn.now + limits::ANSWER_REFUSED_PAUSE));
+        }
     }
 
     pub(super) fn transport_info(&mut self, id: &EndpointId, jingle: &Jingle) -> Verdict {

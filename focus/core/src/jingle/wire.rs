@@ -30,6 +30,10 @@ pub(crate) fn read_sources(contents: &[Content]) -> Result<SourceSet, SourceErro
             if msid.is_some_and(|m| m.len() > limits::TEXT) {
                 return Err(SourceError::Malformed("msid too long"));
             }
+            // It goes to bridges and receivers, and into the error.
+            if s.name.as_ref().is_some_and(|n| n.as_str().len() > limits::TEXT) {
+                return Err(SourceError::Malformed("source name too long"));
+            }
             set.sources.push(Source {
                 ssrc: s.ssrc,
                 media,

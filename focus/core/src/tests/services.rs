@@ -363,6 +363,37 @@ fn three_gateways_are_asked_and_not_one_more_and_every_wish_is_answered() {
 }
 
 #[test]
+fn a_call_into_a_room_whose_name_is_none_is_answered() {
+    let mut w = meeting();
+    gateway(&mut w, "phone", "supports_sip");
+    for name in ["", "@", "a@b@c", "demo", "demo@muc.meet.jitsi/x"] {
+        assert_eq!(error_of(&w.request("a", &dial("1", name))), "forbidden", "{name}");
+    }
+    assert_eq!(error_of(&w.request("a", "<dial xmlns='urn:xmpp:rayo:1' to='1'/>")), "forbidden");
+    let nameless = "<dial xmlns='urn:xmpp:rayo:1' to='1'><header name='JvbRoomName'/></dial>";
+    assert_eq!(error_of(&w.request("a", nameless)), "forbidden");
+}
+
+#[test]
+fn who_records_never_owns_a_room() {
+    let mut config = Config::for_domain("meet.jitsi").unwrap();
+    config.trusted_domains = vec!["hidden.meet.jitsi".into()];
+    let mut w = World::with(config);
+    w.conference_request(ROOM);
+    w.receive(&format!(
+        "<presence from='{ROOM}/robot'><features><feature var='http://jitsi.org/protocol/jibri'/></features>\
+         <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant' \
+         jid='robot@hidden.meet.jitsi/r'/></x></presence>"
+    ));
+    assert!(!w.is_owner("robot"));
+    w.join("a", NEW);
+    assert!(w.is_owner("a") && !w.is_owner("robot"));
+    w.leave("a");
+    w.seconds(60);
+    assert!(!w.is_owner("robot"), "also when it is the only one left");
+}
+
+#[test]
 fn compat_a_second_transcriber_is_refused_and_said_so() {
     let mut w = meeting();
     gateway(&mut w, "scribe", "supports_transcription");

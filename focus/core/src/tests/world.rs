@@ -139,6 +139,10 @@ pub(super) struct World {
     pub(super) join_error: Option<StanzaError>,
     /// The server swallows joins.
     pub(super) deaf: bool,
+    /// One that the server has not loaded.
+    pub(super) missing_component: Option<&'static str>,
+    /// The server gives nobody the rights of an owner.
+    pub(super) grants_nothing: bool,
     /// Nobody forges the server's own words.
     pub(super) strict: bool,
     pub(super) form_fields: Vec<(&'static str, String)>,
@@ -167,6 +171,8 @@ impl World {
             sent: Vec::new(),
             join_error: None,
             deaf: false,
+            missing_component: None,
+            grants_nothing: false,
             strict: true,
             form_fields: vec![("muc#roominfo_meetingId", MEETING.into())],
             duplicates: 0,
@@ -488,6 +494,33 @@ impl World {
         ));
     }
 
+    /// Somebody comes in with a browser, as clients do: the request for the room first.
+    pub(super) fn come_in_with(&mut self, nick: &str, browser: &str) {
+        self.next_id += 1;
+        self.receive(&format!(
+            "<iq type='set' id='b{}' from='focus.meet.jitsi/{nick}-0@meet.jitsi/r1' to='{ME}'>\
+             <conference xmlns='http://jitsi.org/protocol/focus' room='{ROOM}' machine-uid='{browser}'/></iq>",
+            self.next_id
+        ));
+        self.join(nick, NEW);
+    }
+
+    /// A moderator throws somebody out.
+    pub(super) fn kick(&mut self, nick: &str) {
+        self.clients.remove(nick);
+        self.owners.remove(nick);
+        self.receive(&format!(
+            "<presence type='unavailable' from='{ROOM}/{nick}' to='{ME}'><x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='none' role='none' jid='{nick}-0@meet.jitsi/r1'/><status code='307'/></x></presence>"
+        ));
+    }
+
+    /// A moderator makes somebody another one.
+    pub(super) fn promote(&mut self, nick: &str) {
+        self.owners.insert(nick.to_owned());
+        self.presence(nick, "");
+    }
+
     /// Sends a request as `nick` and returns the reply.
     pub(super) fn request(&mut self, nick: &str, payload: &str) -> Element {
         self.next_id += 1;
@@ -723,21 +756,26 @@ impl World {
                 Some(Element::new("query", ns::MUC_OWNER).with_child(form))
             }
             (Some("get"), ns::DISCO_INFO) => {
-                let component = |kind: &str, name: &str| {
+                let all = [
+                    ("room_metadata", "metadata.meet.jitsi"),
+                    ("av_moderation", "avmoderation.meet.jitsi"),
+                    ("breakout_rooms", "breakout.meet.jitsi"),
+                    ("visitors", "visitors.meet.jitsi"),
+                ];
+                let loaded = all.into_iter().filter(|(kind, _)| self.missing_component != Some(kind));
+                let identities = loaded.map(|(kind, name)| {
                     Element::inherit("identity")
                         .with_attr("category", "component")
                         .with_attr("type", kind)
                         .with_attr("name", name)
-                };
-                Some(
-                    Element::new("query", ns::DISCO_INFO)
-                        .with_child(component("room_metadata", "metadata.meet.jitsi"))
-                        .with_child(component("av_moderation", "avmoderation.meet.jitsi"))
-                        .with_child(component("breakout_rooms", "breakout.meet.jitsi"))
-                        .with_child(component("visitors", "visitors.meet.jitsi")),
-                )
+                });
+                Some(Element::new("query", ns::DISCO_INFO).with_children(identities))
             }
             (Some("set"), ns::MUC_OWNER) | (Some("get"), ns::VISITORS) => None,
+            (Some("set"), ns::MUC_ADMIN) if self.grants_nothing => {
+                self.inbox.push_back(iq::error(request, &StanzaError::new(Condition::NotAllowed)));
+                return;
+            }
             (Some("set"), ns::MUC_ADMIN) => {
                 let jid = payload.first_child().unwrap().attr("jid").unwrap();
                 let nick = jid.split('-').next().unwrap().to_owned();
@@ -796,6 +834,47 @@ impl World {
                     .map(|id| (id.clone(), self.sources_of(&id)))
                     .collect();
                 assert_eq!(here.endpoints, there, "who {one} knows on {other}");
+            }
+        }
+    }
+
+    /// The bridges of those who meet are all linked with each other; each other one has one link more, and all are one. Each bridge knows
+    /// everybody who meets once, from the neighbour behind whom they are.
+    pub(super) fn assert_tree(&self) {
+        assert_eq!(self.duplicates, 0, "somebody was twice on a bridge");
+        let Some(conference) = self.focus.rooms.values().next() else { return };
+        let viewers: BTreeMap<String, bool> =
+            conference.sessions.iter().map(|s| (s.bridge.resource().to_owned(), s.viewers)).collect();
+        let links = |nick: &String| self.bridges[nick].relays.keys();
+        let edges: usize = viewers.keys().map(|nick| links(nick).count()).sum::<usize>() / 2;
+        let core: Vec<&String> = viewers.iter().filter(|(_, v)| !**v).map(|(nick, _)| nick).collect();
+        let tree = (viewers.len() - core.len()).saturating_sub(usize::from(core.is_empty()));
+        assert_eq!(edges, core.len() * core.len().saturating_sub(1) / 2 + tree, "{viewers:?}");
+        for (n, one) in core.iter().enumerate() {
+            assert!(core[n + 1..].iter().all(|other| self.bridges[*one].relays.contains_key(*other)));
+        }
+        for one in viewers.keys() {
+            // From here, and over which neighbour.
+            let mut over: BTreeMap<String, String> = links(one).map(|n| (n.clone(), n.clone())).collect();
+            let mut next: VecDeque<String> = over.keys().cloned().collect();
+            while let Some(at) = next.pop_front() {
+                for n in links(&at).filter(|n| *n != one) {
+                    if !over.contains_key(n) {
+                        over.insert(n.clone(), over[&at].clone());
+                        next.push_back(n.clone());
+                    }
+                }
+            }
+            assert_eq!(over.len() + 1, viewers.len(), "all reach each other: {one}");
+            for (other, side) in &self.bridges[one].relays {
+                assert_ne!(side.begins, self.bridges[other].relays[one].begins);
+                let role = if side.begins { Setup::Active } else { Setup::Passive };
+                assert_eq!(side.remote, Some((format!("{other}-{one}"), role)), "{one} knows {other}");
+                let behind = over.iter().filter(|(_, n)| *n == other).flat_map(|(b, _)| self.endpoints(b));
+                let meet = behind.filter(|id| self.clients.get(id).is_none_or(|c| c.room == ROOM));
+                let known: BTreeMap<String, BTreeSet<u32>> =
+                    meet.map(|id| (id.clone(), self.sources_of(&id))).collect();
+                assert_eq!(side.endpoints, known, "whom {one} knows behind {other}");
             }
         }
     }

@@ -160,6 +160,13 @@ pub(super) const ROWS: &[Setting] = &[
         "Who comes first is moderator. Otherwise nobody is.",
     ),
     text(
+        "focus.owner_grace",
+        "",
+        &["PLAUSCH_OWNER_GRACE"],
+        "30 s",
+        "So long that right waits for the browser of who had it and left, up to an hour; then the next one has it. 0: it goes on at once.",
+    ),
+    text(
         "focus.max_audio_senders",
         "",
         &["JICOFO_CONF_MAX_AUDIO_SENDERS"],
@@ -318,6 +325,13 @@ pub(super) const ROWS: &[Setting] = &[
         &["PLAUSCH_MAX_BRIDGE_JOINS"],
         "-1",
         "With relays.enabled: so many come to a bridge in one meeting within a minute before another one is taken; -1: no limit.",
+    ),
+    text(
+        "focus.bridge_topology",
+        "",
+        &["PLAUSCH_BRIDGE_TOPOLOGY"],
+        "SingleMeshTopologyStrategy",
+        "With relays.enabled: each bridge of a meeting is linked with each; or those for who only watches hang in a tree (VisitorTopologyStrategy).",
     ),
     switch(
         "focus.mixed_versions",
