@@ -29,11 +29,10 @@ impl Shard {
         password: &str,
         out: &mut dyn DatagramSink,
     ) {
-        let key = self
-            .by_id
-            .get(conference)
-            .and_then(|c| self.conferences.get(c.0 as usize))
-            .and_then(|c| c.endpoints.get(endpoint).copied());
+        let key = self.by_id.get(conference).and_then(|c| self.conferences.get(c.0 as usize)).and_then(|c| {
+            let relay = || c.relays.get(endpoint.as_str()).map(|link| link.key);
+            c.endpoints.get(endpoint).copied().or_else(relay)
+        });
         let Some(key) = key.filter(|key| {
             self.endpoints.get(*key).is_some_and(|e| {
                 verify_slices_are_equal(e.password.reveal().as_bytes(), password.as_bytes()).is_ok()

@@ -13,7 +13,7 @@ use std::time::Instant;
 use jitsi_xmpp::colibri2::{
     self, ConferenceModified, ConferenceModify, Endpoint as Wanted, Media, MediaSource, SctpRole, capability,
 };
-use jitsi_xmpp::ids::{MeetingId, SourceName, Ssrc};
+use jitsi_xmpp::ids::{SourceName, Ssrc};
 use jitsi_xmpp::jingle::{IceUdpTransport, Setup, Source};
 use jitsi_xmpp::{StanzaError, ids};
 
@@ -39,7 +39,7 @@ impl Shard {
         self.check(request).map_err(Refusal::into_stanza_error)?;
         let key = match self.by_meeting.get(&request.meeting_id) {
             Some(key) => *key,
-            None => self.create_conference(now, &request.meeting_id),
+            None => self.create_conference(now, request),
         };
         self.at_work = Some(key);
         let mut answer = ConferenceModified::default();
@@ -148,7 +148,8 @@ impl Shard {
         Ok(())
     }
 
-    fn create_conference(&mut self, now: Instant, meeting: &MeetingId) -> ConferenceKey {
+    fn create_conference(&mut self, now: Instant, request: &ConferenceModify) -> ConferenceKey {
+        let meeting = &request.meeting_id;
         let feedback =
             FeedbackSsrcs { audio: Ssrc(self.entropy.u32().max(1)), video: Ssrc(self.entropy.u32().max(1)) };
         let id = demux::sharded_id(self.config.index, CONFERENCE_ID_LEN, &mut *self.entropy);
@@ -157,6 +158,7 @@ impl Shard {
             meeting: meeting.clone(),
             id: id.clone(),
             created: now,
+            statistics: request.rtcstats_enabled,
             endpoints: Default::default(),
             relays: Default::default(),
             remotes: Default::default(),

@@ -88,11 +88,22 @@ pub enum Command {
     Debug {
         /// Whose answer it will be.
         request: RequestId,
-        /// One conference with its endpoints, by our id or the focus'; else all in short.
-        conference: Option<String>,
+        /// About what.
+        asked: Asked,
     },
     /// Closes all channels and forgets everything.
     Shutdown,
+}
+
+/// What somebody who looks for a cause wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// All conferences in short.
+    All,
+    /// One with its endpoints, by our id or the focus'.
+    One(String),
+    /// Those whose people allow statistics, with their endpoints.
+    Statistics,
 }
 
 /// What a shard has to say. Poll until there is none after every call.
@@ -165,6 +176,25 @@ pub enum Event {
     ServiceLetGo {
         /// Which.
         service: ExportKey,
+    },
+    /// Open the channel to another bridge there, and again when it breaks, until [`Event::RelayChannelLetGo`]; a connection that is
+    /// made is offered with [`Command::WebSocketOpen`].
+    RelayChannelWanted {
+        /// Our id.
+        conference: String,
+        /// The other bridge.
+        relay: EndpointId,
+        /// Where.
+        url: Sensitive<String>,
+        /// For [`Command::WebSocketOpen`].
+        password: Sensitive<String>,
+    },
+    /// Not any more.
+    RelayChannelLetGo {
+        /// Our id.
+        conference: String,
+        /// The other bridge.
+        relay: EndpointId,
     },
     /// Datagrams from `remote` to `local` are for this shard from now on.
     AddressBound {

@@ -16,6 +16,8 @@ pub(crate) struct Conference {
     /// Ours, as in WebSocket URLs.
     pub(crate) id: String,
     pub(crate) created: Instant,
+    /// Whether services of statistics may hear of it.
+    pub(crate) statistics: bool,
     pub(crate) endpoints: HashMap<EndpointId, EndpointKey, foldhash::quality::RandomState>,
     /// By the other bridges' relay ids.
     pub(crate) relays: HashMap<String, Link, foldhash::quality::RandomState>,

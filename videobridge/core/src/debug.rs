@@ -11,23 +11,36 @@ use std::time::Instant;
 use jitsi_xmpp::ids::EndpointId;
 use serde_json::{Map, Value, json};
 
+use crate::command::Asked;
 use crate::conference::Conference;
 use crate::endpoint::{Channel, Endpoint};
 use crate::limits;
 use crate::shard::Shard;
 use crate::transport::Consent;
 
-/// All conferences in a line each, up to a bound; or one, by our id or the focus', with its endpoints (of which a conference has
-/// [`limits::MAX_ENDPOINTS_PER_CONFERENCE`]).
-pub(crate) fn collect(shard: &Shard, now: Instant, asked: Option<&str>) -> Map<String, Value> {
-    let wanted = |c: &&Conference| asked.is_none_or(|a| c.id == a || c.meeting.as_str() == a);
+/// All conferences in a line each, up to a bound; one, by our id or the focus', with its endpoints (of which a conference has
+/// [`limits::MAX_ENDPOINTS_PER_CONFERENCE`]); or those for services of statistics, with so many endpoints in all.
+pub(crate) fn collect(shard: &Shard, now: Instant, asked: &Asked) -> Map<String, Value> {
+    let mut room = limits::STATISTICS_ENDPOINTS;
+    let wanted = |c: &&Conference| match asked {
+        Asked::All => true,
+        Asked::One(id) => c.id == *id || c.meeting.as_str() == id,
+        Asked::Statistics => {
+            let fits = c.statistics && c.endpoints.len() <= room;
+            room -= if fits { c.endpoints.len() } else { 0 };
+            fits
+        }
+    };
     let found = shard.conferences.iter().map(|(_, c)| c).filter(wanted).take(limits::DEBUG_CONFERENCES);
-    found.map(|c| (c.id.clone(), conference(shard, c, now, asked.is_some()))).collect()
+    found.map(|c| (c.id.clone(), conference(shard, c, now, *asked != Asked::All))).collect()
 }
 
 fn conference(shard: &Shard, c: &Conference, now: Instant, full: bool) -> Value {
     let mut value = json!({
+        "id": c.id,
         "meeting_id": c.meeting.as_str(),
+        // compat: as whoever pushes it to rtcstats reads it (test: services_of_statistics_hear_of_conferences_that_allow_it_and_of_so_many_endpoints).
+        "rtcstatsEnabled": c.statistics,
         "seconds": now.saturating_duration_since(c.created).as_secs(),
         "endpoint_count": c.endpoints.len(),
     });

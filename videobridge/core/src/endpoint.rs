@@ -55,6 +55,8 @@ pub(crate) struct Relay {
     pub(crate) sockets: Vec<LocalAddress>,
     /// Its failure was counted.
     pub(crate) has_failed: bool,
+    /// Where we open its channel, if we do.
+    pub(crate) dials: Option<Sensitive<String>>,
 }
 
 /// The two ways a bridge channel can go.

@@ -121,6 +121,7 @@ impl Shard {
 
     /// Ends an endpoint's connections. Its conference still has to forget it.
     fn disconnect(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) -> Option<Endpoint> {
+        self.let_channel_go(key);
         let endpoint = self.endpoints.get_mut(key)?;
         let socket = endpoint.socket.take();
         endpoint.channel = None;
@@ -131,6 +132,18 @@ impl Shard {
             self.endpoints.event(Event::CloseWebSocket { socket, code: 1001, reason });
         }
         self.endpoints.remove(now, key, out)
+    }
+
+    /// Nobody opens its channel any more.
+    fn let_channel_go(&mut self, key: EndpointKey) {
+        let Some(endpoint) = self.endpoints.get_mut(key) else { return };
+        if endpoint.relay.as_mut().and_then(|relay| relay.dials.take()).is_none() {
+            return;
+        }
+        let (relay, conference) = (endpoint.id.clone(), endpoint.conference);
+        if let Some(conference) = self.conferences.get(conference.0 as usize).map(|c| c.id.clone()) {
+            self.endpoints.event(Event::RelayChannelLetGo { conference, relay });
+        }
     }
 
     /// Removes a conference with everybody in it.
@@ -158,6 +171,7 @@ impl Shard {
         // By what each endpoint says of itself: the conference's own list may be half changed.
         let all = keys(self.endpoints.slab.iter().filter(|(_, e)| e.conference == key).map(|(k, _)| k));
         for endpoint in &all {
+            self.let_channel_go(*endpoint);
             self.endpoints.abandon(*endpoint);
         }
         self.endpoints.dirty.retain(|key| !all.contains(key));

@@ -71,7 +71,7 @@ pub mod data_channel {
     pub use crate::transport::sctp::{Sctp, SctpEvent};
 }
 
-pub use command::{Command, ConferenceKey, DatagramSink, Event, RequestId, SocketId};
+pub use command::{Asked, Command, ConferenceKey, DatagramSink, Event, RequestId, SocketId};
 pub use config::{LocalAddress, ShardConfig, TcpPorts, WebSocketConfig};
 pub use counters::{Counters, Discard};
 /// What can be read of STUN before anybody authenticated it; for tests that compare it with other parsers.

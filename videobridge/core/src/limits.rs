@@ -188,5 +188,12 @@ pub const NO_CHANNEL_DELAY: Duration = Duration::from_secs(30);
 /// Number of endpoints up to which `EndpointStats` go to everybody (`stats-filter-threshold`).
 pub const STATS_FILTER_THRESHOLD: usize = 20;
 
+/// Bytes of the address of another bridge's channel. Reason: a domain, three ids and a password; one for each relay.
+pub const MAX_RELAY_URL: usize = 1_024;
+
 /// Conferences in one shard's answer of `/debug`. Reason: more is read by nobody. About 150 bytes each.
 pub const DEBUG_CONFERENCES: usize = 1_000;
+
+/// Endpoints in one shard's answer of `/stats`; conferences that do not fit are left out. Reason: a thread that carries media writes
+/// them, some ten microseconds each. About 1 kB each.
+pub const STATISTICS_ENDPOINTS: usize = 300;

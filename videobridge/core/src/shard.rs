@@ -239,8 +239,8 @@ impl Shard {
                 let stats = Box::new(stats::collect(self, now));
                 self.endpoints.event(Event::Stats { request, stats });
             }
-            Command::Debug { request, conference } => {
-                let conferences = Box::new(debug::collect(self, now, conference.as_deref()));
+            Command::Debug { request, asked } => {
+                let conferences = Box::new(debug::collect(self, now, &asked));
                 self.endpoints.event(Event::Debug { request, conferences });
             }
             Command::Shutdown => {

@@ -20,7 +20,7 @@ use jitsi_xmpp::colibri2::{Colibri2Error, ConferenceModified, ConferenceModify, 
 use jitsi_xmpp::ids::{EndpointId, MeetingId};
 use jitsi_xmpp::{Condition, Sensitive, StanzaError};
 use tokio::sync::{mpsc, oneshot};
-use videobridge_core::{Command, Event, RequestId, ShardStats, SocketId};
+use videobridge_core::{Asked, Command, Event, RequestId, ShardStats, SocketId};
 
 use crate::limits;
 use crate::shards::Order;
@@ -300,14 +300,14 @@ impl Control {
         all
     }
 
-    /// What the shards that answer in time are at: all conferences in short, or the one of this id with its endpoints.
-    pub(crate) async fn debug(&self, conference: Option<&str>) -> Conferences {
+    /// What the shards that answer in time are at.
+    pub(crate) async fn debug(&self, asked: &Asked) -> Conferences {
         let mut waits = Vec::with_capacity(self.ports.len());
         for shard in 0..self.ports.len() {
             let request = RequestId(self.number());
             let (answer, wait) = oneshot::channel();
             self.state().debug.insert(request, answer);
-            self.send(shard, Command::Debug { request, conference: conference.map(str::to_owned) });
+            self.send(shard, Command::Debug { request, asked: asked.clone() });
             waits.push((request, wait));
         }
         let mut all = Conferences::new();
@@ -395,7 +395,9 @@ impl Control {
             | Event::ServiceWanted { .. }
             | Event::ServiceSources { .. }
             | Event::ServiceAudio { .. }
-            | Event::ServiceLetGo { .. } => {}
+            | Event::ServiceLetGo { .. }
+            | Event::RelayChannelWanted { .. }
+            | Event::RelayChannelLetGo { .. } => {}
         }
     }
 

@@ -7,6 +7,7 @@
 mod addresses;
 mod config;
 mod control;
+mod dialing;
 mod http;
 mod leaving;
 mod limits;
@@ -42,6 +43,7 @@ pub use xmpp::BreweryConfig;
 
 use crate::addresses::Machine;
 use crate::control::Control;
+use crate::dialing::Dialing;
 use crate::http::{colibri_ws, rest};
 use crate::reach::Reach;
 use crate::shards::Order;
@@ -147,8 +149,11 @@ async fn start_on(
     for mut events in events {
         let control = Arc::clone(&control);
         tokio::spawn(async move {
+            let mut dialing = Dialing::new(Arc::clone(&control));
             while let Some((shard, event)) = events.recv().await {
-                control.handle_event(shard, event);
+                if let Some(event) = dialing.handle_event(event) {
+                    control.handle_event(shard, event);
+                }
             }
         });
     }
@@ -232,7 +237,7 @@ async fn renew_certificate(control: Arc<Control>, every: Duration, mut until: wa
 }
 
 impl BridgeHandle {
-    /// The routes for clients: `/colibri-ws/…`. They must be served with HTTP upgrades enabled.
+    /// The routes for clients, `/colibri-ws/…`, and for other bridges, `/colibri-relay-ws/…`. They must be served with HTTP upgrades enabled.
     pub fn public_router(&self) -> axum::Router {
         let ws = colibri_ws::ColibriWs {
             control: Arc::clone(&self.control),
@@ -240,6 +245,7 @@ impl BridgeHandle {
         };
         axum::Router::new()
             .route("/colibri-ws/{server_id}/{conference}/{endpoint}", get(colibri_ws::open))
+            .route("/colibri-relay-ws/{server_id}/{conference}/{relay}", get(colibri_ws::open))
             .with_state(ws)
     }
 

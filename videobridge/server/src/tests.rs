@@ -317,6 +317,72 @@ async fn two_bridges_have_several_conferences_together_each_over_a_port_of_its_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_bridges_without_sctp_talk_over_a_web_socket_that_one_of_them_opens() {
+    let bridges = [Bridge::start(1, None).await, Bridge::start(2, None).await];
+    let meeting = "m";
+    let create = |controlling: bool| {
+        let transport = json!({"ice-controlling": controlling, "use-unique-port": controlling});
+        let relay =
+            json!({"id": "other", "create": true, "mesh-id": "0", "medias": [], "transport": transport});
+        json!({"meeting-id": meeting, "name": "room@muc.meet.jitsi", "create": true, "relays": [relay]})
+    };
+    let answer = bridges[0].json("POST", "/colibri/v2/conferences", &create(true)).await;
+    let mut ours = answer["relays"][0]["transport"]["transport"].clone();
+    let answer = bridges[1].json("POST", "/colibri/v2/conferences", &create(false)).await;
+    let mut theirs = answer["relays"][0]["transport"]["transport"].clone();
+    let url = theirs["web-sockets"][0].as_str().unwrap().to_owned();
+    assert!(url.contains("/colibri-relay-ws/jvb-1/") && url.contains("/other?pwd="), "{url}");
+    ours["fingerprints"][0]["setup"] = json!("passive");
+    theirs["fingerprints"][0]["setup"] = json!("active");
+    // Only one is told where the other is, and opens it.
+    ours["web-sockets"] = json!([]);
+    let path = format!("/colibri/v2/conferences/{meeting}");
+    for (at, other) in [(0, &theirs), (1, &ours)] {
+        let update = json!({"relays": [{"id": "other", "transport": {"transport": other}}]});
+        bridges[at].json("PATCH", &path, &update).await;
+    }
+    let channels = async |expected: &str| {
+        for bridge in &bridges {
+            let reached = async {
+                loop {
+                    let state = bridge.json("GET", &format!("/debug/{meeting}"), &json!(null)).await;
+                    if state["relays"][0]["channel"] == expected {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            timeout(WAIT, reached).await.unwrap_or_else(|_| panic!("not {expected}"));
+        }
+    };
+    channels("websocket").await;
+    let stats = bridges[1].json("GET", "/colibri/stats", &json!(null)).await;
+    assert!(stats["total_colibri_web_socket_messages_received"].as_u64().unwrap() > 0, "greeted: {stats}");
+    // The password is of this relay.
+    let stream = TcpStream::connect(bridges[1].http).await.unwrap();
+    match timeout(WAIT, client_async(url.replace("?pwd=", "?pwd=x"), stream)).await.unwrap() {
+        Err(Error::Http(response)) => assert_eq!(response.status(), 403),
+        other => panic!("{other:?}"),
+    }
+    // A relay that goes at one end is said to be closed, and not opened again.
+    let expire = json!({"relays": [{"id": "other", "expire": true}]});
+    bridges[1].json("PATCH", &path, &expire).await;
+    let lost = async {
+        loop {
+            let state = bridges[0].json("GET", &format!("/debug/{meeting}"), &json!(null)).await;
+            if state["relays"][0]["channel"] == "none" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(WAIT, lost).await.expect("the other end hears of it");
+    for bridge in bridges {
+        bridge.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bridge_that_is_asked_to_leave_takes_no_new_conferences_and_says_so() {
     let bridge = Bridge::start(1, None).await;
     let conferences = "/colibri/v2/conferences";
@@ -352,7 +418,12 @@ async fn compat_the_state_of_the_bridge_has_upstream_s_addresses() {
     let one = bridge.json("GET", &format!("/debug/{id}"), &json!(null)).await;
     let endpoint = bridge.json("GET", &format!("/debug/{id}/abcd0123"), &json!(null)).await;
     assert_eq!((&one["meeting_id"], &one["endpoints"]["abcd0123"]), (&json!("m"), &endpoint));
-    assert!(!all.to_string().contains("room@muc"), "the room has a name, and it is not told");
+    let feed = bridge.json("GET", "/stats", &json!(null)).await;
+    assert_eq!(feed["conferences"][id]["endpoints"]["abcd0123"]["ice"], endpoint["ice"]);
+    assert!(
+        !(all.to_string() + &feed.to_string()).contains("room@muc"),
+        "the room has a name, and it is not told"
+    );
     for nothing in ["/debug/x".to_owned(), format!("/debug/{id}/x")] {
         assert_eq!(bridge.request("GET", &nothing, "").await.0, 404);
     }

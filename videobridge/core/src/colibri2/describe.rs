@@ -24,9 +24,11 @@ impl Shard {
     ) -> Option<colibri2::Transport> {
         let endpoint = self.endpoints.get(key)?;
         let conference = self.conferences.get(conference.0 as usize)?;
-        let web_sockets = self.config.web_sockets.as_ref().map_or_else(Vec::new, |config| {
-            urls(config, &conference.id, endpoint.id.as_str(), endpoint.password.reveal())
-        });
+        let web_sockets = self
+            .config
+            .web_sockets
+            .as_ref()
+            .map_or_else(Vec::new, |config| urls(config, "colibri-ws", &conference.id, endpoint));
         let ice = self.describe_ice(endpoint, endpoint.transport.local_credentials(), None);
         Some(colibri2::Transport {
             sctp: endpoint
@@ -36,6 +38,13 @@ impl Shard {
             ice: Some(IceUdpTransport { web_sockets, ..ice }),
             ..colibri2::Transport::default()
         })
+    }
+
+    /// Where another bridge opens its channel.
+    pub(super) fn relay_urls(&self, conference: ConferenceKey, relay: &Endpoint) -> Vec<WebSocket> {
+        let conference = self.conferences.get(conference.0 as usize);
+        let both = self.config.web_sockets.as_ref().zip(conference);
+        both.map_or_else(Vec::new, |(config, c)| urls(config, "colibri-relay-ws", &c.id, relay))
     }
 
     /// What is new with ICE restart `generation`; without one, what holds. Channels stay as they are.
@@ -181,11 +190,20 @@ fn is_private(ip: IpAddr) -> bool {
     }
 }
 
-fn urls(config: &WebSocketConfig, conference: &str, endpoint: &str, password: &str) -> Vec<WebSocket> {
+fn urls(config: &WebSocketConfig, path: &str, conference: &str, endpoint: &Endpoint) -> Vec<WebSocket> {
+    of_one(config, path, conference, endpoint.id.as_str(), endpoint.password.reveal())
+}
+
+fn of_one(
+    config: &WebSocketConfig,
+    path: &str,
+    conference: &str,
+    id: &str,
+    password: &str,
+) -> Vec<WebSocket> {
     let scheme = if config.tls { "wss" } else { "ws" };
-    let (server, endpoint) = (percent_encoded(&config.server_id), percent_encoded(endpoint));
-    let url =
-        |domain| format!("{scheme}://{domain}/colibri-ws/{server}/{conference}/{endpoint}?pwd={password}");
+    let (server, id) = (percent_encoded(&config.server_id), percent_encoded(id));
+    let url = |domain| format!("{scheme}://{domain}/{path}/{server}/{conference}/{id}?pwd={password}");
     config.domains.iter().map(|d| WebSocket { url: Some(Sensitive::new(url(d))), active: false }).collect()
 }
 
@@ -287,7 +305,7 @@ mod tests {
             server_id: "jvb 1".into(),
             tls: true,
         };
-        let url = urls(&config, "00abc", "a/b", "secret");
+        let url = of_one(&config, "colibri-ws", "00abc", "a/b", "secret");
         let url = url[0].url.as_ref().unwrap().reveal().as_str();
         assert_eq!(url, "wss://meet.example:443/colibri-ws/jvb%201/00abc/a%2Fb?pwd=secret");
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use jitsi_xmpp::colibri2::{self, ConferenceModify, Endpoint as Announced, Relay as Wanted, Sctp, SctpRole};
 use jitsi_xmpp::ids::EndpointId;
+use jitsi_xmpp::jingle::{IceUdpTransport, WebSocket};
 
 use super::errors::Refusal;
 use super::{SCTP_PORT, WEB_SOCKET_PASSWORD_LEN};
@@ -39,7 +40,7 @@ impl Shard {
         if self.config.relay_id.is_none() {
             return Err(Refusal::NotImplemented("Octo is disabled in configuration."));
         }
-        if !self.config.sctp_enabled {
+        if !self.config.sctp_enabled && self.config.web_sockets.is_none() {
             return Err(Refusal::NoChannel);
         }
         let is_known = conference.is_some_and(|c| c.relays.contains_key(&wanted.id));
@@ -69,9 +70,11 @@ impl Shard {
         let Some(transport) = &wanted.transport else {
             return Err(Refusal::BadRequest("Attempt to create relay with no transport."));
         };
-        if transport.sctp.is_none() {
-            // Upstream's other way is a WebSocket, which nobody uses by default any more.
-            return Err(Refusal::NotImplemented("Relays without SCTP are not supported."));
+        if transport.sctp.is_none() && self.config.web_sockets.is_none() {
+            return Err(Refusal::NotImplemented("Relays need SCTP, or an address for WebSockets."));
+        }
+        if transport.sctp.is_some() && !self.config.sctp_enabled {
+            return Err(Refusal::NotImplemented("SCTP support is not configured"));
         }
         if conference.is_some_and(|c| c.relays.len() >= MAX_RELAYS_PER_CONFERENCE)
             || self.endpoints.slab.len() >= limits::MAX_ENDPOINTS
@@ -104,9 +107,10 @@ impl Shard {
         let Some(key) = key else { return answer };
         if let Some(ice) = wanted.transport.as_ref().and_then(|t| t.ice.as_ref()) {
             self.set_remote_transport(now, key, ice, out);
+            self.dial(conference, key, ice);
         }
         if wanted.create {
-            answer.transport = self.describe_relay(key, wanted);
+            answer.transport = self.describe_relay(conference, key, wanted);
         }
         self.add_media(conference, key, &wanted.media);
         for announced in &wanted.endpoints {
@@ -145,7 +149,7 @@ impl Shard {
         let slot = self.endpoints.slab.vacant_entry();
         let key = EndpointKey(u32::try_from(slot.key()).ok()?);
         self.endpoints.addresses.add_ufrag(ice.local_credentials().0, key);
-        let relay = Some(Box::new(Relay { sockets, has_failed: false }));
+        let relay = Some(Box::new(Relay { sockets, ..Relay::default() }));
         let id = EndpointId::new(&wanted.id);
         // As upstream: between servers there is no good reason to hide inner networks.
         let private_addresses = true;
@@ -161,8 +165,29 @@ impl Shard {
         Some(key)
     }
 
+    /// Whoever is told where the other bridge's channel is opens it.
+    fn dial(&mut self, conference: ConferenceKey, key: EndpointKey, ice: &IceUdpTransport) {
+        let url = ice.web_sockets.iter().find_map(|w| w.url.as_ref());
+        let Some(url) = url.filter(|url| url.reveal().len() <= limits::MAX_RELAY_URL) else { return };
+        let Some(c) = self.conferences.get(conference.0 as usize) else { return };
+        let Some(endpoint) = self.endpoints.get_mut(key).filter(|e| !e.transport.has_sctp()) else { return };
+        let (id, password) = (endpoint.id.clone(), endpoint.password.clone());
+        let Some(relay) = endpoint.relay.as_mut().filter(|relay| relay.dials.as_ref() != Some(url)) else {
+            return;
+        };
+        // The one before, if there is one, is not opened any more.
+        relay.dials = Some(url.clone());
+        let (conference, url) = (c.id.clone(), url.clone());
+        self.endpoints.event(Event::RelayChannelWanted { conference, relay: id, url, password });
+    }
+
     /// Our side, as the focus passes it on to the other bridge.
-    fn describe_relay(&self, key: EndpointKey, wanted: &Wanted) -> Option<colibri2::Transport> {
+    fn describe_relay(
+        &self,
+        conference: ConferenceKey,
+        key: EndpointKey,
+        wanted: &Wanted,
+    ) -> Option<colibri2::Transport> {
         let endpoint = self.endpoints.get(key)?;
         let asked = wanted.transport.as_ref().and_then(|t| t.sctp);
         // The role that the other bridge is to take.
@@ -170,9 +195,19 @@ impl Shard {
             Some(SctpRole::Client) => SctpRole::Server,
             _ => SctpRole::Client,
         });
+        let mut ice = self.describe_ice(endpoint, endpoint.transport.local_credentials(), None);
+        if role.is_none() {
+            // Of the two bridges the focus tells one the other's address; who dials says so and not where it is.
+            let dials = endpoint.relay.as_ref().is_some_and(|relay| relay.dials.is_some());
+            ice.web_sockets = if dials {
+                vec![WebSocket { url: None, active: true }]
+            } else {
+                self.relay_urls(conference, endpoint)
+            };
+        }
         Some(colibri2::Transport {
             sctp: role.map(|role| Sctp { port: Some(SCTP_PORT), role: Some(role) }),
-            ice: Some(self.describe_ice(endpoint, endpoint.transport.local_credentials(), None)),
+            ice: Some(ice),
             ..colibri2::Transport::default()
         })
     }

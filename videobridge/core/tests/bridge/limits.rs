@@ -6,7 +6,7 @@ use jitsi_xmpp::Condition;
 use jitsi_xmpp::colibri2::{ConferenceModify, Endpoint};
 use jitsi_xmpp::ids::MeetingId;
 use peer::Options;
-use videobridge_core::{Command, Event, LocalAddress, RequestId, limits};
+use videobridge_core::{Asked, Command, Event, LocalAddress, RequestId, limits};
 
 use crate::world::{Wire, World, endpoint, new_endpoint, request};
 
@@ -44,7 +44,7 @@ fn so_many_conferences_are_told_of_at_once() {
     let mut world = World::new();
     let told = |world: &mut World, n: usize| {
         assert_eq!(refused(world, of(n, true, vec![])), None);
-        world.command(Command::Debug { request: RequestId(1), conference: None });
+        world.command(Command::Debug { request: RequestId(1), asked: Asked::All });
         let Some(Event::Debug { conferences, .. }) = world.events.pop_back() else { panic!("no answer") };
         conferences.len()
     };
@@ -54,6 +54,35 @@ fn so_many_conferences_are_told_of_at_once() {
     }
     assert_eq!(told(&mut world, limits::DEBUG_CONFERENCES), limits::DEBUG_CONFERENCES);
     assert_eq!(told(&mut world, limits::DEBUG_CONFERENCES + 1), limits::DEBUG_CONFERENCES);
+}
+
+#[test]
+fn services_of_statistics_hear_of_conferences_that_allow_it_and_of_so_many_endpoints() {
+    let mut world = World::new();
+    let told = |world: &mut World| {
+        world.command(Command::Debug { request: RequestId(1), asked: Asked::Statistics });
+        let Some(Event::Debug { conferences, .. }) = world.events.pop_back() else { panic!("no answer") };
+        let mut all: Vec<_> =
+            conferences.values().map(|c| c["meeting_id"].as_str().unwrap().to_owned()).collect();
+        all.sort();
+        (all, conferences)
+    };
+    let mut refuses = of(0, true, vec![new_endpoint("aaaa0001")]);
+    refuses.rtcstats_enabled = false;
+    world.modify(refuses).unwrap();
+    world.modify(of(1, true, vec![new_endpoint("aaaa0001")])).unwrap();
+    let (meetings, conferences) = told(&mut world);
+    assert_eq!(meetings, ["m1"]);
+    let (id, one) = conferences.iter().next().unwrap();
+    assert_eq!((one["id"].as_str(), one["rtcstatsEnabled"].as_bool()), (Some(id.as_str()), Some(true)));
+    assert!(one["endpoints"]["aaaa0001"]["ice"].is_string(), "{one}");
+    world.modify(of(2, true, vec![])).unwrap();
+    for n in 1..limits::STATISTICS_ENDPOINTS {
+        assert_eq!(refused(&mut world, of(2, false, vec![new_endpoint(&format!("bbbb{n:04}"))])), None);
+    }
+    assert_eq!(told(&mut world).0, ["m1", "m2"], "at the limit");
+    world.modify(of(2, false, vec![new_endpoint("cccc0001")])).unwrap();
+    assert_eq!(told(&mut world).0, ["m1"], "one beyond");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use videobridge_core::Command;
+use videobridge_core::{Asked, Command};
 use videobridge_core::{Event, RequestId};
 
 use crate::world::{World, audio_source, endpoint, new_endpoint, request, rtp};
@@ -122,8 +122,8 @@ fn nothing_goes_to_an_endpoint_that_left_or_is_silent() {
 }
 
 fn debug(world: &mut World, conference: Option<&str>) -> serde_json::Map<String, Value> {
-    let conference = conference.map(str::to_owned);
-    world.command(Command::Debug { request: RequestId(98), conference });
+    let asked = conference.map_or(Asked::All, |id| Asked::One(id.to_owned()));
+    world.command(Command::Debug { request: RequestId(98), asked });
     let Some(Event::Debug { conferences, .. }) = world.events.pop_back() else { panic!("no answer") };
     *conferences
 }

@@ -7,14 +7,15 @@ use jitsi_xmpp::colibri2::{
     ConferenceModified, ConferenceModify, Endpoint, MediaSource, Relay, Sctp, SctpRole, Transport,
 };
 use jitsi_xmpp::entropy::SeededEntropy;
-use jitsi_xmpp::ids::{MediaType, SourceName, Ssrc};
-use jitsi_xmpp::jingle::{IceUdpTransport, Semantics, Setup, Source, SsrcGroup};
-use jitsi_xmpp::{Condition, StanzaError};
+use jitsi_xmpp::ids::{EndpointId, MediaType, SourceName, Ssrc};
+use jitsi_xmpp::jingle::{IceUdpTransport, Semantics, Setup, Source, SsrcGroup, WebSocket};
+use jitsi_xmpp::{Condition, Sensitive, StanzaError};
 use peer::describe::media;
 use peer::{Options, Peer};
 use serde_json::Value;
 use videobridge_core::{
-    Certificate, Command, Discard, Event, LocalAddress, RequestId, Shard, ShardConfig, limits,
+    Certificate, Command, Discard, Event, LocalAddress, RequestId, Shard, ShardConfig, SocketId,
+    WebSocketConfig, limits,
 };
 
 use crate::world::{Wire, audio_source, endpoint, new_endpoint, remote_transport, request, rtp};
@@ -553,7 +554,7 @@ fn requests_about_relays_are_refused_as_upstream_does() {
     for (relay, condition) in [
         (Relay { transport: None, ..new.clone() }, BadRequest),
         (Relay { transport: transport(port), ..new.clone() }, BadRequest),
-        // Ours alone: upstream would open a WebSocket.
+        // Without SCTP it is a WebSocket, which needs an address.
         (Relay { transport: transport(None), ..new.clone() }, FeatureNotImplemented),
         (Relay::new("jvb-9"), BadRequest),
         (Relay { id: "x".repeat(limits::MAX_ID_LEN + 1), ..new.clone() }, BadRequest),
@@ -583,6 +584,75 @@ fn requests_about_relays_are_refused_as_upstream_does() {
         assert_eq!(world.modify(modify).unwrap_err().condition, condition);
         assert_eq!(world.shard.load(), (0, 0));
     }
+}
+
+#[test]
+fn of_two_bridges_without_sctp_the_one_that_is_told_an_address_opens_the_channel() {
+    let mut world = crate::world::World::with(|c| {
+        c.relay_id = Some("jvb-1".to_owned());
+        c.web_sockets = Some(WebSocketConfig {
+            domains: vec!["jvb1.example".to_owned()],
+            server_id: "one".to_owned(),
+            tls: true,
+        });
+    });
+    let new = |id: &str| Relay { create: true, transport: Some(Transport::default()), ..Relay::new(id) };
+    let relay = |relay: Relay, create| ConferenceModify { relays: vec![relay], ..request(create, vec![]) };
+    let answer = world.modify(relay(new("jvb-2"), true)).unwrap();
+    let transport = answer.relays[0].transport.clone().unwrap();
+    let ours = transport.ice.unwrap().web_sockets[0].url.clone().unwrap();
+    assert_eq!(transport.sctp, None);
+    let (start, password) = ours.reveal().split_once("?pwd=").unwrap();
+    let conference = start.strip_prefix("wss://jvb1.example/colibri-relay-ws/one/").unwrap();
+    let conference = conference.strip_suffix("/jvb-2").unwrap().to_owned();
+
+    // From outside, with the password.
+    for (n, given, opens) in [(1, "wrong", false), (2, password, true)] {
+        let password = Sensitive::new(given.to_owned());
+        let (socket, endpoint) = (SocketId(n), EndpointId::new("jvb-2"));
+        let conference = conference.clone();
+        world.command(Command::WebSocketOpen { socket, conference, endpoint, password });
+        let accepted = |e: &Event| matches!(e, Event::WebSocketAccepted { socket: s } if *s == socket);
+        assert_eq!(world.events.iter().any(accepted), opens, "{given}");
+        assert_eq!(world.texts_of(socket).iter().any(|t| t.contains("ServerHello")), opens);
+    }
+
+    // By us, where we are told; once for each address, and no longer than the relay is there.
+    let told = |id: &str, url: &str| {
+        let web_sockets = vec![WebSocket::new(url)];
+        let ice = Some(IceUdpTransport { web_sockets, ..IceUdpTransport::default() });
+        Relay { transport: Some(Transport { ice, ..Transport::default() }), ..Relay::new(id) }
+    };
+    let wanted = |world: &mut crate::world::World| -> Vec<String> {
+        let url = |e: Event| match e {
+            Event::RelayChannelWanted { url, relay, .. } => {
+                Some(format!("{} {}", relay.as_str(), url.reveal()))
+            }
+            Event::RelayChannelLetGo { relay, .. } => Some(format!("{} gone", relay.as_str())),
+            _ => None,
+        };
+        world.events.drain(..).filter_map(url).collect()
+    };
+    for (url, expected) in [
+        ("wss://a.example/x", vec!["jvb-2 wss://a.example/x"]),
+        ("wss://a.example/x", vec![]),
+        ("wss://b.example/x", vec!["jvb-2 wss://b.example/x"]),
+        (&"w".repeat(limits::MAX_RELAY_URL + 1), vec![]),
+    ] {
+        world.modify(relay(told("jvb-2", url), false)).unwrap();
+        assert_eq!(wanted(&mut world), expected);
+    }
+    let longest = "w".repeat(limits::MAX_RELAY_URL);
+    let mut active = told("jvb-3", &longest);
+    active.create = true;
+    let answer = world.modify(relay(active, false)).unwrap();
+    let says = answer.relays[0].transport.clone().unwrap().ice.unwrap().web_sockets;
+    assert_eq!((says[0].active, says[0].url.is_none()), (true, true));
+    assert_eq!(wanted(&mut world), [format!("jvb-3 {longest}")], "at the limit");
+    world.modify(relay(Relay { expire: true, ..Relay::new("jvb-2") }, false)).unwrap();
+    assert_eq!(wanted(&mut world), ["jvb-2 gone"]);
+    world.modify(ConferenceModify { expire: true, ..request(false, vec![]) }).unwrap();
+    assert_eq!(wanted(&mut world), ["jvb-3 gone"]);
 }
 
 #[test]

@@ -72,7 +72,12 @@ fn refused() -> Response {
     (StatusCode::FORBIDDEN, "authentication failed").into_response()
 }
 
-async fn carry<S>(control: &Control, socket: &AcceptedSocket, mut stream: WebSocketStream<S>) -> SocketEnd
+/// Until it ends.
+pub(crate) async fn carry<S>(
+    control: &Control,
+    socket: &AcceptedSocket,
+    mut stream: WebSocketStream<S>,
+) -> SocketEnd
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {

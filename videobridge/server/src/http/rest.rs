@@ -13,7 +13,7 @@ use jitsi_xmpp::colibri2::ConferenceModify;
 use jitsi_xmpp::ids::MeetingId;
 use serde_json::json;
 use service::body;
-use videobridge_core::Command;
+use videobridge_core::{Asked, Command};
 
 use crate::control::Control;
 use crate::leaving::Wish;
@@ -41,6 +41,7 @@ pub(crate) fn about(rest: Rest) -> axum::Router {
 fn debug_routes() -> axum::Router<Rest> {
     axum::Router::new()
         .route("/debug", get(debug))
+        .route("/stats", get(statistics))
         .route("/debug/features/jvb/{feature}", get(feature))
         .route("/debug/features/jvb/{feature}/{on}", get(set_feature).post(set_feature))
         .route(
@@ -58,12 +59,17 @@ fn debug_routes() -> axum::Router<Rest> {
 }
 
 async fn debug(State(rest): State<Rest>) -> Response {
-    let conferences = rest.control.debug(None).await;
+    let conferences = rest.control.debug(&Asked::All).await;
     Json(rest.reporter.debug(conferences)).into_response()
 }
 
+/// For services of statistics: conferences that allow it, in full.
+async fn statistics(State(rest): State<Rest>) -> Response {
+    Json(json!({ "conferences": rest.control.debug(&Asked::Statistics).await })).into_response()
+}
+
 async fn debug_conference(State(rest): State<Rest>, Path(conference): Path<String>) -> Response {
-    match rest.control.debug(Some(&conference)).await.into_iter().next() {
+    match rest.control.debug(&Asked::One(conference)).await.into_iter().next() {
         Some((_, state)) => Json(state).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
@@ -73,7 +79,7 @@ async fn debug_endpoint(
     State(rest): State<Rest>,
     Path((conference, endpoint)): Path<(String, String)>,
 ) -> Response {
-    let found = rest.control.debug(Some(&conference)).await.into_iter().next();
+    let found = rest.control.debug(&Asked::One(conference)).await.into_iter().next();
     match found.as_ref().and_then(|(_, state)| state.get("endpoints")?.get(&endpoint)) {
         Some(state) => Json(state.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use budget::Bucket;
 use futures_util::{SinkExt, StreamExt};
+use jitsi_xmpp::Sensitive;
 use jitsi_xmpp::colibri2::Connect;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
@@ -59,13 +60,13 @@ impl Link {
     /// Until nobody wants it any more.
     pub(super) async fn run(mut self, mut orders: mpsc::Receiver<ServiceOrder>) {
         let mut attempt = 0;
+        let (url, headers) = (self.connect.url.clone(), self.connect.headers.clone());
         loop {
             if self.wait(delay(attempt), &mut orders).await == Ended::Unwanted {
                 return;
             }
             attempt += 1;
-            let opened =
-                timeout(limits::SERVICE_CONNECT, open(self.connect.clone(), Arc::clone(&self.counters)));
+            let opened = timeout(limits::SERVICE_CONNECT, open(&url, &headers, limits::SERVICE_MESSAGE));
             tokio::pin!(opened);
             // What is said before it is there is not for it.
             let opened = loop {
@@ -77,7 +78,10 @@ impl Link {
                     },
                 }
             };
-            let Ok(Some(socket)) = opened else {
+            let Ok(Ok(socket)) = opened else {
+                if matches!(opened, Ok(Err(Unopened::Ours))) {
+                    self.counters.internal_errors.add();
+                }
                 self.counters.failures.add();
                 tracing::warn!("a service that is to hear a conference cannot be reached");
                 continue;
@@ -211,10 +215,34 @@ impl Link {
     }
 }
 
-/// The WebSocket, over TLS where the address says so.
-async fn open(connect: Connect, counters: Arc<ServiceCounters>) -> Option<WebSocketStream<Stream>> {
-    let mut request = connect.url.reveal().as_str().into_client_request().ok()?;
-    for (name, value) in &connect.headers {
+/// Why there is no WebSocket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unopened {
+    /// The address is none, nobody is there, or no WebSocket.
+    Theirs,
+    /// This machine knows no certificates.
+    Ours,
+}
+
+/// The WebSocket, over TLS where the address says so; messages are not larger than `largest`.
+pub(crate) async fn open(
+    url: &Sensitive<String>,
+    headers: &[(String, Sensitive<String>)],
+    largest: usize,
+) -> Result<WebSocketStream<Stream>, Unopened> {
+    let connector =
+        if url.reveal().starts_with("wss") { Some(connector().ok_or(Unopened::Ours)?) } else { None };
+    open_with(url, headers, largest, connector).await.ok_or(Unopened::Theirs)
+}
+
+async fn open_with(
+    url: &Sensitive<String>,
+    headers: &[(String, Sensitive<String>)],
+    largest: usize,
+    connector: Option<TlsConnector>,
+) -> Option<WebSocketStream<Stream>> {
+    let mut request = url.reveal().as_str().into_client_request().ok()?;
+    for (name, value) in headers {
         let name: HeaderName = name.parse().ok()?;
         request.headers_mut().insert(name, HeaderValue::from_str(value.reveal()).ok()?);
     }
@@ -225,20 +253,16 @@ async fn open(connect: Connect, counters: Arc<ServiceCounters>) -> Option<WebSoc
     let tcp = TcpStream::connect((host.as_str(), port)).await.ok()?;
     let _ = tcp.set_nodelay(true);
     let stream: Stream = if secure {
-        let Some(connector) = connector() else {
-            counters.internal_errors.add();
-            return None;
-        };
         let name = ServerName::try_from(host).ok()?;
-        Box::new(connector.connect(name, tcp).await.ok()?)
+        Box::new(connector?.connect(name, tcp).await.ok()?)
     } else {
         Box::new(tcp)
     };
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
         .write_buffer_size(0)
-        .max_message_size(Some(limits::SERVICE_MESSAGE))
-        .max_frame_size(Some(limits::SERVICE_MESSAGE));
+        .max_message_size(Some(largest))
+        .max_frame_size(Some(largest));
     let (socket, _) = client_async_with_config(request, stream, Some(config)).await.ok()?;
     Some(socket)
 }
@@ -255,7 +279,7 @@ async fn until(at: Option<Instant>) {
 }
 
 /// Before an attempt: none, 1, 2, 4 … 30 s, as upstream.
-fn delay(attempt: u32) -> Duration {
+pub(crate) fn delay(attempt: u32) -> Duration {
     match attempt {
         0 => Duration::ZERO,
         n => (limits::SERVICE_RETRY_FIRST * (1 << (n - 1).min(5))).min(limits::SERVICE_RETRY_LAST),

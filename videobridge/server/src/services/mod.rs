@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use videobridge_core::{Event, ExportKey, ExportedAudio};
 
 pub(crate) use counters::ServiceCounters;
+pub(crate) use link::{delay, open};
 
 use crate::control::ShardPort;
 use crate::limits;
