@@ -97,6 +97,8 @@ counters! {
     RoomsCreated = "rooms_created",
     /// Rooms destroyed.
     RoomsDestroyed = "rooms_destroyed",
+    /// Rooms that ended because of a bug of ours in them.
+    RoomsGivenUp = "rooms_given_up",
     /// Conference requests answered without the focus.
     FocusAbsent = "focus_absent",
     /// Stanzas dropped silently by a rule (foreign presence in an internal room, invalid JSON messages).

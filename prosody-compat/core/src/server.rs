@@ -1,10 +1,11 @@
 //! The server as a whole: the shell's inputs in, each handed to the stream or the session it is for.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jitsi_xmpp::Entropy;
+use jitsi_xmpp::{BareJid, Element, Entropy};
 
 use crate::auth::Accounts;
 use crate::auth::guesses::Guesses;
@@ -24,6 +25,7 @@ use crate::output::{
     SessionQuery, Transport,
 };
 use crate::request::{HttpMethod, HttpRequest};
+use crate::room::Room;
 use crate::room::breakouts::Breakouts;
 use crate::rooms::Rooms;
 use crate::session::{IdMap, SessionId, Sessions};
@@ -201,6 +203,23 @@ impl Server {
         self.settle();
     }
 
+    /// An input of this connection ended in a bug of ours, in the midst of what it was about. Its session ends and does not wait to be
+    /// resumed, which would bring the same again; also in rooms that it was only on its way into.
+    pub fn handle_bug(&mut self, now: Instant, conn: ConnId) {
+        self.world.now = now;
+        let Some(c) = self.world.forget_conn(conn) else { return };
+        if let Stage::Bound(id) = c.stage {
+            let nick = |room: &Room| room.occupant_of(id).map(|o| (room.jid.clone(), o.nick.clone()));
+            let in_rooms: Vec<_> = self.rooms.iter().filter_map(nick).collect();
+            if let Some(s) = self.world.sessions.get_mut(id) {
+                s.conn = None;
+                s.rooms = in_rooms;
+            }
+            self.end_session(id);
+        }
+        self.settle();
+    }
+
     /// The server stops: every stream ends with `system-shutdown`, as upstream's. Sessions do not outlive the process, so
     /// that a client that tried to resume would only lose time.
     pub fn handle_shutdown(&mut self, now: Instant) {
@@ -295,7 +314,7 @@ impl Server {
                 Timer::Ask(id) => self.world.ask(id),
                 Timer::Question(id) => self.world.repeat(id),
                 Timer::Aside(room, module) => later::remind(&mut self.muc(), &room, module),
-                Timer::Room(room, module) => later::wake(&mut self.muc(), &room, module),
+                Timer::Room(room, module) => self.in_room(&room, |muc| later::wake(muc, &room, module)),
             }
         }
         self.settle();
@@ -354,14 +373,30 @@ impl Server {
         self.world.timers.cancel(Timer::Hibernation(id));
         self.world.timers.cancel(Timer::Ask(id));
         for (room, nick) in &s.rooms {
-            muc::leave::lost(&mut self.muc(), room, nick, id);
+            self.in_room(room, |muc| muc::leave::lost(muc, room, nick, id));
         }
         let gone = Sender { id, jid: s.jid.clone(), bare: s.bare.clone(), identity: Arc::clone(&s.identity) };
         for room in &s.waits_in {
-            muc::leave::forget_waiting(&mut self.muc(), room, &gone);
+            self.in_room(room, |muc| muc::leave::forget_waiting(muc, room, &gone));
         }
         for hook in self.hosts.session_ended() {
             hook(&mut self.world, id, &s);
+        }
+    }
+
+    /// Does something in a room for somebody who cannot be blamed for it. A bug there costs that room alone: it ends, whoever is in it is
+    /// told, and the focus opens another one.
+    fn in_room(&mut self, room: &BareJid, act: impl FnOnce(&mut Muc<'_>)) {
+        let mut muc = self.muc();
+        if catch_unwind(AssertUnwindSafe(|| act(&mut muc))).is_ok() {
+            return;
+        }
+        self.world.counters.add(Counter::RoomsGivenUp);
+        let mut muc = self.muc();
+        let why = Element::inherit("destroy");
+        if catch_unwind(AssertUnwindSafe(|| muc::leave::destroy(&mut muc, room, why))).is_err() {
+            // It is taken out before anything else is tried.
+            self.rooms.take(&mut self.world, room);
         }
     }
 
@@ -414,3 +449,6 @@ impl Server {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

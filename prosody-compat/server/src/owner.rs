@@ -381,11 +381,11 @@ impl Owner {
         let outcome = catch_unwind(AssertUnwindSafe(|| handle(&mut self.server, now)));
         if outcome.is_err() {
             bump(&self.shared.tally.panics);
-            tracing::error!("input made the XMPP server panic; its connection is dropped");
+            tracing::error!("input made the XMPP server panic; its connection and session are dropped");
             if let Some(id) = from {
                 self.drop_connection(id);
                 let server = &mut self.server;
-                let _ = catch_unwind(AssertUnwindSafe(|| server.handle_closed(now, id)));
+                let _ = catch_unwind(AssertUnwindSafe(|| server.handle_bug(now, id)));
             }
         }
         self.carry_out(now);
