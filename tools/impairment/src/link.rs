@@ -139,7 +139,7 @@ impl Link {
 
     /// What has happened so far.
     pub fn counters(&self) -> Counters {
-        self.counters
+        Counters { waiting_bytes: self.queued_bytes as u64, ..self.counters }
     }
 
     /// Datagrams that wait or are under way.
@@ -252,6 +252,8 @@ pub struct Counters {
     pub held_back: u64,
     /// With a wrong bit.
     pub corrupted: u64,
+    /// What waits before the bottleneck now, headers included.
+    pub waiting_bytes: u64,
 }
 
 impl Counters {
@@ -268,6 +270,7 @@ impl Counters {
             doubled: self.doubled + other.doubled,
             held_back: self.held_back + other.held_back,
             corrupted: self.corrupted + other.corrupted,
+            waiting_bytes: self.waiting_bytes + other.waiting_bytes,
         }
     }
 }

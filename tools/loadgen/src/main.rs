@@ -17,6 +17,8 @@ struct Arguments {
 enum What {
     /// Participants that send and receive audio and video through a bridge with Colibri2 over HTTP.
     Media(loadgen::media::Arguments),
+    /// Cameras that show a film, for a browser that watches them over a bad network: JSON lines in and out.
+    Watched(loadgen::media::watched::Arguments),
     /// Occupants of rooms of an XMPP server, over WebSocket.
     Signalling(loadgen::signalling::Arguments),
 }
@@ -24,6 +26,7 @@ enum What {
 fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Media(arguments) => loadgen::media::run(&arguments),
+        What::Watched(arguments) => loadgen::media::watched::run(&arguments),
         What::Signalling(arguments) => loadgen::signalling::run(&arguments),
     };
     match done {

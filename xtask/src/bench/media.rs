@@ -10,10 +10,20 @@ use super::options::Options;
 use super::plan::{Kind, Measured, Part, Rate, Step, Subject};
 use super::statistics::Samples;
 use super::turn;
+use super::watching;
 
 /// Parts that `--scenario` can name; the load generator's own scenarios besides.
-pub(crate) const PARTS: &[&str] =
-    &["capacity", "fan-out", "half-load", "receivers", "room10", "few", "allocations", turn::PART];
+pub(crate) const PARTS: &[&str] = &[
+    "capacity",
+    "fan-out",
+    "half-load",
+    "receivers",
+    "room10",
+    "few",
+    "allocations",
+    turn::PART,
+    watching::PART,
+];
 /// Scenarios that are run only when named.
 pub(crate) const SCENARIOS: &[&str] =
     &["audience", "audio", "rooms", "loss-1", "loss-5", "loss-20", "jitter-300", "rate-steps"];
@@ -92,6 +102,9 @@ pub(crate) fn parts(options: &Options) -> Vec<Part> {
     }
     if wanted(turn::PART) {
         parts.push(turn::part(options));
+    }
+    if named == Some(watching::PART) {
+        parts.push(watching::part(options));
     }
     for scenario in SCENARIOS.iter().filter(|s| named == Some(**s)) {
         let step = |s: &Subject| load(*s, scenario, timed(seconds), Rate::Scenario, seconds + 20);
@@ -180,6 +193,7 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
         );
     }
     all.extend(turn::figures(m));
+    all.extend(watching::figures(m));
     for scenario in SCENARIOS.iter().filter(|s| m.has(s)) {
         all.extend(scenario_figures(m, scenario));
     }

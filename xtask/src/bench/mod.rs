@@ -17,6 +17,7 @@ pub(crate) mod svg;
 mod table;
 mod token;
 mod turn;
+mod watching;
 mod workbench;
 mod xmpp;
 
@@ -53,7 +54,7 @@ cargo xtask bench [media] [xmpp] [join] [idle] [options]       without a word: a
   --rounds N        how often everything is repeated, interleaved (5)
   --seconds N       length of one measurement (10)
   --scenario NAME   only this part:
-                      media: capacity fan-out half-load receivers room10 few allocations turn audience audio rooms
+                      media: capacity fan-out half-load receivers room10 few allocations turn watching audience audio rooms
                              loss-1 loss-5 loss-20 jitter-300 rate-steps
                       xmpp:  presence sizes chat two-rooms
                       join:  join-full join-storm join-500 invite media-storm browser start
@@ -171,7 +172,7 @@ fn prepare(options: &Options, parts: &[Part]) -> Result<Tools> {
         }
     }
     let steps = || parts.iter().flat_map(|p| &p.steps);
-    if steps().any(|s| matches!(s.kind, Kind::Browser { .. })) {
+    if steps().any(|s| matches!(s.kind, Kind::Browser { .. } | Kind::Watching { .. })) {
         setup::install()?;
     }
     if options.with_prosody {

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Allocations,
     /// Join to picture in a browser, so many times.
     Browser { joins: u32 },
+    /// A browser that watches four cameras over bad networks, so many seconds over each.
+    Watching { seconds: u32, joins: u32 },
 }
 
 /// A named thing to run.

@@ -71,6 +71,15 @@ impl Workbench<'_> {
                 command.env("PLAUSCH_BIN", &self.tools.plausch).env("PLAUSCH_TEST_NAMESPACE", "1");
                 report(command, most)
             }
+            Kind::Watching { seconds, joins } => {
+                let mut command = self.place(None).command("node".as_ref());
+                command
+                    .arg("tests/browser/bench/watching.mjs")
+                    .args([seconds.to_string(), joins.to_string()]);
+                command.env("PLAUSCH_BIN", &self.tools.plausch).env("PLAUSCH_TEST_NAMESPACE", "1");
+                command.env("LOADGEN_BIN", &self.tools.loadgen);
+                report(command, most)
+            }
         }
     }
 

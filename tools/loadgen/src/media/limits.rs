@@ -56,3 +56,9 @@ pub const WORKERS: usize = 8;
 
 /// How far behind its schedule a sender may fall before it leaves packets out.
 pub const BEHIND: Duration = Duration::from_millis(200);
+
+/// Cameras that a browser watches: as many as it shows at once.
+pub const WATCHED: usize = 25;
+
+/// Looks at the queue towards a browser between two questions: five minutes, 240 KiB.
+pub const LOOKS: usize = 30_000;

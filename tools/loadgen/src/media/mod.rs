@@ -5,8 +5,10 @@
 //! receives.
 
 mod colibri;
+mod film;
 mod generator;
 pub mod limits;
+mod offer;
 mod participant;
 mod report;
 mod rtp;
@@ -16,6 +18,7 @@ mod sender;
 mod session;
 mod sink;
 mod socket;
+pub mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

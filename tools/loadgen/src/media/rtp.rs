@@ -22,6 +22,8 @@ pub(crate) struct Picture {
     pub(crate) id: u16,
     pub(crate) tl0: u8,
     pub(crate) temporal: u8,
+    /// It refers to the base layer alone.
+    pub(crate) sync: bool,
     pub(crate) key: bool,
     /// The frame's first packet.
     pub(crate) start: bool,
@@ -42,11 +44,7 @@ pub(crate) const fn vp8_overhead(picture: &Picture) -> usize {
 /// Writes a VP8 payload of exactly `payload.len()` bytes (RFC 7741): descriptor with picture id, TL0PICIDX and
 /// temporal layer, the frame header where a frame starts, filler, tail.
 pub(crate) fn write_vp8(payload: &mut [u8], picture: &Picture, number: u32, stamp_ns: u64) {
-    let [pid_high, pid_low] = (picture.id | 0x8000).to_be_bytes();
-    let start = if picture.start { 0x10 } else { 0 };
-    // T0 frames are base layer sync points of themselves; Y stays 0 as Chromium's for L1T3.
-    let descriptor = [0x80 | start, 0xe0, pid_high, pid_low, picture.tl0, picture.temporal << 6];
-    payload[..6].copy_from_slice(&descriptor);
+    write_descriptor(payload, picture);
     if picture.start && picture.key {
         let [w0, w1] = (picture.height / 9 * 16).to_le_bytes();
         let [h0, h1] = picture.height.to_le_bytes();
@@ -55,6 +53,23 @@ pub(crate) fn write_vp8(payload: &mut [u8], picture: &Picture, number: u32, stam
         payload[6..9].copy_from_slice(&[0x11, 0x02, 0x00]);
     }
     write_tail(payload, number, stamp_ns);
+}
+
+/// Writes a VP8 payload of exactly `payload.len()` bytes: descriptor, and as much of a frame that can be shown as there is room.
+pub(crate) fn write_shown_vp8(payload: &mut [u8], picture: &Picture, rest: &[u8]) {
+    write_descriptor(payload, picture);
+    payload[VP8_DESCRIPTOR..].iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+}
+
+/// Bytes in front of a frame's own.
+pub(crate) const VP8_DESCRIPTOR: usize = 6;
+
+fn write_descriptor(payload: &mut [u8], picture: &Picture) {
+    let [pid_high, pid_low] = (picture.id | 0x8000).to_be_bytes();
+    let start = if picture.start { 0x10 } else { 0 };
+    let layer = picture.temporal << 6 | u8::from(picture.sync) << 5;
+    let descriptor = [0x80 | start, 0xe0, pid_high, pid_low, picture.tl0, layer];
+    payload[..VP8_DESCRIPTOR].copy_from_slice(&descriptor);
 }
 
 /// Writes mark, number and time at the end.

@@ -2,16 +2,18 @@
 //!
 //! Simulcast is three VP8 encodings of 180, 360 and 720 lines with three temporal layers at 30 frames a second; all
 //! packets of a frame leave at once. The flat pattern is one encoding whose frames are a fixed number of packets of
-//! one size at a fixed rate: what the ceiling programs send.
+//! one size at a fixed rate: what the ceiling programs send. With a film, simulcast sends pictures that can be shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use videobridge_rtp::write::RtpFields;
 
+use super::film::Film;
 use super::limits::HISTORY;
 use super::rtp::{
-    AUDIO_LEVEL, OPUS, Picture, RTX, TAIL, TRANSPORT_CC, VP8, vp8_overhead, write_header, write_tail,
-    write_vp8,
+    AUDIO_LEVEL, OPUS, Picture, RTX, TAIL, TRANSPORT_CC, VP8, VP8_DESCRIPTOR, vp8_overhead, write_header,
+    write_shown_vp8, write_tail, write_vp8,
 };
 
 /// Nanoseconds between two frames.
@@ -33,7 +35,8 @@ pub(crate) enum Pattern {
 }
 
 /// An encoding's usual bytes per frame, bytes of a key frame, and height.
-const ENCODINGS: [(usize, usize, u16); 3] = [(830, 4_200, 180), (2_080, 13_000, 360), (6_900, 38_000, 720)];
+pub(crate) const ENCODINGS: [(usize, usize, u16); 3] =
+    [(830, 4_200, 180), (2_080, 13_000, 360), (6_900, 38_000, 720)];
 
 /// Writes a protected packet from a plain one: buffer, length, header length, extended sequence number.
 pub(crate) type Emit<'a> = dyn FnMut(&mut [u8], usize, usize, u64) + 'a;
@@ -64,6 +67,8 @@ struct Sent {
     picture: Picture,
     stamp: u64,
     used: bool,
+    /// With a film: the frame, and where in it this packet begins.
+    shown: (usize, usize),
 }
 
 /// One encoding.
@@ -93,9 +98,16 @@ pub(crate) struct Camera {
     pub(crate) encodings: Vec<Encoding>,
     random: u64,
     started: Option<u64>,
+    film: Option<Arc<Film>>,
 }
 
 impl Camera {
+    /// Shows this from its next key frame on, which is its next frame.
+    pub(crate) fn show(&mut self, film: Arc<Film>) {
+        self.encodings.iter_mut().for_each(|e| e.key_wanted = true);
+        self.film = Some(film);
+    }
+
     /// `first_ssrc`: six numbers from there on are its own.
     pub(crate) fn new(pattern: Pattern, first_ssrc: u32, seed: u64) -> Self {
         let count = if pattern == Pattern::Simulcast { 3 } else { 1 };
@@ -121,7 +133,7 @@ impl Camera {
                 }
             })
             .collect();
-        Self { pattern, encodings, random, started: None }
+        Self { pattern, encodings, random, started: None, film: None }
     }
 
     /// SSRC and retransmission SSRC of each encoding.
@@ -162,13 +174,17 @@ impl Camera {
         let started = *self.started.get_or_insert(now);
         let timestamp = ((now - started) / 1_000 * 90 / 1_000) as u32;
         let mut sent = 0;
-        for (encoding, (usual, key_bytes, height)) in self.encodings.iter_mut().zip(ENCODINGS) {
+        let film = self.film.as_deref();
+        for (n, (encoding, (usual, key_bytes, height))) in
+            self.encodings.iter_mut().zip(ENCODINGS).enumerate()
+        {
             let jitter = next(&mut self.random) % 64;
             if !encoding.active {
                 continue;
             }
             let allowed = encoding.last_key.is_none_or(|at| now >= at + KEY_FRAME_INTERVAL);
-            let key = encoding.key_wanted && allowed;
+            let over = film.is_some_and(|film| encoding.frames as usize >= film.len(n));
+            let key = (encoding.key_wanted && allowed) || over;
             if key {
                 encoding.key_wanted = false;
                 encoding.last_key = Some(now);
@@ -181,7 +197,13 @@ impl Camera {
             };
             // The base layer's frames are larger; all vary by a quarter.
             let weight = [140, 95, 80][usize::from(temporal)] + jitter as usize / 2 - 16;
-            let bytes = if key { key_bytes } else { usual * weight / 100 };
+            let shown_frame = if key { 0 } else { encoding.frames as usize };
+            let bytes = match film {
+                Some(film) => film.frame(n, shown_frame).len(),
+                None if key => key_bytes,
+                None => usual * weight / 100,
+            };
+            let mut offset = 0;
             let (packets, payload) = match self.pattern {
                 Pattern::Simulcast => {
                     let packets = bytes.div_ceil(MAX_PAYLOAD);
@@ -189,6 +211,8 @@ impl Camera {
                 }
                 Pattern::Flat { burst, .. } => (burst, 0),
             };
+            // Of eight pictures the first of either higher layer, as libwebrtc's.
+            let sync = !key && temporal > 0 && matches!(encoding.frames % 8, 1 | 2);
             encoding.frames = if key { 1 } else { encoding.frames + 1 };
             encoding.picture_id = (encoding.picture_id + 1) & 0x7fff;
             if temporal == 0 {
@@ -199,6 +223,7 @@ impl Camera {
                     id: encoding.picture_id,
                     tl0: encoding.tl0,
                     temporal,
+                    sync,
                     key,
                     start: i == 0,
                     height,
@@ -208,17 +233,24 @@ impl Camera {
                     Pattern::Simulcast => payload + usize::from(i >= packets - bytes % packets),
                     Pattern::Flat { size, .. } => size - if common.transport_cc { 20 } else { 12 },
                 };
+                let payload_len = match film {
+                    Some(_) => VP8_DESCRIPTOR + payload_len,
+                    None => payload_len.max(vp8_overhead(&picture) + TAIL),
+                };
+                let shown = (shown_frame, offset);
+                offset += payload_len - VP8_DESCRIPTOR;
                 let record = Sent {
                     sequence: encoding.sequence,
                     timestamp,
-                    payload_len: payload_len.max(vp8_overhead(&picture) + TAIL) as u16,
+                    payload_len: payload_len as u16,
+                    shown,
                     marker: i + 1 == packets,
                     picture,
                     stamp: stamp(),
                     used: true,
                 };
                 encoding.sequence += 1;
-                encoding.send(&record, common, buffer, emit);
+                encoding.send(&record, film.map(|film| film.frame(n, shown_frame)), common, buffer, emit);
                 if let Some(slot) = encoding.history.get_mut(record.sequence as usize % HISTORY) {
                     *slot = record;
                 }
@@ -237,7 +269,9 @@ impl Camera {
         buffer: &mut [u8],
         emit: &mut Emit<'_>,
     ) -> bool {
-        let Some(encoding) = self.encodings.iter_mut().find(|e| e.ssrc == ssrc) else { return false };
+        let Some((n, encoding)) = self.encodings.iter_mut().enumerate().find(|(_, e)| e.ssrc == ssrc) else {
+            return false;
+        };
         let behind = (encoding.sequence as u16).wrapping_sub(sequence);
         let Some(wanted) = encoding.sequence.checked_sub(behind.into()) else { return false };
         let Some(record) = encoding
@@ -248,13 +282,33 @@ impl Camera {
         else {
             return false;
         };
-        encoding.send_again(&record, common, buffer, emit);
+        let frame = self.film.as_deref().map(|film| film.frame(n, record.shown.0));
+        encoding.send_again(&record, frame, common, buffer, emit);
         true
     }
 }
 
+impl Sent {
+    /// Writes its payload: of this frame, or something that only looks like one.
+    fn write(&self, frame: Option<&[u8]>, payload: &mut [u8]) {
+        match frame {
+            Some(frame) => {
+                write_shown_vp8(payload, &self.picture, frame.get(self.shown.1..).unwrap_or_default());
+            }
+            None => write_vp8(payload, &self.picture, self.sequence as u32, self.stamp),
+        }
+    }
+}
+
 impl Encoding {
-    fn send(&mut self, record: &Sent, common: &mut Common, buffer: &mut [u8], emit: &mut Emit<'_>) {
+    fn send(
+        &mut self,
+        record: &Sent,
+        frame: Option<&[u8]>,
+        common: &mut Common,
+        buffer: &mut [u8],
+        emit: &mut Emit<'_>,
+    ) {
         let fields = RtpFields {
             marker: record.marker,
             payload_type: VP8,
@@ -265,7 +319,7 @@ impl Encoding {
         let header = header(buffer, &fields, common);
         let len = header + usize::from(record.payload_len);
         let Some(payload) = buffer.get_mut(header..len) else { return };
-        write_vp8(payload, &record.picture, record.sequence as u32, record.stamp);
+        record.write(frame, payload);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(record.payload_len.into());
         self.last_timestamp = record.timestamp;
@@ -273,7 +327,14 @@ impl Encoding {
         emit(buffer, len, header, record.sequence);
     }
 
-    fn send_again(&mut self, record: &Sent, common: &mut Common, buffer: &mut [u8], emit: &mut Emit<'_>) {
+    fn send_again(
+        &mut self,
+        record: &Sent,
+        frame: Option<&[u8]>,
+        common: &mut Common,
+        buffer: &mut [u8],
+        emit: &mut Emit<'_>,
+    ) {
         let fields = RtpFields {
             marker: record.marker,
             payload_type: RTX,
@@ -285,7 +346,7 @@ impl Encoding {
         let len = header + 2 + usize::from(record.payload_len);
         let Some(payload) = buffer.get_mut(header..len) else { return };
         payload[..2].copy_from_slice(&(record.sequence as u16).to_be_bytes());
-        write_vp8(&mut payload[2..], &record.picture, record.sequence as u32, record.stamp);
+        record.write(frame, &mut payload[2..]);
         emit(buffer, len, header, self.rtx_sequence);
         self.rtx_sequence += 1;
     }
@@ -330,7 +391,8 @@ impl Microphone {
     ) {
         let started = *self.started.get_or_insert(now);
         let n = next(&mut self.random);
-        let timestamp = ((now - started) / 1_000 * 48 / 1_000) as u32;
+        // Whole frames, as an encoder's, however late we are.
+        let timestamp = ((now - started + AUDIO_FRAME / 2) / AUDIO_FRAME * 960) as u32;
         let fields = RtpFields {
             marker: self.packets == 0,
             payload_type: OPUS,
@@ -344,6 +406,8 @@ impl Microphone {
         let payload_len = 82 + (n >> 8) as usize % 60;
         let len = header + payload_len;
         let Some(payload) = buffer.get_mut(header..len) else { return };
+        // One frame of 20 ms (RFC 6716 §3.1): whatever follows can be played.
+        payload[0] = 0xf8;
         write_tail(payload, self.sequence as u32, stamp);
         emit(buffer, len, header, self.sequence);
         self.sequence += 1;
@@ -451,5 +515,29 @@ mod tests {
         // The filler is whatever was in the buffer; what is read of it is the same.
         assert_eq!(payload[2..8], old.1[..6]);
         assert_eq!(payload[payload.len() - TAIL..], old.1[old.1.len() - TAIL..]);
+    }
+
+    #[test]
+    fn a_film_is_sent_whole_and_runs_again_and_from_its_key_frame_when_that_is_asked_for() {
+        let mut camera = Camera::new(Pattern::Simulcast, 100, 5);
+        camera.show(Arc::new(crate::media::film::tests::film()));
+        let whole = |camera: &mut Camera, at| -> Vec<u8> {
+            let sent = packets(camera, at, 1);
+            let mine = sent.iter().filter(|(s, _)| s.ssrc == 104);
+            mine.flat_map(|(_, p)| p[VP8_DESCRIPTOR..].to_vec()).collect()
+        };
+        let frame = |n: u8| [&[u8::from(n != 0)], &vec![n; 2_999][..]].concat();
+        for at in 0..6 {
+            assert_eq!(whole(&mut camera, at), frame((at % 4) as u8), "{at}");
+        }
+        assert!(camera.want_key_frame(104));
+        assert_eq!(whole(&mut camera, 20), frame(0));
+        let last = camera.encodings[2].sequence as u16 - 1;
+        let mut again = Vec::new();
+        let mut emit = |buf: &mut [u8], len: usize, header: usize, _: u64| {
+            again = buf[header + 2 + VP8_DESCRIPTOR..len].to_vec();
+        };
+        assert!(camera.repeat(104, last, &mut Common::default(), &mut [0; 2_048], &mut emit));
+        assert_eq!(again, frame(0)[2_000..]);
     }
 }

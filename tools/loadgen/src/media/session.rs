@@ -1,8 +1,8 @@
 //! A plan in; participants in their rooms on the bridge, measured windows, and in the end an empty bridge out.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -10,8 +10,10 @@ use impairment::{Conditions, Direction, Proxy};
 use peer::{Identity, Options, Peer};
 
 use super::colibri::{self, Bridge, Capabilities};
+use super::film::Film;
 use super::generator::{Command, Generator, Snapshot};
 use super::limits;
+use super::offer::Source;
 use super::participant::{Participant, Parts};
 use super::scenario::{Member, Plan};
 use super::sender::{Camera, Microphone};
@@ -37,6 +39,7 @@ pub(crate) struct Session<'a> {
     joined: Mutex<Vec<(usize, String)>>,
     ports: Mutex<Vec<u16>>,
     proxies: Mutex<Vec<(SocketAddr, Proxy)>>,
+    film: Option<Arc<Film>>,
 }
 
 /// What was measured between two moments.
@@ -77,7 +80,14 @@ impl<'a> Session<'a> {
             joined: Mutex::default(),
             ports: Mutex::default(),
             proxies: Mutex::default(),
+            film: None,
         }
+    }
+
+    /// Cameras show this.
+    pub(crate) fn showing(mut self, film: Arc<Film>) -> Self {
+        self.film = Some(film);
+        self
     }
 
     /// Lets everybody join and waits until all are connected.
@@ -129,7 +139,7 @@ impl<'a> Session<'a> {
         self.check_stop()?;
         let before: usize = self.plan.rooms.iter().take(room).map(Vec::len).sum();
         let index = before + number;
-        let id = format!("{:08x}", 0x1000_0000 + index);
+        let id = endpoint(index);
         let meeting = self.meeting(room);
         let asked = Instant::now();
         let create = colibri::create(&meeting, number == 0, &id, &self.can);
@@ -141,9 +151,12 @@ impl<'a> Session<'a> {
         let socket = connect(bridge)?;
         let local = socket.local_addr().context("no local address")?;
         lock(&self.ports).push(local.port());
-        let ssrc = 0x0100_0000 + 16 * index as u32;
+        let ssrc = first_ssrc(index);
         let seed = self.seed.wrapping_mul(0x9e37_79b9).wrapping_add(index as u64 * 0x1234_5679 + 1);
-        let camera = member.camera.map(|p| Camera::new(p, ssrc + 2, seed));
+        let mut camera = member.camera.map(|p| Camera::new(p, ssrc + 2, seed));
+        if let Some((camera, film)) = camera.as_mut().zip(self.film.as_ref()) {
+            camera.show(Arc::clone(film));
+        }
         let microphone = member.microphone.then(|| Microphone::new(ssrc + 1, seed ^ 0xa0));
         let mut sources = Vec::new();
         sources
@@ -185,7 +198,7 @@ impl<'a> Session<'a> {
     fn associate_all(&self, sink: &mut Sink, room: usize) {
         let before: usize = self.plan.rooms.iter().take(room).map(Vec::len).sum();
         for number in 0..self.plan.rooms[room].len() {
-            let ssrc = 0x0100_0000 + 16 * (before + number) as u32 + 2;
+            let ssrc = first_ssrc(before + number) + 2;
             for layer in 0..3 {
                 sink.associate(ssrc + 2 * layer + 1, ssrc + 2 * layer);
             }
@@ -197,7 +210,21 @@ impl<'a> Session<'a> {
         others.filter(|(_, m)| m.height != 0).count()
     }
 
-    fn meeting(&self, room: usize) -> String {
+    /// What a viewer without SSRC rewriting gets of a room.
+    pub(crate) fn sources(&self, room: usize) -> Vec<Source> {
+        let before: usize = self.plan.rooms.iter().take(room).map(Vec::len).sum();
+        let members = self.plan.rooms.get(room).into_iter().flatten().enumerate();
+        let of_member = |(number, member): (usize, &Member)| {
+            let (id, ssrc) = (endpoint(before + number), first_ssrc(before + number));
+            let speaks = member.microphone;
+            let audio = speaks.then(|| Source { name: format!("{id}-a0"), ssrc: ssrc + 1, rtx: None });
+            let video = Source { name: format!("{id}-v0"), ssrc: ssrc + 2, rtx: Some(ssrc + 3) };
+            [audio, member.camera.map(|_| video)].into_iter().flatten()
+        };
+        members.flat_map(of_member).collect()
+    }
+
+    pub(crate) fn meeting(&self, room: usize) -> String {
         format!("{}-{room}", self.prefix)
     }
 
@@ -367,6 +394,16 @@ fn wishes(member: &Member, flat: bool) -> String {
         message["assumedBandwidthBps"] = 1_000_000_000.into();
     }
     message.to_string()
+}
+
+/// The id of a run's participant.
+fn endpoint(index: usize) -> String {
+    format!("{:08x}", 0x1000_0000 + index)
+}
+
+/// The sixteen SSRCs from there on are its own: the first but one is its microphone's, those after that its camera's.
+fn first_ssrc(index: usize) -> u32 {
+    0x0100_0000 + 16 * index as u32
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
