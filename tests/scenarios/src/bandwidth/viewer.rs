@@ -217,8 +217,10 @@ impl Picture {
                 self.missing.insert(missing, (now - ASK_AGAIN, 0));
             }
         }
+        // What is sent twice may come the second time before anything shows that it was lost.
+        let ahead = self.highest.is_some_and(|highest| number > highest);
         self.highest = self.highest.max(Some(number));
-        let wanted = self.missing.remove(&number).is_some();
+        let wanted = self.missing.remove(&number).is_some() || ahead;
         if repeated && !wanted {
             return Kind::Padding;
         }

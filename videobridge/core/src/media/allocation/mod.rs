@@ -3,6 +3,7 @@
 
 pub(crate) mod allocate;
 pub(crate) mod effective;
+pub(crate) mod fluent;
 pub(crate) mod settings;
 #[cfg(test)]
 mod tests;

@@ -69,6 +69,11 @@ impl Losses {
         }
     }
 
+    /// The share that the link is known to lose, whatever is sent.
+    pub(crate) const fn own(&self) -> f64 {
+        self.own
+    }
+
     /// Whether it is being found out what losses are due to.
     pub(crate) fn testing(&self) -> bool {
         self.test.is_some()

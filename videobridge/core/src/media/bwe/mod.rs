@@ -40,6 +40,8 @@ pub(crate) struct Estimator {
     estimate: Option<f64>,
     /// The estimate the last allocation was made with.
     applied: Option<Bitrate>,
+    /// And the losses.
+    applied_loss: f64,
     delivered: Delivered,
     queue: Queue,
     losses: Losses,
@@ -100,6 +102,7 @@ impl Estimator {
             history: SentHistory::default(),
             estimate: None,
             applied: None,
+            applied_loss: 0.0,
             delivered: Delivered::new(),
             queue: Queue::new(now),
             losses: Losses::new(now),
@@ -218,10 +221,18 @@ impl Estimator {
             (Some(old), Some(new)) => (new.as_f64() - old.as_f64()).abs() > old.as_f64() * threshold,
             _ => true,
         };
+        // Whose queue overflows is not a link that loses by itself.
+        let loss = if self.newest < self.others_until { 0.0 } else { self.losses.own() };
+        let significant = significant || (loss - self.applied_loss).abs() > OTHER_LOSS;
         if significant {
-            self.applied = now;
+            (self.applied, self.applied_loss) = (now, loss);
         }
         significant
+    }
+
+    /// The share of packets that the link loses, whatever is sent, which the allocation uses.
+    pub(crate) const fn applied_loss(&self) -> f64 {
+        self.applied_loss
     }
 
     /// The estimate the allocation uses.
@@ -473,6 +484,8 @@ impl Lowered {
 
 /// Upstream's `min-bw`, `max-bw`, `initial-bw`.
 const MIN: f64 = 30_000.0;
+/// Losses that differ by more may call for other layers.
+const OTHER_LOSS: f64 = 0.03;
 const MAX: f64 = 20_000_000.0;
 const START: f64 = 2_500_000.0;
 /// IPv4 and UDP headers and what SRTP adds.

@@ -55,6 +55,7 @@ impl MediaConference {
                 counters,
             };
             to.fill((now, time), fill, (&mut self.buffers, sink));
+            to.twice(time, (&mut self.buffers, sink));
             if let Some(wait) = member.egress.pace_again(member.ideal.is_some()) {
                 self.clock.pace_by(now + wait);
             }
@@ -129,6 +130,17 @@ impl Filled<'_> {
     fn pad(&mut self, time: Micros, beside: Option<StreamIx>, sink: &mut dyn MediaSink) -> bool {
         let to = &mut *self.member;
         to.egress.pad(time, beside, self.own, &to.negotiated, sink).is_some()
+    }
+
+    /// Sends what was just sent a second time, where a link loses much by itself.
+    fn twice(&mut self, time: Micros, (buffers, sink): (&mut Buffers, &mut dyn MediaSink)) {
+        while let Some(Sendable { source, ssrc, sent }) = self.member.egress.next_twice(time) {
+            let Some((source, packet)) = stored(self.sources, source, &sent) else { continue };
+            if again(self.member, (time, ssrc), &sent, (source, &packet), (buffers, sink)).is_some() {
+                self.counters.repeated += 1;
+                self.counters.forwarded += 1;
+            }
+        }
     }
 
     /// Repeats what was sent last: who lost some of it need not ask. `None`: all that is small enough is repeated.

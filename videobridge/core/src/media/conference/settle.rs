@@ -13,7 +13,8 @@ use super::member::Member;
 use crate::media::MediaSink;
 use crate::media::allocation::allocate::{Share, allocate};
 use crate::media::allocation::effective::{Offered, Wanted, effective};
-use crate::media::allocation::{Layer, LayerId, enabled};
+use crate::media::allocation::fluent::fluent;
+use crate::media::allocation::{Layer, LayerId, enabled, is_desktop};
 use crate::media::egress::numbers;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
@@ -149,17 +150,9 @@ impl MediaConference {
         let trusted = self.config.trust_bwe && member.negotiated.has_rtx();
         let estimate = member.egress.estimator.applied().filter(|_| trusted);
         let available = member.settings.assumed_bandwidth.or(estimate);
-        // In a large conference most sources are beyond last-n and have no part in this, except that being first counts.
-        let part = wanted.iter().enumerate().filter(|(place, w)| *place == 0 || w.max_height != 0);
-        let mut shares: SmallVec<[Share; 16]> = SmallVec::new();
-        for (_, one) in part {
-            let source = self.sources.get_mut(one.source);
-            let layers = source.map(|s| s.layers(now, self.turns.count)).unwrap_or_default();
-            let unknown = available.is_some() && layers.iter().all(|l| l.bitrate == Bitrate::ZERO);
-            shares.push(if unknown { Share::new(*one, &likely(layers)) } else { Share::new(*one, layers) });
-        }
-        allocate(available, &mut shares);
+        let loss = if trusted { member.egress.estimator.applied_loss() } else { 0.0 };
         let limited = estimate.is_some() && member.settings.assumed_bandwidth.is_none();
+        let shares = self.divide(now, &wanted, available, loss);
         self.probe(now, receiver, limited, &shares);
 
         self.assign_video(now, receiver, &wanted, sink);
@@ -179,6 +172,33 @@ impl MediaConference {
             }
         }
         self.announce_forwarded(receiver, &forwarded, sink);
+    }
+
+    /// What of the sources fits into `available`, on a link that loses this share of all packets by itself.
+    fn divide(
+        &mut self,
+        now: Instant,
+        wanted: &[Wanted],
+        available: Option<Bitrate>,
+        loss: f64,
+    ) -> SmallVec<[Share; 16]> {
+        // In a large conference most sources are beyond last-n and have no part in this, except that being first counts.
+        let part = wanted.iter().enumerate().filter(|(place, w)| *place == 0 || w.max_height != 0);
+        let mut shares: SmallVec<[Share; 16]> = SmallVec::new();
+        for (_, one) in part {
+            let source = self.sources.get_mut(one.source);
+            let layers = source.map(|s| s.layers(now, self.turns.count)).unwrap_or_default();
+            let unknown = available.is_some() && layers.iter().all(|l| l.bitrate == Bitrate::ZERO);
+            shares.push(if unknown {
+                Share::new(*one, &likely(layers))
+            } else if loss > 0.0 && !is_desktop(one.kind) {
+                Share::new(*one, &fluent(layers, loss))
+            } else {
+                Share::new(*one, layers)
+            });
+        }
+        allocate(available, &mut shares);
+        shares
     }
 
     /// Takes away what the receiver got the last time and does not get any more.
@@ -208,7 +228,8 @@ impl MediaConference {
         let target_any = shares.iter().any(|s| s.target().is_some());
         member.lacks_source = limited && shares.iter().any(|s| s.target().is_none() && s.ideal().is_some());
         member.ideal = (limited && target < ideal).then_some(ideal);
-        if member.ideal.is_some() {
+        member.egress.set_target(target);
+        if member.ideal.is_some() || member.egress.sends_twice() {
             self.clock.pace_by(now + LOOK);
         }
         if member.up && target_any && member.egress.estimator.is_untried() {

@@ -11,6 +11,7 @@ pub(crate) mod slots;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
+pub(crate) mod twice;
 pub(crate) mod whole;
 pub(crate) mod write;
 
@@ -50,6 +51,8 @@ pub(crate) struct Egress {
     waiting: Waiting,
     /// Sends little, as nobody knows yet what the link carries.
     careful: bool,
+    /// Everything is sent twice.
+    twice: bool,
     /// Of padding on the bridge's own SSRC.
     next_padding: ExtSeq,
     reports: [(NtpMiddle, Option<Instant>); SENT_REPORTS],
@@ -71,6 +74,7 @@ impl Egress {
             pacer: Pacer::default(),
             waiting: Waiting::default(),
             careful: false,
+            twice: false,
             next_padding: ExtSeq(1),
             reports: [(NtpMiddle(0), None); SENT_REPORTS],
             next_report: 0,
@@ -321,7 +325,7 @@ impl Egress {
 
     /// When to look again whether something may be sent; `limited`: more is wanted than the estimate allows.
     pub(crate) fn pace_again(&self, limited: bool) -> Option<Duration> {
-        if !self.waiting.is_empty() || self.padding.is_running() {
+        if !self.waiting.is_empty() || self.padding.is_running() || self.twice {
             Some(PACE)
         } else {
             (limited || self.careful).then_some(LOOK)

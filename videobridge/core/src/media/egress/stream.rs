@@ -42,6 +42,8 @@ pub(crate) struct Stream {
     /// Packets that wait, and the newest number that was really sent.
     waiting: u32,
     sent_up_to: ExtSeq,
+    /// Up to here all was sent twice that was to be.
+    twice_up_to: ExtSeq,
 }
 
 /// When packets were repeated last, by number: the number's lower half + 1 and milliseconds since `since`.
@@ -137,6 +139,7 @@ impl Stream {
             octets: 0,
             resent: None,
             waiting: 0,
+            twice_up_to: ExtSeq(0),
             sent_up_to: at.next,
         }
     }
@@ -376,6 +379,25 @@ impl Stream {
         true
     }
 
+    /// From here on packets are to be sent twice.
+    pub(crate) fn begin_twice(&mut self) {
+        self.twice_up_to = self.recent().next().unwrap_or_default();
+    }
+
+    /// The oldest of the newest packets that was not sent a second time; it counts as if it was from now on.
+    pub(crate) fn next_twice(&mut self) -> Option<Sent> {
+        let newest = self.recent().next()?;
+        let oldest = newest.0.saturating_sub(TWICE);
+        self.twice_up_to = ExtSeq(self.twice_up_to.0.max(oldest));
+        while self.twice_up_to < newest {
+            self.twice_up_to = ExtSeq(self.twice_up_to.0 + 1);
+            if let Some(sent) = self.sent(self.twice_up_to.wire()) {
+                return Some(sent);
+            }
+        }
+        None
+    }
+
     /// The SSRC of the RTX stream.
     pub(crate) fn rtx_ssrc(&self) -> Option<Ssrc> {
         self.rtx.map(|r| r.ssrc)
@@ -465,6 +487,8 @@ fn renewed(old: Option<Box<Holes>>, newest: ExtSeq, picture: Option<PictureId>) 
 
 /// So many packets back are worth repeating: a key frame, or some ten pictures.
 const RECENT: u64 = 32;
+/// Packets that may be sent a second time: a key picture's, and what comes until the next look.
+const TWICE: u64 = 64;
 const VIDEO_FRAME: Duration = Duration::from_millis(33);
 const AUDIO_FRAME: Duration = Duration::from_millis(20);
 /// Half of what roll-over counters can follow.
