@@ -107,6 +107,7 @@ mod tests {
         ("docker save ", "needs another machine"),
         ("ONLY=owner SHOW=1 cargo test ", "shows one script of a test that runs whole"),
         ("ONLY=z20 FUZZ_CASES=100000 cargo test ", "the same test runs whole, with fewer cases"),
+        ("ROUNDS=20 cargo test ", "the same test runs with one round"),
         ("qemu-aarch64-static ", "needs an emulator"),
         ("go mod ", "fetches a program"),
         ("sed -n ", "with the former"),

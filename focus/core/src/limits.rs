@@ -87,7 +87,7 @@ pub const WEB_SOCKETS: usize = 4;
 pub const BROWSERS: usize = 500;
 /// So long the right of the one who opened a room waits for its browser. Reason: a page that is loaded anew on a slow computer; longer, and a
 /// meeting whose moderator has left is without one.
-pub const OWNER_GRACE: Duration = Duration::from_secs(30);
+pub const OWNER_GRACE: Duration = Duration::from_secs(10);
 /// Invitations after answers that could not be taken, in a row. Reason: what is wrong twice is wrong again, and today's clients leave at the first.
 pub const ANSWERS_REFUSED: u8 = 2;
 /// Until the next invitation after such an answer. Reason: a client that leaves is gone by then.

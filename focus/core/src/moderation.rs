@@ -119,7 +119,7 @@ impl Conference {
         if self.owner.is_some() {
             return;
         }
-        let waits = self.away.is_some_and(|a| a.until > turn.now);
+        let waits = self.away.is_some();
         // Nothing changes meanwhile but by those that something happened to.
         let ids = if waits { self.dirty_members() } else { self.by_arrival() };
         let people = || {
@@ -140,10 +140,6 @@ impl Conference {
     /// class a pupil's.
     fn welcome_back(&mut self, turn: &mut Turn<'_>) {
         let Some(away) = self.away else { return };
-        if away.until <= turn.now {
-            self.away = None;
-            return;
-        }
         let back = |m: &&Member| m.browser == Some(away.browser) && m.kind == Kind::Person && m.counts();
         let ids = self.dirty_members();
         let Some((id, rank)) =

@@ -302,7 +302,7 @@ impl Conference {
     }
 
     /// Sends `session-terminate`. The state is the caller's business.
-    pub(super) fn terminate(&self, turn: &mut Turn<'_>, id: &EndpointId, reason: Reason) {
+    pub(crate) fn terminate(&self, turn: &mut Turn<'_>, id: &EndpointId, reason: Reason) {
         let Some(member) = self.members.get(id) else { return };
         let Some(session) = member.session() else { return };
         let mut jingle = Jingle::new(Action::SessionTerminate, session.sid.clone());

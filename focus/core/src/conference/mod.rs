@@ -270,6 +270,8 @@ impl Conference {
     pub(crate) fn settle(&mut self, turn: &mut Turn<'_>) {
         #[cfg(test)]
         assert!(!std::mem::take(&mut self.trap), "sprung by a test");
+        // Also of a room in which nobody is left but those in breakout rooms.
+        self.away = self.away.filter(|away| away.until > turn.now);
         if self.phase == Phase::Running {
             self.count_dirty();
             self.elect_owner(turn);

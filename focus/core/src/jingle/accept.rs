@@ -2,7 +2,7 @@
 //! verdict, an update of the bridge and news for the other receivers out (focus §4.10, §5).
 
 use jitsi_xmpp::ids::{EndpointId, MediaType};
-use jitsi_xmpp::jingle::{IceUdpTransport, Jingle};
+use jitsi_xmpp::jingle::{IceUdpTransport, Jingle, Reason, ReasonKind};
 use jitsi_xmpp::{Condition, StanzaError};
 
 use super::wire::read_sources;
@@ -66,11 +66,14 @@ impl Conference {
     /// Nothing is kept of the session: today's clients leave and reload at any error here. Whoever does not is invited anew, and not for
     /// ever: upstream leaves it without media until everybody has none.
     fn answer_refused(&mut self, turn: &mut Turn<'_>, id: &EndpointId) {
+        let again = self.members.get(id).is_some_and(|m| m.refused < limits::ANSWERS_REFUSED);
+        if again {
+            // A client takes no session beside one that it believes to have.
+            self.terminate(turn, id, Reason::new(ReasonKind::GeneralError, "answer not taken"));
+        }
         self.end_session(turn, id);
         turn.counters.answers_refused += 1;
-        if let Some(m) = self.member_mut(id)
-            && m.refused < limits::ANSWERS_REFUSED
-        {
+        if again && let Some(m) = self.member_mut(id) {
             m.refused += 1;
             m.set_media(Media::Delayed(turn.now + limits::ANSWER_REFUSED_PAUSE));
         }

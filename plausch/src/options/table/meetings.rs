@@ -163,7 +163,7 @@ pub(super) const ROWS: &[Setting] = &[
         "focus.owner_grace",
         "",
         &["PLAUSCH_OWNER_GRACE"],
-        "30 s",
+        "10 s",
         "So long that right waits for the browser of who had it and left, up to an hour; then the next one has it. 0: it goes on at once.",
     ),
     text(
