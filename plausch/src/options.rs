@@ -84,6 +84,7 @@ pub(crate) struct Settings {
     /// Where TCP connections for media are taken.
     pub(crate) media_tcp: Option<TcpPorts>,
     pub(crate) media_threads: usize,
+    pub(crate) media_spread_above: usize,
     pub(crate) media_gso: bool,
     pub(crate) xmpp: SocketAddr,
     /// `host:port` of the XMPP server for a role that runs alone.
@@ -297,6 +298,7 @@ impl Settings {
             inner_addresses: e.is_on("media.inner_addresses"),
             media_tcp: media_tcp(e, media.port())?,
             media_threads: e.parse("media.threads")?,
+            media_spread_above: e.parse("media.spread_above")?,
             media_gso: e.is_on("media.gso"),
             xmpp: listen(e, "xmpp.listen")?,
             xmpp_server: xmpp_server(e, server, port)?,

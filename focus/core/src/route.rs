@@ -126,7 +126,7 @@ impl Focus {
         self.rooms.values().find(|c| c.is_recorded_by(recorder)).map(|c| c.room.clone())
     }
 
-    /// Our bridges say so when a conference failed there, or when they do not reach another bridge of it any more: whoever was on it is invited again at once, and not only when
+    /// Our bridges say so when a conference failed there, or the part of it that some are in, or when they do not reach another bridge of it any more: whoever was on it is invited again at once, and not only when
     /// the next request finds that it is gone.
     fn bridge_gave_up(&mut self, now: Instant, from: Option<&Jid>, payload: &Element) -> Verdict {
         let Ok(gone) = ConferenceModify::from_element(payload) else {
@@ -136,7 +136,8 @@ impl Focus {
             return StanzaError::new(Condition::ItemNotFound).into();
         }
         let relay = gone.relays.iter().find(|r| r.expire).map(|r| r.id.clone());
-        if !gone.expire && relay.is_none() {
+        let lost: Vec<_> = gone.endpoints.iter().filter(|e| e.expire).map(|e| e.id.clone()).collect();
+        if !gone.expire && relay.is_none() && lost.is_empty() {
             return StanzaError::new(Condition::FeatureNotImplemented).into();
         }
         let theirs = |c: &Conference| {
@@ -147,13 +148,14 @@ impl Focus {
             of.map(|s| (c.room.clone(), s.number))
         };
         let found = self.rooms.values().find_map(theirs);
-        let lost = found.and_then(|(room, s)| {
+        let done = found.and_then(|(room, s)| {
             self.with_room(now, &room, |c, turn| match &relay {
-                Some(relay) if !gone.expire => c.relay_lost(turn, s, relay),
-                _ => c.lose_session(turn, s, true),
+                _ if gone.expire => c.lose_session(turn, s, true),
+                Some(relay) => c.relay_lost(turn, s, relay),
+                None => c.lose_some(turn, s, &lost),
             })
         });
-        match lost {
+        match done {
             Some(()) => Verdict::Result(None),
             None => StanzaError::new(Condition::ItemNotFound).into(),
         }

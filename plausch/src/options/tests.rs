@@ -173,6 +173,7 @@ const OTHER: &[(&str, &str)] = &[
     ("media.tcp_port", "1"),
     ("media.tcp_public_port", "1"),
     ("media.threads", "3"),
+    ("media.spread_above", "50"),
     ("media.gso", "false"),
     ("xmpp.listen", "127.0.0.1:1"),
     ("xmpp.server", "other"),

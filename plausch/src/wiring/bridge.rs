@@ -46,6 +46,7 @@ pub(super) async fn start(
         tcp: s.media_tcp,
         inner: s.inner_addresses,
         threads: s.media_threads,
+        spread_above: s.media_spread_above,
         gso: s.media_gso,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

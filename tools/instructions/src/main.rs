@@ -24,6 +24,7 @@ type Scenario = (&'static str, fn() -> Done);
 const SCENARIOS: &[Scenario] = &[
     ("forward-10", media::forward_among_ten),
     ("fan-out-300", media::fan_out_to_300),
+    ("fan-out-300-two-parts", media::fan_out_to_300_in_two_parts),
     ("audio-3-to-100", media::audio_of_three_to_100),
     ("presence-500", signalling::presence_to_500),
     ("join-400", signalling::join_into_400),

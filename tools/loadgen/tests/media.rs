@@ -51,6 +51,7 @@ impl Bridge {
             web_socket_domains: Vec::new(),
             web_socket_tls: false,
             threads: 1,
+            spread_above: 0,
             gso: true,
         };
         let config = videobridge_server::Config::check(raw, &[], 2).unwrap();

@@ -245,6 +245,9 @@ impl Shard {
                 outlet.send(to, text.clone());
             }
         }
+        for way in &conference.ways {
+            outlet.send(*way, text.clone());
+        }
     }
 
     /// Announces that an endpoint's media arrives again, or not any more, to everybody.
@@ -259,8 +262,8 @@ impl Shard {
         self.at_work = Some(endpoint.conference);
         let Some(conference) = self.conferences.get(endpoint.conference.0 as usize) else { return };
         let mut outlet = outlet(now, &mut self.endpoints, out);
-        for to in conference.everybody() {
-            if outlet.endpoints.get(to).is_some_and(|e| e.channel.is_some()) {
+        for to in conference.everybody().chain(conference.ways.iter().copied()) {
+            if outlet.is_open(to) {
                 outlet.state(to, &status);
             }
         }

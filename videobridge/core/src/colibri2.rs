@@ -6,22 +6,25 @@
 pub(crate) mod connects;
 mod describe;
 mod errors;
+mod places;
 mod relay;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jitsi_xmpp::colibri2::{
     self, ConferenceModified, ConferenceModify, Endpoint as Wanted, Media, MediaSource, SctpRole, capability,
 };
-use jitsi_xmpp::ids::{SourceName, Ssrc};
+use jitsi_xmpp::ids::{EndpointId, MeetingId, SourceName, Ssrc};
 use jitsi_xmpp::jingle::{IceUdpTransport, Setup, Source};
 use jitsi_xmpp::{StanzaError, ids};
 
-use crate::command::{ConferenceKey, DatagramSink, Event};
+use crate::command::{ConferenceKey, DatagramSink, Event, RequestId};
 use crate::conference::Conference;
 use crate::counters::Discard;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Shown};
 use crate::media::{EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference};
+use crate::parts::{News, Order};
 use crate::shard::{Shard, outlet};
 use crate::timers::Armed;
 use crate::transport::{Restart, Role, Transport};
@@ -29,13 +32,14 @@ use crate::{demux, limits};
 use errors::Refusal;
 
 impl Shard {
-    /// Carries out one request.
+    /// Carries out one request; `None`: another shard, which has the endpoint that it is about, answers it.
     pub(crate) fn modify_conference(
         &mut self,
         now: Instant,
+        number: RequestId,
         request: &ConferenceModify,
         out: &mut dyn DatagramSink,
-    ) -> Result<ConferenceModified, StanzaError> {
+    ) -> Result<Option<ConferenceModified>, StanzaError> {
         self.check(request).map_err(Refusal::into_stanza_error)?;
         let key = match self.by_meeting.get(&request.meeting_id) {
             Some(key) => *key,
@@ -44,9 +48,22 @@ impl Shard {
         self.at_work = Some(key);
         let mut answer = ConferenceModified::default();
         let mut created = request.create;
-        for wanted in &request.endpoints {
+        let mut order = None;
+        for (at, wanted) in request.endpoints.iter().enumerate() {
             created |= wanted.create && !wanted.expire;
-            answer.endpoints.push(self.modify_endpoint(now, key, wanted, out));
+            let Some(way) = self.place(now, number, key, wanted, out) else {
+                answer.endpoints.push(self.modify_endpoint(now, key, wanted, number.0, out));
+                continue;
+            };
+            answer.endpoints.push(self::answer(wanted));
+            if touches(wanted) && !wanted.expire {
+                order = Some((way, at, wanted.clone()));
+            } else {
+                self.tell(way, News::Change(Box::new(wanted.clone())));
+            }
+            if wanted.expire {
+                self.close_unused(now, key, way, out);
+            }
         }
         if let Some(connects) = &request.connects {
             self.set_connects(key, connects);
@@ -58,10 +75,18 @@ impl Shard {
             if created {
                 answer.sources = Some(feedback_sources(conference.feedback));
             }
-            let is_empty = conference.endpoints.is_empty() && conference.relays.is_empty();
-            if request.expire || !request.create && is_empty {
-                self.expire_conference(now, key, out);
+        }
+        let answer = match order {
+            Some((way, at, wanted)) => {
+                let order = Order { request: number, wanted, answer, at };
+                self.tell(way, News::Order(Box::new(order)));
+                None
             }
+            None => Some(answer),
+        };
+        let is_deserted = self.conferences.get(key.0 as usize).is_some_and(Conference::is_deserted);
+        if request.expire || !request.create && is_deserted {
+            self.expire_conference(now, key, out);
         }
         self.arm_conference(key);
         Ok(answer)
@@ -84,8 +109,6 @@ impl Shard {
         if request.endpoints.len() > limits::MAX_ENDPOINTS_PER_REQUEST {
             return Err(Refusal::Full);
         }
-        let touches =
-            |e: &Wanted| e.create || !e.media.is_empty() || e.transport.is_some() || e.sources.is_some();
         let touching = request.endpoints.iter().filter(|e| touches(e)).count();
         if touching > 1 {
             return Err(Refusal::NotImplemented(
@@ -98,9 +121,11 @@ impl Shard {
             if wanted.expire {
                 continue;
             }
-            let visitor = match present {
+            let present = present.map(|endpoint| endpoint.visitor);
+            let elsewhere = || Some(conference?.elsewhere.get(&wanted.id)?.visitor);
+            let visitor = match present.or_else(elsewhere) {
                 Some(_) if wanted.create => return Err(Refusal::EndpointExists),
-                Some(endpoint) => endpoint.visitor,
+                Some(visitor) => visitor,
                 None if wanted.create => {
                     self.check_create(wanted, conference)?;
                     is_visitor(wanted)
@@ -139,26 +164,40 @@ impl Shard {
                 return Err(Refusal::BadRequest("Specific SCTP port requested, not supported."));
             }
         }
-        let in_conference = conference.map_or(0, |c| c.endpoints.len());
-        if in_conference >= limits::MAX_ENDPOINTS_PER_CONFERENCE
-            || self.endpoints.slab.len() >= limits::MAX_ENDPOINTS
-        {
+        let has_room = conference.is_none_or(|c| self.has_room(c));
+        if !has_room || self.endpoints.slab.len() >= limits::MAX_ENDPOINTS {
             return Err(Refusal::Full);
         }
         Ok(())
     }
 
     fn create_conference(&mut self, now: Instant, request: &ConferenceModify) -> ConferenceKey {
-        let meeting = &request.meeting_id;
         let feedback =
             FeedbackSsrcs { audio: Ssrc(self.entropy.u32().max(1)), video: Ssrc(self.entropy.u32().max(1)) };
+        let meeting = request.meeting_id.clone();
+        let key = self.add_conference(now, meeting.clone(), request.rtcstats_enabled, feedback, None);
+        self.by_meeting.insert(meeting.clone(), key);
+        self.endpoints.counters.conferences_created += 1;
+        self.endpoints.event(Event::ConferenceCreated { meeting });
+        key
+    }
+
+    /// A conference, or a part of one whose home has this id.
+    pub(crate) fn add_conference(
+        &mut self,
+        now: Instant,
+        meeting: MeetingId,
+        statistics: bool,
+        feedback: FeedbackSsrcs,
+        part_of: Option<String>,
+    ) -> ConferenceKey {
         let id = demux::sharded_id(self.config.index, CONFERENCE_ID_LEN, &mut *self.entropy);
         let media = MediaConference::new(self.config.media.clone(), feedback, self.entropy.u64());
         let slot = self.conferences.insert(Conference {
-            meeting: meeting.clone(),
+            meeting,
             id: id.clone(),
             created: now,
-            statistics: request.rtcstats_enabled,
+            statistics,
             endpoints: Default::default(),
             relays: Default::default(),
             remotes: Default::default(),
@@ -166,21 +205,23 @@ impl Shard {
             media,
             services: Vec::new(),
             armed: Armed::default(),
+            part_of,
+            ways: Vec::new(),
+            elsewhere: Default::default(),
+            media_known: Vec::new(),
         });
         let key = ConferenceKey(u32::try_from(slot).unwrap_or(u32::MAX));
-        self.by_meeting.insert(meeting.clone(), key);
         self.by_id.insert(id, key);
-        self.endpoints.counters.conferences_created += 1;
-        self.endpoints.event(Event::ConferenceCreated { meeting: meeting.clone() });
         key
     }
 
-    /// One `endpoint` of a request that was checked: the order of bridge §2.7.
-    fn modify_endpoint(
+    /// One `endpoint` of a request that was checked: the order of bridge §2.7. `creation`: the number of whoever it makes.
+    pub(crate) fn modify_endpoint(
         &mut self,
         now: Instant,
         conference: ConferenceKey,
         wanted: &Wanted,
+        creation: u64,
         out: &mut dyn DatagramSink,
     ) -> Wanted {
         let mut answer = answer(wanted);
@@ -192,7 +233,7 @@ impl Shard {
             return answer;
         }
         if wanted.create {
-            key = self.create_endpoint(now, conference, wanted);
+            key = self.create_endpoint(now, conference, wanted, creation);
         }
         let Some(key) = key else { return answer };
         self.set_media(now, conference, key, wanted, out);
@@ -208,6 +249,7 @@ impl Shard {
                 c.media.set_force_mute(now, key, mute.audio, mute.video);
             }
         }
+        self.show(conference, key, wanted);
         if wanted.create {
             answer.transport = self.describe_transport(conference, key);
         } else if wanted.transport.as_ref().is_some_and(|t| t.ice_restart) {
@@ -220,11 +262,25 @@ impl Shard {
         self.conferences.get(conference.0 as usize)?.endpoints.get(&wanted.id).copied()
     }
 
+    /// What a request says of an endpoint that other parts of its conference have to know.
+    fn show(&mut self, conference: ConferenceKey, key: EndpointKey, wanted: &Wanted) {
+        if !self.spreads() || !(wanted.create || wanted.sources.is_some()) {
+            return;
+        }
+        if let Some(endpoint) = self.endpoints.get_mut(key)
+            && let Some(sources) = &wanted.sources
+        {
+            endpoint.shown.sources = Arc::from(sources.as_slice());
+        }
+        self.tell_of(conference, key);
+    }
+
     fn create_endpoint(
         &mut self,
         now: Instant,
         conference: ConferenceKey,
         wanted: &Wanted,
+        creation: u64,
     ) -> Option<EndpointKey> {
         let transport = wanted.transport.as_ref()?;
         let c = self.conferences.get_mut(conference.0 as usize)?;
@@ -247,6 +303,7 @@ impl Shard {
         slot.insert(Endpoint {
             visitor,
             private_addresses,
+            shown: Shown { creation, diarize: wanted.diarize, ..Shown::default() },
             ..Endpoint::new(now, wanted.id.clone(), conference, ice, password)
         });
         c.endpoints.insert(wanted.id.clone(), key);
@@ -280,12 +337,13 @@ impl Shard {
         }
     }
 
-    fn add_media(&mut self, conference: ConferenceKey, key: EndpointKey, media: &[Media]) {
+    fn add_media(&mut self, conference: ConferenceKey, key: EndpointKey, all: &[Media]) {
         let Some(c) = self.conferences.get_mut(conference.0 as usize) else { return };
-        for media in media {
+        for media in all {
             c.media.add_payload_types(key, media.kind, &media.payload_types);
             c.media.add_header_extensions(key, &media.header_extensions);
         }
+        self.learn_media(conference, None, all);
     }
 
     /// A restart that is granted is answered with new credentials; none in the answer is the refusal (bridge §3.1).
@@ -375,6 +433,21 @@ impl Shard {
 
 fn is_visitor(wanted: &Wanted) -> bool {
     wanted.muc_role.as_deref().is_some_and(|role| role.eq_ignore_ascii_case("visitor"))
+}
+
+/// Whether it makes an endpoint or says something of one that has to be answered: one of a request at most.
+fn touches(wanted: &Wanted) -> bool {
+    wanted.create || !wanted.media.is_empty() || wanted.transport.is_some() || wanted.sources.is_some()
+}
+
+/// The error about an endpoint that is not there: the focus invites it again.
+pub(crate) fn unknown(id: &EndpointId) -> StanzaError {
+    Refusal::EndpointUnknown(id.clone()).into_stanza_error()
+}
+
+/// The error where there is no room.
+pub(crate) fn full() -> StanzaError {
+    Refusal::Full.into_stanza_error()
 }
 
 /// An entry of the answer without transport.

@@ -10,6 +10,7 @@ use crate::Certificate;
 use crate::config::LocalAddress;
 use crate::mailbox::ChannelMessage;
 use crate::media::{ExportKey, ExportedAudio};
+use crate::parts::{PartKey, PartNews};
 use crate::stats::ShardStats;
 
 /// Names a conference of one shard.
@@ -230,6 +231,23 @@ pub enum Event {
         /// Which.
         meeting: MeetingId,
     },
+    /// A part of a conference is gone because handling it failed, and with it these participants: whoever asked for them should be told, so
+    /// that they are invited again. The others go on.
+    EndpointsFailed {
+        /// Which conference.
+        meeting: MeetingId,
+        /// Who.
+        endpoints: Vec<EndpointId>,
+    },
+    /// For another shard: [`crate::Shard::handle_part_news`] there, in order. None may be lost.
+    PartNews {
+        /// Which shard.
+        shard: u16,
+        /// For the call.
+        part: PartKey,
+        /// For the call.
+        news: Box<PartNews>,
+    },
     /// Another bridge of a conference is not reached: whoever asked for the way there should be told, so that there is another one.
     RelayFailed {
         /// Which conference.
@@ -268,5 +286,16 @@ pub trait DatagramSink {
         fill: &mut dyn FnMut(&mut [u8]) -> usize,
     ) {
         let _ = (to, from, max_len, fill);
+    }
+
+    /// One packet, in parts, for [`crate::Shard::handle_part_packet`] of another shard. It may be lost.
+    fn send_to_part(&mut self, shard: u16, part: PartKey, is_rtcp: bool, parts: &[&[u8]]) {
+        let _ = (shard, part, is_rtcp, parts);
+    }
+
+    /// Whether a shard takes news at present: those that are repeated later wait for that.
+    fn has_room_at(&self, shard: u16) -> bool {
+        let _ = shard;
+        true
     }
 }

@@ -11,6 +11,10 @@ pub struct ShardConfig {
     /// Which shard this is, 0–1023. It is part of every `ufrag` and internal conference id, so that a shell with
     /// several shards can tell whom a first packet or a WebSocket belongs to.
     pub index: u16,
+    /// How many shards there are.
+    pub shards: u16,
+    /// With so many participants a conference's newcomers may get a part of it on another shard; 0: never.
+    pub spread_above: usize,
     /// The media sockets. At least one.
     pub addresses: Vec<LocalAddress>,
     /// `videobridge.ice.advertise-private-candidates`.
@@ -73,6 +77,8 @@ impl ShardConfig {
     pub fn new(addresses: Vec<LocalAddress>, certificate: Certificate) -> Self {
         Self {
             index: 0,
+            shards: 1,
+            spread_above: 0,
             addresses,
             advertise_private_candidates: true,
             certificate,

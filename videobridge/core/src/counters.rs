@@ -69,6 +69,10 @@ drops! {
     RelayMessage => "relay_message",
     /// An endpoint beyond what one relay may announce.
     RelayEndpoint => "relay_endpoint",
+    /// News or a packet of a part of a conference that is over.
+    UnknownPart => "unknown_part",
+    /// A channel message for a part of a conference whose thread is not at its work.
+    PartFull => "part_full",
 }
 
 /// Totals of a shard; they only grow.
@@ -109,6 +113,8 @@ pub struct Counters {
     pub web_socket_messages_received: u64,
     pub web_socket_messages_sent: u64,
     pub relays_created: u64,
+    /// Parts of conferences that began on other shards.
+    pub parts_created: u64,
     /// Relays whose bridge never answered, or does not any more.
     pub relays_ice_failed: u64,
     pub relays_dtls_failed: u64,
@@ -178,7 +184,7 @@ impl Counters {
             ice_restarts_succeeded ice_restarts_failed ice_restarts_rejected ice_restarts_superseded ice_restarts_not_established dtls_failed
             no_message_transport endpoints_disconnected paths_followed endpoints_reconnected data_channel_messages_received
             data_channel_messages_sent rejected_data_channels web_socket_messages_received web_socket_messages_sent
-            relays_created relays_ice_failed relays_dtls_failed relays_no_message_transport relay_packets_received
+            relays_created parts_created relays_ice_failed relays_dtls_failed relays_no_message_transport relay_packets_received
             relay_bytes_received relay_packets_sent relay_bytes_sent);
         for (mine, theirs) in self.dropped.iter_mut().zip(other.dropped) {
             *mine += theirs;

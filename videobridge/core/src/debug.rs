@@ -24,7 +24,7 @@ pub(crate) fn collect(shard: &Shard, now: Instant, asked: &Asked) -> Map<String,
     let mut room = limits::STATISTICS_ENDPOINTS;
     let wanted = |c: &&Conference| match asked {
         Asked::All => true,
-        Asked::One(id) => c.id == *id || c.meeting.as_str() == id,
+        Asked::One(id) => shown_as(c) == id || c.meeting.as_str() == id,
         Asked::Statistics => {
             let fits = c.statistics && c.endpoints.len() <= room;
             room -= if fits { c.endpoints.len() } else { 0 };
@@ -32,8 +32,52 @@ pub(crate) fn collect(shard: &Shard, now: Instant, asked: &Asked) -> Map<String,
         }
     };
     let found = shard.conferences.iter().map(|(_, c)| c).filter(wanted).take(limits::DEBUG_CONFERENCES);
-    found.map(|c| (c.id.clone(), conference(shard, c, now, *asked != Asked::All))).collect()
+    found.map(|c| (shown_as(c).clone(), conference(shard, c, now, *asked != Asked::All))).collect()
 }
+
+/// A part is shown as a part of its home: whoever asks all shards puts them together ([`join_parts`]).
+fn shown_as(c: &Conference) -> &String {
+    c.part_of.as_ref().unwrap_or(&c.id)
+}
+
+/// Adds what one shard said to what others said: parts of a conference become one.
+pub fn join_parts(all: &mut Map<String, Value>, more: Map<String, Value>) {
+    for (id, mut value) in more {
+        match all.get_mut(&id) {
+            Some(known) => {
+                if known.get(PART).is_some() {
+                    // What the home says of the conference counts.
+                    std::mem::swap(known, &mut value);
+                }
+                join(known, value);
+            }
+            None => {
+                all.insert(id, value);
+            }
+        }
+    }
+}
+
+fn join(home: &mut Value, part: Value) {
+    let (Some(home), Value::Object(mut part)) = (home.as_object_mut(), part) else { return };
+    let count = |of: &Map<String, Value>| of.get("endpoint_count").and_then(Value::as_u64).unwrap_or(0);
+    let sum = count(home) + count(&part);
+    home.insert("endpoint_count".to_owned(), sum.into());
+    let Some(Value::Object(more)) = part.remove("endpoints") else { return };
+    let Some(endpoints) = home.get_mut("endpoints").and_then(Value::as_object_mut) else { return };
+    for (name, value) in more {
+        let mut free = name.clone();
+        let mut n = 1;
+        while endpoints.contains_key(&free) {
+            n += 1;
+            free = format!("{name}-{n}");
+        }
+        endpoints.insert(free, value);
+    }
+}
+
+/// In what is said of a part, until it is put together with its home.
+const PART: &str = "part";
 
 fn conference(shard: &Shard, c: &Conference, now: Instant, full: bool) -> Value {
     let mut value = json!({
@@ -44,6 +88,11 @@ fn conference(shard: &Shard, c: &Conference, now: Instant, full: bool) -> Value 
         "seconds": now.saturating_duration_since(c.created).as_secs(),
         "endpoint_count": c.endpoints.len(),
     });
+    if !c.is_home()
+        && let Some(object) = value.as_object_mut()
+    {
+        object.insert(PART.to_owned(), true.into());
+    }
     if full && let Some(object) = value.as_object_mut() {
         let mut unnamed = 0;
         let endpoints: Map<String, Value> = c

@@ -1,9 +1,11 @@
 //! One participant on this bridge, or one other bridge: its transport, its channel and when it was last heard of.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use budget::Bucket;
 use jitsi_xmpp::Sensitive;
+use jitsi_xmpp::colibri2::MediaSource;
 use jitsi_xmpp::ids::EndpointId;
 
 use crate::addresses::Bound;
@@ -46,6 +48,17 @@ pub(crate) struct Endpoint {
     pub(crate) armed: Armed,
     /// Its transport has news for the conference.
     pub(crate) is_dirty: bool,
+    /// What other parts of the conference are told.
+    pub(crate) shown: Shown,
+}
+
+/// What other parts of a conference know of an endpoint; empty where there can be none.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// Tells apart two who had the same id one after the other.
+    pub(crate) creation: u64,
+    pub(crate) sources: Arc<[MediaSource]>,
+    pub(crate) diarize: bool,
 }
 
 /// What only a relay has.
@@ -95,6 +108,7 @@ impl Endpoint {
             relayed: Bucket::full(),
             armed: Armed::default(),
             is_dirty: false,
+            shown: Shown::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use crate::conference::Conference;
 use crate::endpoint::Endpoint;
 use crate::limits;
 use crate::media::EndpointKey;
+use crate::parts::News;
 use crate::shard::{Shard, outlet};
 use crate::transport::Consent;
 
@@ -41,7 +42,8 @@ impl Shard {
             self.expire_endpoint(now, key, out);
         }
         let empty = |c: &Conference| {
-            c.endpoints.is_empty()
+            c.is_home()
+                && c.people() == 0
                 && c.remotes.is_empty()
                 && !c.is_between_meshes()
                 && now.saturating_duration_since(c.created) >= limits::EMPTY_CONFERENCE
@@ -103,6 +105,8 @@ impl Shard {
         if let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) {
             conference.endpoints.remove(&endpoint.id);
             conference.media.remove_endpoint(now, key, &mut outlet(now, &mut self.endpoints, out));
+            let (id, creation) = (endpoint.id, endpoint.shown.creation);
+            self.tell_all(conference_key, None, || News::Gone { id: id.clone(), creation });
             self.arm_conference(conference_key);
         }
     }
@@ -113,8 +117,7 @@ impl Shard {
         let Some(relay) = self.disconnect(now, key, out) else { return };
         if let Some(conference) = self.conferences.get_mut(relay.conference.0 as usize) {
             conference.relays.retain(|_, link| link.key != key);
-            conference.remotes.retain(|_, remote| remote.relay != key);
-            conference.media.remove_relay(now, key, &mut outlet(now, &mut self.endpoints, out));
+            self.remove_relay(now, relay.conference, key, out);
             self.arm_conference(relay.conference);
         }
     }
@@ -155,12 +158,29 @@ impl Shard {
             // Nobody stays who would have to be told.
             self.disconnect(now, endpoint, out);
         }
+        self.end_ways(key, || News::End);
         let Some(conference) = self.conferences.try_remove(key.0 as usize) else { return };
-        self.by_meeting.remove(&conference.meeting);
         self.by_id.remove(&conference.id);
         self.count_past(now, &conference);
+        if !conference.is_home() {
+            return;
+        }
+        self.by_meeting.remove(&conference.meeting);
         self.let_go(conference.services);
         self.endpoints.event(Event::ConferenceExpired { meeting: conference.meeting });
+    }
+
+    /// Nothing more comes over the ways of a conference. What its parts are told; of a part the home is told nothing unless it failed.
+    fn end_ways(&mut self, key: ConferenceKey, news: impl Fn() -> News) {
+        for way in self.endpoints.ways.of(key) {
+            let is_home = self.endpoints.ways.get(way).is_some_and(|w| w.part.home == self.config.index);
+            let news = news();
+            if is_home || matches!(news, News::Failed) {
+                let news = if is_home { News::End } else { news };
+                self.endpoints.tell(way, news);
+            }
+            self.endpoints.ways.remove(way);
+        }
     }
 
     /// Call this after another call panicked, before anything else. The conference it was about is in an unknown state
@@ -186,18 +206,28 @@ impl Shard {
             }
             stays
         });
+        // Who is in other parts has to come again with the home, and stays otherwise.
+        self.end_ways(key, || News::Failed);
         self.by_meeting.retain(|_, conference| *conference != key);
         self.by_id.retain(|_, conference| *conference != key);
         let Some(conference) = self.conferences.try_remove(key.0 as usize) else { return false };
         self.count_past(now, &conference);
-        self.let_go(conference.services);
         self.endpoints.counters.conferences_failed += 1;
-        self.endpoints.event(Event::ConferenceFailed { meeting: conference.meeting });
+        let is_home = conference.is_home();
+        self.let_go(conference.services);
+        if is_home {
+            self.endpoints.event(Event::ConferenceFailed { meeting: conference.meeting });
+        }
         true
     }
 
     fn count_past(&mut self, now: Instant, conference: &Conference) {
         self.past_media.add(conference.media.counters());
+        if !conference.is_home() {
+            // The home counts the conference, and its speakers.
+            self.past_media.dominant_speaker_changes -= conference.media.counters().dominant_speaker_changes;
+            return;
+        }
         let counters = &mut self.endpoints.counters;
         counters.conferences_completed += 1;
         let lasted = now.saturating_duration_since(conference.created).as_millis();

@@ -59,6 +59,7 @@ pub mod limits;
 mod mailbox;
 pub mod media;
 mod outlet;
+mod parts;
 mod relay_channel;
 mod shard;
 pub mod stats;
@@ -79,9 +80,11 @@ pub mod stun {
     pub use crate::demux::{Stun, Transaction, peek_stun};
 }
 
+pub use debug::join_parts;
 pub use demux::{Kind, classify, shard_of_conference, shard_of_request};
 pub use mailbox::{ChannelMessage, Lost, Mailbox};
 pub use media::{EndpointKey, ExportKey, ExportedAudio};
+pub use parts::{PartKey, PartNews};
 pub use shard::{Disposition, Shard, ShardError};
 pub use stats::ShardStats;
 pub use transport::certificate::{Certificate, CertificateError};

@@ -11,8 +11,11 @@ pub const MAX_CONFERENCES: usize = 5_000;
 /// broken focus from filling the memory. About 60 KiB each once connected, so 600 MiB.
 pub const MAX_ENDPOINTS: usize = 10_000;
 
-/// Endpoints in one conference: twice the 500 upstream recommends as the most.
+/// Endpoints in one conference, or in one part of it: twice the 500 upstream recommends as the most.
 pub const MAX_ENDPOINTS_PER_CONFERENCE: usize = 1_000;
+
+/// Kinds of clients, by their codecs, that a part of a conference that begins later is told of. Reason: there are some ten; a few kB each.
+pub const MAX_PART_MEDIA: usize = 64;
 
 /// Sockets that wait to be a relay's own: one set for the next relay, and one in case two come before there is another.
 pub const SPARE_SOCKETS: usize = 2;

@@ -12,6 +12,7 @@ use crate::counters::{Counters, Discard};
 use crate::endpoint::{Channel, Endpoint};
 use crate::mailbox::ChannelMessage;
 use crate::media::{EndpointKey, ExportKey, ExportedAudio, MediaSink};
+use crate::parts::{News, PartNews, Ways};
 use crate::timers::{Timer, Timers};
 use crate::transport::{Carrier, Consent, Path, Shared};
 use crate::{DatagramSink, Event, demux, limits};
@@ -27,6 +28,8 @@ pub(crate) struct Endpoints {
     /// Endpoints whose transport has news for their conference.
     pub(crate) dirty: Vec<EndpointKey>,
     pub(crate) report_addresses: bool,
+    /// To other parts of conferences.
+    pub(crate) ways: Ways,
 }
 
 /// [`Endpoints`] during one input.
@@ -54,6 +57,12 @@ impl Endpoints {
         } else {
             tracing::error!("the shell does not poll: an event is lost");
         }
+    }
+
+    /// Tells another part of a conference.
+    pub(crate) fn tell(&mut self, way: EndpointKey, news: News) {
+        let Some((shard, part)) = self.ways.get(way).map(|way| (way.shard, way.part)) else { return };
+        self.event(Event::PartNews { shard, part, news: Box::new(PartNews(news)) });
     }
 
     /// Moves what is ready through an endpoint's transport, binds what became certain and arms its timer.
@@ -173,7 +182,9 @@ impl Outlet<'_> {
     /// Tells an endpoint a state on its channel; it is never lost there. Returns whether there is a channel.
     pub(crate) fn state(&mut self, to: EndpointKey, message: &BridgeMessage) -> bool {
         let endpoints = &mut *self.endpoints;
-        let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else { return false };
+        let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else {
+            return self.say(to, || ChannelMessage::state(message.clone()));
+        };
         if endpoint.channel == Some(Channel::Data)
             && endpoint.mailbox.is_empty()
             && endpoint.transport.has_channel_room()
@@ -189,7 +200,7 @@ impl Outlet<'_> {
     /// Sends a message on an endpoint's channel. Returns whether there is one.
     pub(crate) fn send(&mut self, to: EndpointKey, message: ChannelMessage) -> bool {
         let endpoints = &mut *self.endpoints;
-        let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else { return false };
+        let Some(endpoint) = endpoints.slab.get_mut(to.0 as usize) else { return self.say(to, || message) };
         match endpoint.channel {
             Some(Channel::WebSocket(socket)) => {
                 endpoints.counters.web_socket_messages_sent += 1;
@@ -211,6 +222,34 @@ impl Outlet<'_> {
         }
     }
 
+    /// Says something over a way. Returns whether it leads somewhere, and the thread there takes what it is told: who repeats what was not
+    /// taken does so later.
+    fn say(&mut self, way: EndpointKey, message: impl FnOnce() -> ChannelMessage) -> bool {
+        let Some(shard) = self.endpoints.ways.get(way).map(|way| way.shard) else { return false };
+        if !self.out.has_room_at(shard) {
+            self.endpoints.counters.discard(Discard::PartFull);
+            return false;
+        }
+        self.endpoints.tell(way, News::Said(message()));
+        true
+    }
+
+    /// Whether an endpoint, relay or way can be told something.
+    pub(crate) fn is_open(&self, to: EndpointKey) -> bool {
+        match self.endpoints.get(to) {
+            Some(endpoint) => endpoint.channel.is_some(),
+            None => self.endpoints.ways.get(to).is_some(),
+        }
+    }
+
+    /// A packet for another part.
+    fn to_part(&mut self, to: EndpointKey, is_rtcp: bool, parts: &[&[u8]]) {
+        match self.endpoints.ways.get(to) {
+            Some(way) => self.out.send_to_part(way.shard, way.part, is_rtcp, parts),
+            None => self.endpoints.counters.sent_to(0, false),
+        }
+    }
+
     /// Sends what was held back for the order of bridge §8.4.
     pub(crate) fn flush_held(&mut self) {
         for (to, message) in std::mem::take(&mut self.before_dominant_speaker) {
@@ -223,7 +262,7 @@ impl MediaSink for Outlet<'_> {
     fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
         let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
             Some(endpoint) => (endpoint.transport.send_rtp(self.out, parts), endpoint.is_relay()),
-            None => (0, false),
+            None => return self.to_part(to, false, &parts),
         };
         self.endpoints.counters.sent_to(sent, is_relay);
     }
@@ -231,7 +270,7 @@ impl MediaSink for Outlet<'_> {
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]) {
         let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
             Some(endpoint) => (endpoint.transport.send_rtcp(self.out, compound), endpoint.is_relay()),
-            None => (0, false),
+            None => return self.to_part(to, true, &[compound]),
         };
         self.endpoints.counters.sent_to(sent, is_relay);
     }

@@ -10,7 +10,7 @@ use jitsi_xmpp::bridge_channel::BridgeMessage;
 use jitsi_xmpp::ids::EndpointId;
 
 use crate::channel::{hello, relayed};
-use crate::command::DatagramSink;
+use crate::command::{ConferenceKey, DatagramSink};
 use crate::conference::Conference;
 use crate::counters::Discard;
 use crate::endpoint::Channel;
@@ -43,23 +43,34 @@ impl Shard {
                 return Err(Discard::MessageLimit);
             }
         }
+        self.take_relay_message(now, (conference_key, key), &message, out)
+    }
+
+    /// The same of another bridge, or another part of the conference.
+    pub(crate) fn take_relay_message(
+        &mut self,
+        now: Instant,
+        (conference_key, key): (ConferenceKey, EndpointKey),
+        message: &BridgeMessage,
+        out: &mut dyn DatagramSink,
+    ) -> Result<(), Discard> {
         let slot = conference_key.0 as usize;
         let conference = self.conferences.get_mut(slot).ok_or(Discard::ChannelUnavailable)?;
         let mut outlet = outlet(now, &mut self.endpoints, out);
-        match &message {
+        match message {
             BridgeMessage::ClientHello => {
                 outlet.state(key, &hello(self.config.announced_version.as_deref()));
             }
             BridgeMessage::EndpointMessage(said) => {
                 spoken_for(conference, key, said.from.as_ref())?;
-                let text = relayed(&message)?;
+                let text = relayed(message)?;
                 for to in receivers(conference, key, &said.to)? {
                     outlet.send(to, text.clone());
                 }
             }
             BridgeMessage::EndpointStats(stats) => {
                 let from = behind(conference, key, stats.from.as_ref())?;
-                let text = relayed(&message)?;
+                let text = relayed(message)?;
                 let people = conference.endpoints.len() + conference.remotes.len();
                 let everybody = people <= self.config.stats_filter_threshold;
                 for to in conference.others(None) {
@@ -77,8 +88,8 @@ impl Shard {
                     remote.reachable = *active;
                 }
                 for to in conference.others(None).chain(conference.relays_beyond(Some(key))) {
-                    if outlet.endpoints.get(to).is_some_and(|e| e.channel.is_some()) {
-                        outlet.state(to, &message);
+                    if outlet.is_open(to) {
+                        outlet.state(to, message);
                     }
                 }
             }
@@ -90,7 +101,7 @@ impl Shard {
             BridgeMessage::AddReceiver { .. }
             | BridgeMessage::RemoveReceiver { .. }
             | BridgeMessage::SourceVideoType { .. } => {
-                let known = conference.media.handle_relay_message(now, key, &message, &mut outlet);
+                let known = conference.media.handle_relay_message(now, key, message, &mut outlet);
                 self.arm_conference(conference_key);
                 if !known {
                     return Err(Discard::RelayMessage);

@@ -1,6 +1,6 @@
 //! The owner of its conferences: datagrams, commands and time in; everything else hangs below.
 //!
-//! [`Shard`] is one state machine; its `impl` is in seven files, to be read in this order:
+//! [`Shard`] is one state machine; its `impl` is in eight files, to be read in this order:
 //!
 //! | file | input | what it does |
 //! |---|---|---|
@@ -9,6 +9,7 @@
 //! | `colibri2/relay.rs` | the part of requests about other bridges | makes and changes relays and who is behind them |
 //! | `channel.rs` | bridge channels that open, speak, close | what clients say to the bridge and to each other |
 //! | `relay_channel.rs` | what other bridges say | what they and their people say to those here |
+//! | `parts/` | packets and news of other shards | the same for conferences that are on several shards |
 //! | `expiry.rs` | time, faults | who has to go, who is not reachable |
 //! | `stats.rs` | a question for numbers | the answer |
 //!
@@ -58,6 +59,10 @@ pub struct Shard {
     pub(crate) at_work: Option<ConferenceKey>,
     /// What the media of conferences that are gone had counted.
     pub(crate) past_media: crate::media::Counters,
+    /// The last part of a conference that began on another shard.
+    pub(crate) last_part: u64,
+    /// See [`Shard::set_loads`].
+    pub(crate) loads: Vec<u32>,
 }
 
 /// Whether a datagram was for this shard.
@@ -106,6 +111,7 @@ impl Shard {
             shared,
             dirty: Vec::new(),
             report_addresses: config.report_addresses,
+            ways: Default::default(),
         };
         Ok(Self {
             config,
@@ -123,6 +129,8 @@ impl Shard {
             connectivity: Armed::default(),
             at_work: None,
             past_media: Default::default(),
+            last_part: 0,
+            loads: Vec::new(),
         })
     }
 
@@ -197,9 +205,12 @@ impl Shard {
         self.start_timers(now);
         match command {
             Command::Colibri2 { request, modify } => {
-                let result = self.modify_conference(now, &modify, out);
-                let result = result.map(Box::new).map_err(Box::new);
-                self.endpoints.event(Event::Colibri2Reply { request, result });
+                let result = self.modify_conference(now, request, &modify, out);
+                // Or another shard answers.
+                if let Some(result) = result.transpose() {
+                    let result = result.map(Box::new).map_err(Box::new);
+                    self.endpoints.event(Event::Colibri2Reply { request, result });
+                }
             }
             Command::AddRelaySockets(sockets) => {
                 if self.spare_sockets.len() < limits::SPARE_SOCKETS && !sockets.is_empty() {
@@ -244,7 +255,8 @@ impl Shard {
                 self.endpoints.event(Event::Debug { request, conferences });
             }
             Command::Shutdown => {
-                let all: Vec<_> = self.by_meeting.values().copied().collect();
+                let all = self.conferences.iter().filter_map(|(key, _)| u32::try_from(key).ok());
+                let all: Vec<_> = all.map(ConferenceKey).collect();
                 for key in all {
                     self.expire_conference(now, key, out);
                 }
@@ -325,6 +337,7 @@ impl Shard {
             && self.by_id.is_empty()
             && self.sockets.is_empty()
             && self.services.is_empty()
+            && self.endpoints.ways.is_empty()
     }
 
     /// Totals outside the media part.
@@ -496,7 +509,7 @@ impl Shard {
         }
     }
 
-    fn start_timers(&mut self, now: Instant) {
+    pub(crate) fn start_timers(&mut self, now: Instant) {
         let timers = &mut self.endpoints.timers;
         timers.arm(Timer::Expiry, &mut self.expiry, Some(now + limits::EXPIRY_CHECK_INTERVAL));
         timers.arm(Timer::Connectivity, &mut self.connectivity, Some(now + limits::CONNECTIVITY_INTERVAL));

@@ -84,8 +84,11 @@ pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
     stats.conference_milliseconds = stats.totals.conference_milliseconds;
     for (key, conference) in &shard.conferences {
         shard.at_work = u32::try_from(key).ok().map(ConferenceKey);
-        let size = conference.endpoints.len() as u64;
-        let remote = conference.remotes.len() as u64;
+        let here = conference.endpoints.len() as u64;
+        let behind_ways = conference.remotes.values().filter(|r| conference.ways.contains(&r.relay)).count();
+        let remote = (conference.remotes.len() - behind_ways) as u64;
+        // A part counts its people, and the home the conference.
+        let size = here + conference.elsewhere.len() as u64;
         stats.relayed_conferences += u64::from(!conference.relays.is_empty());
         stats.relayed_endpoints += remote;
         let (mut audio, mut video, mut either) = (0, 0, 0);
@@ -110,16 +113,25 @@ pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
         stats.jitter_sum += jitter;
         stats.jitter_count += streams;
         stats.media.add(conference.media.counters());
-        stats.conferences += 1;
-        stats.endpoints += size;
+        stats.endpoints += here;
         stats.endpoints_sending_audio += audio;
         stats.endpoints_sending_video += video;
-        if either == 0 {
-            stats.inactive_conferences += 1;
-            stats.inactive_endpoints += size;
-            stats.p2p_conferences += u64::from(size + remote == 2);
+        let [more_audio, more_video, more] = conference.media.senders_behind(now, &conference.ways);
+        if either + more == 0 {
+            stats.inactive_endpoints += here;
         } else {
-            stats.receive_only_endpoints += size - either;
+            stats.receive_only_endpoints += here - either;
+        }
+        if !conference.is_home() {
+            // The home hears the same speakers.
+            stats.media.dominant_speaker_changes -= conference.media.counters().dominant_speaker_changes;
+            continue;
+        }
+        let (audio, video) = (audio + more_audio, video + more_video);
+        stats.conferences += 1;
+        if either + more == 0 {
+            stats.inactive_conferences += 1;
+            stats.p2p_conferences += u64::from(size + remote == 2);
         }
         stats.largest_conference = stats.largest_conference.max(size + remote);
         for (counts, n) in [

@@ -19,7 +19,7 @@ use jitsi_xmpp::jingle::{
 };
 use videobridge_core::DatagramSink;
 use videobridge_core::media::{
-    Bitrate, EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink,
+    Bitrate, EndpointInit, EndpointKey, FeedbackSsrcs, MediaConference, MediaConfig, MediaSink, RelayInit,
 };
 use videobridge_rtp::ExtSeq;
 use videobridge_rtp::rtcp::feedback;
@@ -285,4 +285,81 @@ fn a_forwarded_packet_costs_no_allocation() {
         total += allocations;
     }
     assert_eq!((worst, total), (0, 0), "allocations: worst packet, all 300 packets");
+}
+
+#[test]
+fn a_packet_for_another_part_of_the_conference_costs_no_allocation_on_either_side() {
+    let mut now = Instant::now();
+    let feedback = FeedbackSsrcs { audio: Ssrc(1), video: Ssrc(2) };
+    let vp8 = PayloadType::new(100, "VP8", 90_000, 1);
+    let way = EndpointKey(1 << 31);
+    let mut source = MediaSource::new(MediaType::Video, SourceName::new("endpoint0-v0"));
+    source.sources.push(Source::new(Ssrc(7)));
+    let wish = VideoConstraints { max_height: 720, max_frame_rate: -1.0 };
+    // Home, where it is sent, and the part, where two see it.
+    let mut sides = [1, 2].map(|n| {
+        let mut media = MediaConference::new(MediaConfig::default(), feedback, n);
+        let mut out = Count::default();
+        media.add_relay(now, way, RelayInit { id: String::new(), mesh: Some("way".to_owned()) });
+        media.set_part(way);
+        media.add_payload_types(way, MediaType::Video, std::slice::from_ref(&vp8));
+        media.set_transport_up(now, way, true, &mut out);
+        media.set_channel_open(now, way, true, &mut out);
+        for key in (10..10 + n as u32).map(EndpointKey) {
+            let id = EndpointId::new(format!("endpoint{}", key.0 + n as u32 - 11));
+            let init = EndpointInit { id, ssrc_rewriting: false, visitor: false, initial_last_n: None };
+            media.add_endpoint(now, key, init);
+            media.add_payload_types(key, MediaType::Video, std::slice::from_ref(&vp8));
+            media.set_transport_up(now, key, true, &mut out);
+            let wishes = ReceiverVideoConstraints { default_constraints: Some(wish), ..Default::default() };
+            let wishes = ClientMessage::ReceiverVideoConstraints(wishes);
+            media.handle_channel_message(now, key, &wishes, &mut out);
+        }
+        media
+    });
+    let [home, part] = &mut sides;
+    let sources = std::slice::from_ref(&source);
+    home.set_sources(now, EndpointKey(10), sources, &mut Count::default());
+    part.set_remote_endpoint(now, way, &EndpointId::new("endpoint0"), sources, &mut Count::default());
+    let (bridge_id, source_name) = (String::new(), SourceName::new("endpoint0-v0"));
+    let wanted = BridgeMessage::AddReceiver { bridge_id, source_name, video_constraints: wish };
+    assert!(home.handle_relay_message(now, way, &wanted, &mut Count::default()));
+    let (mut crossing, mut seen, mut before) = (Crossing::default(), Count::default(), 0);
+    for n in 0..800u16 {
+        if n == 400 {
+            (before, seen.0) = (ALLOCATIONS.get(), 0);
+        }
+        now += Duration::from_millis(10);
+        crossing.len = 0;
+        home.handle_rtp(now, EndpointKey(10), &mut video_packet(n), &mut crossing);
+        home.handle_timeout(now, &mut crossing);
+        part.handle_rtp(now, way, &mut crossing.packet[..crossing.len], &mut seen);
+        part.handle_timeout(now, &mut seen);
+    }
+    assert_eq!((seen.0, ALLOCATIONS.get() - before), (400 * 2, 0), "4 seconds of video");
+}
+
+/// What goes over a way.
+struct Crossing {
+    packet: [u8; 1500],
+    len: usize,
+}
+
+impl Default for Crossing {
+    fn default() -> Self {
+        Self { packet: [0; 1500], len: 0 }
+    }
+}
+
+impl MediaSink for Crossing {
+    fn rtp(&mut self, _: EndpointKey, parts: [&[u8]; 4]) {
+        for part in parts {
+            self.packet[self.len..self.len + part.len()].copy_from_slice(part);
+            self.len += part.len();
+        }
+    }
+    fn rtcp(&mut self, _: EndpointKey, _: &[u8]) {}
+    fn message(&mut self, _: EndpointKey, _: &BridgeMessage) -> bool {
+        true
+    }
 }

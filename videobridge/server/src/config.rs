@@ -35,6 +35,8 @@ pub struct Raw {
     pub web_socket_tls: bool,
     /// Media threads; 0: processor cores − 1, at least 1.
     pub threads: usize,
+    /// Participants of a conference from whom on newcomers may get a part of it on another media thread; 0: never.
+    pub spread_above: usize,
     /// Whether datagrams for one receiver leave as trains, as far as the kernel can.
     pub gso: bool,
 }
@@ -73,6 +75,7 @@ pub struct Config {
     pub(crate) web_socket_domains: Vec<String>,
     pub(crate) web_socket_tls: bool,
     pub(crate) threads: usize,
+    pub(crate) spread_above: usize,
     pub(crate) gso: bool,
     pub(crate) presence_interval: Duration,
     pub(crate) load_threshold: f64,
@@ -153,6 +156,7 @@ impl Config {
             web_socket_domains: raw.web_socket_domains,
             web_socket_tls: raw.web_socket_tls,
             threads,
+            spread_above: raw.spread_above,
             gso: raw.gso,
             presence_interval: Duration::from_secs(5),
             load_threshold: 50_000.0,
@@ -193,6 +197,7 @@ mod tests {
             web_socket_domains: Vec::new(),
             web_socket_tls: false,
             threads: 0,
+            spread_above: 0,
             gso: true,
         }
     }

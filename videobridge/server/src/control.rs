@@ -63,6 +63,8 @@ pub(crate) struct Failure {
     pub(crate) meeting: MeetingId,
     /// The conference goes on, and does not reach this bridge.
     pub(crate) relay: Option<String>,
+    /// The conference goes on, and has lost these.
+    pub(crate) endpoints: Vec<EndpointId>,
     pub(crate) asked_by: String,
 }
 
@@ -313,7 +315,7 @@ impl Control {
         let mut all = Conferences::new();
         for (request, wait) in waits {
             if let Ok(Ok(conferences)) = tokio::time::timeout(limits::ANSWER_WAIT, wait).await {
-                all.extend(conferences);
+                videobridge_core::join_parts(&mut all, conferences);
             }
             self.state().debug.remove(&request);
         }
@@ -373,23 +375,21 @@ impl Control {
                 state.conferences.remove(&meeting);
             }
             Event::ConferenceFailed { meeting } => {
-                let asked_by = state.conferences.remove(&meeting).and_then(|place| place.asked_by);
-                if let Some(asked_by) = asked_by {
-                    // When nobody takes them there is no link, and whoever asked finds out by itself.
-                    let _ = self.failures.try_send(Failure { meeting, relay: None, asked_by });
-                }
+                let place = state.conferences.remove(&meeting);
+                self.tell_failure(place.as_ref(), meeting, None, Vec::new());
             }
             Event::RelayFailed { meeting, relay } => {
-                let asked_by = state.conferences.get(&meeting).and_then(|place| place.asked_by.clone());
-                if let Some(asked_by) = asked_by {
-                    let _ = self.failures.try_send(Failure { meeting, relay: Some(relay), asked_by });
-                }
+                self.tell_failure(state.conferences.get(&meeting), meeting, Some(relay), Vec::new());
+            }
+            Event::EndpointsFailed { meeting, endpoints } => {
+                self.tell_failure(state.conferences.get(&meeting), meeting, None, endpoints);
             }
             // The media threads pass these on themselves.
             Event::AddressBound { .. }
             | Event::AddressReleased { .. }
             | Event::RelaySocketsWanted
             | Event::RelaySocketsReleased(_)
+            | Event::PartNews { .. }
             | Event::WebSocketMessage { .. }
             | Event::CloseWebSocket { .. }
             | Event::ServiceWanted { .. }
@@ -398,6 +398,19 @@ impl Control {
             | Event::ServiceLetGo { .. }
             | Event::RelayChannelWanted { .. }
             | Event::RelayChannelLetGo { .. } => {}
+        }
+    }
+
+    fn tell_failure(
+        &self,
+        place: Option<&Place>,
+        meeting: MeetingId,
+        relay: Option<String>,
+        endpoints: Vec<EndpointId>,
+    ) {
+        if let Some(asked_by) = place.and_then(|place| place.asked_by.clone()) {
+            // When nobody takes them there is no link, and whoever asked finds out by itself.
+            let _ = self.failures.try_send(Failure { meeting, relay, endpoints, asked_by });
         }
     }
 

@@ -37,7 +37,7 @@ use videobridge_core::{Certificate, Command, LocalAddress, ShardConfig, WebSocke
 use xmpp_link::Link;
 
 pub use config::{Config, ConfigError, Raw};
-pub use limits::RESUME_WITHIN;
+pub use limits::{RESUME_WITHIN, SPREAD_ABOVE};
 pub use videobridge_core::TcpPorts;
 pub use xmpp::BreweryConfig;
 
@@ -113,6 +113,7 @@ async fn start_on(
     shard.relay_id = config.relay_id.clone();
     shard.advertise_private_candidates = config.inner;
     shard.report_addresses = config.threads > 1;
+    shard.spread_above = config.spread_above;
     if !config.web_socket_domains.is_empty() {
         shard.web_sockets = Some(WebSocketConfig {
             domains: config.web_socket_domains.clone(),

@@ -24,6 +24,19 @@ pub(crate) const FAILURES: usize = 1024;
 /// the network. Worst case 512 × 1.5 kB per thread.
 pub(crate) const FROM_PEERS: usize = 512;
 
+/// Bytes, and packets, that go from one thread to another at once for conferences on several. Reason: a frame of fifty cameras; more would
+/// wait longer than it saves. With [`FROM_PEERS`] bundles waiting 32 MiB per thread at the worst, when it has stood still for seconds.
+pub(crate) const BUNDLE_BYTES: usize = 64 * 1024;
+/// See [`BUNDLE_BYTES`].
+pub(crate) const BUNDLE_PACKETS: usize = 128;
+
+/// Emptied bundles that a thread keeps for the next. Reason: as many as are under way between two threads; 66 kB each.
+pub(crate) const SPARE_BUNDLES: usize = 16;
+
+/// Participants of a conference from whom on newcomers may get a part of it on another media thread. Reason: a gallery of a hundred
+/// takes 0.6 of a core (docs/admin/operation.md), so those who follow need another one. The admin can choose another.
+pub const SPREAD_ABOVE: usize = 100;
+
 /// Packets of TCP connections waiting for a media thread; each connection waits for room here. Worst case 512 × 1.5 kB per thread.
 pub(crate) const FROM_STREAMS: usize = 512;
 

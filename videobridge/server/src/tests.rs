@@ -1,5 +1,6 @@
 //! A whole bridge on loopback: real sockets, real HTTP, an in-process XMPP link.
 
+mod parts;
 mod ways;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -42,6 +43,16 @@ impl Bridge {
     }
 
     async fn start_at(media: &str, more: &[&str], threads: usize, link: Option<Link>) -> Self {
+        Self::start_with(media, more, (threads, 0), link).await
+    }
+
+    /// `spread_above`: from so many people on newcomers may be on another thread.
+    async fn start_with(
+        media: &str,
+        more: &[&str],
+        (threads, spread_above): (usize, usize),
+        link: Option<Link>,
+    ) -> Self {
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = http.local_addr().unwrap();
         let raw = Raw {
@@ -57,6 +68,7 @@ impl Bridge {
             web_socket_domains: vec![address.to_string()],
             web_socket_tls: false,
             threads,
+            spread_above,
             gso: true,
         };
         let stop = watch::Sender::new(false);
@@ -572,6 +584,7 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
         web_socket_domains: Vec::new(),
         web_socket_tls: false,
         threads: 2,
+        spread_above: 0,
         gso: true,
     };
     let stop = watch::Sender::new(false);
@@ -659,6 +672,7 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
             web_socket_domains: Vec::new(),
             web_socket_tls: false,
             threads,
+            spread_above: 0,
             gso: true,
         };
         let stop = watch::Sender::new(false);

@@ -7,6 +7,7 @@ use jitsi_xmpp::colibri2::{Colibri2Error, Endpoint, ErrorReason, Transport};
 use jitsi_xmpp::ids::EndpointId;
 use jitsi_xmpp::{Condition, Sensitive};
 
+use crate::colibri::SessionNumber;
 use crate::conference::member::Member;
 use crate::conference::{Conference, Wait};
 use crate::handover::wire;
@@ -196,6 +197,17 @@ impl Conference {
                 }
             }
             _ => self.lose_session(turn, on, true),
+        }
+    }
+
+    /// A bridge has lost some of its people, and goes on with the others.
+    pub(crate) fn lose_some(&mut self, turn: &mut Turn<'_>, on: SessionNumber, lost: &[EndpointId]) {
+        let Some(session) = self.sessions.get(on).map(|s| s.id.clone()) else { return };
+        for id in lost {
+            if self.members.get(id).and_then(Member::bridge_session) == Some(session.as_str()) {
+                turn.counters.participants_moved += 1;
+                self.move_member(turn, id);
+            }
         }
     }
 }

@@ -345,3 +345,17 @@ fn a_bridge_that_says_that_a_conference_failed_has_everybody_invited_again_and_n
     assert_eq!(w.actions("ben00002"), ["session-terminate", "session-initiate"]);
     assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002"]);
 }
+
+#[test]
+fn a_bridge_that_says_that_it_lost_some_has_those_invited_again() {
+    let mut w = two();
+    let meeting = w.bridges["jvb1"].conferences.keys().next().unwrap().to_string();
+    w.receive(&format!(
+        "<iq xmlns='jabber:client' type='set' id='f1' from='jvbbrewery@internal-muc.meet.jitsi/jvb1' to='focus@auth.meet.jitsi/focus'>\
+         <conference-modify xmlns='jitsi:colibri2' meeting-id='{meeting}'><endpoint id='ben00002' expire='true'/>\
+         <endpoint id='nobody01' expire='true'/></conference-modify></iq>"
+    ));
+    assert_eq!(w.actions("ben00002"), ["session-terminate", "session-initiate"]);
+    assert!(w.actions("anna0001").is_empty());
+    assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002"]);
+}

@@ -81,6 +81,14 @@ pub(super) const ROWS: &[Setting] = &[
         "0",
         "Media threads; 0 for one less than the processor's cores.",
     ),
+    of(
+        Kind::Number,
+        "media.spread_above",
+        "",
+        &["PLAUSCH_MEDIA_SPREAD_ABOVE"],
+        "100",
+        "With so many people in a meeting, newcomers may be served by another media thread; 0 for never.",
+    ),
     switch(
         "media.gso",
         "",

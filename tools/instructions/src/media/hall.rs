@@ -1,5 +1,5 @@
-//! One conference in one shard and the network to its participants, in virtual time: packets of participants in, how
-//! many the bridge sent out.
+//! One conference in one shard, or in parts on several, and the network to its participants, in virtual time: packets of participants in,
+//! how many the bridge sent out.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,8 +11,8 @@ use jitsi_xmpp::ids::EndpointId;
 use jitsi_xmpp::jingle::Setup;
 use peer::{Identity, Options, Peer, describe};
 use videobridge_core::{
-    Certificate, Command, DatagramSink, Event, LocalAddress, RequestId, Shard, ShardConfig, SocketId,
-    WebSocketConfig,
+    Certificate, Command, DatagramSink, Event, LocalAddress, PartKey, RequestId, Shard, ShardConfig,
+    SocketId, WebSocketConfig, shard_of_conference,
 };
 
 use super::sender::Plain;
@@ -23,6 +23,9 @@ struct Wire {
     buf: [u8; 2048],
     rtp: u64,
     others: Vec<(SocketAddr, Vec<u8>)>,
+    /// What goes from shard to shard.
+    bytes: Vec<u8>,
+    packets: Vec<(u16, PartKey, bool, usize)>,
 }
 
 impl DatagramSink for Wire {
@@ -41,19 +44,32 @@ impl DatagramSink for Wire {
             self.rtp += 1;
         }
     }
+
+    fn send_to_part(&mut self, shard: u16, part: PartKey, is_rtcp: bool, parts: &[&[u8]]) {
+        let before = self.bytes.len();
+        parts.iter().for_each(|some| self.bytes.extend_from_slice(some));
+        self.packets.push((shard, part, is_rtcp, self.bytes.len() - before));
+    }
 }
 
 pub(crate) struct Hall {
     now: Instant,
-    shard: Shard,
+    shards: Vec<Shard>,
     wire: Wire,
     peers: Vec<Peer>,
+    /// Which shard each peer is at.
+    places: Vec<usize>,
     requests: u64,
 }
 
 impl Hall {
     /// A conference of `n`, all connected, their bridge channels open.
     pub(crate) fn new(n: usize) -> Self {
+        Self::spread(n, 1)
+    }
+
+    /// The same in parts on so many shards.
+    pub(crate) fn spread(n: usize, shards: usize) -> Self {
         let mut config =
             ShardConfig::new(vec![LocalAddress::new(bridge())], Certificate::generate().unwrap());
         config.web_sockets = Some(WebSocketConfig {
@@ -63,11 +79,17 @@ impl Hall {
         });
         // Nobody reports what arrived, so nothing may depend on an estimate.
         config.media.trust_bwe = false;
+        (config.shards, config.spread_above) = (u16::try_from(shards).unwrap(), n / shards);
+        let shards = (0..shards).map(|index| {
+            config.index = u16::try_from(index).unwrap();
+            Shard::new(config.clone(), Box::new(SeededEntropy::new(42))).unwrap()
+        });
         let mut hall = Self {
             now: Instant::now(),
-            shard: Shard::new(config, Box::new(SeededEntropy::new(42))).unwrap(),
-            wire: Wire { buf: [0; 2048], rtp: 0, others: Vec::new() },
+            shards: shards.collect(),
+            wire: Wire { buf: [0; 2048], rtp: 0, others: Vec::new(), bytes: Vec::new(), packets: Vec::new() },
             peers: Vec::new(),
+            places: Vec::new(),
             requests: 0,
         };
         let identity = Identity::new(1150).unwrap();
@@ -97,18 +119,20 @@ impl Hall {
         self.now += time;
         let encrypt = |(n, p): (usize, Plain)| {
             let peer = &mut self.peers[n];
-            (peer.address, peer.protect_rtp(&p.bytes))
+            (self.places[n], peer.address, peer.protect_rtp(&p.bytes))
         };
-        let mut packets: Vec<(SocketAddr, Vec<u8>)> = packets.into_iter().map(encrypt).collect();
+        let mut packets: Vec<(usize, SocketAddr, Vec<u8>)> = packets.into_iter().map(encrypt).collect();
         let before = self.wire.rtp;
         let mut work = || {
-            if self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
-                self.shard.handle_timeout(self.now, &mut self.wire);
+            for shard in &mut self.shards {
+                if shard.poll_timeout().is_some_and(|at| at <= self.now) {
+                    shard.handle_timeout(self.now, &mut self.wire);
+                }
             }
-            for (src, data) in &mut packets {
-                self.shard.handle_datagram(self.now, *src, bridge(), data, &mut self.wire);
+            for (at, src, data) in &mut packets {
+                self.shards[*at].handle_datagram(self.now, *src, bridge(), data, &mut self.wire);
             }
-            while self.shard.poll_event().is_some() {}
+            cross(self.now, &mut self.shards, &mut self.wire);
         };
         if count {
             counted(&mut work)
@@ -143,49 +167,59 @@ impl Hall {
         };
         let (ufrag, pwd) = credentials;
         self.peers.push(peer);
+        self.places.push(usize::from(shard_of_conference(conference).unwrap()));
         let answered = describe::remote_transport(&ufrag, &pwd, identity.fingerprint(), Setup::Active);
         self.modify(Endpoint { transport: Some(answered), ..describe::endpoint(&id(n)) });
-        self.command(open);
+        self.command(self.places[n], open);
     }
 
     fn connect(&mut self) {
         for _ in 0..200 {
             self.now += Duration::from_millis(10);
             self.peers.iter_mut().for_each(|p| p.tick(self.now));
-            self.shard.handle_timeout(self.now, &mut self.wire);
+            for shard in &mut self.shards {
+                shard.handle_timeout(self.now, &mut self.wire);
+            }
             self.answer();
             if self.peers.iter().all(Peer::connected) {
                 return;
             }
         }
-        panic!("not connected: {:?}", self.shard.counters());
+        panic!("not connected: {:?}", self.shards[0].counters());
     }
 
     /// Peers and bridge talk until nobody has anything to say.
     fn answer(&mut self) {
-        for peer in &mut self.peers {
+        for (peer, at) in self.peers.iter_mut().zip(&self.places) {
             for mut data in std::mem::take(&mut peer.sent) {
-                self.shard.handle_datagram(self.now, peer.address, bridge(), &mut data, &mut self.wire);
+                let shard = &mut self.shards[*at];
+                shard.handle_datagram(self.now, peer.address, bridge(), &mut data, &mut self.wire);
             }
         }
+        cross(self.now, &mut self.shards, &mut self.wire);
         while !self.wire.others.is_empty() {
             for (to, data) in std::mem::take(&mut self.wire.others) {
-                let peer = &mut self.peers[usize::from(to.port() - FIRST_PORT)];
+                let n = usize::from(to.port() - FIRST_PORT);
+                let peer = &mut self.peers[n];
                 peer.receive(self.now, &data);
                 for mut data in std::mem::take(&mut peer.sent) {
-                    self.shard.handle_datagram(self.now, to, bridge(), &mut data, &mut self.wire);
+                    let shard = &mut self.shards[self.places[n]];
+                    shard.handle_datagram(self.now, to, bridge(), &mut data, &mut self.wire);
                 }
             }
+            cross(self.now, &mut self.shards, &mut self.wire);
         }
-        while self.shard.poll_event().is_some() {}
     }
 
     fn say(&mut self, n: usize, text: &str) {
-        self.command(Command::WebSocketText { socket: SocketId(n as u64), text: text.to_owned() });
+        self.command(
+            self.places[n],
+            Command::WebSocketText { socket: SocketId(n as u64), text: text.to_owned() },
+        );
     }
 
-    fn command(&mut self, command: Command) {
-        self.shard.handle_command(self.now, command, &mut self.wire);
+    fn command(&mut self, at: usize, command: Command) {
+        self.shards[at].handle_command(self.now, command, &mut self.wire);
         self.answer();
     }
 
@@ -194,15 +228,46 @@ impl Hall {
         self.requests += 1;
         let modify = describe::request(self.requests == 1, vec![endpoint]);
         let command = Command::Colibri2 { request: RequestId(self.requests), modify: Box::new(modify) };
-        self.shard.handle_command(self.now, command, &mut self.wire);
-        let mut answer = None;
-        while let Some(event) = self.shard.poll_event() {
-            if let Event::Colibri2Reply { result, .. } = event {
-                answer = Some(*result.expect("the bridge agrees"));
-            }
-        }
+        self.shards[0].handle_command(self.now, command, &mut self.wire);
+        let answer = cross(self.now, &mut self.shards, &mut self.wire);
         self.answer();
         answer.expect("a reply")
+    }
+}
+
+/// What the shards have for each other goes there. Returns what one of them answered to the focus.
+fn cross(now: Instant, shards: &mut [Shard], wire: &mut Wire) -> Option<ConferenceModified> {
+    let mut answer = None;
+    loop {
+        let mut more = false;
+        for from in 0..shards.len() {
+            while let Some(event) = shards[from].poll_event() {
+                match event {
+                    Event::Colibri2Reply { result, .. } => {
+                        answer = Some(*result.expect("the bridge agrees"));
+                    }
+                    Event::PartNews { shard, part, news } => {
+                        let from = (u16::try_from(from).unwrap(), part);
+                        shards[usize::from(shard)].handle_part_news(now, from, *news, wire);
+                        more = true;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        if wire.packets.is_empty() {
+            if !more {
+                return answer;
+            }
+            continue;
+        }
+        let (mut bytes, mut packets) = (std::mem::take(&mut wire.bytes), std::mem::take(&mut wire.packets));
+        let mut rest = bytes.as_mut_slice();
+        for (shard, part, is_rtcp, len) in packets.drain(..) {
+            let (packet, behind) = std::mem::take(&mut rest).split_at_mut(len);
+            shards[usize::from(shard)].handle_part_packet(now, part, is_rtcp, packet, wire);
+            rest = behind;
+        }
     }
 }
 

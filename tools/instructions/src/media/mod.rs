@@ -1,4 +1,4 @@
-//! Conferences in one shard of the bridge, connected through ICE and DTLS: encrypted packets in, encrypted packets to
+//! Conferences in one shard of the bridge, or two, connected through ICE and DTLS: encrypted packets in, encrypted packets to
 //! every receiver counted.
 
 mod hall;
@@ -18,6 +18,11 @@ pub(crate) fn forward_among_ten() -> Done {
 /// One camera in three encodings; 300 get the best.
 pub(crate) fn fan_out_to_300() -> Done {
     video(301, 1, 6)
+}
+
+/// The same in two parts of the conference, on two shards: what is spread, and what that costs.
+pub(crate) fn fan_out_to_300_in_two_parts() -> Done {
+    video_in(Hall::spread(301, 2), 301, 1, 6)
 }
 
 /// Three speak at once; 100 others hear all of them, and they each other.
@@ -43,7 +48,10 @@ pub(crate) fn audio_of_three_to_100() -> Done {
 
 /// `senders` of `endpoints` have a camera.
 fn video(endpoints: usize, senders: usize, steps: usize) -> Done {
-    let mut hall = Hall::new(endpoints);
+    video_in(Hall::new(endpoints), endpoints, senders, steps)
+}
+
+fn video_in(mut hall: Hall, endpoints: usize, senders: usize, steps: usize) -> Done {
     let mut cameras: Vec<Sender> = (0..senders).map(|n| Sender::new(n as u32)).collect();
     for (n, camera) in cameras.iter().enumerate() {
         hall.set_source(n, camera.camera(&Hall::source_name(n, "v0")));

@@ -1,6 +1,7 @@
 //! The part of a request about another bridge: `relay` in; a way to it, who is behind it, and our side of the way, out
 //! (bridge §2.10, §9.1).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jitsi_xmpp::colibri2::{self, ConferenceModify, Endpoint as Announced, Relay as Wanted, Sctp, SctpRole};
@@ -16,6 +17,7 @@ use crate::counters::Discard;
 use crate::endpoint::{Endpoint, Relay};
 use crate::media::limits::MAX_RELAYS_PER_CONFERENCE;
 use crate::media::{EndpointKey, RelayInit};
+use crate::parts::{News, Person};
 use crate::shard::{Shard, outlet};
 use crate::transport::{ChannelSide, Transport};
 use crate::{demux, limits};
@@ -220,6 +222,7 @@ impl Shard {
         announced: &Announced,
         out: &mut dyn DatagramSink,
     ) {
+        let spreads = self.spreads();
         let Some(c) = self.conferences.get_mut(conference.0 as usize) else { return };
         let before = c.remotes.get(&announced.id).map(|remote| remote.relay);
         let mut outlet = outlet(now, &mut self.endpoints, out);
@@ -233,14 +236,21 @@ impl Shard {
         }
         let sources = announced.sources.as_deref().unwrap_or_default();
         if c.media.set_remote_endpoint(now, relay, &announced.id, sources, &mut outlet) {
-            let remote = c.remotes.entry(announced.id.clone());
-            remote.or_insert(Remote { relay, reachable: true }).relay = relay;
+            let id = announced.id.clone();
+            let reachable = c.remotes.get(&id).is_none_or(|remote| remote.reachable);
+            // Kept for parts that begin later, where there can be some.
+            let sources: Arc<[_]> = if spreads { sources.into() } else { Arc::default() };
+            let remote = Remote { relay, reachable, sources: Arc::clone(&sources), diarize: false };
+            c.remotes.insert(id.clone(), remote);
+            let person = Person { id, creation: 0, sources, diarize: false, reachable };
+            self.tell_all(conference, None, || News::Known(Box::new(person.clone())));
         } else {
             self.endpoints.counters.discard(Discard::RelayEndpoint);
         }
     }
 
-    fn remove_remote(
+    /// Somebody is not behind a relay, or way, any more.
+    pub(crate) fn remove_remote(
         &mut self,
         now: Instant,
         conference: ConferenceKey,
@@ -253,6 +263,8 @@ impl Shard {
         if c.remotes.get(id).is_some_and(|remote| remote.relay == relay) {
             c.remotes.remove(id);
             c.media.remove_remote_endpoint(now, relay, id, &mut outlet(now, &mut self.endpoints, out));
+            let gone = || News::Gone { id: id.clone(), creation: 0 };
+            self.tell_all(conference, Some(relay), gone);
         }
     }
 }

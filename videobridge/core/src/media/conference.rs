@@ -303,7 +303,10 @@ impl MediaConference {
 
     /// Whether an endpoint sent audio, video within the last second.
     pub fn is_sending(&self, now: Instant, key: EndpointKey) -> (bool, bool) {
-        let Some(member) = self.members.by_key(key) else { return (false, false) };
+        self.members.by_key(key).map_or((false, false), |member| self.sends(now, member))
+    }
+
+    fn sends(&self, now: Instant, member: &Member) -> (bool, bool) {
         let sends = |media| {
             let mut own = member.sources.iter().filter_map(|i| self.sources.get(*i));
             own.any(|s| {

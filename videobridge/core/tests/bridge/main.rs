@@ -8,6 +8,7 @@ mod hostile;
 mod isolation;
 mod limits;
 mod media;
+mod parts;
 mod relays;
 mod restart;
 mod services;

@@ -247,8 +247,8 @@ impl Bridges {
 }
 
 /// A camera with three encodings that answers key frame requests.
-struct Camera {
-    peer: usize,
+pub(crate) struct Camera {
+    pub(crate) peer: usize,
     ssrc: u32,
     seq: u16,
     picture: u16,
@@ -256,7 +256,7 @@ struct Camera {
 }
 
 /// SSRCs `first`, + 2, + 4, each followed by that of its repetitions.
-fn camera(id: &str, first: u32) -> MediaSource {
+pub(crate) fn camera(id: &str, first: u32) -> MediaSource {
     let mut source = MediaSource::new(MediaType::Video, SourceName::new(format!("{id}-v0")));
     let ssrcs = [first, first + 2, first + 4];
     source.ssrc_groups.push(SsrcGroup { semantics: Semantics::Sim, ssrcs: ssrcs.map(Ssrc).to_vec() });
@@ -270,13 +270,18 @@ fn camera(id: &str, first: u32) -> MediaSource {
 }
 
 impl Camera {
-    fn new(peer: usize, ssrc: u32) -> Self {
+    pub(crate) fn new(peer: usize, ssrc: u32) -> Self {
         Self { peer, ssrc, seq: 0, picture: 0, needs_key: true }
     }
 
     /// One picture of each encoding; the last byte says which. Then 33 ms pass.
     fn frame(&mut self, bridges: &mut Bridges) {
-        let peer = &mut bridges.peers[self.peer].1;
+        self.send(&mut bridges.peers[self.peer].1);
+        bridges.run(Duration::from_millis(30));
+    }
+
+    /// One picture of each encoding.
+    pub(crate) fn send(&mut self, peer: &mut Peer) {
         let is_pli = |p: &Vec<u8>| p[1] == 206 && p[0] & 0x1f == 1;
         self.needs_key |= peer.rtcp.iter().any(is_pli);
         peer.rtcp.clear();
@@ -298,7 +303,6 @@ impl Camera {
             packet.push(encoding);
             peer.send_rtp(&packet);
         }
-        bridges.run(Duration::from_millis(30));
     }
 }
 
@@ -308,7 +312,7 @@ fn take(bridges: &mut Bridges, n: usize, payload_type: u8) -> Vec<Vec<u8>> {
     all.into_iter().filter(|p| p[1] & 0x7f == payload_type && p[0] & 0x20 == 0).collect()
 }
 
-fn wants(source: &str, height: i32) -> String {
+pub(crate) fn wants(source: &str, height: i32) -> String {
     format!(
         r#"{{"colibriClass":"ReceiverVideoConstraints","lastN":-1,"defaultConstraints":{{"maxHeight":0}},"constraints":{{"{source}":{{"maxHeight":{height}}}}}}}"#
     )
@@ -331,7 +335,7 @@ fn three() -> Bridges {
 }
 
 /// An Opus packet with an audio level.
-fn speech(ssrc: u32, seq: u16, level: u8) -> Vec<u8> {
+pub(crate) fn speech(ssrc: u32, seq: u16, level: u8) -> Vec<u8> {
     let mut packet = rtp(ssrc, seq, &[]);
     packet[0] |= 0x10;
     packet.extend([0xbe, 0xde, 0, 1, 0x10, 0x80 | level, 0, 0]);

@@ -21,6 +21,8 @@ pub(crate) struct ThreadCounters {
     handed_over: AtomicU64,
     handover_dropped: AtomicU64,
     passed: AtomicU64,
+    part_packets: AtomicU64,
+    part_dropped: AtomicU64,
     pass_dropped: AtomicU64,
     panics: AtomicU64,
     conferences_failed: AtomicU64,
@@ -37,7 +39,7 @@ pub(crate) struct ThreadCounters {
 
 impl ThreadCounters {
     /// Names for the metric's label, with values.
-    pub(crate) fn rows(&self) -> [(&'static str, u64); 19] {
+    pub(crate) fn rows(&self) -> [(&'static str, u64); 21] {
         [
             ("messages_sent", &self.messages),
             ("datagrams_sent", &self.datagrams),
@@ -47,6 +49,8 @@ impl ThreadCounters {
             ("receive_dropped_truncated", &self.truncated),
             ("handed_over", &self.handed_over),
             ("handover_dropped", &self.handover_dropped),
+            ("part_packets", &self.part_packets),
+            ("part_dropped", &self.part_dropped),
             ("passed_to_process_before", &self.passed),
             ("pass_dropped", &self.pass_dropped),
             ("panics", &self.panics),
@@ -76,6 +80,12 @@ impl ThreadCounters {
 
     pub(super) fn add_handover(&self, taken: bool) {
         add(if taken { &self.handed_over } else { &self.handover_dropped }, 1);
+    }
+
+    /// Between parts of conferences.
+    pub(super) fn add_parts(&self, (sent, dropped): (u64, u64)) {
+        add(&self.part_packets, sent);
+        add(&self.part_dropped, dropped);
     }
 
     pub(super) fn add_passed(&self, taken: bool) {

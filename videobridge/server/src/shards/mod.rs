@@ -6,6 +6,7 @@
 mod connections;
 mod counters;
 mod outbox;
+mod parts;
 mod peers;
 mod steering;
 mod thread;
@@ -30,6 +31,7 @@ use crate::limits;
 use crate::services::Services;
 use crate::sockets::Sockets;
 use crate::streams::StreamPort;
+use parts::Loads;
 use peers::Peer;
 use thread::{MediaThread, WAKE};
 
@@ -95,6 +97,8 @@ pub(crate) fn start(
     let mut threads = Threads { handles: Vec::new(), wakers: Vec::new(), stop: Arc::clone(&stop), counters };
     let (mut ports, mut streams, mut events) = (Vec::new(), Vec::new(), Vec::new());
     let mut before = before.into_iter();
+    let loads = Loads::new(count);
+    config.shards = u16::try_from(count).unwrap_or(u16::MAX);
     for (index, (sockets, poll, waker, from_peers)) in prepared.into_iter().enumerate() {
         config.index = u16::try_from(index).unwrap_or(u16::MAX);
         let shard = Shard::new(config.clone(), Box::new(SystemEntropy)).map_err(|e| failed(&e))?;
@@ -117,6 +121,7 @@ pub(crate) fn start(
             services: Services::new(Handle::current(), port, Arc::clone(&threads.counters.services)),
             peers: peers.clone(),
             from_peers,
+            loads: loads.clone(),
             before: before.next(),
             stop: Arc::clone(&stop),
             counters: Arc::clone(&threads.counters),

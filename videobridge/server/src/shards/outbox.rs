@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 
-use videobridge_core::DatagramSink;
+use videobridge_core::{DatagramSink, PartKey};
 use videobridge_udp::{Flushed, SendBatch, UdpSocket};
 
 use super::connections::Connections;
+use super::parts::Parts;
 use crate::streams::Stream;
 
 /// The thread's sockets and what waits to leave through them.
@@ -15,15 +16,17 @@ pub(super) struct Outbox {
     batch: SendBatch,
     flushed: Flushed,
     pub(super) connections: Connections,
+    pub(super) parts: Parts,
 }
 
 impl Outbox {
-    pub(super) fn new(sockets: Vec<UdpSocket>) -> Self {
+    pub(super) fn new(sockets: Vec<UdpSocket>, parts: Parts) -> Self {
         Self {
             sockets,
             batch: SendBatch::new(),
             flushed: Flushed::default(),
             connections: Connections::default(),
+            parts,
         }
     }
 
@@ -83,5 +86,13 @@ impl DatagramSink for Outbox {
         fill: &mut dyn FnMut(&mut [u8]) -> usize,
     ) {
         self.connections.send(Stream { remote: to, local: from }, max_len, fill);
+    }
+
+    fn send_to_part(&mut self, shard: u16, part: PartKey, is_rtcp: bool, parts: &[&[u8]]) {
+        self.parts.packet(shard, part, is_rtcp, parts);
+    }
+
+    fn has_room_at(&self, shard: u16) -> bool {
+        self.parts.has_room_at(shard)
     }
 }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
-use videobridge_core::{Event, shard_of_request};
+use videobridge_core::{Event, PartKey, PartNews, shard_of_request};
 use videobridge_udp::UdpSocket;
 
+use super::parts::Bundle;
 use super::steering::Steering;
 use crate::limits;
 
@@ -25,6 +26,12 @@ pub(super) enum PeerMessage {
     Bound { remote: SocketAddr, local: SocketAddr, owner: usize },
     /// They are nobody's, unless they have been taken by another one meanwhile.
     Released { remote: SocketAddr, local: SocketAddr, owner: usize },
+    /// Packets for parts of conferences that you have.
+    Bundle { from: u16, bundle: Bundle },
+    /// One that was yours.
+    Emptied(Bundle),
+    /// News for a part of a conference that you have.
+    News { from: u16, part: PartKey, news: Box<PartNews> },
 }
 
 /// How to reach a media thread from another one.
@@ -38,6 +45,20 @@ impl Peer {
     pub(super) fn new(waker: Arc<mio::Waker>) -> (Self, Receiver<PeerMessage>) {
         let (messages, from_peers) = sync_channel(limits::FROM_PEERS);
         (Self { messages, waker }, from_peers)
+    }
+
+    /// Hands something over without waking the thread; gives it back when there is no room.
+    pub(super) fn send(&self, message: PeerMessage) -> Result<(), PeerMessage> {
+        use std::sync::mpsc::TrySendError::{Disconnected, Full};
+        match self.messages.try_send(message) {
+            // Disconnected: it has ended, as the process is ending.
+            Ok(()) | Err(Disconnected(_)) => Ok(()),
+            Err(Full(message)) => Err(message),
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        let _ = self.waker.wake();
     }
 }
 
@@ -145,7 +166,7 @@ impl Peers {
         }
         for (peer, wake) in self.all.iter().zip(&mut self.to_wake) {
             if std::mem::take(wake) {
-                let _ = peer.waker.wake();
+                peer.wake();
             }
         }
         !self.backlog.is_empty()
@@ -162,19 +183,12 @@ impl Peers {
     }
 
     fn send(&mut self, to: usize, message: PeerMessage) -> Result<(), PeerMessage> {
-        use std::sync::mpsc::TrySendError::{Disconnected, Full};
         let Some(peer) = self.all.get(to) else { return Ok(()) };
-        match peer.messages.try_send(message) {
-            Ok(()) => {
-                if let Some(wake) = self.to_wake.get_mut(to) {
-                    *wake = true;
-                }
-                Ok(())
-            }
-            Err(Full(message)) => Err(message),
-            // It has ended: the process is ending.
-            Err(Disconnected(_)) => Ok(()),
+        peer.send(message)?;
+        if let Some(wake) = self.to_wake.get_mut(to) {
+            *wake = true;
         }
+        Ok(())
     }
 }
 

@@ -22,12 +22,13 @@ use service::datagrams::{After, Before};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use videobridge_core::limits::SPARE_SOCKETS;
-use videobridge_core::{Command, DatagramSink, Disposition, Event, Shard};
+use videobridge_core::{Command, DatagramSink, Disposition, Event, PartKey, PartNews, Shard};
 use videobridge_udp::{RecvBatch, SocketOptions, UdpSocket, limits::RECEIVE_BATCH};
 
 use super::Order;
 use super::counters::ThreadCounters;
 use super::outbox::Outbox;
+use super::parts::{Loads, Parts as ToParts};
 use super::peers::{Peer, PeerMessage, Peers};
 use crate::limits::{
     BATCHES_PER_TURN, COMMANDS_PER_TURN, EVENTS, HELD, PEER_MESSAGES_PER_TURN, STREAM_MESSAGES_PER_TURN,
@@ -65,6 +66,7 @@ pub(super) struct Parts {
     pub(super) services: Services,
     pub(super) peers: Vec<Peer>,
     pub(super) from_peers: Receiver<PeerMessage>,
+    pub(super) loads: Loads,
     /// The way to the process that had the sockets.
     pub(super) before: Option<OwnedFd>,
     pub(super) stop: Arc<AtomicBool>,
@@ -90,6 +92,7 @@ pub(super) struct MediaThread {
     services: Services,
     peers: Peers,
     from_peers: Receiver<PeerMessage>,
+    loads: Loads,
     /// Datagrams of nobody here go there.
     before: Option<Before>,
     after: Option<After>,
@@ -135,7 +138,7 @@ impl MediaThread {
             shard: parts.shard,
             poll: parts.poll,
             inputs,
-            outbox: Outbox::new(sockets),
+            outbox: Outbox::new(sockets, ToParts::new(parts.index, &parts.peers)),
             orders: parts.orders,
             clients: parts.clients,
             streams: parts.streams,
@@ -145,6 +148,7 @@ impl MediaThread {
             services: parts.services,
             peers: Peers::new(parts.index, parts.peers),
             from_peers: parts.from_peers,
+            loads: parts.loads,
             before: parts.before.map(Before::new),
             after: None,
             rests: false,
@@ -196,6 +200,7 @@ impl MediaThread {
             // Conferences also end by themselves.
             self.supply_relays();
             more |= self.peers.settle();
+            more |= self.outbox.parts.settle();
             if !self.rests {
                 let Self { outbox, relays, peers, .. } = self;
                 let shared = |socket: &&UdpSocket| !relays.open.contains(&socket.local_address());
@@ -318,6 +323,9 @@ impl MediaThread {
             _ => None,
         };
         let Self { shard, outbox, counters, .. } = self;
+        if request.is_some() && !self.peers.alone() {
+            shard.set_loads(self.loads.all());
+        }
         let done = guarded(shard, outbox, counters, |shard, out| {
             shard.handle_command(Instant::now(), command, out);
         });
@@ -413,9 +421,24 @@ impl MediaThread {
         if self.peers.alone() {
             return false;
         }
-        for _ in 0..PEER_MESSAGES_PER_TURN {
+        let mut done = 0;
+        while done < PEER_MESSAGES_PER_TURN {
             let Ok(message) = self.from_peers.try_recv() else { return false };
+            done += 1;
             match message {
+                PeerMessage::Bundle { from, mut bundle } => {
+                    done += bundle.len();
+                    let now = Instant::now();
+                    let Self { shard, outbox, counters, .. } = self;
+                    bundle.empty(|part, is_rtcp, data| {
+                        guarded(shard, outbox, counters, |shard, out| {
+                            shard.handle_part_packet(now, part, is_rtcp, data, out);
+                        });
+                    });
+                    self.outbox.parts.give_back(from, bundle);
+                }
+                PeerMessage::Emptied(bundle) => self.outbox.parts.take_back(bundle),
+                PeerMessage::News { from, part, news } => self.part_news(from, part, *news),
                 PeerMessage::Datagram { remote, local, mut data } => {
                     let Self { shard, outbox, counters, before, .. } = self;
                     take(shard, outbox, counters, before, (remote, local), &mut data);
@@ -429,6 +452,18 @@ impl MediaThread {
             }
         }
         true
+    }
+
+    fn part_news(&mut self, from: u16, part: PartKey, news: PartNews) {
+        let answer = news.request().zip(news.refusal());
+        let Self { shard, outbox, counters, .. } = self;
+        let done = guarded(shard, outbox, counters, |shard, out| {
+            shard.handle_part_news(Instant::now(), (from, part), news, out);
+        });
+        self.pass_events();
+        if !done && let Some((request, error)) = answer {
+            self.unsent.push_back(Event::Colibri2Reply { request, result: Err(Box::new(error)) });
+        }
     }
 
     /// What came over connections. Whether there may be more.
@@ -513,6 +548,12 @@ impl MediaThread {
     fn finish_turn(&mut self) {
         self.held = None;
         self.pass_events();
+        if !self.peers.alone() {
+            // First, so that the other threads begin.
+            self.outbox.parts.settle();
+            self.counters.add_parts(self.outbox.parts.take_counts());
+            self.loads.set(self.index, self.shard.load().1);
+        }
         self.outbox.flush();
         self.counters.add_flushed(&self.outbox.take_flushed());
         let (sent, dropped) = self.outbox.connections.take_counts();
@@ -527,6 +568,7 @@ impl MediaThread {
                     self.counters.add_lost(self.web_sockets.push(socket, message));
                 }
                 Event::RelaySocketsWanted => self.relays.wanted += 1,
+                Event::PartNews { shard, part, news } => self.outbox.parts.news(shard, part, news),
                 Event::RelaySocketsReleased(sockets) => self.relays.released.extend(sockets),
                 Event::CloseWebSocket { socket, code, reason } => {
                     self.web_sockets.close(socket, code, reason);

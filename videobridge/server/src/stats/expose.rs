@@ -59,6 +59,8 @@ impl Reporter {
         );
         let thread_rows = self.threads.rows();
         out.counters("plausch_bridge_thread", "Events of the media threads.", "event", thread_rows);
+        let parts = "Parts of conferences that began on another media thread.";
+        out.counter("plausch_bridge_parts", parts, s.totals.parts_created);
         out.counter(
             "plausch_bridge_command_overflows",
             "Commands that found a full queue.",

@@ -18,8 +18,8 @@ use super::{Bridge, WAIT, binding_request};
 use crate::limits;
 
 /// A participant that reaches the bridge in one way alone.
-struct Person {
-    peer: Peer,
+pub(super) struct Person {
+    pub(super) peer: Peer,
     to: Way,
     from: mpsc::Receiver<Vec<u8>>,
 }
@@ -31,7 +31,7 @@ enum Way {
 
 impl Person {
     /// Joins the conference "m1", by the candidate that is wanted, and sends `sources`.
-    async fn join(
+    pub(super) async fn join(
         bridge: &Bridge,
         id: &str,
         create: bool,
@@ -82,7 +82,7 @@ impl Person {
     }
 
     /// Until it is as it should be.
-    async fn run(&mut self, until: impl Fn(&Peer) -> bool) {
+    pub(super) async fn run(&mut self, until: impl Fn(&Peer) -> bool) {
         let runs = async {
             loop {
                 self.peer.tick(Instant::now());
@@ -107,7 +107,7 @@ impl Person {
     }
 
     /// Says so many packets of a kilobyte.
-    async fn speak(&mut self, ssrc: u32, packets: u16) {
+    pub(super) async fn speak(&mut self, ssrc: u32, packets: u16) {
         for seq in 0..packets {
             let mut packet = vec![0x80, 111];
             packet.extend(seq.to_be_bytes());
@@ -120,7 +120,7 @@ impl Person {
     }
 }
 
-fn up(peer: &Peer) -> bool {
+pub(super) fn up(peer: &Peer) -> bool {
     peer.connected() && peer.channel_open
 }
 

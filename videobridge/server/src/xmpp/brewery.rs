@@ -7,11 +7,11 @@ use std::collections::{HashMap, VecDeque};
 
 use budget::Shares;
 use jitsi_xmpp::bridge_stats::BridgeStats;
-use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify, Relay};
-use jitsi_xmpp::ids::MeetingId;
+use jitsi_xmpp::colibri2::{ConferenceModified, ConferenceModify, Endpoint, Relay};
 use jitsi_xmpp::xml::Element;
 use jitsi_xmpp::{BareJid, Condition, FullJid, Jid, StanzaError, health, iq, ns};
 
+use crate::control::Failure;
 use crate::limits;
 
 /// What the shell has to do.
@@ -155,7 +155,8 @@ impl Brewery {
     /// A conference is gone because of a fault here, or does not reach another bridge. Whoever asked for it is told that it, or the way
     /// there, has expired; a stock focus
     /// does not understand this, says so, and finds out with its next request.
-    pub(crate) fn handle_failure(&mut self, meeting: MeetingId, relay: Option<String>, asked_by: &str) {
+    pub(crate) fn handle_failure(&mut self, failure: Failure) {
+        let Failure { meeting, relay, endpoints, asked_by } = failure;
         if !self.up || self.paused {
             return;
         }
@@ -172,7 +173,11 @@ impl Brewery {
                 relay.expire = true;
                 expired.relays.push(relay);
             }
-            None => expired.expire = true,
+            None if endpoints.is_empty() => expired.expire = true,
+            None => {
+                let gone = |id| Endpoint { expire: true, ..Endpoint::new(id) };
+                expired.endpoints = endpoints.into_iter().map(gone).collect();
+            }
         }
         let id = format!("failed-{}", self.next);
         self.outputs.push_back(Output::Answer(iq::request("set", &to, &id, expired.to_element())));
@@ -324,6 +329,8 @@ fn features(node: Option<&str>) -> Element {
 
 #[cfg(test)]
 mod tests {
+    use jitsi_xmpp::ids::{EndpointId, MeetingId};
+
     use super::*;
 
     const ROOM: &str = "jvbbrewery@internal-muc.meet.jitsi";
@@ -443,26 +450,39 @@ mod tests {
         assert!(sent(&mut b).is_empty());
     }
 
+    fn failure(relay: Option<&str>, endpoints: &[&str], asked_by: &str) -> Failure {
+        Failure {
+            meeting: MeetingId::new("m"),
+            relay: relay.map(str::to_owned),
+            endpoints: endpoints.iter().copied().map(EndpointId::new).collect(),
+            asked_by: asked_by.to_owned(),
+        }
+    }
+
     #[test]
     fn a_failed_conference_is_told_to_whoever_asked_for_it() {
         let mut b = joined();
         sent(&mut b);
-        b.handle_failure(MeetingId::new("m"), None, &format!("{ROOM}/focus"));
+        b.handle_failure(failure(None, &[], &format!("{ROOM}/focus")));
         let told = sent(&mut b).remove(0);
         assert_eq!(told.attr("to"), Some(format!("{ROOM}/focus").as_str()));
         let expired = ConferenceModify::from_iq(&told).unwrap().unwrap();
         assert!(expired.expire && expired.meeting_id.as_str() == "m");
-        b.handle_failure(MeetingId::new("m"), Some("jvb2".into()), &format!("{ROOM}/focus"));
+        b.handle_failure(failure(Some("jvb2"), &[], &format!("{ROOM}/focus")));
         let lost = ConferenceModify::from_iq(&sent(&mut b).remove(0)).unwrap().unwrap();
         assert!(
             !lost.expire && lost.relays.len() == 1 && lost.relays[0].expire && lost.relays[0].id == "jvb2"
         );
+        b.handle_failure(failure(None, &["abcd0001"], &format!("{ROOM}/focus")));
+        let some = ConferenceModify::from_iq(&sent(&mut b).remove(0)).unwrap().unwrap();
+        assert!(!some.expire && some.endpoints.len() == 1 && some.endpoints[0].expire);
+        assert_eq!(some.endpoints[0].id.as_str(), "abcd0001");
         // What a stock focus says to that changes nothing.
         b.handle_stanza(&iq::error(&told, &StanzaError::new(Condition::FeatureNotImplemented)));
-        b.handle_failure(MeetingId::new("m"), None, "bridges@elsewhere.example/focus");
+        b.handle_failure(failure(None, &[], "bridges@elsewhere.example/focus"));
         assert!(sent(&mut b).is_empty(), "who asked by another connection is told by that");
         b.handle_down();
-        b.handle_failure(MeetingId::new("m"), None, &format!("{ROOM}/focus"));
+        b.handle_failure(failure(None, &[], &format!("{ROOM}/focus")));
         assert!(sent(&mut b).is_empty());
     }
 

@@ -76,9 +76,7 @@ pub(crate) async fn run(
                 }
                 None => return,
             },
-            Some(Failure { meeting, relay, asked_by }) = failures.recv() => {
-                brewery.handle_failure(meeting, relay, &asked_by);
-            }
+            Some(failure) = failures.recv() => brewery.handle_failure(failure),
             () = tokio::time::sleep(limits::LINK_RETRY), if !unsent.is_empty() => {}
             Some((number, result)) = answers.next() => {
                 brewery.handle_colibri_answer(number, result.as_ref());

@@ -23,6 +23,7 @@ use crate::media::egress::numbers;
 use crate::media::egress::whole::Whole;
 use crate::media::egress::write::{Kept, Outgoing};
 use crate::media::ids::{EncodingIx, MemberIx, SourceIx, SourceRef};
+use crate::media::ingress::negotiated::between_parts;
 use crate::media::limits::{MAX_EARLY_WISHES, MAX_ENDPOINTS_PER_RELAY};
 use crate::media::packet::Packet;
 use crate::media::{EndpointKey, MediaSink, RelayInit};
@@ -73,6 +74,41 @@ impl MediaConference {
         self.take_early_wishes(index, sink);
         self.settle(now, sink);
         true
+    }
+
+    /// A relay is a way to another part of the conference on this bridge: everything that is known of a packet goes with it.
+    pub fn set_part(&mut self, key: EndpointKey) {
+        let Some(index) = self.members.find(key) else { return };
+        if let Some(member) = self.members.get_mut(index) {
+            member.negotiated.add_relay_extensions(&between_parts());
+        }
+        self.share_negotiated(index);
+    }
+
+    /// Whether somebody behind a relay is a member here.
+    pub fn has_remote(&self, relay: EndpointKey, id: &EndpointId) -> bool {
+        self.remote(relay, id).is_some()
+    }
+
+    /// See [`Self::set_diarize`].
+    pub fn set_remote_diarize(&mut self, relay: EndpointKey, id: &EndpointId, on: bool) {
+        let member = self.remote(relay, id).and_then(|at| self.members.get_mut(at));
+        if let Some(member) = member {
+            member.diarize = on;
+        }
+    }
+
+    /// How many endpoints behind these relays sent audio, video, any of both within the last second.
+    pub(crate) fn senders_behind(&self, now: Instant, relays: &[EndpointKey]) -> [u64; 3] {
+        let relays = relays.iter().filter_map(|key| self.members.by_key(*key)?.as_relay());
+        let mut sums = [0; 3];
+        for member in relays.flat_map(|r| r.endpoints.values()).filter_map(|at| self.members.get(*at)) {
+            let (audio, video) = self.sends(now, member);
+            for (sum, sends) in sums.iter_mut().zip([audio, video, audio || video]) {
+                *sum += u64::from(sends);
+            }
+        }
+        sums
     }
 
     /// Somebody is not behind a relay any more.

@@ -235,6 +235,11 @@ pub(crate) enum KeyFrameRequest {
     Fir,
 }
 
+/// The header extensions that parts of a conference use between themselves: all that are known, by numbers of our own.
+pub(crate) fn between_parts() -> Vec<HeaderExtension> {
+    (1..).zip(URIS).map(|(id, (uri, _))| HeaderExtension::new(id, uri)).collect()
+}
+
 const URIS: [(&str, ExtensionKind); 6] = [
     ("urn:ietf:params:rtp-hdrext:ssrc-audio-level", ExtensionKind::AudioLevel),
     ("http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01", ExtensionKind::TransportCc),

@@ -49,6 +49,7 @@ fn still(orders: usize, events: usize) -> Still {
         services,
         peers: vec![peer.clone(), other],
         from_peers,
+        loads: Loads::new(1),
         before: None,
         stop: Arc::default(),
         counters: Arc::default(),
