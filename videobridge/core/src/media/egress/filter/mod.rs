@@ -19,9 +19,9 @@ mod vp9;
 
 use std::time::{Duration, Instant};
 
-use videobridge_rtp::ExtSeq;
 use videobridge_rtp::codecs::{Descriptor, Layering};
 use videobridge_rtp::dependency::{Active, Frame, Structure};
+use videobridge_rtp::{ExtSeq, Tl0Index};
 
 use self::targets::Choice;
 use crate::media::ids::Timestamp;
@@ -78,12 +78,10 @@ pub(crate) struct Filter {
     wish: Wish,
     /// Since when frames go by that are wanted and cannot be sent yet.
     waiting: Option<Instant>,
-    /// VP9: spatial layers of which everything since the key frame was sent that later pictures may refer to.
+    /// VP9: spatial layers of which everything since they began anew was sent that later pictures may refer to.
     whole: u8,
-    /// VP9: the newest packet when the last key picture began.
-    key_at: ExtSeq,
-    /// VP9: by spatial layer, the newest base frame that was left out.
-    left_out: [ExtSeq; 8],
+    /// VP9: the same as of the oldest picture that is remembered.
+    whole_before: u8,
     /// VP9: those of which a frame of a higher temporal layer was not sent since the last base frame.
     partial: u8,
     /// VP9: pictures in a row without the layer it gets.
@@ -110,6 +108,10 @@ struct Picture {
     sent: u8,
     /// The layer whose end is the picture's for the receiver.
     top: u8,
+    /// VP9: its temporal layer, the base picture it follows where that is said, and the spatial layers that refer to nothing before it.
+    temporal: u8,
+    tl0: Option<Tl0Index>,
+    anew: u8,
 }
 
 impl Default for Filter {
@@ -125,8 +127,7 @@ impl Default for Filter {
             wish: Wish::ALL,
             waiting: None,
             whole: 0,
-            key_at: ExtSeq(0),
-            left_out: [ExtSeq(0); 8],
+            whole_before: 0,
             partial: 0,
             lacking: 0,
             targets: Choice::default(),
@@ -168,11 +169,15 @@ impl Filter {
         let sent = match found {
             Some(picture) if picture.known & bit != 0 && !(unread && d.key_frame) => picture.sent & bit != 0,
             known if late => {
-                let sent = self.passes_late(packet.seq, said, known);
-                if known.is_some() {
-                    self.decide(packet.timestamp, bit, sent);
+                if matches!(d.layering, Layering::Vp9 { .. }) {
+                    self.late_vp9(packet, d, known)
+                } else {
+                    let sent = self.passes_late(packet.seq, said);
+                    if known.is_some() {
+                        self.decide(packet.timestamp, bit, sent);
+                    }
+                    sent
                 }
-                sent
             }
             known => {
                 if known.is_none() {
@@ -180,9 +185,10 @@ impl Filter {
                         self.end_picture_vp9(self.picture(), wish);
                     }
                     self.at = (self.at + 1) % PICTURES_DECIDED;
+                    self.forget_vp9();
                     if let Some(picture) = self.pictures.get_mut(self.at) {
                         let top = self.spatial;
-                        *picture = Picture { timestamp: packet.timestamp, known: 0, sent: 0, top };
+                        *picture = Picture { timestamp: packet.timestamp, top, ..Picture::default() };
                     }
                 }
                 let sent = match d.layering {
@@ -201,6 +207,7 @@ impl Filter {
                     self.end_with(u8::MAX);
                 }
                 self.decide(packet.timestamp, bit, sent);
+                self.note_vp9(packet.timestamp, d);
                 sent
             }
         };
@@ -233,7 +240,7 @@ impl Filter {
         if found.is_none() {
             self.at = (self.at + 1) % PICTURES_DECIDED;
             if let Some(picture) = self.pictures.get_mut(self.at) {
-                *picture = Picture { timestamp: packet.timestamp, known: 0, sent: 0, top: u8::MAX };
+                *picture = Picture { timestamp: packet.timestamp, top: u8::MAX, ..Picture::default() };
             }
         }
         self.decide(packet.timestamp, UNREAD, true);
@@ -273,12 +280,10 @@ impl Filter {
     }
 
     /// Whether a frame that comes after later ones belongs to the layers of its time.
-    fn passes_late(&mut self, seq: ExtSeq, said: &Described<'_>, picture: Option<Picture>) -> bool {
+    fn passes_late(&mut self, seq: ExtSeq, said: &Described<'_>) -> bool {
         let d = said.descriptor;
-        // Of its picture a higher layer was sent.
-        let needed = picture.is_some_and(|picture| picture.sent >> (d.spatial & 7) > 1);
         let then = self.held.iter().find(|held| held.since <= seq && held.since != ExtSeq(0));
-        let Some(Held { spatial, temporal, target, everything, .. }) = then.copied() else { return false };
+        let Some(Held { temporal, target, everything, .. }) = then.copied() else { return false };
         if everything {
             self.targets.note(d.frame_number);
             return true;
@@ -286,24 +291,8 @@ impl Filter {
         match d.layering {
             Layering::None => true,
             Layering::Vp8 { .. } => d.temporal <= temporal,
-            Layering::Vp9 { supports, inter_layer, .. } => {
-                let within = d.spatial == spatial || (supports && (d.spatial < spatial || needed));
-                // The layer below was left out.
-                let below = (1_u8 << (d.spatial & 7)) >> 1;
-                let alone = inter_layer && picture.is_some_and(|p| p.known & below & !p.sent != 0);
-                let bit = 1 << (d.spatial & 7);
-                // When the layer was chosen that it gets now, this one was not known to be missing in it.
-                let base = d.temporal == 0 && seq > self.key_at;
-                let counts = base && d.spatial == self.spatial && self.whole & bit != 0;
-                let sent = (counts || (d.temporal <= temporal && within)) && !alone;
-                let left_out = self.left_out.get(usize::from(d.spatial)).copied().unwrap_or_default();
-                if sent && d.temporal == 0 && left_out < seq {
-                    self.whole |= bit;
-                } else if !sent && base {
-                    self.whole &= !bit;
-                }
-                sent
-            }
+            // See `late_vp9`.
+            Layering::Vp9 { .. } => false,
             Layering::Targets { .. } => self.targets.passes_late(said, target),
         }
     }

@@ -4,6 +4,8 @@
 pub(in crate::media) mod encoders;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
@@ -375,21 +377,24 @@ fn kinds() -> impl Strategy<Value = (Kind, u8)> {
     ]
 }
 
-/// The same cases in every run. Of others one in some 20,000 fails: VP9 of three layers that meet in key pictures alone, with 10 to
-/// 20 % lost (docs/not-yet.md).
-const SEED: u64 = 7;
+/// Other cases in every run. A failure says the seed that brings its cases again.
+static SEED: LazyLock<u64> = LazyLock::new(|| {
+    let given = std::env::var("LAYERS_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| RandomState::new().build_hasher().finish())
+});
 
 fn wishes() -> impl Strategy<Value = Vec<(u8, u8, u8, usize)>> {
     proptest::collection::vec((0..3u8, 0..3u8, 0..3u8, 1..40usize), 1..12)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 60, failure_persistence: None, rng_seed: RngSeed::Fixed(SEED), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, max_shrink_iters: 60, failure_persistence: None, rng_seed: RngSeed::Fixed(*SEED), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_wished_every_frame_sent_can_be_decoded_and_numbers_run_on(
         (kind, encodings) in kinds(), wishes in wishes(), seed in any::<u64>(),
     ) {
+        println!("LAYERS_SEED={}", *SEED);
         let mut rig = Rig::new(kind, encodings, seed);
         rig.pictures(10, 0);
         for (encoding, spatial, temporal, pictures) in wishes {
@@ -411,6 +416,7 @@ proptest! {
     fn losses_and_reordering_cost_no_more_than_what_was_lost(
         (kind, encodings) in kinds(), wishes in wishes(), seed in any::<u64>(), loss in 1..20u64,
     ) {
+        println!("LAYERS_SEED={}", *SEED);
         let mut rig = Rig::new(kind, encodings, seed);
         rig.pictures(10, 0);
         for (encoding, spatial, temporal, pictures) in wishes {
@@ -638,4 +644,50 @@ fn a_late_frame_is_sent_whole_or_not_at_all() {
     rig.want(0, 0, 2);
     rig.pictures(120, 0);
     rig.check();
+}
+
+/// What holds of one source with these wishes on a link that loses so much.
+fn loses(kind: Kind, random: u64, loss: u64, wishes: &[(u8, u8, usize)]) {
+    let mut rig = Rig::new(kind, 1, random);
+    rig.pictures(10, 0);
+    for (spatial, temporal, pictures) in wishes {
+        rig.want(0, *spatial, *temporal);
+        rig.pictures(pictures + 12, loss);
+    }
+    rig.ask_again();
+    rig.check();
+    rig.want(0, kind.spatial() - 1, 2);
+    rig.pictures(120, 0);
+    assert_eq!(rig.recent(20), (0, kind.spatial() - 1, 2));
+    rig.check();
+}
+
+/// The second packet of a key picture came before the first, so that nothing said that it was one. A base frame of long before it
+/// counted to what began with it, and was sent though the frame before had been left out.
+#[test]
+fn a_late_frame_of_before_a_key_picture_was_taken_for_one_after_it() {
+    let vp9 = |spatial, flexible| Kind::Vp9 { spatial, key_only: true, flexible };
+    loses(vp9(3, false), 3_684_728_021_719_664_241, 17, &[(2, 0, 15), (0, 0, 1)]);
+    let wishes = [(2, 1, 7), (0, 1, 1), (1, 1, 2), (1, 2, 18), (2, 0, 29), (1, 2, 1)];
+    loses(vp9(3, false), 11_705_310_891_325_071_332, 16, &wishes);
+    let wishes = [(2, 2, 32), (1, 1, 4), (0, 1, 20), (2, 2, 11), (2, 0, 19), (2, 2, 24), (0, 1, 1)];
+    loses(vp9(3, false), 14_783_656_842_802_880_921, 9, &wishes);
+    let wishes = [(0, 1, 16), (1, 2, 37), (1, 1, 2), (1, 0, 26), (1, 2, 9), (0, 2, 1)];
+    loses(vp9(2, true), 8_497_111_708_265_036_495, 11, &wishes);
+}
+
+/// A frame of the middle temporal layer had been left out, as what it refers to was not there yet. That came; and the next frame of
+/// the highest layer, which refers to both, was sent.
+#[test]
+fn a_frame_was_sent_whose_lower_temporal_layer_had_been_left_out() {
+    let kind = Kind::Vp9 { spatial: 3, key_only: false, flexible: false };
+    loses(kind, 12_229_646_093_605_473_322, 12, &[(2, 0, 30), (2, 0, 20), (1, 1, 37), (2, 2, 1)]);
+}
+
+/// Its base frame was missing. Frames that were left out before that one are no reason to leave this one out.
+#[test]
+fn a_late_frame_is_measured_by_what_follows_its_own_base_frame() {
+    let kind = Kind::Vp9 { spatial: 3, key_only: true, flexible: false };
+    let wishes = [(2, 2, 20), (1, 0, 31), (2, 2, 23), (0, 0, 7), (0, 2, 1)];
+    loses(kind, 8_841_594_159_506_395_014, 19, &wishes);
 }
