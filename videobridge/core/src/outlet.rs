@@ -267,6 +267,27 @@ impl MediaSink for Outlet<'_> {
         self.endpoints.counters.sent_to(sent, is_relay);
     }
 
+    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 4]) {
+        let Some(endpoint) = self.endpoints.slab.get_mut(to.0 as usize) else { return };
+        let sent = endpoint.transport.send_speech(self.out, nth, parts);
+        self.endpoints.counters.sent_to(sent, false);
+    }
+
+    fn speech_again(&mut self, to: EndpointKey, nth: u32) -> bool {
+        let Some(endpoint) = self.endpoints.slab.get_mut(to.0 as usize) else { return false };
+        let sent = endpoint.transport.send_again(self.out, nth);
+        if sent > 0 {
+            self.endpoints.counters.sent_to(sent, false);
+        }
+        sent > 0
+    }
+
+    fn speech_ends(&mut self, to: EndpointKey) {
+        if let Some(endpoint) = self.endpoints.slab.get_mut(to.0 as usize) {
+            endpoint.transport.forget_sent();
+        }
+    }
+
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]) {
         let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
             Some(endpoint) => (endpoint.transport.send_rtcp(self.out, compound), endpoint.is_relay()),

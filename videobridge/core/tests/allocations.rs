@@ -26,7 +26,7 @@ use videobridge_rtp::rtcp::feedback;
 use videobridge_rtp::rtcp::transport_cc::{self, Arrival};
 
 use peer::Options;
-use world::{World, audio_source, bridge, endpoint, request, rtp};
+use world::{World, audio_source, bridge, endpoint, lost, request, rtp};
 
 struct Counting;
 
@@ -285,6 +285,35 @@ fn a_forwarded_packet_costs_no_allocation() {
         total += allocations;
     }
     assert_eq!((worst, total), (0, 0), "allocations: worst packet, all 300 packets");
+
+    // One loses a fifth: speech is sent again to it, and that costs none either.
+    let mut talk = |world: &mut World, first: u16| {
+        let before = (ALLOCATIONS.get(), slab.datagrams);
+        let mut protecting = 0;
+        for seq in first..first + 250 {
+            let protect = ALLOCATIONS.get();
+            let mut packet = world.peers[0].protect_rtp(&rtp(1001, seq, &[3; 80]));
+            protecting += ALLOCATIONS.get() - protect;
+            world.shard.handle_datagram(world.now, src, bridge(), &mut packet, &mut slab);
+            for _ in 0..4 {
+                world.now += Duration::from_millis(5);
+                world.shard.handle_timeout(world.now, &mut slab);
+            }
+        }
+        (ALLOCATIONS.get() - before.0 - protecting, slab.datagrams - before.1)
+    };
+    let (usual, once) = talk(&mut world, 601);
+    let last = world.peers[1].rtp.last().unwrap();
+    let ssrc = u32::from_be_bytes(last[8..12].try_into().unwrap());
+    let first = 0x1_0000 + u32::from(u16::from_be_bytes([last[2], last[3]]));
+    for part in 0..2 {
+        world.peers[1].send_rtcp(&lost(ssrc, first + part * 200, part * 40));
+        world.run(Duration::from_millis(20));
+    }
+    talk(&mut world, 851);
+    let (again, thrice) = talk(&mut world, 1101);
+    assert!(thrice >= once + 490, "{once}, {thrice}");
+    assert!(again <= usual + 20, "{usual} of other things in five seconds, {again}");
 }
 
 #[test]

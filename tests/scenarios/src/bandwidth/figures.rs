@@ -28,8 +28,10 @@ pub struct Phase {
     pub loss: f64,
     /// What of speech waited, as `queue`, and was lost.
     pub speech: [f64; 3],
-    /// See `speech`.
+    /// See `speech`. What came the second or third time, 80 ms late at most, was not lost.
     pub speech_loss: f64,
+    /// Packets of speech that were sent again.
+    pub again: usize,
     /// Pictures that arrived, in bit/s: without padding and what came twice.
     pub media: f64,
     /// The other packets of video.
@@ -96,6 +98,7 @@ impl Figures {
                 loss: 0.0,
                 speech: [0.0; 3],
                 speech_loss: 0.0,
+                again: 0,
                 media: 0.0,
                 padding: 0.0,
                 others: 0.0,
@@ -138,6 +141,10 @@ impl Figures {
 
     pub(super) fn sent(&mut self, time: Duration, what: What) {
         self.phase(time).sent[usize::from(what == What::Audio)] += 1;
+    }
+
+    pub(super) fn again(&mut self, time: Duration) {
+        self.phase(time).phase.again += 1;
     }
 
     pub(super) fn arrived(
@@ -227,12 +234,13 @@ impl std::fmt::Display for Phase {
         let time = |t: Option<f64>| t.map_or_else(|| "-".to_owned(), |t| format!("{t:.1}"));
         write!(
             f,
-            "media {:5.0} k, padding {:4.0} k, others {:4.0} k | queue {p50:4.0} {p95:4.0} {p99:4.0} ms | lost {:4.1} % | speech {s50:4.0} {s95:4.0} {s99:4.0} ms, lost {:4.1} % | switches {:3} | 85 % after {:>4} s | still {:4.1} s | dark {:5.1} s | first {:>4} s",
+            "media {:5.0} k, padding {:4.0} k, others {:4.0} k | queue {p50:4.0} {p95:4.0} {p99:4.0} ms | lost {:4.1} % | speech {s50:4.0} {s95:4.0} {s99:4.0} ms, lost {:4.1} %, again {} | switches {:3} | 85 % after {:>4} s | still {:4.1} s | dark {:5.1} s | first {:>4} s",
             self.media / 1e3,
             self.padding / 1e3,
             self.others / 1e3,
             self.loss * 100.0,
             self.speech_loss * 100.0,
+            self.again,
             self.switches,
             time(self.full_after),
             self.still,
@@ -251,10 +259,11 @@ impl Outcome {
             let [s50, s95, s99] = p.speech;
             let comma = if n == 0 { "" } else { "," };
             out += &format!(
-                "{comma}{{\"name\":\"{}\",\"queue\":[{p50:.0},{p95:.0},{p99:.0}],\"loss\":{:.4},\"speech\":[{s50:.0},{s95:.0},{s99:.0}],\"speech_loss\":{:.4},\"media\":{:.0},\"padding\":{:.0},\"others\":{:.0},\"switches\":{},\"full_after\":{},\"still\":{:.2},\"dark\":{:.1},\"first\":{}}}",
+                "{comma}{{\"name\":\"{}\",\"queue\":[{p50:.0},{p95:.0},{p99:.0}],\"loss\":{:.4},\"speech\":[{s50:.0},{s95:.0},{s99:.0}],\"speech_loss\":{:.4},\"again\":{},\"media\":{:.0},\"padding\":{:.0},\"others\":{:.0},\"switches\":{},\"full_after\":{},\"still\":{:.2},\"dark\":{:.1},\"first\":{}}}",
                 p.name,
                 p.loss,
                 p.speech_loss,
+                p.again,
                 p.media,
                 p.padding,
                 p.others,

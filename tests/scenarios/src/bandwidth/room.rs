@@ -1,5 +1,6 @@
 //! Frames and requests in; one conference's media part with cameras and one viewer, and the packets for the viewer, out.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::bridge_channel::{BridgeMessage, ClientMessage, ReceiverVideoConstraints, VideoConstraints};
@@ -37,6 +38,9 @@ const LONGEST: usize = 1_150;
 pub(super) struct Sent {
     /// To the viewer.
     pub(super) rtp: Vec<Vec<u8>>,
+    /// Of these, what may be sent again, by its number; and what was.
+    kept: HashMap<u32, Vec<u8>>,
+    pub(super) again: Vec<Vec<u8>>,
     pub(super) rtcp: Vec<Vec<u8>>,
     /// The names of the sources it gets, when they changed.
     pub(super) forwarded: Option<Vec<SourceName>>,
@@ -49,6 +53,16 @@ impl MediaSink for Sent {
         if to == VIEWER {
             self.rtp.push(parts.concat());
         }
+    }
+
+    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 4]) {
+        self.kept.insert(nth, parts.concat());
+        self.rtp(to, parts);
+    }
+
+    fn speech_again(&mut self, _: EndpointKey, nth: u32) -> bool {
+        self.again.extend(self.kept.get(&nth).cloned());
+        true
     }
 
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]) {

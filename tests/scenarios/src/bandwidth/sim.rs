@@ -1,6 +1,6 @@
 //! A scene in, its figures out: events in the order of their time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use impairment::Link;
@@ -14,11 +14,15 @@ use super::viewer::Viewer;
 /// What SRTP adds, and in here the packet's number.
 const TAG: usize = 16;
 const SEED: u64 = 7;
+/// What of speech comes later than this after it was due is not played.
+const PLAYOUT: Duration = Duration::from_millis(80);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
     Video,
     Audio,
+    /// Speech that was sent before.
+    Again,
     Rtcp,
     Other,
 }
@@ -44,6 +48,8 @@ struct Sim<'a> {
     acks: VecDeque<(Instant, bool)>,
     /// From the viewer to the bridge.
     back: VecDeque<(Instant, Vec<u8>)>,
+    /// Speech by its number: when it was sent first, and whether it came.
+    speech: BTreeMap<u16, (Instant, bool)>,
     figures: Figures,
 }
 
@@ -62,6 +68,7 @@ pub fn run(scene: &Scene) -> Outcome {
         open: VecDeque::new(),
         acks: VecDeque::new(),
         back: VecDeque::new(),
+        speech: BTreeMap::new(),
         figures: Figures::new(scene),
     };
     let end = start + Duration::from_secs(scene.seconds);
@@ -130,8 +137,15 @@ impl Sim<'_> {
         }
         for bytes in self.room.sent.rtp.drain(..) {
             let what = if bytes[1] & 0x7f == OPUS { What::Audio } else { What::Video };
+            if what == What::Audio {
+                self.speech.insert(number(&bytes), (now, false));
+            }
             self.figures.sent(now - self.start, what);
             put(&mut self.link, &mut self.sent, now, what, bytes);
+        }
+        for bytes in self.room.sent.again.drain(..) {
+            self.figures.again(now - self.start);
+            put(&mut self.link, &mut self.sent, now, What::Again, bytes);
         }
         for bytes in self.room.sent.rtcp.drain(..) {
             put(&mut self.link, &mut self.sent, now, What::Rtcp, bytes);
@@ -141,14 +155,24 @@ impl Sim<'_> {
     fn arrive(&mut self, now: Instant) {
         while let Some(mut bytes) = self.link.poll_output(now) {
             let tag: [u8; 8] = bytes[bytes.len() - 8..].try_into().unwrap();
-            let number = u64::from_be_bytes(tag) as usize;
+            let place = u64::from_be_bytes(tag) as usize;
             bytes.truncate(bytes.len() - TAG);
-            let Sent { at, what, arrived } = &mut self.sent[number];
+            let Sent { at, what, arrived } = &mut self.sent[place];
             *arrived = true;
-            let (at, what) = (*at, *what);
-            let delay = (now - at).saturating_sub(self.link.conditions().delay);
+            let (mut at, what) = (*at, *what);
             match what {
-                What::Video | What::Audio => {
+                What::Video | What::Audio | What::Again => {
+                    let first = if what == What::Video { None } else { self.speech.get_mut(&number(&bytes)) };
+                    if let Some((sent, came)) = first {
+                        let late =
+                            what == What::Again && now - *sent > self.link.conditions().delay + PLAYOUT;
+                        if late || std::mem::replace(came, true) {
+                            self.link.reuse(bytes);
+                            continue;
+                        }
+                        at = *sent;
+                    }
+                    let delay = (now - at).saturating_sub(self.link.conditions().delay);
                     let kind = self.viewer.rtp(now, &bytes);
                     self.figures.arrived(
                         at - self.start,
@@ -162,7 +186,7 @@ impl Sim<'_> {
                 What::Other => {
                     let due = now + self.link.conditions().delay;
                     // What was sent before and is not here is lost.
-                    while let Some(n) = self.open.pop_front_if(|n| *n <= number) {
+                    while let Some(n) = self.open.pop_front_if(|n| *n <= place) {
                         self.acks.push_back((due, !self.sent[n].arrived));
                     }
                     self.figures.others(now - self.start, bytes.len() + TAG + 28);
@@ -171,6 +195,11 @@ impl Sim<'_> {
             self.link.reuse(bytes);
         }
     }
+}
+
+/// The sequence number of an RTP packet.
+fn number(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes([bytes[2], bytes[3]])
 }
 
 fn put(link: &mut Link, sent: &mut Vec<Sent>, now: Instant, what: What, mut bytes: Vec<u8>) {

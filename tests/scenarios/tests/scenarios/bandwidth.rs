@@ -136,6 +136,25 @@ fn the_losses_of_a_radio_link_are_no_reason_to_send_less() {
 }
 
 #[test]
+fn speech_is_sent_again_on_links_that_lose_much_by_themselves_and_nowhere_else() {
+    // Of a minute, the seconds included in which the losses show.
+    for (name, again) in [("loss 8 %", 2_500), ("loss 12 %", 2_500), ("loss 20 %", 5_000)] {
+        let p = only(name);
+        assert!(p.speech_loss <= 0.02 && p.again >= again, "{name}: {p}");
+    }
+    // Losses that come together are many while they are looked into.
+    let bursts = only("loss 5 % in bursts");
+    assert!(bursts.again < 800, "{bursts}");
+    // Most of the others are queues that overflow: more packets are the wrong answer.
+    let lossy = ["loss 8 %", "loss 12 %", "loss 20 %", "loss 5 % in bursts"];
+    for scene in scenarios::bandwidth::all().iter().filter(|s| !lossy.contains(&s.name)) {
+        for phase in run(scene).phases {
+            assert_eq!(phase.again, 0, "{}: {phase}", scene.name);
+        }
+    }
+}
+
+#[test]
 fn an_outage_is_over_when_it_is_over() {
     let [_, _, after] = three("2 s outage");
     assert!(after.media > 7.0e6 && after.full_after.is_some_and(|t| t < 1.0), "{after}");

@@ -76,6 +76,8 @@ pub struct Counters {
     pub padding: u64,
     /// Packets sent once more for the same.
     pub repeated: u64,
+    /// Packets of speech sent again as they were; not part of `forwarded`.
+    pub speech_again: u64,
     /// Sequence numbers asked for again from senders.
     pub nacks_sent: u64,
     /// Packets recovered by retransmission from senders.
@@ -111,6 +113,7 @@ impl Default for Counters {
             retransmitted: 0,
             padding: 0,
             repeated: 0,
+            speech_again: 0,
             nacks_sent: 0,
             recovered: 0,
             lost: 0,
@@ -144,6 +147,7 @@ impl Counters {
         self.retransmitted += other.retransmitted;
         self.padding += other.padding;
         self.repeated += other.repeated;
+        self.speech_again += other.speech_again;
         self.nacks_sent += other.nacks_sent;
         self.recovered += other.recovered;
         self.lost += other.lost;

@@ -50,6 +50,16 @@ pub const SENT_HISTORY: usize = 2048;
 /// Packets that wait for one receiver's pacing: 500 ms at 10 Mbit/s. 96 bytes each, 48 KB.
 pub const PACED_PACKETS: usize = 512;
 
+/// Datagrams of speech kept per receiver to be sent again, where the link loses much by itself: what [`SPEAKERS_AGAIN`] send in the 25 ms
+/// until the last time, and a train that came at once. A power of two. 32 × 528 bytes, 17 KB, while speech is sent again.
+pub const SPEECH_KEPT: usize = 32;
+
+/// Bytes of one of them, encrypted: 20 ms at 190 kbit/s. Longer ones (music, or with redundancy of their own) are sent once.
+pub const MAX_SPEECH_DATAGRAM: usize = 512;
+
+/// So many who spoke last are sent again. Microphones that are open send as much, whether somebody speaks or not.
+pub const SPEAKERS_AGAIN: usize = 6;
+
 /// How long, in microseconds, what waits for a receiver may take to be sent: a picture that is later is shown too late.
 pub const PACED_US: u64 = 500_000;
 
@@ -62,7 +72,7 @@ pub const EPOCHS: usize = 8;
 pub const PICTURES_LEFT_OUT: u64 = 256;
 
 /// Pictures remembered per receiver and source with what was decided about their layers, for packets that come late: one
-/// second at 30 a second. 8 bytes each.
+/// second at 30 a second. 12 bytes each.
 pub const PICTURES_DECIDED: usize = 32;
 
 /// Frames remembered per receiver and source with whether they were sent, to see whether what refers to them can be

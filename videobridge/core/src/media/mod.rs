@@ -41,6 +41,19 @@ pub trait MediaSink {
     /// payload; padding.
     fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]);
 
+    /// The same of somebody who speaks: it may be sent again, by its number. Numbers count up, and few of the last are asked for.
+    fn speech(&mut self, to: EndpointKey, _nth: u32, parts: [&[u8]; 4]) {
+        self.rtp(to, parts);
+    }
+
+    /// The same datagram once more, byte for byte: it is not encrypted again. Returns whether it was sent.
+    fn speech_again(&mut self, _to: EndpointKey, _nth: u32) -> bool {
+        false
+    }
+
+    /// None is sent again any more.
+    fn speech_ends(&mut self, _to: EndpointKey) {}
+
     /// One RTCP compound packet for `to`.
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]);
 

@@ -5,6 +5,7 @@
 //!  DTLS ──────────────▶ dtls ──data──▶ sctp ──▶ texts
 //! ```
 
+mod again;
 pub(crate) mod certificate;
 mod crypto;
 mod dcep;
@@ -32,6 +33,7 @@ pub(crate) use restart::Restart;
 
 use crate::config::{LocalAddress, ShardConfig};
 use crate::{DatagramSink, limits};
+use again::Again;
 use dtls::{Dtls, Polled};
 use ice::Ice;
 use restart::{Agents, Outcome};
@@ -44,6 +46,8 @@ pub(crate) struct Transport {
     dtls: Dtls,
     sctp: Option<Sctp>,
     srtp: Option<Box<Srtp>>,
+    /// Datagrams that may be sent again.
+    again: Option<Again>,
     events: VecDeque<TransportEvent>,
     was_up: bool,
     started: bool,
@@ -157,6 +161,7 @@ impl Transport {
                 ChannelSide::Waits => Sctp::new(),
             }),
             srtp: None,
+            again: None,
             events: VecDeque::new(),
             was_up: false,
             started: false,
@@ -349,6 +354,41 @@ impl Transport {
             sent
         });
         sent
+    }
+
+    /// The same, and keeps what is sent as the `nth`, to be sent again. Over a connection nothing is lost.
+    pub(crate) fn send_speech(&mut self, out: &mut dyn DatagramSink, nth: u32, parts: [&[u8]; 4]) -> usize {
+        let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
+        let again = &mut self.again;
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        let mut sent = 0;
+        path.send(out, len + srtp.sender.profile().tag_len(), &mut |buf| {
+            sent = copy(buf, parts).and_then(|len| srtp.sender.protect_rtp(buf, len).ok()).unwrap_or(0);
+            if path.carrier == Carrier::Udp
+                && let Some(datagram) = buf.get(..sent)
+            {
+                again.get_or_insert_with(Again::new).keep(nth, datagram);
+            }
+            sent
+        });
+        sent
+    }
+
+    /// Sends the `nth` again as it was. Returns the bytes sent, 0 when it is not there any more.
+    pub(crate) fn send_again(&mut self, out: &mut dyn DatagramSink, nth: u32) -> usize {
+        let Some(path) = self.sendable().filter(|path| path.carrier == Carrier::Udp) else { return 0 };
+        let Some(datagram) = self.again.as_ref().and_then(|again| again.get(nth)) else { return 0 };
+        let mut sent = 0;
+        path.send(out, datagram.len(), &mut |buf| {
+            sent = copy(buf, [datagram]).unwrap_or(0);
+            sent
+        });
+        sent
+    }
+
+    /// Nothing is sent again any more.
+    pub(crate) fn forget_sent(&mut self) {
+        self.again = None;
     }
 
     /// Sends one compound RTCP packet. Returns the bytes sent, 0 when it was dropped.

@@ -12,6 +12,7 @@ mod parts;
 mod relays;
 mod restart;
 mod services;
+mod speech;
 mod transport;
 mod web_socket;
 mod world;

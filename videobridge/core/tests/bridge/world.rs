@@ -219,3 +219,14 @@ pub(crate) fn rtp(ssrc: u32, seq: u16, payload: &[u8]) -> Vec<u8> {
     p.extend(payload);
     p
 }
+
+/// A receiver report about one stream: what came in total, and what of that is missing.
+pub(crate) fn lost(ssrc: u32, highest: u32, lost: u32) -> Vec<u8> {
+    let mut report = vec![0x81, 201, 0, 7];
+    report.extend(9_u32.to_be_bytes());
+    report.extend(ssrc.to_be_bytes());
+    report.extend(lost.to_be_bytes());
+    report.extend(highest.to_be_bytes());
+    report.extend([0; 12]);
+    report
+}

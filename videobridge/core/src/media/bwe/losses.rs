@@ -74,6 +74,11 @@ impl Losses {
         self.own
     }
 
+    /// The share that is lost while no queue explains it: also what it is not known of yet whose it is.
+    pub(crate) fn suspected(&self) -> f64 {
+        self.test.map_or(self.own, |test| test.share.max(self.own))
+    }
+
     /// Whether it is being found out what losses are due to.
     pub(crate) fn testing(&self) -> bool {
         self.test.is_some()

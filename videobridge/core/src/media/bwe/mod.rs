@@ -230,6 +230,11 @@ impl Estimator {
         significant
     }
 
+    /// The share of packets that is lost now while no queue explains it.
+    pub(crate) fn loss(&self) -> f64 {
+        if self.newest < self.others_until { 0.0 } else { self.losses.suspected() }
+    }
+
     /// The share of packets that the link loses, whatever is sent, which the allocation uses.
     pub(crate) const fn applied_loss(&self) -> f64 {
         self.applied_loss

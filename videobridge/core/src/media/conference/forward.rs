@@ -20,6 +20,7 @@ use crate::media::egress::filter::Described;
 use crate::media::egress::paced::Paced;
 use crate::media::egress::projection::Projection;
 use crate::media::egress::slots::Claim;
+use crate::media::egress::speech::SPEECH_AGAIN;
 use crate::media::egress::write::{Kept, Outgoing};
 use crate::media::history::History;
 use crate::media::ids::{
@@ -30,9 +31,10 @@ use crate::media::ingress::negotiated::{ExtensionKind, Negotiated, Payload, Soun
 use crate::media::ingress::source::{Source, SsrcRole};
 use crate::media::ingress::throughput::WINDOW;
 use crate::media::limits::{
-    AUDIO_PER_ENDPOINT, MAX_ENCODINGS, MAX_MISSING, MAX_RTCP, RTP_PER_ENDPOINT, RTP_PER_RELAY,
+    AUDIO_PER_ENDPOINT, MAX_ENCODINGS, MAX_MISSING, MAX_RTCP, RTP_PER_ENDPOINT, RTP_PER_RELAY, SPEAKERS_AGAIN,
 };
 use crate::media::packet::Packet;
+use crate::media::speakers::Speakers;
 use crate::media::{EndpointKey, MediaSink};
 
 impl MediaConference {
@@ -349,8 +351,16 @@ impl MediaConference {
                 Ok(rewrite) => {
                     let outgoing = Outgoing { packet, descriptor, kept: &kept, rewrite };
                     let on = (media, stream.ssrc);
-                    let sent =
-                        egress.send(time, on, &outgoing, &member.negotiated, (&mut self.buffers, sink));
+                    let to = &member.negotiated;
+                    let again = media == MediaType::Audio
+                        && egress.repeats_speech()
+                        && speaks(&self.speakers, source.owner);
+                    let sent = if again {
+                        self.clock.pace_by(now + SPEECH_AGAIN);
+                        egress.send_speech(time, on.1, &outgoing, to, (&mut self.buffers, sink))
+                    } else {
+                        egress.send(time, on, &outgoing, to, (&mut self.buffers, sink))
+                    };
                     if sent.is_some() {
                         self.counters.forwarded += 1;
                     }
@@ -393,6 +403,11 @@ pub(super) fn understood<'p, 'a>(
 ) -> Option<&'p Packet<'a>> {
     let known = |packet: &&Packet<'_>| to.payload(packet.payload_type).is_some();
     Some(packet).filter(known).or_else(|| plain.filter(known))
+}
+
+/// Whether somebody is among those who spoke last.
+fn speaks(speakers: &Speakers, who: MemberIx) -> bool {
+    speakers.order().iter().take(SPEAKERS_AGAIN).any(|one| *one == who)
 }
 
 /// Whether a stream of a receiver is the one for this source now.

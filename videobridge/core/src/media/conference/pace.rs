@@ -1,6 +1,6 @@
 //! What waits for a receiver's pacing, and probes of its link: time in, packets out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use videobridge_rtp::codecs::Descriptor;
@@ -56,6 +56,12 @@ impl MediaConference {
             };
             to.fill((now, time), fill, (&mut self.buffers, sink));
             to.twice(time, (&mut self.buffers, sink));
+            while let Some(nth) = member.egress.next_speech(time) {
+                self.counters.speech_again += u64::from(sink.speech_again(member.key, nth));
+            }
+            if let Some(due) = member.egress.speech_due() {
+                self.clock.pace_by(now + Duration::from_micros(due.0.saturating_sub(time.0)));
+            }
             if let Some(wait) = member.egress.pace_again(member.ideal.is_some()) {
                 self.clock.pace_by(now + wait);
             }

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use smallvec::SmallVec;
-use videobridge_rtp::rtcp::{Compound, Nack, Rtcp, SenderInfo, feedback};
+use videobridge_rtp::rtcp::{Compound, Nack, ReportBlock, Rtcp, SenderInfo, feedback};
 
 use super::MediaConference;
 use super::member::Member;
 use super::pace::{again, stored};
 use crate::media::counters::DropReason;
-use crate::media::ids::{Bitrate, EncodingIx, MemberIx, SourceIx, SourceRef};
+use crate::media::ids::{Bitrate, EncodingIx, MemberIx, Micros, SourceIx, SourceRef};
 use crate::media::ingress::negotiated::KeyFrameRequest;
 use crate::media::ingress::source::SsrcRole;
 use crate::media::ingress::throughput::Throughput;
@@ -52,11 +52,11 @@ impl MediaConference {
         let Some(member) = self.members.get_mut(index) else { return };
         match packet {
             Rtcp::SenderReport { ssrc, info, blocks } => {
-                blocks.for_each(|b| member.egress.reported(now, b.last_sr, b.delay_since_last_sr));
+                blocks.for_each(|b| reported(now, time, member, &b, sink));
                 self.sender_report(now, index, Ssrc(ssrc), &info, sink);
             }
             Rtcp::ReceiverReport { blocks, .. } => {
-                blocks.for_each(|b| member.egress.reported(now, b.last_sr, b.delay_since_last_sr));
+                blocks.for_each(|b| reported(now, time, member, &b, sink));
             }
             Rtcp::Goodbye(ssrcs) => ssrcs.for_each(|ssrc| self.goodbye(now, index, Ssrc(ssrc))),
             Rtcp::Pli { media, .. } => self.key_frame_wanted(now, index, Ssrc(media), sink),
@@ -78,6 +78,9 @@ impl MediaConference {
                 let matched = member.egress.estimator.transport_feedback(time, &feedback);
                 if self.config.trust_bwe {
                     member.egress.set_pace(time);
+                    if member.egress.look_at_speech(time) {
+                        sink.speech_ends(member.key);
+                    }
                 }
                 if matched.received + matched.lost > 0 {
                     let lost = matched.lost as f32 / (matched.received + matched.lost) as f32;
@@ -296,6 +299,14 @@ impl MediaConference {
                 self.counters.forwarded += 1;
             }
         }
+    }
+}
+
+/// A receiver reports on a stream.
+fn reported(now: Instant, time: Micros, member: &mut Member, block: &ReportBlock, sink: &mut dyn MediaSink) {
+    member.egress.reported(now, block.last_sr, block.delay_since_last_sr);
+    if member.is_local() && member.egress.speech_reported(time, block) {
+        sink.speech_ends(member.key);
     }
 }
 

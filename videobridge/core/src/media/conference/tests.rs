@@ -10,4 +10,5 @@ mod receivers;
 mod relays;
 mod room;
 mod simulcast;
+mod speech;
 mod trains;

@@ -8,6 +8,7 @@ pub(crate) mod numbers;
 pub(crate) mod paced;
 pub(crate) mod projection;
 pub(crate) mod slots;
+pub(crate) mod speech;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use videobridge_rtp::{ExtSeq, NtpMiddle};
 use self::numbers::FIRST_RTX;
 use self::paced::{Paced, Waiting};
 use self::slots::{Claim, Slots, Supply};
+use self::speech::Speech;
 use self::stream::{Epoch, Stream};
 use self::write::{Buffers, Outgoing, Retransmission, Stamps, Written};
 use super::bwe::Estimator;
@@ -53,6 +55,7 @@ pub(crate) struct Egress {
     careful: bool,
     /// Everything is sent twice.
     twice: bool,
+    speech: Speech,
     /// Of padding on the bridge's own SSRC.
     next_padding: ExtSeq,
     reports: [(NtpMiddle, Option<Instant>); SENT_REPORTS],
@@ -75,6 +78,7 @@ impl Egress {
             waiting: Waiting::default(),
             careful: false,
             twice: false,
+            speech: Speech::default(),
             next_padding: ExtSeq(1),
             reports: [(NtpMiddle(0), None); SENT_REPORTS],
             next_report: 0,

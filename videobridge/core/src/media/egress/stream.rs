@@ -15,6 +15,7 @@ use videobridge_rtp::{ExtSeq, FrameNumber, PictureId, Tl0Index};
 use super::filter::{Described, Passed};
 use super::holes::Holes;
 use super::numbers::Numbered;
+use super::speech::Reported;
 use crate::media::ids::{EncodingIx, PayloadNumber, SourceRef, SourceUid, Timestamp};
 use crate::media::limits::{EPOCHS, RESENT};
 use crate::media::packet::Packet;
@@ -44,6 +45,8 @@ pub(crate) struct Stream {
     sent_up_to: ExtSeq,
     /// Up to here all was sent twice that was to be.
     twice_up_to: ExtSeq,
+    /// What the receiver said last, of speech.
+    pub(crate) reported: Reported,
 }
 
 /// When packets were repeated last, by number: the number's lower half + 1 and milliseconds since `since`.
@@ -140,6 +143,7 @@ impl Stream {
             resent: None,
             waiting: 0,
             twice_up_to: ExtSeq(0),
+            reported: Reported::default(),
             sent_up_to: at.next,
         }
     }

@@ -60,6 +60,10 @@ pub(super) struct Out {
     indices: HashSet<(EndpointKey, u32, u64)>,
     numbers: HashMap<(EndpointKey, u32), Unwrapper>,
     pub(super) twice: Vec<(EndpointKey, u32, u64)>,
+    /// Speech that may be sent again: to whom, its number, SSRC and sequence number. What was sent again and when. Where none is any more.
+    pub(super) speech: Vec<(EndpointKey, u32, u32, u64)>,
+    pub(super) again: Vec<(Instant, EndpointKey, u32)>,
+    pub(super) ended: Vec<EndpointKey>,
 }
 
 impl MediaSink for Out {
@@ -84,6 +88,21 @@ impl MediaSink for Out {
             after_messages: self.messages.len(),
         };
         self.rtp.push((to, got));
+    }
+
+    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 4]) {
+        self.rtp(to, parts);
+        let (_, got) = self.rtp.last().unwrap();
+        self.speech.push((to, nth, got.ssrc, got.seq));
+    }
+
+    fn speech_again(&mut self, to: EndpointKey, nth: u32) -> bool {
+        self.again.push((self.now.unwrap(), to, nth));
+        true
+    }
+
+    fn speech_ends(&mut self, to: EndpointKey) {
+        self.ended.push(to);
     }
 
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]) {
