@@ -153,7 +153,7 @@ impl MediaConference {
         let loss = if trusted { member.egress.estimator.applied_loss() } else { 0.0 };
         let limited = estimate.is_some() && member.settings.assumed_bandwidth.is_none();
         let shares = self.divide(now, &wanted, available, loss);
-        self.probe(now, receiver, limited, &shares);
+        self.probe(now, receiver, (limited, estimate, loss), &shares);
 
         self.assign_video(now, receiver, &wanted, sink);
         self.turns.wanted = wanted;
@@ -219,7 +219,13 @@ impl MediaConference {
     }
 
     /// Whether to find out if the receiver's link carries more than is allocated.
-    fn probe(&mut self, now: Instant, receiver: MemberIx, limited: bool, shares: &[Share]) {
+    fn probe(
+        &mut self,
+        now: Instant,
+        receiver: MemberIx,
+        (limited, estimate, loss): (bool, Option<Bitrate>, f64),
+        shares: &[Share],
+    ) {
         let Some(member) = self.members.get_mut(receiver) else { return };
         let sum = |of: fn(&Share) -> Option<Layer>| {
             shares.iter().filter_map(of).map(|l| l.bitrate).sum::<Bitrate>()
@@ -228,7 +234,7 @@ impl MediaConference {
         let target_any = shares.iter().any(|s| s.target().is_some());
         member.lacks_source = limited && shares.iter().any(|s| s.target().is_none() && s.ideal().is_some());
         member.ideal = (limited && target < ideal).then_some(ideal);
-        member.egress.set_target(target);
+        member.egress.set_target(target, estimate, loss);
         if member.ideal.is_some() || member.egress.sends_twice() {
             self.clock.pace_by(now + LOOK);
         }

@@ -11,11 +11,11 @@ use super::fill::Sendable;
 use crate::media::ids::{Bitrate, Micros};
 
 impl Egress {
-    /// What the receiver is to get was chosen: bit/s of all pictures.
-    pub(crate) fn set_target(&mut self, target: Bitrate) {
-        let carries = self.estimator.applied().map_or(0.0, Bitrate::as_f64);
+    /// What the receiver is to get was chosen: bit/s of all pictures; by what its link is trusted to carry, and known to lose.
+    pub(crate) fn set_target(&mut self, target: Bitrate, carries: Option<Bitrate>, loss: f64) {
+        let carries = carries.map_or(0.0, Bitrate::as_f64);
         let room = carries >= target.as_f64() * ROOM;
-        let twice = room && self.estimator.applied_loss() >= MUCH;
+        let twice = room && loss >= MUCH;
         if twice && !self.twice {
             self.supply.streams.iter_mut().for_each(|(_, stream)| stream.begin_twice());
         }
@@ -47,3 +47,23 @@ impl Egress {
 const MUCH: f64 = 0.08;
 /// What has to be carried, of what is sent once.
 const ROOM: f64 = 2.2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{EndpointKey, MediaConfig};
+
+    #[test]
+    fn pictures_were_sent_twice_by_losses_that_were_not_to_be_trusted() {
+        let mut egress = Egress::new(EndpointKey(1), &MediaConfig::default());
+        let mut twice = |carries: Option<u64>, loss| {
+            egress.set_target(Bitrate(1_000_000), carries.map(Bitrate), loss);
+            egress.sends_twice()
+        };
+        assert!(twice(Some(2_200_000), MUCH));
+        assert!(!twice(Some(2_199_000), MUCH), "there is no room");
+        assert!(!twice(Some(2_200_000), MUCH - 0.01));
+        // So it is without trust in estimates, whatever the estimator thinks.
+        assert!(!twice(None, 0.0));
+    }
+}
