@@ -12,6 +12,7 @@ mod restart;
 #[path = "../running/mod.rs"]
 mod running;
 mod scaling;
+mod threads;
 mod upgrade;
 
 use std::ops::Deref;
