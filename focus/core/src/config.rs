@@ -129,7 +129,8 @@ pub struct BridgesConfig {
     pub region_groups: Vec<Vec<String>>,
     /// People of one conference on one bridge before another one is preferred (`bridge.max-bridge-participants`). `None`: no limit.
     pub max_participants: Option<usize>,
-    /// The same of those who came within [`BridgesConfig::joins_interval`] (`bridge.max-bridge-participants-per-interval`).
+    /// The same of those who came within [`BridgesConfig::joins_interval`] (`bridge.max-bridge-participants-per-interval`, where upstream has
+    /// no limit).
     pub max_joins: Option<usize>,
     /// See there (`bridge.max-bridge-participants-interval`).
     pub joins_interval: Duration,
@@ -205,7 +206,7 @@ impl Default for BridgesConfig {
             local_region: None,
             region_groups: Vec::new(),
             max_participants: Some(80),
-            max_joins: None,
+            max_joins: Some(limits::BRIDGE_JOINS),
             joins_interval: Duration::from_secs(60),
             stress_threshold: 0.8,
             silence: Some(Duration::from_millis(2500)),

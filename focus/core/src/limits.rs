@@ -178,6 +178,12 @@ pub const RESTARTS_OF_A_BRIDGE: usize = 1_000;
 /// Endpoints added within this count as load that the bridge has not yet published, as upstream
 /// (`participant-rampup-interval`).
 pub const BRIDGE_RAMP_UP: Duration = Duration::from_secs(20);
+/// People of one conference who come to a bridge within a minute before another one beside it is taken, where conferences may span several.
+/// Reason: what a bridge says of its load is some seconds old, and a class that comes at once fits on one.
+pub const BRIDGE_JOINS: usize = 30;
+/// Bridges whose load differs by no more than this are as good as each other: who came lately counts, and then chance. Reason: less than five people make. Several
+/// who decide by the same figures, another focus among them, do not all take the same one.
+pub const STRESS_ALIKE: f64 = 0.05;
 /// Conferences in one answer of `/debug`; further ones are counted. Reason: more is read by nobody. About 200 bytes each.
 pub const DEBUG_CONFERENCES: usize = 1_000;
 /// Members in one answer of `/debug`. Reason: the largest room, and some. About 200 bytes each: 1 MB.

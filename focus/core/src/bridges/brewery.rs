@@ -116,9 +116,13 @@ impl Bridge {
 
     /// Published load plus what was added since (focus §7.1).
     pub(crate) fn corrected_stress(&self, now: Instant) -> f64 {
-        let recent = self.added.iter().filter(|t| now.duration_since(**t) < limits::BRIDGE_RAMP_UP).count();
-        let load = self.stress + recent as f64 * self.average_stress;
+        let load = self.stress + self.added_lately(now) as f64 * self.average_stress;
         self.unreached.filter(|(until, _)| *until > now).map_or(load, |(_, least)| load.max(least))
+    }
+
+    /// How many of those who were added the bridge may not have published yet.
+    pub(crate) fn added_lately(&self, now: Instant) -> usize {
+        self.added.iter().filter(|t| now.duration_since(**t) < limits::BRIDGE_RAMP_UP).count()
     }
 
     /// Whether enough time has passed since people were moved off it.

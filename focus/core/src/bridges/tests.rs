@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use jitsi_xmpp::entropy::SeededEntropy;
 use jitsi_xmpp::xml::parse;
 use jitsi_xmpp::{Element, FullJid};
 
-use super::select::{Used, Wish, select};
+use super::select::{Picked, Used, Wish};
 use super::{Brewery, BridgeEvent};
 use crate::config::{BridgesConfig, Strategy};
 use crate::limits;
@@ -21,6 +22,11 @@ fn stats(list: &[(&str, &str)]) -> Element {
 
 fn registry() -> Brewery {
     Brewery::new(0.01, true)
+}
+
+/// With chance always the same.
+fn select(now: Instant, config: &BridgesConfig, b: &Brewery, wish: Wish<'_>) -> Option<Picked> {
+    super::select::select(now, config, b, wish, &mut SeededEntropy::new(1))
 }
 
 fn pick(now: Instant, b: &Brewery, current: Option<&FullJid>, region: Option<&str>) -> Option<String> {
@@ -209,8 +215,8 @@ fn regions_are_matched_in_upstream_s_order() {
         (&quiet, &[("us", 80)], Some("us"), "usb"),
         (&quiet, &[("us", 79)], Some("us"), "us"),
         (&quiet, &[("eu2", 80)], None, "us"),
-        (&all("0.9", "0.9", "0.95", "0.99"), &[("usb", 2)], Some("us"), "usb"),
-        (&all("0.9", "0.9", "0.95", "0.99"), &[("usb", 80)], Some("us"), "eu"),
+        (&all("0.9", "0.96", "0.97", "0.99"), &[("usb", 2)], Some("us"), "usb"),
+        (&all("0.9", "0.96", "0.97", "0.99"), &[("usb", 80)], Some("us"), "eu"),
         (&quiet, &[], Some("eu"), "eu"),
         (&quiet, &[], None, "eu2"),
     ] {
@@ -272,6 +278,64 @@ fn a_conference_that_grows_fast_on_a_bridge_spreads() {
 }
 
 #[test]
+fn a_conference_that_grows_fast_stays_near() {
+    let now = Instant::now();
+    let c = BridgesConfig {
+        region_groups: vec![vec!["eu".into(), "eu2".into()]],
+        ..config(Strategy::RegionBased)
+    };
+    let grows = |nick: &str| Used { grows: true, ..on(&jid(nick), 30) };
+    let far = with(now, &[("a", "eu", "0.4"), ("far", "us", "0.1")]);
+    for region in [Some("eu"), None] {
+        assert_eq!(choose(now, &c, &far, &[grows("a")], region).as_deref(), Some("a"), "{region:?}");
+    }
+    let both = [grows("a"), on(&jid("far"), 1)];
+    assert_eq!(choose(now, &c, &far, &both, Some("eu")).as_deref(), Some("a"), "also where it has a far one");
+    assert_eq!(choose(now, &c, &far, &[grows("a")], Some("us")).as_deref(), Some("far"), "who is there");
+    let near = with(now, &[("a", "eu", "0.4"), ("b", "eu2", "0.5"), ("far", "us", "0.1")]);
+    for region in [Some("eu"), None] {
+        assert_eq!(choose(now, &c, &near, &[grows("a")], region).as_deref(), Some("b"), "{region:?}");
+    }
+    let both = [grows("a"), grows("b")];
+    assert_eq!(choose(now, &c, &near, &both, Some("eu")).as_deref(), Some("a"), "all of them grow");
+    let loaded = with(now, &[("a", "eu", "0.9"), ("far", "us", "0.1")]);
+    assert_eq!(choose(now, &c, &loaded, &[grows("a")], Some("eu")).as_deref(), Some("far"), "it is full as well");
+}
+
+#[test]
+fn of_bridges_that_are_as_good_as_each_other_chance_takes_any_and_none_beyond() {
+    let now = Instant::now();
+    let at = (0.1 + limits::STRESS_ALIKE).to_string();
+    let beyond = (0.101 + limits::STRESS_ALIKE).to_string();
+    let b = with(now, &[("a", "eu", "0.1"), ("b", "eu", "0.125"), ("c", "eu", &at), ("d", "eu", &beyond)]);
+    let mut entropy = SeededEntropy::new(7);
+    let mut taken = std::collections::BTreeMap::new();
+    for strategy in [Strategy::Single, Strategy::RegionBased, Strategy::IntraRegion] {
+        for _ in 0..300 {
+            let wish = Wish { used: &[], region: Some("eu"), viewer: false, version: None, avoid: None };
+            let picked = super::select::select(now, &config(strategy), &b, wish, &mut entropy).unwrap();
+            *taken.entry(picked.jid.resource().to_owned()).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(taken.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+    assert!(taken.values().all(|n| (240..=360).contains(n)), "{taken:?}");
+}
+
+#[test]
+fn chance_takes_no_bridge_that_is_avoided_while_there_is_another() {
+    let now = Instant::now();
+    let b = with(now, &[("a", "eu", "0.79"), ("b", "eu", "0.8")]);
+    for strategy in [Strategy::Single, Strategy::RegionBased, Strategy::IntraRegion] {
+        let mut entropy = SeededEntropy::new(7);
+        for _ in 0..50 {
+            let wish = Wish { used: &[], region: Some("eu"), viewer: false, version: None, avoid: None };
+            let picked = super::select::select(now, &config(strategy), &b, wish, &mut entropy).unwrap();
+            assert_eq!(picked.jid, jid("a"));
+        }
+    }
+}
+
+#[test]
 fn compat_bridges_of_one_conference_are_of_one_version() {
     let now = Instant::now();
     let mut b = with(now, &[("a", "eu", "0.1"), ("b", "eu", "0.2"), ("c", "eu", "0.3")]);
@@ -314,7 +378,7 @@ fn who_is_moved_away_from_a_bridge_goes_there_only_if_there_is_no_other() {
     let a = jid("a");
     let c = config(Strategy::RegionBased);
     let wish = |avoid| Wish { used: &[], region: Some("eu"), viewer: false, version: None, avoid };
-    let name = |b: Option<super::select::Picked>| b.unwrap().jid.resource().to_owned();
+    let name = |b: Option<Picked>| b.unwrap().jid.resource().to_owned();
     assert_eq!(name(select(now, &c, &b, wish(Some(&a)))), "b");
     let alone = with(now, &[("a", "eu", "0.1")]);
     assert_eq!(name(select(now, &c, &alone, wish(Some(&a)))), "a");

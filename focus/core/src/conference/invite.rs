@@ -114,7 +114,7 @@ impl Conference {
             version: self.pinned.as_deref(),
             avoid: member.avoid.as_ref(),
         };
-        let Some(bridge) = select(turn.now, &turn.config.bridges, turn.brewery, wish) else {
+        let Some(bridge) = select(turn.now, &turn.config.bridges, turn.brewery, wish, turn.entropy) else {
             turn.counters.bridge_not_available += 1;
             if !std::mem::replace(&mut self.presence.bridge_not_available, true) {
                 self.say_no_bridge(turn);

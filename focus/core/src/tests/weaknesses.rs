@@ -8,6 +8,7 @@ use jitsi_xmpp::colibri2::ErrorReason;
 use jitsi_xmpp::{BareJid, Condition, Element};
 
 use super::world::{ME, Mood, NEW, ROOM, World};
+use crate::config::Strategy;
 use crate::{Config, limits};
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -122,7 +123,7 @@ fn a_room_bound_to_a_version_that_no_bridge_has_is_told_and_counted() {
 #[test]
 fn a_bridge_that_cannot_be_linked_is_said_where_meetings_may_span_several() {
     let mut config = Config::for_domain("meet.jitsi").unwrap();
-    config.bridges.strategy = crate::config::Strategy::RegionBased;
+    config.bridges.strategy = Strategy::RegionBased;
     config.bridges.relays = true;
     let mut w = World::with(config);
     w.add_relay("jvb1");
@@ -177,6 +178,30 @@ fn meetings_that_begin_within_the_same_second_are_spread_over_the_bridges() {
     let people: Vec<usize> = (1..=4).map(|n| w.endpoints(&format!("jvb{n}")).len()).collect();
     assert_eq!(people.iter().sum::<usize>(), 80);
     assert!(people.iter().all(|n| (16..=24).contains(n)), "{people:?}");
+}
+
+/// A class clicks at once, and what a bridge says of its load is of before.
+#[test]
+fn so_many_of_a_meeting_come_to_a_bridge_within_a_minute_and_the_next_one_goes_to_one_beside_it() {
+    let mut config = Config::for_domain("meet.jitsi").unwrap();
+    config.bridges.strategy = Strategy::RegionBased;
+    config.bridges.relays = true;
+    let mut w = World::with(config);
+    w.add_bridge_that_says("jvb1", &[("relay_id", "jvb1")]);
+    w.conference_request(ROOM);
+    let join = |w: &mut World, n: usize| w.join(&format!("kind{n:04}"), NEW);
+    (0..2).for_each(|n| join(&mut w, n));
+    w.add_bridge_that_says("jvb2", &[("relay_id", "jvb2"), ("stress_level", "0.2")]);
+    w.add_bridge_that_says("fern", &[("relay_id", "fern"), ("stress_level", "0"), ("region", "us")]);
+    (2..limits::BRIDGE_JOINS).for_each(|n| join(&mut w, n));
+    assert_eq!((w.endpoints("jvb1").len(), w.endpoints("jvb2").len()), (limits::BRIDGE_JOINS, 0));
+    join(&mut w, 100);
+    assert_eq!((w.endpoints("jvb1").len(), w.endpoints("jvb2").len()), (limits::BRIDGE_JOINS, 1));
+    w.remove_bridge("jvb2");
+    (101..120).for_each(|n| join(&mut w, n));
+    assert_eq!(w.endpoints("jvb1").len(), limits::BRIDGE_JOINS + 20, "nobody goes far away");
+    assert!(w.endpoints("fern").is_empty());
+    w.assert_linked();
 }
 
 #[test]

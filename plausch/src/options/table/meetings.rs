@@ -323,8 +323,8 @@ pub(super) const ROWS: &[Setting] = &[
         "focus.max_bridge_joins",
         "",
         &["PLAUSCH_MAX_BRIDGE_JOINS"],
-        "-1",
-        "With relays.enabled: so many come to a bridge in one meeting within a minute before another one is taken; -1: no limit.",
+        "30",
+        "With relays.enabled: so many come to a bridge in one meeting within a minute before another one of the same region, or near it, is taken; -1: no limit, as upstream.",
     ),
     text(
         "focus.bridge_topology",

@@ -10,7 +10,7 @@ mod visitors;
 use std::cmp::Ordering;
 use std::time::Instant;
 
-use jitsi_xmpp::FullJid;
+use jitsi_xmpp::{Entropy, FullJid};
 
 use super::brewery::{Brewery, Bridge};
 use crate::config::{BridgesConfig, Strategy};
@@ -58,8 +58,9 @@ pub(crate) fn select(
     config: &BridgesConfig,
     brewery: &Brewery,
     wish: Wish<'_>,
+    entropy: &mut dyn Entropy,
 ) -> Option<Picked> {
-    let bridge = best(now, config, brewery, wish)?;
+    let bridge = best(now, config, brewery, wish, entropy)?;
     let (jid, region) = (bridge.jid.clone(), bridge.region.clone());
     Some(Picked { jid, region, relay_id: bridge.relay_id.clone() })
 }
@@ -69,6 +70,7 @@ fn best<'a>(
     config: &BridgesConfig,
     brewery: &'a Brewery,
     wish: Wish<'_>,
+    entropy: &mut dyn Entropy,
 ) -> Option<&'a Bridge> {
     let mut candidates: Vec<&Bridge> = brewery.bridges().filter(|b| b.usable()).collect();
     // A bridge that fails keeps its people until a request of its own fails; newcomers do not go there.
@@ -98,8 +100,9 @@ fn best<'a>(
     candidates.sort_by(|a, b| {
         a.corrected_stress(now).partial_cmp(&b.corrected_stress(now)).unwrap_or(Ordering::Equal)
     });
-    let field =
-        Field { now, config, sorted: &candidates, used: &used, region: wish.region, viewer: wish.viewer };
+    let chance = if candidates.len() > 1 { entropy.u64() } else { 0 };
+    let (region, viewer) = (wish.region, wish.viewer);
+    let field = Field { now, config, sorted: &candidates, used: &used, region, viewer, chance };
     match config.strategy {
         Strategy::Single => single::select(&field),
         Strategy::Split => split::select(&field),
@@ -134,6 +137,8 @@ struct Field<'f, 'a> {
     used: &'f [(&'a Bridge, &'f Used)],
     region: Option<&'f str>,
     viewer: bool,
+    /// Which of several that are as good as each other.
+    chance: u64,
 }
 
 impl<'a> Field<'_, 'a> {
@@ -148,14 +153,31 @@ impl<'a> Field<'_, 'a> {
 
     /// For this conference (focus §7.3).
     fn is_overloaded(&self, b: &Bridge) -> bool {
-        b.corrected_stress(self.now) >= self.config.stress_threshold
-            || self.is_full(b)
-            || self.in_conference(b).is_some_and(|u| u.grows)
+        self.is_crowded(b) || self.in_conference(b).is_some_and(|u| u.grows)
     }
 
-    /// The least loaded with this property.
+    /// The same, however fast the conference grows there.
+    fn is_crowded(&self, b: &Bridge) -> bool {
+        self.is_loaded(b) || self.is_full(b)
+    }
+
+    fn is_loaded(&self, b: &Bridge) -> bool {
+        b.corrected_stress(self.now) >= self.config.stress_threshold
+    }
+
+    /// The least loaded with this property. Of those that have hardly more load, one to which few were added lately, by chance.
     fn least(&self, has: impl Fn(&Bridge) -> bool) -> Option<&'a Bridge> {
-        self.sorted.iter().find(|b| has(b)).copied()
+        let those = || self.sorted.iter().copied().filter(|b| has(b));
+        let first = those().next()?;
+        let most = first.corrected_stress(self.now) + limits::STRESS_ALIKE;
+        // One that is avoided is not as good as one that is not.
+        let alike =
+            |b: &&Bridge| b.corrected_stress(self.now) <= most && self.is_loaded(b) == self.is_loaded(first);
+        let alike = || those().take_while(alike);
+        let fewest = alike().map(|b| b.added_lately(self.now)).min()?;
+        let fewest = || alike().filter(|b| b.added_lately(self.now) == fewest);
+        let n = fewest().count().max(1) as u64;
+        fewest().nth(usize::try_from(self.chance % n).unwrap_or(0))
     }
 }
 

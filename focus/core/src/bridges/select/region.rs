@@ -10,12 +10,22 @@ pub(super) fn select<'a>(field: &Field<'_, 'a>) -> Option<&'a Bridge> {
     let near = |b: &Bridge| is_near(field, region, b);
     let free = |b: &Bridge| !field.is_overloaded(b);
     let used = |b: &Bridge| field.in_conference(b).is_some();
+    // A bridge to which many come at once is left for one beside it, and not for one that is far away.
+    let calm = |b: &Bridge| used(b) && !field.is_crowded(b);
+    let grows = field.used.iter().any(|(b, u)| u.grows && calm(b));
+    let beside = |b: &Bridge| {
+        let near = |u: &Bridge| u.region == b.region || is_near(field, u.region.as_deref(), b);
+        field.used.iter().any(|(u, _)| near(u))
+    };
     field
         .least(|b| used(b) && here(b) && free(b))
         .or_else(|| field.least(|b| used(b) && near(b) && free(b)))
         .or_else(|| field.least(|b| here(b) && free(b)))
         .or_else(|| field.least(|b| near(b) && free(b)))
+        .or_else(|| field.least(|b| calm(b) && (here(b) || near(b))))
         .or_else(|| field.least(|b| used(b) && free(b)))
+        .or_else(|| field.least(|b| grows && beside(b) && free(b)))
+        .or_else(|| field.least(calm))
         // Upstream forgets here how many of the conference a bridge has: without regions the limit would be none.
         .or_else(|| field.least(free))
         .or_else(|| field.least(|b| used(b) && !field.is_full(b)))
