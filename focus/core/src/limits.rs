@@ -81,6 +81,9 @@ pub const DIAL: usize = 16 * 1024;
 pub const CANDIDATES: usize = 64;
 /// Fingerprints taken from one transport. Reason: one for each hash that a peer knows, of which there are six.
 pub const FINGERPRINTS: usize = 8;
+/// Sources of its own taken from one answer of a bridge. Reason: a bridge has one of each medium, and each may have another one. About 300 bytes
+/// each, in every offer.
+pub const FEEDBACK_SOURCES: usize = 4;
 /// Addresses of bridge channels taken from one transport. Reason: a bridge says one, and another one for a second domain.
 pub const WEB_SOCKETS: usize = 4;
 /// Browsers of one room that have asked and are not in yet. Reason: as many as may wait for the room, of whom all come. 16 bytes each.

@@ -255,7 +255,7 @@ pub(crate) fn allocated(
         sources: list
             .into_iter()
             .flat_map(|m| m.sources.into_iter().map(move |s| feedback_source(m.kind, s.ssrc, m.id.clone())))
-            .take(4)
+            .take(limits::FEEDBACK_SOURCES)
             .collect(),
         groups: Vec::new(),
     });

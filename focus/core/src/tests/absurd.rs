@@ -119,6 +119,25 @@ fn so_many_fingerprints_and_bridge_channels_of_a_bridge_reach_a_client() {
 }
 
 #[test]
+fn so_many_sources_of_a_bridge_itself_reach_a_client() {
+    for more in [0, 1] {
+        let (mut w, id) = asked();
+        let source = |n: usize| {
+            format!(
+                "<media-source type='video' id='jvb-v{n}'><source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='{}'/></media-source>",
+                770_000 + n
+            )
+        };
+        let sources: String = (0..limits::FEEDBACK_SOURCES + more).map(source).collect();
+        let answer = format!("{}<sources>{sources}</sources>", endpoint("anna0001", "first"));
+        answers(&mut w, &id, "result", &modified(&answer));
+        let offer = w.clients["anna0001"].received[0].to_xml();
+        let reached = (0..9).filter(|n| offer.contains(&(770_000 + n).to_string())).count();
+        assert_eq!(reached, limits::FEEDBACK_SOURCES, "{offer}");
+    }
+}
+
+#[test]
 fn an_endpoint_that_is_answered_twice_in_one_answer_counts_once_and_no_more_than_so_many_candidates_do() {
     let (mut w, id) = asked();
     let candidates = "<candidate component='1' foundation='1' generation='0' id='c' ip='192.0.2.9' port='1' priority='1' protocol='udp' \
