@@ -44,6 +44,9 @@ pub(crate) struct Engine {
     pub(crate) pins: Pins,
     pub(crate) counters: Counters,
     pub(crate) out: VecDeque<Output>,
+    /// The next request for a conference makes it panic.
+    #[cfg(test)]
+    pub(crate) trap: bool,
     /// Conferences that ended while the link or their bridge was away: the bridges are told when they are back.
     pub(crate) orphans: Vec<(FullJid, MeetingId)>,
 }
@@ -110,6 +113,8 @@ impl Engine {
             pins: Pins::default(),
             counters: Counters::default(),
             out: VecDeque::new(),
+            #[cfg(test)]
+            trap: false,
             orphans: Vec::new(),
         }
     }
@@ -171,6 +176,8 @@ impl Engine {
         from: Option<&Jid>,
         open: bool,
     ) -> Result<Option<Shown>, Refused> {
+        #[cfg(test)]
+        assert!(!std::mem::take(&mut self.trap), "sprung by a test");
         match &self.config.login {
             Some(login) => self.logins.admit(now, login, request, from, open, self.entropy.as_mut()),
             None => Ok(None),

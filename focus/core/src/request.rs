@@ -11,7 +11,7 @@ use crate::conference::{Conference, NewConference, Phase};
 use crate::limits;
 use crate::logins::{Refused, Shown};
 use crate::turn::{ConferenceId, Turn, Verdict};
-use crate::{Focus, HttpRequestId};
+use crate::{Focus, HttpRequestId, Output};
 
 /// Properties of the request that creates a conference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,8 +169,18 @@ impl Focus {
         Verdict::Later
     }
 
-    /// The HTTP form, `POST /conference-request/v1`.
+    /// The HTTP form, `POST /conference-request/v1`. A bug costs an error.
     pub(crate) fn conference_http(&mut self, now: Instant, id: HttpRequestId, from: Network, body: &[u8]) {
+        let (place, bugs) = (self.engine.out.len(), self.engine.counters.panics);
+        self.contained(|focus| focus.answer_http(now, id, from, body));
+        if self.engine.counters.panics > bugs {
+            self.take_back(place, |o| matches!(o, Output::HttpReply { request, .. } if *request == id));
+            let (content_type, body) = ("text/plain", "Internal error".to_owned());
+            self.engine.reply_http(id, HttpAnswer { status: 500, content_type, body });
+        }
+    }
+
+    fn answer_http(&mut self, now: Instant, id: HttpRequestId, from: Network, body: &[u8]) {
         let request = str::from_utf8(body)
             .map_err(|_| jitsi_xmpp::ParseError::Json)
             .and_then(ConferenceRequest::from_json);

@@ -53,6 +53,16 @@ impl Focus {
         Some(result)
     }
 
+    /// Does something that is of no conference yet. `None`: a bug.
+    pub(crate) fn contained<R>(&mut self, what: impl FnOnce(&mut Self) -> R) -> Option<R> {
+        let done = catch_unwind(AssertUnwindSafe(|| what(self))).ok();
+        if done.is_none() {
+            tracing::error!("a bug in the answer to a request");
+            self.engine.counters.panics += 1;
+        }
+        done
+    }
+
     /// Ends a conference whose state cannot be relied on any more. Its clients see the focus leave and reload.
     fn give_up(&mut self, now: Instant, room: &BareJid) {
         let Some(mut conference) = self.rooms.remove(room) else { return };

@@ -49,18 +49,30 @@ impl Focus {
                 // The reply goes out before anything the request sets in motion.
                 let place = self.engine.out.len();
                 let bugs = self.engine.counters.panics;
-                let reply = match self.request(now, from, kind, iq) {
-                    Verdict::Error(_) if self.engine.counters.panics > bugs => {
+                let verdict = self.contained(|focus| focus.request(now, from, kind, iq));
+                let reply = match verdict.filter(|_| self.engine.counters.panics == bugs) {
+                    None => {
+                        // What was said before the bug is not true any more: whoever was let in would wait for us in vain.
+                        self.take_back(place, |o| matches!(o, Output::Send(said) if answers(said, iq)));
                         iq::error(iq, &StanzaError::new(Condition::InternalServerError))
                     }
-                    Verdict::Result(payload) => iq::result(iq, payload),
-                    Verdict::Error(e) => iq::error(iq, &e),
-                    Verdict::Later => return,
+                    Some(Verdict::Result(payload)) => iq::result(iq, payload),
+                    Some(Verdict::Error(e)) => iq::error(iq, &e),
+                    Some(Verdict::Later) => return,
                 };
                 self.engine.out.insert(place.min(self.engine.out.len()), Output::Send(reply));
             }
             _ => self.engine.counters.stanzas_ignored += 1,
         }
+    }
+
+    /// Takes out again what was put out from `place` on.
+    pub(crate) fn take_back(&mut self, place: usize, what: impl Fn(&Output) -> bool) {
+        let mut at = 0;
+        self.engine.out.retain(|o| {
+            at += 1;
+            at <= place || !what(o)
+        });
     }
 
     fn request(&mut self, now: Instant, from: Option<&Jid>, kind: &str, iq: &Element) -> Verdict {
@@ -265,4 +277,11 @@ impl Focus {
             }
         }
     }
+}
+
+/// Whether this is an answer to that request.
+fn answers(said: &Element, iq: &Element) -> bool {
+    said.name() == "iq"
+        && matches!(said.attr("type"), Some("result" | "error"))
+        && (said.attr("id"), said.attr("to")) == (iq.attr("id"), iq.attr("from"))
 }

@@ -2,6 +2,7 @@
 //!
 //! A page that is loaded anew makes its person somebody else for the server. The number that the client sends with its request is the
 //! browser's; others in the room never see it, so nobody passes for another. It is kept as a hash, in memory, as long as it is needed.
+//! A successor that hashes otherwise takes nobody for somebody else: the right goes on after its time.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,6 +11,7 @@ use std::time::Instant;
 use jitsi_xmpp::{Jid, Sensitive};
 
 use super::Conference;
+use crate::handover::{HandoverError, at_most};
 use crate::limits;
 
 /// Who has asked for the room and is not in it yet, oldest first.
@@ -33,6 +35,15 @@ impl Browsers {
             self.asked.pop_front();
         }
         self.asked.push_back((who, hash(machine)));
+    }
+
+    pub(super) fn written(&self) -> Vec<(u64, u64)> {
+        self.asked.iter().copied().collect()
+    }
+
+    pub(super) fn read_written(from: Vec<(u64, u64)>) -> Result<Self, HandoverError> {
+        at_most(&from, limits::BROWSERS, "browsers")?;
+        Ok(Self { asked: from.into() })
     }
 
     #[cfg(test)]

@@ -7,6 +7,7 @@ use jitsi_xmpp::ids::{EndpointId, MeetingId, SessionId};
 use jitsi_xmpp::{BareJid, xml};
 
 use super::audience::Audience;
+use super::browsers::{Away, Browsers};
 use super::member::{Kind, Lookup, Media, Member, Offered, Rank, Session};
 use super::recording::{Recording, RecordingStatus};
 use super::state::PublishedPresence;
@@ -68,6 +69,8 @@ impl Conference {
             moderated: self.moderation.written().0,
             allowed: self.moderation.written().1,
             owner: self.owner.as_ref().map(|o| o.as_str().to_owned()),
+            away: self.away.map(|a| (a.browser, clock.write(a.until))),
+            browsers: self.browsers.written(),
             hosts: written_ids(&self.hosts),
             pad: self.pad.clone(),
             properties: self.presence.properties.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
@@ -126,6 +129,8 @@ impl Conference {
         c.start_muted = StartMuted { audio: from.start_muted.0, video: from.start_muted.1 };
         c.moderation = AvModeration::read_written(&from.moderated, &from.allowed);
         c.owner = from.owner.map(EndpointId::new);
+        c.away = from.away.map(|(browser, until)| Away { browser, until: clock.read(until) });
+        c.browsers = Browsers::read_written(from.browsers)?;
         c.hosts = ids(&from.hosts);
         c.pad = from.pad;
         let said = from.properties.into_iter().filter_map(|(key, value)| {
@@ -209,6 +214,7 @@ impl Member {
             caps,
             features,
             stats_id: self.stats_id.clone(),
+            browser: self.browser,
             region: self.region.clone(),
             sends_audio: self.sends_audio,
             sends_video: self.sends_video,
@@ -245,6 +251,7 @@ impl Member {
             None => Lookup::Asking { caps: from.caps, again: None },
         };
         m.stats_id = from.stats_id;
+        m.browser = from.browser;
         m.region = from.region;
         m.sends_audio = from.sends_audio;
         m.sends_video = from.sends_video;

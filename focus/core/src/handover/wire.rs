@@ -100,6 +100,12 @@ pub(crate) struct Conference {
     pub(crate) moderated: Vec<String>,
     pub(crate) allowed: Vec<(String, Vec<String>)>,
     pub(crate) owner: Option<String>,
+    /// Whose right waits for it: its browser, and until when. A focus of before says nothing of it.
+    #[serde(default)]
+    pub(crate) away: Option<(u64, Ms)>,
+    /// Who has asked for the room and is not in it yet, from which browser.
+    #[serde(default)]
+    pub(crate) browsers: Vec<(u64, u64)>,
     pub(crate) hosts: Vec<String>,
     pub(crate) pad: Option<String>,
     pub(crate) properties: Vec<(String, String)>,
@@ -122,6 +128,8 @@ pub(crate) struct Member {
     pub(crate) caps: Option<String>,
     pub(crate) features: Option<Features>,
     pub(crate) stats_id: Option<String>,
+    #[serde(default)]
+    pub(crate) browser: Option<u64>,
     pub(crate) region: Option<String>,
     pub(crate) sends_audio: bool,
     pub(crate) sends_video: bool,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{NEW, ROOM, World};
+use super::world::{ME, NEW, ROOM, World};
 use crate::{Config, limits};
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -159,4 +159,45 @@ fn a_right_that_the_server_does_not_give_is_asked_for_once_more_and_counted() {
     let asked = w.sent.iter().filter(|s| s.contains("affiliation=\"owner\"")).count();
     assert_eq!((asked, w.stats().counters.owner_grants_failed), (2, 1));
     assert!(owners(&w).is_empty());
+}
+
+/// An upgrade in these ten seconds, or a link that was lost, gave the right to a pupil.
+#[test]
+fn a_moderator_who_loads_the_page_anew_while_the_focus_becomes_another_one_moderates_again() {
+    // It is gone before; it has asked before, too; it is there, and goes after.
+    for step in 0..3 {
+        let mut w = class();
+        if step < 2 {
+            w.leave("teacher1");
+        }
+        if step == 1 {
+            w.receive(&format!(
+                "<iq type='set' id='x' from='focus.meet.jitsi/teacher2-0@meet.jitsi/r1' to='{ME}'>\
+                 <conference xmlns='http://jitsi.org/protocol/focus' room='{ROOM}' machine-uid='b1'/></iq>"
+            ));
+        }
+        w.hand_over();
+        if step == 2 {
+            w.leave("teacher1");
+        }
+        w.advance(limits::OWNER_GRACE - MOMENT);
+        assert!(owners(&w).is_empty(), "it waits: {step}");
+        match step {
+            1 => w.join("teacher2", NEW),
+            _ => w.come_in_with("teacher2", "b1"),
+        }
+        assert_eq!(owners(&w), ["teacher2"], "{step}");
+    }
+}
+
+#[test]
+fn the_right_of_who_does_not_come_back_goes_on_in_its_time_also_under_another_focus() {
+    let mut w = class();
+    w.leave("teacher1");
+    w.advance(limits::OWNER_GRACE / 2);
+    w.hand_over();
+    w.advance(limits::OWNER_GRACE / 2 - MOMENT);
+    assert!(owners(&w).is_empty());
+    w.advance(MOMENT);
+    assert_eq!(owners(&w), ["pupil001"]);
 }

@@ -373,6 +373,53 @@ fn a_request_that_hits_a_bug_is_answered() {
     }
 }
 
+/// Its answer comes later than that of others, and was forgotten with the room.
+#[test]
+fn a_conference_request_that_hits_a_bug_is_answered_once_and_costs_no_other_conference() {
+    for in_the_room in [true, false] {
+        let mut w = two();
+        w.conference_request("andere@muc.meet.jitsi");
+        let spring = |w: &mut World| match in_the_room {
+            true => w.focus.spring_a_trap(&ROOM.parse().unwrap()),
+            false => w.focus.engine.trap = true,
+        };
+        spring(&mut w);
+        w.sent.clear();
+        let id = w.conference_request(ROOM);
+        assert_eq!(verdict(&w.replies[&id]).0, "internal-server-error", "in the room: {in_the_room}");
+        let answers = w.sent.iter().filter(|s| s.contains(&format!("id=\"{id}\""))).count();
+        assert_eq!((answers, w.stats().counters.panics), (1, 1));
+        assert_eq!(w.stats().conferences, if in_the_room { 1 } else { 2 }, "the other one goes on");
+        w.clients.clear();
+        let id = w.conference_request(ROOM);
+        assert!(w.replies[&id].to_xml().contains("ready=\"true\""), "and it can be asked again");
+        spring(&mut w);
+        w.http_request(1, &format!("{{\"room\":\"{ROOM}\"}}"));
+        assert_eq!((w.http[&1].status, w.stats().counters.panics), (500, 2), "{:?}", w.http[&1].body);
+    }
+}
+
+/// What it was told in the same turn is not repeated.
+#[test]
+fn a_wish_to_record_that_hits_a_bug_is_answered_once() {
+    let mut config = Config::for_domain("meet.jitsi").unwrap();
+    config.recorders = Some("jibribrewery@internal-muc.meet.jitsi".parse().unwrap());
+    let mut w = World::with(config);
+    w.add_bridge("jvb1");
+    w.conference_request(ROOM);
+    w.join("anna0001", NEW);
+    w.receive(
+        "<presence from='jibribrewery@internal-muc.meet.jitsi/r1'><jibri-status xmlns='http://jitsi.org/protocol/jibri'>\
+         <busy-status status='idle'/><health-status xmlns='http://jitsi.org/protocol/health' status='healthy'/></jibri-status></presence>",
+    );
+    w.focus.spring_a_trap(&ROOM.parse().unwrap());
+    w.sent.clear();
+    let wish = "<jibri xmlns='http://jitsi.org/protocol/jibri' action='start' recording_mode='file'/>";
+    w.receive(&format!("<iq type='set' id='w1' from='{ROOM}/anna0001' to='{ME}'>{wish}</iq>"));
+    assert_eq!(verdict(&w.replies["w1"]).0, "internal-server-error");
+    assert_eq!(w.sent.iter().filter(|s| s.contains("id=\"w1\"")).count(), 1);
+}
+
 #[test]
 fn names_and_msids_of_sources_are_read_up_to_their_limit() {
     let mut w = two();
