@@ -25,6 +25,8 @@ pub struct Config {
     pub recorder_retries: Option<u32>,
     /// How long a recorder has to begin (`jibri.pending-timeout`).
     pub recorder_pending: Duration,
+    /// How long a wish to record waits while all recorders work. Zero: not at all, as upstream.
+    pub recorder_wait: Duration,
     /// Where gateways to telephones and transcribers do (`jigasi.brewery-jid`).
     pub gateways: Option<BareJid>,
     /// Domains whose accounts, and single accounts that, may call themselves Jibri, Jigasi or transcriber.
@@ -82,6 +84,7 @@ impl Config {
             recorders: None,
             recorder_retries: Some(5),
             recorder_pending: limits::RECORDER_PENDING,
+            recorder_wait: limits::RECORDER_WAIT,
             gateways: None,
             trusted_domains: Vec::new(),
             login: None,

@@ -64,6 +64,8 @@ enum Kind {
 pub(crate) enum ServiceEvent {
     /// See [`BridgeEvent`].
     Bridge(BridgeEvent),
+    /// There is one for whoever waits.
+    RecorderFree,
     /// Whoever it records needs another one.
     RecorderLeft(FullJid),
 }
@@ -330,8 +332,7 @@ impl Engine {
                 self.brewery.handle_left(now, &bridge).map(ServiceEvent::Bridge)
             }
             (Kind::Recorders, Heard::Here(recorder)) => {
-                self.recorders.handle_presence(&recorder, presence);
-                None
+                self.recorders.handle_presence(&recorder, presence).then_some(ServiceEvent::RecorderFree)
             }
             (Kind::Recorders, Heard::Gone(recorder)) => {
                 self.recorders.handle_left(&recorder).then_some(ServiceEvent::RecorderLeft(recorder))

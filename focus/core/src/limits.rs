@@ -203,6 +203,11 @@ pub const RECORDER_CHOSEN: Duration = Duration::from_millis(200);
 pub const RECORDER_FAILED: Duration = Duration::from_secs(60);
 /// How long a recorder has to begin, as upstream (`jibri.pending-timeout`): it starts a browser.
 pub const RECORDER_PENDING: Duration = Duration::from_secs(90);
+/// So long a wish to record waits while all recorders work. Reason: one that has just ended takes some seconds; as long a recorder has to answer,
+/// so that clients know it; longer, and whoever sees nothing happen asks again.
+pub const RECORDER_WAIT: Duration = Duration::from_secs(15);
+/// Wishes to record that wait, one of a room. Reason: more do not come to their turn in that time. About 1 KiB each, with what the client says 33.
+pub const RECORDINGS_WAITING: usize = 100;
 /// Calls of one conference that wait for a gateway. Reason: a moderator dials one after the other. About 2 KiB each.
 pub const DIALS_PER_CONFERENCE: usize = 20;
 /// Gateways asked for one call, as upstream.

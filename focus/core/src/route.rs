@@ -185,6 +185,17 @@ impl Focus {
         if self.engine.is_brewery(from.bare_str()) {
             match self.engine.brewery_presence(now, from, presence) {
                 Some(ServiceEvent::Bridge(event)) => self.bridge_events(now, vec![event]),
+                Some(ServiceEvent::RecorderFree) => {
+                    for room in self.engine.recorders.waiting() {
+                        // A room that is not there any more is not waited for.
+                        let has = self.with_room(now, &room, |c, turn| c.recorder_free(turn));
+                        match has {
+                            Some(true) => {}
+                            Some(false) => break,
+                            None => self.engine.recorders.waits_no_more(&room),
+                        }
+                    }
+                }
                 Some(ServiceEvent::RecorderLeft(recorder)) => {
                     if let Some(room) = self.recorded_by(&recorder) {
                         self.with_room(now, &room, |c, turn| c.recorder_left(turn, &recorder));

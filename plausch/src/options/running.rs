@@ -101,6 +101,7 @@ const RESTART: &[&str] = &[
     "services.recording",
     "services.recorder_brewery",
     "services.recording_pending",
+    "services.recording_wait",
     "services.recording_retries",
     "services.transcription",
     "services.gateway_brewery",

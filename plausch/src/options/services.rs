@@ -36,6 +36,8 @@ pub(crate) struct Recording {
     pub(crate) brewery: String,
     /// How long one has to begin.
     pub(crate) pending: Duration,
+    /// How long a wish waits for one that is free.
+    pub(crate) wait: Duration,
     /// How many more are tried; `None`: all.
     pub(crate) retries: Option<u32>,
 }
@@ -90,11 +92,15 @@ fn brewery(e: &Effective, key: &str, domains: &Domains) -> Result<String, StartE
 }
 
 fn recording(e: &Effective, domains: &Domains) -> Result<Option<Recording>, StartError> {
-    let (pending, retries) = ("services.recording_pending", "services.recording_retries");
+    let (pending, wait, retries) =
+        ("services.recording_pending", "services.recording_wait", "services.recording_retries");
     let wrong = || e.bad(retries, "must be a number from 0 to 100, or -1 for all there are");
     let recording = Recording {
         brewery: brewery(e, "services.recorder_brewery", domains)?,
         pending: timeout(e.text(pending)).ok_or_else(|| e.bad(pending, TIMEOUT))?,
+        wait: super::focus::time(e.text(wait))
+            .filter(|t| *t <= LONGEST_WAIT)
+            .ok_or_else(|| e.bad(wait, WAIT))?,
         retries: match e.text(retries).trim() {
             "-1" => None,
             n => Some(n.parse().ok().filter(|n| *n <= 100).ok_or_else(wrong)?),
@@ -102,6 +108,9 @@ fn recording(e: &Effective, domains: &Domains) -> Result<Option<Recording>, Star
     };
     Ok(e.is_on("services.recording").then_some(recording))
 }
+
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+const WAIT: &str = "must be a time such as `15 s`, up to five minutes, or 0";
 
 fn gateways(e: &Effective, domains: &Domains) -> Result<Option<String>, StartError> {
     let brewery = brewery(e, "services.gateway_brewery", domains)?;

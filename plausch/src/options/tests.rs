@@ -214,6 +214,7 @@ const OTHER: &[(&str, &str)] = &[
     ("services.recording", "true"),
     ("services.recorder_brewery", "other"),
     ("services.recording_pending", "7 seconds"),
+    ("services.recording_wait", "7 seconds"),
     ("services.recording_retries", "-1"),
     ("services.transcription", "true"),
     ("services.sip_uri", "sip:town@example.org"),
@@ -547,6 +548,7 @@ fn every_option_reaches_the_settings() {
             "services.hidden_domain" | "services.recorder_user" => &[("services.recorder_password", "y")],
             "services.recorder_brewery"
             | "services.recording_pending"
+            | "services.recording_wait"
             | "services.recording_retries"
             | "client.recording"
             | "client.live_streaming" => &[("services.recording", "true")],

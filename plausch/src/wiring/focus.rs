@@ -77,6 +77,7 @@ pub(super) fn config(s: &Settings) -> Result<FocusConfig, StartError> {
     if let Some(recording) = &s.services.recording {
         engine.recorders = Some(jid(&recording.brewery)?);
         (engine.recorder_pending, engine.recorder_retries) = (recording.pending, recording.retries);
+        engine.recorder_wait = recording.wait;
     }
     engine.gateways = s.services.gateways.as_deref().map(jid).transpose()?;
     engine.trusted_domains.clone_from(&s.services.trusted_domains);

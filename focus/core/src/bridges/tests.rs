@@ -299,7 +299,11 @@ fn a_conference_that_grows_fast_stays_near() {
     let both = [grows("a"), grows("b")];
     assert_eq!(choose(now, &c, &near, &both, Some("eu")).as_deref(), Some("a"), "all of them grow");
     let loaded = with(now, &[("a", "eu", "0.9"), ("far", "us", "0.1")]);
-    assert_eq!(choose(now, &c, &loaded, &[grows("a")], Some("eu")).as_deref(), Some("far"), "it is full as well");
+    assert_eq!(
+        choose(now, &c, &loaded, &[grows("a")], Some("eu")).as_deref(),
+        Some("far"),
+        "it is full as well"
+    );
 }
 
 #[test]

@@ -38,6 +38,7 @@ impl Conference {
     /// Who waits is told to ask again: nobody can be handed over who waits for an answer.
     pub(crate) fn prepare_handover(&mut self, turn: &mut Turn<'_>) {
         self.end_dials(turn);
+        self.forget_wish(turn);
         for requester in self.audience.take_waiting() {
             requester.answer(turn, JoinOutcome::TryAgain);
         }
@@ -64,7 +65,7 @@ impl Conference {
             sessions: self.sessions.written(),
             sessions_begun: self.sessions.begun(),
             audience: self.audience.written(clock),
-            recording: self.recording.as_ref().map(|r| r.written(clock)),
+            recording: self.recording.as_ref().and_then(|r| r.written(clock)),
             start_muted: (self.start_muted.audio, self.start_muted.video),
             moderated: self.moderation.written().0,
             allowed: self.moderation.written().1,
@@ -318,17 +319,19 @@ impl Audience {
 }
 
 impl Recording {
-    fn written(&self, clock: Clock) -> wire::Recording {
-        wire::Recording {
+    /// `None`: it waits for a recorder, and whoever wants it asks again.
+    fn written(&self, clock: Clock) -> Option<wire::Recording> {
+        let recorder = self.recorder.as_ref()?;
+        Some(wire::Recording {
             id: self.id.clone(),
             stream: self.mode == super::recording::Mode::Stream,
             order: self.order.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect(),
             initiator: self.initiator.clone(),
-            recorder: self.recorder.as_str().to_owned(),
+            recorder: recorder.as_str().to_owned(),
             asks: self.asks.as_ref().map(jitsi_xmpp::Element::to_xml),
             until: self.until.map(|t| clock.write(t)),
             tried: self.tried,
-        }
+        })
     }
 
     fn read_written(clock: Clock, from: wire::Recording) -> Result<Self, HandoverError> {
@@ -341,7 +344,8 @@ impl Recording {
             mode: super::recording::Mode::written(from.stream),
             order: from.order.into_iter().filter_map(known).collect(),
             initiator: from.initiator,
-            recorder: word(&from.recorder, "recorder")?,
+            recorder: Some(word(&from.recorder, "recorder")?),
+            patience: clock.0,
             asks: asks.map_err(|_| HandoverError::Odd("order"))?,
             until: from.until.map(|t| clock.read(t)),
             tried: from.tried,

@@ -14,7 +14,11 @@ use crate::turn::Turn;
 impl Conference {
     /// Left or kicked. Its client is gone, so nothing is sent to it.
     pub(super) fn member_left(&mut self, turn: &mut Turn<'_>, id: &EndpointId, presence: &Element) {
-        let Some((watched, browser)) = self.members.get(id).map(|m| (m.watches, m.browser)) else { return };
+        let Some(m) = self.members.get(id) else { return };
+        let (watched, browser) = (m.watches, m.browser);
+        if self.is_wish_of(m.occupant.as_str()) {
+            self.forget_wish(turn);
+        }
         self.end_session(turn, id);
         self.remove_member(turn, id);
         self.somebody_left = true;

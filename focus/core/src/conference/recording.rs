@@ -38,9 +38,12 @@ pub(crate) struct Recording {
     /// What the recorder is told beyond: `streamid`, `app_data` and the like, as the client said it.
     pub(super) order: Vec<(&'static str, String)>,
     pub(super) initiator: String,
-    pub(super) recorder: FullJid,
+    /// `None`: it waits for one that is free.
+    pub(super) recorder: Option<FullJid>,
     /// Who wanted it and has not been answered.
     pub(super) asks: Option<Element>,
+    /// Until when it may wait for one.
+    pub(super) patience: Instant,
     /// Until when it has to have begun; `None`: it has.
     pub(super) until: Option<Instant>,
     /// Recorders tried so far.
@@ -142,8 +145,10 @@ impl Conference {
         if order.iter().any(|(_, text)| text.len() > limits::RECORDING_TEXT) {
             return StanzaError::new(Condition::BadRequest).into();
         }
+        let patience = turn.now + turn.config.recorder_wait;
         let recorder = match turn.recorders.choose(turn.now) {
-            Ok(recorder) => recorder,
+            Ok(recorder) => Some(recorder),
+            Err(NoRecorder::Free) if patience > turn.now && turn.recorders.wait(&self.room) => None,
             Err(none) => {
                 turn.counters.no_recorder += 1;
                 return none_error(none).into();
@@ -156,7 +161,8 @@ impl Conference {
             initiator: from.as_str().to_owned(),
             recorder,
             asks: Some(asks.clone()),
-            until: None,
+            patience,
+            until: Some(patience),
             tried: 0,
         };
         self.recording = Some(recording);
@@ -164,10 +170,46 @@ impl Conference {
         Verdict::Later
     }
 
+    /// Whether somebody wants a recording, and none is free.
+    fn waits_for_recorder(&self) -> bool {
+        self.recording.as_ref().is_some_and(|r| r.recorder.is_none())
+    }
+
+    /// One may be free. `false`: it is not, for this one.
+    ///
+    /// The client is answered when it is known what comes of it, and learns nothing meanwhile: what it has been told to be on the way it shows
+    /// as such for good, if it does not begin (`docs/differences.md`).
+    pub(crate) fn recorder_free(&mut self, turn: &mut Turn<'_>) -> bool {
+        if !self.waits_for_recorder() {
+            turn.recorders.waits_no_more(&self.room);
+            return true;
+        }
+        let Ok(recorder) = turn.recorders.choose(turn.now) else { return false };
+        if let Some(r) = &mut self.recording {
+            r.recorder = Some(recorder);
+        }
+        turn.recorders.waits_no_more(&self.room);
+        self.ask_recorder(turn);
+        true
+    }
+
+    /// Whoever wanted one has gone before it began, or nobody can wait any longer.
+    pub(super) fn forget_wish(&mut self, turn: &mut Turn<'_>) {
+        if self.waits_for_recorder() {
+            self.give_up_recording(turn, Failure::Busy, Condition::ResourceConstraint);
+        }
+    }
+
+    /// Whether what waits is this one's wish.
+    pub(super) fn is_wish_of(&self, occupant: &str) -> bool {
+        self.waits_for_recorder() && self.recording.as_ref().is_some_and(|r| r.initiator == occupant)
+    }
+
     /// Asks the recorder that was chosen.
     fn ask_recorder(&mut self, turn: &mut Turn<'_>) {
         let room = self.room.as_str().to_owned();
         let Some(r) = &mut self.recording else { return };
+        let Some(recorder) = r.recorder.clone() else { return };
         r.tried += 1;
         r.until = Some(turn.now + turn.config.recorder_pending);
         let mut start = Element::new("jibri", ns::JIBRI)
@@ -178,7 +220,7 @@ impl Conference {
         for &(name, ref text) in &r.order {
             start.set_attr(name, text);
         }
-        let (session, recorder) = (r.id.clone(), r.recorder.clone());
+        let session = r.id.clone();
         let wait = self.waits(Wait::Recorder { session, recorder: recorder.clone() });
         if !turn.ask("set", recorder.as_jid(), start, wait) {
             // Too much is under way; nobody was asked, and the client may ask again.
@@ -194,7 +236,7 @@ impl Conference {
         recorder: &FullJid,
         answer: &Answer,
     ) {
-        let current = |r: &&mut Recording| r.id == session && r.recorder == *recorder;
+        let current = |r: &&mut Recording| r.id == session && r.recorder.as_ref() == Some(recorder);
         let Some(r) = self.recording.as_mut().filter(current) else { return };
         let said = match answer {
             Answer::Result(iq) => iq.child("jibri", ns::JIBRI),
@@ -227,7 +269,8 @@ impl Conference {
     pub(crate) fn handle_recorder(&mut self, turn: &mut Turn<'_>, from: &Jid, said: &Element) -> Verdict {
         let unknown = || Verdict::from(StanzaError::new(Condition::ItemNotFound));
         let current = |r: &&mut Recording| {
-            r.recorder.as_str() == from.as_str() && said.attr("session_id") == Some(&r.id)
+            r.recorder.as_ref().is_some_and(|at| at.as_str() == from.as_str())
+                && said.attr("session_id") == Some(&r.id)
         };
         let Some(r) = self.recording.as_mut().filter(current) else { return unknown() };
         match said.attr("status") {
@@ -246,8 +289,9 @@ impl Conference {
                     self.recording = None;
                 }
                 (Some(_), Some("true")) => {
-                    let recorder = r.recorder.clone();
-                    turn.recorders.failed(turn.now, &recorder);
+                    if let Some(recorder) = r.recorder.clone() {
+                        turn.recorders.failed(turn.now, &recorder);
+                    }
                     self.next_recorder(turn, Failure::Error);
                 }
                 (Some(reason), _) => {
@@ -268,7 +312,7 @@ impl Conference {
     }
 
     pub(crate) fn is_recorded_by(&self, recorder: &FullJid) -> bool {
-        self.recording.as_ref().is_some_and(|r| r.recorder == *recorder)
+        self.recording.as_ref().is_some_and(|r| r.recorder.as_ref() == Some(recorder))
     }
 
     /// The same for another one.
@@ -279,8 +323,13 @@ impl Conference {
         }
         match turn.recorders.choose(turn.now) {
             Ok(next) => {
-                r.recorder = next;
+                r.recorder = Some(next);
                 self.ask_recorder(turn);
+            }
+            Err(NoRecorder::Free)
+                if r.asks.is_some() && r.patience > turn.now && turn.recorders.wait(&self.room) =>
+            {
+                (r.recorder, r.until) = (None, Some(r.patience));
             }
             Err(none) => {
                 turn.counters.no_recorder += 1;
@@ -293,7 +342,10 @@ impl Conference {
     /// It did not work out: who asked is told, or everybody if it had been accepted.
     fn give_up_recording(&mut self, turn: &mut Turn<'_>, failure: Failure, condition: Condition) {
         let Some(r) = &mut self.recording else { return };
+        turn.recorders.waits_no_more(&self.room);
         match r.mode {
+            // Nobody has tried.
+            _ if r.tried == 0 => turn.counters.no_recorder += 1,
             Mode::File => turn.counters.recording_failures += 1,
             Mode::Stream => turn.counters.streaming_failures += 1,
         }
@@ -309,11 +361,17 @@ impl Conference {
     /// Somebody ended it, or the conference is over.
     pub(super) fn stop_recording(&mut self, turn: &mut Turn<'_>, by: Option<&str>) {
         let Some(r) = &mut self.recording else { return };
-        tell_stop(turn, &r.recorder, &r.id);
+        turn.recorders.waits_no_more(&self.room);
+        let began = r.recorder.is_some();
+        if let Some(recorder) = &r.recorder {
+            tell_stop(turn, recorder, &r.id);
+        }
         if let Some(asks) = r.asks.take() {
             turn.send(iq::error(&asks, &StanzaError::new(Condition::InternalServerError)));
         }
-        self.show_recording(false, by, None);
+        if began {
+            self.show_recording(false, by, None);
+        }
         self.recording = None;
     }
 
@@ -328,12 +386,18 @@ impl Conference {
         self.recording.as_ref().and_then(|r| r.until)
     }
 
-    /// A recorder that accepted and did not begin in time.
+    /// A recorder that accepted and did not begin in time, or none that became free.
     pub(super) fn recording_due(&mut self, turn: &mut Turn<'_>) {
         let Some(r) = self.recording.as_ref().filter(|r| r.until.is_some_and(|t| t <= turn.now)) else {
             return;
         };
-        let (recorder, id) = (r.recorder.clone(), r.id.clone());
+        let Some(recorder) = r.recorder.clone() else {
+            if !self.recorder_free(turn) {
+                self.forget_wish(turn);
+            }
+            return;
+        };
+        let id = r.id.clone();
         tell_stop(turn, &recorder, &id);
         turn.recorders.failed(turn.now, &recorder);
         self.next_recorder(turn, Failure::Error);

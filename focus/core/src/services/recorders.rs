@@ -1,9 +1,9 @@
-//! Recorders (Jibri): their presences and failures in, which one is next out (focus §8.1).
+//! Recorders (Jibri): their presences and failures in, which one is next, and whose turn it is when all of them work, out (focus §8.1).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use jitsi_xmpp::{Element, FullJid, ns};
+use jitsi_xmpp::{BareJid, Element, FullJid, ns};
 
 use crate::handover::{HandoverError, at_most, word};
 use crate::limits;
@@ -12,6 +12,8 @@ use crate::limits;
 #[derive(Debug, Default)]
 pub(crate) struct Recorders {
     all: BTreeMap<FullJid, Recorder>,
+    /// Rooms in which somebody waits for one that is free, in the order in which they came.
+    waiting: VecDeque<BareJid>,
 }
 
 #[derive(Debug, Default)]
@@ -46,19 +48,39 @@ impl Recorders {
         Ok(())
     }
 
-    /// What a recorder says of itself; one that says half is not believed.
-    pub(crate) fn handle_presence(&mut self, jid: &FullJid, presence: &Element) {
-        let Some(status) = presence.child("jibri-status", ns::JIBRI) else { return };
+    /// What a recorder says of itself; one that says half is not believed. `true`: it can work, and somebody waits for one.
+    pub(crate) fn handle_presence(&mut self, jid: &FullJid, presence: &Element) -> bool {
+        let Some(status) = presence.child("jibri-status", ns::JIBRI) else { return false };
         let said = |name: &str| status.child_named(name).and_then(|c| c.attr("status"));
-        let (Some(busy), Some(health)) = (said("busy-status"), said("health-status")) else { return };
+        let (Some(busy), Some(health)) = (said("busy-status"), said("health-status")) else { return false };
         if !self.all.contains_key(jid) && self.all.len() >= limits::RECORDERS {
-            return;
+            return false;
         }
         let recorder = self.all.entry(jid.clone()).or_default();
         recorder.available = busy == "idle" && health == "healthy";
         if recorder.available {
             recorder.failed = None;
         }
+        recorder.available && !self.waiting.is_empty()
+    }
+
+    /// Somebody in this room waits for one that is free. `false`: too many do.
+    pub(crate) fn wait(&mut self, room: &BareJid) -> bool {
+        let place = self.waiting.len() < limits::RECORDINGS_WAITING;
+        if place {
+            self.waiting.push_back(room.clone());
+        }
+        place
+    }
+
+    /// It has one, or does not want one any more.
+    pub(crate) fn waits_no_more(&mut self, room: &BareJid) {
+        self.waiting.retain(|r| r != room);
+    }
+
+    /// The rooms that wait, the one that has waited for longest first.
+    pub(crate) fn waiting(&self) -> Vec<BareJid> {
+        self.waiting.iter().cloned().collect()
     }
 
     /// A recorder left; false if it was none.
@@ -68,6 +90,7 @@ impl Recorders {
 
     pub(crate) fn clear(&mut self) {
         self.all.clear();
+        self.waiting.clear();
     }
 
     /// A request to it failed in a way that is its fault.
@@ -168,6 +191,22 @@ mod tests {
         all.failed(later, &jid(2));
         all.handle_presence(&jid(2), &says(IDLE, WELL));
         assert_eq!(all.choose(later), Ok(jid(2)), "it says that it is well again");
+    }
+
+    #[test]
+    fn so_many_wishes_wait_and_not_one_more() {
+        let mut all = Recorders::default();
+        let room = |n: usize| format!("r{n}@muc.meet.jitsi").parse().unwrap();
+        for n in 0..limits::RECORDINGS_WAITING {
+            assert!(all.wait(&room(n)));
+        }
+        assert!(!all.wait(&room(1_000)));
+        all.waits_no_more(&room(0));
+        assert!(all.wait(&room(1_000)));
+        assert_eq!(
+            (all.waiting().first(), all.waiting().len()),
+            (Some(&room(1)), limits::RECORDINGS_WAITING)
+        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ fn meeting_with(change: impl FnOnce(&mut Config)) -> World {
     config.recorders = Some(RECORDERS.parse().unwrap());
     config.gateways = Some(GATEWAYS.parse().unwrap());
     config.trusted_domains = vec!["hidden.meet.jitsi".into()];
+    // Where all work, whoever asks is told at once; how it is otherwise, see below.
+    config.recorder_wait = Duration::ZERO;
     change(&mut config);
     let mut w = World::with(config);
     w.add_bridge("jvb1");
@@ -280,6 +282,121 @@ fn a_recorder_that_was_busy_and_took_its_time_to_say_so_was_asked_again_in_place
     let second = answers(&mut w, "status='pending'");
     assert_ne!(nick_of(&first), nick_of(&second));
     assert_eq!(w.replies.remove("r1").unwrap().attr("type"), Some("result"));
+}
+
+/// Two meet, and all recorders work; a wish may wait.
+fn all_work() -> World {
+    let mut w = meeting_with(|c| c.recorder_wait = limits::RECORDER_WAIT);
+    recorder(&mut w, "jibri1", "busy");
+    w
+}
+
+#[test]
+fn a_wish_to_record_waits_for_a_recorder_that_becomes_free_up_to_its_time_and_not_longer() {
+    let mut w = all_work();
+    record(&mut w, "a", "r1");
+    w.join("c", NEW);
+    assert_eq!(w.actions("c"), ["session-initiate"], "people come in meanwhile");
+    w.advance(limits::RECORDER_WAIT - MOMENT);
+    assert!(!w.replies.contains_key("r1") && shown(&w).is_none(), "nothing is promised");
+    recorder(&mut w, "jibri1", "idle");
+    let asked = answers(&mut w, "status='pending'");
+    assert_eq!(w.replies.remove("r1").unwrap().attr("type"), Some("result"));
+    says(&mut w, &asked, "status='on'");
+    assert_eq!(shown(&w).unwrap(), "on - /a");
+    w.advance(limits::RECORDER_PENDING * 2);
+    assert_eq!((shown(&w).unwrap(), w.stats().counters.no_recorder), ("on - /a".into(), 0));
+
+    let mut w = all_work();
+    record(&mut w, "a", "r1");
+    w.advance(limits::RECORDER_WAIT);
+    assert_eq!(error_of(&w.replies.remove("r1").unwrap()), "resource-constraint all Jibris are busy");
+    assert_eq!((w.stats().counters.no_recorder, w.stats().counters.recording_failures), (1, 0));
+    recorder(&mut w, "jibri1", "idle");
+    assert!(!w.sent.iter().any(|s| s.contains("action=\"start\"")), "nobody wants it any more");
+    record(&mut w, "a", "r2");
+    answers(&mut w, "status='pending'");
+    assert_eq!(w.replies.remove("r2").unwrap().attr("type"), Some("result"));
+}
+
+#[test]
+fn a_wish_whose_recorder_turned_out_to_work_waits_for_another_one() {
+    let mut w = all_work();
+    recorder(&mut w, "jibri2", "idle");
+    record(&mut w, "a", "r1");
+    answers(&mut w, "status='off' failure_reason='busy'");
+    assert!(!w.replies.contains_key("r1"));
+    recorder(&mut w, "jibri1", "idle");
+    let second = answers(&mut w, "status='pending'");
+    assert_eq!(nick_of(&second), "jibri1");
+    assert_eq!(w.replies.remove("r1").unwrap().attr("type"), Some("result"));
+}
+
+const OTHER: &str = "andere@muc.meet.jitsi";
+
+#[test]
+fn who_has_waited_for_longest_gets_the_recorder_and_whoever_goes_or_takes_it_back_waits_no_more() {
+    let mut w = all_work();
+    w.form_fields.clear();
+    w.conference_request(OTHER);
+    w.join_at(OTHER, "x", NEW, &super::world::camera("x", 90_000));
+    let start = jibri("action='start' recording_mode='file'");
+    wishes(&mut w, "a", "first", &start);
+    w.receive(&format!("<iq type='set' id='second' from='{OTHER}/x'>{start}</iq>"));
+    w.advance(Duration::from_secs(1));
+    recorder(&mut w, "jibri1", "idle");
+    assert_eq!(asked(&w, RECORDERS, "start").first_child().unwrap().attr("room"), Some(ROOM));
+    recorder(&mut w, "jibri2", "idle");
+    assert_eq!(asked(&w, RECORDERS, "start").first_child().unwrap().attr("room"), Some(OTHER));
+
+    for leaves in [true, false] {
+        let mut w = all_work();
+        record(&mut w, "a", "r1");
+        assert!(error_of(&w.request("a", &start)).contains("already enabled"), "one of a room waits");
+        if leaves {
+            w.leave("a");
+        } else {
+            assert_eq!(w.request("a", &jibri("action='stop'")).attr("type"), Some("result"));
+        }
+        assert_eq!(w.replies.remove("r1").unwrap().attr("type"), Some("error"));
+        recorder(&mut w, "jibri1", "idle");
+        assert!(!w.sent.iter().any(|s| s.contains("action=\"start\"")), "it is forgotten; leaves: {leaves}");
+        assert_eq!(shown(&w), None);
+        w.leave("a");
+        w.leave("b");
+        w.assert_empty();
+    }
+}
+
+#[test]
+fn a_wish_that_waits_is_answered_before_another_focus_goes_on() {
+    let mut w = all_work();
+    record(&mut w, "a", "r1");
+    w.hand_over();
+    assert_eq!(error_of(&w.replies.remove("r1").unwrap()), "resource-constraint all Jibris are busy");
+    recorder(&mut w, "jibri1", "idle");
+    record(&mut w, "a", "r2");
+    answers(&mut w, "status='pending'");
+    assert_eq!(w.replies.remove("r2").unwrap().attr("type"), Some("result"));
+}
+
+/// Calls are told apart by their number, whichever gateway answers first.
+#[test]
+fn two_calls_of_a_meeting_hear_each_its_own_answer() {
+    let mut w = meeting();
+    gateway(&mut w, "phone", "supports_sip");
+    wishes(&mut w, "a", "d1", &dial("1", ROOM));
+    let first = asked(&w, GATEWAYS, "<dial");
+    wishes(&mut w, "a", "d2", &dial("2", ROOM));
+    gateway_answers(&mut w, "result", "<ref xmlns='urn:xmpp:rayo:1' uri='xmpp:second@phone'/>");
+    assert!(!w.replies.contains_key("d1"));
+    let (id, from) = (first.attr("id").unwrap(), first.attr("to").unwrap());
+    w.receive(&format!(
+        "<iq type='result' id='{id}' from='{from}'><ref xmlns='urn:xmpp:rayo:1' uri='xmpp:first@phone'/></iq>"
+    ));
+    for (id, uri) in [("d1", "xmpp:first@phone"), ("d2", "xmpp:second@phone")] {
+        assert_eq!(w.replies.remove(id).unwrap().first_child().unwrap().attr("uri"), Some(uri));
+    }
 }
 
 #[test]

@@ -75,6 +75,13 @@ pub(super) const ROWS: &[Setting] = &[
         "A recorder that has not begun by then is given up, and another one is tried; a number alone is milliseconds, as upstream reads it.",
     ),
     text(
+        "services.recording_wait",
+        "",
+        &["PLAUSCH_RECORDER_WAIT"],
+        "15 seconds",
+        "So long a wish to record waits while all recorders work, up to five minutes; `0`: whoever asks is told at once, as upstream.",
+    ),
+    text(
         "services.recording_retries",
         "",
         &["JIBRI_REQUEST_RETRIES"],
