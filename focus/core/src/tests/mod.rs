@@ -12,6 +12,7 @@ mod load;
 mod logins;
 mod many;
 mod meeting;
+mod mutated;
 mod neighbours;
 mod policies;
 mod requests;

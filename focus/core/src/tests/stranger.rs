@@ -13,13 +13,13 @@ const OTHER: &str = "ruhe@muc.meet.jitsi";
 const RECORDERS: &str = "jibribrewery@internal-muc.meet.jitsi";
 const GATEWAYS: &str = "jigasibrewery@internal-muc.meet.jitsi";
 /// Who is hostile. The second one's nick begins with that of somebody else.
-const HOSTILE: [&str; 2] = ["mallory1", "anna0001-x"];
+pub(super) const HOSTILE: [&str; 2] = ["mallory1", "anna0001-x"];
 /// Anna's camera is of SSRCs from here on, Ben's of a thousand more.
-const ANNA: u32 = 1_000;
+pub(super) const ANNA: u32 = 1_000;
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
-enum Op {
+pub(super) enum Op {
     /// A hostile presence with these children.
     Presence(usize, String),
     Join(usize, bool),
@@ -27,6 +27,8 @@ enum Op {
     /// A Jingle request of its own session, or of one that it has made up.
     Jingle(usize, &'static str, String, bool),
     Ask(usize, &'static str, String),
+    /// What its client could say in its session, with something absurd in it.
+    Mutated(usize, u64),
     /// What a client does that is well.
     Accept(usize),
     /// Anna's camera goes off, or on again.
@@ -226,8 +228,8 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// One course of events.
-struct Course {
-    w: World,
+pub(super) struct Course {
+    pub(super) w: World,
     hostile: bool,
     /// Requests that have to be answered.
     asked: Vec<String>,
@@ -238,7 +240,7 @@ struct Course {
 }
 
 impl Course {
-    fn begin(hostile: bool, moderates: bool) -> Self {
+    pub(super) fn begin(hostile: bool, moderates: bool) -> Self {
         let mut config = Config::for_domain("meet.jitsi").unwrap();
         config.recorders = Some(RECORDERS.parse().unwrap());
         config.gateways = Some(GATEWAYS.parse().unwrap());
@@ -289,7 +291,7 @@ impl Course {
         ));
     }
 
-    fn happens(&mut self, op: &Op) {
+    pub(super) fn happens(&mut self, op: &Op) {
         match op {
             Op::Pass(seconds) => self.w.seconds(*seconds),
             Op::Camera => {
@@ -349,6 +351,12 @@ impl Course {
                 );
             }
             Op::Ask(who, kind, payload) => self.ask(*who, kind, payload),
+            Op::Mutated(who, seed) => {
+                if let Some(client) = self.w.clients.get(HOSTILE[*who]).filter(|c| !c.sid.is_empty()) {
+                    let said = super::mutated::said(client, *seed);
+                    self.ask(*who, "set", &said);
+                }
+            }
             Op::Accept(who) => {
                 if let Some(client) = self.w.clients.get(HOSTILE[*who]).filter(|c| !c.sid.is_empty()) {
                     let accept = client.accept().first_child().unwrap().to_xml();
@@ -395,7 +403,7 @@ impl Course {
         Some(sources.iter().flat_map(|m| m.sources.iter().map(|s| s.ssrc.0)).collect())
     }
 
-    fn end(mut self) -> Vec<String> {
+    pub(super) fn end(mut self) -> Vec<String> {
         self.happens(&Op::Pass(120));
         let w = &self.w;
         for id in &self.asked {
