@@ -119,13 +119,11 @@ impl Filled<'_> {
                 // A probe of fewer packets says little.
                 let most = (rate.as_f64() / 8e6 * LENGTH_US as f64) as usize / LEAST_IN_PROBE;
                 while self.member.egress.room() {
-                    if beside.is_some_and(|at| self.repeat((now, time), at, most, (buffers, sink)).is_some())
-                    {
-                        self.counters.repeated += 1;
-                        self.counters.forwarded += 1;
-                    } else if self.pad(time, beside, sink) {
+                    let repeated =
+                        beside.and_then(|at| self.repeat((now, time), at, most, (buffers, sink))).is_some();
+                    if !repeated && self.pad(time, beside, sink) {
                         self.counters.padding += 1;
-                    } else {
+                    } else if !repeated {
                         break;
                     }
                 }
@@ -140,12 +138,8 @@ impl Filled<'_> {
 
     /// Sends what was just sent a second time, where a link loses much by itself.
     fn twice(&mut self, time: Micros, (buffers, sink): (&mut Buffers, &mut dyn MediaSink)) {
-        while let Some(Sendable { source, ssrc, sent }) = self.member.egress.next_twice(time) {
-            let Some((source, packet)) = stored(self.sources, source, &sent) else { continue };
-            if again(self.member, (time, ssrc), &sent, (source, &packet), (buffers, sink)).is_some() {
-                self.counters.repeated += 1;
-                self.counters.forwarded += 1;
-            }
+        while let Some(what) = self.member.egress.next_twice(time) {
+            self.once_more(time, &what, usize::MAX, (buffers, sink));
         }
     }
 
@@ -157,10 +151,24 @@ impl Filled<'_> {
         most: usize,
         out: (&mut Buffers, &mut dyn MediaSink),
     ) -> Option<()> {
-        let Sendable { source, ssrc, sent } = self.member.egress.next_repeat(now, beside)?;
+        let what = self.member.egress.next_repeat(now, beside)?;
+        self.once_more(time, &what, most, out)
+    }
+
+    /// Sends this once more, if it is there and has no more than `most` bytes.
+    fn once_more(
+        &mut self,
+        time: Micros,
+        Sendable { source, ssrc, sent }: &Sendable,
+        most: usize,
+        out: (&mut Buffers, &mut dyn MediaSink),
+    ) -> Option<()> {
         let (source, packet) =
-            stored(self.sources, source, &sent).filter(|(_, p)| p.payload.len() <= most)?;
-        again(self.member, (time, ssrc), &sent, (source, &packet), out)
+            stored(self.sources, *source, sent).filter(|(_, p)| p.payload.len() <= most)?;
+        again(self.member, (time, *ssrc), sent, (source, &packet), out)?;
+        self.counters.repeated += 1;
+        self.counters.forwarded += 1;
+        Some(())
     }
 }
 

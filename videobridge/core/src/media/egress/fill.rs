@@ -33,6 +33,13 @@ pub(crate) struct Sendable {
     pub(crate) sent: Sent,
 }
 
+impl Sendable {
+    /// What a stream sent, if it still carries something.
+    pub(super) fn of(stream: &Stream, sent: Sent) -> Option<Self> {
+        Some(Self { source: stream.source?, ssrc: stream.ssrc, sent })
+    }
+}
+
 impl Egress {
     /// How to find out now whether the receiver's link carries more; `ideal` = bit/s it would get then, `None` = it gets
     /// all it wants.
@@ -74,7 +81,7 @@ impl Egress {
             let sent = stream.sent(out.wire())?;
             stream.may_resend(now, sent.out, rtt.max(REPEATED_FOR)).then_some(sent)
         })?;
-        Some(Sendable { source: stream.source?, ssrc: stream.ssrc, sent })
+        Sendable::of(stream, sent)
     }
 
     /// A stream that padding can go beside.

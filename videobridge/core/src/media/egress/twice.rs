@@ -33,13 +33,12 @@ impl Egress {
             return None;
         }
         let streams = self.supply.streams.iter_mut().map(|(_, s)| s);
-        for stream in streams.filter(|s| s.media == MediaType::Video && s.announced) {
-            let Some(source) = stream.source.filter(|_| stream.rtx_ssrc().is_some()) else { continue };
-            if let Some(sent) = stream.next_twice() {
-                return Some(Sendable { source, ssrc: stream.ssrc, sent });
-            }
-        }
-        None
+        let mut carry = streams.filter(|s| s.media == MediaType::Video && s.announced && s.source.is_some());
+        carry.find_map(|stream| {
+            stream.rtx_ssrc()?;
+            let sent = stream.next_twice()?;
+            Sendable::of(stream, sent)
+        })
     }
 }
 
