@@ -71,10 +71,8 @@ impl Shard {
         for wanted in &request.relays {
             answer.relays.push(self.modify_relay(now, key, wanted, out));
         }
-        if let Some(conference) = self.conferences.get(key.0 as usize) {
-            if created {
-                answer.sources = Some(feedback_sources(conference.feedback));
-            }
+        if created && let Some(conference) = self.conferences.get(key.0 as usize) {
+            answer.sources = Some(feedback_sources(conference.feedback));
         }
         let answer = match order {
             Some((way, at, wanted)) => {

@@ -243,7 +243,7 @@ impl Outlet<'_> {
     }
 
     /// A packet for another part.
-    fn to_part(&mut self, to: EndpointKey, is_rtcp: bool, parts: &[&[u8]]) {
+    fn cross(&mut self, to: EndpointKey, is_rtcp: bool, parts: &[&[u8]]) {
         match self.endpoints.ways.get(to) {
             Some(way) => self.out.send_to_part(way.shard, way.part, is_rtcp, parts),
             None => self.endpoints.counters.sent_to(0, false),
@@ -262,7 +262,7 @@ impl MediaSink for Outlet<'_> {
     fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
         let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
             Some(endpoint) => (endpoint.transport.send_rtp(self.out, parts), endpoint.is_relay()),
-            None => return self.to_part(to, false, &parts),
+            None => return self.cross(to, false, &parts),
         };
         self.endpoints.counters.sent_to(sent, is_relay);
     }
@@ -291,7 +291,7 @@ impl MediaSink for Outlet<'_> {
     fn rtcp(&mut self, to: EndpointKey, compound: &[u8]) {
         let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
             Some(endpoint) => (endpoint.transport.send_rtcp(self.out, compound), endpoint.is_relay()),
-            None => return self.to_part(to, true, &[compound]),
+            None => return self.cross(to, true, &[compound]),
         };
         self.endpoints.counters.sent_to(sent, is_relay);
     }

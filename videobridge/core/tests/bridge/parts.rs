@@ -413,12 +413,12 @@ fn who_watches_in_another_part_chooses_the_layer_and_the_camera_is_told() {
 fn what_is_said_reaches_everybody_and_one_whatever_the_part() {
     let mut all = people(3, 6);
     let text = |to: &str| format!(r#"{{"colibriClass":"EndpointMessage","to":"{to}","msgPayload":"hello"}}"#);
-    for from in 0..6 {
+    for (from, id) in IDS.iter().enumerate() {
         all.say(from, &text(""));
         for n in 0..6 {
             let got = all.texts(n, "EndpointMessage");
             assert_eq!(got.len(), usize::from(n != from), "{from} to {n}");
-            assert!(got.iter().all(|t| t["from"] == IDS[from]));
+            assert!(got.iter().all(|t| t["from"] == *id));
         }
         for to in (0..6).filter(|to| *to != from) {
             all.say(from, &text(IDS[to]));
