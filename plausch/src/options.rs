@@ -30,7 +30,7 @@ use prosody_server::short_lived::RawShortLived;
 use service::listen::Address;
 use service::logging::{Format, To};
 use service::{Effective, Proxies, StartError};
-use videobridge_server::TcpPorts;
+use videobridge_server::{LastN, TcpPorts};
 
 pub(crate) use self::focus::Focus;
 pub(crate) use self::hosts::HostTables;
@@ -42,7 +42,7 @@ pub(crate) use self::tls::{Https, Origin as CertificateOrigin};
 pub(crate) use self::turn::OwnTurn;
 pub(crate) use self::values::token_of;
 use self::values::{
-    account, admin_hosts, admin_token, beside_modules, file, folder, header, label, log_filter,
+    account, admin_hosts, admin_token, beside_modules, file, folder, header, label, last_n, log_filter,
     media_addresses, media_tcp, meetings_go_on, modules, muc_modules, p2p_stun_servers, reservations,
     stun_servers, web_folder, xmpp_server,
 };
@@ -86,6 +86,8 @@ pub(crate) struct Settings {
     pub(crate) media_threads: usize,
     pub(crate) media_spread_above: usize,
     pub(crate) media_gso: bool,
+    /// How many pictures anybody gets at most.
+    pub(crate) last_n: LastN,
     pub(crate) xmpp: SocketAddr,
     /// `host:port` of the XMPP server for a role that runs alone.
     pub(crate) xmpp_server: String,
@@ -300,6 +302,7 @@ impl Settings {
             media_threads: e.parse("media.threads")?,
             media_spread_above: e.parse("media.spread_above")?,
             media_gso: e.is_on("media.gso"),
+            last_n: last_n(e)?,
             xmpp: listen(e, "xmpp.listen")?,
             xmpp_server: xmpp_server(e, server, port)?,
             verify_certificate: e.is_on("xmpp.verify_certificate"),

@@ -38,6 +38,23 @@ fn closed(custom: &Custom) -> Vec<&str> {
     custom.restrictions.iter().map(|r| r.name.as_str()).collect()
 }
 
+/// Upstream's own example stopped the start.
+#[test]
+fn compat_limits_by_the_size_of_a_conference_are_heeded() {
+    let text = "videobridge {\n  cc.jvb-last-n = 25\n  load-management {\n    reducer-enabled = true\n    conference-last-n-limits {\n      20 = 20,\n      30 = 15,\n      50 = 10\n    }\n  }\n}\n";
+    let tree = Tree::new("sizes", &[("custom-jvb.conf", text)]);
+    let bridge = tree.look(Role::Videobridge).unwrap();
+    assert_eq!(
+        said(&bridge),
+        [
+            ("PLAUSCH_LAST_N", "25"),
+            ("PLAUSCH_LAST_N_BY_SIZE", "20=20,30=15,50=10"),
+            ("PLAUSCH_REDUCES_LOAD", "true")
+        ]
+    );
+    assert!(closed(&bridge).is_empty() && bridge.useless.is_empty(), "{bridge:?}");
+}
+
 #[test]
 fn keys_of_custom_files_become_variables_restrict_or_are_named() {
     let tree = Tree::new(

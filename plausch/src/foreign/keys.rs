@@ -86,6 +86,15 @@ pub(super) fn judge(program: Program, role: Role, document: &Document, from: &st
                     _ => custom.useless.push(place),
                 }
             }
+            (_, [a, b, c, size])
+                if [a, b, c].map(String::as_str)
+                    == ["videobridge", "load-management", "conference-last-n-limits"] =>
+            {
+                match text {
+                    Some(n) => custom.add("PLAUSCH_LAST_N_BY_SIZE", &format!("{size}={n}"), place),
+                    None => custom.useless.push(place),
+                }
+            }
             ("jicofo.bridge.brewery-jid", _) => {
                 if let Some(text) = text {
                     brewery(&text, place, custom);
@@ -257,6 +266,8 @@ const BRIDGE: &[Row] = &[
     ("videobridge.health.require-valid-address", Variable("JVB_REQUIRE_VALID_ADDRESS")),
     ("videobridge.health.require-stun", Nothing),
     ("videobridge.cc.trust-bwe", Variable("JVB_CC_TRUST_BWE")),
+    ("videobridge.cc.jvb-last-n", Variable("PLAUSCH_LAST_N")),
+    ("videobridge.load-management.reducer-enabled", Variable("PLAUSCH_REDUCES_LOAD")),
     ("videobridge.cc.use-vla-target-bitrate", Variable("ENABLE_VLA")),
     ("videobridge.sctp.enabled", Variable("ENABLE_SCTP")),
     ("videobridge.ssrc-limit.audio", Nothing),

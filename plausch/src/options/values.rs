@@ -13,7 +13,7 @@ use service::listen::Address;
 use service::logging::{check_filter, may_speak_below_info};
 use service::options::shown;
 use service::{Effective, StartError, SystemEntropy};
-use videobridge_server::TcpPorts;
+use videobridge_server::{LastN, LastNBySize, TcpPorts};
 
 use super::{DEBIAN_WEB, without_ipv6};
 use crate::wiring::limits::{MEDIA_ADDRESSES, STUN_SERVERS};
@@ -79,6 +79,20 @@ pub(super) fn media_tcp(e: &Effective, media_port: u16) -> Result<Option<TcpPort
     let own = port("media.tcp_port", media_port)?;
     let public = port("media.tcp_public_port", own)?;
     Ok((!e.is_on("media.disable_tcp")).then_some(TcpPorts { own, public }))
+}
+
+/// How many pictures anybody gets at most.
+pub(super) fn last_n(e: &Effective) -> Result<LastN, StartError> {
+    let (always, by_size) = ("media.last_n", "media.last_n_by_size");
+    let n: i64 = e.parse(always)?;
+    let always = match (n, u32::try_from(n)) {
+        (-1, _) => None,
+        (_, Ok(n)) => Some(n),
+        _ => return Err(e.bad(always, "must be a number of pictures, or -1")),
+    };
+    let by_size = LastNBySize::read(e.text(by_size))
+        .ok_or_else(|| e.bad(by_size, "must be sizes and numbers of pictures, such as `20=20, 30=15`"))?;
+    Ok(LastN { always, by_size, reduces_load: e.is_on("media.reduces_load") })
 }
 
 /// How long meetings go on in the old process after an upgrade.

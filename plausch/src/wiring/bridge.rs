@@ -48,6 +48,7 @@ pub(super) async fn start(
         threads: s.media_threads,
         spread_above: s.media_spread_above,
         gso: s.media_gso,
+        last_n: s.last_n.clone(),
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let config = Config::check(raw, &machine, cores).map_err(|e| part("the videobridge", e))?;

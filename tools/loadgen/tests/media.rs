@@ -53,6 +53,7 @@ impl Bridge {
             threads: 1,
             spread_above: 0,
             gso: true,
+            last_n: videobridge_server::LastN::default(),
         };
         let config = videobridge_server::Config::check(raw, &[], 2).unwrap();
         let told = stop.subscribe();

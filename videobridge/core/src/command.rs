@@ -71,6 +71,8 @@ pub enum Command {
     },
     /// Whether new conferences are refused: in both states of a shutdown.
     RefuseNewConferences(bool),
+    /// So many pictures anybody may get while the bridge is overloaded; `None` = any number.
+    LimitLastN(Option<u32>),
     /// Expires a conference, e.g. because handling it failed.
     ExpireConference(MeetingId),
     /// Media arrives at this address, too, or has other public addresses in front of it now: endpoints that are created from now

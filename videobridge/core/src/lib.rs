@@ -56,6 +56,7 @@ mod demux;
 mod endpoint;
 mod expiry;
 pub mod limits;
+mod load;
 mod mailbox;
 pub mod media;
 mod outlet;
@@ -82,6 +83,7 @@ pub mod stun {
 
 pub use debug::join_parts;
 pub use demux::{Kind, classify, shard_of_conference, shard_of_request};
+pub use load::LoadReducer;
 pub use mailbox::{ChannelMessage, Lost, Mailbox};
 pub use media::{EndpointKey, ExportKey, ExportedAudio};
 pub use parts::{PartKey, PartNews};

@@ -200,3 +200,15 @@ pub const DEBUG_CONFERENCES: usize = 1_000;
 /// Endpoints in one shard's answer of `/stats`; conferences that do not fit are left out. Reason: a thread that carries media writes
 /// them, some ten microseconds each. About 1 kB each.
 pub const STATISTICS_ENDPOINTS: usize = 300;
+
+/// From this load on fewer pictures are sent, where that is wanted; 1 = all that the bridge can do. As upstream.
+pub const REDUCE_FROM: f64 = 1.0;
+
+/// Below this load more are sent again. As upstream: 0.72 of 0.9, and 40,000 of 50,000 packets.
+pub const RECOVER_BELOW: f64 = 0.8;
+
+/// Between two such steps, as upstream (`load-reducers.last-n.impact-time`).
+pub const LOAD_STEP: Duration = Duration::from_secs(60);
+
+/// From so many pictures on the load limits nobody any more, as upstream (`maximum-enforced-last-n-value`).
+pub const MOST_REDUCED_LAST_N: u32 = 40;

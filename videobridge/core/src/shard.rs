@@ -231,6 +231,7 @@ impl Shard {
             Command::Transcription { service, result } => self.tell_transcription(now, service, result, out),
             Command::WebSocketClosed { socket } => self.web_socket_closed(now, socket, out),
             Command::RefuseNewConferences(refuse) => self.refuse_new = refuse,
+            Command::LimitLastN(last_n) => self.limit_last_n(now, last_n, out),
             Command::ExpireConference(meeting) => {
                 if let Some(key) = self.by_meeting.get(&meeting).copied() {
                     self.expire_conference(now, key, out);
@@ -492,6 +493,22 @@ impl Shard {
         let Some(conference) = self.conferences.get_mut(conference_key.0 as usize) else { return };
         conference.media.set_transport_up(now, key, up, &mut outlet(now, &mut self.endpoints, out));
         self.arm_conference(conference_key);
+    }
+
+    fn limit_last_n(&mut self, now: Instant, last_n: Option<u32>, out: &mut dyn DatagramSink) {
+        if self.config.media.load_last_n == last_n {
+            return;
+        }
+        self.config.media.load_last_n = last_n;
+        // Parts of conferences that are at home elsewhere, too.
+        let all = self.conferences.iter().filter_map(|(key, _)| u32::try_from(key).ok());
+        let all: Vec<_> = all.map(ConferenceKey).collect();
+        for key in all {
+            self.at_work = Some(key);
+            let Some(conference) = self.conferences.get_mut(key.0 as usize) else { continue };
+            conference.media.set_load_last_n(now, last_n, &mut outlet(now, &mut self.endpoints, out));
+            self.arm_conference(key);
+        }
     }
 
     fn path_changed(&mut self, now: Instant, key: EndpointKey, out: &mut dyn DatagramSink) {

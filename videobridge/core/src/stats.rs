@@ -21,6 +21,8 @@ pub struct ShardStats {
     /// Inactive ones with exactly two endpoints: those two talk directly.
     pub p2p_conferences: u64,
     pub largest_conference: u64,
+    /// Pictures that who gets most gets.
+    pub most_forwarded: u64,
     /// Endpoints of this bridge.
     pub endpoints: u64,
     /// Conferences that are on other bridges, too, and their endpoints there.
@@ -97,6 +99,7 @@ pub(crate) fn collect(shard: &mut Shard, now: Instant) -> ShardStats {
             audio += u64::from(a);
             video += u64::from(v);
             either += u64::from(a || v);
+            stats.most_forwarded = stats.most_forwarded.max(conference.media.forwarded(key) as u64);
             let (suspended, lossy) = conference.media.is_short(key);
             stats.endpoints_with_suspended_sources += u64::from(suspended);
             stats.endpoints_with_high_outgoing_loss += u64::from(lossy);
@@ -162,6 +165,7 @@ impl ShardStats {
         self.totals.add(&other.totals);
         self.media.add(&other.media);
         self.largest_conference = self.largest_conference.max(other.largest_conference);
+        self.most_forwarded = self.most_forwarded.max(other.most_forwarded);
         for (mine, theirs) in [
             (&mut self.conferences_by_size, &other.conferences_by_size),
             (&mut self.conferences_by_audio_sender, &other.conferences_by_audio_sender),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jitsi_xmpp::BareJid;
 use videobridge_core::TcpPorts;
+use videobridge_core::media::LastNBySize;
 
 use crate::limits::THREADS;
 
@@ -39,6 +40,19 @@ pub struct Raw {
     pub spread_above: usize,
     /// Whether datagrams for one receiver leave as trains, as far as the kernel can.
     pub gso: bool,
+    /// How many pictures anybody gets at most.
+    pub last_n: LastN,
+}
+
+/// How many pictures anybody gets at most.
+#[derive(Debug, Clone, Default)]
+pub struct LastN {
+    /// Always; `None` = any number.
+    pub always: Option<u32>,
+    /// In conferences of these sizes.
+    pub by_size: LastNBySize,
+    /// Whether fewer are sent while the bridge is overloaded.
+    pub reduces_load: bool,
 }
 
 /// Why a setting cannot be used. Blame: the admin. Consequence: the process does not start.
@@ -79,6 +93,7 @@ pub struct Config {
     pub(crate) gso: bool,
     pub(crate) presence_interval: Duration,
     pub(crate) load_threshold: f64,
+    pub(crate) last_n: LastN,
 }
 
 /// Where media is to arrive.
@@ -160,6 +175,7 @@ impl Config {
             gso: raw.gso,
             presence_interval: Duration::from_secs(5),
             load_threshold: 50_000.0,
+            last_n: raw.last_n,
         })
     }
 
@@ -199,6 +215,7 @@ mod tests {
             threads: 0,
             spread_above: 0,
             gso: true,
+            last_n: LastN::default(),
         }
     }
 

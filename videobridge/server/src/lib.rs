@@ -36,9 +36,10 @@ use videobridge_core::{Certificate, Command, LocalAddress, ShardConfig, WebSocke
 
 use xmpp_link::Link;
 
-pub use config::{Config, ConfigError, Raw};
+pub use config::{Config, ConfigError, LastN, Raw};
 pub use limits::{RESUME_WITHIN, SPREAD_ABOVE};
 pub use videobridge_core::TcpPorts;
+pub use videobridge_core::media::LastNBySize;
 pub use xmpp::BreweryConfig;
 
 use crate::addresses::Machine;
@@ -114,6 +115,8 @@ async fn start_on(
     shard.advertise_private_candidates = config.inner;
     shard.report_addresses = config.threads > 1;
     shard.spread_above = config.spread_above;
+    shard.media.jvb_last_n = config.last_n.always.map_or(-1, |n| i32::try_from(n).unwrap_or(i32::MAX));
+    shard.media.last_n_by_size = config.last_n.by_size.clone();
     if !config.web_socket_domains.is_empty() {
         shard.web_sockets = Some(WebSocketConfig {
             domains: config.web_socket_domains.clone(),
@@ -134,8 +137,8 @@ async fn start_on(
         relay_id: config.relay_id.clone(),
         media_port: config.port,
     };
-    let reporter =
-        Arc::new(Reporter::new(Arc::clone(&control), threads.counters(), identity, config.load_threshold));
+    let reporter = Reporter::new(Arc::clone(&control), threads.counters(), identity, config.load_threshold);
+    let reporter = Arc::new(if config.last_n.reduces_load { reporter.that_reduces_load() } else { reporter });
     let left = watch::Sender::new(false);
     let links =
         Links::new(Arc::clone(&control), Arc::clone(&reporter), config.presence_interval, shutdown.clone());
@@ -190,6 +193,7 @@ async fn run(
             loop {
                 every.tick().await;
                 let stats = reporter.refresh().await;
+                reporter.reduce_load(Instant::now(), &stats);
                 if reporter.has_left(Instant::now(), stats.endpoints) {
                     left.send_replace(true);
                 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jitsi_xmpp::bridge_stats::BridgeStats;
 use serde_json::{Map, Value, json};
-use videobridge_core::ShardStats;
 use videobridge_core::stats::BridgeState;
+use videobridge_core::{Command, LoadReducer, ShardStats};
 
 use self::cpu::{Busy, Spent};
 use crate::control::{Conferences, Control};
@@ -36,6 +36,8 @@ pub(crate) struct Reporter {
     identity: Identity,
     /// Packets per second at which the bridge calls itself fully loaded (`load-threshold`).
     load_threshold: f64,
+    /// Sends fewer pictures while it is too much, where that is wanted.
+    reducer: Option<Mutex<LoadReducer>>,
     latest: Mutex<Latest>,
     links: Mutex<Links>,
     draining: AtomicBool,
@@ -85,6 +87,7 @@ impl Reporter {
             threads,
             identity,
             load_threshold,
+            reducer: None,
             latest: Mutex::new(latest),
             links: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -92,6 +95,32 @@ impl Reporter {
             leaving: Mutex::default(),
             addresses: AtomicU64::new(1),
         }
+    }
+
+    /// The same; while it is overloaded it sends fewer pictures.
+    pub(crate) fn that_reduces_load(mut self) -> Self {
+        self.reducer = Some(Mutex::default());
+        self
+    }
+
+    /// Time for a look at the load, with the newest numbers.
+    pub(crate) fn reduce_load(&self, now: Instant, stats: &ShardStats) {
+        let Some(mut reducer) = self.reducer() else { return };
+        let stress = self.load(stats, &self.latest());
+        let forwarded = u32::try_from(stats.most_forwarded).unwrap_or(u32::MAX);
+        let changed = reducer.handle_load(now, stress, forwarded);
+        let last_n = reducer.last_n();
+        match last_n.filter(|_| changed) {
+            Some(n) => tracing::warn!(stress, "the load of this bridge: everybody gets at most {n} pictures"),
+            None if changed => tracing::info!("this bridge sends all pictures again"),
+            None => {}
+        }
+        // Each time: a thread that had no place for it is told again.
+        self.control.broadcast(|| Command::LimitLastN(last_n));
+    }
+
+    fn reducer(&self) -> Option<std::sync::MutexGuard<'_, LoadReducer>> {
+        self.reducer.as_ref().map(|reducer| reducer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn version(&self) -> &str {
@@ -225,8 +254,20 @@ impl Reporter {
             "shutdown_state": shutdown,
             "drain": state.drain,
             "time": state.current_timestamp,
-            "load_management": { "stress": state.stress_level },
+            "load_management": self.load_management(state.stress_level),
             "conferences": conferences,
+        })
+    }
+
+    fn load_management(&self, stress: f64) -> Value {
+        let Some(reducer) = self.reducer() else {
+            return json!({ "stress": stress, "reducer_enabled": false });
+        };
+        json!({
+            "state": if reducer.is_overloaded() { "OVERLOADED" } else { "NOT_OVERLOADED" },
+            "stress": stress,
+            "reducer_enabled": true,
+            "reducer": { "jvbLastN": reducer.last_n().map_or(-1, i64::from) },
         })
     }
 

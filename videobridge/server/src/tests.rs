@@ -70,6 +70,7 @@ impl Bridge {
             threads,
             spread_above,
             gso: true,
+            last_n: crate::LastN::default(),
         };
         let stop = watch::Sender::new(false);
         let config = Config::check(raw, &[], 2).unwrap();
@@ -586,6 +587,7 @@ async fn addresses_of_the_machine_that_come_and_go_are_noticed() {
         threads: 2,
         spread_above: 0,
         gso: true,
+        last_n: crate::LastN::default(),
     };
     let stop = watch::Sender::new(false);
     let told = Arc::clone(&machine);
@@ -674,6 +676,7 @@ async fn a_taken_port_is_a_start_error_even_with_several_threads() {
             threads,
             spread_above: 0,
             gso: true,
+            last_n: crate::LastN::default(),
         };
         let stop = watch::Sender::new(false);
         let error = start(Config::check(raw, &[], 2).unwrap(), None, stop.subscribe()).await.unwrap_err();

@@ -97,6 +97,27 @@ pub(super) const ROWS: &[Setting] = &[
         "Several datagrams for one receiver leave in one system call (UDP_SEGMENT). Off only to compare.",
     ),
     text(
+        "media.last_n",
+        "",
+        &["PLAUSCH_LAST_N"],
+        "-1",
+        "So many pictures anybody gets at once, of those who spoke last, and of those that they look at first; -1: no limit.",
+    ),
+    text(
+        "media.last_n_by_size",
+        "",
+        &["PLAUSCH_LAST_N_BY_SIZE"],
+        "",
+        "The same in large meetings: `20=20, 30=15, 50=10` is at most 20 with 20 cameras and screens, 15 with 30, 10 with 50 and more.",
+    ),
+    switch(
+        "media.reduces_load",
+        "",
+        &["PLAUSCH_REDUCES_LOAD"],
+        "false",
+        "A bridge whose load is 1 and more sends everybody a quarter fewer pictures, every minute until it is less, and more again below 0.8.",
+    ),
+    text(
         "xmpp.listen",
         "xmpp",
         &["PLAUSCH_XMPP"],

@@ -159,6 +159,20 @@ impl MediaConference {
         self.settle(now, sink);
     }
 
+    /// How many pictures anybody may get while the bridge is overloaded.
+    pub fn set_load_last_n(&mut self, now: Instant, last_n: Option<u32>, sink: &mut dyn MediaSink) {
+        if self.config.load_last_n != last_n {
+            self.config.load_last_n = last_n;
+            self.members.touch_all();
+            self.settle(now, sink);
+        }
+    }
+
+    /// How many pictures an endpoint gets.
+    pub(crate) fn forwarded(&self, key: EndpointKey) -> usize {
+        self.members.by_key(key).map_or(0, |member| member.forwarded.len())
+    }
+
     /// Header extensions of an endpoint, added to those set before.
     pub fn add_header_extensions(&mut self, key: EndpointKey, extensions: &[HeaderExtension]) {
         let Some(index) = self.members.find(key) else { return };

@@ -168,6 +168,9 @@ pub const MAX_NAMES_PER_MESSAGE: usize = 500;
 /// more than [`SSRC_SLOTS`] pictures.
 pub const MAX_STAGE_NAMES: usize = SSRC_SLOTS;
 
+/// Sizes of conferences with a number of pictures of their own: upstream's example has four.
+pub const MAX_LAST_N_SIZES: usize = 64;
+
 /// Bytes of a source name in a client message; an endpoint id has at most 128, and a suffix. Longer ones are ignored.
 pub const MAX_NAME_LEN: usize = 160;
 

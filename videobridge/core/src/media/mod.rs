@@ -19,6 +19,7 @@ pub mod limits;
 mod packet;
 mod speakers;
 
+pub use allocation::by_size::LastNBySize;
 pub use conference::MediaConference;
 pub use conference::export::{Export, ExportKey, ExportedAudio};
 pub use counters::{Counters, DropReason};
@@ -100,6 +101,10 @@ pub struct RelayInit {
 pub struct MediaConfig {
     /// `cc.jvb-last-n`: at most this many video sources per receiver; −1 = no limit.
     pub jvb_last_n: i32,
+    /// `load-management.conference-last-n-limits`: the same by the size of the conference.
+    pub last_n_by_size: LastNBySize,
+    /// The same while the bridge is overloaded (`load-management.reducer-enabled`); changes as it runs.
+    pub load_last_n: Option<u32>,
     /// `cc.initial-last-n`.
     pub initial_last_n: i32,
     /// `cc.initial-max-height-px`: what a receiver gets before it asked for anything.
@@ -132,6 +137,8 @@ impl Default for MediaConfig {
     fn default() -> Self {
         Self {
             jvb_last_n: -1,
+            last_n_by_size: LastNBySize::default(),
+            load_last_n: None,
             initial_last_n: -1,
             initial_max_height: 0,
             default_max_height: 180,

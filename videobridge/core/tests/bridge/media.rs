@@ -8,6 +8,7 @@ use videobridge_core::{Event, RequestId};
 
 use crate::world::{World, audio_source, endpoint, new_endpoint, request, rtp};
 use peer::Options;
+use peer::describe::video_source;
 
 const SSRC: u32 = 1001;
 
@@ -223,3 +224,42 @@ fn copies_of_packets_from_another_address_take_nobody_s_media_away() {
 
 /// Between two checks of a browser on a path that works.
 const CLIENTS_CHECK: Duration = Duration::from_millis(2_500);
+
+/// So many pictures who gets most gets.
+fn most_forwarded(world: &mut World) -> u64 {
+    world.command(Command::Stats { request: RequestId(99) });
+    let Some(Event::Stats { stats, .. }) = world.events.pop_back() else { panic!("no stats") };
+    stats.most_forwarded
+}
+
+/// Three cameras and somebody who looks at all of them.
+fn cameras(limit: Option<u32>) -> World {
+    let mut world = World::new();
+    world.command(Command::LimitLastN(limit));
+    for (id, ssrc) in ["aaaa0001", "aaaa0002", "aaaa0003"].into_iter().zip(5_000..) {
+        world.join_with(id, Options::default(), |_, update| {
+            update.sources = Some(vec![video_source(&format!("{id}-v0"), ssrc)]);
+        });
+    }
+    let who = world.join("aaaa0004", Options::default());
+    world.connect();
+    let now = world.now;
+    let wish =
+        r#"{"colibriClass":"ReceiverVideoConstraints","lastN":-1,"defaultConstraints":{"maxHeight":180}}"#;
+    assert!(world.peers[who].say(now, wish));
+    world.run(Duration::from_millis(200));
+    world
+}
+
+#[test]
+fn a_bridge_that_is_overloaded_sends_fewer_pictures_in_every_conference() {
+    let mut world = cameras(None);
+    assert_eq!(most_forwarded(&mut world), 3);
+    for (limit, forwarded) in [(Some(2), 2), (Some(2), 2), (Some(1), 1), (None, 3)] {
+        world.command(Command::LimitLastN(limit));
+        world.run(Duration::from_millis(100));
+        assert_eq!(most_forwarded(&mut world), forwarded, "{limit:?}");
+    }
+    let mut later = cameras(Some(2));
+    assert_eq!(most_forwarded(&mut later), 2, "also in one that begins meanwhile");
+}

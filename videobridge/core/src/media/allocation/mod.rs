@@ -2,6 +2,7 @@
 //! one encoding per source out. The rules are upstream's, so that the results are the same.
 
 pub(crate) mod allocate;
+pub(crate) mod by_size;
 pub(crate) mod effective;
 pub(crate) mod fluent;
 pub(crate) mod settings;

@@ -136,8 +136,12 @@ impl MediaConference {
         }
         let Some(member) = self.members.get(receiver) else { return };
         let slots = i32::try_from(self.config.video_slots).unwrap_or(i32::MAX);
+        let bound = |n: Option<u32>| n.map_or(-1, |n| i32::try_from(n).unwrap_or(i32::MAX));
+        // compat: as upstream, by the sources of others, and the receiver as one more (test: compat_size_is_that_of_sources).
+        let size = bound(self.config.last_n_by_size.of(offered.len() + 1));
+        let limits = [self.config.jvb_last_n, size, bound(self.config.load_last_n), slots];
         let mut wanted = std::mem::take(&mut self.turns.wanted);
-        effective(&member.settings, &offered, &[self.config.jvb_last_n, slots], &mut wanted);
+        effective(&member.settings, &offered, &limits, &mut wanted);
         drop(offered);
 
         let Some(member) = self.members.get_mut(receiver) else { return };

@@ -12,7 +12,7 @@ use videobridge_rtp::{NtpMiddle, RtpFields};
 use super::super::settle::ALLOCATIONS_PER_TURN;
 use super::room::*;
 use crate::media::limits::{MAX_REPORT_BLOCKS, SENT_REPORTS};
-use crate::media::{Bitrate, EndpointKey, MediaConfig};
+use crate::media::{Bitrate, EndpointKey, LastNBySize, MediaConfig};
 
 fn forwarded(room: &Room, to: EndpointKey) -> Option<Vec<String>> {
     room.messages(to).iter().rev().find_map(|m| match m {
@@ -87,6 +87,53 @@ fn last_n_limits_who_is_sent_and_the_list_is_complete_on_every_change() {
     room.frames(30);
     let got = room.take(C, 100);
     assert_eq!(got.iter().map(|p| p.ssrc).collect::<std::collections::BTreeSet<_>>().len(), 2, "resumed");
+}
+
+#[test]
+fn who_is_sent_is_bounded_by_the_least_of_what_client_admin_and_load_allow() {
+    let mut room = Room::with(MediaConfig { jvb_last_n: 4, ..MediaConfig::default() });
+    let all: Vec<EndpointKey> = (20..26).map(EndpointKey).collect();
+    all.iter().for_each(|k| room.join(*k, true));
+    let who = all[5];
+    room.want(who, 180, None);
+    room.frames(10);
+    let sent = |room: &Room| forwarded(room, who).unwrap().len();
+    assert_eq!(sent(&room), 4, "the admin's");
+    room.media.set_load_last_n(room.now, Some(3), &mut room.out);
+    assert_eq!((sent(&room), room.media.forwarded(who)), (3, 3), "the load's");
+    room.say(who, ClientMessage::LastNChanged { last_n: 2 });
+    assert_eq!(sent(&room), 2, "the client's");
+    room.media.set_load_last_n(room.now, Some(1), &mut room.out);
+    assert_eq!(sent(&room), 1);
+    room.take(who, 100);
+    room.frames(10);
+    assert!(!room.take(who, 100).is_empty(), "and that one is sent");
+    room.media.set_load_last_n(room.now, None, &mut room.out);
+    assert_eq!(sent(&room), 2);
+    room.say(who, ClientMessage::LastNChanged { last_n: -1 });
+    assert_eq!(sent(&room), 4);
+}
+
+#[test]
+fn compat_size_is_that_of_sources() {
+    let last_n_by_size = LastNBySize::read("4=1").unwrap();
+    let mut room = Room::with(MediaConfig { last_n_by_size, ..MediaConfig::default() });
+    [A, B, C].into_iter().for_each(|k| room.join(k, true));
+    room.want(C, 180, None);
+    room.frames(10);
+    assert_eq!(forwarded(&room, C).unwrap().len(), 2, "two others and itself");
+    let fourth = EndpointKey(13);
+    room.join(fourth, true);
+    room.frames(10);
+    assert_eq!(forwarded(&room, C).unwrap().len(), 1, "three others and itself");
+    room.media.remove_endpoint(room.now, fourth, &mut room.out);
+    room.frames(10);
+    assert_eq!(forwarded(&room, C).unwrap().len(), 2);
+    let mut screen = MediaSource::new(MediaType::Video, SourceName::new("endpoint10-v1"));
+    screen.sources.push(Source::new(Ssrc(77)));
+    room.media.set_sources(room.now, A, &[microphone(A), camera(A, 3), screen], &mut room.out);
+    room.frames(10);
+    assert_eq!(forwarded(&room, C).unwrap().len(), 1, "a screen counts as one more");
 }
 
 #[test]
