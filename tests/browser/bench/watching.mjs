@@ -113,7 +113,8 @@ async function run(seconds, joins, only) {
     await sleep(3000);
     const phases = [
       ['10M', whole, seconds],
-      ['500k', { down: { rate: 500_000, queue: 64 * 1024 } }, seconds],
+      // As long as in the scenes of the simulation: the queue of the step itself is a second.
+      ['500k', { down: { rate: 500_000, queue: 64 * 1024 } }, Math.max(seconds, 30)],
       ['10M again', whole, seconds],
       ['loss 5 %', { down: { rate: 10_000_000, loss: 0.05 }, up: { loss: 0.05 } }, seconds],
       ['between', whole, 5],

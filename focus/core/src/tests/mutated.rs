@@ -153,7 +153,7 @@ fn request(client: &Client, chance: &mut SeededEntropy) -> Element {
                 .with_child(Element::inherit("source").with_attr("ssrc", (70_001 + n).to_string()));
             let description = Element::new("description", RTP).with_attr("media", "video").with_child(share);
             let description = if n % 3 == 0 { description.with_child(group) } else { description };
-            bare(if chance.u32() % 3 == 0 { "source-remove" } else { "source-add" }).with_child(
+            bare(if chance.u32().is_multiple_of(3) { "source-remove" } else { "source-add" }).with_child(
                 Element::new("content", ns::JINGLE).with_attr("name", "video").with_child(description),
             )
         }
@@ -184,7 +184,7 @@ fn renamed(e: &Element, name: &'static str, space: &'static str) -> Element {
 /// Something in it, wherever, makes no sense.
 fn mutate(e: &mut Element, chance: &mut SeededEntropy) {
     let children = e.children().count();
-    if children > 0 && chance.u32() % 4 != 0 {
+    if children > 0 && !chance.u32().is_multiple_of(4) {
         let at = below(chance, children);
         return mutate(e.children_mut().nth(at).unwrap(), chance);
     }
@@ -256,7 +256,7 @@ fn course(seed: u64) -> Vec<Op> {
 /// One course; what the other room heard.
 fn run(seed: u64, hostile: bool) -> Vec<String> {
     let ops = course(seed);
-    let mut course = Course::begin(hostile, seed % 2 == 0);
+    let mut course = Course::begin(hostile, seed.is_multiple_of(2));
     ops.iter().take(2).for_each(|op| course.happens(op));
     if hostile {
         let conference = &course.w.focus.rooms[&ROOM.parse().unwrap()];

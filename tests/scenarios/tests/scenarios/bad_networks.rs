@@ -457,14 +457,14 @@ fn at_10_megabits_then_500_kilobits_then_10_megabits_video_shrinks_and_grows_aga
     // What the queue dropped is asked for again, and sent as far as there is room beside the smaller picture.
     assert_eq!(v.layers(27.0, 40.0)[2], 0, "full size does not fit");
     assert!(v.longest_pause(20.0, 24.0) < 1.0 && v.longest_pause(24.0, 40.0) < 0.2);
-    assert!(v.bitrate(24.0, 40.0) > 250_000.0, "and what there is is used: {}", v.bitrate(24.0, 40.0));
+    assert!(v.bitrate(24.0, 40.0) > 220_000.0, "and what there is is used: {}", v.bitrate(24.0, 40.0));
     assert!(v.longest_pause(40.0, 60.0) < 0.2);
     let full = v.video.iter().find(|(at, layer)| *at > 40.5 && *layer == 2).unwrap().0;
     assert!(full < 55.0, "{full}");
     assert_eq!(v.layers(57.0, 60.0)[..2], [0, 0], "full size again and for good");
-    // Speech suffers only from the queue that fills in the first seconds of the slow link.
-    let queue = &s.w.networks[&BEN][Direction::Down as usize];
-    assert!(queue.counters().dropped > 0 && v.speech.len() as u32 + 60 > s.camera.speech);
+    // The queue of the slow link is noticed before it overflows: speech suffers nothing.
+    let (came, said) = (v.speech.len() as u32, s.camera.speech);
+    assert!(came + 10 > said, "{came} of {said}");
     s.end();
 }
 

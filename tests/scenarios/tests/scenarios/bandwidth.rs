@@ -83,11 +83,23 @@ fn three_megabits_then_two_then_three() {
 
 #[test]
 fn ten_megabits_then_half_a_megabit_then_ten() {
-    let [_, narrow, after] = three("10, 0.5, 10");
+    let [_, narrow, after] = three("10, 0.5, 10 Mbit/s, 1");
     // Until it is found out, 0.4 s, the queue fills for 1 s.
     assert!(narrow.queue[1] <= 500.0 && narrow.speech[1] <= 450.0 && narrow.loss < 0.012, "{narrow}");
     assert!(narrow.media > 200e3 && narrow.still < 0.9, "{narrow}");
     assert!(after.full_after.is_some_and(|t| t <= 3.0) && after.media > 1.65e6, "{after}");
+}
+
+#[test]
+fn four_sources_go_on_soon_after_ten_megabits_became_half_a_megabit() {
+    for (name, still) in
+        [("10, 0.5, 10 Mbit/s, 4 sources", 1.0), ("10, 0.5, 10 Mbit/s, 4 sources, 20 kB", 1.7)]
+    {
+        let phases = run(named(name).iter().find(|s| s.name == name).unwrap()).phases;
+        let [_, narrow, after] = phases.as_slice() else { panic!("{name} has three phases") };
+        assert!(narrow.queue[1] <= 200.0 && narrow.speech[1] <= 150.0 && narrow.still <= still, "{narrow}");
+        assert!(after.full_after.is_some_and(|t| t <= 4.0) && after.media > 6.5e6, "{after}");
+    }
 }
 
 #[test]
@@ -144,12 +156,13 @@ fn speech_is_sent_again_on_links_that_lose_much_by_themselves_and_nowhere_else()
     }
     // Losses that come together are many while they are looked into.
     let bursts = only("loss 5 % in bursts");
-    assert!(bursts.again < 800, "{bursts}");
-    // Most of the others are queues that overflow: more packets are the wrong answer.
+    assert!(bursts.again < 1_200, "{bursts}");
+    // Most of the others are queues that overflow: more packets are the wrong answer. Whose queue it is shows late beside a download.
     let lossy = ["loss 8 %", "loss 12 %", "loss 20 %", "loss 5 % in bursts"];
     for scene in scenarios::bandwidth::all().iter().filter(|s| !lossy.contains(&s.name)) {
         for phase in run(scene).phases {
-            assert_eq!(phase.again, 0, "{}: {phase}", scene.name);
+            let most = if scene.name.contains("download") { 300 } else { 0 };
+            assert!(phase.again <= most, "{}: {phase}", scene.name);
         }
     }
 }

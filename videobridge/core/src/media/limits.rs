@@ -44,7 +44,7 @@ pub const DUPLICATE_WINDOW: usize = 2048;
 /// Packets not yet reported in transport-wide feedback, per endpoint: 24 KB. At 100 ms this is 10,000 packets/s.
 pub const ARRIVALS: usize = 1024;
 
-/// Sent packets remembered per receiver to match transport-wide feedback: 32 KB, 1 s at 2,000 video packets/s.
+/// Sent packets remembered per receiver to match transport-wide feedback: 48 KB, 1 s at 2,000 video packets/s.
 pub const SENT_HISTORY: usize = 2048;
 
 /// Packets that wait for one receiver's pacing: 500 ms at 10 Mbit/s. 96 bytes each, 48 KB.
@@ -143,7 +143,8 @@ pub const ALLOCATIONS_PER_RECEIVER: Rate = Rate::per_second(20, 20);
 pub const ALLOCATIONS_OF_ALL_PER_SENDER: Rate = Rate::per_second(20, 2);
 
 /// Key frames the bridge asks for on its own for one receiver of one source within 10 s: when it starts, switches, or
-/// had no link. Twice and a half what the receiver may ask for (upstream: both together 3).
+/// had no link; after that one a second, as nobody else asks in its place. Twice and a half what the receiver may ask for
+/// (upstream: both together 3).
 pub const OWN_KEY_FRAME_REQUESTS: usize = 8;
 
 /// How often everything a receiver gets is refreshed after an outage: each costs all its senders a key frame.

@@ -5,7 +5,7 @@
 use smallvec::SmallVec;
 
 use super::effective::Wanted;
-use super::{Layer, UNLIMITED, enabled, is_desktop};
+use super::{Layer, LayerId, UNLIMITED, enabled, is_desktop};
 use crate::media::ids::Bitrate;
 
 /// More than any estimate.
@@ -54,6 +54,11 @@ impl Share {
         self.target.and_then(|i| self.layers.get(i)).copied()
     }
 
+    /// The least there is of it.
+    pub(crate) fn least(&self) -> Option<Layer> {
+        self.layers.first().copied()
+    }
+
     /// The layer this receiver would get with unlimited bandwidth.
     pub(crate) fn ideal(&self) -> Option<Layer> {
         self.layers.last().copied()
@@ -96,6 +101,11 @@ impl Share {
             let best = self.layers.iter().enumerate().filter(|(_, l)| Some(l.height) == top);
             self.oversend = best.min_by_key(|(_, l)| l.bitrate).map(|(i, _)| i);
         }
+    }
+
+    /// What this layer costs, if it comes into question.
+    pub(crate) fn bitrate_of(&self, id: LayerId) -> Option<Bitrate> {
+        self.layers.iter().find(|l| l.id == id).map(|l| l.bitrate)
     }
 
     fn bitrate(&self, index: usize) -> i64 {

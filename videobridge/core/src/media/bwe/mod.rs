@@ -40,8 +40,9 @@ pub(crate) struct Estimator {
     estimate: Option<f64>,
     /// The estimate the last allocation was made with.
     applied: Option<Bitrate>,
-    /// And the losses.
+    /// And the losses, and whether a long queue drained.
     applied_loss: f64,
+    applied_rest: bool,
     delivered: Delivered,
     queue: Queue,
     losses: Losses,
@@ -81,8 +82,12 @@ struct Lowered {
     before: f64,
     /// What arrived while the queue stood.
     carried: f64,
+    /// What arrived since, at most, out of the queue: no more is carried.
+    since: f64,
     /// How long it was then.
     standing: f64,
+    /// How long all takes that is under way, if nothing of it is lost.
+    drains_in: f64,
 }
 
 /// How one feedback packet matched what was sent.
@@ -103,6 +108,7 @@ impl Estimator {
             estimate: None,
             applied: None,
             applied_loss: 0.0,
+            applied_rest: false,
             delivered: Delivered::new(),
             queue: Queue::new(now),
             losses: Losses::new(now),
@@ -223,9 +229,11 @@ impl Estimator {
         };
         // Whose queue overflows is not a link that loses by itself.
         let loss = if self.newest < self.others_until { 0.0 } else { self.losses.own() };
-        let significant = significant || (loss - self.applied_loss).abs() > OTHER_LOSS;
+        let rest = self.is_full();
+        let significant =
+            significant || (loss - self.applied_loss).abs() > OTHER_LOSS || rest != self.applied_rest;
         if significant {
-            (self.applied, self.applied_loss) = (now, loss);
+            (self.applied, self.applied_loss, self.applied_rest) = (now, loss, rest);
         }
         significant
     }
@@ -233,6 +241,27 @@ impl Estimator {
     /// The share of packets that is lost now while no queue explains it.
     pub(crate) fn loss(&self) -> f64 {
         if self.newest < self.others_until { 0.0 } else { self.losses.suspected() }
+    }
+
+    /// Whether so much lies in a queue of ours that all but one source should wait until it is nearly gone.
+    fn is_full(&self) -> bool {
+        let most = if self.applied_rest { NEARLY_GONE_US } else { FULL_US };
+        self.lowered.is_some_and(|l| l.times > 0 && self.under_way_us(l.carried) > most)
+    }
+
+    /// The same, as the allocation knows it.
+    pub(crate) const fn rests(&self) -> bool {
+        self.applied_rest
+    }
+
+    /// How long all takes that is under way, if nothing of it is lost.
+    fn under_way_us(&self, rate: f64) -> f64 {
+        self.history.under_way() as f64 * 8e6 / rate.max(MIN)
+    }
+
+    /// Whether nothing says that less is carried than is sent.
+    pub(crate) const fn is_free(&self) -> bool {
+        self.lowered.is_none() && !self.near_limit
     }
 
     /// The share of packets that the link loses, whatever is sent, which the allocation uses.
@@ -250,7 +279,7 @@ impl Estimator {
         let estimate = self.estimate?;
         let rate = match self.lowered {
             Some(lowered) if lowered.times == 0 => lowered.carried * WAIT,
-            Some(lowered) if lowered.standing > LONG_QUEUE_US => lowered.carried * DRAIN_LONG,
+            Some(lowered) if lowered.is_long() => lowered.carried * DRAIN_LONG,
             Some(lowered) => lowered.carried * DRAIN,
             None if self.is_unanswered(now) => estimate.min(UNKNOWN),
             None if self.near_limit => estimate * PACING,
@@ -377,7 +406,13 @@ impl Estimator {
                 self.prober.again_in(now, 0);
                 lowered.wrongly(fell.rate)
             }
-            Some(lowered) => lowered.carried * self.margin,
+            Some(lowered) => {
+                if lowered.is_long() {
+                    // What came meanwhile goes on top of what comes.
+                    self.margin = self.margin.min(LOW_MARGIN);
+                }
+                lowered.really_carried() * self.margin
+            }
         };
         self.estimate = Some(estimate.max(higher));
     }
@@ -388,12 +423,20 @@ impl Estimator {
             return;
         }
         let carried = self.delivered.rate(CARRIED_SPAN_US);
+        // What arrived before the queue grew says nothing of the link any more.
+        let lately = self.delivered.rate(SUDDEN_SPAN_US) * SUDDEN_ERROR;
+        let carried = if self.lowered.is_none() { carried.min(lately) } else { carried };
+        let drains_in = self.under_way_us(carried);
         let (times, before) = match self.lowered {
             Some(l) => {
                 let since = now.0.saturating_sub(l.at.0);
                 let drains = standing < l.standing * DRAINS && since < MOST_DRAIN_US;
                 // What was sent before stands in front of what shows whether it was enough.
-                if since < HOLD_US + l.standing as u64 || drains {
+                if since > CARRIED_SPAN_US as u64 {
+                    self.lowered = Some(Lowered { since: l.since.max(carried), ..l });
+                }
+                let shows_in = l.standing.max(l.drains_in.min(LONGEST_QUEUE_US)) as u64;
+                if since < HOLD_US + shows_in || drains {
                     return;
                 }
                 if l.times >= OURS && standing < l.standing * GROWN {
@@ -410,7 +453,7 @@ impl Estimator {
         };
         // A queue that hardly grows needs a moment's patience, not smaller pictures.
         let times = if times == 0 && self.queue.newest() > threshold * GROWS_FAST { 1 } else { times };
-        self.lowered = Some(Lowered { at: now, times, before, carried, standing });
+        self.lowered = Some(Lowered { at: now, times, before, carried, since: 0.0, standing, drains_in });
         if times == 0 {
             return;
         }
@@ -485,6 +528,16 @@ impl Lowered {
     fn wrongly(self, rate: f64) -> f64 {
         if rate > self.carried * CLEAR_ERROR { self.before } else { self.before.min(rate * RETURN) }
     }
+
+    /// What was carried as far as is known by now.
+    fn really_carried(&self) -> f64 {
+        if self.since > 0.0 { self.carried.min(self.since) } else { self.carried }
+    }
+
+    /// Whether pictures would come too late if they went on.
+    fn is_long(&self) -> bool {
+        self.times > 0 && (self.standing > LONG_QUEUE_US || self.drains_in > LONG_WAY_US)
+    }
 }
 
 /// Upstream's `min-bw`, `max-bw`, `initial-bw`.
@@ -507,6 +560,9 @@ const SILENCE_US: u64 = 1_000_000;
 const OUTAGE_REPORT_US: u64 = 100_000;
 /// While a queue stands, so long lies in what arrived.
 const CARRIED_SPAN_US: i64 = 250_000;
+/// When it begins to stand, so long; and how wrong that may be.
+const SUDDEN_SPAN_US: i64 = 100_000;
+const SUDDEN_ERROR: f64 = 1.1;
 const LOSS_SPAN_US: i64 = 500_000;
 /// Below what is carried, so that the queue drains: what to choose pictures by, and what to send until it is gone.
 const BELOW_CARRIED: f64 = 0.85;
@@ -547,6 +603,12 @@ const UNKNOWN_US: u64 = 300_000;
 /// From here on pictures come too late, and speech with them: nearly nothing is sent until the queue is gone.
 const LONG_QUEUE_US: f64 = 150_000.0;
 const DRAIN_LONG: f64 = 0.2;
+/// So much is under way with a queue as long, the way itself included; no queue is taken to be longer than the second.
+const LONG_WAY_US: f64 = 300_000.0;
+/// With this much under way sources wait for each other, as whoever goes on needs a key frame; and no longer with this.
+const FULL_US: f64 = 500_000.0;
+const NEARLY_GONE_US: f64 = 250_000.0;
+const LONGEST_QUEUE_US: f64 = 1_500_000.0;
 const QUIET_US: u64 = 400_000;
 const BEYOND_IDEAL: f64 = 1.25;
 const ENOUGH: f64 = 1.08;
@@ -556,6 +618,7 @@ const REMEMBERED_US: u64 = 20_000_000;
 /// Of what is carried; with every time that it was too much within the time it is remembered, less.
 const MOST_MARGIN: f64 = 0.97;
 const LEAST_MARGIN: f64 = 0.85;
+const LOW_MARGIN: f64 = 0.88;
 const MARGIN_STEP: f64 = 0.03;
 /// How long a queue is left to others, and how long what was none is not taken for one.
 const OTHERS_US: u64 = 10_000_000;

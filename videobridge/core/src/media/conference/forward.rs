@@ -285,7 +285,6 @@ impl MediaConference {
         let structures = source.encodings.get(encoding.at()).map(|e| &e.structures);
         let structure = structures.and_then(|s| s.at(packet.seq));
         let said = Described { descriptor, frame: frame.zip(structure) };
-        let owner_rtt = self.members.rtt(source.owner);
         let (time, kept) = (self.clock.micros(now), Kept::of(packet, &source.kinds));
         let mut wanted = [false; MAX_ENCODINGS];
         let mut jammed = false;
@@ -307,9 +306,14 @@ impl MediaConference {
                     route.stream = slot.map(|(slot, _)| slot);
                 }
             }
+            let takes_part = route.current().is_none_or(|current| current == encoding);
+            if gated && takes_part && route.is_held() {
+                route.suspend();
+                self.counters.discard(DropReason::Congested);
+                continue;
+            }
             // Speech never waits.
             let waits = media == MediaType::Video && egress.must_wait(time);
-            let takes_part = route.current().is_none_or(|current| current == encoding);
             if waits && gated && takes_part && egress.is_jammed() {
                 // Later packets would come too late as well. It goes on with a key frame when there is room.
                 if route.current().is_some() {
@@ -345,7 +349,10 @@ impl MediaConference {
                         + usize::from(packet.evened)
                         + WAITING_HEADER;
                     stream.waits(seq_out);
-                    egress.wait(Paced { source, encoding, seq, ssrc, rewrite, bytes });
+                    if egress.wait(Paced { source, encoding, seq, ssrc, rewrite, bytes }) {
+                        member.stale = true;
+                        jammed = true;
+                    }
                     self.clock.pace_by(now + PACE);
                 }
                 Ok(rewrite) => {
@@ -368,7 +375,7 @@ impl MediaConference {
                 Err(why) => self.counters.discard(why),
             }
             if let Some(encoding) = route.wanted_key_frame(now).filter(|_| gated)
-                && route.own_requests.allow(now, owner_rtt)
+                && route.own_requests.allow_own(now)
                 && let Some(flag) = wanted.get_mut(encoding.at())
             {
                 *flag = true;

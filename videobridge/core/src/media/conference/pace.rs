@@ -66,7 +66,8 @@ impl MediaConference {
                 self.clock.pace_by(now + wait);
             }
             // What a probe came to may show while nothing is sent, and then no feedback comes that would tell.
-            if member.egress.estimator.apply(self.config.bwe_change_threshold) {
+            let caught_up = member.egress.caught_up();
+            if member.egress.estimator.apply(self.config.bwe_change_threshold) || caught_up {
                 member.stale = true;
                 changed = true;
             }

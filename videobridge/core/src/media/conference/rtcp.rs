@@ -219,9 +219,8 @@ impl MediaConference {
     fn refresh(&mut self, now: Instant, receiver: MemberIx, sink: &mut dyn MediaSink) {
         let mut wanted: SmallVec<[(SourceIx, EncodingIx); 32]> = SmallVec::new();
         for (at, source) in self.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video) {
-            let rtt = self.members.rtt(source.owner);
             let Some(route) = source.route_mut(receiver) else { continue };
-            if route.own_requests.allow(now, rtt) {
+            if route.own_requests.allow_own(now) {
                 wanted.push((at, route.current().unwrap_or_else(|| route.target())));
             }
         }

@@ -153,24 +153,37 @@ impl MediaConference {
         }
         let trusted = self.config.trust_bwe && member.negotiated.has_rtx();
         let estimate = member.egress.estimator.applied().filter(|_| trusted);
+        let estimate = estimate.map(|e| member.egress.beside_what_waits(e));
         let available = member.settings.assumed_bandwidth.or(estimate);
         let loss = if trusted { member.egress.estimator.applied_loss() } else { 0.0 };
         let limited = estimate.is_some() && member.settings.assumed_bandwidth.is_none();
-        let shares = self.divide(now, &wanted, available, loss);
+        let (rests, free) = (trusted && member.egress.estimator.rests(), member.egress.estimator.is_free());
+        let mut shares = self.divide(now, &wanted, (available, loss));
+        if let Some(available) = available.filter(|_| limited && free) {
+            self.keep(receiver, available, &mut shares);
+        }
         self.probe(now, receiver, (limited, estimate, loss), &shares);
 
         self.assign_video(now, receiver, &wanted, sink);
         self.turns.wanted = wanted;
         self.drop_video(receiver, &shares);
         let mut forwarded: SmallVec<[SourceIx; 32]> = SmallVec::new();
+        let mut resting = Bitrate::ZERO;
+        let most_at_rest = available.map_or(Bitrate::ZERO, |a| Bitrate((a.as_f64() * AT_REST) as u64));
         for share in &shares {
             let at = share.wanted.source;
             let Some(source) = self.sources.get_mut(at) else { continue };
             source.wish(receiver, share.wanted.max_height);
             match share.target() {
                 Some(layer) => {
+                    // Until a long queue is gone there is room for the least of a few.
+                    let layer = share.least().filter(|_| rests).unwrap_or(layer);
+                    resting.0 += layer.bitrate.0;
+                    let held = rests && !forwarded.is_empty() && resting > most_at_rest;
                     forwarded.push(at);
                     self.route(receiver, at, layer.id);
+                    let route = self.sources.get_mut(at).and_then(|s| s.route_mut(receiver));
+                    route.into_iter().for_each(|route| route.hold(held));
                 }
                 None => source.park(receiver),
             }
@@ -183,8 +196,7 @@ impl MediaConference {
         &mut self,
         now: Instant,
         wanted: &[Wanted],
-        available: Option<Bitrate>,
-        loss: f64,
+        (available, loss): (Option<Bitrate>, f64),
     ) -> SmallVec<[Share; 16]> {
         // In a large conference most sources are beyond last-n and have no part in this, except that being first counts.
         let part = wanted.iter().enumerate().filter(|(place, w)| *place == 0 || w.max_height != 0);
@@ -203,6 +215,20 @@ impl MediaConference {
         }
         allocate(available, &mut shares);
         shares
+    }
+
+    /// Divides anew what it gets now, if that is a little more than `available`: rates go up and down, and as long as nothing stands
+    /// in line pictures need not become smaller for a moment because of it.
+    fn keep(&mut self, receiver: MemberIx, available: Bitrate, shares: &mut [Share]) {
+        let costs = shares.iter().filter_map(|share| {
+            let route = self.sources.get_mut(share.wanted.source)?.route_mut(receiver)?;
+            share.bitrate_of(route.layer())
+        });
+        let costs: Bitrate = costs.sum();
+        if costs > available && costs.as_f64() <= available.as_f64() * A_LITTLE_MORE {
+            let given: Bitrate = shares.iter().filter_map(|s| s.target()).map(|l| l.bitrate).sum();
+            allocate(Some(Bitrate((costs.0 + 1).saturating_sub(given.0))), shares);
+        }
     }
 
     /// Takes away what the receiver got the last time and does not get any more.
@@ -327,6 +353,12 @@ impl MediaConference {
         }
     }
 }
+
+/// What is got may cost so much of what is known to be carried before it is too much.
+const A_LITTLE_MORE: f64 = 1.2;
+
+/// Of what is carried, while nearly nothing is sent: what comes then waits, but not for long.
+const AT_REST: f64 = 0.75;
 
 /// What layers that send nothing yet probably cost: without that everybody would begin with all of them in full size.
 fn likely(layers: &[Layer]) -> SmallVec<[Layer; 9]> {

@@ -33,7 +33,7 @@ use self::write::{Buffers, Outgoing, Retransmission, Stamps, Written};
 use super::bwe::Estimator;
 use super::bwe::pacer::Pacer;
 use super::bwe::padding::Padding;
-use super::ids::{MemberIx, Micros, PayloadNumber, SourceRef, SourceUid, StreamIx};
+use super::ids::{Bitrate, MemberIx, Micros, PayloadNumber, SourceRef, SourceUid, StreamIx};
 use super::ingress::negotiated::{ExtensionKind, Negotiated};
 use super::limits::SENT_REPORTS;
 use super::{EndpointKey, MediaConfig, MediaSink};
@@ -56,6 +56,8 @@ pub(crate) struct Egress {
     /// Everything is sent twice.
     twice: bool,
     speech: Speech,
+    /// Whether less is sent than is carried, because something waits.
+    backlog: bool,
     /// Of padding on the bridge's own SSRC.
     next_padding: ExtSeq,
     reports: [(NtpMiddle, Option<Instant>); SENT_REPORTS],
@@ -79,6 +81,7 @@ impl Egress {
             careful: false,
             twice: false,
             speech: Speech::default(),
+            backlog: false,
             next_padding: ExtSeq(1),
             reports: [(NtpMiddle(0), None); SENT_REPORTS],
             next_report: 0,
@@ -283,9 +286,12 @@ impl Egress {
         !self.waiting.is_empty() || !self.pacer.is_open(time)
     }
 
-    /// It waits.
-    pub(crate) fn wait(&mut self, packet: Paced) {
+    /// It waits. Returns whether so much waits that less should be sent from now on: rates rise while nobody looks.
+    pub(crate) fn wait(&mut self, packet: Paced) -> bool {
         self.waiting.push(packet);
+        let late = !self.backlog && self.waits_us() > LATE_US;
+        self.backlog |= late;
+        late
     }
 
     /// The next packet that may be sent by now.
@@ -300,11 +306,35 @@ impl Egress {
         Some(next)
     }
 
+    /// What is left of an estimate for new pictures, so that what came while a queue drained, or was more than was thought, is gone in a
+    /// second.
+    pub(crate) fn beside_what_waits(&mut self, estimate: Bitrate) -> Bitrate {
+        self.backlog |= self.estimator.rests();
+        if !self.backlog {
+            return estimate;
+        }
+        let waits = self.waiting.bytes() as u64 * 8;
+        Bitrate(estimate.0.saturating_sub(waits).max(estimate.0 / 5 * 4))
+    }
+
+    /// Whether less is sent because of what waited, and nothing does any more. It is said once.
+    pub(crate) fn caught_up(&mut self) -> bool {
+        let caught_up = self.backlog && self.waiting.is_empty() && !self.estimator.rests();
+        self.backlog &= !caught_up;
+        caught_up
+    }
+
     /// Whether what waits would come too late.
     pub(crate) fn is_jammed(&self) -> bool {
-        // At the estimate, not at the pace: that is slower until a queue is gone.
+        // What waits for a queue to drain is little, and goes out as soon as that is gone.
+        let patience = if self.estimator.rests() { LATE_US } else { 0 };
+        self.waiting.is_too_much(self.waits_us().saturating_sub(patience))
+    }
+
+    /// How long what waits takes. At the estimate, not at the pace: that is slower until a queue is gone.
+    fn waits_us(&self) -> u64 {
         let estimate = self.estimator.estimate().map_or(u64::MAX, |e| e.0.max(1));
-        self.waiting.is_too_much(self.waiting.bytes() as u64 * 8_000_000 / estimate)
+        self.waiting.bytes() as u64 * 8_000_000 / estimate
     }
 
     /// Whether so much is owed already that nothing should be sent again.
@@ -392,4 +422,6 @@ const PACE: Duration = Duration::from_millis(5);
 /// While nothing does, and more is wanted.
 const LOOK: Duration = Duration::from_millis(25);
 const MOST_BEHIND_US: u64 = 60_000;
+/// Longer than a key frame takes.
+const LATE_US: u64 = 400_000;
 const MAX_RTT: Duration = Duration::from_secs(7);

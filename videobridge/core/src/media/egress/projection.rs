@@ -29,6 +29,8 @@ pub(crate) struct Projection {
     /// Which layers of it; only where there are any.
     filter: Option<Box<Filter>>,
     needs_key_frame: bool,
+    /// Until a long queue is gone it gets nothing.
+    held: bool,
     last_group: Option<Instant>,
     /// Key frame requests of the receiver.
     pub(crate) requests: RequestLimit<RECEIVER_REQUESTS>,
@@ -45,6 +47,7 @@ impl Projection {
             current: None,
             filter: None,
             needs_key_frame: true,
+            held: false,
             last_group: None,
             requests: RequestLimit::default(),
             own_requests: RequestLimit::default(),
@@ -57,6 +60,15 @@ impl Projection {
         self.needs_key_frame = self.current != Some(target.encoding);
     }
 
+    /// Whether it waits for others for a moment, without anything asked for.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
     /// Stops at once; going on needs a key frame.
     pub(crate) fn suspend(&mut self) {
         self.current = None;
@@ -67,6 +79,11 @@ impl Projection {
     /// it could ask without end.
     pub(crate) fn forget_requests(&mut self) {
         (self.requests, self.own_requests) = (RequestLimit::default(), RequestLimit::default());
+    }
+
+    /// The layer it should get.
+    pub(crate) fn layer(&self) -> LayerId {
+        self.target
     }
 
     pub(crate) fn target(&self) -> EncodingIx {

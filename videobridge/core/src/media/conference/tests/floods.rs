@@ -198,7 +198,8 @@ fn a_receiver_that_stops_and_starts_asked_for_key_frames_without_end() {
         room.frame();
     }
     let asked = room.media.counters().key_frame_requests - before;
-    assert!((3..=OWN_KEY_FRAME_REQUESTS as u64).contains(&asked), "{asked} in 10 s");
+    // So many at once, and then one a second: whoever does not make it happen must not stand still.
+    assert!((3..=OWN_KEY_FRAME_REQUESTS as u64 + 10).contains(&asked), "{asked} in 10 s");
 }
 
 #[test]

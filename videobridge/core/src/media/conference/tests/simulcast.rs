@@ -1,10 +1,12 @@
 //! One camera, three layers: switching, key frames, losses in both directions.
 
+use jitsi_xmpp::ids::MediaType;
 use videobridge_rtp::rtcp::{Compound, Rtcp, SenderInfo, feedback, report};
 use videobridge_rtp::{RtpFields, RtpPacket};
 
 use super::room::*;
 use crate::media::DropReason;
+use crate::media::ids::Bitrate;
 
 /// B watches A through all layers and back.
 fn tour(rewriting: bool) {
@@ -298,4 +300,40 @@ fn sender_reports_speak_of_the_outgoing_stream() {
     let (ssrc, info) = reports[0];
     assert_eq!((ssrc, info.ntp, info.rtp_timestamp), (last.ssrc, 5 << 32, last.ts));
     assert_eq!(info.packets, 84, "in the frame of the switch all three layers go out");
+}
+
+#[test]
+fn a_picture_became_smaller_for_a_moment_whenever_its_rate_rose_a_little() {
+    let mut room = Room::new();
+    room.join(A, true);
+    room.join(B, true);
+    room.want(B, 720, None);
+    let carries = |room: &mut Room, rate: f64| {
+        let viewer = room.media.members.find(B).unwrap();
+        let estimator = &mut room.media.members.get_mut(viewer).unwrap().egress.estimator;
+        estimator.remb(Bitrate(rate as u64));
+        assert!(estimator.apply(0.0));
+        room.media.members.touch(viewer);
+    };
+    carries(&mut room, 2e6);
+    room.frames(60);
+    let now = room.now;
+    let mut cameras = room.media.sources.iter_mut().filter(|(_, s)| s.signalled.media == MediaType::Video);
+    let largest = cameras.next().unwrap().1.layers(now, u64::MAX).last().unwrap().bitrate.as_f64();
+    drop(cameras);
+    assert_eq!(room.take(B, 100).last().unwrap().encoding(), 2);
+    // What it got goes on, as nothing stands in line because of it.
+    for rate in [0.95, 0.84] {
+        carries(&mut room, largest * rate);
+        room.frames(60);
+        assert!(room.take(B, 100).iter().all(|p| p.encoding() == 2), "{rate}");
+    }
+    // That is too much.
+    carries(&mut room, largest * 0.8);
+    room.frames(60);
+    assert_eq!(room.take(B, 100).last().unwrap().encoding(), 1);
+    // And what it did not get is not begun with less than it takes.
+    carries(&mut room, largest * 0.95);
+    room.frames(60);
+    assert!(room.take(B, 100).iter().all(|p| p.encoding() == 1));
 }
