@@ -691,3 +691,10 @@ fn a_late_frame_is_measured_by_what_follows_its_own_base_frame() {
     let wishes = [(2, 2, 20), (1, 0, 31), (2, 2, 23), (0, 0, 7), (0, 2, 1)];
     loses(kind, 8_841_594_159_506_395_014, 19, &wishes);
 }
+
+/// The top layer of a base picture came before the middle one, which was refused then: of its key picture it had not come yet.
+#[test]
+fn a_layer_was_sent_before_the_one_below_it_which_was_then_refused() {
+    let kind = Kind::Vp9 { spatial: 3, key_only: false, flexible: false };
+    loses(kind, 14_588_200_231_257_538_974, 12, &[(1, 0, 27), (0, 0, 15), (1, 0, 38), (0, 0, 1), (2, 0, 4)]);
+}

@@ -35,7 +35,7 @@ impl Filter {
     }
 
     pub(super) fn choose_vp9(&mut self, d: &Descriptor, wish: Wish) -> bool {
-        let Layering::Vp9 { predicted, inter_layer, switches_up, supports } = d.layering else { return true };
+        let Layering::Vp9 { inter_layer, switches_up, supports, .. } = d.layering else { return true };
         let bit = 1 << d.spatial;
         if d.key_frame {
             // What came of the picture before it is part of it.
@@ -52,10 +52,8 @@ impl Filter {
             return false;
         }
         let picture = self.picture();
-        // The layer below may come late: only what was left out on purpose is missing.
-        let below = bit >> 1;
-        let can = (!predicted || self.whole & bit != 0)
-            && (!inter_layer || picture.known & below & !picture.sent == 0);
+        let needs = chains(d, picture);
+        let can = self.whole & needs == needs && !(inter_layer && picture.left_out(bit >> 1));
         let sent = if d.spatial > self.spatial {
             // Up in key pictures alone: of others the layer below has ended the picture already.
             let climbs = d.spatial <= picture.top && can;
@@ -69,7 +67,7 @@ impl Filter {
             // The layer it gets broke off.
             self.needs_key_frame |= !can && d.spatial == self.spatial;
             // What it may refer to of the higher temporal layers was left out.
-            let part = d.temporal > 0 && self.partial & bit != 0;
+            let part = d.temporal > 0 && self.partial & (bit | needs) != 0;
             can && !part && (d.spatial == self.spatial || supports)
         };
         if d.temporal > 0 {
@@ -85,6 +83,7 @@ impl Filter {
     /// is part of what the receiver got in its time or since: pictures may have been sent that need it.
     pub(super) fn late_vp9(&mut self, packet: &Packet<'_>, d: &Descriptor, picture: Option<Picture>) -> bool {
         let Layering::Vp9 { predicted, inter_layer, supports, .. } = d.layering else { return false };
+        let time = packet.timestamp;
         let spatial = d.spatial & 7;
         let bit = 1_u8 << spatial;
         let at = self.held.iter().position(|held| held.since <= packet.seq && held.since != ExtSeq(0));
@@ -93,21 +92,21 @@ impl Filter {
         let above = picture.is_some_and(|picture| picture.sent >> spatial > 1);
         let part = |held: &Held| held.spatial == spatial || (supports && held.spatial > spatial);
         let useful = (supports && above) || self.held.iter().take(at + 1).any(part);
-        // The layer below was left out.
-        let alone = inter_layer && picture.is_some_and(|p| p.known & (bit >> 1) & !p.sent != 0);
-        let whole = !predicted
-            || self.whole_until(packet.timestamp, bit)
-                && !(d.temporal > 0 && self.is_partial(packet.timestamp, bit, d));
+        let alone = inter_layer && picture.is_some_and(|picture| picture.left_out(bit >> 1));
+        let needs = chains(d, picture.unwrap_or_default());
+        let mut layers = (0..u8::BITS).map(|layer| 1_u8 << layer).filter(|layer| needs & layer != 0);
+        let whole = layers.all(|layer| self.whole_until(time, layer))
+            && !(predicted && d.temporal > 0 && self.is_partial(time, needs, d));
         let sent = d.temporal <= then.temporal && useful && whole && !alone;
         if picture.is_none() {
-            self.insert_vp9(packet.timestamp, bit);
+            self.insert_vp9(time, bit);
         }
-        self.decide(packet.timestamp, bit, sent);
-        self.note_vp9(packet.timestamp, d);
+        self.decide(time, bit, sent);
+        self.note_vp9(time, d);
         if d.temporal == 0 {
             let whole = self.whole_until(self.picture().timestamp.shifted(1), bit);
             self.whole = if whole { self.whole | bit } else { self.whole & !bit };
-        } else if !sent && d.temporal <= then.temporal && self.is_of_newest_cycle(packet.timestamp, bit) {
+        } else if !sent && d.temporal <= then.temporal && self.is_of_newest_cycle(time, bit) {
             self.partial |= bit;
         }
         sent
@@ -128,8 +127,8 @@ impl Filter {
         self.pictures.iter().filter(move |p| p.known & bits != 0 && p.temporal == 0)
     }
 
-    /// Whether since the last base frame of a layer one was left out that a frame of this time and temporal layer may refer to.
-    fn is_partial(&self, timestamp: Timestamp, bit: u8, d: &Descriptor) -> bool {
+    /// Whether since the last base frame of layers one was left out that a frame of this time and temporal layer may refer to.
+    fn is_partial(&self, timestamp: Timestamp, bits: u8, d: &Descriptor) -> bool {
         let bases = self.bases(u8::MAX).filter(|p| is_before(p.timestamp, timestamp));
         let cycle = bases.map(|p| timestamp.since(p.timestamp)).min().unwrap_or(HALF);
         let tl0 = d.tl0.map(|place| place.index);
@@ -137,7 +136,7 @@ impl Filter {
             let back = timestamp.since(p.timestamp);
             (1..cycle).contains(&back) && p.tl0 == tl0
         };
-        let missing = |p: &Picture| p.known & !p.sent & bit != 0 && (1..=d.temporal).contains(&p.temporal);
+        let missing = |p: &Picture| p.left_out(bits) && (1..=d.temporal).contains(&p.temporal);
         self.pictures.iter().filter(between).any(missing)
     }
 
@@ -188,6 +187,23 @@ impl Filter {
             picture.anew |= if predicted { 0 } else { 1 << (d.spatial & 7) };
         }
     }
+}
+
+impl Picture {
+    /// Whether of these layers one was left out on purpose; what is not known may come late.
+    fn left_out(&self, bits: u8) -> bool {
+        self.known & !self.sent & bits != 0
+    }
+}
+
+/// The spatial layers of which everything must have been sent before a frame of this picture may be: its own, and those below that
+/// did not come yet, as they are measured by the same when they come. In a key picture all begin anew.
+fn chains(d: &Descriptor, picture: Picture) -> u8 {
+    let Layering::Vp9 { predicted, inter_layer, .. } = d.layering else { return 0 };
+    let bit = 1_u8 << (d.spatial & 7);
+    let own = if predicted { bit } else { 0 };
+    let key_picture = !predicted && picture.known & !picture.anew == 0;
+    if inter_layer && !key_picture { own | (bit - 1) & !picture.known } else { own }
 }
 
 /// Whether a picture is older than one of this time.
