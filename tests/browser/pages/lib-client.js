@@ -116,6 +116,8 @@ client.again = () => client.comes(client.knock).then(client.entered);
 client.login = async (name, password) => {
   client.loggingIn = true;
   await client.conference.authenticateAndUpgradeRole({ id: `${name}@${config.hosts.authdomain}`, password }).catch((e) => { throw new Error(JSON.stringify(e)); });
+  // The library of 2021 goes on by itself; newer ones leave it to the app.
+  setTimeout(() => { if (client.state !== 'joined') client.conference.join(); }, 1000);
 };
 client.answer = (password) => client.conference.join(password);
 client.setPassword = (password) => (password ? client.conference.lock(password) : client.conference.unlock());
