@@ -243,7 +243,7 @@ impl Estimator {
         if self.newest < self.others_until { 0.0 } else { self.losses.suspected() }
     }
 
-    /// Whether so much lies in a queue of ours that all but one source should wait until it is nearly gone.
+    /// Whether so much lies in a queue of ours that only the least of a few sources should be sent until it is nearly gone.
     fn is_full(&self) -> bool {
         let most = if self.applied_rest { NEARLY_GONE_US } else { FULL_US };
         self.lowered.is_some_and(|l| l.times > 0 && self.under_way_us(l.carried) > most)
@@ -603,11 +603,12 @@ const UNKNOWN_US: u64 = 300_000;
 /// From here on pictures come too late, and speech with them: nearly nothing is sent until the queue is gone.
 const LONG_QUEUE_US: f64 = 150_000.0;
 const DRAIN_LONG: f64 = 0.2;
-/// So much is under way with a queue as long, the way itself included; no queue is taken to be longer than the second.
+/// So much is under way with a queue as long, the way itself included.
 const LONG_WAY_US: f64 = 300_000.0;
 /// With this much under way sources wait for each other, as whoever goes on needs a key frame; and no longer with this.
 const FULL_US: f64 = 500_000.0;
 const NEARLY_GONE_US: f64 = 250_000.0;
+/// What is under way may have been lost: no queue is taken to be longer.
 const LONGEST_QUEUE_US: f64 = 1_500_000.0;
 const QUIET_US: u64 = 400_000;
 const BEYOND_IDEAL: f64 = 1.25;
