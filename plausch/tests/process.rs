@@ -19,7 +19,7 @@ use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use running::{Roles, Running, free, get, plausch};
+use running::{Roles, Running, free, get, plausch, until_it_counts};
 
 #[test]
 fn the_all_in_one_is_healthy_serves_its_page_and_ends_with_0_on_either_signal() {
@@ -52,10 +52,7 @@ fn the_all_in_one_is_healthy_serves_its_page_and_ends_with_0_on_either_signal() 
             "a room like any other: figures are not public"
         );
         assert!(!get(http, "/colibri/stats").unwrap().contains("conferences"), "as above");
-        // The server's numbers are up to 50 ms old.
-        std::thread::sleep(Duration::from_millis(200));
-        let metrics = get(admin, "/metrics").unwrap();
-        assert!(metrics.contains("\nplausch_xmpp_sessions 2\n"), "{metrics}");
+        until_it_counts(admin, &["plausch_xmpp_sessions 2"]);
         assert!(get(admin, "/colibri/stats").unwrap().contains("\"conferences\":0"));
 
         let taken = plausch().args(["--http", &text(http)]).output().unwrap();

@@ -19,7 +19,7 @@ use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Map, Value, json};
 
 use self::pair::pair;
-use crate::running::{Whole, free, get, plausch};
+use crate::running::{Whole, free, get, plausch, until_it_counts};
 use crate::tab::{ANONYMOUS, Tab};
 
 const SECRET: &str = "a-secret-of-the-tests-with-32-bytes";
@@ -88,16 +88,13 @@ async fn people_come_in_with_a_token_and_only_into_its_room() {
     let mut bert = log_in(town.http, &hs256(&json!({ "room": "bauhof" })), ANONYMOUS).await.unwrap();
     let refused = meet(&mut bert, "rathaus").await;
     assert!(refused.contains("<room-mismatch"), "{refused}");
-    // Who did it is counted. The numbers are up to 50 ms old.
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    let metrics = get(town.admin, "/metrics").unwrap();
-    for row in [
+    // Who did it is counted.
+    let rows = [
         "plausch_xmpp_module_refused_total{module=\"token_verification\"} 1",
         "prosody_mod_auth_token__success_total 2",
         "prosody_mod_auth_token__verify_fail_total 5",
-    ] {
-        assert!(metrics.contains(&format!("\n{row}\n")), "{row}: {metrics}");
-    }
+    ];
+    until_it_counts(town.admin, &rows);
 }
 
 #[tokio::test]

@@ -45,6 +45,18 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
     Some(text)
 }
 
+/// Waits until the metrics have all of these rows, each whole. What is shown is a picture that is taken now and then, so it may be
+/// older than what another answer said.
+pub(crate) fn until_it_counts(admin: SocketAddr, rows: &[&str]) -> String {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let text = get(admin, "/metrics").unwrap();
+        let Some(row) = rows.iter().find(|row| !text.contains(&format!("\n{row}\n"))) else { return text };
+        assert!(Instant::now() < end, "{row}: {text}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// A running program; ended when the test is.
 pub(crate) struct Running(pub(crate) Child);
 
