@@ -136,10 +136,10 @@ fn the_losses_of_a_radio_link_are_no_reason_to_send_less() {
         let p = only(name);
         assert!(p.media > 7.0e6 && p.still < still, "{name}: {p}");
     }
-    // Pictures of few packets, twice: those of seven would hardly ever come whole.
-    for (name, still) in [("loss 12 %", 0.8), ("loss 20 %", 1.0)] {
+    // Pictures of few packets, twice or three times: those of seven would hardly ever come whole.
+    for (name, still, more) in [("loss 12 %", 0.8, 1.2e6), ("loss 20 %", 1.0, 2.6e6)] {
         let p = only(name);
-        assert!(p.media > 1.8e6 && p.padding > 1.2e6 && p.still < still && p.dark < 0.1, "{name}: {p}");
+        assert!(p.media > 1.8e6 && p.padding > more && p.still < still && p.dark < 0.1, "{name}: {p}");
     }
     for name in ["loss 5 % in bursts", "loss 5 %"] {
         let p = run(named(name).iter().find(|s| s.name == name).unwrap()).phases.remove(0);

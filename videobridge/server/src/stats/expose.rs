@@ -57,6 +57,23 @@ impl Reporter {
             "Packets that services outside had no room for, or were not there for.",
             missed,
         );
+        let m = &s.media;
+        let more = [
+            ("asked_for", m.retransmitted),
+            ("unasked", m.repeated),
+            ("padding", m.padding),
+            ("speech", m.speech_again),
+        ];
+        out.counters(
+            "plausch_bridge_sent_more",
+            "Packets sent once more, or with padding alone.",
+            "why",
+            more,
+        );
+        if let Some(reducer) = self.reducer() {
+            let last_n = reducer.last_n().map_or(-1.0, f64::from);
+            out.gauge("plausch_bridge_load_last_n", "Pictures for each while overloaded; -1: all.", last_n);
+        }
         let thread_rows = self.threads.rows();
         out.counters("plausch_bridge_thread", "Events of the media threads.", "event", thread_rows);
         let parts = "Parts of conferences that began on another media thread.";

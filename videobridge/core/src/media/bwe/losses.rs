@@ -13,6 +13,8 @@ pub(crate) struct Losses {
     lost: u32,
     /// The share that the link loses whatever is sent.
     own: f64,
+    /// What is lost of the newest packets, when that is very much and no queue or outage was a moment ago.
+    sudden: f64,
     /// Windows in a row with too much.
     high: u32,
     test: Option<Test>,
@@ -46,12 +48,22 @@ pub(crate) enum Advice {
 
 impl Losses {
     pub(crate) const fn new(now: Micros) -> Self {
-        Self { since: now, packets: 0, lost: 0, own: 0.0, high: 0, test: None, rest_until: Micros(0) }
+        Self {
+            since: now,
+            packets: 0,
+            lost: 0,
+            own: 0.0,
+            sudden: 0.0,
+            high: 0,
+            test: None,
+            rest_until: Micros(0),
+        }
     }
 
     /// Counts from here.
     pub(crate) fn begin(&mut self, now: Micros) {
         (self.since, self.packets, self.lost, self.high, self.test) = (now, 0, 0, 0, None);
+        self.sudden = 0.0;
     }
 
     /// What was lost was lost in an outage; and what comes after it comes all at once.
@@ -76,7 +88,7 @@ impl Losses {
 
     /// The share that is lost while no queue explains it: also what it is not known of yet whose it is.
     pub(crate) fn suspected(&self) -> f64 {
-        self.test.map_or(self.own, |test| test.share.max(self.own))
+        self.test.map_or(self.sudden, |test| test.share).max(self.own)
     }
 
     /// Whether it is being found out what losses are due to.
@@ -111,10 +123,13 @@ impl Losses {
             self.rest_until = Micros(now.0 + AFTER_QUEUE_US);
             return Some(Advice::Keep);
         }
+        let share = f64::from(self.lost) / f64::from(self.packets.max(1));
+        let soon = self.packets >= SOON && share > VERY_HIGH && now >= self.rest_until;
         if now.0.saturating_sub(self.since.0) < WINDOW_US || self.packets < LEAST_PACKETS {
+            self.sudden = if soon { share } else { self.sudden };
             return None;
         }
-        let share = f64::from(self.lost) / f64::from(self.packets);
+        self.sudden = if soon { share } else { 0.0 };
         (self.since, self.packets, self.lost) = (now, 0, 0);
         if share < self.own {
             self.own += (share - self.own) * FORGETS;
@@ -143,6 +158,8 @@ impl Losses {
 
 const WINDOW_US: u64 = 500_000;
 const LEAST_PACKETS: u32 = 20;
+/// Before a window is over, so many tell that very much is lost.
+const SOON: u32 = 100;
 const HIGH: f64 = 0.08;
 const VERY_HIGH: f64 = 0.15;
 const ABOVE_OWN: f64 = 1.3;
@@ -158,3 +175,28 @@ const LONGEST_TEST_US: u64 = 2_000_000;
 const LEAST_LOSSES: f64 = 6.0;
 const AFTER_TEST_US: u64 = 5_000_000;
 const AFTER_QUEUE_US: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_packets_tell_that_very_much_is_lost_unless_a_queue_was_there_a_moment_ago() {
+        let suspected = |packets: u32, lost_of_ten: u32, queue: Option<u64>| {
+            let now = Micros(10_000_000);
+            let mut losses = Losses::new(now);
+            if let Some(before) = queue {
+                losses.look(Micros(now.0 - before), true);
+                losses.begin(now);
+            }
+            (0..packets).for_each(|n| losses.reported(now, n % 10 < lost_of_ten));
+            assert_eq!(losses.look(Micros(now.0 + 100_000), false), None, "the window is not over");
+            losses.suspected()
+        };
+        assert!((suspected(SOON, 2, None) - 0.2).abs() < 1e-9);
+        assert!(suspected(SOON - 1, 2, None) == 0.0, "too few");
+        assert!(suspected(SOON, 1, None) == 0.0, "not very much");
+        assert!(suspected(SOON, 2, Some(AFTER_QUEUE_US - 100_001)) == 0.0, "it may be the queue's");
+        assert!(suspected(SOON, 2, Some(AFTER_QUEUE_US - 100_000)) > 0.1);
+    }
+}

@@ -568,9 +568,9 @@ const LOSS_SPAN_US: i64 = 500_000;
 const BELOW_CARRIED: f64 = 0.85;
 const DRAIN: f64 = 0.7;
 const LOWER: f64 = 0.95;
-/// And if the queue hardly grows, before anything is lowered.
 /// So much above the threshold, it need not stand that long.
 const SUDDEN: f64 = 2.0;
+/// What to send of what is carried if the queue hardly grows, before anything is lowered.
 const WAIT: f64 = 0.9;
 const GROWS_FAST: f64 = 2.2;
 /// Part of the usual threshold for another allocation while a queue stands.

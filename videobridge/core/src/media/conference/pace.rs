@@ -55,7 +55,7 @@ impl MediaConference {
                 counters,
             };
             to.fill((now, time), fill, (&mut self.buffers, sink));
-            to.twice(time, (&mut self.buffers, sink));
+            to.copies(time, (&mut self.buffers, sink));
             while let Some(nth) = member.egress.next_speech(time) {
                 self.counters.speech_again += u64::from(sink.speech_again(member.key, nth));
             }
@@ -137,10 +137,12 @@ impl Filled<'_> {
         to.egress.pad(time, beside, self.own, &to.negotiated, sink).is_some()
     }
 
-    /// Sends what was just sent a second time, where a link loses much by itself.
-    fn twice(&mut self, time: Micros, (buffers, sink): (&mut Buffers, &mut dyn MediaSink)) {
-        while let Some(what) = self.member.egress.next_twice(time) {
-            self.once_more(time, &what, usize::MAX, (buffers, sink));
+    /// Sends what was just sent a second time, where a link loses much by itself, and what was a moment ago a third time.
+    fn copies(&mut self, time: Micros, (buffers, sink): (&mut Buffers, &mut dyn MediaSink)) {
+        for nth in (0..self.member.egress.copies()).rev() {
+            while let Some(what) = self.member.egress.next_copy(time, nth) {
+                self.once_more(time, &what, usize::MAX, (buffers, sink));
+            }
         }
     }
 

@@ -265,7 +265,7 @@ impl MediaConference {
         member.lacks_source = limited && shares.iter().any(|s| s.target().is_none() && s.ideal().is_some());
         member.ideal = (limited && target < ideal).then_some(ideal);
         member.egress.set_target(target, estimate, loss);
-        if member.ideal.is_some() || member.egress.sends_twice() {
+        if member.ideal.is_some() || member.egress.copies() > 0 {
             self.clock.pace_by(now + LOOK);
         }
         if member.up && target_any && member.egress.estimator.is_untried() {

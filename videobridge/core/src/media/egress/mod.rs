@@ -1,6 +1,7 @@
 //! What one receiver is sent: packets of the sources routed to it in; rewritten packets, retransmissions and sender
 //! reports out.
 
+pub(crate) mod copies;
 pub(crate) mod fill;
 pub(crate) mod filter;
 pub(crate) mod holes;
@@ -12,7 +13,6 @@ pub(crate) mod speech;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;
-pub(crate) mod twice;
 pub(crate) mod whole;
 pub(crate) mod write;
 
@@ -53,8 +53,8 @@ pub(crate) struct Egress {
     waiting: Waiting,
     /// Sends little, as nobody knows yet what the link carries.
     careful: bool,
-    /// Everything is sent twice.
-    twice: bool,
+    /// How often packets of pictures are sent besides the first time.
+    copies: usize,
     speech: Speech,
     /// Whether less is sent than is carried, because something waits.
     backlog: bool,
@@ -79,7 +79,7 @@ impl Egress {
             pacer: Pacer::default(),
             waiting: Waiting::default(),
             careful: false,
-            twice: false,
+            copies: 0,
             speech: Speech::default(),
             backlog: false,
             next_padding: ExtSeq(1),
@@ -359,7 +359,7 @@ impl Egress {
 
     /// When to look again whether something may be sent; `limited`: more is wanted than the estimate allows.
     pub(crate) fn pace_again(&self, limited: bool) -> Option<Duration> {
-        if !self.waiting.is_empty() || self.padding.is_running() || self.twice {
+        if !self.waiting.is_empty() || self.padding.is_running() || self.copies > 0 {
             Some(PACE)
         } else {
             (limited || self.careful).then_some(LOOK)

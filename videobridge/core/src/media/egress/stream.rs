@@ -4,6 +4,7 @@
 //! Within a stretch of one encoding (an *epoch*) all numbers are shifted by constants, less what was left out of it
 //! ([`Holes`]), so a retransmission can be rebuilt from the shared history with nothing but these.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use jitsi_xmpp::ids::{MediaType, Ssrc};
@@ -12,6 +13,7 @@ use videobridge_rtp::codecs::{Descriptor, Layering};
 use videobridge_rtp::dependency::Active;
 use videobridge_rtp::{ExtSeq, FrameNumber, PictureId, Tl0Index};
 
+use super::copies::MOST_COPIES;
 use super::filter::{Described, Passed};
 use super::holes::Holes;
 use super::numbers::Numbered;
@@ -43,8 +45,8 @@ pub(crate) struct Stream {
     /// Packets that wait, and the newest number that was really sent.
     waiting: u32,
     sent_up_to: ExtSeq,
-    /// Up to here all was sent twice that was to be.
-    twice_up_to: ExtSeq,
+    /// Up to here all was sent a second time that was to be, and a third time.
+    copied_up_to: [ExtSeq; MOST_COPIES],
     /// What the receiver said last, of speech.
     pub(crate) reported: Reported,
 }
@@ -142,7 +144,7 @@ impl Stream {
             octets: 0,
             resent: None,
             waiting: 0,
-            twice_up_to: ExtSeq(0),
+            copied_up_to: [ExtSeq(0); MOST_COPIES],
             reported: Reported::default(),
             sent_up_to: at.next,
         }
@@ -383,23 +385,26 @@ impl Stream {
         true
     }
 
-    /// From here on packets are to be sent twice.
-    pub(crate) fn begin_twice(&mut self) {
-        self.twice_up_to = self.recent().next().unwrap_or_default();
+    /// From here on packets are to be sent these times more.
+    pub(crate) fn begin_copies(&mut self, nths: Range<usize>) {
+        let newest = self.recent().next().unwrap_or_default();
+        self.copied_up_to.get_mut(nths).into_iter().flatten().for_each(|up_to| *up_to = newest);
     }
 
-    /// The oldest of the newest packets that was not sent a second time; it counts as if it was from now on.
-    pub(crate) fn next_twice(&mut self) -> Option<Sent> {
+    /// The oldest of the newest packets that was not sent for the `nth` time more; it counts as if it was from now on.
+    pub(crate) fn next_copy(&mut self, nth: usize) -> Option<Sent> {
         let newest = self.recent().next()?;
-        let oldest = newest.0.saturating_sub(TWICE);
-        self.twice_up_to = ExtSeq(self.twice_up_to.0.max(oldest));
-        while self.twice_up_to < newest {
-            self.twice_up_to = ExtSeq(self.twice_up_to.0 + 1);
-            if let Some(sent) = self.sent(self.twice_up_to.wire()) {
-                return Some(sent);
-            }
+        // A third one comes after the second.
+        let before = nth.checked_sub(1).and_then(|nth| self.copied_up_to.get(nth));
+        let last = before.map_or(newest, |before| newest.min(*before));
+        let mut at = (*self.copied_up_to.get(nth)?).max(ExtSeq(newest.0.saturating_sub(COPIED)));
+        let mut found = None;
+        while at < last && found.is_none() {
+            at = ExtSeq(at.0 + 1);
+            found = self.sent(at.wire());
         }
-        None
+        *self.copied_up_to.get_mut(nth)? = at;
+        found
     }
 
     /// The SSRC of the RTX stream.
@@ -491,8 +496,8 @@ fn renewed(old: Option<Box<Holes>>, newest: ExtSeq, picture: Option<PictureId>) 
 
 /// So many packets back are worth repeating: a key frame, or some ten pictures.
 const RECENT: u64 = 32;
-/// Packets that may be sent a second time: a key picture's, and what comes until the next look.
-const TWICE: u64 = 64;
+/// Packets that may be sent once more: a key picture's, and what comes until the next look.
+const COPIED: u64 = 64;
 const VIDEO_FRAME: Duration = Duration::from_millis(33);
 const AUDIO_FRAME: Duration = Duration::from_millis(20);
 /// Half of what roll-over counters can follow.
