@@ -285,7 +285,11 @@ impl Conference {
             }
             Some("off") => match (said.attr("failure_reason"), said.attr("should_retry")) {
                 (None | Some("" | "undefined"), _) => {
-                    self.show_recording(false, None, None);
+                    match r.asks.take() {
+                        // It never answered, so nobody was told that it would begin.
+                        Some(asks) => turn.send(iq::error(&asks, &worded(Condition::InternalServerError))),
+                        None => self.show_recording(false, None, None),
+                    }
                     self.recording = None;
                 }
                 (Some(_), Some("true")) => {

@@ -234,6 +234,21 @@ fn what_becomes_of_a_recording_whose_recorder_fails() {
 }
 
 #[test]
+fn a_recorder_that_was_done_before_it_answered_left_who_asked_without_an_answer() {
+    let mut w = meeting();
+    recorder(&mut w, "jibri1", "idle");
+    record(&mut w, "a", "r1");
+    let asked = asked(&w, RECORDERS, "action=\"start\"");
+    says(&mut w, &asked, "status='off'");
+    assert_eq!(error_of(&w.replies.remove("r1").unwrap()), "internal-server-error");
+    assert_eq!(shown(&w), None);
+    recorder(&mut w, "jibri2", "idle");
+    record(&mut w, "a", "r2");
+    answers(&mut w, "status='pending'");
+    assert_eq!(w.replies.remove("r2").unwrap().attr("type"), Some("result"), "it can be asked again");
+}
+
+#[test]
 fn another_recorder_takes_over_from_one_that_wants_it_or_is_gone() {
     for gone in [false, true] {
         let mut w = meeting();
