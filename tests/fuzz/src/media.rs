@@ -348,7 +348,7 @@ struct Wire {
 }
 
 impl MediaSink for Wire {
-    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 3]) {
         let bytes = parts.concat();
         let packet = RtpPacket::parse(&bytes).expect("what is sent is RTP");
         let block = packet.extension_bytes().len();

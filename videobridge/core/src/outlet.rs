@@ -259,17 +259,17 @@ impl Outlet<'_> {
 }
 
 impl MediaSink for Outlet<'_> {
-    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 3]) {
         let (sent, is_relay) = match self.endpoints.slab.get_mut(to.0 as usize) {
-            Some(endpoint) => (endpoint.transport.send_rtp(self.out, parts), endpoint.is_relay()),
+            Some(endpoint) => (endpoint.transport.send_rtp(self.out, None, parts), endpoint.is_relay()),
             None => return self.cross(to, false, &parts),
         };
         self.endpoints.counters.sent_to(sent, is_relay);
     }
 
-    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 4]) {
+    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 3]) {
         let Some(endpoint) = self.endpoints.slab.get_mut(to.0 as usize) else { return };
-        let sent = endpoint.transport.send_speech(self.out, nth, parts);
+        let sent = endpoint.transport.send_rtp(self.out, Some(nth), parts);
         self.endpoints.counters.sent_to(sent, false);
     }
 

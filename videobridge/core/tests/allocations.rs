@@ -80,7 +80,7 @@ impl DatagramSink for Slab {
 struct Count(usize, u16, u16);
 
 impl MediaSink for Count {
-    fn rtp(&mut self, to: EndpointKey, [header, ..]: [&[u8]; 4]) {
+    fn rtp(&mut self, to: EndpointKey, [header, ..]: [&[u8]; 3]) {
         self.0 += 1;
         if to == EndpointKey(1) {
             if header[11] == 7 {
@@ -381,7 +381,7 @@ impl Default for Crossing {
 }
 
 impl MediaSink for Crossing {
-    fn rtp(&mut self, _: EndpointKey, parts: [&[u8]; 4]) {
+    fn rtp(&mut self, _: EndpointKey, parts: [&[u8]; 3]) {
         for part in parts {
             self.packet[self.len..self.len + part.len()].copy_from_slice(part);
             self.len += part.len();

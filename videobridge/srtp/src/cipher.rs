@@ -26,8 +26,8 @@ pub(crate) enum Cipher {
 /// AES-GCM, RFC 7714.
 pub(crate) struct Gcm {
     key: Box<LessSafeKey>,
-    /// In the low 96 bits.
-    salt: u128,
+    /// Its first four bytes, and the others.
+    salt: (u32, u64),
 }
 
 /// AES in counter mode with truncated HMAC-SHA1, RFC 3711.
@@ -43,7 +43,8 @@ impl Cipher {
     pub(crate) fn gcm(key: &[u8], salt: [u8; 12]) -> Result<Self, KeyError> {
         let algorithm = if key.len() == 32 { &AES_256_GCM } else { &AES_128_GCM };
         let key = UnboundKey::new(algorithm, key).map_err(|_| KeyError::Refused)?;
-        let salt = salt.iter().fold(0, |n, b| (n << 8) | u128::from(*b));
+        let [a, b, c, d, rest @ ..] = salt;
+        let salt = (u32::from_be_bytes([a, b, c, d]), u64::from_be_bytes(rest));
         Ok(Self::Gcm(Gcm { key: Box::new(LessSafeKey::new(key)), salt }))
     }
 
@@ -68,7 +69,7 @@ impl Cipher {
                 let tag_room = room.get_mut(..GCM_TAG).ok_or(SrtpError::NoRoom)?;
                 let (header, payload) =
                     packet.split_at_mut_checked(header_len).ok_or(SrtpError::Malformed)?;
-                tag_room.copy_from_slice(&gcm.seal(ssrc, index, header, payload)?);
+                gcm.seal(ssrc, index, header, payload, tag_room)?;
                 Ok(len + GCM_TAG)
             }
             Self::CmSha1(cm) => {
@@ -95,10 +96,8 @@ impl Cipher {
                 let room = room.get_mut(..GCM_TAG + 4).ok_or(SrtpError::NoRoom)?;
                 let (header, payload) =
                     packet.split_first_chunk_mut::<RTCP_HEADER>().ok_or(SrtpError::Malformed)?;
-                let tag = gcm.seal(ssrc, index.into(), &rtcp_aad(*header, word), payload)?;
-                let (tag_room, index_room) =
-                    room.split_first_chunk_mut::<GCM_TAG>().ok_or(SrtpError::NoRoom)?;
-                *tag_room = tag;
+                let (tag_room, index_room) = room.split_at_mut(GCM_TAG);
+                gcm.seal(ssrc, index.into(), &rtcp_aad(*header, word), payload, tag_room)?;
                 index_room.copy_from_slice(&word);
                 Ok(len + GCM_TAG + 4)
             }
@@ -181,22 +180,25 @@ impl Cipher {
 impl Gcm {
     /// RFC 7714 §8.1 and §9.1: two zero bytes, SSRC and index (48 bits), XORed with the salt.
     pub(crate) fn nonce(&self, ssrc: u32, index: u64) -> Nonce {
-        let [_, _, _, _, nonce @ ..] =
-            (self.salt ^ (u128::from(ssrc) << 48) ^ u128::from(index)).to_be_bytes();
-        Nonce::assume_unique_for_key(nonce)
+        let (first, rest) = self.salt;
+        let [a, b, c, d] = (first ^ (ssrc >> 16)).to_be_bytes();
+        let [e, f, g, h, i, j, k, l] = (rest ^ (u64::from(ssrc) << 48) ^ index).to_be_bytes();
+        Nonce::assume_unique_for_key([a, b, c, d, e, f, g, h, i, j, k, l])
     }
 
+    /// `tag` has the tag's length.
     fn seal(
         &self,
         ssrc: u32,
         index: u64,
         aad: &[u8],
         payload: &mut [u8],
-    ) -> Result<[u8; GCM_TAG], SrtpError> {
-        let sealed = self.key.seal_in_place_separate_tag(self.nonce(ssrc, index), Aad::from(aad), payload);
+        tag: &mut [u8],
+    ) -> Result<(), SrtpError> {
+        let nonce = self.nonce(ssrc, index);
+        let sealed = self.key.seal_in_place_scatter(nonce, Aad::from(aad), payload, &[], tag);
         // The library refuses only what exceeds the AEAD's own limits: 64 GiB of plain text.
-        let tag = sealed.map_err(|_| SrtpError::Exhausted)?;
-        tag.as_ref().first_chunk().copied().ok_or(SrtpError::Exhausted)
+        sealed.map_err(|_| SrtpError::Exhausted)
     }
 
     /// Returns the length of the plain text.

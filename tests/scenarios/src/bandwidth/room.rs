@@ -49,13 +49,13 @@ pub(super) struct Sent {
 }
 
 impl MediaSink for Sent {
-    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 3]) {
         if to == VIEWER {
             self.rtp.push(parts.concat());
         }
     }
 
-    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 4]) {
+    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 3]) {
         self.kept.insert(nth, parts.concat());
         self.rtp(to, parts);
     }

@@ -44,7 +44,7 @@ pub const DUPLICATE_WINDOW: usize = 2048;
 /// Packets not yet reported in transport-wide feedback, per endpoint: 24 KB. At 100 ms this is 10,000 packets/s.
 pub const ARRIVALS: usize = 1024;
 
-/// Sent packets remembered per receiver to match transport-wide feedback: 48 KB, 1 s at 2,000 video packets/s.
+/// Sent packets remembered per receiver to match transport-wide feedback: 32 KB, 1 s at 2,000 video packets/s.
 pub const SENT_HISTORY: usize = 2048;
 
 /// Packets that wait for one receiver's pacing: 500 ms at 10 Mbit/s. 96 bytes each, 48 KB.

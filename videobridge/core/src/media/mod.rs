@@ -37,13 +37,13 @@ pub struct EndpointKey(pub u32);
 /// Where the media of a conference puts what it wants sent. Calls must not block and never fail: a full queue
 /// drops.
 pub trait MediaSink {
-    /// One RTP packet for `to`, in the order of the bytes on the wire: the header, complete with extensions; what goes before the
+    /// One RTP packet for `to`, in the order of the bytes on the wire: the header, complete with extensions, and what goes before the
     /// payload or is rewritten of it (a retransmission's original sequence number, a payload descriptor); the rest of the
     /// payload; padding.
-    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]);
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 3]);
 
     /// The same of somebody who speaks: it may be sent again, by its number. Numbers count up, and few of the last are asked for.
-    fn speech(&mut self, to: EndpointKey, _nth: u32, parts: [&[u8]; 4]) {
+    fn speech(&mut self, to: EndpointKey, _nth: u32, parts: [&[u8]; 3]) {
         self.rtp(to, parts);
     }
 

@@ -343,30 +343,21 @@ impl Transport {
         )
     }
 
-    /// Sends one RTP packet: copied and encrypted straight into the place it is sent from. Returns the bytes sent,
-    /// 0 when it was dropped.
-    pub(crate) fn send_rtp(&mut self, out: &mut dyn DatagramSink, parts: [&[u8]; 4]) -> usize {
+    /// Sends one RTP packet: copied and encrypted straight into the place it is sent from. With `keep` it is kept as the one with this
+    /// number, to be sent again; over a connection nothing is lost. Returns the bytes sent, 0 when it was dropped.
+    pub(crate) fn send_rtp(
+        &mut self,
+        out: &mut dyn DatagramSink,
+        keep: Option<u32>,
+        parts: [&[u8]; 3],
+    ) -> usize {
         let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
+        let (again, keep) = (&mut self.again, keep.filter(|_| path.carrier == Carrier::Udp));
         let len: usize = parts.iter().map(|part| part.len()).sum();
         let mut sent = 0;
         path.send(out, len + srtp.sender.profile().tag_len(), &mut |buf| {
             sent = copy(buf, parts).and_then(|len| srtp.sender.protect_rtp(buf, len).ok()).unwrap_or(0);
-            sent
-        });
-        sent
-    }
-
-    /// The same, and keeps what is sent as the `nth`, to be sent again. Over a connection nothing is lost.
-    pub(crate) fn send_speech(&mut self, out: &mut dyn DatagramSink, nth: u32, parts: [&[u8]; 4]) -> usize {
-        let (Some(path), Some(srtp)) = (self.sendable(), self.srtp.as_mut()) else { return 0 };
-        let again = &mut self.again;
-        let len: usize = parts.iter().map(|part| part.len()).sum();
-        let mut sent = 0;
-        path.send(out, len + srtp.sender.profile().tag_len(), &mut |buf| {
-            sent = copy(buf, parts).and_then(|len| srtp.sender.protect_rtp(buf, len).ok()).unwrap_or(0);
-            if path.carrier == Carrier::Udp
-                && let Some(datagram) = buf.get(..sent)
-            {
+            if let (Some(nth), Some(datagram)) = (keep, buf.get(..sent)) {
                 again.get_or_insert_with(Again::new).keep(nth, datagram);
             }
             sent
@@ -569,7 +560,7 @@ fn sockets(addresses: &[LocalAddress]) -> impl Iterator<Item = (Carrier, SocketA
 /// Writes `parts` one after the other; `None` when they do not fit.
 fn copy<const N: usize>(buf: &mut [u8], parts: [&[u8]; N]) -> Option<usize> {
     let mut at = 0;
-    // Most packets have two of four parts, and copying nothing is a call, too.
+    // Most packets have two of three parts, and copying nothing is a call, too.
     for part in &parts {
         if part.is_empty() {
             continue;

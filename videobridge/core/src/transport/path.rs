@@ -33,7 +33,7 @@ impl Path {
 
     /// Sends one packet; see [`DatagramSink::send`].
     pub(crate) fn send(
-        self,
+        &self,
         out: &mut dyn DatagramSink,
         max_len: usize,
         fill: &mut dyn FnMut(&mut [u8]) -> usize,

@@ -20,7 +20,10 @@ impl Padding {
 
     /// Bytes were sent, media or padding.
     pub(crate) fn sent(&mut self, bytes: usize) {
-        self.credit -= bytes as f64;
+        // Otherwise nothing is owed: it is said for each packet, and it begins with nothing.
+        if self.is_running() {
+            self.credit -= bytes as f64;
+        }
     }
 
     /// Time passes; at least a packet of `size` bytes can be saved up to reach `rate`. `None` = nothing to fill up.

@@ -289,6 +289,11 @@ impl MediaConference {
         let mut wanted = [false; MAX_ENCODINGS];
         let mut jammed = false;
         for route in &mut source.routes {
+            // Before anything of the receiver is looked at: of three encodings it gets one.
+            if gated && !descriptor.key_frame && route.is_beside(encoding) {
+                self.counters.discard(DropReason::NotSelected);
+                continue;
+            }
             let Some(member) = self.members.get_mut(route.receiver).filter(|m| m.up) else { continue };
             let Some(packet) = understood(&member.negotiated, (packet, plain)) else {
                 self.counters.discard(DropReason::NotNegotiated);
@@ -374,7 +379,8 @@ impl MediaConference {
                 }
                 Err(why) => self.counters.discard(why),
             }
-            if let Some(encoding) = route.wanted_key_frame(now).filter(|_| gated)
+            if gated
+                && let Some(encoding) = route.wanted_key_frame(now)
                 && route.own_requests.allow_own(now)
                 && let Some(flag) = wanted.get_mut(encoding.at())
             {
@@ -408,7 +414,7 @@ pub(super) fn understood<'p, 'a>(
     to: &Negotiated,
     (packet, plain): (&'p Packet<'a>, Option<&'p Packet<'a>>),
 ) -> Option<&'p Packet<'a>> {
-    let known = |packet: &&Packet<'_>| to.payload(packet.payload_type).is_some();
+    let known = |packet: &&Packet<'_>| to.knows(packet.payload_type);
     Some(packet).filter(known).or_else(|| plain.filter(known))
 }
 

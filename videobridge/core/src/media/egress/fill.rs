@@ -127,7 +127,7 @@ impl Egress {
         }
         self.padding.sent(len + MAX_PADDING);
         self.pacer.sent(len + MAX_PADDING);
-        sink.rtp(self.to, [header.get(..len)?, &[], &[], &PADDING]);
+        sink.rtp(self.to, [header.get(..len)?, &[], &PADDING]);
         Some(())
     }
 }

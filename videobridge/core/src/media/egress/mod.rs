@@ -65,6 +65,16 @@ pub(crate) struct Egress {
     pub(crate) rtt: Option<Duration>,
 }
 
+/// What else becomes of a packet that is sent.
+#[derive(Debug, Clone, Copy)]
+enum Sending {
+    Once,
+    /// It is kept, to be sent again as it is.
+    Kept,
+    /// It was sent before, and goes beside its stream.
+    Repeated(Retransmission),
+}
+
 impl Egress {
     pub(crate) fn new(to: EndpointKey, config: &MediaConfig) -> Self {
         Self {
@@ -225,7 +235,7 @@ impl Egress {
         negotiated: &Negotiated,
         (buffers, sink): (&mut Buffers, &mut dyn MediaSink),
     ) -> Option<()> {
-        self.emit(time, (media, ssrc), None, outgoing, negotiated, (buffers, sink))
+        self.emit(time, (media, ssrc), Sending::Once, outgoing, negotiated, (buffers, sink))
     }
 
     /// Whether packets of this payload type can be repeated on a stream. Only beside it (RFC 4588): on the same SSRC the
@@ -254,19 +264,20 @@ impl Egress {
         let media = stream.media;
         let at = stream.next_rtx()?;
         let rtx = Retransmission { payload_type, ssrc: at.ssrc, seq: at.next };
-        self.emit(time, (media, ssrc), Some(rtx), outgoing, negotiated, (buffers, sink))
+        self.emit(time, (media, ssrc), Sending::Repeated(rtx), outgoing, negotiated, (buffers, sink))
     }
 
     fn emit(
         &mut self,
         time: Micros,
         (media, ssrc): (MediaType, Ssrc),
-        rtx: Option<Retransmission>,
+        how: Sending,
         outgoing: &Outgoing<'_, '_>,
         negotiated: &Negotiated,
         (buffers, sink): (&mut Buffers, &mut dyn MediaSink),
     ) -> Option<()> {
         let stamps = self.stamps(time, media, negotiated);
+        let rtx = if let Sending::Repeated(rtx) = how { Some(rtx) } else { None };
         let written = Written::new(buffers, outgoing, ssrc, rtx, negotiated, stamps)?;
         let len = written.len();
         if let Some(sequence) = stamps.transport {
@@ -277,7 +288,10 @@ impl Egress {
             self.padding.sent(len);
         }
         self.pacer.sent(len);
-        sink.rtp(self.to, written.parts());
+        match how {
+            Sending::Kept => sink.speech(self.to, self.speech.keep(time, len), written.parts()),
+            Sending::Once | Sending::Repeated(_) => sink.rtp(self.to, written.parts()),
+        }
         Some(())
     }
 

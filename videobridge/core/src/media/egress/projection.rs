@@ -110,6 +110,12 @@ impl Projection {
         }
     }
 
+    /// Whether a packet that begins nothing changes nothing here: it gets what it should, and that is another encoding.
+    pub(crate) fn is_beside(&self, encoding: EncodingIx) -> bool {
+        let settled = self.current == Some(self.target.encoding) && !self.needs_key_frame;
+        settled && encoding != self.target.encoding
+    }
+
     /// Decides about a packet. With `gated` a stream starts and switches only at key frames; without, every packet
     /// will do (audio, and codecs the bridge cannot look into).
     pub(crate) fn project(
@@ -166,8 +172,8 @@ impl Projection {
                 })
             }
             Some(current) => {
-                let settled = self.last_group.is_none_or(|at| now.duration_since(at) > GROUP);
-                if settled && nearer(encoding, current, target) {
+                let settled = || self.last_group.is_none_or(|at| now.duration_since(at) > GROUP);
+                if nearer(encoding, current, target) && settled() {
                     self.needs_key_frame = true;
                 }
                 Err(DropReason::NotSelected)

@@ -13,8 +13,8 @@ use std::time::Duration;
 use jitsi_xmpp::ids::{MediaType, Ssrc};
 use videobridge_rtp::rtcp::ReportBlock;
 
-use super::Egress;
-use super::write::{Buffers, Outgoing, Written};
+use super::write::{Buffers, Outgoing};
+use super::{Egress, Sending};
 use crate::media::MediaSink;
 use crate::media::bwe::pacer::Pacer;
 use crate::media::ids::{Bitrate, Micros};
@@ -250,12 +250,8 @@ impl Egress {
         negotiated: &Negotiated,
         (buffers, sink): (&mut Buffers, &mut dyn MediaSink),
     ) -> Option<()> {
-        let stamps = self.stamps(time, MediaType::Audio, negotiated);
-        let written = Written::new(buffers, outgoing, ssrc, None, negotiated, stamps)?;
-        let len = written.len();
-        self.pacer.sent(len);
-        sink.speech(self.to, self.speech.keep(time, len), written.parts());
-        Some(())
+        let on = (MediaType::Audio, ssrc);
+        self.emit(time, on, Sending::Kept, outgoing, negotiated, (buffers, sink))
     }
 
     fn set_room_for_speech(&mut self, time: Micros) {

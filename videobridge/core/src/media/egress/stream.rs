@@ -59,7 +59,7 @@ struct Resent {
 }
 
 /// The newest packet sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Newest {
     seq: ExtSeq,
     timestamp: Timestamp,
@@ -275,24 +275,19 @@ impl Stream {
         self.last_used = Some(now);
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(packet.payload.len() as u32);
-        if self.newest.is_none_or(|n| rewrite.seq > n.seq) {
-            let before = self.newest;
-            self.newest = Some(Newest {
-                seq: rewrite.seq,
-                timestamp: rewrite.timestamp,
-                payload_type: packet.payload_type,
-                marker: rewrite.marker,
-                picture_id: rewrite.picture_id.or_else(|| before.map(|n| n.picture_id)).unwrap_or_default(),
-                tl0: rewrite.tl0.or_else(|| before.map(|n| n.tl0)).unwrap_or_default(),
-                frame_number: rewrite
-                    .frame_number
-                    .or_else(|| before.map(|n| n.frame_number))
-                    .unwrap_or_default(),
-                templates: match said.frame {
-                    Some((_, structure)) => structure.next_offset().wrapping_add(rewrite.template_shift),
-                    None => before.map(|n| n.templates).unwrap_or_default(),
-                },
-            });
+        if self.newest.is_none_or(|newest| rewrite.seq > newest.seq) {
+            let newest = self.newest.get_or_insert_default();
+            newest.seq = rewrite.seq;
+            newest.timestamp = rewrite.timestamp;
+            newest.payload_type = packet.payload_type;
+            newest.marker = rewrite.marker;
+            // What a packet does not say stays what it was.
+            newest.picture_id = rewrite.picture_id.unwrap_or(newest.picture_id);
+            newest.tl0 = rewrite.tl0.unwrap_or(newest.tl0);
+            newest.frame_number = rewrite.frame_number.unwrap_or(newest.frame_number);
+            if let Some((_, structure)) = said.frame {
+                newest.templates = structure.next_offset().wrapping_add(rewrite.template_shift);
+            }
         }
         Ok(rewrite)
     }

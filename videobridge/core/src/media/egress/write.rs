@@ -1,5 +1,5 @@
-//! New numbers and the sender's packet in; the header bytes, the rewritten start of the payload and the untouched
-//! rest out. Everything is written into buffers that all packets share.
+//! New numbers and the sender's packet in; the header bytes with the rewritten start of the payload, and the untouched
+//! rest, out. Everything is written into buffers that all packets share.
 
 use jitsi_xmpp::ids::Ssrc;
 use smallvec::SmallVec;
@@ -41,15 +41,13 @@ pub(crate) struct Stamps {
 /// Where packets are written, one after the other.
 #[derive(Debug)]
 pub(crate) struct Buffers {
-    header: [u8; MAX_HEADER],
-    prefix: [u8; MAX_PREFIX],
+    head: [u8; MAX_HEADER + MAX_PREFIX],
     descriptor: [u8; MAX_DESCRIPTOR],
 }
 
-/// A rewritten packet: header and prefix in buffers, the rest of the payload still the sender's.
+/// A rewritten packet: the header and what is rewritten of the payload in a buffer, the rest of the payload still the sender's.
 pub(crate) struct Written<'b, 'a> {
-    header: &'b [u8],
-    prefix: &'b [u8],
+    head: &'b [u8],
     rest: &'a [u8],
     padding: &'static [u8],
 }
@@ -76,7 +74,7 @@ impl<'a> Kept<'a> {
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { header: [0; MAX_HEADER], prefix: [0; MAX_PREFIX], descriptor: [0; MAX_DESCRIPTOR] }
+        Self { head: [0; MAX_HEADER + MAX_PREFIX], descriptor: [0; MAX_DESCRIPTOR] }
     }
 }
 
@@ -98,22 +96,23 @@ impl<'b, 'a> Written<'b, 'a> {
             timestamp: rewrite.timestamp.0,
             ssrc: rtx.map_or(ssrc, |rtx| rtx.ssrc).0,
         };
-        let Buffers { header, prefix, descriptor: rewritten } = buffers;
+        let Buffers { head, descriptor: rewritten } = buffers;
+        let header = head.get_mut(..MAX_HEADER)?;
         let header_len = write_header((header, rewritten), &fields, kept, rewrite, to, stamps)?;
         let original = rtx.map(|_| rewrite.seq.wire());
+        let prefix = head.get_mut(header_len..)?;
         let (prefix_len, rest) = write_prefix(prefix, original, packet.payload, descriptor, rewrite)?;
         // What is repeated goes alone.
         let evened = if rtx.is_some() { 0 } else { packet.evened };
         if evened > 0 {
-            *header.first_mut()? |= PADDING_FLAG;
+            *head.first_mut()? |= PADDING_FLAG;
         }
-        let header = header.get(..header_len)?;
-        Some(Self { header, prefix: prefix.get(..prefix_len)?, rest, padding: padding(evened)? })
+        Some(Self { head: head.get(..header_len + prefix_len)?, rest, padding: padding(evened)? })
     }
 
     /// In the order they have on the wire.
-    pub(crate) fn parts(&self) -> [&[u8]; 4] {
-        [self.header, self.prefix, self.rest, self.padding]
+    pub(crate) fn parts(&self) -> [&[u8]; 3] {
+        [self.head, self.rest, self.padding]
     }
 
     /// Bytes in total.
@@ -125,7 +124,7 @@ impl<'b, 'a> Written<'b, 'a> {
 /// What goes between header and untouched payload: of a retransmission the `original` number, and the payload up to the
 /// last field that is rewritten. Returns the length of that, and the rest.
 fn write_prefix<'a>(
-    prefix: &mut [u8; MAX_PREFIX],
+    prefix: &mut [u8],
     original: Option<u16>,
     payload: &'a [u8],
     d: &Descriptor,

@@ -55,8 +55,9 @@ pub(crate) struct Negotiated {
     feedback: [Feedback; 2],
     pub(crate) kinds: ExtensionKinds,
     ids: [Option<ExtensionId>; 6],
-    /// See [`Self::transport_cc`]: asked for every packet.
+    /// See [`Self::transport_cc`] and [`Self::knows`]: asked for every packet that it is sent.
     transport_cc: bool,
+    known: u128,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -90,6 +91,7 @@ impl Default for Negotiated {
             kinds: [None; 16],
             ids: [None; 6],
             transport_cc: false,
+            known: 0,
         }
     }
 }
@@ -119,6 +121,7 @@ impl Negotiated {
                 continue;
             };
             *payload = Some(Payload { media, codec, sound, clock_rate: t.clockrate.max(8000), repeats });
+            self.known |= 1 << t.id;
             *feedback = Feedback {
                 pli: t.has_feedback("nack", Some("pli")),
                 fir: t.has_feedback("ccm", Some("fir")),
@@ -179,6 +182,11 @@ impl Negotiated {
 
     pub(crate) fn payload(&self, payload_type: PayloadNumber) -> Option<Payload> {
         self.payloads.get(usize::from(payload_type.0)).copied().flatten()
+    }
+
+    /// Whether it is a payload type of this endpoint.
+    pub(crate) fn knows(&self, PayloadNumber(number): PayloadNumber) -> bool {
+        self.known.checked_shr(number.into()).is_some_and(|known| known & 1 == 1)
     }
 
     /// The payload type that repeats `payload_type`.

@@ -67,7 +67,7 @@ pub(super) struct Out {
 }
 
 impl MediaSink for Out {
-    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 4]) {
+    fn rtp(&mut self, to: EndpointKey, parts: [&[u8]; 3]) {
         let bytes = parts.concat();
         let p = RtpPacket::parse(&bytes).unwrap();
         // As SRTP counts it.
@@ -90,7 +90,7 @@ impl MediaSink for Out {
         self.rtp.push((to, got));
     }
 
-    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 4]) {
+    fn speech(&mut self, to: EndpointKey, nth: u32, parts: [&[u8]; 3]) {
         self.rtp(to, parts);
         let (_, got) = self.rtp.last().unwrap();
         self.speech.push((to, nth, got.ssrc, got.seq));
