@@ -170,7 +170,8 @@ pub const BRIDGE_RESET: Duration = Duration::from_secs(60);
 pub const SILENCE_HOLD: Duration = Duration::from_secs(10);
 /// See [`SILENCE_HOLD`].
 pub const SILENCE_HOLD_MOST: Duration = Duration::from_secs(300);
-/// So often within [`SILENCES_FORGOTTEN`] a bridge may be lost and be used again at once. Reason: a restart, and one that went wrong.
+/// A bridge that is lost so often within [`SILENCES_FORGOTTEN`] has to stay for a while before it is used again. Reason: a restart, and one that
+/// went wrong, cost nothing.
 pub const FLAPS: u32 = 3;
 /// The largest load of a bridge that is believed. Reason: 1 is all that it can do, and it may be asked for more.
 pub const STRESS_MOST: f64 = 1_000.0;

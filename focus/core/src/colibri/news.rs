@@ -163,23 +163,26 @@ impl Conference {
                 return self.ice_restart_answer(turn, &id, answer);
             }
             (Answer::Result(_), _) => return,
+            // Of several at once it may be one that is the matter, and a bridge that knows one of them no more does nothing for the others:
+            // each is told by itself, and what fails then fails for that one.
+            (Answer::Timeout | Answer::Error(_), None) if !of_one => {
+                return self.mute_one_by_one(turn, session);
+            }
             // Saying it once more is harmless, and a lost update would leave client and bridge out of step.
             (Answer::Timeout, Some((id, said))) if !said.again => {
                 let waiting = self.members.get(&id).map(|m| m.news.waiting).unwrap_or_default();
                 let all = Change { transport: true, sources: true, ..said.what.and(waiting) };
                 return self.say(turn, &id, all, true);
             }
-            // The endpoint is gone already.
-            (Answer::Timeout, None) if of_one => return,
-            (Answer::Timeout, _) => {
+            // The endpoint is gone already, or has been made anew since.
+            (Answer::Timeout | Answer::Error(_), None) => return,
+            (Answer::Timeout, Some(_)) => {
                 if let Some(session) = self.sessions.get(on) {
                     turn.brewery.failed(turn.now, &session.bridge);
                 }
                 return self.lose_session(turn, on, true);
             }
-            (Answer::Error(_), Some((id, said)))
-                if said.what == (Change { ice_restart: true, ..Change::default() }) =>
-            {
+            (Answer::Error(_), Some((id, said))) if said.what.ice_restart => {
                 return self.ice_restart_failed(turn, &id);
             }
             // What one participant says must not cost the others their sessions.
@@ -188,7 +191,7 @@ impl Conference {
                 tracing::warn!(conference = self.id.0, "the bridge refuses what one participant says");
                 return self.move_member(turn, &id);
             }
-            (Answer::Error(e), _) => Colibri2Error::from_stanza_error(e),
+            (Answer::Error(e), Some(_)) => Colibri2Error::from_stanza_error(e),
         };
         match error {
             Some(Colibri2Error { reason: ErrorReason::UnknownEndpoint, endpoint: Some(id) }) => {
@@ -197,6 +200,17 @@ impl Conference {
                 }
             }
             _ => self.lose_session(turn, on, true),
+        }
+    }
+
+    /// What several were to be told at once, once more. Where something is under way already it follows that.
+    fn mute_one_by_one(&mut self, turn: &mut Turn<'_>, session: &str) {
+        let what = Change { force_mute: true, ..Change::default() };
+        for id in self.on_bridge_session(session) {
+            match self.members.get(&id).map(|m| &m.news) {
+                Some(News { said: None, waiting, .. }) => self.say(turn, &id, what.and(*waiting), true),
+                _ => self.tell_bridge(&id, what),
+            }
         }
     }
 

@@ -433,3 +433,33 @@ fn for_the_other(mut transport: IceUdpTransport, begins: bool, sctp: bool) -> Ic
 
 /// Bytes of an endpoint beside its sources, about: ids and capabilities.
 const ENDPOINT: usize = 2_500;
+
+#[cfg(test)]
+mod tests {
+    use jitsi_xmpp::jingle::{Candidate, CandidateType};
+
+    use super::*;
+
+    #[test]
+    fn so_many_candidates_of_a_bridge_are_told_to_the_other_and_not_one_more() {
+        let candidate = |n: usize| Candidate {
+            component: 1,
+            foundation: "1".into(),
+            generation: 0,
+            id: n.to_string(),
+            ip: Sensitive::new("192.0.2.10".into()),
+            network: None,
+            port: 10_000,
+            priority: 1,
+            protocol: "udp".into(),
+            kind: CandidateType::Host,
+            rel_addr: None,
+            rel_port: None,
+            tcptype: None,
+        };
+        for n in [limits::CANDIDATES, limits::CANDIDATES + 1] {
+            let ice = IceUdpTransport { candidates: (0..n).map(candidate).collect(), ..Default::default() };
+            assert_eq!(for_the_other(ice, true, true).candidates.len(), limits::CANDIDATES);
+        }
+    }
+}

@@ -216,5 +216,7 @@ mod tests {
             all.handle_presence(&jid(n), &says(IDLE, WELL));
         }
         assert_eq!(all.counts(), (limits::RECORDERS, limits::RECORDERS));
+        all.handle_presence(&jid(0), &says("<busy-status status='busy'/>", WELL));
+        assert_eq!(all.counts(), (limits::RECORDERS, limits::RECORDERS - 1), "those that are known go on");
     }
 }

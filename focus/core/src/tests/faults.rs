@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jitsi_xmpp::Condition;
 use jitsi_xmpp::colibri2::ErrorReason;
+use jitsi_xmpp::{Condition, Element, StanzaError, ns};
 
 use super::world::{ME, Mood, NEW, OLD, ROOM, World};
 use crate::limits;
@@ -358,4 +358,76 @@ fn a_bridge_that_says_that_it_lost_some_has_those_invited_again() {
     assert_eq!(w.actions("ben00002"), ["session-terminate", "session-initiate"]);
     assert!(w.actions("anna0001").is_empty());
     assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002"]);
+}
+
+/// A source more, on Anna's side.
+const SHARE: &str = "<content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>\
+    <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='51' name='anna0001-v1'/></description></content>";
+
+fn moderate(w: &mut World) {
+    w.receive(&format!(
+        "<message from='avmoderation.meet.jitsi' to='{ME}'><json-message xmlns='http://jitsi.org/jitmeet'>\
+         {{\"type\":\"av_moderation\",\"room\":\"{ROOM}\",\"enabled\":true,\"mediaType\":\"audio\"}}</json-message></message>"
+    ));
+}
+
+/// Whose sound the bridge was told to discard, by requests that it did not refuse.
+fn muted(w: &World) -> Vec<String> {
+    let asked = w.bridges["jvb1"].requests.iter().filter(|r| r.endpoints.len() == 1);
+    let muted = asked.flat_map(|r| &r.endpoints).filter(|e| e.force_mute.is_some_and(|m| m.audio));
+    muted.map(|e| e.id.to_string()).collect()
+}
+
+/// The bridge refuses a request about several when it does not know one of them, and the others could still be heard.
+#[test]
+fn a_bridge_that_had_lost_one_of_many_let_all_the_others_be_heard() {
+    let mut w = two();
+    w.join("cem00003", NEW);
+    w.bridges.get_mut("jvb1").unwrap().conferences.values_mut().for_each(|e| {
+        e.remove("ben00002");
+    });
+    w.forget();
+    moderate(&mut w);
+    assert!(muted(&w).contains(&"cem00003".to_owned()), "{:?}", muted(&w));
+    assert_eq!(w.actions("ben00002"), ["session-terminate", "session-initiate"]);
+    assert!(muted(&w).contains(&"ben00002".to_owned()), "with its new endpoint");
+    assert!(!w.actions("cem00003").contains(&"session-terminate".to_owned()));
+    assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002", "cem00003"]);
+}
+
+/// One lost answer moved the whole meeting.
+#[test]
+fn a_moderation_of_all_without_answer_is_repeated_once_then_everybody_moves() {
+    let mut w = two();
+    w.focus.engine.config.bridges.silence = None;
+    w.add_bridge("jvb2");
+    w.bridges.get_mut("jvb1").unwrap().mood = Mood::Silent;
+    moderate(&mut w);
+    w.advance(limits::IQ_TIMEOUT + MOMENT);
+    assert_eq!((muted(&w).len(), w.actions("anna0001").len()), (1, 0), "of each by itself, and nobody moves");
+    assert!(w.endpoints("jvb2").is_empty());
+    w.advance(limits::IQ_TIMEOUT);
+    assert_eq!(w.endpoints("jvb2"), ["anna0001", "ben00002"]);
+}
+
+/// It was about an endpoint that has been made anew since, and cost everybody the session.
+#[test]
+fn an_error_about_an_endpoint_that_was_gone_by_then_moved_everybody() {
+    let mut w = two();
+    w.bridges.get_mut("jvb1").unwrap().mood = Mood::Late;
+    w.jingle("anna0001", "source-add", SHARE);
+    w.bridges.get_mut("jvb1").unwrap().mood = Mood::Works;
+    w.restart("anna0001");
+    assert_eq!(w.actions("anna0001"), ["session-initiate"]);
+    let late = w.bridges.get_mut("jvb1").unwrap().held.pop().unwrap();
+    let error = StanzaError::new(Condition::InternalServerError).to_element();
+    let mut answer = Element::new("iq", ns::CLIENT).with_attr("type", "error").with_child(error);
+    for name in ["id", "from", "to"] {
+        if let Some(value) = late.attr(name) {
+            answer.set_attr(name, value);
+        }
+    }
+    w.receive(&answer.to_xml());
+    assert!(w.actions("anna0001").is_empty() && w.actions("ben00002").is_empty());
+    assert_eq!(w.stats().counters.bridges_removed, 0);
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jitsi_xmpp::Element;
 use jitsi_xmpp::jingle::{Action, Jingle};
 
-use super::world::{IceRestart, NEW, OLD, World};
+use super::world::{IceRestart, Mood, NEW, OLD, World};
 use crate::{Config, limits};
 
 const MOMENT: Duration = Duration::from_millis(10);
@@ -133,6 +133,30 @@ fn a_bridge_that_does_not_restart_costs_a_new_session_and_one_that_still_connect
         assert_eq!((c.ice_restarts_not_needed, c.ice_restarts_failed), expected);
         assert_eq!((w.endpoints("jvb1").len(), w.duplicates, c.bridges_removed), (2, 0, 0));
     }
+}
+
+/// Beside a change of its own it cost everybody the session.
+#[test]
+fn a_restart_that_the_bridge_refuses_with_another_change_cost_everybody_the_session() {
+    let mut w = two();
+    let share = |ssrc: u32| {
+        format!(
+            "<content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>\
+             <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='{ssrc}' name='anna0001-v1'/></description></content>"
+        )
+    };
+    w.bridges.get_mut("jvb1").unwrap().mood = Mood::Late;
+    w.jingle("anna0001", "source-add", &share(51));
+    // What follows waits, and is said at once.
+    w.jingle("anna0001", "source-add", &share(52));
+    w.restart_ice("anna0001");
+    let bridge = w.bridges.get_mut("jvb1").unwrap();
+    (bridge.mood, bridge.ice_restart) = (Mood::Works, IceRestart::Errs);
+    w.release("jvb1");
+    w.seconds(1);
+    assert_eq!(w.actions("anna0001"), ["session-terminate", "session-initiate"]);
+    assert!(w.actions("ben00002").iter().all(|a| a.starts_with("source-")), "nobody else moves");
+    assert_eq!((w.endpoints("jvb1").len(), w.stats().counters.bridges_removed), (2, 0));
 }
 
 #[test]

@@ -107,6 +107,16 @@ fn a_meeting_that_cannot_be_divided_goes_as_a_whole_or_stays() {
 }
 
 #[test]
+fn a_meeting_of_as_many_as_may_move_at_a_time_goes_as_a_whole() {
+    for (people, left) in [(10, 0), (11, 11)] {
+        let mut w = loaded(people, |c| c.bridges.strategy = Strategy::Single);
+        w.bridge_says("jvb1", &[("stress_level", "0.95")]);
+        minutes(&mut w, 1);
+        assert_eq!(w.endpoints("jvb1").len(), left, "{people}");
+    }
+}
+
+#[test]
 fn many_small_moves_end_when_both_have_the_same() {
     let mut w = loaded(40, |c| {
         c.bridges.redistribution =

@@ -2,6 +2,7 @@
 
 mod absurd;
 mod again;
+mod beside;
 mod bounds;
 mod crowd;
 mod debug;

@@ -537,6 +537,23 @@ fn compat_a_second_transcriber_is_refused_and_said_so() {
          <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant' jid='transcriber@hidden.meet.jitsi/1'/></x></presence>"
     ));
     assert_eq!(error_of(&w.request("a", &wish)), "conflict");
+    gateway(&mut w, "phone", "supports_sip");
+    wishes(&mut w, "a", "d2", &dial("+49891234", ROOM));
+    assert_eq!(gateway_answers(&mut w, "result", ""), "phone", "a call is something else");
+    assert_eq!(w.replies["d2"].attr("type"), Some("result"));
+}
+
+#[test]
+fn a_recorder_that_wants_another_one_to_take_over_is_not_asked_again() {
+    let mut w = meeting();
+    recorder(&mut w, "jibri1", "idle");
+    recorder(&mut w, "jibri2", "idle");
+    record(&mut w, "a", "r1");
+    let first = answers(&mut w, "status='pending'");
+    assert_eq!(nick_of(&first), "jibri1");
+    w.advance(2 * limits::RECORDER_CHOSEN);
+    says(&mut w, &first, "status='off' failure_reason='error' should_retry='true'");
+    assert_eq!(nick_of(&asked(&w, RECORDERS, "action=\"start\"")), "jibri2");
 }
 
 #[test]

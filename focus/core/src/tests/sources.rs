@@ -178,6 +178,7 @@ fn later_candidates_reach_the_bridge_with_the_credentials() {
     assert_eq!(verdict(&w.jingle("anna0001", "transport-info", content)).0, "result");
     let transport = w.bridges["jvb1"].requests[0].endpoints[0].transport.clone().unwrap().ice.unwrap();
     assert_eq!((transport.candidates.len(), transport.ufrag.as_deref()), (1, Some("cu")));
+    assert!(transport.pwd.is_some(), "what the later one leaves out stays");
     assert!(transport.rtcp_mux);
 }
 

@@ -154,6 +154,9 @@ fn so_many_watch_and_one_more_comes_in() {
     assert_eq!(ask(&mut w, true).attr("vnode"), None, "the one who is on its way takes it");
     w.advance(limits::VIEWER_JOIN + Duration::from_millis(1));
     assert_eq!(ask(&mut w, true).attr("vnode"), Some("v0"), "it did not come");
+    w.stop_watching("vera0001");
+    assert_eq!(ask(&mut w, true).attr("vnode"), Some("v0"), "two may be on the way");
+    assert_eq!(ask(&mut w, true).attr("vnode"), None, "and not three");
 }
 
 #[test]

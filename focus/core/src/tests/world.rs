@@ -368,7 +368,7 @@ impl World {
                     IceRestart::Refuses => {}
                     IceRestart::Errs => return error(Condition::InternalServerError, None),
                 }
-            } else if !endpoints.contains(&id) && (e.transport.is_some() || e.sources.is_some()) {
+            } else if !endpoints.contains(&id) {
                 return error(Condition::ItemNotFound, Some(Colibri2Error::unknown_endpoint(e.id.clone())));
             }
             modified.endpoints.push(answer);
