@@ -1,7 +1,8 @@
 //! A fan-out, a packet size and a train length in; CPU time per outgoing packet of the least a bridge has to do, out.
 //!
 //! One thread, alone on its core: receive → authenticate and decrypt → for each receiver copy, rewrite SSRC and
-//! sequence number, encrypt with its own key → send. A second thread on the other core is source and all receivers.
+//! sequence number, encrypt with its own key → send. A second thread on the other core is all sources, which take turns, and all
+//! receivers.
 //!
 //! What is included: the sending thread also pays for loopback's receive path up to the receivers' sockets, as every
 //! server measured on loopback does. What is not: address lookup, replay list, retransmission history, congestion
@@ -34,6 +35,9 @@ pub(crate) struct Arguments {
     /// Receivers of each packet.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     fan_out: u16,
+    /// Sources, each with receivers of its own: a key and a socket for each, as many as a server has that is compared.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    senders: u16,
     /// Bytes of an RTP packet before encryption, header included.
     #[arg(long, default_value_t = 1100, value_parser = clap::value_parser!(u16).range(64..=1400))]
     size: u16,
@@ -109,6 +113,7 @@ fn report(arguments: &Arguments, forwarded: &Forwarded, loaded: &Loaded) -> Resu
         "scenario": "forward",
         "seconds": wall,
         "fan_out": arguments.fan_out,
+        "senders": arguments.senders,
         "size": arguments.size,
         "segments": arguments.segments,
         "profile": match arguments.profile { Profile::Gcm => "gcm" },
@@ -155,6 +160,7 @@ mod tests {
     fn arguments(segments: u16, rate: Option<u32>) -> Arguments {
         Arguments {
             fan_out: 4,
+            senders: 1,
             size: 1100,
             segments,
             profile: Profile::Gcm,
@@ -179,6 +185,15 @@ mod tests {
             assert!(if segments == 1 { train == 1.0 } else { train > 2.0 && train <= 8.0 }, "{report}");
             assert!(report["latency"].is_null());
         }
+    }
+
+    #[test]
+    fn sources_take_turns_and_each_has_its_own_receivers() {
+        let arguments = Arguments { senders: 3, ..arguments(8, None) };
+        let report = thread::in_turn(|| run(&arguments));
+        assert!(report["received_packets"].as_u64().unwrap() > 100, "{report}");
+        assert_eq!((&report["loss"], &report["lost_at_receivers"]), (&0.0.into(), &0.into()), "{report}");
+        assert!(report["packets_per_message"].as_f64().unwrap() > 2.0, "{report}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! SRTP packets of one source in; each of them, rewritten and encrypted anew for every receiver, out: the measured
-//! thread.
+//! SRTP packets of the sources in; each of them, rewritten and encrypted anew for every receiver of its source, out: the
+//! measured thread.
 
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::plan::Plan;
-use crate::srtp::{self, TAG};
+use crate::srtp::{self, HEADER, TAG};
 use crate::thread::{self, Measured, Meter, Window};
 use crate::udp::{self, Inbox, Outbox};
 
@@ -43,7 +43,7 @@ pub(super) fn run(
     let mut counters = Counters::default();
     let mut inbox = Inbox::new();
     let mut outbox = Outbox::new(plan.protected, plan.segments)?;
-    let mut expected = 0;
+    let mut expected = vec![0; plan.uplinks.len()];
     // The next extended sequence number of each receiver.
     let mut next: Vec<u64> = plan.receivers.iter().map(|receiver| receiver.first).collect();
     let mut now = Instant::now();
@@ -62,19 +62,25 @@ pub(super) fn run(
         counters.receiving += received - now;
 
         // On the stack: a batch.
-        let mut batch = [&[][..]; udp::BATCH];
+        let mut batch = [(0, &[][..]); udp::BATCH];
         let mut count = 0;
         for (place, packet) in batch.iter_mut().zip(packets) {
-            let index = srtp::extend(srtp::sequence(packet), expected);
-            plan.uplink.unprotect(packet, index).context("the source's packet is not authentic")?;
-            expected = index + 1;
+            let source = source_of(packet);
+            let (uplink, expected) =
+                plan.uplinks.get(source).zip(expected.get_mut(source)).context("nobody's packet")?;
+            let index = srtp::extend(srtp::sequence(packet), *expected);
+            uplink.unprotect(packet, index).context("the source's packet is not authentic")?;
+            *expected = index + 1;
             let length = packet.len() - TAG;
-            *place = &packet[..length];
+            *place = (source, &packet[..length]);
             count += 1;
         }
-        for train in batch[..count].chunks(plan.segments) {
-            for (receiver, next) in plan.receivers.iter().zip(&mut next) {
-                for packet in train {
+        let of_one = batch[..count].chunk_by(|(a, _), (b, _)| a == b);
+        for train in of_one.flat_map(|packets| packets.chunks(plan.segments)) {
+            let of_source = train[0].0 * plan.fan_out..(train[0].0 + 1) * plan.fan_out;
+            let next = &mut next[of_source.clone()];
+            for (receiver, next) in plan.receivers[of_source].iter().zip(next) {
+                for (_, packet) in train {
                     let copy = outbox.datagram(plan.protected);
                     copy[..plan.plain].copy_from_slice(packet);
                     srtp::write_identity(copy, receiver.ssrc, *next);
@@ -94,6 +100,11 @@ pub(super) fn run(
     meter.observe(Instant::now(), counters);
     let measured = meter.measured()?;
     Ok(Forwarded { measured, pinned })
+}
+
+/// Sources are told apart by their SSRCs, which count from 0.
+fn source_of(packet: &[u8]) -> usize {
+    if packet.len() < HEADER { usize::MAX } else { srtp::ssrc(packet) as usize }
 }
 
 /// With many receivers one batch takes long; so the meter looks here as well.

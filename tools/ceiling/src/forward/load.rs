@@ -1,4 +1,4 @@
-//! The plan in; packets to the forwarder, and what its receivers got of them, out: one thread is the source and all
+//! The plan in; packets to the forwarder, and what its receivers got of them, out: one thread is the sources and all
 //! the receivers, so that neither starves the other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ use crate::udp::{Inbox, Outbox};
 
 /// What was sent in the window, and what came of it.
 pub(super) struct Loaded {
-    /// Packets the source sent.
+    /// Packets the sources sent.
     pub(super) offered: u64,
     /// Of these, what all receivers got together.
     pub(super) received: u64,
@@ -82,16 +82,16 @@ pub(super) fn run(
     })
 }
 
-/// The one sender of the conference.
+/// The senders, which take turns. The number of a packet among those of its sender is its extended sequence number and its timestamp.
 struct Source<'a> {
     plan: &'a Plan,
     outbox: Outbox,
-    /// Packets sent so far; the number of a packet is its extended sequence number and its timestamp.
+    /// Packets all of them sent so far.
     sent: u64,
     /// All before this one will not be waited for.
     written_off: u64,
     due: Option<Instant>,
-    /// When the latest packets were sent, by number.
+    /// When the latest packets were sent, by how many were sent before.
     times: Vec<Instant>,
 }
 
@@ -124,12 +124,15 @@ impl<'a> Source<'a> {
     }
 
     fn burst(&mut self, now: Instant, sockets: &Sockets) -> Result<()> {
-        for _ in 0..self.plan.burst {
+        let bursts = self.sent / self.plan.burst;
+        let senders = self.plan.uplinks.len() as u64;
+        let (round, source) = (bursts / senders, (bursts % senders) as usize);
+        for number in (round * self.plan.burst..).take(self.plan.burst as usize) {
             let packet = self.outbox.datagram(self.plan.protected);
-            srtp::write_header(packet, self.sent as u32);
-            srtp::write_identity(packet, SOURCE_SSRC, self.sent);
+            srtp::write_header(packet, number as u32);
+            srtp::write_identity(packet, source as u32, number);
             packet[HEADER..self.plan.plain].copy_from_slice(&self.plan.payload);
-            self.plan.uplink.protect(packet, self.sent)?;
+            self.plan.uplinks[source].protect(packet, number)?;
             self.times[self.sent as usize % TIMES] = now;
             self.sent += 1;
             if self.outbox.finish(self.plan.forwarder) {
@@ -152,22 +155,27 @@ struct Sinks<'a> {
 }
 
 struct Sink {
+    /// Which source it gets.
+    source: usize,
     /// The extended sequence number that comes next.
     expected: u64,
-    /// The number behind the last packet's, at the source.
+    /// The number behind the last packet's, at its source.
     arrived: u64,
 }
 
 impl<'a> Sinks<'a> {
     fn new(plan: &'a Plan) -> Result<Self> {
-        let sinks = plan.receivers.iter().map(|r| Sink { expected: r.first, arrived: 0 }).collect();
+        let sources = (0..plan.uplinks.len()).flat_map(|source| std::iter::repeat_n(source, plan.fan_out));
+        let sinks = sources.zip(&plan.receivers);
+        let sinks = sinks.map(|(source, r)| Sink { source, expected: r.first, arrived: 0 }).collect();
         let latency = Histogram::new_with_bounds(1, 60_000_000_000, 3).map_err(|e| anyhow::anyhow!("{e}"))?;
         Ok(Self { plan, inbox: Inbox::new(), sinks, received: 0, gaps: 0, verified: 0, latency })
     }
 
     /// What every receiver has got, or given up.
     fn slowest(&self) -> u64 {
-        self.sinks.iter().map(|sink| sink.arrived).min().unwrap_or(0)
+        let before = |sink: &Sink| self.plan.sent_before(sink.source, sink.arrived);
+        self.sinks.iter().map(before).min().unwrap_or(0)
     }
 
     /// One batch from each socket.
@@ -185,7 +193,8 @@ impl<'a> Sinks<'a> {
                     verify(packet, receiver, sink.expected - 1, self.plan)?;
                     self.verified += 1;
                 }
-                let sent = source.times[number as usize % TIMES];
+                let before = self.plan.sent_before(sink.source, number);
+                let sent = source.times[before as usize % TIMES];
                 if (window.begin..window.end).contains(&sent) {
                     self.received += 1;
                     if self.plan.interval.is_some() {
@@ -220,7 +229,6 @@ fn verify(packet: &mut [u8], receiver: &Receiver, index: u64, plan: &Plan) -> Re
     Ok(())
 }
 
-const SOURCE_SSRC: u32 = 0x42;
 /// A prime, so that every place in a train gets its turn.
 const VERIFY_ONE_OF: u64 = 61;
 /// More than can be on their way: 0.5 s of a very fast source.

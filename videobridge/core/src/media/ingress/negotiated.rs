@@ -262,3 +262,18 @@ const URIS: [(&str, ExtensionKind); 6] = [
         ExtensionKind::LayersAllocation,
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payload_types_are_known_up_to_the_last_there_is_and_none_beyond() {
+        let mut negotiated = Negotiated::default();
+        let types = [0, 127, 128, 255].map(|id| PayloadType::new(id, "VP8", 90_000, 1));
+        negotiated.add_payload_types(MediaType::Video, &types);
+        let known: Vec<u8> = (0..=u8::MAX).filter(|n| negotiated.knows(PayloadNumber(*n))).collect();
+        assert_eq!(known, [0, 127]);
+        assert!(known.iter().all(|n| negotiated.payload(PayloadNumber(*n)).is_some()));
+    }
+}
