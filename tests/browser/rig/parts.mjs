@@ -75,11 +75,14 @@ class Front {
       on.on('response', (r) => { answer.writeHead(r.statusCode, r.headers); r.pipe(answer); });
       asked.pipe(on);
     });
-    it.server.on('upgrade', (asked, near) => {
+    it.server.on('upgrade', (asked, near, early) => {
       const on = onward(asked).on('error', () => near.destroy());
-      on.on('upgrade', (r, far) => {
+      on.on('upgrade', (r, far, first) => {
         const lines = Object.entries(r.headers).map(([k, v]) => `${k}: ${v}`);
         near.write(['HTTP/1.1 101 Switching Protocols', ...lines, '', ''].join('\r\n'));
+        // What came with the headers, in one packet: a stock bridge says hello that early.
+        near.write(first);
+        far.write(early);
         for (const [a, b] of [[near, far], [far, near]]) a.pipe(b).on('error', () => a.destroy());
         near.on('close', () => far.destroy());
         far.on('close', () => near.destroy());
