@@ -199,6 +199,8 @@ fn a_source_that_goes_takes_its_groups_with_it() {
 #[test]
 fn a_bound_room_without_any_bridge_is_not_said_to_have_the_wrong_ones() {
     let mut w = World::new();
+    // One that is sick is none.
+    w.add_bridge_that_says("jvb1", &[("healthy", "false")]);
     let room: BareJid = ROOM.parse().unwrap();
     w.focus.pin(w.now, room, "9.9".into(), Duration::from_secs(600)).unwrap();
     w.conference_request(ROOM);
