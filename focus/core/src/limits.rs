@@ -32,6 +32,9 @@ pub const VIEWER_JOIN: Duration = Duration::from_secs(60);
 pub const WAITING_REQUESTS: usize = 500;
 /// Bridges in the registry. About 500 bytes each.
 pub const BRIDGES: usize = 500;
+/// People who came to one bridge lately and are remembered, each for the load that it has not published yet. Reason: as many would fill the
+/// largest bridge within its ramp-up. 16 bytes each.
+pub const ADDED_LATELY: usize = 10_000;
 /// People moved off a draining bridge within [`EMPTYING`], where that is wanted. Reason: each is a new session, and a bridge makes a
 /// hundred in a second without anybody on it noticing.
 pub const MOVED_AT_ONCE: usize = 20;

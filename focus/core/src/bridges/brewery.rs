@@ -149,8 +149,7 @@ impl Bridge {
         while self.added.front().is_some_and(|t| now.duration_since(*t) >= limits::BRIDGE_RAMP_UP) {
             self.added.pop_front();
         }
-        // Bounded by what can be added in the ramp-up window; the cap keeps a flood from growing it.
-        if self.added.len() < 10_000 {
+        if self.added.len() < limits::ADDED_LATELY {
             self.added.push_back(now);
         }
     }

@@ -78,6 +78,20 @@ fn the_least_loaded_bridge_of_the_region_is_taken_and_a_conference_stays_where_i
 }
 
 #[test]
+fn so_many_who_came_to_a_bridge_lately_are_remembered_and_not_one_more() {
+    let now = Instant::now();
+    let mut b = registry();
+    b.handle_stats(now, &jid("a"), &stats(&[]));
+    for n in 0..=limits::ADDED_LATELY {
+        b.endpoint_added(now, &jid("a"));
+        assert_eq!(b.bridge(&jid("a")).unwrap().added_lately(now), (n + 1).min(limits::ADDED_LATELY));
+    }
+    let later = now + limits::BRIDGE_RAMP_UP;
+    b.endpoint_added(later, &jid("a"));
+    assert_eq!(b.bridge(&jid("a")).unwrap().added_lately(later), 1, "there is room again");
+}
+
+#[test]
 fn draining_and_closing_bridges_are_avoided_sick_ones_never_taken() {
     let now = Instant::now();
     let mut b = registry();

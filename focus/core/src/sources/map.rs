@@ -189,3 +189,56 @@ impl SourceMap {
         old
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(sources: &[(u32, &str)]) -> SourceSet {
+        let source = |&(ssrc, msid): &(u32, &str)| Source {
+            ssrc: Ssrc(ssrc),
+            media: MediaType::Video,
+            name: None,
+            msid: Some(msid.to_owned()),
+            video_type: None,
+        };
+        SourceSet { sources: sources.iter().map(source).collect(), groups: Vec::new() }
+    }
+
+    #[test]
+    fn what_somebody_sends_or_sent_is_theirs_until_they_are_gone() {
+        let (anna, ben) = (EndpointId::new("anna"), EndpointId::new("ben"));
+        let mut map = SourceMap::default();
+        map.replace(&anna, set(&[(1, "camera"), (2, "camera"), (3, "screen")]));
+        map.replace(&ben, set(&[(9, "other")]));
+        assert_eq!(
+            map.replace(&anna, set(&[(2, "camera")])),
+            set(&[(1, "camera"), (2, "camera"), (3, "screen")])
+        );
+        assert_eq!((map.owner_of_ssrc(Ssrc(1)), map.owner_of_ssrc(Ssrc(2))), (None, Some(&anna)));
+        for ssrc in 1..=3 {
+            assert_eq!(map.holder_of_ssrc(Ssrc(ssrc)), Some(&anna), "{ssrc}");
+        }
+        for msid in ["camera", "screen"] {
+            assert_eq!(map.holder_of_msid(msid), Some(&anna), "{msid}");
+        }
+        map.forget(&anna);
+        assert!((1..=3).all(|ssrc| map.holder_of_ssrc(Ssrc(ssrc)).is_none()));
+        assert!(["camera", "screen"].iter().all(|msid| map.holder_of_msid(msid).is_none()));
+        assert_eq!((map.holder_of_ssrc(Ssrc(9)), map.holder_of_msid("other")), (Some(&ben), Some(&ben)));
+        assert_eq!(map.owners().count(), 1);
+    }
+
+    #[test]
+    fn a_camera_s_name_is_held_as_long_as_one_of_its_layers_is_there_however_many_came_meanwhile() {
+        let anna = EndpointId::new("anna");
+        let mut map = SourceMap::default();
+        map.replace(&anna, set(&[(1, "camera"), (2, "camera")]));
+        for n in 0..=limits::SOURCES_REMEMBERED {
+            // All but what is there is forgotten by and by.
+            map.replace(&anna, set(&[(2, "camera"), (100 + n as u32, &format!("screen{n}"))]));
+        }
+        assert_eq!(map.holder_of_msid("camera"), Some(&anna));
+        assert_eq!(map.holder_of_ssrc(Ssrc(1)), None, "one beyond what is remembered");
+    }
+}

@@ -403,3 +403,74 @@ fn a_bridge_that_comes_and_drains_is_better_than_none() {
     w.add_bridge_that_says("jvb1", &[("drain", "true")]);
     assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002"], "at once, not when it is looked for again");
 }
+
+/// A/V moderation of one medium.
+fn moderates(w: &mut World, medium: &str) {
+    w.receive(&format!(
+        "<message from='avmoderation.meet.jitsi' to='{ME}'><json-message xmlns='http://jitsi.org/jitmeet'>\
+         {{\"type\":\"av_moderation\",\"room\":\"{ROOM}\",\"enabled\":true,\"mediaType\":\"{medium}\",\
+         \"actor\":\"{ROOM}/anna0001\"}}</json-message></message>"
+    ));
+}
+
+#[test]
+fn cameras_are_kept_off_by_the_bridge_where_screens_are_too_and_not_where_only_one_of_them_is() {
+    // One kind of packet for both: a bridge cannot tell a camera from a screen.
+    for (media, off) in
+        [(["video", "audio"], false), (["desktop", "audio"], false), (["desktop", "video"], true)]
+    {
+        let mut w = two();
+        media.into_iter().for_each(|medium| moderates(&mut w, medium));
+        let asked = w.bridges["jvb1"].requests.iter().flat_map(|r| &r.endpoints);
+        let ben = asked.filter(|e| e.id.as_str() == "ben00002").filter_map(|e| e.force_mute);
+        assert_eq!(ben.last().is_some_and(|mute| mute.video), off, "{media:?}");
+        w.join("cem00003", NEW);
+        let came = w.clients["cem00003"].received.last().unwrap().to_xml();
+        assert_eq!(came.contains("video=\"true\""), off, "{media:?}: {came}");
+    }
+}
+
+#[test]
+fn cameras_alone_start_off_where_the_room_wants_it_and_an_odd_wish_changes_nothing() {
+    let mut w = two();
+    let says = |w: &mut World, policy: &str| {
+        w.receive(&format!(
+            "<message from='metadata.meet.jitsi' to='{ME}'><json-message xmlns='http://jitsi.org/jitmeet' room='{ROOM}'>\
+             {{\"type\":\"room_metadata\",\"metadata\":{{\"startMuted\":{policy}}}}}</json-message></message>"
+        ));
+    };
+    let starts = |w: &mut World, nick: &str| {
+        w.join(nick, NEW);
+        let offer = w.clients[nick].received.last().unwrap();
+        offer.child_named("startmuted").map(|m| [m.attr("audio"), m.attr("video")].map(|v| v == Some("true")))
+    };
+    says(&mut w, "{\"video\":true}");
+    assert_eq!(starts(&mut w, "cem00003"), Some([false, true]));
+    says(&mut w, "5");
+    assert_eq!(starts(&mut w, "dana0004"), Some([false, true]));
+    says(&mut w, "{\"audio\":true}");
+    assert_eq!(starts(&mut w, "emil0005"), Some([true, false]), "the last one counts");
+}
+
+#[test]
+fn where_the_focus_makes_nobody_a_moderator_it_makes_nobody_one() {
+    let mut w = World::with(Config { auto_owner: false, ..Config::for_domain("meet.jitsi").unwrap() });
+    w.add_bridge("jvb1");
+    w.conference_request(ROOM);
+    ["anna0001", "ben00002"].into_iter().for_each(|nick| w.join(nick, NEW));
+    assert!(!w.is_owner("anna0001") && !w.is_owner("ben00002"));
+    assert_eq!(w.actions("ben00002"), ["session-initiate"], "they meet all the same");
+    assert!(!w.sent.iter().any(|s| s.contains("affiliation=\"owner\"")), "nobody was asked to");
+}
+
+#[test]
+fn a_bridge_that_drains_is_worse_than_any_that_does_not() {
+    for stat in ["drain", "graceful_shutdown"] {
+        let mut w = World::new();
+        w.add_bridge_that_says("jvb1", &[("stress_level", "0"), (stat, "true")]);
+        w.add_bridge_that_says("jvb2", &[("stress_level", "0.7")]);
+        w.conference_request(ROOM);
+        ["anna0001", "ben00002"].into_iter().for_each(|nick| w.join(nick, NEW));
+        assert_eq!((w.endpoints("jvb1").len(), w.endpoints("jvb2").len()), (0, 2), "{stat}");
+    }
+}
