@@ -147,7 +147,11 @@ fn without_a_sound(signal: &str) -> Duration {
     let people = people();
     let meetings = people.block_on(async {
         let mut all = Vec::new();
-        for (room, n) in [("rat", 1), ("schule", 3)] {
+        // Loads hang on when each bridge looked at a machine on which all run: more than one meeting may go to the same at first.
+        for (room, n) in [("rat", 1), ("schule", 3), ("chor", 5), ("sport", 7)] {
+            if bridges.iter().all(|b| b.conferences() > 0) {
+                break;
+            }
             let both = [("Anna", n), ("Ben", n + 1)].map(|(who, n)| Person::join_in(room, n, who, http));
             for person in &both {
                 person.connected(Duration::from_secs(20)).await.expect("a meeting");
@@ -158,14 +162,15 @@ fn without_a_sound(signal: &str) -> Duration {
         all
     });
     let [gone, other] = &bridges;
-    assert_eq!((gone.conferences(), other.conferences()), (1, 1), "the second meeting goes where nobody is");
+    assert!(gone.conferences() > 0 && other.conferences() > 0, "four meetings on one of two bridges");
     meetings.iter().flatten().for_each(Person::begin);
     gone.running.signal(signal);
-    wait("both meetings are on the other bridge", || other.conferences() == 2);
+    wait("all meetings are on the other bridge", || other.conferences() == meetings.len() as u64);
     std::thread::sleep(Duration::from_millis(500));
     let mut gaps: Vec<Duration> = meetings.iter().map(|m| silence(m)).collect();
     gaps.sort();
-    println!("{signal}: {} ms without a sound, {} ms next door", gaps[1].as_millis(), gaps[0].as_millis());
+    let longest = gaps[gaps.len() - 1];
+    println!("{signal}: {} ms without a sound, {} ms next door", longest.as_millis(), gaps[0].as_millis());
     assert!(gaps[0] < UNHEARD, "the others notice it: {gaps:?}");
     if signal == "-STOP" {
         // It comes back, and has nobody on it who is elsewhere.
@@ -176,7 +181,7 @@ fn without_a_sound(signal: &str) -> Duration {
         let gap = meetings.iter().map(|m| silence(m)).max().unwrap();
         assert!(gap < UNHEARD, "its return is heard: {gap:?}");
     }
-    gaps[1]
+    longest
 }
 
 /// One meeting, each on another bridge: what one says is heard on the other; one bridge ends, and the meeting goes on.

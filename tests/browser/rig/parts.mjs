@@ -138,6 +138,16 @@ export class Parts {
     }, ms);
   }
 
+  // A bridge drains, or does no longer, and the focus knows it. Whoever drains gets nobody new, whatever load it says: that hangs on when
+  // it looked at a machine on which all run.
+  async drains(part, on) {
+    await this.orders(`/colibri/drain/${on ? 'enable' : 'disable'}`, part);
+    await until(`a focus that knows that ${part.name} drains, or not`, async () => {
+      const { bridge_selector: known } = await (await this.focus.asks('/debug?full=true')).json();
+      return Object.values(known.bridges).some((b) => b.drain) === on;
+    }, 15000);
+  }
+
   // How many conferences and people each has.
   async load() {
     const all = await Promise.all(this.bridges.map((b) => (b.exit ? null : b.stats().catch(() => null))));
