@@ -422,8 +422,8 @@ fn cameras_are_kept_off_by_the_bridge_where_screens_are_too_and_not_where_only_o
         let mut w = two();
         media.into_iter().for_each(|medium| moderates(&mut w, medium));
         let asked = w.bridges["jvb1"].requests.iter().flat_map(|r| &r.endpoints);
-        let ben = asked.filter(|e| e.id.as_str() == "ben00002").filter_map(|e| e.force_mute);
-        assert_eq!(ben.last().is_some_and(|mute| mute.video), off, "{media:?}");
+        let mut ben = asked.filter(|e| e.id.as_str() == "ben00002").filter_map(|e| e.force_mute);
+        assert_eq!(ben.next_back().is_some_and(|mute| mute.video), off, "{media:?}");
         w.join("cem00003", NEW);
         let came = w.clients["cem00003"].received.last().unwrap().to_xml();
         assert_eq!(came.contains("video=\"true\""), off, "{media:?}: {came}");
