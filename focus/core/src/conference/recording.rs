@@ -50,6 +50,16 @@ pub(crate) struct Recording {
     pub(super) tried: u32,
 }
 
+impl Recording {
+    /// A recorder does it: who asked is answered, once.
+    fn accepted(&mut self, turn: &mut Turn<'_>) {
+        if let Some(asks) = self.asks.take() {
+            let session = Element::new("jibri", ns::JIBRI).with_attr("session_id", &self.id);
+            turn.send(iq::result(&asks, Some(session)));
+        }
+    }
+}
+
 /// Why it ended before somebody ended it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -244,10 +254,7 @@ impl Conference {
         };
         match said.map(|s| (s.attr("status"), s.attr("failure_reason"))) {
             Some((Some("pending" | "on"), _)) => {
-                if let Some(asks) = r.asks.take() {
-                    let session = Element::new("jibri", ns::JIBRI).with_attr("session_id", &r.id);
-                    turn.send(iq::result(&asks, Some(session)));
-                }
+                r.accepted(turn);
             }
             Some((Some("off"), Some("busy"))) => {
                 // Its presence says otherwise, so it would be chosen again, and again.
@@ -276,11 +283,7 @@ impl Conference {
         match said.attr("status") {
             Some("on") => {
                 r.until = None;
-                let (asks, id) = (r.asks.take(), r.id.clone());
-                if let Some(asks) = asks {
-                    let session = Element::new("jibri", ns::JIBRI).with_attr("session_id", &id);
-                    turn.send(iq::result(&asks, Some(session)));
-                }
+                r.accepted(turn);
                 self.show_recording(true, None, None);
             }
             Some("off") => match (said.attr("failure_reason"), said.attr("should_retry")) {

@@ -385,11 +385,7 @@ fn who_moderates_keeps_its_microphone_when_another_moderator_closes_all() {
     w.join("cem00003", NEW);
     w.promote("ben00002");
     w.forget();
-    w.receive(&format!(
-        "<message from='avmoderation.meet.jitsi' to='{ME}'><json-message xmlns='http://jitsi.org/jitmeet'>\
-         {{\"type\":\"av_moderation\",\"room\":\"{ROOM}\",\"enabled\":true,\"mediaType\":\"audio\",\
-         \"actor\":\"{ROOM}/anna0001\"}}</json-message></message>"
-    ));
+    w.moderate("audio", Some("anna0001"));
     let told = ["anna0001", "ben00002", "cem00003"].map(|nick| w.clients[nick].received.len());
     assert_eq!(told, [0, 0, 1]);
 }
@@ -404,15 +400,6 @@ fn a_bridge_that_comes_and_drains_is_better_than_none() {
     assert_eq!(w.endpoints("jvb1"), ["anna0001", "ben00002"], "at once, not when it is looked for again");
 }
 
-/// A/V moderation of one medium.
-fn moderates(w: &mut World, medium: &str) {
-    w.receive(&format!(
-        "<message from='avmoderation.meet.jitsi' to='{ME}'><json-message xmlns='http://jitsi.org/jitmeet'>\
-         {{\"type\":\"av_moderation\",\"room\":\"{ROOM}\",\"enabled\":true,\"mediaType\":\"{medium}\",\
-         \"actor\":\"{ROOM}/anna0001\"}}</json-message></message>"
-    ));
-}
-
 #[test]
 fn cameras_are_kept_off_by_the_bridge_where_screens_are_too_and_not_where_only_one_of_them_is() {
     // One kind of packet for both: a bridge cannot tell a camera from a screen.
@@ -420,7 +407,7 @@ fn cameras_are_kept_off_by_the_bridge_where_screens_are_too_and_not_where_only_o
         [(["video", "audio"], false), (["desktop", "audio"], false), (["desktop", "video"], true)]
     {
         let mut w = two();
-        media.into_iter().for_each(|medium| moderates(&mut w, medium));
+        media.into_iter().for_each(|medium| w.moderate(medium, Some("anna0001")));
         let asked = w.bridges["jvb1"].requests.iter().flat_map(|r| &r.endpoints);
         let mut ben = asked.filter(|e| e.id.as_str() == "ben00002").filter_map(|e| e.force_mute);
         assert_eq!(ben.next_back().is_some_and(|mute| mute.video), off, "{media:?}");

@@ -364,13 +364,6 @@ fn a_bridge_that_says_that_it_lost_some_has_those_invited_again() {
 const SHARE: &str = "<content name='video'><description xmlns='urn:xmpp:jingle:apps:rtp:1' media='video'>\
     <source xmlns='urn:xmpp:jingle:apps:rtp:ssma:0' ssrc='51' name='anna0001-v1'/></description></content>";
 
-fn moderate(w: &mut World) {
-    w.receive(&format!(
-        "<message from='avmoderation.meet.jitsi' to='{ME}'><json-message xmlns='http://jitsi.org/jitmeet'>\
-         {{\"type\":\"av_moderation\",\"room\":\"{ROOM}\",\"enabled\":true,\"mediaType\":\"audio\"}}</json-message></message>"
-    ));
-}
-
 /// Whose sound the bridge was told to discard, by requests that it did not refuse.
 fn muted(w: &World) -> Vec<String> {
     let asked = w.bridges["jvb1"].requests.iter().filter(|r| r.endpoints.len() == 1);
@@ -387,7 +380,7 @@ fn a_bridge_that_had_lost_one_of_many_let_all_the_others_be_heard() {
         e.remove("ben00002");
     });
     w.forget();
-    moderate(&mut w);
+    w.moderate("audio", None);
     assert!(muted(&w).contains(&"cem00003".to_owned()), "{:?}", muted(&w));
     assert_eq!(w.actions("ben00002"), ["session-terminate", "session-initiate"]);
     assert!(muted(&w).contains(&"ben00002".to_owned()), "with its new endpoint");
@@ -402,7 +395,7 @@ fn a_moderation_of_all_without_answer_is_repeated_once_then_everybody_moves() {
     w.focus.engine.config.bridges.silence = None;
     w.add_bridge("jvb2");
     w.bridges.get_mut("jvb1").unwrap().mood = Mood::Silent;
-    moderate(&mut w);
+    w.moderate("audio", None);
     w.advance(limits::IQ_TIMEOUT + MOMENT);
     assert_eq!((muted(&w).len(), w.actions("anna0001").len()), (1, 0), "of each by itself, and nobody moves");
     assert!(w.endpoints("jvb2").is_empty());

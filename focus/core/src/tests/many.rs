@@ -268,11 +268,7 @@ fn a_bridge_that_goes_costs_nobody_else_anything() {
 #[test]
 fn who_is_muted_by_moderation_or_moved_stays_as_it_was() {
     let mut w = spread(2, 2);
-    w.receive(
-        "<message from='avmoderation.meet.jitsi' to='focus@auth.meet.jitsi/focus'>\
-         <json-message xmlns='http://jitsi.org/jitmeet'>{\"type\":\"av_moderation\",\"room\":\"demo@muc.meet.jitsi\",\
-         \"enabled\":true,\"mediaType\":\"audio\"}</json-message></message>",
-    );
+    w.moderate("audio", None);
     w.forget();
     let gone = home(&w, "ben00002");
     w.remove_bridge(&gone);

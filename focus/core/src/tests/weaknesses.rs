@@ -84,18 +84,11 @@ fn a_component_that_is_loaded_after_the_others_was_not_found_until_the_next_conn
     w.join("anna0001", NEW);
     w.join("ben00002", NEW);
     w.forget();
-    let moderate = |w: &mut World| {
-        w.receive(&format!(
-            "<message from='avmoderation.meet.jitsi' to='{ME}'><json-message xmlns='http://jitsi.org/jitmeet'>\
-             {{\"type\":\"av_moderation\",\"room\":\"{ROOM}\",\"enabled\":true,\"mediaType\":\"audio\",\
-             \"actor\":\"{ROOM}/anna0001\"}}</json-message></message>"
-        ));
-    };
-    moderate(&mut w);
+    w.moderate("audio", Some("anna0001"));
     assert!(w.clients["ben00002"].received.is_empty(), "nobody knows who says so");
     w.missing_component = None;
     w.seconds(limits::DISCOVERY_RETRY.as_secs());
-    moderate(&mut w);
+    w.moderate("audio", Some("anna0001"));
     assert!(w.clients["ben00002"].received.iter().any(|e| e.name() == "mute"));
     let asked = |w: &World| w.sent.iter().filter(|s| s.contains("to=\"meet.jitsi\"")).count();
     let before = asked(&w);

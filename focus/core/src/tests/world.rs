@@ -191,6 +191,15 @@ impl World {
         w
     }
 
+    /// A/V moderation closes a medium for all; `by` somebody, if that is said.
+    pub(super) fn moderate(&mut self, medium: &str, by: Option<&str>) {
+        let actor = by.map(|nick| format!(",\"actor\":\"{ROOM}/{nick}\"")).unwrap_or_default();
+        self.receive(&format!(
+            "<message from='avmoderation.meet.jitsi' to='{ME}'><json-message xmlns='http://jitsi.org/jitmeet'>\
+             {{\"type\":\"av_moderation\",\"room\":\"{ROOM}\",\"enabled\":true,\"mediaType\":\"{medium}\"{actor}}}</json-message></message>"
+        ));
+    }
+
     /// Two people in a meeting that is split: each on a bridge of its own, and the bridges linked, though relays are not switched on.
     pub(super) fn on_two_bridges() -> Self {
         let mut config = Config::for_domain("meet.jitsi").unwrap();
